@@ -1,0 +1,46 @@
+"""weightaudit: what is inside a pretrained language model's weights.
+
+The public names below are imported on first use, so that importing the package loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from weightaudit.audit import matrices as matrices
+    from weightaudit.audit import scan as scan
+    from weightaudit.config import AuditConfig as AuditConfig
+    from weightaudit.errors import WeightauditError as WeightauditError
+    from weightaudit.records import Finding as Finding
+    from weightaudit.records import RoleMatrix as RoleMatrix
+    from weightaudit.records import Spectrum as Spectrum
+    from weightaudit.report import ScanReport as ScanReport
+    from weightaudit.spectral import measure as measure
+
+_HOMES = {
+    "scan": "weightaudit.audit",
+    "matrices": "weightaudit.audit",
+    "measure": "weightaudit.spectral",
+    "ScanReport": "weightaudit.report",
+    "AuditConfig": "weightaudit.config",
+    "RoleMatrix": "weightaudit.records",
+    "Spectrum": "weightaudit.records",
+    "Finding": "weightaudit.records",
+    "WeightauditError": "weightaudit.errors",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'weightaudit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,72 @@
+"""Every error weightaudit raises on purpose.
+
+    WeightauditError            exit code 3 at the command line unless a subclass says otherwise
+    ├── UsageError              wrong options or arguments (exit code 2)
+    │   └── OutputError         an output that cannot be written
+    └── ModelError              the model cannot be read
+        ├── ModelNotFound       no such path, Hub id or revision
+        ├── ModelUnavailable    it exists, but is gated, private, offline, or the network failed
+        ├── CheckpointError     its files are corrupt, unsafe, incomplete or of an unsupported format
+        ├── ConfigError         its config.json is missing or unusable
+        └── MappingError        its tensors contradict its config, or nothing in it could be mapped
+    SpecError                   an architecture spec in the package is malformed (a bug, never the user's fault)
+
+An error is one message: the thing, the cause, and the next step. The three are kept apart as attributes so that
+callers can use them: ``thing``, ``cause``, ``hint``.
+"""
+
+from __future__ import annotations
+
+
+class WeightauditError(Exception):
+    """Base of all errors a user can meet. ``str(error)`` is the whole message."""
+
+    exit_code = 3
+
+    def __init__(self, thing: str, cause: str, hint: str = "") -> None:
+        self.thing = thing
+        self.cause = cause
+        self.hint = hint
+        super().__init__(thing, cause, hint)
+
+    def __str__(self) -> str:
+        message = f"{self.thing}: {self.cause}"
+        return f"{message}. {self.hint}" if self.hint else message
+
+
+class UsageError(WeightauditError):
+    """An option or argument that cannot be used as given."""
+
+    exit_code = 2
+
+
+class OutputError(UsageError):
+    """An output file that cannot be written."""
+
+
+class ModelError(WeightauditError):
+    """The model cannot be read."""
+
+
+class ModelNotFound(ModelError):
+    """No such path, Hub id or revision."""
+
+
+class ModelUnavailable(ModelError):
+    """The model exists, but cannot be had now: gated, private, offline, or the network failed."""
+
+
+class CheckpointError(ModelError):
+    """A weight file or shard index is corrupt, unsafe, incomplete or of an unsupported format."""
+
+
+class ConfigError(ModelError):
+    """config.json is missing or unusable."""
+
+
+class MappingError(ModelError):
+    """The tensors contradict the config, or nothing in the checkpoint could be mapped."""
+
+
+class SpecError(WeightauditError):
+    """An architecture spec shipped with the package breaks the schema."""

@@ -1,0 +1,255 @@
+"""Frozen records that travel between rooms. Plain data: nothing here reads a file, and torch is never imported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+    Reader = Callable[[str], torch.Tensor]
+
+# The paper's roles first; a family may add names of its own (e.g. POOLER) in its spec.
+EMBEDDING_ROLES = ("EMBED", "POSITION", "TOKEN_TYPE")
+LAYER_ROLES = ("Q", "K", "V", "O", "QKV", "XQ", "XK", "XV", "XO", "GATE", "M1", "M2")
+PAPER_ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where one tensor of a checkpoint lies, as its header says. Reading it is the checkpoint's job.
+
+    ``offset`` is absolute in ``file``, in bytes; ``dtype`` is a name of `weightaudit.dtypes`.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    nbytes: int
+
+    @property
+    def parameters(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of a fused (out, in) matrix belong to one role: ``count`` runs of ``size`` rows, ``stride`` apart.
+
+    Row ``start + j * stride + i`` for j < count, i < size. A contiguous slice is one run.
+    """
+
+    start: int
+    size: int
+    count: int = 1
+    stride: int = 0
+
+    @property
+    def total(self) -> int:
+        """Number of rows selected."""
+        return self.size * self.count
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a role's matrix: a stored tensor, turned to (out, in) and cut.
+
+    ``transposed`` says that the file stores (in, out), as GPT-2's Conv1D does; ``rows`` selects output rows after that
+    turn, None takes all.
+    """
+
+    tensor: str
+    transposed: bool = False
+    rows: Rows | None = None
+
+    def cut(self, stored: torch.Tensor) -> torch.Tensor:
+        """View of ``stored`` as this part, (rows, in). No copy unless the rows come in several runs."""
+        matrix = stored.t() if self.transposed else stored
+        if self.rows is None:
+            return matrix
+        start, size, count, stride = self.rows.start, self.rows.size, self.rows.count, self.rows.stride
+        if count == 1:
+            return matrix[start : start + size]
+        runs = [matrix[start + j * stride : start + j * stride + size] for j in range(count)]
+        import torch
+
+        return torch.cat(runs)
+
+
+@dataclass(frozen=True)
+class RoleMatrix:
+    """One matrix of the model, oriented (out_features, in_features), and where its rows come from.
+
+    Nothing is read until `load` or `blocks`. ``stack`` is "encoder" or "decoder" in encoder-decoder models, else "";
+    ``layer`` counts from 0, None outside the layers; ``expert`` numbers the experts of a mixture.
+    """
+
+    stack: str
+    layer: int | None
+    expert: int | None
+    role: str
+    parts: tuple[Part, ...]
+    shape: tuple[int, int]
+    dtype: str
+    reader: Reader | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the stored tensors it is cut from, in row order, each once."""
+        return tuple(dict.fromkeys(part.tensor for part in self.parts))
+
+    @property
+    def key(self) -> str:
+        """Its name within the model, the same however the tensors are stored; seeds its random start."""
+        layer = "" if self.layer is None else str(self.layer)
+        expert = "" if self.expert is None else str(self.expert)
+        return f"{self.stack}/{layer}/{expert}/{self.role}"
+
+    @property
+    def parameters(self) -> int:
+        """Number of entries."""
+        return self.shape[0] * self.shape[1]
+
+    def blocks(self) -> list[torch.Tensor]:
+        """Its parts, read now, each (rows, in) in the stored dtype; their vertical stack is the matrix."""
+        if self.reader is None:
+            raise RuntimeError(f"matrix {self.key} is not bound to a checkpoint")
+        stored = {name: self.reader(name) for name in self.tensors}
+        return [part.cut(stored[part.tensor]) for part in self.parts]
+
+    def load(self) -> torch.Tensor:
+        """The matrix, read now: torch.Tensor of ``shape`` in the stored dtype.
+
+        Example:
+            >>> import weightaudit as wa
+            >>> W = next(iter(wa.matrices("gpt2"))).load()  # doctest: +SKIP
+        """
+        blocks = self.blocks()
+        if len(blocks) == 1:
+            return blocks[0]
+        import torch
+
+        return torch.cat(blocks)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What was measured of one matrix.
+
+    ``spectral_norm`` ≤ σ₁ ≤ ``spectral_norm_upper``, so ``stable_rank`` = ‖W‖_F²/spectral_norm² is the upper end of the
+    stable rank and ``stable_rank_lower`` the lower (Rudelson & Vershynin 2007). ``norm_ratio`` = ‖W‖_F/spectral_norm.
+    ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
+    (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
+    matrix.
+    """
+
+    frobenius_norm: float
+    spectral_norm: float
+    spectral_norm_upper: float
+    stable_rank: float
+    stable_rank_lower: float
+    norm_ratio: float
+    method: str
+    passes: int
+    converged: bool
+    nonfinite: int
+    zeros: int
+    max_abs: float
+
+    @property
+    def inverse_stable_rank(self) -> float:
+        """spectral_norm²/‖W‖_F², in (0, 1]; the lower end of the inverse stable rank."""
+        return 1.0 / self.stable_rank
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One row of the report: a matrix and what was measured of it."""
+
+    matrix: RoleMatrix
+    spectrum: Spectrum
+
+
+Status = Literal["analysed", "ignored", "unmapped", "tied", "not selected"]
+
+
+@dataclass(frozen=True)
+class CoverageEntry:
+    """What became of one tensor of the checkpoint.
+
+    ``detail`` says why: the ignoring rule, the tensor it is tied to, or why it is unmapped; ``roles`` what it was
+    analysed as.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    dtype: str
+    parameters: int
+    status: Status
+    detail: str = ""
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelMap:
+    """What the architecture room makes of names, shapes and config values.
+
+    ``matrices`` are in report order; ``coverage`` has every tensor of the checkpoint, in name order. ``dimensions`` are
+    the numbers of the config that the family uses (``layers, hidden, ff, heads, …``). ``guessed`` says that roles came
+    from the structural fallback, ``nearest`` names the known families closest to an unknown model type. ``ties`` are
+    (tensor, the tensor it repeats) that the config declares and whose values are still to be compared.
+    """
+
+    family: str
+    model_type: str
+    guessed: bool
+    dimensions: dict[str, int]
+    matrices: tuple[RoleMatrix, ...]
+    coverage: tuple[CoverageEntry, ...]
+    nearest: tuple[str, ...] = ()
+    ties: tuple[tuple[str, str], ...] = ()
+
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a person should know or do about the weights."""
+
+    id: str
+    severity: Severity
+    title: str
+    stack: str = ""
+    layer: int | None = None
+    expert: int | None = None
+    role: str = ""
+    tensors: tuple[str, ...] = ()
+    value: float | None = None
+    threshold: float | None = None
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the model that was opened."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL)."""
+
+    name: str
+    revision: str
+    location: str
+    files: tuple[SourceFile, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,168 @@
+"""The columns of the report: one table, read by the DataFrame, CSV, JSON, Parquet and the page alike.
+
+Directed rounding: a printed interval must still hold the truth, so lower ends are rounded down and upper ends
+up. That makes ``stable_rank`` round up and ``stable_rank_lower`` down, for ``stable_rank`` is the upper end
+(it divides by the lower end of the spectral norm).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import Literal
+
+from weightaudit.records import LayerRow, ModelIdentity
+
+Value = str | int | float | bool | None
+Rounding = Literal["nearest", "down", "up"]
+
+DIGITS = 9
+"""Significant digits of a printed number."""
+
+_CONTEXTS = {
+    "nearest": Context(prec=DIGITS, rounding=ROUND_HALF_EVEN),
+    "down": Context(prec=DIGITS, rounding=ROUND_FLOOR),
+    "up": Context(prec=DIGITS, rounding=ROUND_CEILING),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, what it means, its pandas dtype, how it is rounded when printed, where it comes
+    from.
+    """
+
+    name: str
+    meaning: str
+    dtype: Literal["string", "Int64", "int64", "float64", "bool"]
+    value: Callable[[ModelIdentity, LayerRow], Value]
+    rounding: Rounding = "nearest"
+
+    def text(self, value: Value) -> str:
+        """``value`` as the CSV prints it: NaN and None are empty, flags are ``true``/``false``."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, float):
+            return number_text(value, self.rounding)
+        return str(value)
+
+
+def number_text(value: float, rounding: Rounding = "nearest") -> str:
+    """``value`` with 9 significant digits, rounded in the stated direction, trailing zeros dropped; NaN is
+    empty.
+
+    Exact decimal arithmetic: rounding a float after ``format`` would round twice.
+
+    Example:
+        >>> number_text(2 / 3, "down"), number_text(2 / 3, "up")
+        ('0.666666666', '0.666666667')
+    """
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    rounded = _CONTEXTS[rounding].plus(Decimal(value)).normalize()
+    plain = -5 <= rounded.adjusted() < DIGITS
+    return f"{rounded:f}" if plain else f"{rounded:e}"
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        "model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name
+    ),
+    Column("revision", "commit of a Hub model, else empty", "string", lambda m, r: m.revision),
+    Column(
+        "stack",
+        "encoder or decoder in encoder-decoder models, else empty",
+        "string",
+        lambda m, r: r.matrix.stack,
+    ),
+    Column(
+        "layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, r: r.matrix.layer
+    ),
+    Column("expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: r.matrix.expert),
+    Column(
+        "role", "what the matrix does: Q K V O QKV M1 M2 and others", "string", lambda m, r: r.matrix.role
+    ),
+    Column(
+        "tensors",
+        "the stored tensors it was cut from, joined by ;",
+        "string",
+        lambda m, r: ";".join(r.matrix.tensors),
+    ),
+    Column("rows", "output features", "int64", lambda m, r: r.matrix.shape[0]),
+    Column("cols", "input features", "int64", lambda m, r: r.matrix.shape[1]),
+    Column("dtype", "stored data type", "string", lambda m, r: r.matrix.dtype),
+    Column("parameters", "rows times cols", "int64", lambda m, r: r.matrix.parameters),
+    Column(
+        "frobenius_norm",
+        "square root of the sum of squared entries",
+        "float64",
+        lambda m, r: r.spectrum.frobenius_norm,
+    ),
+    Column(
+        "spectral_norm",
+        "largest singular value, certified lower end",
+        "float64",
+        lambda m, r: r.spectrum.spectral_norm,
+        "down",
+    ),
+    Column(
+        "spectral_norm_upper",
+        "largest singular value, upper end",
+        "float64",
+        lambda m, r: r.spectrum.spectral_norm_upper,
+        "up",
+    ),
+    Column(
+        "stable_rank",
+        "squared Frobenius norm over squared spectral norm, upper end",
+        "float64",
+        lambda m, r: r.spectrum.stable_rank,
+        "up",
+    ),
+    Column(
+        "stable_rank_lower",
+        "the same, lower end",
+        "float64",
+        lambda m, r: r.spectrum.stable_rank_lower,
+        "down",
+    ),
+    Column(
+        "norm_ratio",
+        "Frobenius norm over the spectral norm's lower end",
+        "float64",
+        lambda m, r: r.spectrum.norm_ratio,
+    ),
+    Column("method", "exact or krylov", "string", lambda m, r: r.spectrum.method),
+    Column("passes", "reads of the whole matrix", "int64", lambda m, r: r.spectrum.passes),
+    Column(
+        "converged",
+        "whether the interval is as narrow as tol asks",
+        "bool",
+        lambda m, r: r.spectrum.converged,
+    ),
+    Column("nonfinite", "entries that are NaN or infinite", "int64", lambda m, r: r.spectrum.nonfinite),
+    Column("zeros", "entries that are exactly zero", "int64", lambda m, r: r.spectrum.zeros),
+    Column(
+        "max_abs", "largest finite absolute value of an entry", "float64", lambda m, r: r.spectrum.max_abs
+    ),
+)
+
+NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+
+
+def values(identity: ModelIdentity, row: LayerRow) -> list[Value]:
+    """The values of one row, in the order of the columns, numbers in full precision."""
+    return [column.value(identity, row) for column in COLUMNS]
+
+
+def texts(identity: ModelIdentity, row: LayerRow) -> list[str]:
+    """The same as printed text."""
+    return [column.text(column.value(identity, row)) for column in COLUMNS]

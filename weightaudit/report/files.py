@@ -1,0 +1,96 @@
+"""Writing an output file whole or not at all, and saying early that it cannot be written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from weightaudit.errors import OutputError, UsageError
+
+EXTENSIONS = (".html", ".csv", ".json", ".parquet")
+
+
+def output_extension(path: str | os.PathLike[str]) -> str:
+    """The lower-case extension that picks the format; UsageError where it is none of `EXTENSIONS`."""
+    extension = Path(path).suffix.lower()
+    if extension not in EXTENSIONS:
+        ending = (
+            f"'{extension}' is no report format"
+            if extension
+            else "its name has no extension to pick a format by"
+        )
+        raise UsageError(str(path), ending, f"End it in one of {' '.join(EXTENSIONS)}")
+    return extension
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind.
+
+    UsageError: unknown extension. OutputError: no such directory, no permission, or not a plain file.
+    """
+    output_extension(path)
+    target = _target(path)
+    try:
+        descriptor, trial = _create_beside(target)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    os.close(descriptor)
+    os.unlink(trial)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Binary file that becomes ``path`` when the block ends well; on any error ``path`` stays as it was.
+
+    The bytes go to a new file in the same directory, which `os.replace` then renames: on one file system that
+    is atomic. A symbolic link is followed, as opening it would. OutputError where the file system refuses.
+    """
+    target = _target(path)
+    try:
+        descriptor, temporary = _create_beside(target)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                os.chmod(temporary, target.stat().st_mode & 0o777)
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file behind ``path``; OutputError where something else than a writable plain file is there."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(str(path), "it is a directory", "Name a file in it")
+    if not target.parent.is_dir():
+        raise OutputError(str(path), f"there is no directory {target.parent}", "Create it first")
+    if target.exists() and not target.is_file():
+        raise OutputError(str(path), "it is not a plain file", "Name another output file")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise OutputError(str(path), "the file is write-protected", "Name another output file")
+    return target
+
+
+def _create_beside(target: Path) -> tuple[int, Path]:
+    """New empty file in the target's directory: (descriptor, path). A short name, so that long targets still
+    fit.
+    """
+    temporary = target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    # Mode 0o666 is cut by the umask, as for any ordinary file; tempfile's 0o600 would surprise.
+    return os.open(temporary, flags, 0o666), temporary
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    return OutputError(str(path), error.strerror or str(error), "Name an output file that can be written")

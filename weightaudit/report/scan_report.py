@@ -1,0 +1,83 @@
+"""What a scan returns: the numbers of one model, and the ways to look at them and to write them down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from weightaudit.records import CoverageEntry, Finding, LayerRow, ModelIdentity, ModelMap
+from weightaudit.report import tables
+from weightaudit.report.files import output_extension, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """The audit of one model.
+
+    ``rows`` are in report order; ``ledger`` has every tensor of the checkpoint, in name order; ``options``
+    are those that change numbers; ``versions`` of the libraries that computed them; ``notes`` are warnings
+    for the reader.
+
+    Example:
+        >>> import weightaudit as wa
+        >>> report = wa.scan("gpt2")  # doctest: +SKIP
+        >>> report.layers.groupby("role").stable_rank.mean()  # doctest: +SKIP
+    """
+
+    identity: ModelIdentity
+    map: ModelMap
+    rows: tuple[LayerRow, ...]
+    ledger: tuple[CoverageEntry, ...]
+    summary: dict[str, Any]
+    options: dict[str, Any]
+    versions: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row per (stack, layer, expert, role), the CSV's columns in order, numbers in full precision."""
+        return tables.layers_frame(self)
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """One row per tensor of the checkpoint: what it is and what became of it."""
+        return tables.coverage_frame(self)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the layers as CSV. OutputError where ``path`` cannot be written."""
+        self._write(path, tables.write_csv)
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything as strict JSON. OutputError where ``path`` cannot be written."""
+        self._write(path, tables.write_json)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the layers as Parquet. OutputError where ``path`` cannot be written."""
+        self._write(path, tables.write_parquet)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained page. OutputError where ``path`` cannot be written."""
+        from weightaudit.report.html import write_html
+
+        self._write(path, write_html)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write to ``path`` in the format its extension picks: .html .csv .json .parquet, else UsageError."""
+        writers = {
+            ".html": self.to_html,
+            ".csv": self.to_csv,
+            ".json": self.to_json,
+            ".parquet": self.to_parquet,
+        }
+        writers[output_extension(path)](path)
+
+    def _write(self, path: str | os.PathLike[str], write: Callable[[ScanReport, BinaryIO], None]) -> None:
+        with replacing(path) as file:
+            write(self, file)

@@ -1,0 +1,209 @@
+"""The report as CSV, JSON and Parquet. Every output carries the schema version; none carries a timing.
+
+The CSV prints 9 significant digits with directed rounding; JSON and Parquet hold the full double precision.
+Names come from the checkpoint and are untrusted: see `guarded`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from weightaudit.records import CoverageEntry, Finding
+from weightaudit.report.columns import COLUMNS, NAMES, texts, values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from weightaudit.report.scan_report import ScanReport
+
+SCHEMA = 1
+"""Version of the columns and of the JSON; grows when a reader of the old one would break."""
+
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+# A spreadsheet runs a cell that starts like this; where ; separates its cells, also what follows a ; or a
+# line end.
+_FORMULA = re.compile(r'(^|[;"\r\n])([=+\-@\t])')
+_NAME_COLUMNS = tuple(i for i, name in enumerate(NAMES) if name in ("model", "revision", "role", "tensors"))
+
+
+def guarded(name: str) -> str:
+    """``name`` with ' before whatever a spreadsheet would run as a formula.
+
+    Tensor names are written by whoever made the checkpoint. No name that a real model uses starts with = + -
+    @ or a tab, so only hostile names change; JSON and Parquet carry all names unchanged.
+    """
+    return _FORMULA.sub(r"\1'\2", name)
+
+
+def csv_cells(report: ScanReport) -> Iterator[list[str]]:
+    """The cells of the CSV's lines after the header, formatted and guarded but not yet quoted."""
+    for row in report.rows:
+        cells = texts(report.identity, row)
+        for i in _NAME_COLUMNS:
+            cells[i] = guarded(cells[i])
+        yield cells
+
+
+def csv_line(cells: list[str] | tuple[str, ...]) -> str:
+    r"""One CSV line, ended by ``\n``.
+
+    Quoted by RFC 4180. Not the csv module, which left a lone ``\r`` unquoted before Python 3.13.
+    """
+    return ",".join(_quoted(cell) for cell in cells) + "\n"
+
+
+def _quoted(cell: str) -> str:
+    if not _NEEDS_QUOTES.search(cell):
+        return cell
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def write_csv(report: ScanReport, file: BinaryIO) -> None:
+    """UTF-8 CSV, one row a matrix."""
+    file.write(_utf8(csv_line(NAMES)))
+    for cells in csv_cells(report):
+        file.write(_utf8(csv_line(cells)))
+
+
+def write_json(report: ScanReport, file: BinaryIO) -> None:
+    """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
+    text = json.dumps(document(report), indent=1, ensure_ascii=False, allow_nan=False)
+    # A lone surrogate has no UTF-8; as a backslash escape inside a JSON string it keeps its meaning.
+    file.write((text + "\n").encode("utf-8", "backslashreplace"))
+
+
+def document(report: ScanReport) -> dict[str, Any]:
+    """The report as plain JSON values, keys in a fixed order."""
+    model_map, identity = report.map, report.identity
+    result = {
+        "schema": SCHEMA,
+        "model": identity.name,
+        "revision": identity.revision,
+        "source": {
+            "location": identity.location,
+            "files": [{"name": file.name, "bytes": file.nbytes} for file in identity.files],
+        },
+        "options": report.options,
+        "versions": report.versions,
+        "architecture": {
+            "family": model_map.family,
+            "model_type": model_map.model_type,
+            "guessed": model_map.guessed,
+            "nearest": model_map.nearest,
+            "dimensions": model_map.dimensions,
+        },
+        "notes": report.notes,
+        "summary": report.summary,
+        "findings": [_finding(finding) for finding in report.findings],
+        "layers": [dict(zip(NAMES, values(identity, row), strict=True)) for row in report.rows],
+        "coverage": [_coverage_entry(entry) for entry in report.ledger],
+    }
+    plain: dict[str, Any] = _plain(result)
+    return plain
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "title": finding.title,
+        "stack": finding.stack,
+        "layer": finding.layer,
+        "expert": finding.expert,
+        "role": finding.role,
+        "tensors": finding.tensors,
+        "value": finding.value,
+        "threshold": finding.threshold,
+        "advice": finding.advice,
+    }
+
+
+def _coverage_entry(entry: CoverageEntry) -> dict[str, Any]:
+    return {
+        "tensor": entry.tensor,
+        "shape": entry.shape,
+        "dtype": entry.dtype,
+        "parameters": entry.parameters,
+        "status": entry.status,
+        "detail": entry.detail,
+        "roles": entry.roles,
+        "buffer": entry.buffer,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with tuples as lists and NaN and infinities as None, as strict JSON needs."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def layers_frame(report: ScanReport) -> pd.DataFrame:
+    """One row a matrix, the CSV's columns, numbers in full double precision; layer and expert are nullable
+    Int64.
+    """
+    import pandas as pd
+
+    rows = [values(report.identity, row) for row in report.rows]
+    return pd.DataFrame(
+        {
+            column.name: pd.Series([_storable(row[i]) for row in rows], dtype=column.dtype)
+            for i, column in enumerate(COLUMNS)
+        }
+    )
+
+
+def coverage_frame(report: ScanReport) -> pd.DataFrame:
+    """One row a tensor of the checkpoint; ``shape`` holds tuples, ``roles`` is joined by ``;``."""
+    import pandas as pd
+
+    entries = report.ledger
+    return pd.DataFrame(
+        {
+            "tensor": pd.Series([_storable(entry.tensor) for entry in entries], dtype="string"),
+            "shape": pd.Series([entry.shape for entry in entries], dtype="object"),
+            "dtype": pd.Series([entry.dtype for entry in entries], dtype="string"),
+            "parameters": pd.Series([entry.parameters for entry in entries], dtype="int64"),
+            "status": pd.Series([entry.status for entry in entries], dtype="string"),
+            "detail": pd.Series([_storable(entry.detail) for entry in entries], dtype="string"),
+            "roles": pd.Series([";".join(entry.roles) for entry in entries], dtype="string"),
+            "buffer": pd.Series([entry.buffer for entry in entries], dtype="bool"),
+        }
+    )
+
+
+def write_parquet(report: ScanReport, file: BinaryIO) -> None:
+    """The layers as Parquet; the file's metadata carry the schema version, model, revision, options and
+    versions.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(layers_frame(report), preserve_index=False)
+    told = document(report)
+    ours = {
+        "weightaudit.schema": str(SCHEMA),
+        **{
+            f"weightaudit.{key}": json.dumps(told[key])
+            for key in ("model", "revision", "options", "versions")
+        },
+    }
+    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), file)
+
+
+def _storable(value: Any) -> Any:
+    """A string with lone surrogates, which Arrow cannot store, escaped; anything else as it is."""
+    return _utf8(value).decode() if isinstance(value, str) else value
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

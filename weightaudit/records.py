@@ -184,7 +184,8 @@ class CoverageEntry:
     """What became of one tensor of the checkpoint.
 
     ``detail`` says why: the ignoring rule, the tensor it is tied to, or why it is unmapped; ``roles`` what it was
-    analysed as.
+    analysed as. ``buffer`` says that its elements are no parameters of the model (masks, position numbers), and so
+    count in no share.
     """
 
     tensor: str
@@ -194,6 +195,7 @@ class CoverageEntry:
     status: Status
     detail: str = ""
     roles: tuple[str, ...] = ()
+    buffer: bool = False
 
 
 @dataclass(frozen=True)

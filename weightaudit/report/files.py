@@ -28,11 +28,16 @@ def output_extension(path: str | os.PathLike[str]) -> str:
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
+    """Fail now where `ScanReport.write` would fail after the scan: UsageError for an unknown extension, OutputError."""
+    output_extension(path)
+    check_writable(path)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
     """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind.
 
-    UsageError: unknown extension. OutputError: no such directory, no permission, or not a plain file.
+    OutputError: no such directory, no permission, or not a plain file.
     """
-    output_extension(path)
     target = _target(path)
     try:
         descriptor, trial = _create_beside(target)

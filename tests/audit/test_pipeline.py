@@ -1,0 +1,82 @@
+"""Units of work: what is read together, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from weightaudit.audit.pipeline import plan_units, read_units
+from weightaudit.records import Part, RoleMatrix, TensorInfo
+
+
+def _info(name: str, offset: int, file: str = "a", nbytes: int = 16) -> TensorInfo:
+    return TensorInfo(name, "float32", (2, 2), file, offset, nbytes)
+
+
+def _matrix(layer: int, role: str, *tensors: str) -> RoleMatrix:
+    return RoleMatrix("", layer, None, role, tuple(map(Part, tensors)), (2 * len(tensors), 2), "float32")
+
+
+def test_matrices_that_share_tensors_are_one_unit_in_file_order() -> None:
+    tensors = {
+        info.name: info
+        for info in (_info("o", 0, "b"), _info("k", 0), _info("q", 32), _info("v", 16), _info("m", 48))
+    }
+    matrices = [
+        _matrix(0, "Q", "q"),
+        _matrix(0, "K", "k"),
+        _matrix(0, "O", "o"),
+        _matrix(0, "V", "v"),
+        _matrix(0, "QKV", "q", "k", "v"),
+        _matrix(0, "M1", "m"),
+    ]
+    units = plan_units(matrices, tensors)
+    assert [[info.name for info in unit.tensors] for unit in units] == [["k", "v", "q"], ["m"], ["o"]]
+    assert sorted(matrix.role for matrix in units[0].matrices) == ["K", "Q", "QKV", "V"]
+    assert sum(len(unit.matrices) for unit in units) == len(matrices)
+
+
+class FakeCheckpoint:
+    """Fills each tensor with its offset, and remembers what was read."""
+
+    def __init__(self, tensors: dict[str, TensorInfo]) -> None:
+        self.tensors = tensors
+        self.reads: list[str] = []
+
+    def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
+        self.reads.append(name)
+        info = self.tensors[name]
+        return into[: info.nbytes].view(torch.float32).fill_(info.offset).reshape(info.shape)
+
+
+def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(7)}
+    matrices = [_matrix(i, "Q", f"t{i}") for i in range(6)] + [_matrix(5, "QKV", "t5", "t6")]
+    checkpoint = FakeCheckpoint(tensors)
+    seen = []
+    for unit, stored in read_units(checkpoint, plan_units(matrices, tensors)):  # type: ignore[arg-type]
+        for info in unit.tensors:
+            assert torch.equal(stored[info.name], torch.full((2, 2), float(info.offset)))
+            seen.append(info.name)
+    assert seen == checkpoint.reads == list(tensors)
+
+
+def test_an_error_of_the_reader_reaches_the_caller() -> None:
+    class Broken(FakeCheckpoint):
+        def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
+            if name == "t1":
+                raise OSError("the disk went away")
+            return super().read(name, into=into)
+
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(3)}
+    units = plan_units([_matrix(i, "Q", f"t{i}") for i in range(3)], tensors)
+    done = []
+    with pytest.raises(OSError, match="the disk went away"):  # noqa: PT012 (the loop is what raises)
+        for unit, _ in read_units(Broken(tensors), units):  # type: ignore[arg-type]
+            done.append(unit.tensors[0].name)
+    assert done == ["t0"]
+
+
+def test_nothing_to_read() -> None:
+    assert plan_units([], {}) == []
+    assert list(read_units(FakeCheckpoint({}), [])) == []  # type: ignore[arg-type]

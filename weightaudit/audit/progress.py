@@ -1,0 +1,83 @@
+"""Telling a waiting person how far a scan is."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Protocol
+
+from weightaudit.errors import printable
+
+
+class Progress(Protocol):
+    """What a scan calls, always from the thread that called `scan`."""
+
+    def start(self, model: str, total_bytes: int) -> None:
+        """Work on ``model`` begins; ``total_bytes`` of tensors will be read."""
+
+    def tensor(self, name: str) -> None:
+        """Work on the tensor ``name`` begins."""
+
+    def advance(self, nbytes: int) -> None:
+        """``nbytes`` more of the total are done."""
+
+    def close(self) -> None:
+        """The scan ended, well or not."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, model: str, total_bytes: int) -> None: ...
+    def tensor(self, name: str) -> None: ...
+    def advance(self, nbytes: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Bar:
+    """A bar on stderr with tensor name, bytes and rate; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+        from rich.progress import (
+            Progress as RichProgress,
+        )
+
+        console = Console(stderr=True)
+        self._bar = RichProgress(
+            TextColumn("{task.fields[tensor]}", markup=False),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("scan", total=None, tensor="")
+
+    def start(self, model: str, total_bytes: int) -> None:
+        self._bar.update(self._task, total=total_bytes, tensor=printable(model))
+        self._bar.start()
+
+    def tensor(self, name: str) -> None:
+        self._bar.update(self._task, tensor=printable(name))
+
+    def advance(self, nbytes: int) -> None:
+        self._bar.update(self._task, advance=nbytes)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+def reporting(progress: Progress | bool) -> closing[Progress]:
+    """Context with the display asked for (True is a `Bar`), closed however the scan ends."""
+    if isinstance(progress, bool):
+        return closing(Bar() if progress else Silent())
+    return closing(progress)

@@ -1,0 +1,195 @@
+"""Scan one model: join the rooms, from bytes to a report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike, fspath
+from typing import Any
+
+import torch
+
+import weightaudit
+from weightaudit.architecture import map_model
+from weightaudit.audit.pipeline import plan_units, read_units
+from weightaudit.audit.progress import Progress, reporting
+from weightaudit.audit.selection import parse_layers, parse_roles, select
+from weightaudit.audit.summary import summarise
+from weightaudit.audit.ties import confirmed_ties
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
+from weightaudit.config import DEFAULTS, AuditConfig, Method
+from weightaudit.errors import printable
+from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix
+from weightaudit.report import ScanReport
+from weightaudit.spectral import compute_threads, measure
+
+VERSIONED = ("torch", "numpy", "scipy", "safetensors", "huggingface_hub", "transformers")
+
+
+def scan(
+    model: str | PathLike[str],
+    *,
+    revision: str | None = DEFAULTS.revision,
+    token: str | None = DEFAULTS.token,
+    offline: bool = DEFAULTS.offline,
+    roles: str | Iterable[str] | None = DEFAULTS.roles,
+    layers: str | int | Iterable[int] | None = DEFAULTS.layers,
+    method: Method = DEFAULTS.method,
+    tol: float = DEFAULTS.tol,
+    delta: float = DEFAULTS.delta,
+    seed: int = DEFAULTS.seed,
+    device: str = DEFAULTS.device,
+    threads: int | None = DEFAULTS.threads,
+    progress: bool | Progress = False,
+) -> ScanReport:
+    """Measure every weight matrix of a model.
+
+    ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`.
+    ``progress=True`` shows a bar on stderr. Raises UsageError for options that make no sense and ModelError for a
+    model that cannot be read.
+
+    Example:
+        >>> import weightaudit as wa
+        >>> report = wa.scan("gpt2", roles="Q,K,V")  # doctest: +SKIP
+        >>> report.layers[["layer", "role", "stable_rank"]]  # doctest: +SKIP
+    """
+    config = AuditConfig(
+        revision=revision,
+        token=token,
+        offline=offline,
+        roles=parse_roles(roles),
+        layers=parse_layers(layers),
+        method=method,
+        tol=tol,
+        delta=delta,
+        seed=seed,
+        device=device,
+        threads=threads,
+    )
+    with open_checkpoint(fspath(model), revision=revision, token=token, offline=offline) as checkpoint:
+        return _scan(checkpoint, config, progress)
+
+
+def matrices(
+    model: str | PathLike[str],
+    *,
+    revision: str | None = DEFAULTS.revision,
+    token: str | None = DEFAULTS.token,
+    offline: bool = DEFAULTS.offline,
+) -> Iterator[RoleMatrix]:
+    """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``.
+
+    Example:
+        >>> import weightaudit as wa
+        >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
+        ...     print(m.layer, m.role, m.shape)
+    """
+    checkpoint = open_checkpoint(fspath(model), revision=revision, token=token, offline=offline)
+    model_map = map_model(checkpoint.config, checkpoint.tensors)
+    return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
+
+
+def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress) -> ScanReport:
+    model_map = map_model(checkpoint.config, checkpoint.tensors)
+    chosen = select(model_map, config.roles, config.layers)
+    asked = {name for matrix in chosen for name in matrix.tensors}
+    ties, tie_notes = confirmed_ties(checkpoint, [tie for tie in model_map.ties if tie[0] in asked])
+    chosen = tuple(matrix for matrix in chosen if not set(matrix.tensors) <= set(ties))
+
+    rows: dict[str, LayerRow] = {}
+    units = plan_units(chosen, checkpoint.tensors)
+    with compute_threads(config.threads), reporting(progress) as display:
+        display.start(checkpoint.identity.name, sum(unit.nbytes for unit in units))
+        for unit, stored in read_units(checkpoint, units):
+            for matrix in unit.matrices:
+                display.tensor(", ".join(matrix.tensors))
+                rows[matrix.key] = _measure(matrix, stored, config)
+            display.advance(unit.nbytes)
+        options = _options(config)
+    ordered = tuple(rows[matrix.key] for matrix in chosen)
+    ledger = _final_ledger(model_map, {name for matrix in chosen for name in matrix.tensors}, ties)
+    return ScanReport(
+        identity=checkpoint.identity,
+        map=model_map,
+        rows=ordered,
+        ledger=ledger,
+        summary=summarise(ordered, ledger),
+        options=options,
+        versions=_versions(),
+        notes=(*_guess_notes(model_map), *tie_notes, *_number_notes(ordered)),
+    )
+
+
+def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig) -> LayerRow:
+    spectrum = measure(
+        [part.cut(stored[part.tensor]) for part in matrix.parts],
+        tol=config.tol,
+        delta=config.delta,
+        method=config.method,
+        seed=config.seed,
+        name=matrix.key,
+        device=config.device,
+    )
+    return LayerRow(matrix, spectrum)
+
+
+def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Mapping[str, str]) -> tuple[CoverageEntry, ...]:
+    """The map's ledger after the scan: tied copies and what the options left out are said so."""
+
+    def settle(entry: CoverageEntry) -> CoverageEntry:
+        if entry.tensor in ties:
+            return replace(entry, status="tied", detail=f"tied to {ties[entry.tensor]}", roles=())
+        if entry.status == "analysed" and entry.tensor not in analysed:
+            return replace(entry, status="not selected", detail="left out by --roles or --layers")
+        return entry
+
+    return tuple(settle(entry) for entry in model_map.coverage)
+
+
+def _guess_notes(model_map: ModelMap) -> Iterator[str]:
+    if model_map.guessed:
+        known = f"Nearest known families: {', '.join(model_map.nearest)}. " if model_map.nearest else ""
+        what = f"Model type '{printable(model_map.model_type)}' is not known" if model_map.model_type else "No config"
+        yield (
+            f"{what}: roles were GUESSED from tensor names. {known}Check the coverage table before relying on a role."
+        )
+
+
+def _number_notes(rows: Iterable[LayerRow]) -> Iterator[str]:
+    for row in rows:
+        place = "" if row.matrix.layer is None else f"layer {row.matrix.layer} "
+        if row.spectrum.nonfinite:
+            yield (
+                f"{place}{row.matrix.role} ({printable(', '.join(row.matrix.tensors))}) has {row.spectrum.nonfinite} "
+                "entries that are NaN or infinite; its norms are undefined."
+            )
+        elif not row.spectrum.converged:
+            yield (
+                f"{place}{row.matrix.role} ({printable(', '.join(row.matrix.tensors))}): the interval is wider than "
+                "the tolerance asked for; it still holds. Try --method exact, or a larger --tol."
+            )
+
+
+def _options(config: AuditConfig) -> dict[str, Any]:
+    return {
+        "roles": list(config.roles) if config.roles is not None else None,
+        "layers": list(config.layers) if config.layers is not None else None,
+        "method": config.method,
+        "tol": config.tol,
+        "delta": config.delta,
+        "seed": config.seed,
+        "device": config.device,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"weightaudit": weightaudit.__version__, "python": platform.python_version()}
+    for package in VERSIONED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

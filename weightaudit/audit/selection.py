@@ -1,0 +1,97 @@
+"""What to analyse: roles and layers, as people write them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from weightaudit.errors import UsageError, printable
+from weightaudit.records import ModelMap, RoleMatrix
+
+MAX_LAYER = 99_999
+"""Largest layer number accepted; far above any model, small enough to hold a range of them."""
+
+
+def parse_roles(roles: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """``"Q,K"`` or ``["Q", "K"]`` → ``("Q", "K")``, upper case, each once; None stays None (all roles).
+
+    Raises UsageError for an empty list.
+    """
+    if roles is None:
+        return None
+    words = roles.split(",") if isinstance(roles, str) else list(roles)
+    names = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
+    if not names:
+        raise UsageError("roles", "the list is empty", "Write for example --roles Q,K,M1.")
+    return names
+
+
+def parse_layers(layers: str | int | Iterable[int] | None) -> tuple[int, ...] | None:
+    """``"0-2,5"``, ``5`` or ``range(3)`` → sorted layer numbers, each once; None stays None (all layers).
+
+    Raises UsageError for anything that is no such list, for backward ranges and for numbers out of reason.
+    """
+    if layers is None:
+        return None
+    if isinstance(layers, str):
+        numbers = {number for piece in layers.split(",") for number in _parse_range(layers, piece)}
+    else:
+        numbers = set([layers] if isinstance(layers, int) else layers)
+    if not numbers:
+        raise UsageError("layers", "the list is empty", "Write for example --layers 0-5,11.")
+    wrong = [n for n in numbers if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n <= MAX_LAYER]
+    if wrong:
+        raise UsageError(f"layers {wrong[0]!r}", "not a layer number", f"Layers count from 0 to {MAX_LAYER}.")
+    return tuple(sorted(numbers))
+
+
+def _parse_range(whole: str, piece: str) -> range:
+    first, dash, last = (word.strip() for word in piece.partition("-"))
+    ends = (first, last) if dash else (first, first)
+    if not all(end.isascii() and end.isdigit() and len(end) <= len(str(MAX_LAYER)) for end in ends):
+        raise UsageError(
+            f"layers '{printable(whole)}'",
+            f"'{printable(piece.strip())}' is no layer number and no range",
+            f"Write numbers from 0 to {MAX_LAYER} and ranges, for example 0-5,11.",
+        )
+    start, stop = int(ends[0]), int(ends[1])
+    if stop < start:
+        raise UsageError(
+            f"layers '{printable(whole)}'", "the range runs backwards", f"Write {stop}-{start}."
+        )
+    return range(start, stop + 1)
+
+
+def select(
+    model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[int] | None
+) -> tuple[RoleMatrix, ...]:
+    """Matrices of the wanted roles and layers, in report order. Naming layers leaves out what lies outside them.
+
+    Raises UsageError for a role or layer that the model does not have.
+    """
+    known_roles = list(dict.fromkeys(matrix.role for matrix in model_map.matrices))
+    for role in roles or ():
+        if role not in known_roles:
+            near = difflib.get_close_matches(role, known_roles, n=1)
+            raise UsageError(
+                f"role '{printable(role)}'",
+                "the model has no such role",
+                (f"Did you mean {near[0]}? " if near else "") + f"It has {', '.join(known_roles)}.",
+            )
+    known_layers = sorted({matrix.layer for matrix in model_map.matrices if matrix.layer is not None})
+    for layer in layers or ():
+        if layer not in known_layers:
+            has = f"It has layers {known_layers[0]}-{known_layers[-1]}." if known_layers else "It has no layers."
+            raise UsageError(f"layer {layer}", "the model has no such layer", has)
+    chosen = tuple(
+        matrix
+        for matrix in model_map.matrices
+        if (roles is None or matrix.role in roles) and (layers is None or matrix.layer in layers)
+    )
+    if not chosen:
+        raise UsageError(
+            f"roles {','.join(roles or known_roles)} in layers {','.join(map(str, layers or known_layers))}",
+            "the model has no such matrix",
+            "Embeddings and heads lie outside the layers: ask for them without --layers.",
+        )
+    return chosen

@@ -1,0 +1,90 @@
+"""Model-level numbers from the rows."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from weightaudit.records import CoverageEntry, LayerRow
+
+NORM_PRESERVATION_ROLES = ("QKV", "M1", "M2")
+
+
+def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict[str, Any]:
+    """Numbers of the whole model, JSON-ready; a mean of nothing is None.
+
+    - ``parameters``: elements of all tensors but buffers and tied copies; ``share_analysed`` is of these.
+    - ``stable_rank_harmonic_mean``: 1 / mean(1/stable rank) by role and over ``"all"`` layer matrices. There QKV counts
+      only in layers whose Q, K and V are not rows of their own, so that no weight counts twice.
+    - ``norm_spread``: Frobenius norm of one role over the layers; ``ratio`` is max/min.
+    - ``norm_preservation``: max/min of the Frobenius norms of QKV, M1 and M2 in one layer; median and max over layers.
+    """
+    counted = [entry for entry in ledger if not entry.buffer and entry.status != "tied"]
+    parameters = sum(entry.parameters for entry in counted)
+    analysed = sum(entry.parameters for entry in counted if entry.status == "analysed")
+    dtypes: dict[str, int] = defaultdict(int)
+    for entry in counted:
+        dtypes[entry.dtype] += entry.parameters
+    layered = [row for row in rows if row.matrix.layer is not None]
+    by_role: dict[str, list[LayerRow]] = defaultdict(list)
+    for row in layered:
+        by_role[_role(row)].append(row)
+    return {
+        "parameters": parameters,
+        "parameters_analysed": analysed,
+        "share_analysed": analysed / parameters if parameters else None,
+        "tensors": len(ledger),
+        "matrices": len(rows),
+        "dtypes": dict(sorted(dtypes.items())),
+        "stable_rank_harmonic_mean": {
+            "all": _harmonic_mean(row.spectrum.stable_rank for row in _each_weight_once(layered)),
+            **{role: _harmonic_mean(row.spectrum.stable_rank for row in group) for role, group in by_role.items()},
+        },
+        "norm_spread": {role: _spread(group) for role, group in by_role.items()},
+        "norm_preservation": _norm_preservation(layered),
+        "nonfinite": _over_tensors_once(rows, "nonfinite"),
+        "zeros": _over_tensors_once(rows, "zeros"),
+        "not_converged": sum(not row.spectrum.converged for row in rows),
+    }
+
+
+def _role(row: LayerRow) -> str:
+    return f"{row.matrix.stack} {row.matrix.role}".strip()
+
+
+def _place(row: LayerRow) -> tuple[str, int | None, int | None]:
+    return row.matrix.stack, row.matrix.layer, row.matrix.expert
+
+
+def _each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
+    split = {_place(row) for row in rows if row.matrix.role in ("Q", "K", "V")}
+    return [row for row in rows if row.matrix.role != "QKV" or _place(row) not in split]
+
+
+def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:
+    return sum(getattr(row.spectrum, count) for row in _each_weight_once(rows))
+
+
+def _harmonic_mean(values: Iterable[float]) -> float | None:
+    inverse = [1.0 / value for value in values if math.isfinite(value)]
+    return 1.0 / fmean(inverse) if inverse else None
+
+
+def _spread(rows: Sequence[LayerRow]) -> dict[str, float | None]:
+    norms = [row.spectrum.frobenius_norm for row in rows if math.isfinite(row.spectrum.frobenius_norm)]
+    if not norms:
+        return {"min": None, "max": None, "mean": None, "ratio": None}
+    low, high = min(norms), max(norms)
+    return {"min": low, "max": high, "mean": fmean(norms), "ratio": high / low if low > 0 else None}
+
+
+def _norm_preservation(rows: Sequence[LayerRow]) -> dict[str, float | None]:
+    norms: dict[tuple[str, int | None, int | None], dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        if row.matrix.role in NORM_PRESERVATION_ROLES and row.spectrum.frobenius_norm > 0:
+            norms[_place(row)][row.matrix.role] = row.spectrum.frobenius_norm
+    ratios = [max(n.values()) / min(n.values()) for n in norms.values() if len(n) == len(NORM_PRESERVATION_ROLES)]
+    return {"median": median(ratios) if ratios else None, "max": max(ratios, default=None)}

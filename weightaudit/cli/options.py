@@ -1,0 +1,50 @@
+"""Options that commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import weightaudit
+from weightaudit.config import METHODS
+
+Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
+Out = Annotated[
+    list[Path] | None,
+    typer.Option(help="Report file: .html, .csv, .json or .parquet. May be given several times.", show_default=False),
+]
+Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.", show_default=False)]
+Json = Annotated[Path | None, typer.Option("--json", help="Write everything as JSON.", show_default=False)]
+Parquet = Annotated[Path | None, typer.Option("--parquet", help="Write the table as Parquet.", show_default=False)]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit of a Hub model.", show_default="the default branch")
+]
+Token = Annotated[
+    str | None, typer.Option(help="Hub access token.", envvar="HF_TOKEN", show_default=False, show_envvar=True)
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Use only local files and the local Hugging Face cache.")]
+Roles = Annotated[
+    str | None, typer.Option(help="Roles to analyse, for example Q,K,M1.", show_default="all")
+]
+Layers = Annotated[
+    str | None, typer.Option(help="Layers to analyse, for example 0-5,11 (from 0).", show_default="all")
+]
+MethodName = Annotated[str, typer.Option("--method", help=f"How σ₁ is computed: {', '.join(METHODS)}.")]
+Tol = Annotated[float, typer.Option(help="Relative width of the certified interval on σ₁².")]
+Delta = Annotated[float, typer.Option(help="Probability, per matrix, that an upper end is too low.")]
+Seed = Annotated[int, typer.Option(help="Seed of the random starts.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
+Threads = Annotated[int | None, typer.Option(help="Compute threads.", min=1, show_default="torch's choice")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary; errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+def show_version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix."""
+    if version:
+        typer.echo(f"weightaudit {weightaudit.__version__}")
+        raise typer.Exit

@@ -1,0 +1,90 @@
+"""``weightaudit scan MODEL``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from weightaudit.cli import options
+from weightaudit.config import DEFAULTS, METHODS
+from weightaudit.errors import UsageError, printable
+
+
+def scan(
+    model: options.Model,
+    out: options.Out = None,
+    csv: options.Csv = None,
+    json: options.Json = None,
+    parquet: options.Parquet = None,
+    revision: options.Revision = DEFAULTS.revision,
+    token: options.Token = DEFAULTS.token,
+    offline: options.Offline = DEFAULTS.offline,
+    roles: options.Roles = None,
+    layers: options.Layers = None,
+    method: options.MethodName = DEFAULTS.method,
+    tol: options.Tol = DEFAULTS.tol,
+    delta: options.Delta = DEFAULTS.delta,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    threads: options.Threads = DEFAULTS.threads,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure every weight matrix of a model and write a report.
+
+    Prints a summary on stdout; --out, --csv, --json and --parquet write the details.
+    """
+    from weightaudit.audit.selection import parse_layers, parse_roles
+
+    # Wrong usage is found before torch is loaded and a byte is read.
+    if method not in METHODS:
+        raise UsageError(f"--method {printable(method)}", "no such method", f"Choose one of {', '.join(METHODS)}.")
+    wanted_roles, wanted_layers = parse_roles(roles), parse_layers(layers)
+    outputs = _outputs(out or [], csv, json, parquet)
+
+    from weightaudit.audit import scan as scan_model
+
+    report = scan_model(
+        model,
+        revision=revision,
+        token=token,
+        offline=offline,
+        roles=wanted_roles,
+        layers=wanted_layers,
+        method=method,
+        tol=tol,
+        delta=delta,
+        seed=seed,
+        device=device,
+        threads=threads,
+        progress=not quiet,
+    )
+    for note in report.notes:
+        typer.echo(f"note: {note}", err=True)
+    for path, kind in outputs:
+        write = {".html": report.to_html, ".csv": report.to_csv, ".json": report.to_json, ".parquet": report.to_parquet}
+        write[kind](path)
+        if not quiet:
+            typer.echo(f"wrote {path}", err=True)
+    if not quiet:
+        from weightaudit.cli.summary import summary_text
+
+        typer.echo(summary_text(report))
+
+
+def _outputs(
+    out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None
+) -> list[tuple[Path, str]]:
+    """Every output with its format, each checked to be writable and named once."""
+    from weightaudit.report.files import check_writable, output_extension
+
+    outputs = [(path, output_extension(path)) for path in out]
+    outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]
+    seen: set[Path] = set()
+    for path, _ in outputs:
+        check_writable(path)
+        if path.resolve() in seen:
+            raise UsageError(str(path), "named for two outputs", "Give each output its own file.")
+        seen.add(path.resolve())
+    return outputs

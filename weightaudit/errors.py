@@ -70,3 +70,17 @@ class MappingError(ModelError):
 
 class SpecError(WeightauditError):
     """An architecture spec shipped with the package breaks the schema."""
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """``text`` fit for a terminal or a page: at most ``limit`` characters, none of them able to steer either.
+
+    Names inside a model's files are a stranger's words. Control, bidirectional and other unprintable
+    characters come out as escapes (``\\x1b``), so no message can clear a screen or read backwards.
+
+    Example:
+        >>> printable("wte\\x1b[2J")
+        'wte\\\\x1b[2J'
+    """
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    return safe if len(text) <= limit and len(safe) <= limit else safe[: limit - 1] + "…"

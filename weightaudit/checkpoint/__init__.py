@@ -1,1 +1,8 @@
+"""Bytes → named tensors: the weight files of one model, their index and config.json.
 
+`open_checkpoint` gives a `Checkpoint`: every tensor's name, shape and dtype, each read when asked for.
+"""
+
+from weightaudit.checkpoint.reader import Checkpoint, open_checkpoint
+
+__all__ = ["Checkpoint", "open_checkpoint"]

@@ -1,0 +1,56 @@
+"""JSON that strangers wrote, read without surprises."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from weightaudit.errors import ModelError, printable
+
+
+def parse_object(
+    data: bytes, *, thing: str, error: type[ModelError], hint: str, machine_made: bool = True
+) -> dict[str, Any]:
+    """The JSON object in ``data``, or ``error`` about ``thing`` with the cause.
+
+    ``machine_made`` files (headers, shard indexes) must not repeat a key nor hold NaN or Infinity, which JSON
+    has not: where readers disagree on what such a file says, none should be trusted. A config.json may, since
+    infinities are written into it and people edit it by hand; its last value wins, as in transformers.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as failure:
+        raise error(thing, f"it is not UTF-8 text (byte {failure.start})", hint) from failure
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise error(thing, f"the key '{printable(twice)}' occurs twice in one JSON object", hint)
+        return found
+
+    def no_constant(word: str) -> Any:
+        raise error(thing, f"it holds {word}, which is no JSON", hint)
+
+    try:
+        value = (
+            json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
+            if machine_made
+            else json.loads(text)
+        )
+    except RecursionError as failure:
+        raise error(thing, "its JSON is nested too deeply", hint) from failure
+    except json.JSONDecodeError as failure:
+        where = f"line {failure.lineno}, column {failure.colno}"
+        raise error(thing, f"it is not valid JSON: {failure.msg.lower()} at {where}", hint) from failure
+    except ValueError as failure:  # an integer of more digits than Python converts
+        raise error(thing, "it is not valid JSON: a number is absurdly long", hint) from failure
+    if not isinstance(value, dict):
+        raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
+    return value
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return kinds.get(type(value), "null")

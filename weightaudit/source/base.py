@@ -1,0 +1,69 @@
+"""What a place where bytes live must offer, and the names it may be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PureWindowsPath
+from typing import Protocol
+
+from weightaudit.errors import CheckpointError, printable
+
+
+class ByteSource(Protocol):
+    """One open file of a model, read at any offset, by any thread.
+
+    ``name`` is its plain name in the model; ``label`` says in messages where it is; ``size`` is in bytes.
+    """
+
+    name: str
+    label: str
+    size: int
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill ``out`` (bytes, writable) from ``offset``: all of it, or CheckpointError."""
+        ...
+
+    def close(self) -> None:
+        """Let the file go; reading afterwards is an error."""
+        ...
+
+
+class Repository(Protocol):
+    """The files of one model.
+
+    ``name`` labels the model in every row and holds nothing of this machine; ``revision`` is a commit or
+    ""; ``location`` is the path or URL of the files; ``chosen`` is the one file that the user named, or None.
+    """
+
+    name: str
+    revision: str
+    location: str
+    chosen: str | None
+
+    def files(self) -> list[str]:
+        """Plain names of the files at the top level, sorted. Folders are not entered."""
+        ...
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Bring these files near, together; names that do not exist are passed over."""
+        ...
+
+    def open(self, name: str) -> ByteSource:
+        """The file called ``name``; CheckpointError where the name is unsafe or no such file can be read."""
+        ...
+
+
+def safe_name(name: str, *, said_by: str) -> str:
+    """``name``, if it is the plain name of a file beside ``said_by``; else CheckpointError.
+
+    Names come from files that strangers wrote. Windows' rules are the stricter ones (both slashes, drive
+    letters), so a model is as safe, or as refused, on every system.
+    """
+    plain = PureWindowsPath(name).name == name and name not in ("", ".", "..")
+    if not plain or not name.isprintable():
+        raise CheckpointError(
+            said_by,
+            f"it names the file '{printable(name)}', which is not a plain file name in the same directory",
+            "It could lead outside the model, so it is refused; get the model from its publisher",
+        )
+    return name

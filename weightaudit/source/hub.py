@@ -1,0 +1,222 @@
+"""Models of the Hugging Face Hub, by way of the local Hugging Face cache.
+
+What the cache has is read from there without a request. What it lacks is downloaded into it: config.json and
+the weight files that are asked for, no others, all of one commit.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, not in __all__
+
+from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable, UsageError, printable
+from weightaudit.source.local import LocalRepository
+
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+TIMEOUT = 20.0
+"""Seconds that one answer of the Hub may take; its client would wait for ever."""
+
+# The base that the Hub's own errors share with those of the HTTP library beneath it, whose package differs
+# between huggingface_hub 1 (httpx) and 2 (httpx2).
+HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+
+
+class HubRepository(LocalRepository):
+    """One commit of a Hub model, seen through its folder in the cache.
+
+    ``listing`` are the names on the Hub, None where the cached folder is taken to have all that matters.
+    """
+
+    def __init__(
+        self, model: str, snapshot: Path, *, listing: tuple[str, ...] | None, token: str | None, offline: bool
+    ) -> None:
+        location = f"{constants.ENDPOINT}/{model}"
+        super().__init__(snapshot, name=model, location=location, revision=snapshot.name)
+        self._listing = listing
+        self._token = token
+        self._offline = offline
+
+    def files(self) -> list[str]:
+        """Names at the top level of the repository, or of its cached folder."""
+        if self._listing is not None:
+            return sorted(name for name in self._listing if "/" not in name)
+        return super().files()
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Download those of ``names`` that the cache lacks and the Hub has."""
+        absent = [name for name in names if not (self.directory / name).is_file()]
+        if not absent:
+            return
+        if self._offline:
+            raise ModelUnavailable(
+                self.name,
+                f"offline, and the Hugging Face cache lacks {_some(absent)}",
+                "Download the model first, or drop the offline option and unset HF_HUB_OFFLINE",
+            )
+        with hub_errors(self.name, self.revision):
+            snapshot_download(
+                self.name,
+                revision=self.revision,
+                allow_patterns=[glob.escape(name) for name in absent],
+                token=self._token,
+                etag_timeout=TIMEOUT,
+            )
+        # Where the Hub cannot be reached, its client returns what the cache has and says nothing.
+        if self._listing is not None:
+            absent = [
+                name for name in absent if name in self._listing and not (self.directory / name).is_file()
+            ]
+            if absent:
+                raise ModelUnavailable(
+                    self.name, f"downloading {_some(absent)} failed", "Check the network, then try again"
+                )
+
+
+def hub_repository(model: str, *, revision: str | None, token: str | None, offline: bool) -> HubRepository:
+    """The Hub model with this id: from the cache where that has its config and weights, else online."""
+    shown = printable(model)
+    try:
+        validate_repo_id(model)
+    except HFValidationError as error:
+        raise ModelNotFound(
+            shown,
+            "no such file or directory here, and it cannot be a Hub id",
+            "A Hub id looks like 'gpt2' or 'organisation/name'",
+        ) from error
+    _check_revision(shown, revision)
+    token = _checked_token(token)
+    offline = offline or constants.HF_HUB_OFFLINE
+
+    snapshot = _cached_snapshot(model, revision)
+    if snapshot is not None:
+        cached = HubRepository(model, snapshot, listing=None, token=token, offline=offline)
+        names = cached.files()
+        if offline or (CONFIG in names and any(name in names for name in WEIGHTS)):
+            return cached
+    if offline:
+        at = f" at revision '{printable(revision)}'" if revision else ""
+        raise ModelUnavailable(
+            shown,
+            f"no such file or directory here, and offline the Hugging Face cache has no such model{at}",
+            "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",
+        )
+    with hub_errors(model, revision):
+        # The commit is settled here, once. Asking by the user's own name for it also makes the cache remember
+        # that name, so that the same command works offline afterwards.
+        folder = snapshot_download(
+            model,
+            revision=snapshot.name if snapshot is not None else revision,
+            allow_patterns=[CONFIG, WEIGHTS[1]],
+            token=token,
+            etag_timeout=TIMEOUT,
+        )
+        found = HfApi(token=token).model_info(model, revision=Path(folder).name, timeout=TIMEOUT)
+    listing = tuple(file.rfilename for file in found.siblings or ())
+    return HubRepository(model, Path(folder), listing=listing, token=token, offline=False)
+
+
+def _cached_snapshot(model: str, revision: str | None) -> Path | None:
+    """The cached folder of that revision, if the cache has any file of the model that a scan reads."""
+    for name in (CONFIG, *WEIGHTS):
+        found = try_to_load_from_cache(model, name, revision=revision)
+        if isinstance(found, str):
+            return Path(found).parent
+    return None
+
+
+def _check_revision(model: str, revision: str | None) -> None:
+    # Branch names may hold slashes ("refs/pr/1"), but the cache makes a path of them.
+    if revision is None or (re.fullmatch(r"[\w][\w./+@-]*", revision, re.ASCII) and ".." not in revision):
+        return
+    raise ModelNotFound(
+        model,
+        f"'{printable(revision)}' cannot be a revision",
+        "Give a branch, a tag or a commit",
+    )
+
+
+def _checked_token(token: str | None) -> str | None:
+    # The HTTP library repeats a header that it cannot send in its error message, and with it the token.
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise UsageError("token", "it holds blanks or characters no access token has", "Copy the token again")
+    return token or None
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more files"
+
+
+@contextmanager
+def hub_errors(model: str, revision: str | None) -> Iterator[None]:
+    """Turn what the Hub's client raises into this package's errors.
+
+    Their own text is left out: it may repeat signed URLs and headers, and with them secrets.
+    """
+    try:
+        yield
+    except (HTTP_ERROR, EntryNotFoundError, OSError, RuntimeError, ValueError) as error:
+        raise explain(error, printable(model), revision) from error
+
+
+def explain(error: Exception, model: str, revision: str | None) -> ModelError:
+    """What an error of the Hub's client means to someone who asked for ``model``. Subclasses come first."""
+    if isinstance(error, GatedRepoError):
+        return ModelUnavailable(
+            model,
+            "the model is gated, and this access token does not open it (or none was given)",
+            f"Accept its terms at {constants.ENDPOINT}/{model}, then run 'hf auth login' or set HF_TOKEN",
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return ModelNotFound(
+            model,
+            "no such file or directory here, and no such model on the Hub, or a private one",
+            "Check the spelling; for a private model run 'hf auth login' or set HF_TOKEN",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return ModelNotFound(
+            model,
+            f"the Hub has the model, but not the revision '{printable(revision or 'main')}'",
+            "Give a branch, a tag or a commit that its page lists",
+        )
+    if isinstance(error, OfflineModeIsEnabled):
+        return ModelUnavailable(
+            model,
+            "the Hub's client is set to stay offline",
+            "Unset HF_HUB_OFFLINE, or download the model first",
+        )
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return ModelUnavailable(
+            model, f"the Hub refuses access (HTTP {status})", "Check the access token: 'hf auth whoami'"
+        )
+    if status == 429:
+        return ModelUnavailable(model, "the Hub's rate limit is reached (HTTP 429)", "Wait some minutes")
+    if status is not None:
+        return ModelUnavailable(model, f"the Hub answered HTTP {status}", "Try again later")
+    if isinstance(error, LocalEntryNotFoundError) or not isinstance(error, OSError):
+        reason = type(error.__cause__ or error).__name__
+        return ModelUnavailable(
+            model,
+            f"it is not in the Hugging Face cache, and {constants.ENDPOINT} cannot be reached ({reason})",
+            "Check the network and HF_ENDPOINT, then try again: a download goes on where it stopped",
+        )
+    reason = (error.strerror or type(error).__name__).lower()
+    return ModelUnavailable(model, f"downloading it failed: {reason}", "Check the network and the disk")

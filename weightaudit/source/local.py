@@ -1,0 +1,130 @@
+"""Files on this machine: a model's directory, or one file of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from weightaudit.errors import CheckpointError, ModelUnavailable, printable
+from weightaudit.source.base import safe_name
+
+# macOS refuses a single read of 2 GiB or more; Linux cuts it short.
+MAX_READ = 1 << 30
+
+
+class LocalFile:
+    """A regular file, read with `preadv` straight into the caller's memory.
+
+    No mmap: mapped pages would count as this process's memory, and a file truncated meanwhile would kill it
+    (SIGBUS) where a read reports it.
+    """
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        self.name = name
+        self.label = printable(str(path), limit=1000)
+        self._path = path
+        # O_NONBLOCK: opening a named pipe must not wait for a writer that never comes. Absent on Windows.
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            self._fd = os.open(path, flags)
+        except FileNotFoundError as error:
+            hint = "The link is broken" if path.is_symlink() else "Download the model again"
+            raise CheckpointError(self.label, "the file is missing", hint) from error
+        except OSError as error:
+            raise ModelUnavailable(self.label, _why(error), "Check the file's permissions") from error
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise CheckpointError(self.label, "it is not a regular file", "Name a weight file")
+        self.size = status.st_size
+        self._seek_lock = threading.Lock()
+        if hasattr(os, "posix_fadvise"):
+            # Doubles the kernel's read-ahead; tensors are mostly read in file order.
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill ``out`` from ``offset``, both in bytes; CheckpointError if the file has fewer."""
+        if self._fd < 0:
+            raise ValueError(f"{self.label} is closed")
+        out = out.cast("B")
+        done = 0
+        while done < len(out):
+            try:
+                count = self._read_some(offset + done, out[done : done + MAX_READ])
+            except OSError as error:
+                raise CheckpointError(
+                    self.label,
+                    f"reading at byte {offset + done} failed: {_why(error)}",
+                    "Check the disk",
+                ) from error
+            if count == 0:
+                raise CheckpointError(
+                    self.label,
+                    f"bytes {offset} to {offset + len(out)} were expected, but it ends at {offset + done}",
+                    "Download or copy it again",
+                )
+            done += count
+
+    def _read_some(self, offset: int, out: memoryview) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._fd, [out], offset)
+        with self._seek_lock:  # Windows has no positioned read
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            data = os.read(self._fd, len(out))
+        out[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class LocalRepository:
+    """A directory, or one file of it. Links are followed, since the Hugging Face cache is made of them."""
+
+    def __init__(
+        self, directory: Path, *, name: str, location: str, revision: str = "", chosen: str | None = None
+    ) -> None:
+        self.directory = directory
+        self.name = printable(name)
+        self.location = location
+        self.revision = revision
+        self.chosen = chosen
+
+    def files(self) -> list[str]:
+        """Names at the directory's top level that are not folders, sorted; broken links are among them."""
+        try:
+            with os.scandir(self.directory) as entries:
+                return sorted(entry.name for entry in entries if not entry.is_dir())
+        except OSError as error:
+            label = printable(str(self.directory), limit=1000)
+            raise ModelUnavailable(label, _why(error), "Check the directory's permissions") from error
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Nothing to do: they are here or nowhere."""
+
+    def open(self, name: str) -> LocalFile:
+        """The file ``name`` of the directory."""
+        # The user's own choice of file is trusted to be odd; names out of a file are not.
+        if name != self.chosen:
+            safe_name(name, said_by=printable(self.location, limit=1000))
+        return LocalFile(self.directory / name, name=name)
+
+
+def local_repository(path: Path, *, location: str) -> LocalRepository:
+    """The model at ``path``, which exists. Copies of it elsewhere get the same name."""
+    if path.is_dir():
+        return LocalRepository(path, name=path.resolve().name or "/", location=location)
+    # Only the parent is resolved: a file of the Hugging Face cache is a link to a blob named by its hash.
+    parent = path.parent.resolve().name
+    name = f"{parent}/{path.name}" if parent else path.name
+    return LocalRepository(path.parent, name=name, location=location, chosen=path.name)
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,62 @@
+"""From what a user calls a model to the place where its files are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PureWindowsPath
+
+from weightaudit.errors import ModelNotFound, UsageError, printable
+from weightaudit.source.base import Repository
+from weightaudit.source.local import local_repository
+
+WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5")
+
+
+def open_repository(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+) -> Repository:
+    """The files of ``model``: a local directory, a local file, or a Hugging Face Hub id.
+
+    Whatever exists on disk wins: where the working directory has a folder ``gpt2``, "gpt2" means that folder.
+    A Hub model is read from the local Hugging Face cache where it is there, else downloaded into it.
+    ``revision`` is a Hub model's branch, tag or commit (None: its default branch); ``offline`` keeps off the
+    network.
+
+    Raises ModelNotFound, ModelUnavailable, and UsageError for a ``revision`` given with a local path.
+    """
+    asked = os.fspath(model)
+    shown = printable(asked, limit=1000)
+    if not asked.strip():
+        raise UsageError("model", "it is empty", "Give a directory, a weight file, or a Hub id such as gpt2")
+    path = Path(os.path.expanduser(asked))
+    if os.path.lexists(path):
+        if revision is not None:
+            raise UsageError(
+                shown,
+                f"revision '{printable(revision)}' was asked for, but this is a local path",
+                "Leave the revision out, or run where no such path hides the Hub model of that name",
+            )
+        return local_repository(path, location=asked)
+    if looks_like_path(asked):
+        raise ModelNotFound(shown, "no such file or directory", "Check the path")
+    # Imported here: local models need neither the Hub's client nor the time that loading it takes.
+    from weightaudit.source.hub import hub_repository
+
+    return hub_repository(asked, revision=revision, token=token, offline=offline)
+
+
+def looks_like_path(model: str) -> bool:
+    """Whether ``model`` can only be meant as a path: no Hub id is written like that."""
+    return (
+        model in (".", "..")
+        or model.startswith(("./", "../", "/", "~"))
+        or model.count("/") > 1
+        or model.endswith("/")
+        or "\\" in model
+        or bool(PureWindowsPath(model).drive)
+        or model.lower().endswith(WEIGHT_SUFFIXES)
+    )

@@ -35,7 +35,7 @@ def parse_object(
 
     try:
         value = (
-            json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
+            json.loads(text, object_pairs_hook=unique, parse_constant=no_constant, parse_int=_whole)
             if machine_made
             else json.loads(text)
         )
@@ -49,6 +49,11 @@ def parse_object(
     if not isinstance(value, dict):
         raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
     return value
+
+
+def _whole(digits: str) -> int | float:
+    # "-0" is no whole number to the safetensors library, so it must not become a size or an offset here.
+    return -0.0 if digits == "-0" else int(digits)
 
 
 def _kind(value: object) -> str:

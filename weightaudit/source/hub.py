@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import glob
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
@@ -23,7 +25,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, not in __all__
+from huggingface_hub.utils import tqdm, validate_repo_id  # type: ignore[attr-defined]  # public, not in __all__
 
 from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable, UsageError, printable
 from weightaudit.source.local import LocalRepository
@@ -41,13 +43,13 @@ HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 class HubRepository(LocalRepository):
     """One commit of a Hub model, seen through its folder in the cache.
 
-    ``listing`` are the names on the Hub, None where the cached folder is taken to have all that matters.
+    ``listing`` are the names on the Hub, None as long as the cached folder seems to have all that matters.
     """
 
     def __init__(
         self, model: str, snapshot: Path, *, listing: tuple[str, ...] | None, token: str | None, offline: bool
     ) -> None:
-        location = f"{constants.ENDPOINT}/{model}"
+        location = f"{endpoint()}/{model}"
         super().__init__(snapshot, name=model, location=location, revision=snapshot.name)
         self._listing = listing
         self._token = token
@@ -71,22 +73,20 @@ class HubRepository(LocalRepository):
                 "Download the model first, or drop the offline option and unset HF_HUB_OFFLINE",
             )
         with hub_errors(self.name, self.revision):
+            if self._listing is None:
+                self._listing = _listing(self.name, self.revision, self._token)
             snapshot_download(
                 self.name,
                 revision=self.revision,
                 allow_patterns=[glob.escape(name) for name in absent],
                 token=self._token,
                 etag_timeout=TIMEOUT,
+                tqdm_class=_Progress,
             )
-        # Where the Hub cannot be reached, its client returns what the cache has and says nothing.
-        if self._listing is not None:
-            absent = [
-                name for name in absent if name in self._listing and not (self.directory / name).is_file()
-            ]
-            if absent:
-                raise ModelUnavailable(
-                    self.name, f"downloading {_some(absent)} failed", "Check the network, then try again"
-                )
+        # Where the network fails halfway, the client may return what the cache has and say nothing.
+        absent = [name for name in absent if name in self._listing and not (self.directory / name).is_file()]
+        if absent:
+            raise ModelUnavailable(self.name, f"downloading {_some(absent)} failed", "Check the network")
 
 
 def hub_repository(model: str, *, revision: str | None, token: str | None, offline: bool) -> HubRepository:
@@ -126,10 +126,16 @@ def hub_repository(model: str, *, revision: str | None, token: str | None, offli
             allow_patterns=[CONFIG, WEIGHTS[1]],
             token=token,
             etag_timeout=TIMEOUT,
+            tqdm_class=_Progress,
         )
-        found = HfApi(token=token).model_info(model, revision=Path(folder).name, timeout=TIMEOUT)
-    listing = tuple(file.rfilename for file in found.siblings or ())
+        listing = _listing(model, Path(folder).name, token)
     return HubRepository(model, Path(folder), listing=listing, token=token, offline=False)
+
+
+def _listing(model: str, commit: str, token: str | None) -> tuple[str, ...]:
+    """Names of all files of that commit, as the Hub says."""
+    found = HfApi(token=token).model_info(model, revision=commit, timeout=TIMEOUT)
+    return tuple(file.rfilename for file in found.siblings or ())
 
 
 def _cached_snapshot(model: str, revision: str | None) -> Path | None:
@@ -139,6 +145,20 @@ def _cached_snapshot(model: str, revision: str | None) -> Path | None:
         if isinstance(found, str):
             return Path(found).parent
     return None
+
+
+def endpoint() -> str:
+    """The Hub's address without the name and password that a mirror's may hold."""
+    return re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)
+
+
+class _Progress(tqdm):
+    """The Hub client's own progress bar, silent where stderr is no terminal."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if not sys.stderr.isatty():
+            options["disable"] = True
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]  # untyped in the Hub's client
 
 
 def _check_revision(model: str, revision: str | None) -> None:
@@ -176,13 +196,16 @@ def hub_errors(model: str, revision: str | None) -> Iterator[None]:
         raise explain(error, printable(model), revision) from error
 
 
-def explain(error: Exception, model: str, revision: str | None) -> ModelError:
+def explain(error: BaseException, model: str, revision: str | None) -> ModelError:
     """What an error of the Hub's client means to someone who asked for ``model``. Subclasses come first."""
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        # "Not in the cache either": what matters is why the Hub did not help.
+        return explain(error.__cause__, model, revision)
     if isinstance(error, GatedRepoError):
         return ModelUnavailable(
             model,
             "the model is gated, and this access token does not open it (or none was given)",
-            f"Accept its terms at {constants.ENDPOINT}/{model}, then run 'hf auth login' or set HF_TOKEN",
+            f"Accept its terms at {endpoint()}/{model}, then run 'hf auth login' or set HF_TOKEN",
         )
     if isinstance(error, RepositoryNotFoundError):
         return ModelNotFound(
@@ -211,11 +234,11 @@ def explain(error: Exception, model: str, revision: str | None) -> ModelError:
         return ModelUnavailable(model, "the Hub's rate limit is reached (HTTP 429)", "Wait some minutes")
     if status is not None:
         return ModelUnavailable(model, f"the Hub answered HTTP {status}", "Try again later")
-    if isinstance(error, LocalEntryNotFoundError) or not isinstance(error, OSError):
-        reason = type(error.__cause__ or error).__name__
+    if not isinstance(error, OSError):
         return ModelUnavailable(
             model,
-            f"it is not in the Hugging Face cache, and {constants.ENDPOINT} cannot be reached ({reason})",
+            f"the Hugging Face cache lacks it or a part of it, and {endpoint()} cannot be reached "
+            f"({type(error).__name__})",
             "Check the network and HF_ENDPOINT, then try again: a download goes on where it stopped",
         )
     reason = (error.strerror or type(error).__name__).lower()

@@ -72,7 +72,7 @@ def test_a_cached_revision(revision: str, cache: Path) -> None:
         ref.parent.mkdir(parents=True, exist_ok=True)
         ref.write_text(SHA)
     assert open_repository("gpt2", revision=revision).revision == SHA
-    with pytest.raises(ModelUnavailable, match="cache has no such model"):
+    with pytest.raises(ModelUnavailable, match="cache has no weights of it"):
         open_repository("gpt2")
 
 
@@ -88,6 +88,12 @@ def test_offline_an_uncached_model_is_unavailable(cache: Path, monkeypatch: pyte
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(ModelUnavailable, match="at revision 'v9'"):
         open_repository("gpt2", revision="v9", offline=True)
+
+
+def test_offline_a_model_of_which_only_the_config_is_cached(cache: Path) -> None:
+    put_in_cache(cache, "gpt2", {"config.json": CONFIG})
+    with pytest.raises(ModelUnavailable, match="cache has no weights of it"):
+        open_repository("gpt2")
 
 
 def test_offline_missing_shards_are_named(cache: Path) -> None:

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from weightaudit.errors import CheckpointError, printable
 
+WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5")
+"""How the names of weight files end, of whatever format."""
+
 
 class ByteSource(Protocol):
     """One open file of a model, read at any offset, by any thread.

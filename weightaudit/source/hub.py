@@ -28,6 +28,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import tqdm, validate_repo_id  # type: ignore[attr-defined]  # public, not in __all__
 
 from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable, UsageError, printable
+from weightaudit.source.base import WEIGHT_SUFFIXES
 from weightaudit.source.local import LocalRepository
 
 CONFIG = "config.json"
@@ -92,14 +93,12 @@ class HubRepository(LocalRepository):
 def hub_repository(model: str, *, revision: str | None, token: str | None, offline: bool) -> HubRepository:
     """The Hub model with this id: from the cache where that has its config and weights, else online."""
     shown = printable(model)
-    try:
-        validate_repo_id(model)
-    except HFValidationError as error:
+    if not _is_hub_id(model):
         raise ModelNotFound(
             shown,
             "no such file or directory here, and it cannot be a Hub id",
             "A Hub id looks like 'gpt2' or 'organisation/name'",
-        ) from error
+        )
     _check_revision(shown, revision)
     token = _checked_token(token)
     offline = offline or constants.HF_HUB_OFFLINE
@@ -108,13 +107,15 @@ def hub_repository(model: str, *, revision: str | None, token: str | None, offli
     if snapshot is not None:
         cached = HubRepository(model, snapshot, listing=None, token=token, offline=offline)
         names = cached.files()
-        if offline or (CONFIG in names and any(name in names for name in WEIGHTS)):
+        if offline and any(name.endswith(WEIGHT_SUFFIXES) for name in names):
+            return cached
+        if CONFIG in names and any(name in names for name in WEIGHTS):
             return cached
     if offline:
         at = f" at revision '{printable(revision)}'" if revision else ""
         raise ModelUnavailable(
             shown,
-            f"no such file or directory here, and offline the Hugging Face cache has no such model{at}",
+            f"no such file or directory here, and offline the Hugging Face cache has no weights of it{at}",
             "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",
         )
     with hub_errors(model, revision):
@@ -130,6 +131,14 @@ def hub_repository(model: str, *, revision: str | None, token: str | None, offli
         )
         listing = _listing(model, Path(folder).name, token)
     return HubRepository(model, Path(folder), listing=listing, token=token, offline=False)
+
+
+def _is_hub_id(model: str) -> bool:
+    try:
+        validate_repo_id(model)
+    except HFValidationError:
+        return False
+    return model.isascii()  # huggingface_hub 1 lets other letters through; the Hub has none
 
 
 def _listing(model: str, commit: str, token: str | None) -> tuple[str, ...]:

@@ -6,10 +6,8 @@ import os
 from pathlib import Path, PureWindowsPath
 
 from weightaudit.errors import ModelNotFound, UsageError, printable
-from weightaudit.source.base import Repository
+from weightaudit.source.base import WEIGHT_SUFFIXES, Repository
 from weightaudit.source.local import local_repository
-
-WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5")
 
 
 def open_repository(

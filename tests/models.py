@@ -1,7 +1,8 @@
 """Tiny random models of the known families, built by transformers and saved as a user would save them.
 
-Every size differs from every other (hidden, ff, vocab, positions), so that a matrix taken for another cannot fit by
-chance, and every parameter is random, biases and norms too, so that a wrong slice cannot equal a right one.
+Every size differs from every other (hidden, ff, vocab, positions), so that a matrix taken for another cannot
+fit by chance, and every parameter is random, biases and norms too, so that a wrong slice cannot equal a right
+one.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {
 def build(family: str, model_class: str = "", **overrides: Any) -> Any:
     """A random model of ``family`` in eval mode: float32, the same at every call.
 
-    ``model_class`` names another class of transformers than the one with the output head; ``overrides`` are config
-    values.
+    ``model_class`` names another class of transformers than the one with the output head; ``overrides`` are
+    config values.
     """
     recipe_class, config_class, values = RECIPES[family]
     config = getattr(transformers, config_class)(**{**values, **overrides})
@@ -63,7 +64,8 @@ def build(family: str, model_class: str = "", **overrides: Any) -> Any:
 
 
 def tiny_model(family: str, directory: Path, **save_kwargs: Any) -> Any:
-    """Build a tiny model of ``family`` (bert, roberta, gpt2, phi, gptj), save it to ``directory``, return it live.
+    """Build a tiny model of ``family`` (bert, roberta, gpt2, phi, gptj), save it to ``directory``, return it
+    live.
 
     ``save_kwargs`` go to ``save_pretrained`` (e.g. ``max_shard_size="20KB"`` for several shards).
     """

@@ -1,0 +1,93 @@
+"""Names that projections commonly go by: what the structural fallback believes, as data.
+
+Patterns are anchored: they are matched in full, against the name after the layer number for matrices of a
+layer, and against the whole name for the others. Collected from the classes of transformers and the original
+Llama code.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PATH = r"(?:[^.]+\.)*"
+"""Any number of leading name components."""
+ATTENTION = r"(?:[^.]+\.)*[^.]*(?:[Aa]tt|mixer)[^.]*\."
+"""A path whose last component is an attention."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """``pattern`` means ``role``; where ``siblings`` are given, only if one of them lies beside it."""
+
+    pattern: re.Pattern[str]
+    role: str
+    siblings: tuple[str, ...] = ()
+
+
+def _means(role: str, pattern: str, *siblings: str) -> Convention:
+    return Convention(re.compile(pattern), role, siblings)
+
+
+# The first that fits counts.
+LAYER_CONVENTIONS: tuple[Convention, ...] = (
+    _means("Q", PATH + r"(?:q_proj|q_lin|wq|to_q|query_proj)\.weight"),
+    _means("K", PATH + r"(?:k_proj|k_lin|wk|to_k|key_proj)\.weight"),
+    _means("V", PATH + r"(?:v_proj|v_lin|wv|to_v|value_proj)\.weight"),
+    _means("Q", ATTENTION + r"(?:self\.|attention\.)?(?:query|q)\.weight"),
+    _means("K", ATTENTION + r"(?:self\.|attention\.)?(?:key|k)\.weight"),
+    _means("V", ATTENTION + r"(?:self\.|attention\.)?(?:value|v)\.weight"),
+    _means("QKV", PATH + r"(?:c_attn|query_key_value|qkv_proj|Wqkv|wqkv|W_pack|qkv|att_proj)\.weight"),
+    _means("QKV", PATH + r"in_proj_weight"),
+    _means("O", ATTENTION + r"(?:output\.)?(?:o_proj|out_proj|out_lin|o|wo|dense|c_proj|to_out\.0)\.weight"),
+    _means(
+        "O", PATH + r"(?:o_proj|wo|out_proj|out_lin)\.weight", "q_proj", "wq", "q_lin", "qkv_proj", "wqkv"
+    ),
+    _means("GATE", PATH + r"(?:gate_proj|wi_0)\.weight"),
+    _means("GATE", PATH + r"w1\.weight", "w3", "v1"),
+    _means("M1", PATH + r"w1\.weight", "w2"),
+    _means("M1", PATH + r"(?:up_proj|w3|wi_1)\.weight"),
+    _means("M1", PATH + r"(?:fc1|fc_in|c_fc|dense_h_to_4h|lin1|linear1|wi)\.weight"),
+    _means("M1", PATH + r"intermediate\.dense\.weight"),
+    _means("M2", PATH + r"(?:down_proj|w2)\.weight"),
+    _means("M2", PATH + r"(?:fc2|fc_out|dense_4h_to_h|lin2|linear2|wo)\.weight"),
+    _means("M2", PATH + r"(?:mlp|ffn|feed_forward)\.c_proj\.weight"),
+    _means("M2", r"output\.dense\.weight"),
+)
+
+OUTSIDE_CONVENTIONS: tuple[Convention, ...] = (
+    _means("EMBED", PATH + r"(?:embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|shared)\.weight"),
+    _means("POSITION", PATH + r"(?:wpe|embed_positions|position_embeddings)\.weight"),
+    _means("TOKEN_TYPE", PATH + r"token_type_embeddings\.weight"),
+    _means("HEAD", PATH + r"(?:lm_head|embed_out|lm_head\.decoder|predictions\.decoder)\.weight"),
+    _means("HEAD", r"output\.weight"),
+)
+
+FUSED_UNKNOWN = re.compile(PATH + r"(?:gate_up_proj|up_gate_proj|gate_up|w13|Wi)(?:\.weight)?")
+"""Gate and up in one tensor: which rows are which differs between families."""
+
+BUFFERS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(PATH + r"(?:position_ids|token_type_ids)"), "buffer: position and token-type numbers"),
+    (re.compile(PATH + r"masked_bias"), "buffer: causal mask"),
+    (
+        re.compile(PATH + r"(?:inv_freq|rotary_emb\.(?:sin|cos|sin_cached|cos_cached))"),
+        "buffer: rotary frequencies",
+    ),
+)
+CAUSAL_MASK = re.compile(ATTENTION + r"bias")
+"""A bias of an attention module itself that has more than one dimension."""
+RELATIVE_BIAS = re.compile(PATH + r"relative_attention_bias\.weight")
+
+CROSS_ATTENTION = re.compile(r"(?i)cross|encoder_attn|encdecattention")
+"""Searched in each component between the layer number and the projection."""
+
+LAYER_PATH = re.compile(
+    r"(?P<trunk>(?:[^.]+\.)*?(?:layers?|h|blocks?|attentions|ffns|groups))\."
+    r"(?P<layer>0|[1-9][0-9]{0,8})\.(?P<inside>.+)"
+)
+EXPERT_PATH = re.compile(r"(?:[^.]+\.)*?experts\.(?P<expert>0|[1-9][0-9]{0,8})\..+")
+
+CONV1D = ("c_attn", "c_fc", "c_proj")
+"""Projections that GPT-2's Conv1D stores (in, out) and others' Linear (out, in), under the same names."""
+HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model")
+"""Config keys of the hidden size."""

@@ -1,0 +1,90 @@
+"""Config values → the numbers a family's shapes are written in.
+
+What config.json leaves out is what transformers' configuration class for the model type says; where that too
+is silent, or the value is null, the spec's rule. Nothing is guessed, and no code of the model's own is run.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weightaudit.architecture.expressions import evaluate, names_in
+from weightaudit.architecture.schema import Dimension, Family
+from weightaudit.errors import ConfigError, printable
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The numbers, and for errors where each came from (``"n_embd = 768"``)."""
+
+    values: dict[str, int]
+    origins: dict[str, str]
+
+    def explain(self, *expressions: str) -> str:
+        """Where the numbers in the expressions came from, for a message."""
+        names = dict.fromkeys(name for expression in expressions for name in names_in(expression))
+        return ", ".join(dict.fromkeys(self.origins[name] for name in names if name in self.origins))
+
+
+def resolve(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimensions:
+    """All dimensions of ``family``. Raises ConfigError naming the key that is missing or no whole number."""
+    values: dict[str, int] = {}
+    origins: dict[str, str] = {}
+    for dimension in family.dimensions:
+        values[dimension.name], origins[dimension.name] = _resolve(dimension, model_type, config, values)
+    return Dimensions(values, origins)
+
+
+def _resolve(
+    dimension: Dimension, model_type: str, config: Mapping[str, Any], earlier: Mapping[str, int]
+) -> tuple[int, str]:
+    for key in dimension.keys:
+        value = config.get(key)
+        if value is not None:
+            return _whole_number(key, value), f"{key} = {value}"
+    if not any(key in config for key in dimension.keys):
+        defaults = class_defaults(model_type)
+        for key in dimension.keys:
+            value = defaults.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value, f"{key} = {value} by default"
+    if dimension.rule:
+        try:
+            return evaluate(dimension.rule, earlier), f"{dimension.keys[0]} = {dimension.rule}"
+        except ValueError as error:
+            raise ConfigError("config.json", f"{dimension.name} does not follow: {error}", _HINT) from error
+    raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)
+
+
+_HINT = "Take config.json from the model's own repository; the tensors are read by its numbers."
+
+
+def _whole_number(key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        shown = printable(repr(value), 40)
+        raise ConfigError("config.json", f"{key} must be a whole number, it is {shown}", _HINT)
+    return value
+
+
+def class_defaults(model_type: str) -> dict[str, Any]:
+    """Default values of transformers' configuration class for ``model_type``; {} where it has none."""
+    from transformers import CONFIG_MAPPING
+
+    if model_type not in CONFIG_MAPPING:
+        return {}
+    parameters = inspect.signature(CONFIG_MAPPING[model_type].__init__).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def embeddings_tied(family: Family, config: Mapping[str, Any]) -> bool:
+    """Whether the config ties head and embedding. Raises ConfigError for a value that is no boolean."""
+    value = config.get("tie_word_embeddings")
+    if value is None:
+        return family.tied
+    if not isinstance(value, bool):
+        shown = printable(repr(value), 40)
+        raise ConfigError("config.json", f"tie_word_embeddings must be true or false, it is {shown}", _HINT)
+    return value

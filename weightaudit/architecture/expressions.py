@@ -1,0 +1,47 @@
+"""Sizes as specs write them: ``hidden``, ``4*hidden``, ``hidden/heads``, ``heads*head_dim + 2``.
+
+Integers, names of dimensions, ``+``, ``*`` and exact ``/``; products bind before sums. No parentheses: no
+family needs them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+_TERM = re.compile(r"(?:[a-z_]+|[0-9]+)(?: ?[*/] ?(?:[a-z_]+|[0-9]+))*")
+_TOKEN = re.compile(r"[a-z_]+|[0-9]+|[*/]")
+
+
+def names_in(expression: str) -> tuple[str, ...]:
+    """Dimensions the expression reads, each once, in order."""
+    return tuple(dict.fromkeys(re.findall(r"[a-z_]+", expression)))
+
+
+def check(expression: str, known: Collection[str]) -> str:
+    """What is wrong with an expression over the ``known`` dimensions; "" if nothing."""
+    if not all(_TERM.fullmatch(term.strip()) for term in expression.split("+")):
+        return f"'{expression}' is no sum of products of dimensions"
+    unknown = [name for name in names_in(expression) if name not in known]
+    return f"'{unknown[0]}' is no dimension defined above it" if unknown else ""
+
+
+def evaluate(expression: str, dimensions: Mapping[str, int]) -> int:
+    """Value of a checked expression. Raises ValueError where a division is not exact."""
+    return sum(_product(term, dimensions) for term in expression.split("+"))
+
+
+def _product(term: str, dimensions: Mapping[str, int]) -> int:
+    value, operator = 1, "*"
+    for token in _TOKEN.findall(term):
+        if token in "*/":
+            operator = token
+            continue
+        factor = int(token) if token.isdigit() else dimensions[token]
+        if operator == "*":
+            value *= factor
+        elif factor == 0 or value % factor:
+            raise ValueError(f"{term.strip()} is no whole number: {value}/{factor}")
+        else:
+            value //= factor
+    return value

@@ -1,0 +1,191 @@
+"""The structural fallback: roles of a model no spec knows, guessed from what projections are commonly called.
+
+Everything here is a guess and marked so. A fused tensor is measured whole and never split: nothing in its
+name tells which rows are which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weightaudit.architecture import conventions
+from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.conventions import Convention
+from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
+from weightaudit.architecture.nearest import nearest_families
+from weightaudit.errors import printable
+from weightaudit.records import ModelMap, Part, TensorInfo
+
+FAMILY = "structural guess"
+"""What a guessed map calls its family."""
+
+_CROSS_ROLES = {"Q": "XQ", "K": "XK", "V": "XV", "O": "XO"}
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A tensor that by its name is ``role``; ``trunk`` is its stack of layers ("model.layers")."""
+
+    name: str
+    trunk: str
+    place: Place
+    role: str
+
+
+def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, TensorInfo]) -> ModelMap:
+    """Map a checkpoint by structure. Raises MappingError where not one matrix was found.
+
+    ``ties`` holds head and embedding where both are stored in one shape and the config does not deny that
+    they are tied.
+    """
+    ledger = Ledger(tensors)
+    claims = [claim for name in sorted(tensors) if (claim := _read_name(tensors, name, ledger)) is not None]
+    kept = _settle(claims, tensors, ledger)
+    hidden = _hidden(config, kept, tensors)
+    conv1d = _stores_conv1d(kept, tensors, hidden)
+    for claim in kept:
+        ledger.pieces.append(_piece(claim, tensors[claim.name], conv1d))
+    layers = {(claim.place.stack, claim.place.layer) for claim in kept if claim.place.layer is not None}
+    return ledger.close(
+        FAMILY,
+        model_type,
+        dimensions={"layers": len(layers)} | ({"hidden": hidden} if hidden else {}),
+        ties=_ties(config, kept, tensors),
+        guessed=True,
+        nearest=nearest_families(model_type, tensors),
+    )
+
+
+def _read_name(tensors: Mapping[str, TensorInfo], name: str, ledger: Ledger) -> _Claim | None:
+    """What the name alone claims; None after telling the ledger why it claims nothing."""
+    info = tensors[name]
+    rule = _ignoring_rule(info)
+    if rule:
+        ledger.ignore(name, rule, buffer=rule.startswith("buffer"))
+        return None
+    found = conventions.LAYER_PATH.fullmatch(name)
+    inside = found["inside"] if found else name
+    table = conventions.LAYER_CONVENTIONS if found else conventions.OUTSIDE_CONVENTIONS
+    role = next((c.role for c in table if c.pattern.fullmatch(inside) and _has_sibling(c, name, tensors)), "")
+    if not role:
+        fused = conventions.FUSED_UNKNOWN.fullmatch(name)
+        ledger.leave(name, "gate and up fused in an unknown layout" if fused else "no common name fits")
+        return None
+    if found and conventions.CROSS_ATTENTION.search(inside):
+        if role not in _CROSS_ROLES and role == "QKV":
+            ledger.leave(name, "fused cross-attention in an unknown layout")
+            return None
+        role = _CROSS_ROLES.get(role, role)
+    why = why_not_a_matrix(info)
+    if why:
+        ledger.leave(name, why)
+        return None
+    if found is None:
+        return _Claim(name, "", Place(), role)
+    expert = conventions.EXPERT_PATH.fullmatch(inside)
+    place = Place(layer=int(found["layer"]), expert=int(expert["expert"]) if expert else None)
+    return _Claim(name, found["trunk"], place, role)
+
+
+def _ignoring_rule(info: TensorInfo) -> str:
+    for pattern, rule in conventions.BUFFERS:
+        if pattern.fullmatch(info.name):
+            return rule
+    if len(info.shape) > 1 and conventions.CAUSAL_MASK.fullmatch(info.name):
+        return "buffer: causal mask"
+    if conventions.RELATIVE_BIAS.fullmatch(info.name):
+        return "relative position bias"
+    if len(info.shape) < 2:
+        return "vector (not a matrix)" if info.shape else "scalar (not a matrix)"
+    return ""
+
+
+def _has_sibling(convention: Convention, name: str, tensors: Mapping[str, TensorInfo]) -> bool:
+    if not convention.siblings:
+        return True
+    parent = name.rsplit(".", 2)[0]
+    return any(f"{parent}.{sibling}.weight" in tensors for sibling in convention.siblings)
+
+
+def _settle(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], ledger: Ledger) -> list[_Claim]:
+    """One claim for each (place, role): the largest stack of layers first, and whole stacks only.
+
+    A model may have several stacks that use the same names (a vision tower beside the language model); mixing
+    them layer by layer would be worse than leaving the smaller one out. An encoder and a decoder are kept
+    apart by `stack`.
+    """
+    trunks: dict[str, list[_Claim]] = {}
+    for claim in claims:
+        trunks.setdefault(claim.trunk, []).append(claim)
+    stacks = _stacks(trunks)
+    kept: dict[tuple[Place, str], _Claim] = {}
+    size = {trunk: sum(tensors[c.name].parameters for c in group) for trunk, group in trunks.items()}
+    for trunk in sorted(trunks, key=lambda trunk: (-size[trunk], trunk)):
+        own: dict[tuple[Place, str], _Claim] = {}
+        clashing = False
+        for claim in trunks[trunk]:
+            place = Place(stacks[trunk], claim.place.layer, claim.place.expert)
+            key = (place, claim.role)
+            clashing = clashing or key in kept
+            if key in own:
+                ledger.leave(claim.name, f"{printable(own[key].name)} was taken for {claim.role} already")
+            else:
+                own[key] = _Claim(claim.name, trunk, place, claim.role)
+        if clashing:
+            for claim in own.values():
+                ledger.leave(claim.name, f"a second stack of layers ({printable(trunk)}) beside a larger one")
+        else:
+            kept |= own
+    return list(kept.values())
+
+
+def _stacks(trunks: Iterable[str]) -> dict[str, str]:
+    """Trunk → "encoder" or "decoder" where the checkpoint has a pair of them, else ""."""
+    found = {
+        trunk: next((word for word in trunk.split(".") if word in ("encoder", "decoder")), "")
+        for trunk in trunks
+    }
+    paired = {"encoder", "decoder"} <= set(found.values())
+    return found if paired else dict.fromkeys(found, "")
+
+
+def _hidden(
+    config: Mapping[str, Any], claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo]
+) -> int | None:
+    for key in conventions.HIDDEN_KEYS:
+        value = config.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return next((tensors[claim.name].shape[1] for claim in claims if claim.role == "EMBED"), None)
+
+
+def _leaf(name: str) -> str:
+    return name.rsplit(".", 2)[-2] if name.count(".") >= 2 else ""
+
+
+def _stores_conv1d(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], hidden: int | None) -> bool:
+    """Whether c_attn, c_fc and c_proj lie (in, out): the input side of c_attn and c_fc is the hidden size."""
+    for claim in claims:
+        rows, cols = tensors[claim.name].shape
+        if _leaf(claim.name) in conventions.CONV1D and claim.role in ("QKV", "M1") and rows == hidden != cols:
+            return True
+    return False
+
+
+def _piece(claim: _Claim, info: TensorInfo, conv1d: bool) -> Piece:
+    transposed = conv1d and _leaf(claim.name) in conventions.CONV1D
+    rows, cols = info.shape
+    shape = (cols, rows) if transposed else (rows, cols)
+    return Piece(claim.place, claim.role, (Part(info.name, transposed),), shape, info.dtype, shape[0])
+
+
+def _ties(
+    config: Mapping[str, Any], claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo]
+) -> list[tuple[str, str]]:
+    names = {claim.role: claim.name for claim in claims if claim.role in ("EMBED", "HEAD")}
+    if len(names) < 2 or config.get("tie_word_embeddings") is False:
+        return []
+    same = tensors[names["HEAD"]].shape == tensors[names["EMBED"]].shape
+    return [(names["HEAD"], names["EMBED"])] if same else []

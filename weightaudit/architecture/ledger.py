@@ -1,0 +1,95 @@
+"""The account of a checkpoint: every tensor comes out analysed, ignored by a rule, or unmapped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from weightaudit.architecture.assembly import Piece, assemble
+from weightaudit.dtypes import BY_NAME
+from weightaudit.errors import MappingError, printable
+from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, TensorInfo
+
+
+class Ledger:
+    """Collects pieces and verdicts, then closes into a ModelMap."""
+
+    def __init__(self, tensors: Mapping[str, TensorInfo]) -> None:
+        self.tensors = tensors
+        self.pieces: list[Piece] = []
+        self._ignored: dict[str, tuple[str, bool]] = {}
+        self._unmapped: dict[str, str] = {}
+
+    def ignore(self, name: str, rule: str, *, buffer: bool = False) -> None:
+        """``name`` holds no matrix of a role, by ``rule``."""
+        self._ignored[name] = (rule, buffer)
+
+    def leave(self, name: str, why: str) -> None:
+        """``name`` could not be mapped."""
+        self._unmapped[name] = why
+
+    def close(
+        self,
+        family: str,
+        model_type: str,
+        *,
+        dimensions: dict[str, int],
+        ties: Collection[tuple[str, str]],
+        guessed: bool = False,
+        nearest: tuple[str, ...] = (),
+    ) -> ModelMap:
+        """The whole account. Raises MappingError where not one matrix was found."""
+        matrices = assemble(self.pieces)
+        if not matrices:
+            raise self._nothing_mapped()
+        roles = _roles_by_tensor(matrices)
+        return ModelMap(
+            family=family,
+            model_type=model_type,
+            guessed=guessed,
+            dimensions=dimensions,
+            matrices=matrices,
+            coverage=tuple(self._entry(self.tensors[name], roles) for name in sorted(self.tensors)),
+            nearest=nearest,
+            ties=tuple(ties),
+        )
+
+    def _entry(self, info: TensorInfo, roles: Mapping[str, tuple[str, ...]]) -> CoverageEntry:
+        name, shape, dtype, parameters = info.name, info.shape, info.dtype, info.parameters
+        if name in roles:
+            return CoverageEntry(name, shape, dtype, parameters, "analysed", roles=roles[name])
+        if name in self._ignored:
+            rule, buffer = self._ignored[name]
+            return CoverageEntry(name, shape, dtype, parameters, "ignored", rule, buffer=buffer)
+        return CoverageEntry(name, shape, dtype, parameters, "unmapped", self._unmapped[name])
+
+    def _nothing_mapped(self) -> MappingError:
+        example = ""
+        if self._unmapped:
+            why = Counter(self._unmapped.values()).most_common(1)[0][0]
+            name = min(name for name, reason in self._unmapped.items() if reason == why)
+            example = f"; for example {printable(name)}: {why}"
+        return MappingError(
+            "tensors of the checkpoint",
+            f"not one of {len(self.tensors)} could be mapped to a matrix of the model{example}",
+            "Check that these files hold a language model's weights. `weightaudit archs` lists the families.",
+        )
+
+
+def why_not_a_matrix(info: TensorInfo) -> str:
+    """Why a tensor with a role's name cannot be measured as a matrix; "" if it can."""
+    dtype = BY_NAME.get(info.dtype)
+    if dtype is None or not dtype.analysable:
+        kind = "complex numbers" if dtype is not None and dtype.kind == "complex" else "quantised"
+        return f"{kind}: stored as {info.dtype}"
+    if len(info.shape) != 2:
+        return f"not 2-D: shape {info.shape}"
+    return "empty" if 0 in info.shape else ""
+
+
+def _roles_by_tensor(matrices: Collection[RoleMatrix]) -> dict[str, tuple[str, ...]]:
+    roles: dict[str, list[str]] = {}
+    for matrix in matrices:
+        for name in matrix.tensors:
+            roles.setdefault(name, []).append(matrix.role)
+    return {name: tuple(found) for name, found in roles.items()}

@@ -1,0 +1,68 @@
+"""The families known: every ``specs/*.toml``, read once, when first asked for."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.resources import files
+
+from weightaudit.architecture.loader import parse_family
+from weightaudit.architecture.schema import Family
+from weightaudit.errors import SpecError, UsageError, printable
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """All known families, by name.
+
+    Example:
+        >>> from weightaudit.architecture import families
+        >>> "gpt2" in [family.name for family in families()]
+        True
+    """
+    specs = [
+        entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")
+    ]
+    read = [parse_family(spec.name, spec.read_text("utf-8")) for spec in specs]
+    return tuple(sorted(read, key=lambda family: family.name))
+
+
+@cache
+def _by_model_type() -> dict[str, Family]:
+    table: dict[str, Family] = {}
+    for known in families():
+        for model_type in known.model_types:
+            if model_type in table:
+                raise SpecError(
+                    f"{known.name}.toml", f"{table[model_type].name} has model type '{model_type}' too"
+                )
+            table[model_type] = known
+    return table
+
+
+def model_types() -> tuple[str, ...]:
+    """Every model type that a family serves."""
+    return tuple(_by_model_type())
+
+
+def for_model_type(model_type: str) -> Family | None:
+    """The family that serves a config's model_type; None where none does."""
+    return _by_model_type().get(model_type)
+
+
+def family(name: str) -> Family:
+    """A family by its own name or by a model type. Raises UsageError naming the nearest known names.
+
+    Example:
+        >>> from weightaudit.architecture import family
+        >>> family("roberta").name
+        'roberta'
+    """
+    table = {known.name: known for known in families()} | _by_model_type()
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name.lower(), table, n=3)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(
+        f"family '{printable(name)}'", "not known", hint + "`weightaudit archs` lists the known families."
+    )

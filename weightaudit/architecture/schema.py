@@ -1,0 +1,124 @@
+"""What a family's spec says, as frozen data. `loader` reads it from TOML; nothing here knows the format.
+
+Sizes are expressions over the family's dimensions (`expressions`). Names are templates (`templates`) in which
+
+    {prefix}        is any of the family's prefixes, repeated or absent
+    {layer}         is a layer number
+    {one|other}     is one of the words
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES
+
+ANY = "any"
+"""A size that the config does not tell, such as a classifier's number of labels."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A number: the first of ``keys`` in config.json, or ``rule`` where that is null or nobody says."""
+
+    name: str
+    keys: tuple[str, ...]
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class MatrixRule:
+    """A stored tensor that holds the matrices of one role or, packed, of several.
+
+    ``rows[i]`` is the number of output rows of ``roles[i]``, ``cols`` that of input columns; ``transposed``
+    says that the file stores (in, out). ``packing`` names a layout of `views`. ``tied_to`` is the role whose
+    tensor this one repeats where the config ties them.
+    """
+
+    names: tuple[str, ...]
+    roles: tuple[str, ...]
+    rows: tuple[str, ...]
+    cols: str
+    transposed: bool = False
+    packing: str = ""
+    tied_to: str = ""
+
+
+@dataclass(frozen=True)
+class IgnoreRule:
+    """Tensors that hold no matrix of a role, and why: ``rule`` is the word the report shows ("norm", "bias",
+    ...).
+
+    ``buffer`` says that they are no parameters at all (masks, position numbers).
+    """
+
+    rule: str
+    names: tuple[str, ...]
+    buffer: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of architectures: which model types it serves, and what each of its tensors is.
+
+    ``tied`` is what transformers' configuration class says of tie_word_embeddings where config.json is
+    silent.
+
+    Example:
+        >>> from weightaudit.architecture import family
+        >>> family("gpt2").packings
+        ('contiguous',)
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    origin: str
+    prefixes: tuple[str, ...]
+    tied: bool
+    dimensions: tuple[Dimension, ...]
+    matrices: tuple[MatrixRule, ...]
+    ignored: tuple[IgnoreRule, ...]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles as the report orders them, each once; QKV follows from Q, K and V and stands in no spec."""
+        return tuple(dict.fromkeys(role for rule in self._in_report_order() for role in rule.roles))
+
+    @property
+    def packings(self) -> tuple[str, ...]:
+        """Layouts of the fused tensors; () where nothing is fused."""
+        return tuple(dict.fromkeys(rule.packing for rule in self.matrices if rule.packing))
+
+    def _in_report_order(self) -> list[MatrixRule]:
+        order = (*EMBEDDING_ROLES, *LAYER_ROLES, "HEAD")
+        return sorted(
+            self.matrices,
+            key=lambda rule: order.index(rule.roles[0]) if rule.roles[0] in order else len(order),
+        )
+
+    def __str__(self) -> str:
+        fused = f"; fused: {', '.join(self.packings)}" if self.packings else ""
+        return f"{self.name}: model types {', '.join(self.model_types)}; roles {' '.join(self.roles)}{fused}"
+
+    def describe(self) -> str:
+        """Every rule, one a line: what ``weightaudit archs NAME`` prints."""
+        lines = [str(self), f"origin: {self.origin}"]
+        lines += [f"prefixes, each optional: {' '.join(self.prefixes)}"] if self.prefixes else []
+        lines += [
+            f"embeddings tied unless the config says otherwise: {'yes' if self.tied else 'no'}",
+            "dimensions:",
+        ]
+        for dimension in self.dimensions:
+            rule = f", else {dimension.rule}" if dimension.rule else ""
+            lines.append(f"  {dimension.name} = {' or '.join(dimension.keys)}{rule}")
+        lines.append("matrices (out, in):")
+        for matrix in self._in_report_order():
+            shape = f"({' + '.join(matrix.rows)}, {matrix.cols})"
+            notes = [f"packed {matrix.packing}"] if matrix.packing else []
+            notes += ["stored (in, out)"] if matrix.transposed else []
+            notes += [f"tied to {matrix.tied_to}"] if matrix.tied_to else []
+            detail = f" [{', '.join(notes)}]" if notes else ""
+            lines += [f"  {' '.join(matrix.roles)} {shape}{detail}: {name}" for name in matrix.names]
+        lines.append("ignored:")
+        lines += [f"  {ignored.rule}: {name}" for ignored in self.ignored for name in ignored.names]
+        return "\n".join(lines)

@@ -19,8 +19,7 @@ def _matrix(layer: int, role: str, *tensors: str) -> RoleMatrix:
 
 def test_matrices_that_share_tensors_are_one_unit_in_file_order() -> None:
     tensors = {
-        info.name: info
-        for info in (_info("o", 0, "b"), _info("k", 0), _info("q", 32), _info("v", 16), _info("m", 48))
+        info.name: info for info in (_info("o", 0, "b"), _info("k", 0), _info("q", 32), _info("v", 16), _info("m", 48))
     }
     matrices = [
         _matrix(0, "Q", "q"),

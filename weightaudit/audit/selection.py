@@ -56,15 +56,11 @@ def _parse_range(whole: str, piece: str) -> range:
         )
     start, stop = int(ends[0]), int(ends[1])
     if stop < start:
-        raise UsageError(
-            f"layers '{printable(whole)}'", "the range runs backwards", f"Write {stop}-{start}."
-        )
+        raise UsageError(f"layers '{printable(whole)}'", "the range runs backwards", f"Write {stop}-{start}.")
     return range(start, stop + 1)
 
 
-def select(
-    model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[int] | None
-) -> tuple[RoleMatrix, ...]:
+def select(model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[int] | None) -> tuple[RoleMatrix, ...]:
     """Matrices of the wanted roles and layers, in report order. Naming layers leaves out what lies outside them.
 
     Raises UsageError for a role or layer that the model does not have.

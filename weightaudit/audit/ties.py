@@ -10,9 +10,7 @@ from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import printable
 
 
-def confirmed_ties(
-    checkpoint: Checkpoint, ties: Collection[tuple[str, str]]
-) -> tuple[dict[str, str], tuple[str, ...]]:
+def confirmed_ties(checkpoint: Checkpoint, ties: Collection[tuple[str, str]]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Which declared ties hold in the stored bytes.
 
     Returns (tensor → the tensor it repeats, notes on declared ties that do not hold). Bytes are compared, so equal

@@ -22,15 +22,12 @@ Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of a Hub model.", show_default="the default branch")
 ]
 Token = Annotated[
-    str | None, typer.Option(help="Hub access token.", envvar="HF_TOKEN", show_default=False, show_envvar=True)
+    str | None,
+    typer.Option(help="Hub access token.", envvar="HF_TOKEN", show_default=False, show_envvar=True),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only local files and the local Hugging Face cache.")]
-Roles = Annotated[
-    str | None, typer.Option(help="Roles to analyse, for example Q,K,M1.", show_default="all")
-]
-Layers = Annotated[
-    str | None, typer.Option(help="Layers to analyse, for example 0-5,11 (from 0).", show_default="all")
-]
+Roles = Annotated[str | None, typer.Option(help="Roles to analyse, for example Q,K,M1.", show_default="all")]
+Layers = Annotated[str | None, typer.Option(help="Layers to analyse, for example 0-5,11 (from 0).", show_default="all")]
 MethodName = Annotated[str, typer.Option("--method", help=f"How σ₁ is computed: {', '.join(METHODS)}.")]
 Tol = Annotated[float, typer.Option(help="Relative width of the certified interval on σ₁².")]
 Delta = Annotated[float, typer.Option(help="Probability, per matrix, that an upper end is too low.")]

@@ -63,7 +63,12 @@ def scan(
     for note in report.notes:
         typer.echo(f"note: {note}", err=True)
     for path, kind in outputs:
-        write = {".html": report.to_html, ".csv": report.to_csv, ".json": report.to_json, ".parquet": report.to_parquet}
+        write = {
+            ".html": report.to_html,
+            ".csv": report.to_csv,
+            ".json": report.to_json,
+            ".parquet": report.to_parquet,
+        }
         write[kind](path)
         if not quiet:
             typer.echo(f"wrote {path}", err=True)
@@ -73,9 +78,7 @@ def scan(
         typer.echo(summary_text(report))
 
 
-def _outputs(
-    out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None
-) -> list[tuple[Path, str]]:
+def _outputs(out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None) -> list[tuple[Path, str]]:
     """Every output with its format, each checked to be writable and named once."""
     from weightaudit.report.files import check_writable, output_extension
 

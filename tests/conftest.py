@@ -1,0 +1,28 @@
+"""Fixtures shared by all tests. No test reaches a network: the Hub client is told to stay offline."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, which reads it once
+
+from tests.cli.running import CommandLine
+from tests.models import RECIPES, tiny_model
+
+
+@pytest.fixture
+def weightaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """The command line: ``weightaudit("scan", path, "--csv", out)`` → exit code, stdout, stderr."""
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A directory per family with a tiny random model, saved by transformers. Read only: copy before changing."""
+    root = tmp_path_factory.mktemp("tiny")
+    for family in RECIPES:
+        tiny_model(family, root / family)
+    return {family: root / family for family in RECIPES}

@@ -1,0 +1,83 @@
+"""The same weights give the same bytes, however they are stored and however often they are scanned."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+import weightaudit as wa
+from tests.cli.running import CommandLine
+from tests.models import RECIPES, tiny_model
+
+
+@pytest.mark.parametrize("family", RECIPES)
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_sharded_twin_and_second_scan_give_the_same_csv(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path], family: str, method: str
+) -> None:
+    whole, sharded = tiny_checkpoints[family], tmp_path / family
+    tiny_model(family, sharded, max_shard_size="20KB")
+    assert len(list(sharded.glob("*.safetensors"))) > 1
+    outputs = [tmp_path / name for name in ("whole.csv", "again.csv", "sharded.csv")]
+    for model, output in zip((whole, whole, sharded), outputs, strict=True):
+        assert weightaudit("scan", model, "--csv", output, "--method", method).code == 0
+    first, second, third = (output.read_bytes() for output in outputs)
+    assert first == second
+    assert first == third
+    assert first.count(b"\n") > 14
+
+
+def test_a_role_does_not_depend_on_what_else_is_asked_for(tiny_checkpoints: dict[str, Path]) -> None:
+    everything = wa.scan(tiny_checkpoints["gpt2"], method="krylov").layers
+    alone = wa.scan(tiny_checkpoints["gpt2"], method="krylov", roles="K", layers="1").layers
+    same = everything[(everything.role == "K") & (everything.layer == 1)].reset_index(drop=True)
+    assert len(alone) == 1
+    assert same.equals(alone)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_tied_weights_stored_twice_count_once(tmp_path: Path, tiny_checkpoints: dict[str, Path], equal: bool) -> None:
+    directory = tmp_path / "gpt2"
+    shutil.copytree(tiny_checkpoints["gpt2"], directory)
+    single = wa.scan(directory)
+    tensors = safetensors.torch.load_file(directory / "model.safetensors")
+    head = tensors["transformer.wte.weight"].clone()
+    if not equal:
+        head[0, 0] += 1
+    safetensors.torch.save_file({**tensors, "lm_head.weight": head}, directory / "model.safetensors")
+    report = wa.scan(directory)
+    status = report.coverage.set_index("tensor").loc["lm_head.weight"]
+    assert report.coverage.status.eq("unmapped").sum() == 0
+    if equal:
+        assert (status.status, status.detail) == ("tied", "tied to transformer.wte.weight")
+        assert report.summary["parameters"] == single.summary["parameters"]
+        assert report.layers.equals(single.layers)
+        assert report.notes == ()
+    else:
+        assert status.status == "analysed"
+        assert report.summary["parameters"] == single.summary["parameters"] + head.numel()
+        assert "different values" in report.notes[0]
+
+
+def test_nan_is_counted_and_the_scan_goes_on(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    directory = tmp_path / "bert"
+    shutil.copytree(tiny_checkpoints["bert"], directory)
+    tensors = safetensors.torch.load_file(directory / "model.safetensors")
+    tensors["bert.encoder.layer.1.attention.self.query.weight"][0, :2] = torch.tensor([torch.nan, torch.inf])
+    safetensors.torch.save_file(tensors, directory / "model.safetensors")
+    report = wa.scan(directory)
+    clean = wa.scan(tiny_checkpoints["bert"])
+    bad = report.layers.nonfinite > 0
+    assert report.layers[bad][["layer", "role"]].values.tolist() == [[1, "Q"], [1, "QKV"]]
+    assert report.layers[bad].spectral_norm.isna().all()
+    assert report.layers[~bad].equals(clean.layers[~bad])
+    assert report.summary["nonfinite"] == 2
+    done = weightaudit("scan", directory, "--csv", tmp_path / "bert.csv")
+    assert done.code == 0
+    assert "layer 1 Q (bert.encoder.layer.1.attention.self.query.weight) has 2 entries" in done.stderr

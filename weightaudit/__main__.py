@@ -1,0 +1,5 @@
+"""``python -m weightaudit``."""
+
+from weightaudit.cli import main
+
+main()

@@ -1,1 +1,11 @@
+"""Arrays → numbers: ‖W‖_F, and σ₁ with a certified interval, in a handful of passes over the weights.
 
+The mathematics is in docs/spectral.md.
+"""
+
+from __future__ import annotations
+
+from weightaudit.spectral.measure import measure
+from weightaudit.spectral.threads import compute_threads
+
+__all__ = ["compute_threads", "measure"]

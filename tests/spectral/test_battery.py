@@ -1,0 +1,149 @@
+"""One battery for every route: the interval holds the float64 truth, and is as narrow as it says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.spectral.planted import DTYPES, SPECTRA, planted, truth
+from weightaudit.records import Spectrum
+from weightaudit.spectral import measure
+
+# numpy's own σ₁ is off by a few units in the 15th digit.
+REFERENCE_ERROR = 1e-14
+
+METHODS = ("exact", "krylov")
+SHAPES = {"tall": (150, 90), "wide": (90, 150)}
+
+
+def assert_holds(s: Spectrum, stored: torch.Tensor, tol: float, reference_error: float = REFERENCE_ERROR) -> None:
+    sigma, frob = truth(stored)
+    assert s.spectral_norm <= sigma * (1 + reference_error)
+    assert s.spectral_norm_upper >= sigma * (1 - reference_error)
+    assert s.converged
+    assert (s.spectral_norm_upper / s.spectral_norm) ** 2 - 1 <= tol
+    assert s.frobenius_norm == pytest.approx(frob, rel=1e-12)
+    assert s.stable_rank_lower <= (frob / sigma) ** 2 * (1 + 1e-12)
+    assert s.stable_rank >= (frob / sigma) ** 2 * (1 - 1e-12)
+    assert s.norm_ratio == pytest.approx(s.frobenius_norm / s.spectral_norm, rel=1e-14)
+    if s.method == "exact":
+        assert s.spectral_norm == pytest.approx(sigma, rel=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_interval_holds_the_truth(spectrum: str, dtype: str, shape: str, method: str) -> None:
+    W = torch.from_numpy(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype])
+    assert_holds(measure(W, method=method, name=spectrum), W, 1e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_blocks_are_one_matrix(shape: str, dtype: str, method: str) -> None:
+    W = torch.from_numpy(planted(*SHAPES[shape], "heavy-tailed")).to(DTYPES[dtype])
+    third = W.shape[0] // 3
+    apart = [W[:third].clone(), W[third : 2 * third].t().contiguous().t(), W[2 * third :].clone()]
+    whole, split = measure(W, method=method), measure(apart, method=method)
+    assert_holds(split, W, 1e-2)
+    # Same start, same matrix: the two differ by rounding only.
+    assert split.spectral_norm == pytest.approx(whole.spectral_norm, rel=1e-11)
+    assert split.spectral_norm_upper == pytest.approx(whole.spectral_norm_upper, rel=1e-9)
+    assert (split.passes, split.zeros, split.max_abs) == (whole.passes, whole.zeros, whole.max_abs)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+@pytest.mark.parametrize("dtype", ["f64", "f32", "bf16"])
+def test_scale_of_weights(dtype: str, scale: float, method: str) -> None:
+    W = torch.from_numpy(planted(80, 70, "heavy-tailed") * scale).to(DTYPES[dtype])
+    assert_holds(measure(W, method=method), W, 1e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e300, 1e-300, 1e-160])
+def test_squares_outside_float64(scale: float, method: str) -> None:
+    W = torch.from_numpy(planted(80, 70, "two close") * scale)
+    assert_holds(measure(W, method=method), W, 1e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_float16_at_its_largest(method: str) -> None:
+    W = torch.full((70, 90), 65504.0, dtype=torch.float16)
+    W[::3] = -65504.0
+    s = measure(W, method=method)
+    assert_holds(s, W, 1e-2)
+    assert s.max_abs == 65504.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
+def test_subnormal_entries_count(dtype: str, method: str) -> None:
+    tiny = torch.finfo(DTYPES[dtype]).smallest_normal / 4
+    W = torch.full((40, 30), tiny, dtype=torch.float64).to(DTYPES[dtype])
+    s = measure(W, method=method)
+    assert s.zeros == 0
+    assert_holds(s, W, 1e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2), (9, 5)])
+def test_small_shapes(shape: tuple[int, int], method: str) -> None:
+    W = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    s = measure(W, method=method)
+    assert_holds(s, W, 1e-2)
+    if 1 in shape:
+        assert s.stable_rank == pytest.approx(1.0, abs=1e-9)
+        assert s.stable_rank_lower == pytest.approx(1.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(40, 30), (1, 1), (0, 5), (5, 0), (0, 0)])
+def test_zero_and_empty(shape: tuple[int, int], method: str) -> None:
+    s = measure(torch.zeros(shape), method=method)
+    assert (s.spectral_norm, s.spectral_norm_upper, s.frobenius_norm, s.max_abs) == (0.0, 0.0, 0.0, 0.0)
+    assert math.isnan(s.stable_rank)
+    assert math.isnan(s.stable_rank_lower)
+    assert math.isnan(s.norm_ratio)
+    assert s.converged
+    assert s.zeros == math.prod(shape)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nonfinite_entries_are_counted(dtype: str, method: str) -> None:
+    W = torch.ones(60, 50, dtype=DTYPES[dtype])
+    W[0, 0], W[7, 8], W[59, 49], W[3, :2] = math.nan, math.inf, -math.inf, 0.0
+    W[5, 5] = -3.0
+    s = measure(W, method=method)
+    assert (s.nonfinite, s.zeros, s.max_abs, s.converged) == (3, 2, 3.0, False)
+    for value in (s.frobenius_norm, s.spectral_norm, s.spectral_norm_upper, s.stable_rank, s.norm_ratio):
+        assert math.isnan(value)
+    assert math.isnan(s.stable_rank_lower)
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-4, 1e-6])
+@pytest.mark.parametrize("spectrum", ["flat", "two close", "heavy-tailed"])
+def test_tolerance_is_reached(spectrum: str, tol: float) -> None:
+    W = torch.from_numpy(planted(150, 90, spectrum))
+    assert_holds(measure(W, tol=tol, method="krylov"), W, tol)
+
+
+def test_a_wider_tolerance_takes_fewer_passes() -> None:
+    W = torch.randn(400, 300, generator=torch.Generator().manual_seed(1))
+    passes = [measure(W, tol=tol, method="krylov").passes for tol in (0.3, 0.03, 0.003)]
+    assert passes[0] < passes[1] < passes[2]
+
+
+def test_results_are_python_numbers() -> None:
+    s = measure(np.eye(70), method="krylov")
+    for value in (s.frobenius_norm, s.spectral_norm, s.spectral_norm_upper, s.stable_rank, s.max_abs):
+        assert type(value) is float
+    assert type(s.passes) is int
+    assert type(s.zeros) is int
+    assert type(s.converged) is bool

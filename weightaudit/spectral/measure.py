@@ -1,0 +1,159 @@
+"""`measure`: the validated door to the spectral engine, and the few lines that join its parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from weightaudit.config import DEFAULTS, METHODS, Method
+from weightaudit.errors import UsageError
+from weightaudit.records import Spectrum
+from weightaudit.spectral.exact import exact
+from weightaudit.spectral.krylov import Interval, krylov
+from weightaudit.spectral.method import BLOCK, choose
+from weightaudit.spectral.operator import PanelGram
+from weightaudit.spectral.rounding import UNIT
+from weightaudit.spectral.stack import Stack, merged
+from weightaudit.spectral.start import rng_for
+from weightaudit.spectral.statistics import Statistics, statistics
+
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+def measure(
+    matrix: Any,
+    *,
+    tol: float = DEFAULTS.tol,
+    delta: float = DEFAULTS.delta,
+    method: Method = DEFAULTS.method,
+    seed: int = DEFAULTS.seed,
+    name: str = "",
+    device: str = DEFAULTS.device,
+) -> Spectrum:
+    """Norms and stable rank of one matrix W, with a certified interval on its spectral norm.
+
+    ``matrix``: (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes;
+    or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated.
+    ``tol`` bounds the relative width of the interval on σ₁²; ``delta`` is the probability that its upper end is too
+    low; the random start is a function of (``seed``, ``name``). Nothing is written into ``matrix``.
+
+    A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix. Raises
+    UsageError for anything that is not such a matrix, and for options out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> s = measure(np.diag([3.0, 2.0, 1.0])[:, :2])
+        >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
+        (3.0, 13.0)
+    """
+    _check_options(tol, delta, method)
+    stack = Stack(merged(_blocks(matrix, _device(device))))
+    return _measure(stack, float(tol), float(delta), method, seed, name)
+
+
+def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str) -> Spectrum:
+    with torch.no_grad():
+        stats = statistics(stack)
+        route = choose(method, stack.n)
+        if stats.nonfinite:
+            interval, tol = Interval(math.nan, math.nan, 0), math.nan
+        elif stats.max_abs == 0.0:
+            interval = Interval(0.0, 0.0, 0)
+        elif route == "exact":
+            interval = exact(stack, stats.scale, stats.frob_sq)
+        else:
+            gram = PanelGram(stack, stats.scale)
+            rng = rng_for(seed, name)
+            interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
+    return _spectrum(stats, interval, route, tol)
+
+
+def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float) -> Spectrum:
+    """The record, unscaled. Square roots and quotients round outwards."""
+    frob = math.sqrt(stats.frob_sq)
+    lower = math.sqrt(interval.lower) * (1.0 - 4.0 * UNIT)
+    upper = math.sqrt(interval.upper) * (1.0 + 4.0 * UNIT)
+    zero, unknown = upper == 0.0, math.isnan(upper)
+    return Spectrum(
+        frobenius_norm=frob / stats.scale,
+        spectral_norm=lower / stats.scale,
+        spectral_norm_upper=upper / stats.scale,
+        stable_rank=math.nan if zero else (frob / lower) ** 2,
+        stable_rank_lower=math.nan if zero or unknown else max(1.0, (frob / upper) ** 2),
+        norm_ratio=math.nan if zero else frob / lower,
+        method=route,
+        passes=stats.passes + interval.passes,
+        converged=zero or (upper / lower) ** 2 - 1.0 <= tol,
+        nonfinite=stats.nonfinite,
+        zeros=stats.zeros,
+        max_abs=stats.max_abs,
+    )
+
+
+def _check_options(tol: float, delta: float, method: str) -> None:
+    if not (isinstance(tol, int | float) and math.isfinite(tol) and tol > 0):
+        raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
+    if not (isinstance(delta, int | float) and 0 < delta < 1):
+        raise UsageError("delta", f"{delta!r} is not between 0 and 1", "It is a probability per matrix, e.g. 1e-6")
+    if method not in METHODS:
+        raise UsageError("method", f"{method!r} is unknown", f"Choose one of {', '.join(METHODS)}")
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError("device", f"{name!r} is not a torch device", 'Use "cpu", "cuda" or "cuda:1"') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device", f"{name!r} was asked for, and torch sees no CUDA device", 'Use "cpu"')
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError("device", f"{name!r} is not supported", 'Use "cpu" or "cuda"')
+    return device
+
+
+def _blocks(matrix: Any, device: torch.device) -> list[torch.Tensor]:
+    """``matrix`` as tensors on ``device``, checked."""
+    many = isinstance(matrix, Sequence) and not isinstance(matrix, str | bytes)
+    given = list(matrix) if many else [matrix]
+    if not given:
+        raise UsageError("matrix", "an empty sequence of blocks", "Give at least one 2-D tensor")
+    blocks = [_tensor(one, f"block {i}" if many else "matrix").to(device) for i, one in enumerate(given)]
+    for i, block in enumerate(blocks):
+        if block.shape[1] != blocks[0].shape[1] or block.dtype != blocks[0].dtype:
+            raise UsageError(
+                f"block {i}",
+                f"{tuple(block.shape)} {block.dtype} cannot be stacked under "
+                f"{tuple(blocks[0].shape)} {blocks[0].dtype}",
+                "Blocks need one column count and one dtype",
+            )
+    return blocks
+
+
+def _tensor(value: Any, what: str) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        tensor = value.detach()
+    elif isinstance(value, np.ndarray):
+        tensor = _from_numpy(value, what)
+    else:
+        raise UsageError(what, f"a {type(value).__name__} is no matrix", "Give a torch tensor or a numpy array")
+    if tensor.layout != torch.strided:
+        raise UsageError(what, f"its layout is {tensor.layout}", "Make it dense first: matrix.to_dense()")
+    if tensor.dtype not in FLOATS:
+        raise UsageError(
+            what, f"its dtype is {tensor.dtype}", "Convert it to float64, float32, float16 or bfloat16 first"
+        )
+    if tensor.ndim != 2:
+        raise UsageError(what, f"its shape is {tuple(tensor.shape)}", "A matrix has two dimensions")
+    return tensor
+
+
+def _from_numpy(array: np.ndarray[Any, Any], what: str) -> torch.Tensor:
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
+        raise UsageError(what, f"its dtype is {array.dtype}", "Convert it to float64, float32 or float16 first")
+    # torch knows neither foreign byte order nor negative strides, and warns of read-only memory: those are copied.
+    usable = array.dtype.isnative and array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if usable else array.astype(array.dtype.newbyteorder("="), order="C"))

@@ -1,0 +1,108 @@
+"""One matrix given as vertical blocks, and the panels in which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+# Elements of a float64 panel: 1 MB, half of it stays in the L2 cache of current cores while it is used twice; a GPU
+# wants work enough to fill it.
+CPU_PANEL = 1 << 17
+GPU_PANEL = 1 << 24
+
+
+@dataclass(frozen=True)
+class Stack:
+    """W (rows × cols) = the vertical stack of ``blocks``, which are never concatenated.
+
+    The blocks are 2-D, of one dtype, device and column count, and may be strided views. A is W or Wᵀ, whichever is at
+    least as tall as wide: (m, n) with n ≤ m; σ₁ and ‖·‖_F are the same.
+    """
+
+    blocks: tuple[torch.Tensor, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(block.shape[0] for block in self.blocks)
+
+    @property
+    def cols(self) -> int:
+        return self.blocks[0].shape[1]
+
+    @property
+    def tall(self) -> bool:
+        """Whether A is W itself."""
+        return self.rows >= self.cols
+
+    @property
+    def m(self) -> int:
+        return max(self.rows, self.cols)
+
+    @property
+    def n(self) -> int:
+        return min(self.rows, self.cols)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.blocks[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.blocks[0].device
+
+    def panels(self) -> Iterator[torch.Tensor]:
+        """A in row panels (p, n), float64, each valid until the next is asked for: they share one buffer.
+
+        The panels cover A once, so one loop over them is one pass over the weights.
+        """
+        if self.m == 0 or self.n == 0:
+            return
+        height = max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // self.n)
+        buffer = torch.empty((min(height, self.m), self.n), dtype=torch.float64, device=self.device)
+        if self.tall:
+            for block in self.blocks:
+                for top in range(0, block.shape[0], height):
+                    piece = block[top : top + height]
+                    panel = buffer[: piece.shape[0]]
+                    panel.copy_(piece)
+                    yield panel
+            return
+        # Rows of A are columns of W here, and run through all blocks.
+        for left in range(0, self.cols, height):
+            panel = buffer[: min(height, self.cols - left)]
+            at = 0
+            for block in self.blocks:
+                panel[:, at : at + block.shape[0]].copy_(block[:, left : left + height].t())
+                at += block.shape[0]
+            yield panel
+
+
+def merged(blocks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """``blocks`` with neighbours joined into one view where they are neighbours in memory too, as slices of a fused
+    QKV tensor are; empty ones dropped while another remains."""
+    kept = [block for block in blocks if block.shape[0]] or [blocks[0]]
+    out = [kept[0]]
+    for block in kept[1:]:
+        last = out[-1]
+        if _follows(last, block):
+            out[-1] = last.as_strided((last.shape[0] + block.shape[0], last.shape[1]), _strides(last, block))
+        else:
+            out.append(block)
+    return tuple(out)
+
+
+def _strides(upper: torch.Tensor, lower: torch.Tensor) -> tuple[int, int]:
+    # The row stride of a single row is arbitrary: take it from whichever has more.
+    row = upper if upper.shape[0] > 1 else lower
+    return row.stride(0), upper.stride(1)
+
+
+def _follows(upper: torch.Tensor, lower: torch.Tensor) -> bool:
+    """Whether ``lower``'s first row lies where ``upper``'s next row would."""
+    if min(upper.shape[0], lower.shape[0]) < 2 or upper.stride() != lower.stride():
+        return False
+    if upper.untyped_storage().data_ptr() != lower.untyped_storage().data_ptr():
+        return False
+    return lower.storage_offset() == upper.storage_offset() + upper.shape[0] * upper.stride(0)

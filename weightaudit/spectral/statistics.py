@@ -1,0 +1,66 @@
+"""What one pass says of a matrix: ‖W‖_F, largest entry, zeros, non-finite entries."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from weightaudit.spectral.stack import Stack
+
+# Outside these a float64 sum of squares may have lost terms to overflow or underflow (only float64 weights get there).
+SAFE_SUM = (1e-250, 1e300)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Entry statistics of W.
+
+    ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose squares overflow or
+    underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
+    """
+
+    frob_sq: float
+    scale: float
+    max_abs: float
+    zeros: int
+    nonfinite: int
+    passes: int
+
+
+def power_of_two_scale(max_abs: float) -> float:
+    """s = 2^-e with s·max_abs in [1/2, 1), e held within ±1000 so that s and 1/s are normal numbers."""
+    if max_abs == 0.0:
+        return 1.0
+    exponent = math.frexp(max_abs)[1]
+    return math.ldexp(1.0, -max(-1000, min(1000, exponent)))
+
+
+def statistics(stack: Stack) -> Statistics:
+    """One pass over ``stack``; two where float64 squares leave the range of float64."""
+    frob_sq, max_abs, zeros, nonfinite = 0.0, 0.0, 0, 0
+    for panel in stack.panels():
+        bad = ~torch.isfinite(panel)
+        count = int(bad.sum())
+        if count:
+            nonfinite += count
+            panel.masked_fill_(bad, 1.0)  # neither zero nor largest; the norms are not reported then
+        zeros += panel.numel() - int(torch.count_nonzero(panel))
+        max_abs = max(max_abs, float(panel.abs().max()) if not count else _largest(panel, bad))
+        frob_sq += float(torch.dot(panel.reshape(-1), panel.reshape(-1)))
+    if nonfinite:
+        return Statistics(math.nan, 1.0, max_abs, zeros, nonfinite, 1)
+    if max_abs == 0.0 or SAFE_SUM[0] < frob_sq < SAFE_SUM[1]:
+        return Statistics(frob_sq, 1.0, max_abs, zeros, 0, 1)
+    scale = power_of_two_scale(max_abs)
+    frob_sq = 0.0
+    for panel in stack.panels():
+        panel.mul_(scale)
+        frob_sq += float(torch.dot(panel.reshape(-1), panel.reshape(-1)))
+    return Statistics(frob_sq, scale, max_abs, zeros, 0, 2)
+
+
+def _largest(panel: torch.Tensor, bad: torch.Tensor) -> float:
+    """Largest magnitude among the entries that were finite."""
+    return float(panel.masked_fill(bad, 0.0).abs().max())

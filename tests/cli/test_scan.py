@@ -13,7 +13,10 @@ import pytest
 from tests.cli.running import CommandLine
 from weightaudit import __version__
 
-COLUMNS = ["model", "revision", "stack", "layer", "expert", "role", "tensors", "rows", "cols", "dtype", "parameters", "frobenius_norm", "spectral_norm", "spectral_norm_upper", "stable_rank", "stable_rank_lower", "norm_ratio", "method", "passes", "converged", "nonfinite", "zeros", "max_abs"]
+COLUMNS = """
+model revision stack layer expert role tensors rows cols dtype parameters frobenius_norm spectral_norm
+spectral_norm_upper stable_rank stable_rank_lower norm_ratio method passes converged nonfinite zeros max_abs
+""".split()
 
 
 def test_every_output_says_the_same(

@@ -1,7 +1,7 @@
 """The rooms joined: scan one model, or go through its matrices."""
 
 from weightaudit.audit.progress import Progress as Progress
-from weightaudit.audit.scan import matrices as matrices
-from weightaudit.audit.scan import scan as scan
+from weightaudit.audit.scanning import matrices as matrices
+from weightaudit.audit.scanning import scan as scan
 
 __all__ = ["Progress", "matrices", "scan"]

@@ -16,8 +16,12 @@ def archs(
     """List the model families known, or show how one is mapped."""
     from weightaudit.architecture import families, family
 
-    if name is None:
-        for known in families():
-            typer.echo(known)
-    else:
-        typer.echo(family(name))
+    if name is not None:
+        typer.echo(family(name).describe())
+        return
+    for known in families():
+        typer.echo(f"{known.name:<10} {', '.join(known.model_types)}")
+        typer.echo(f"{'':<10} roles {' '.join(known.roles)}")
+        if known.packings:
+            typer.echo(f"{'':<10} fused tensors packed {', '.join(known.packings)}")
+    typer.echo("Any other model type is mapped by common projection names, and its roles are marked as guessed.")

@@ -38,10 +38,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
-def show_version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-) -> None:
-    """What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"weightaudit {weightaudit.__version__}")
         raise typer.Exit
+
+
+def show_version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix."""

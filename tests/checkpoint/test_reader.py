@@ -102,8 +102,7 @@ def test_many_threads_read_at_once(model: Path) -> None:
     with open_checkpoint(model) as checkpoint, ThreadPoolExecutor(4) as pool:
         names = list(checkpoint.tensors) * 20
         assert all(
-            bits(got) == expected[name]
-            for name, got in zip(names, pool.map(checkpoint.read, names), strict=True)
+            bits(got) == expected[name] for name, got in zip(names, pool.map(checkpoint.read, names), strict=True)
         )
 
 

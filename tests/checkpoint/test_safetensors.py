@@ -188,10 +188,7 @@ def test_a_good_file_is_read_as_the_reference_reads_it(case: str, tmp_path: Path
         assert [tensor.name for tensor in tensors] == sorted(reference.keys())
         for tensor in tensors:
             assert list(tensor.shape) == reference.get_slice(tensor.name).get_shape()
-            assert (
-                path.read_bytes()[tensor.offset :][: tensor.nbytes]
-                == reference.get_tensor(tensor.name).tobytes()
-            )
+            assert path.read_bytes()[tensor.offset :][: tensor.nbytes] == reference.get_tensor(tensor.name).tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.code)
@@ -251,9 +248,7 @@ def test_any_json_header_gives_a_clean_verdict(
 
 @given(place=st.integers(0, len(GOOD["empty tensors"]) - 1), patch=st.binary(min_size=1, max_size=3))
 @settings(max_examples=300, deadline=None)
-def test_any_damage_gives_a_clean_verdict(
-    place: int, patch: bytes, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz-bytes.safetensors"
     good = GOOD["empty tensors"]
     path.write_bytes(good[:place] + patch + good[place + len(patch) :])

@@ -14,9 +14,7 @@ from urllib.parse import unquote, urlsplit
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
-def put_in_cache(
-    cache: Path, model: str, files: dict[str, bytes], *, sha: str = SHA, ref: str = "main"
-) -> Path:
+def put_in_cache(cache: Path, model: str, files: dict[str, bytes], *, sha: str = SHA, ref: str = "main") -> Path:
     """Lay ``files`` of ``model`` into ``cache`` as the Hub's client does, links to blobs."""
     folder = cache / f"models--{model.replace('/', '--')}"
     snapshot = folder / "snapshots" / sha
@@ -80,9 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.command, path, "Authorization" in self.headers))
         api = path.startswith("/api/models/")
         path = path.removeprefix("/api/models/").removeprefix("/")
-        model = next(
-            (name for name in self.server.repos if path.startswith(name + "/") or path == name), None
-        )
+        model = next((name for name in self.server.repos if path.startswith(name + "/") or path == name), None)
         if model is None:
             return self._fail(404, "RepoNotFound")
         if model in self.server.broken:

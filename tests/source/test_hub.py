@@ -102,13 +102,9 @@ def test_offline_missing_shards_are_named(cache: Path) -> None:
         open_checkpoint("org/name")
 
 
-@pytest.mark.parametrize(
-    "model", ["-bad", "a--b", "org/na me", "naïve", "x" * 100, "a\x1b[2J", "a..b", "b.git"]
-)
+@pytest.mark.parametrize("model", ["-bad", "a--b", "org/na me", "naïve", "x" * 100, "a\x1b[2J", "a..b", "b.git"])
 def test_what_is_neither_path_nor_hub_id(model: str, cache: Path) -> None:
-    with pytest.raises(
-        ModelNotFound, match="no such file or directory here, and it cannot be a Hub id"
-    ) as caught:
+    with pytest.raises(ModelNotFound, match="no such file or directory here, and it cannot be a Hub id") as caught:
         open_repository(model)
     assert str(caught.value).isprintable()
 
@@ -188,9 +184,7 @@ def hub() -> Iterator[Hub]:
 
 
 def test_download_then_offline(hub: Hub, tmp_path: Path) -> None:
-    downloaded = ask(
-        hub.url, tmp_path, ("tiny", {}), ("org/sharded", {"token": "hf_secret"}), ("org/other", {})
-    )
+    downloaded = ask(hub.url, tmp_path, ("tiny", {}), ("org/sharded", {"token": "hf_secret"}), ("org/other", {}))
     assert downloaded == [[SHA, ["wte.weight"]], [SHA, ["a", "b"]], [SHA, ["wte.weight"]]]
     fetched = {path.split("/")[-1] for _, path, _ in hub.requests if "/resolve/" in path}
     assert fetched == {"config.json", "model.safetensors", "weights.safetensors", FIRST, SECOND, INDEX}

@@ -70,9 +70,7 @@ def test_a_directory_is_listed_at_its_top_level_only(tmp_path: Path) -> None:
     assert open_repository(str(tmp_path)).files() == [".hidden", "a", "b", "link"]
 
 
-def test_names_of_models_hold_nothing_of_the_path_above(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_of_models_hold_nothing_of_the_path_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "my-model"
     folder.mkdir()
     (folder / "w.safetensors").touch()
@@ -84,6 +82,8 @@ def test_names_of_models_hold_nothing_of_the_path_above(
     for model in ("w.safetensors", "./w.safetensors", str(folder / "w.safetensors")):
         repository = open_repository(model)
         assert (repository.name, repository.chosen) == ("my-model/w.safetensors", "w.safetensors")
+    (tmp_path / "alias").symlink_to(folder)
+    assert open_repository(str(tmp_path / "alias")).name == "alias"
 
 
 def test_the_home_directory_can_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,9 +167,7 @@ def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
         open_repository(tmp_path).open("w")
 
 
-@pytest.mark.parametrize(
-    "name", ["../secret", "/etc/passwd", "a/b", "a\\b", "C:b", "", ".", "..", "a\0b", "a\nb"]
-)
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "a\\b", "C:b", "", ".", "..", "a\0b", "a\nb"])
 def test_unsafe_names_are_not_opened(name: str, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "secret").touch()

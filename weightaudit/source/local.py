@@ -118,11 +118,11 @@ class LocalRepository:
 
 def local_repository(path: Path, *, location: str) -> LocalRepository:
     """The model at ``path``, which exists. Copies of it elsewhere get the same name."""
+    # Links keep the name they are called by: what they lead to is often a hash, or just "model".
+    called = Path(os.path.abspath(path))
     if path.is_dir():
-        return LocalRepository(path, name=path.resolve().name or "/", location=location)
-    # Only the parent is resolved: a file of the Hugging Face cache is a link to a blob named by its hash.
-    parent = path.parent.resolve().name
-    name = f"{parent}/{path.name}" if parent else path.name
+        return LocalRepository(path, name=called.name or "/", location=location)
+    name = f"{called.parent.name}/{called.name}" if called.parent.name else called.name
     return LocalRepository(path.parent, name=name, location=location, chosen=path.name)
 
 

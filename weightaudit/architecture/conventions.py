@@ -40,9 +40,7 @@ LAYER_CONVENTIONS: tuple[Convention, ...] = (
     _means("QKV", PATH + r"(?:c_attn|query_key_value|qkv_proj|Wqkv|wqkv|W_pack|qkv|att_proj)\.weight"),
     _means("QKV", PATH + r"in_proj_weight"),
     _means("O", ATTENTION + r"(?:output\.)?(?:o_proj|out_proj|out_lin|o|wo|dense|c_proj|to_out\.0)\.weight"),
-    _means(
-        "O", PATH + r"(?:o_proj|wo|out_proj|out_lin)\.weight", "q_proj", "wq", "q_lin", "qkv_proj", "wqkv"
-    ),
+    _means("O", PATH + r"(?:o_proj|wo|out_proj|out_lin)\.weight", "q_proj", "wq", "q_lin", "qkv_proj", "wqkv"),
     _means("GATE", PATH + r"(?:gate_proj|wi_0)\.weight"),
     _means("GATE", PATH + r"w1\.weight", "w3", "v1"),
     _means("M1", PATH + r"w1\.weight", "w2"),

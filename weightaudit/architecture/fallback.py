@@ -41,7 +41,7 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
     they are tied.
     """
     ledger = Ledger(tensors)
-    claims = [claim for name in sorted(tensors) if (claim := _read_name(tensors, name, ledger)) is not None]
+    claims = [claim for name in ledger.names() if (claim := _read_name(tensors, name, ledger)) is not None]
     kept = _settle(claims, tensors, ledger)
     hidden = _hidden(config, kept, tensors)
     conv1d = _stores_conv1d(kept, tensors, hidden)
@@ -54,7 +54,7 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
         dimensions={"layers": len(layers)} | ({"hidden": hidden} if hidden else {}),
         ties=_ties(config, kept, tensors),
         guessed=True,
-        nearest=nearest_families(model_type, tensors),
+        nearest=nearest_families(model_type, ledger.names()),
     )
 
 
@@ -143,17 +143,12 @@ def _settle(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], ledger:
 
 def _stacks(trunks: Iterable[str]) -> dict[str, str]:
     """Trunk → "encoder" or "decoder" where the checkpoint has a pair of them, else ""."""
-    found = {
-        trunk: next((word for word in trunk.split(".") if word in ("encoder", "decoder")), "")
-        for trunk in trunks
-    }
+    found = {trunk: next((word for word in trunk.split(".") if word in ("encoder", "decoder")), "") for trunk in trunks}
     paired = {"encoder", "decoder"} <= set(found.values())
     return found if paired else dict.fromkeys(found, "")
 
 
-def _hidden(
-    config: Mapping[str, Any], claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo]
-) -> int | None:
+def _hidden(config: Mapping[str, Any], claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo]) -> int | None:
     for key in conventions.HIDDEN_KEYS:
         value = config.get(key)
         if isinstance(value, int) and not isinstance(value, bool):

@@ -10,6 +10,9 @@ from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import MappingError, printable
 from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, TensorInfo
 
+MAX_NAME = 1024
+"""Characters. No model has a longer tensor name, and patterns take time that grows with its square."""
+
 
 class Ledger:
     """Collects pieces and verdicts, then closes into a ModelMap."""
@@ -18,7 +21,12 @@ class Ledger:
         self.tensors = tensors
         self.pieces: list[Piece] = []
         self._ignored: dict[str, tuple[str, bool]] = {}
-        self._unmapped: dict[str, str] = {}
+        too_long = f"a name of more than {MAX_NAME} characters"
+        self._unmapped = {name: too_long for name in tensors if len(name) > MAX_NAME}
+
+    def names(self) -> list[str]:
+        """Names to be mapped, in order."""
+        return sorted(name for name in self.tensors if name not in self._unmapped)
 
     def ignore(self, name: str, rule: str, *, buffer: bool = False) -> None:
         """``name`` holds no matrix of a role, by ``rule``."""

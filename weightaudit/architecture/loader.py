@@ -58,9 +58,7 @@ class _Table:
         value = self.values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self.error(f"'{key}' must be written as [[{key}]] tables")
-        return [
-            _Table(f"{self.where} [[{key}]] {number}", item, keys) for number, item in enumerate(value, 1)
-        ]
+        return [_Table(f"{self.where} [[{key}]] {number}", item, keys) for number, item in enumerate(value, 1)]
 
 
 def parse_family(file_name: str, text: str) -> Family:

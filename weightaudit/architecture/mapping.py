@@ -55,10 +55,8 @@ def _map_family(
     tied = embeddings_tied(family, config)
     matcher = Matcher(family)
     ledger = Ledger(tensors)
-    claimed: dict[
-        tuple[Place, str], tuple[str, str]
-    ] = {}  # (place, role) → the tensor, and the role it is tied to
-    for name in sorted(tensors):
+    claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
+    for name in ledger.names():
         found = matcher.match(name)
         if found is None:
             ledger.leave(name, f"no pattern of family {family.name} fits")
@@ -86,8 +84,7 @@ def _check_layer(name: str, found: Match, dimensions: Dimensions) -> None:
     if found.layer is not None and found.layer >= dimensions.values["layers"]:
         raise MappingError(
             f"tensor {printable(name)}",
-            f"layer {found.layer} is beyond the layers of the config ({dimensions.explain('layers')}, "
-            "counted from 0)",
+            f"layer {found.layer} is beyond the layers of the config ({dimensions.explain('layers')}, counted from 0)",
             _CONTRADICTION,
         )
 
@@ -113,8 +110,7 @@ def _pieces(rule: MatrixRule, place: Place, info: TensorInfo, dimensions: Dimens
         expected = (cols, sum(rows)) if rule.transposed else (sum(rows), cols)
         raise MappingError(
             f"tensor {printable(info.name)}",
-            f"its shape is {info.shape}, the config makes it {expected} "
-            f"({dimensions.explain(*rule.rows, rule.cols)})",
+            f"its shape is {info.shape}, the config makes it {expected} ({dimensions.explain(*rule.rows, rule.cols)})",
             _CONTRADICTION,
         )
     if not rule.packing:
@@ -123,9 +119,7 @@ def _pieces(rule: MatrixRule, place: Place, info: TensorInfo, dimensions: Dimens
     try:
         layout = PACKINGS[rule.packing](rule.roles, rows, dimensions.values)
     except ValueError as error:
-        raise ConfigError(
-            "config.json", f"{printable(info.name)} cannot be split: {error}", _CONTRADICTION
-        ) from error
+        raise ConfigError("config.json", f"{printable(info.name)} cannot be split: {error}", _CONTRADICTION) from error
     return [
         Piece(place, role, _cut(info.name, rule, layout[role]), (size, cols), info.dtype, stored[0])
         for role, size in zip(rule.roles, rows, strict=True)

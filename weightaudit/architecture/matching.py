@@ -21,9 +21,7 @@ class Matcher:
 
     def __init__(self, family: Family) -> None:
         rules: tuple[MatrixRule | IgnoreRule, ...] = (*family.matrices, *family.ignored)
-        self._patterns = [
-            (compile_template(name, family.prefixes), rule) for rule in rules for name in rule.names
-        ]
+        self._patterns = [(compile_template(name, family.prefixes), rule) for rule in rules for name in rule.names]
 
     def match(self, name: str) -> Match | None:
         """The first rule that ``name`` fits; None where none does."""

@@ -19,9 +19,7 @@ def nearest_families(model_type: str, names: Iterable[str]) -> tuple[str, ...]:
     """Families whose patterns most of the names fit, best first; then families of similar model type."""
     distinct = {re.sub(r"\.[0-9]+\.", ".0.", name) for name in names}
     share = {family.name: _share(Matcher(family), distinct) for family in families()}
-    by_names = sorted(
-        (name for name in share if share[name] >= ENOUGH), key=lambda name: (-share[name], name)
-    )
+    by_names = sorted((name for name in share if share[name] >= ENOUGH), key=lambda name: (-share[name], name))
     similar = difflib.get_close_matches(model_type, model_types(), n=LIMIT) if model_type else []
     by_type = [family.name for family in map(for_model_type, similar) if family is not None]
     return tuple(dict.fromkeys(by_names + by_type))[:LIMIT]

@@ -20,9 +20,7 @@ def families() -> tuple[Family, ...]:
         >>> "gpt2" in [family.name for family in families()]
         True
     """
-    specs = [
-        entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")
-    ]
+    specs = [entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")]
     read = [parse_family(spec.name, spec.read_text("utf-8")) for spec in specs]
     return tuple(sorted(read, key=lambda family: family.name))
 
@@ -33,9 +31,7 @@ def _by_model_type() -> dict[str, Family]:
     for known in families():
         for model_type in known.model_types:
             if model_type in table:
-                raise SpecError(
-                    f"{known.name}.toml", f"{table[model_type].name} has model type '{model_type}' too"
-                )
+                raise SpecError(f"{known.name}.toml", f"{table[model_type].name} has model type '{model_type}' too")
             table[model_type] = known
     return table
 
@@ -63,6 +59,4 @@ def family(name: str) -> Family:
         return table[name]
     near = difflib.get_close_matches(name.lower(), table, n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(
-        f"family '{printable(name)}'", "not known", hint + "`weightaudit archs` lists the known families."
-    )
+    raise UsageError(f"family '{printable(name)}'", "not known", hint + "`weightaudit archs` lists the known families.")

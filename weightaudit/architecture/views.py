@@ -16,9 +16,7 @@ from weightaudit.records import Part, Rows
 Packing = Callable[[Sequence[str], Sequence[int], Mapping[str, int]], dict[str, tuple[Rows, ...]]]
 
 
-def contiguous(
-    roles: Sequence[str], rows: Sequence[int], dimensions: Mapping[str, int]
-) -> dict[str, tuple[Rows, ...]]:
+def contiguous(roles: Sequence[str], rows: Sequence[int], dimensions: Mapping[str, int]) -> dict[str, tuple[Rows, ...]]:
     """All rows of the first role, then all of the second, and so on.
 
     ``roles[i]`` has rows ``s[i] : s[i] + rows[i]`` with ``s[i] = rows[0] + ... + rows[i - 1]``. GPT-2's

@@ -1,0 +1,90 @@
+"""Where the numbers come from: config.json, then transformers' class, then the spec's rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import transformers
+
+from weightaudit.architecture import families, family
+from weightaudit.architecture.dimensions import class_defaults, embeddings_tied, resolve
+from weightaudit.errors import ConfigError
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "xlm-roberta", "camembert", "gpt2", "phi", "gptj"])
+def test_an_empty_config_is_what_transformers_class_says(model_type: str) -> None:
+    known = family(model_type)
+    config = transformers.CONFIG_MAPPING[model_type]()
+    values = resolve(known, model_type, {}).values
+    live = {"hidden": config.hidden_size, "layers": config.num_hidden_layers, "heads": config.num_attention_heads}
+    inner = getattr(config, "n_inner", None) or getattr(config, "intermediate_size", 4 * config.hidden_size)
+    assert live | {"ff": inner, "vocab": config.vocab_size} == {key: values[key] for key in (*live, "ff", "vocab")}
+
+
+@pytest.mark.parametrize(("model_type", "values"), [
+    ("gpt2", {"n_embd": 24, "n_inner": None}),
+    ("gpt2", {"hidden_size": 24}),
+    ("gptj", {"n_embd": 24, "n_inner": None}),
+    ("phi-msft", {"n_embd": 24, "n_layer": 2, "n_head": 3, "vocab_size": 56, "n_inner": None}),
+    ("phi-msft", {"n_embd": 24, "n_layer": 2, "n_head": 3, "vocab_size": 56}),
+])  # fmt: skip
+def test_an_inner_size_of_null_is_four_times_hidden(model_type: str, values: dict[str, Any]) -> None:
+    dimensions = resolve(family(model_type), model_type, values)
+    assert dimensions.values["ff"] == 96
+    assert dimensions.explain("ff") == f"{'intermediate_size' if 'phi' in model_type else 'n_inner'} = 4*hidden"
+
+
+def test_phi_has_as_many_key_heads_as_heads_where_the_config_is_silent() -> None:
+    for config in ({"num_attention_heads": 8}, {"num_attention_heads": 8, "num_key_value_heads": None}):
+        values = resolve(family("phi"), "phi", config).values
+        assert values["kv_heads"] == transformers.PhiConfig(**config).num_key_value_heads == 8
+
+
+BAD = [
+    ({"n_embd": "768"}, "n_embd must be a whole number, it is '768'"),
+    ({"n_embd": 768.0}, "n_embd must be a whole number, it is 768.0"),
+    ({"n_layer": True}, "n_layer must be a whole number, it is True"),
+    ({"n_layer": -1}, "n_layer must be a whole number, it is -1"),
+    ({"n_layer": [12]}, "n_layer must be a whole number"),
+    ({"n_embd": "\x1b" * 999}, "…"),
+    ({"n_embd": None}, "it has no n_embd or hidden_size"),
+]
+
+
+@pytest.mark.parametrize(("values", "cause"), BAD)
+def test_a_value_that_is_no_whole_number(values: dict[str, Any], cause: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(family("gpt2"), "gpt2", values)
+    assert cause in caught.value.cause
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_heads_that_do_not_divide_the_hidden_size() -> None:
+    with pytest.raises(ConfigError, match="head_dim does not follow"):
+        resolve(family("phi"), "phi", {"hidden_size": 24, "num_attention_heads": 5})
+
+
+def test_a_model_type_without_a_class_has_no_defaults() -> None:
+    assert class_defaults("phi-msft") == {}
+    with pytest.raises(ConfigError, match="it has no hidden_size or n_embd"):
+        resolve(family("phi"), "phi-msft", {"n_layer": 2})
+
+
+def test_tied_must_be_a_boolean() -> None:
+    with pytest.raises(ConfigError, match="tie_word_embeddings must be true or false"):
+        embeddings_tied(family("bert"), {"tie_word_embeddings": "yes"})
+    assert embeddings_tied(family("bert"), {"tie_word_embeddings": None}) is True
+
+
+def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
+    for known in families():
+        names: set[str] = set()
+        for model_type in known.model_types:
+            names |= class_defaults(model_type).keys()
+            if model_type in transformers.CONFIG_MAPPING:
+                names |= transformers.CONFIG_MAPPING[model_type].attribute_map.keys()
+        if "phi-msft" in known.model_types:  # the keys of microsoft/phi-2's own first code, and an optional one
+            names |= {"n_embd", "n_layer", "n_head", "n_head_kv", "n_inner", "head_dim"}
+        assert {key for dimension in known.dimensions for key in dimension.keys} <= names

@@ -1,0 +1,150 @@
+"""What map_model refuses, and what it leaves with a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.architecture.saved import info, infos, statuses
+from tests.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
+from weightaudit.architecture import map_model
+from weightaudit.errors import ConfigError, MappingError
+from weightaudit.records import TensorInfo
+
+CONFIG: dict[str, Any] = {
+    "model_type": "gpt2", "n_embd": HIDDEN, "n_layer": LAYERS, "n_head": 3, "n_inner": FF,
+    "vocab_size": VOCAB, "n_positions": POSITIONS,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gpt2() -> dict[str, TensorInfo]:
+    return infos(build("gpt2", "GPT2Model").state_dict())
+
+
+def with_tensor(tensors: dict[str, TensorInfo], *added: TensorInfo) -> dict[str, TensorInfo]:
+    return tensors | {tensor.name: tensor for tensor in added}
+
+
+def test_a_config_without_model_type_says_what_to_do(gpt2: dict[str, TensorInfo]) -> None:
+    for value in ({}, {"model_type": None}, {"model_type": ""}):
+        with pytest.raises(ConfigError) as caught:
+            map_model(value, gpt2)
+        assert "no model_type" in caught.value.cause
+        assert "model_type" in caught.value.hint
+        assert "weightaudit archs" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [3, ["gpt2"], {"a": 1}, True, 0])
+def test_a_model_type_that_is_no_text(value: object, gpt2: dict[str, TensorInfo]) -> None:
+    with pytest.raises(ConfigError, match="model_type must be a text"):
+        map_model({"model_type": value}, gpt2)
+
+
+SHAPES = [
+    ("h.0.attn.c_attn.weight", (3 * HIDDEN, HIDDEN), (HIDDEN, 3 * HIDDEN), "n_embd = 24"),
+    ("h.1.attn.c_attn.weight", (HIDDEN, 2 * HIDDEN), (HIDDEN, 3 * HIDDEN), "n_embd = 24"),
+    ("h.0.mlp.c_fc.weight", (HIDDEN, FF + 1), (HIDDEN, FF), "n_inner = 40, n_embd = 24"),
+    ("h.0.mlp.c_fc.weight", (FF, HIDDEN), (HIDDEN, FF), "n_inner = 40, n_embd = 24"),
+    ("wte.weight", (VOCAB, HIDDEN + 8), (VOCAB, HIDDEN), "vocab_size = 56, n_embd = 24"),
+    ("wpe.weight", (POSITIONS * 2, HIDDEN), (POSITIONS, HIDDEN), "n_positions = 32, n_embd = 24"),
+]
+
+
+@pytest.mark.parametrize(("name", "stored", "expected", "keys"), SHAPES)
+def test_a_shape_that_contradicts_the_config(
+    name: str, stored: tuple[int, ...], expected: tuple[int, ...], keys: str, gpt2: dict[str, TensorInfo]
+) -> None:
+    with pytest.raises(MappingError) as caught:
+        map_model(CONFIG, with_tensor(gpt2, info(name, stored)))
+    assert name in caught.value.thing
+    for fact in (str(stored), str(expected), keys):
+        assert fact in caught.value.cause
+
+
+@pytest.mark.parametrize("layer", [LAYERS, 99_999_999_999])
+@pytest.mark.parametrize("rest", ["attn.c_proj.weight", "ln_1.weight"])
+def test_a_layer_beyond_the_config(layer: int, rest: str, gpt2: dict[str, TensorInfo]) -> None:
+    with pytest.raises(MappingError, match=rf"layer {layer} is beyond .*n_layer = 2"):
+        map_model(CONFIG, with_tensor(gpt2, info(f"h.{layer}.{rest}", (HIDDEN, HIDDEN))))
+
+
+def test_two_tensors_of_one_role(gpt2: dict[str, TensorInfo]) -> None:
+    twice = with_tensor(gpt2, info("transformer.h.1.attn.c_proj.weight", (HIDDEN, HIDDEN)))
+    with pytest.raises(MappingError) as caught:
+        map_model(CONFIG, twice)
+    assert "transformer.h.1.attn.c_proj.weight" in caught.value.thing
+    assert "h.1.attn.c_proj.weight is O of layer 1 already" in caught.value.cause
+
+
+def test_names_in_messages_cannot_steer_a_terminal() -> None:
+    with pytest.raises(MappingError) as caught:
+        map_model(CONFIG, {"\x1b[2Jx": info("\x1b[2Jx", (2, 2))})
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_part_of_a_checkpoint_maps_what_it_holds(gpt2: dict[str, TensorInfo]) -> None:
+    names = ["h.1.attn.c_attn.weight", "h.1.mlp.c_fc.weight", "wpe.weight"]
+    model_map = map_model(CONFIG, {name: gpt2[name] for name in names})
+    roles = [(matrix.layer, matrix.role) for matrix in model_map.matrices]
+    assert roles == [(None, "POSITION"), *((1, role) for role in ("Q", "K", "V", "QKV", "M1"))]
+
+
+LEFT = [
+    (info("h.0.attn.c_proj.weight", (HIDDEN, HIDDEN), "int8"), "quantised: stored as int8"),
+    (info("h.0.attn.c_proj.weight", (HIDDEN // 2, HIDDEN), "uint8"), "quantised: stored as uint8"),
+    (info("h.0.attn.c_proj.weight", (HIDDEN, HIDDEN), "float8_e4m3fn"), "quantised: stored as float8_e4m3fn"),
+    (info("h.0.attn.c_proj.weight", (HIDDEN, HIDDEN), "complex64"), "complex numbers: stored as complex64"),
+    (info("h.0.attn.c_proj.weight", (HIDDEN, HIDDEN, 1)), "not 2-D: shape (24, 24, 1)"),
+    (info("score.weight", (0, HIDDEN)), "empty"),
+    (info("h.0.attn.qkv.weight", (HIDDEN, HIDDEN)), "no pattern of family gpt2 fits"),
+    (info("h.0.attn.c_proj.qweight", (3, HIDDEN), "int32"), "no pattern of family gpt2 fits"),
+    (info("h." + "9" * 1000 + ".ln_1.weight", (HIDDEN,)), "no pattern of family gpt2 fits"),
+    (info("h." + "9" * 5000 + ".ln_1.weight", (HIDDEN,)), "a name of more than 1024 characters"),
+]
+
+
+@pytest.mark.parametrize(("tensor", "why"), LEFT, ids=[why for _, why in LEFT])
+def test_what_cannot_be_mapped_says_why(tensor: TensorInfo, why: str, gpt2: dict[str, TensorInfo]) -> None:
+    model_map = map_model(CONFIG, with_tensor(gpt2, tensor))
+    assert statuses(model_map, "unmapped") == {tensor.name: why}
+    assert len(model_map.coverage) == len(gpt2 | {tensor.name: tensor})
+    assert tensor.name not in {name for matrix in model_map.matrices for name in matrix.tensors}
+
+
+def test_a_layer_whose_key_is_quantised_has_no_stack() -> None:
+    model = build("bert", "BertModel")
+    tensors = infos(model.state_dict())
+    key = "encoder.layer.0.attention.self.key.weight"
+    tensors[key] = info(key, (HIDDEN, HIDDEN), "int8")
+    roles = [matrix.role for matrix in map_model(model.config.to_dict(), tensors).matrices if matrix.layer == 0]
+    assert roles == ["Q", "V", "O", "M1", "M2"]
+
+
+def test_q_k_v_of_different_types_are_not_stacked() -> None:
+    model = build("bert", "BertModel")
+    tensors = infos(model.state_dict())
+    key = "encoder.layer.0.attention.self.key.weight"
+    tensors[key] = info(key, (HIDDEN, HIDDEN), "bfloat16")
+    found = [m.role for m in map_model(model.config.to_dict(), tensors).matrices if m.layer == 0]
+    assert found == ["Q", "K", "V", "O", "M1", "M2"]
+
+
+def test_nothing_mapped_gives_the_commonest_reason(gpt2: dict[str, TensorInfo]) -> None:
+    quantised = {name: info(name, tensor.shape, "int8") for name, tensor in gpt2.items()}
+    with pytest.raises(MappingError, match=r"not one of .* quantised: stored as int8"):
+        map_model(CONFIG, quantised)
+    with pytest.raises(MappingError, match="not one of 0"):
+        map_model(CONFIG, {})
+
+
+def test_equal_input_gives_an_equal_map_whatever_the_order(gpt2: dict[str, TensorInfo]) -> None:
+    assert map_model(CONFIG, dict(reversed(gpt2.items()))) == map_model(CONFIG, gpt2)
+
+
+def test_tensors_of_a_trillion_elements_cost_nothing() -> None:
+    size = 2**40
+    config = CONFIG | {"vocab_size": size, "n_embd": size, "n_layer": size}
+    model_map = map_model(config, {"wte.weight": info("wte.weight", (size, size))})
+    assert model_map.matrices[0].parameters == size**2

@@ -77,9 +77,7 @@ def matrix(
     return RoleMatrix(stack, layer, expert, role, tuple(Part(name) for name in tensors), shape, dtype)
 
 
-def entry(
-    name: str, shape: tuple[int, ...], status: str = "analysed", detail: str = "", *roles: str
-) -> CoverageEntry:
+def entry(name: str, shape: tuple[int, ...], status: str = "analysed", detail: str = "", *roles: str) -> CoverageEntry:
     return CoverageEntry(name, shape, "float32", math.prod(shape), status, detail, roles)  # type: ignore[arg-type]
 
 
@@ -113,9 +111,7 @@ def summary(rows: tuple[LayerRow, ...], ledger: tuple[CoverageEntry, ...]) -> di
             "all": harmonic([row.spectrum for row in finite]),
             **{role: harmonic(spectra) for role, spectra in by_role.items()},
         },
-        "norm_spread": {
-            role: spread([s.frobenius_norm for s in spectra]) for role, spectra in by_role.items()
-        },
+        "norm_spread": {role: spread([s.frobenius_norm for s in spectra]) for role, spectra in by_role.items()},
         "norm_preservation": {"median": 1.31, "max": 1.62} if finite else {"median": None, "max": None},
         "nonfinite": sum(row.spectrum.nonfinite for row in rows),
         "zeros": sum(row.spectrum.zeros for row in rows),
@@ -165,9 +161,7 @@ def bert(layers: int = 12, hidden: int = 768, ff: int = 3072) -> ScanReport:
     rows: list[LayerRow] = []
     ledger: list[CoverageEntry] = []
 
-    def add(
-        role: str, layer: int | None, shape: tuple[int, int], frob: float, rank: float, *names: str
-    ) -> None:
+    def add(role: str, layer: int | None, shape: tuple[int, int], frob: float, rank: float, *names: str) -> None:
         method, width = ("krylov", 0.008) if max(shape) > 2 * hidden else ("exact", 1e-13)
         m = matrix(role, layer, shape, *names)
         rows.append(LayerRow(m, spectrum(frob, rank, width=width, method=method)))
@@ -206,9 +200,7 @@ def bert(layers: int = 12, hidden: int = 768, ff: int = 3072) -> ScanReport:
     ledger.append(entry("cls.predictions.decoder.weight", (30522, hidden), "tied", tied_to))
     ledger.append(entry("cls.extra.weight", (7, 5), "unmapped", "no pattern of the family matches"))
     ledger.sort(key=lambda item: item.tensor)
-    return report_of(
-        rows, ledger, dimensions={"layers": layers, "hidden": hidden, "ff": ff, "heads": hidden // 64}
-    )
+    return report_of(rows, ledger, dimensions={"layers": layers, "hidden": hidden, "ff": ff, "heads": hidden // 64})
 
 
 def embeddings_only() -> ScanReport:
@@ -228,9 +220,7 @@ def all_nan() -> ScanReport:
         for i in range(3)
         for role in ("Q", "M1")
     ]
-    return report_of(
-        rows, [entry(f"layers.{i}.Q", (8, 8), "analysed", "", "Q") for i in range(3)], name="org/broken"
-    )
+    return report_of(rows, [entry(f"layers.{i}.Q", (8, 8), "analysed", "", "Q") for i in range(3)], name="org/broken")
 
 
 def guessed() -> ScanReport:
@@ -248,9 +238,7 @@ def guessed() -> ScanReport:
         nearest=("llama", "mistral"),
         notes=("config.json names the unknown model type 'novel'.",),
         findings=(
-            Finding(
-                "wide-interval", "warning", "The interval stayed wide", role="M1", advice="Raise the passes."
-            ),
+            Finding("wide-interval", "warning", "The interval stayed wide", role="M1", advice="Raise the passes."),
         ),
     )
 
@@ -300,9 +288,7 @@ def mixture(layers: int = 6, experts: int = 64) -> ScanReport:
     for i in range(layers):
         for role, shape in shapes.items():
             name = f"model.layers.{i}.self_attn.{role.lower()}_proj.weight"
-            rows.append(
-                LayerRow(matrix(role, i, shape, name), spectrum(rng.uniform(8, 12), rng.uniform(9, 30)))
-            )
+            rows.append(LayerRow(matrix(role, i, shape, name), spectrum(rng.uniform(8, 12), rng.uniform(9, 30))))
             ledger.append(entry(name, shape, "analysed", "", role))
         for expert in range(experts):
             for role in ("GATE", "M1", "M2"):
@@ -311,9 +297,7 @@ def mixture(layers: int = 6, experts: int = 64) -> ScanReport:
                 m = matrix(role, i, shape, name, expert=expert, dtype="bfloat16")
                 rows.append(LayerRow(m, spectrum(rng.gauss(15, 2), 20 * rng.uniform(0.5, 2))))
                 ledger.append(entry(name, shape, "analysed", "", role))
-    return report_of(
-        rows, ledger, name="org/mixture", family="mixtral", dimensions={"layers": layers, "hidden": 256}
-    )
+    return report_of(rows, ledger, name="org/mixture", family="mixtral", dimensions={"layers": layers, "hidden": 256})
 
 
 ALL = {

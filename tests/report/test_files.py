@@ -107,6 +107,4 @@ def test_symbolic_link_is_followed_and_mode_kept(tmp_path: Path) -> None:
 def test_new_file_has_the_ordinary_mode(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     factory.embeddings_only().to_csv(tmp_path / "r.csv")
-    assert stat.S_IMODE((tmp_path / "r.csv").stat().st_mode) == stat.S_IMODE(
-        (tmp_path / "plain").stat().st_mode
-    )
+    assert stat.S_IMODE((tmp_path / "r.csv").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)

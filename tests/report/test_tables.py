@@ -126,9 +126,7 @@ def test_unknown_numbers_are_empty_in_csv_and_null_in_json(tmp_path: Path) -> No
 
 def test_frame_types_and_precision() -> None:
     frame = factory.bert().layers
-    kinds = {
-        name: str(frame[name].dtype) for name in ("layer", "expert", "rows", "converged", "frobenius_norm")
-    }
+    kinds = {name: str(frame[name].dtype) for name in ("layer", "expert", "rows", "converged", "frobenius_norm")}
     assert kinds == {
         "layer": "Int64",
         "expert": "Int64",

@@ -21,11 +21,7 @@ Rounding = Literal["nearest", "down", "up"]
 DIGITS = 9
 """Significant digits of a printed number."""
 
-_CONTEXTS = {
-    "nearest": Context(prec=DIGITS, rounding=ROUND_HALF_EVEN),
-    "down": Context(prec=DIGITS, rounding=ROUND_FLOOR),
-    "up": Context(prec=DIGITS, rounding=ROUND_CEILING),
-}
+_MODES = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,9 @@ class Column:
         return str(value)
 
 
-def number_text(value: float, rounding: Rounding = "nearest") -> str:
-    """``value`` with 9 significant digits, rounded in the stated direction, trailing zeros dropped; NaN is
-    empty.
+def number_text(value: float, rounding: Rounding = "nearest", digits: int = DIGITS) -> str:
+    """``value`` with ``digits`` significant digits, rounded in the stated direction, trailing zeros dropped;
+    NaN is empty.
 
     Exact decimal arithmetic: rounding a float after ``format`` would round twice.
 
@@ -67,15 +63,13 @@ def number_text(value: float, rounding: Rounding = "nearest") -> str:
         return "inf" if value > 0 else "-inf"
     if value == 0:
         return "0"
-    rounded = _CONTEXTS[rounding].plus(Decimal(value)).normalize()
+    rounded = Context(prec=digits, rounding=_MODES[rounding]).plus(Decimal(value)).normalize()
     plain = -5 <= rounded.adjusted() < DIGITS
     return f"{rounded:f}" if plain else f"{rounded:e}"
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column(
-        "model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name
-    ),
+    Column("model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name),
     Column("revision", "commit of a Hub model, else empty", "string", lambda m, r: m.revision),
     Column(
         "stack",
@@ -83,13 +77,9 @@ COLUMNS: tuple[Column, ...] = (
         "string",
         lambda m, r: r.matrix.stack,
     ),
-    Column(
-        "layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, r: r.matrix.layer
-    ),
+    Column("layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, r: r.matrix.layer),
     Column("expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: r.matrix.expert),
-    Column(
-        "role", "what the matrix does: Q K V O QKV M1 M2 and others", "string", lambda m, r: r.matrix.role
-    ),
+    Column("role", "what the matrix does: Q K V O QKV M1 M2 and others", "string", lambda m, r: r.matrix.role),
     Column(
         "tensors",
         "the stored tensors it was cut from, joined by ;",
@@ -150,9 +140,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("nonfinite", "entries that are NaN or infinite", "int64", lambda m, r: r.spectrum.nonfinite),
     Column("zeros", "entries that are exactly zero", "int64", lambda m, r: r.spectrum.zeros),
-    Column(
-        "max_abs", "largest finite absolute value of an entry", "float64", lambda m, r: r.spectrum.max_abs
-    ),
+    Column("max_abs", "largest finite absolute value of an entry", "float64", lambda m, r: r.spectrum.max_abs),
 )
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

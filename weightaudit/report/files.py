@@ -18,17 +18,15 @@ def output_extension(path: str | os.PathLike[str]) -> str:
     """The lower-case extension that picks the format; UsageError where it is none of `EXTENSIONS`."""
     extension = Path(path).suffix.lower()
     if extension not in EXTENSIONS:
-        ending = (
-            f"'{extension}' is no report format"
-            if extension
-            else "its name has no extension to pick a format by"
-        )
+        ending = f"'{extension}' is no report format" if extension else "its name has no extension to pick a format by"
         raise UsageError(str(path), ending, f"End it in one of {' '.join(EXTENSIONS)}")
     return extension
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Fail now where `ScanReport.write` would fail after the scan: UsageError for an unknown extension, OutputError."""
+    """Fail now where `ScanReport.write` would fail after the scan: UsageError for an unknown extension,
+    OutputError.
+    """
     output_extension(path)
     check_writable(path)
 

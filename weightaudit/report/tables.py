@@ -192,10 +192,7 @@ def write_parquet(report: ScanReport, file: BinaryIO) -> None:
     told = document(report)
     ours = {
         "weightaudit.schema": str(SCHEMA),
-        **{
-            f"weightaudit.{key}": json.dumps(told[key])
-            for key in ("model", "revision", "options", "versions")
-        },
+        **{f"weightaudit.{key}": json.dumps(told[key]) for key in ("model", "revision", "options", "versions")},
     }
     pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), file)
 

@@ -1,0 +1,225 @@
+"""The page in a real browser: it draws, it sorts and filters, and no name in it can run or call out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from tests.report import factory
+from weightaudit.report import ScanReport
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: the page was not opened in a browser"),
+]
+OPTIONS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --window-size=1280,2000 --enable-logging=stderr --v=0 --dump-dom"
+)
+BUTTONS = {"download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"}
+
+
+def opened(page: Path) -> tuple[str, list[str]]:
+    """The document after its scripts ran, and what they wrote to the console."""
+    profile = page.parent / "profile"
+    command = [str(CHROMIUM), *OPTIONS.split(), f"--user-data-dir={profile}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def received(server: socket.socket) -> bytes:
+    """What came in. A bare connection is no request: Chromium makes one for a frame before it reads the policy."""
+    heard = b""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            return heard
+        with connection:
+            connection.settimeout(1)
+            heard += connection.recv(1000)
+
+
+def written(report: ScanReport, folder: Path) -> Path:
+    report.write(folder / "page.html")
+    return folder / "page.html"
+
+
+def asked(report: ScanReport, folder: Path, script: str) -> dict[str, object]:
+    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it."""
+    page = written(report, folder)
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
+    assert "</body>" in text
+    told = "document.body.dataset.answer = JSON.stringify(answer);"
+    ask = f"<script>const answer = {{}};\n{script}\n{told}</script></body>"
+    page.write_text(text.replace("</body>", ask), encoding="utf-8")
+    dom, console = opened(page)
+    assert console == []
+    found = re.search(r'data-answer="([^"]*)"', dom)
+    assert found
+    answer: dict[str, object] = json.loads(unescape(found[1]))
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("name", "plots"), [("bert", 3), ("hostile", 3), ("seq2seq", 6), ("all_nan", 0), ("embeddings_only", 0)]
+)
+def test_page_draws_without_a_complaint(name: str, plots: int, tmp_path: Path) -> None:
+    dom, console = opened(written(factory.ALL[name](), tmp_path))
+    assert console == []
+    assert 'data-ready="true"' in dom
+    assert len(re.findall(r'class="[^"]*js-plotly-plot', dom)) == plots
+    assert len(re.findall(r'<g class="hm"><image', dom)) == plots / 3
+    traces = {"bert": 14, "hostile": 4, "seq2seq": 32}.get(name, 0)
+    assert len(re.findall(r'class="trace scatter', dom)) == traces
+    assert dom.count(">No finite, positive number to draw") == (3 if name == "all_nan" else 0)
+    buttons = re.findall(r'class="modebar-btn[^>]* data-title="([^"]*)"', dom)
+    assert {button.lower() for button in buttons} == (BUTTONS if plots else set())
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title
+    assert title[1].endswith("· weightaudit")
+
+
+def test_no_element_comes_from_a_name(tmp_path: Path) -> None:
+    answer = asked(
+        factory.hostile(),
+        tmp_path,
+        """
+        for (const group of document.querySelectorAll("details")) group.open = true;
+        const plot = document.getElementById("plot-frobenius-0");
+        Plotly.Fx.hover(plot, [{ curveNumber: 0, pointNumber: 0 }]);
+        answer.images = document.querySelectorAll("img, body svg[onload], body b img").length;
+        answer.handlers = [...document.querySelectorAll("*")].filter((e) => e.hasAttribute("onerror")).length;
+        answer.hover = plot.querySelector(".hoverlayer").textContent;
+        answer.legend = plot.querySelector(".legend").textContent;
+        answer.table = [...document.querySelectorAll("#layers td.c-tensors")].map((e) => e.textContent);
+        """,
+    )
+    assert (answer["images"], answer["handlers"]) == (0, 0)
+    assert "layer 0" in str(answer["hover"])
+    assert factory.HOSTILE in str(answer["legend"])
+    table = str(answer["table"])
+    assert "bidi\\u202eevil" in json.dumps(answer["table"]).replace("\\\\", "\\")
+    assert "\u202e" not in table
+    assert "\x07" not in table
+
+
+def test_policy_stops_what_an_escape_might_miss(tmp_path: Path) -> None:
+    page = written(factory.bert(), tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        injected = (
+            f"<script>document.title = 'pwned'</script><img src=x onerror=\"document.title='pwned'\">"
+            f"<img src='{address}'><iframe src='{address}'></iframe><link rel=stylesheet href='{address}'>"
+        )
+        page.write_text(page.read_text("utf-8").replace("<main>", "<main>" + injected), encoding="utf-8")
+        dom, console = opened(page)
+        assert received(server) == b""
+    assert "pwned</title>" not in dom
+    assert 'data-ready="true"' in dom
+    assert any("Content Security Policy" in line for line in console)
+
+
+@pytest.mark.parametrize("name", ["bert", "hostile"])
+def test_download_is_the_csv(name: str, tmp_path: Path) -> None:
+    report = factory.ALL[name]()
+    answer = asked(
+        report,
+        tmp_path,
+        """
+        let parts;
+        const RealBlob = Blob;
+        window.Blob = function (given, options) { parts = given; return new RealBlob(given, options); };
+        HTMLAnchorElement.prototype.click = function () { answer.file = this.download; };
+        document.getElementById("download").click();
+        answer.csv = parts.join("");
+        """,
+    )
+    report.to_csv(tmp_path / "layers.csv")
+    assert str(answer["csv"]).encode() == (tmp_path / "layers.csv").read_bytes()
+    assert re.fullmatch(r"[\w.-]+\.csv", str(answer["file"]))
+
+
+def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
+    report = factory.mixture()
+    answer = asked(
+        report,
+        tmp_path,
+        """
+        const body = document.querySelector("#layers tbody");
+        const first = (name) => body.querySelector(`tr td:nth-child(${1 + names.indexOf(name)})`).textContent;
+        const heads = [...document.querySelectorAll("#layers th")];
+        const names = heads.map((head) => head.dataset.column);
+        const head = heads[names.indexOf("stable_rank")];
+        const status = () => document.querySelector("#layers .pager [role=status]").textContent;
+        const set = (node, value, event) => { node.value = value; node.dispatchEvent(new Event(event)); };
+        answer.names = names;
+        answer.drawn = body.rows.length;
+        answer.start = status();
+        head.querySelector("button").click();
+        answer.sorts = [head.getAttribute("aria-sort"), first("stable_rank")];
+        head.querySelector("button").click();
+        answer.sorts.push(head.getAttribute("aria-sort"), first("stable_rank"));
+        [...document.querySelectorAll("#layers .pager button")].pop().click();
+        answer.second = status();
+        const words = document.querySelector("#layers input");
+        set(words, "experts.63. gate", "input");
+        answer.found = status();
+        set(words, "no such name", "input");
+        answer.none = [status(), body.rows.length];
+        set(words, "", "input");
+        const role = document.querySelector("#layers select");
+        set(role, [...role.options].find((option) => option.text === "K").value, "change");
+        answer.role = status();
+        for (const group of document.querySelectorAll("details[data-status]")) group.open = true;
+        """,
+    )
+    shown = "layer expert role rows cols frobenius_norm spectral_norm spectral_norm_upper stable_rank_lower stable_rank"
+    rest = "inverse_stable_rank norm_ratio max_abs zeros nonfinite converged method passes dtype parameters tensors"
+    assert answer["names"] == f"{shown} {rest}".split()
+    assert (answer["drawn"], answer["start"]) == (100, "1–100 of 1,176")
+    ranks = [row.spectrum.stable_rank for row in report.rows]
+    down, highest, up, lowest = answer["sorts"]  # type: ignore[misc]
+    assert (down, up) == ("descending", "ascending")
+    assert float(highest) == pytest.approx(max(ranks), rel=1e-5)
+    assert float(lowest) == pytest.approx(min(ranks), rel=1e-5)
+    assert answer["second"] == "101–200 of 1,176"
+    assert answer["found"] == "1–6 of 6"
+    assert answer["none"] == ["No row matches", 0]
+    assert answer["role"] == "1–6 of 6"
+
+
+def test_heat_map_switches_and_colours_follow_the_role(tmp_path: Path) -> None:
+    answer = asked(
+        factory.bert(),
+        tmp_path,
+        """
+        const heat = document.getElementById("plot-heat-0");
+        const before = heat.data[0].z[0][0];
+        const [rank, share, norm] = document.querySelectorAll("#heat-choice button");
+        norm.click();
+        answer.z = [before, heat.data[0].z[0][0]];
+        answer.pressed = [rank, share, norm].map((button) => button.getAttribute("aria-pressed"));
+        const lines = document.getElementById("plot-frobenius-0").data;
+        answer.colours = Object.fromEntries(lines.map((trace) => [trace.name, trace.line.color]));
+        answer.chip = getComputedStyle(document.querySelector("#roles .role"), "::before").backgroundColor;
+        """,
+    )
+    first = next(row.spectrum for row in factory.bert().rows if row.matrix.role == "Q")
+    before, after = answer["z"]  # type: ignore[misc]
+    assert 10**before == pytest.approx(first.stable_rank)
+    assert 10**after == pytest.approx(first.frobenius_norm)
+    assert answer["pressed"] == ["false", "false", "true"]
+    colours: dict[str, str] = answer["colours"]  # type: ignore[assignment]
+    assert list(colours) == ["Q", "K", "V", "O", "QKV", "M1", "M2"]
+    red, green, blue = (int(colours["Q"][i : i + 2], 16) for i in (1, 3, 5))
+    assert answer["chip"] == f"rgb({red}, {green}, {blue})"

@@ -1,0 +1,72 @@
+// Data, elements, numbers and text: what plots and tables share.
+const data = JSON.parse(document.getElementById("data").textContent);
+const columns = Object.fromEntries(data.columns.map((column) => [column.name, column]));
+const roleIndex = new Map(data.roles.map((style, i) => [style.role, i]));
+
+// A cell of a columnar table; a column that never changes is stored as one string.
+function cell(table, name, i) {
+  const column = table[name];
+  return typeof column === "string" ? column : column[i];
+}
+
+const text = (i, name) => cell(data.cells, name, i);
+const number = (i, name) => (text(i, name) === "" ? NaN : Number(text(i, name)));
+
+// The rows once more as numbers, for plotting and sorting.
+const rows = Array.from({ length: data.count }, (_, i) => ({
+  i,
+  stack: text(i, "stack"),
+  layer: number(i, "layer"),
+  expert: text(i, "expert"),
+  role: text(i, "role"),
+  full: Math.min(number(i, "rows"), number(i, "cols")),
+}));
+
+function value(row, name) {
+  if (name === "inverse_stable_rank") return 1 / number(row.i, "stable_rank");
+  if (name === "rank_share") return number(row.i, "stable_rank") / row.full;
+  return number(row.i, name);
+}
+
+// Names come from the checkpoint: what is no printable character is shown as an escape.
+function printable(name, limit = 300) {
+  const safe = name.replace(/[\p{C}\p{Z}]/gu, (c) => {
+    if (c === " ") return c;
+    const code = c.codePointAt(0);
+    if (code < 0x100) return "\\x" + code.toString(16).padStart(2, "0");
+    if (code < 0x10000) return "\\u" + code.toString(16).padStart(4, "0");
+    return "\\U" + code.toString(16).padStart(8, "0");
+  });
+  return safe.length > limit ? safe.slice(0, limit - 1) + "…" : safe;
+}
+
+// Plotly reads a little HTML in its texts.
+function plotText(name) {
+  return printable(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+// `x` with `digits` significant digits, zeros kept unless told; "down" and "up" never cross the number itself.
+function digitsOf(x, digits, rounding = "nearest", zeros = true) {
+  if (Number.isNaN(x)) return "—";
+  if (!Number.isFinite(x) || x === 0) return String(x);
+  let shown = x.toPrecision(digits);
+  const half = 10 ** (Math.floor(Math.log10(Math.abs(x))) - digits + 1) / 2;
+  if (rounding === "down" && Number(shown) > x) shown = (x - half).toPrecision(digits);
+  if (rounding === "up" && Number(shown) < x) shown = (x + half).toPrecision(digits);
+  const exponent = Math.floor(Math.log10(Math.abs(x)));
+  if (exponent < -4 || exponent >= 9) return Number(shown).toExponential(zeros ? digits - 1 : undefined);
+  return zeros && exponent < digits ? shown : String(Number(shown));
+}
+
+const grouped = (n) => Number(n).toLocaleString("en-US");
+
+// An element; strings become text nodes, never markup.
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, given] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), given);
+    else node.setAttribute(name, given);
+  }
+  node.append(...children);
+  return node;
+}

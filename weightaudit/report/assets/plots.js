@@ -1,0 +1,256 @@
+// The plots by layer and the heat map, drawn from the rows.
+const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
+const layered = rows.filter((row) => !Number.isNaN(row.layer));
+const stacks = [...new Set(layered.map((row) => row.stack))];
+// The buttons are listed one by one: plotly's own choice has one that sends the figure to a server.
+const SETTINGS = {
+  displaylogo: false,
+  displayModeBar: "hover",
+  modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+  plotlyServerURL: "",
+  topojsonURL: "",
+  responsive: true,
+};
+let heatColumn = data.heat[0].column;
+
+function median(sorted) {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+// Rows of one stack by role and layer: Map role → sorted list of {layer, rows}.
+function byRole(stack) {
+  const found = new Map(data.roles.map((style) => [style.role, new Map()]));
+  for (const row of layered) {
+    if (row.stack !== stack) continue;
+    const layers = found.get(row.role);
+    if (!layers.has(row.layer)) layers.set(row.layer, []);
+    layers.get(row.layer).push(row);
+  }
+  const sorted = [...found].map(([role, layers]) => [role, [...layers].sort((a, b) => a[0] - b[0])]);
+  return sorted.filter(([, layers]) => layers.length);
+}
+
+function hover(row) {
+  const i = row.i;
+  const show = (name) => digitsOf(number(i, name), 6, columns[name].rounding);
+  const place = [row.stack, "layer " + row.layer, row.expert && "expert " + row.expert, row.role].filter(Boolean);
+  return [
+    "<b>" + plotText(place.join(" · ")) + "</b>",
+    `stable rank ${show("stable_rank_lower")} to ${show("stable_rank")} of ${grouped(row.full)}`,
+    `inverse stable rank ${digitsOf(value(row, "inverse_stable_rank"), 4)}`,
+    `Frobenius norm ${show("frobenius_norm")}`,
+    `spectral norm ${show("spectral_norm")} to ${show("spectral_norm_upper")}`,
+    `${text(i, "rows")} × ${text(i, "cols")}, ${plotText(text(i, "dtype"))}, ${plotText(text(i, "method"))}`,
+    ...text(i, "tensors").split(";").slice(0, 4).map(plotText),
+  ].join("<br>");
+}
+
+// What one role shows at one layer: the number itself, or the median and range of a layer's experts.
+function point(members, name) {
+  const known = members.map((row) => value(row, name)).filter(Number.isFinite).sort((a, b) => a - b);
+  if (members.length === 1) return { y: known[0] ?? null, text: hover(members[0]) };
+  const [low, high] = [known[0] ?? null, known[known.length - 1] ?? null];
+  const y = known.length ? median(known) : null;
+  const first = members[0];
+  const label = [first.stack, "layer " + first.layer, first.role].filter(Boolean).join(" · ");
+  const numbers = known.length
+    ? `median of ${members.length}: ${digitsOf(y, 5)}<br>from ${digitsOf(low, 5)} to ${digitsOf(high, 5)}`
+    : `${members.length} matrices, none with finite norms`;
+  return { y, low, high, text: `<b>${plotText(label)}</b><br>${plotText(columns[name]?.meaning ?? name)}<br>${numbers}` };
+}
+
+function lineTraces(stack, figure, theme) {
+  const traces = [];
+  for (const [role, layers] of byRole(stack)) {
+    const style = data.roles[roleIndex.get(role)];
+    const points = layers.map(([, members]) => point(members, figure.column));
+    const x = layers.map(([layer]) => layer);
+    const colour = style[theme];
+    const many = layers.some(([, members]) => members.length > 1);
+    if (many) {
+      const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false, legendgroup: role, x };
+      traces.push({ ...edge, y: points.map((p) => p.low ?? p.y) });
+      traces.push({ ...edge, y: points.map((p) => p.high ?? p.y), fill: "tonexty", fillcolor: colour + "1c" });
+    }
+    const trace = {
+      x,
+      y: points.map((p) => p.y),
+      name: plotText(role) + (many ? " (median)" : ""),
+      legendgroup: role,
+      mode: "lines+markers",
+      connectgaps: false,
+      line: { color: colour, width: 2, dash: style.dash },
+      marker: { color: colour, size: layers.length > 30 ? 5 : 7, symbol: style.symbol },
+      hoverinfo: "text",
+      hovertext: points.map((p) => p.text),
+    };
+    if (figure.lower && !many) {
+      const below = layers.map(([, [row]]) => value(row, figure.column) - value(row, figure.lower));
+      trace.error_y = { type: "data", symmetric: false, array: below.map(() => 0), arrayminus: below, thickness: 1.2, width: 4 };
+    }
+    traces.push(trace);
+  }
+  return traces;
+}
+
+function baseLayout(theme, title) {
+  const ink = data.ink[theme];
+  const axis = { gridcolor: ink.line, linecolor: ink.line, zeroline: false, automargin: true };
+  return {
+    font: { family: "system-ui, sans-serif", size: 13, color: ink.ink },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 56, r: 12, t: 36, b: 44 },
+    ...(title && { title: { text: plotText(title), x: 0, xref: "paper", font: { size: 14 } } }),
+    hovermode: "closest",
+    hoverlabel: { align: "left", bgcolor: ink.card, bordercolor: ink.muted, font: { color: ink.ink, size: 12.5 } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.muted, activecolor: ink.accent },
+    xaxis: { ...axis, title: { text: "layer" }, tickformat: "d" },
+    yaxis: { ...axis },
+  };
+}
+
+function layerAxis(stack) {
+  const numbers = layered.filter((row) => row.stack === stack).map((row) => row.layer);
+  const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
+  return { range: [first - 0.5, last + 0.5], ...(last - first < 16 && { dtick: 1 }) };
+}
+
+// One range for all stacks, so that they can be compared.
+function valueRange(names, scale) {
+  const all = names.filter(Boolean).flatMap((name) => layered.map((row) => value(row, name))).filter((y) => Number.isFinite(y) && y > 0);
+  if (!all.length) return null;
+  const low = all.reduce((a, b) => Math.min(a, b));
+  const high = all.reduce((a, b) => Math.max(a, b));
+  return { low, high, log: scale === "log" || high > 30 * low };
+}
+
+function drawLines(figure, stack, theme, node) {
+  const layout = baseLayout(theme, stack);
+  const span = valueRange([figure.column, figure.lower], figure.scale);
+  const ceiling = figure.column === "stable_rank" && data.hidden;
+  Object.assign(layout.xaxis, layerAxis(stack));
+  layout.yaxis.title = { text: figure.axis };
+  layout.legend = { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 13 } };
+  layout.showlegend = true;
+  layout.height = 440;
+  if (span.log) {
+    const top = Math.max(span.high, ceiling || 0);
+    const decades = Math.log10(top / span.low);
+    Object.assign(layout.yaxis, { type: "log", range: [Math.log10(span.low) - 0.08, Math.log10(top) + 0.08 * Math.max(1, decades)] });
+    const ticks = logTicks(span.low, top);
+    Object.assign(layout.yaxis, { tickvals: ticks, ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)) });
+  } else {
+    layout.yaxis.range = [0, span.high * 1.08];
+  }
+  if (ceiling) {
+    const ink = data.ink[theme];
+    layout.shapes = [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: ceiling, y1: ceiling, line: { color: ink.muted, width: 1.2, dash: "dot" } }];
+    layout.annotations = [
+      { xref: "paper", x: 1, y: Math.log10(ceiling), xanchor: "right", yanchor: "bottom", showarrow: false, text: `model dimension ${grouped(ceiling)}`, font: { color: ink.muted, size: 12 } },
+    ];
+  }
+  Plotly.react(node, lineTraces(stack, figure, theme), layout, SETTINGS);
+}
+
+// Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
+function logTicks(low, high) {
+  let ticks = [];
+  for (const steps of [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8], Array.from({ length: 90 }, (_, i) => 1 + i / 10)]) {
+    ticks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+      for (const step of steps) {
+        const tick = step * 10 ** power;
+        if (tick >= low * 0.97 && tick <= high * 1.03) ticks.push(tick);
+      }
+    }
+    if (ticks.length > 2) break;
+  }
+  return ticks;
+}
+
+function drawHeat(stack, theme, node) {
+  const choice = data.heat.find((option) => option.column === heatColumn);
+  const span = valueRange([heatColumn], choice.scale);
+  const lines = byRole(stack);
+  const numbers = [...new Set(layered.filter((row) => row.stack === stack).map((row) => row.layer))].sort((a, b) => a - b);
+  const cells = lines.map(([, layers]) => {
+    const at = new Map(layers);
+    return numbers.map((layer) => (at.has(layer) ? point(at.get(layer), heatColumn) : { y: null, text: "" }));
+  });
+  const ticks = logTicks(span.low, span.high);
+  const ink = data.ink[theme];
+  const room = node.clientWidth / (numbers.length + 3) > 44;
+  const trace = {
+    type: "heatmap",
+    x: numbers,
+    y: lines.map(([role]) => plotText(role)),
+    z: cells.map((line) => line.map((p) => (p.y > 0 ? Math.log10(p.y) : null))),
+    hovertext: cells.map((line) => line.map((p) => p.text)),
+    hoverinfo: "text",
+    hoverongaps: false,
+    xgap: 2,
+    ygap: 2,
+    colorscale: "Cividis",
+    zmin: Math.log10(span.low),
+    zmax: Math.max(Math.log10(span.high), Math.log10(span.low) + 1e-9),
+    colorbar: { thickness: 12, outlinewidth: 0, tickvals: ticks.map(Math.log10), ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)), tickfont: { color: ink.muted } },
+  };
+  const layout = baseLayout(theme, stack);
+  layout.height = 110 + 34 * lines.length + (stack ? 30 : 0);
+  layout.dragmode = false;
+  if (room) {
+    // Labels of our own: plotly's pick greys that cannot be read on the middle of the scale.
+    const shade = (y) => (Math.log10(y) - trace.zmin) / (trace.zmax - trace.zmin);
+    layout.annotations = cells.flatMap((line, r) => line.flatMap((p, c) => (p.y > 0
+      ? [{ x: numbers[c], y: r, text: digitsOf(p.y, 3), showarrow: false, font: { size: 11.5, color: shade(p.y) < 0.48 ? "#ffffff" : "#000000" } }]
+      : [])));
+  }
+  Object.assign(layout.xaxis, { showgrid: false, type: "linear", ...layerAxis(stack) });
+  Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false, type: "category" });
+  Plotly.react(node, [trace], layout, SETTINGS);
+}
+
+// A plot for every stack in `host`, or a sentence where no number is finite.
+function plots(host, id, names, draw) {
+  if (!valueRange(names, "linear")) {
+    host.replaceChildren(element("p", { class: "empty" }, "No finite, positive number to draw."));
+    return null;
+  }
+  host.classList.toggle("pair", stacks.length === 2);
+  const nodes = stacks.map((stack, i) => [stack, element("div", { id: `${id}-${i}`, class: "plot" })]);
+  host.replaceChildren(...nodes.map(([, node]) => node));
+  return (theme) => nodes.forEach(([stack, node]) => draw(stack, theme, node));
+}
+
+function startPlots() {
+  if (!layered.length) return;
+  const drawings = data.lines.map((figure) =>
+    plots(document.getElementById(figure.id), "plot-" + figure.id, [figure.column], (stack, theme, node) => drawLines(figure, stack, theme, node)),
+  );
+  const heat = plots(document.getElementById("heat"), "plot-heat", [heatColumn], drawHeat);
+  drawings.push(heat);
+  const theme = () => (darkMode.matches ? "dark" : "light");
+  const redraw = (chosen) => drawings.forEach((draw) => draw && draw(chosen));
+  const choices = document.getElementById("heat-choice");
+  if (heat) {
+    choices.append(
+      ...data.heat.map((option) =>
+        element("button", {
+          type: "button",
+          "aria-pressed": String(option.column === heatColumn),
+          onclick(event) {
+            heatColumn = option.column;
+            for (const button of choices.children) button.setAttribute("aria-pressed", String(button === event.currentTarget));
+            heat(theme());
+          },
+        }, option.label),
+      ),
+    );
+  }
+  redraw(theme());
+  darkMode.addEventListener("change", () => redraw(theme()));
+  window.addEventListener("beforeprint", () => redraw("light"));
+  window.addEventListener("afterprint", () => redraw(theme()));
+}

@@ -1,0 +1,4 @@
+startLayers();
+startLedger();
+startPlots();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,65 @@
+"""The data in the page: every number once, as JSON that is safe inside a script element.
+
+Cells are the CSV's cells, text for text, so that the page can hand out the very bytes of the CSV.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from weightaudit.report.columns import COLUMNS, NAMES
+from weightaudit.report.figures import HEAT, INK, LINES, role_styles
+from weightaudit.report.tables import csv_cells
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+
+def payload(report: ScanReport) -> dict[str, Any]:
+    """What the page's script reads. A column that never changes is one string instead of a list."""
+    cells = list(csv_cells(report))
+    styles = role_styles(row.matrix.role for row in report.rows)
+    ledger = report.ledger
+    return {
+        "file": _file_stem(report.identity.name) + ".csv",
+        "count": len(cells),
+        "columns": [
+            {"name": c.name, "meaning": c.meaning, "numeric": c.dtype != "string", "rounding": c.rounding}
+            for c in COLUMNS
+        ],
+        "cells": {name: _column([row[i] for row in cells]) for i, name in enumerate(NAMES)},
+        "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
+        "ink": INK,
+        "lines": [dataclasses.asdict(figure) for figure in LINES],
+        "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
+        "hidden": report.map.dimensions.get("hidden"),
+        "ledgerCount": len(ledger),
+        "ledger": {
+            "tensor": _column([entry.tensor for entry in ledger]),
+            "shape": _column([" × ".join(map(str, entry.shape)) or "scalar" for entry in ledger]),
+            "dtype": _column([entry.dtype for entry in ledger]),
+            "parameters": _column([str(entry.parameters) for entry in ledger]),
+            "status": _column([entry.status for entry in ledger]),
+            "roles": _column([" ".join(entry.roles) for entry in ledger]),
+            "detail": _column([entry.detail for entry in ledger]),
+        },
+    }
+
+
+def script_json(value: Any) -> str:
+    """``value`` as JSON that cannot end or open anything in HTML: pure ASCII, without < > and &."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _column(texts: Sequence[str]) -> str | list[str]:
+    return texts[0] if texts and len(set(texts)) == 1 else list(texts)
+
+
+def _file_stem(name: str) -> str:
+    """A file name any system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:80] or "layers"

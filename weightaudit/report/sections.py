@@ -1,0 +1,343 @@
+"""What the page says, from the identity of the model down to the ledger; the long tables are drawn by the
+script.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from weightaudit.records import Finding, LayerRow, Status
+from weightaudit.report.figures import role_styles
+from weightaudit.report.markup import (
+    UNKNOWN,
+    count,
+    figure,
+    interval,
+    magnitude,
+    nbytes,
+    plural,
+    section,
+    setting,
+    share,
+    shown,
+    table,
+)
+from weightaudit.report.method import method_section
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+DIMENSIONS = {
+    "layers": "Layers",
+    "hidden": "Model dimension",
+    "ff": "FF dimension",
+    "heads": "Attention heads",
+}
+"""The paper's Table 1 first, by the config's keys as the map names them."""
+
+STATUSES: dict[Status, str] = {
+    "analysed": "measured, as a matrix of its own or as a part of one",
+    "ignored": "left out by a stated rule",
+    "tied": "another name for a tensor that is already counted",
+    "not selected": "left out by the options of this scan",
+    "unmapped": "no rule knows what it is",
+}
+PLOTS = (
+    (
+        "frobenius",
+        "Frobenius norm by layer",
+        "How large each matrix is. Norms of one role that hardly change from layer to layer, and QKV, M1 and M2 of one "
+        "order, are what norm preservation predicts.",
+    ),
+    (
+        "stable-rank",
+        "Stable rank by layer",
+        "How many directions each matrix really uses: ‖W‖²/σ₁², between 1 and the full rank. Logarithmic; the bar "
+        "below a point is its certified interval, often thinner than the marker.",
+    ),
+)
+NOTES_SHOWN = 5
+
+
+def body(report: ScanReport) -> str:
+    """Everything between the page's body tags."""
+    parts = (
+        _header(report),
+        "<main>",
+        _guessed(report),
+        _findings(report),
+        _notes(report),
+        _summary(report),
+        _layer_plots(report),
+        _roles(report),
+        _outside(report),
+        section(
+            "table",
+            "Every matrix",
+            '<div id="layers"><noscript>This table needs JavaScript.</noscript></div>',
+        ),
+        _coverage(report),
+        method_section(report),
+        "</main>",
+        f"<footer>Made by weightaudit {shown(report.versions.get('weightaudit', ''))}. "
+        "This page is complete in itself and opens no connection.</footer>",
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _header(report: ScanReport) -> str:
+    identity, model_map, summary = report.identity, report.map, report.summary
+    dtypes = ", ".join(
+        f"{shown(name)} ({share(number / total)})" if len(summary.get("dtypes") or {}) > 1 else shown(name)
+        for name, number in (summary.get("dtypes") or {}).items()
+        if (total := summary.get("parameters"))
+    )
+    family = shown(model_map.family) + (" (guessed)" if model_map.guessed else "")
+    if model_map.model_type and model_map.model_type != model_map.family:
+        family += f", model type {shown(model_map.model_type)}"
+    facts = [
+        ("Commit", f"<code>{shown(identity.revision)}</code>" if identity.revision else ""),
+        ("Read from", f"<code>{shown(identity.location)}</code>"),
+        ("Family", family),
+        ("Parameters", f"{count(summary.get('parameters'))}" + (f" in {dtypes}" if dtypes else "")),
+        ("Files", _files(report)),
+    ]
+    listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
+    links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
+    links += [("coverage", "Coverage"), ("method", "How it was computed")]
+    if report.findings:
+        links.insert(0, ("findings", "Findings"))
+    nav = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
+    return (
+        f'<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{shown(identity.name)}</h1>'
+        f'<dl class="facts">{listed}</dl><nav aria-label="Sections">{nav}</nav></header>'
+    )
+
+
+def _files(report: ScanReport) -> str:
+    files = report.identity.files
+    named = [f"<code>{shown(file.name)}</code> {nbytes(file.nbytes)}" for file in files]
+    if len(files) <= 3:
+        return ", ".join(named)
+    total = nbytes(sum(file.nbytes for file in files))
+    items = "".join(f"<li>{name}</li>" for name in named)
+    return f"<details><summary>{plural(len(files), 'file')}, {total}</summary><ul>{items}</ul></details>"
+
+
+def _guessed(report: ScanReport) -> str:
+    if not report.map.guessed:
+        return ""
+    nearest = ", ".join(f"<strong>{shown(name)}</strong>" for name in report.map.nearest)
+    known = f" The nearest known families are {nearest}." if nearest else ""
+    return (
+        '<aside class="banner warn"><h2>The roles on this page are guessed</h2><p>No known family describes this '
+        f"model, so roles were inferred from tensor names and shapes.{known} The numbers of each matrix hold all the "
+        'same; what the matrix is called may be wrong. Check the <a href="#coverage">coverage</a> first.</p></aside>'
+    )
+
+
+def _findings(report: ScanReport) -> str:
+    if not report.findings:
+        return ""
+    ranked = sorted(report.findings, key=lambda finding: ("error", "warning", "info").index(finding.severity))
+    return section("findings", "Findings", "".join(_finding(finding) for finding in ranked))
+
+
+def _finding(finding: Finding) -> str:
+    place = [finding.stack]
+    place += [f"{word} {n}" for word, n in (("layer", finding.layer), ("expert", finding.expert)) if n is not None]
+    place.append(finding.role)
+    where = " · ".join(shown(part) for part in place if part)
+    numbers = "" if finding.value is None else f" Value {figure(finding.value, 5)}"
+    numbers += "" if finding.threshold is None else f" (threshold {setting(finding.threshold)})"
+    tensors = "".join(f"<code>{shown(name)}</code> " for name in finding.tensors[:8])
+    css = {"error": "bad", "warning": "warn"}.get(finding.severity, "info")
+    return (
+        f'<article class="banner {css}"><h3><span class="severity">{shown(finding.severity)}</span> '
+        f'{shown(finding.title)}</h3><p class="where">{where}{numbers} <code>{shown(finding.id)}</code></p>'
+        + (f"<p>{shown(finding.advice, 1000)}</p>" if finding.advice else "")
+        + (f"<p>{tensors}</p>" if tensors else "")
+        + "</article>"
+    )
+
+
+def _notes(report: ScanReport) -> str:
+    if not report.notes:
+        return ""
+    items = [f"<li>{shown(note, 1000)}</li>" for note in report.notes]
+    first, rest = "".join(items[:NOTES_SHOWN]), "".join(items[NOTES_SHOWN:])
+    more = f"<details><summary>{plural(len(items) - NOTES_SHOWN, 'more note')}</summary><ul>{rest}</ul></details>"
+    return f'<aside class="banner info"><h2>Notes</h2><ul>{first}</ul>{more if rest else ""}</aside>'
+
+
+def _summary(report: ScanReport) -> str:
+    summary = report.summary
+    ranks = summary.get("stable_rank_harmonic_mean") or {}
+    preserved = summary.get("norm_preservation") or {}
+    hidden = report.map.dimensions.get("hidden")
+    of_hidden = f" of {count(hidden)} dimensions" if hidden else ""
+    open_ends = summary.get("not_converged")
+    nonfinite, zeros = summary.get("nonfinite"), summary.get("zeros")
+    worst = f"at most {figure(preserved.get('max'), 3)} in any layer; " if preserved.get("max") else ""
+    cards = [
+        (
+            "Parameters analysed",
+            share(summary.get("share_analysed")),
+            f"{magnitude(summary.get('parameters_analysed'))} of {magnitude(summary.get('parameters'))} in "
+            f"{plural(len(report.rows), 'matrix', 'matrices')}",
+        ),
+        (
+            "Stable rank",
+            figure(ranks.get("all"), 4),
+            f"harmonic mean over the layers' matrices,{of_hidden or ' all roles'}",
+        ),
+        (
+            "Norm preservation",
+            figure(preserved.get("median"), 3),
+            f"largest over smallest Frobenius norm of QKV, M1 and M2 in a layer (median); {worst}1 is equal",
+        ),
+        (
+            "Intervals within tolerance",
+            UNKNOWN if open_ends is None else f"{count(len(report.rows) - open_ends)} of {count(len(report.rows))}",
+            f"relative width of σ₁² at most {setting(report.options.get('tol'))}",
+        ),
+        ("NaN or infinite entries", count(nonfinite), "norms of a matrix with any are unknown"),
+        ("Zero entries", count(zeros), "exactly zero, in all measured matrices"),
+    ]
+    tiles = "".join(
+        f'<div class="card{" alarm" if title.startswith("NaN") and nonfinite else ""}"><dt>{title}</dt>'
+        f"<dd><b>{value}</b><span>{text}</span></dd></div>"
+        for title, value, text in cards
+    )
+    return section("summary", "Summary", f'<dl class="cards">{tiles}</dl>', _dimensions(report))
+
+
+def _dimensions(report: ScanReport) -> str:
+    dimensions = report.map.dimensions
+    if not dimensions:
+        return ""
+    keys = [key for key in DIMENSIONS if key in dimensions] + [key for key in dimensions if key not in DIMENSIONS]
+    heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ")) for key in keys)]
+    line = [shown(report.identity.name), *(count(dimensions[key]) for key in keys)]
+    return table(heads, [line], numeric=range(1, len(heads)))
+
+
+def _layer_plots(report: ScanReport) -> str:
+    if not any(row.matrix.layer is not None for row in report.rows):
+        return section("plots", "By layer", '<p class="empty">No measured matrix belongs to a layer.</p>')
+    drawn = "".join(
+        f'<figure><figcaption><h3>{title}</h3><p>{text}</p></figcaption><div id="{name}" class="plots"></div></figure>'
+        for name, title, text in PLOTS
+    )
+    heat = (
+        "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell; hover for its numbers. The scale is "
+        'logarithmic.</p><div id="heat-choice" class="choice" role="group" aria-label="What the colours show"></div>'
+        '</figcaption><div id="heat" class="plots"></div></figure>'
+    )
+    noscript = '<noscript><p class="empty">The plots need JavaScript.</p></noscript>'
+    return section("plots", "By layer", noscript, drawn + heat)
+
+
+def _roles(report: ScanReport) -> str:
+    groups: dict[tuple[str, str], list[LayerRow]] = {}
+    for row in report.rows:
+        if row.matrix.layer is not None:
+            groups.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
+    if not groups:
+        return ""
+    spreads = report.summary.get("norm_spread") or {}
+    ranks = report.summary.get("stable_rank_harmonic_mean") or {}
+    lines = []
+    for (stack, role), rows in groups.items():
+        key = f"{stack} {role}".strip()
+        spread = spreads.get(key) or {}
+        finite = [row.spectrum for row in rows if math.isfinite(row.spectrum.stable_rank)]
+        lowest = min((s.stable_rank_lower for s in finite), default=None)
+        highest = max((s.stable_rank for s in finite), default=None)
+        lines.append(
+            [
+                (f"{shown(stack)} " if stack else "") + _chip(report, role),
+                count(len(rows)),
+                _shapes(rows),
+                f"{figure(spread.get('min'))} – {figure(spread.get('max'))}"
+                if spread.get("min") is not None
+                else UNKNOWN,
+                figure(spread.get("mean")),
+                figure(spread.get("ratio"), 3),
+                interval(lowest, highest, 3) if finite else UNKNOWN,
+                figure(ranks.get(key)),
+                figure(1 / ranks[key], 3) if ranks.get(key) else UNKNOWN,
+            ]
+        )
+    heads = [
+        "Role",
+        "Matrices",
+        "Shape",
+        "Frobenius norm",
+        "Mean",
+        "Max / min",
+        "Stable rank",
+        "Harmonic mean",
+        "Mean 1 / stable rank",
+    ]
+    text = "<p>Spread of each role over the layers. Max / min near 1 says that its norm hardly changes with depth.</p>"
+    return section("roles", "By role", text, table(heads, lines, numeric=(1, 3, 4, 5, 6, 7, 8)))
+
+
+def _shapes(rows: list[LayerRow]) -> str:
+    shapes = list(dict.fromkeys(row.matrix.shape for row in rows))
+    return "several" if len(shapes) > 2 else ", ".join(f"{a:,} × {b:,}" for a, b in shapes)
+
+
+def _chip(report: ScanReport, role: str) -> str:
+    index = list(role_styles(row.matrix.role for row in report.rows)).index(role)
+    return f'<span class="role role-{index}">{shown(role)}</span>'
+
+
+def _outside(report: ScanReport) -> str:
+    rows = [row for row in report.rows if row.matrix.layer is None]
+    if not rows:
+        return ""
+    lines = [
+        [
+            _chip(report, row.matrix.role),
+            "{:,} × {:,}".format(*row.matrix.shape),
+            figure(row.spectrum.frobenius_norm, 5),
+            interval(row.spectrum.spectral_norm, row.spectrum.spectral_norm_upper, 5),
+            interval(row.spectrum.stable_rank_lower, row.spectrum.stable_rank, 5),
+            "<br>".join(f"<code>{shown(name)}</code>" for name in row.matrix.tensors),
+        ]
+        for row in rows
+    ]
+    heads = ["Role", "Shape", "Frobenius norm", "σ₁", "Stable rank", "Tensor"]
+    return section("outside", "Outside the layers", table(heads, lines, numeric=(2, 3, 4)))
+
+
+def _coverage(report: ScanReport) -> str:
+    groups = {status: [entry for entry in report.ledger if entry.status == status] for status in STATUSES}
+    groups = {status: entries for status, entries in groups.items() if entries}
+    sizes = {status: sum(entry.parameters for entry in entries) for status, entries in groups.items()}
+    counted = {
+        status: sum(entry.parameters for entry in entries if not entry.buffer)
+        for status, entries in groups.items()
+        if status != "tied"
+    }
+    total = sum(counted.values()) or 1
+    bars = "".join(
+        f'<i class="s-{status.replace(" ", "-")}" style="flex-grow:{size / total:.6f}"></i>'
+        for status, size in counted.items()
+    )
+    details = "".join(
+        f'<details data-status="{status}"{" open" if status == "unmapped" else ""}><summary>'
+        f'<i class="key s-{status.replace(" ", "-")}"></i><b>{status}</b> {plural(len(entries), "tensor")}, '
+        f"{count(sizes[status])} elements <small>{STATUSES[status]}</small></summary>"
+        '<div class="ledger"><noscript>This table needs JavaScript.</noscript></div></details>'
+        for status, entries in groups.items()
+    )
+    summary = report.summary
+    text = (
+        f"<p>{share(summary.get('share_analysed'))} of the parameters were analysed. Every tensor of the checkpoint is "
+        "accounted for below; tied tensors count once, and buffers count in no share.</p>"
+    )
+    return section("coverage", "Coverage", text, f'<div class="bar" aria-hidden="true">{bars}</div>', details)

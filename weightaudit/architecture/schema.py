@@ -81,8 +81,13 @@ class Family:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Roles as the report orders them, each once; QKV follows from Q, K and V and stands in no spec."""
-        return tuple(dict.fromkeys(role for rule in self._in_report_order() for role in rule.roles))
+        """Roles as the report orders them, each once. QKV stands in no spec: it follows from Q, K and V."""
+        found = {role for rule in self.matrices for role in rule.roles}
+        if {"Q", "K", "V"} <= found:
+            found.add("QKV")
+        order = (*EMBEDDING_ROLES, *LAYER_ROLES, "HEAD")
+        own = dict.fromkeys(role for rule in self.matrices for role in rule.roles if role not in order)
+        return (*(role for role in order if role in found), *own)
 
     @property
     def packings(self) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     model_map = map_model(checkpoint.config, checkpoint.tensors)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
-    ties, tie_notes = confirmed_ties(checkpoint, [tie for tie in model_map.ties if tie[0] in asked])
+    ties, broken_ties = confirmed_ties(checkpoint, [tie for tie in model_map.ties if tie[0] in asked])
     chosen = tuple(matrix for matrix in chosen if not set(matrix.tensors) <= set(ties))
 
     rows: dict[str, LayerRow] = {}
@@ -118,7 +118,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         summary=summarise(ordered, ledger),
         options=options,
         versions=_versions(),
-        notes=(*_guess_notes(model_map), *tie_notes, *_number_notes(ordered)),
+        notes=(*_guess_notes(model_map), *_tie_notes(model_map, broken_ties), *_number_notes(ordered)),
     )
 
 
@@ -154,6 +154,16 @@ def _guess_notes(model_map: ModelMap) -> Iterator[str]:
         what = f"Model type '{printable(model_map.model_type)}' is not known" if model_map.model_type else "No config"
         yield (
             f"{what}: roles were GUESSED from tensor names. {known}Check the coverage table before relying on a role."
+        )
+
+
+def _tie_notes(model_map: ModelMap, broken: Iterable[tuple[str, str]]) -> Iterator[str]:
+    if model_map.guessed:
+        return  # there a tie is only possible, and two different matrices are nothing odd
+    for tensor, original in broken:
+        yield (
+            f"The config ties {printable(tensor)} to {printable(original)}, but the file stores different values; both "
+            "were analysed. A loader that follows the config will use only the second."
         )
 
 

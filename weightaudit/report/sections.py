@@ -218,7 +218,7 @@ def _dimensions(report: ScanReport) -> str:
     if not dimensions:
         return ""
     keys = [key for key in DIMENSIONS if key in dimensions] + [key for key in dimensions if key not in DIMENSIONS]
-    heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ")) for key in keys)]
+    heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ").capitalize()) for key in keys)]
     line = [shown(report.identity.name), *(count(dimensions[key]) for key in keys)]
     return table(heads, [line], numeric=range(1, len(heads)))
 
@@ -231,8 +231,9 @@ def _layer_plots(report: ScanReport) -> str:
         for name, title, text in PLOTS
     )
     heat = (
-        "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell; hover for its numbers. The scale is "
-        'logarithmic.</p><div id="heat-choice" class="choice" role="group" aria-label="What the colours show"></div>'
+        "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell, the experts of a layer by their median; "
+        "hover for the numbers. The scale is logarithmic.</p>"
+        '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show"></div>'
         '</figcaption><div id="heat" class="plots"></div></figure>'
     )
     noscript = '<noscript><p class="empty">The plots need JavaScript.</p></noscript>'

@@ -2,6 +2,8 @@
 const PAGE = 100;
 const PRINTED = 5000;
 
+const style = (field) => "c-" + field.name + (field.numeric ? " n" : "");
+
 // `fields` are {name, label, title, numeric, show(i) → string or node, key(i) → number or string}; `indices` the rows.
 function pagedTable(caption, fields, indices) {
   const state = { field: null, ascending: true, page: 0, shown: indices, size: PAGE };
@@ -10,7 +12,7 @@ function pagedTable(caption, fields, indices) {
   const previous = element("button", { type: "button", onclick: () => turn(-1) }, "‹ Previous");
   const next = element("button", { type: "button", onclick: () => turn(1) }, "Next ›");
   const heads = fields.map((field) =>
-    element("th", { scope: "col", class: field.numeric ? "n" : "", "data-column": field.name },
+    element("th", { scope: "col", class: style(field), "data-column": field.name },
       element("button", { type: "button", title: field.title, onclick: () => sortBy(field) }, field.label)),
   );
   const scroller = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
@@ -56,7 +58,7 @@ function pagedTable(caption, fields, indices) {
     const lines = [];
     for (let at = start; at < end; at++) {
       const i = state.shown[at];
-      lines.push(element("tr", {}, ...fields.map((field) => element("td", { class: field.numeric ? "n" : "c-" + field.name }, field.show(i)))));
+      lines.push(element("tr", {}, ...fields.map((field) => element("td", { class: style(field) }, field.show(i)))));
     }
     body.replaceChildren(...lines);
     status.textContent = state.shown.length ? `${grouped(start + 1)}–${grouped(end)} of ${grouped(state.shown.length)}` : "No row matches";

@@ -29,13 +29,13 @@ def method_section(report: ScanReport) -> str:
     delta = setting(options.get("delta", DEFAULTS.delta))
     tol = setting(options.get("tol", DEFAULTS.tol))
     certificate = (
-        "<p>The Frobenius norm is a plain sum over all entries. The spectral norm σ₁ is given as an interval. Where the "
-        "method is <code>exact</code>, it comes from the whole spectrum, and both ends allow for rounding. Where it is "
-        "<code>krylov</code>, the lower end is reached by directions that the search found, so it always holds; the "
-        "search starts from random vectors, and for each matrix the probability that the upper end is too low is at "
-        f"most {delta}. It stops when σ₁² is known within a relative {tol}; a matrix where it stopped earlier is marked "
-        "as not converged, and its wider interval holds as well. The stable rank inherits the interval. Printed ends "
-        "are rounded outwards.</p>"
+        "<p>The Frobenius norm is a plain sum over all entries. The spectral norm σ₁ is given as an interval. Where "
+        "the method is <code>exact</code>, it comes from the whole spectrum, and both ends allow for rounding. Where "
+        "it is <code>krylov</code>, the lower end is reached by directions that the search found, so it always holds; "
+        "the search starts from random vectors, and for each matrix the probability that the upper end is too low is "
+        f"at most {delta}. It stops when σ₁² is known within a relative {tol}; a matrix where it stopped earlier is "
+        "marked as not converged, and its wider interval holds as well. The stable rank inherits the interval. "
+        "Printed ends are rounded outwards.</p>"
     )
     facts = [(shown(name), shown(_said(options[name]), 1000)) for name in options if options[name] is not None]
     versions = [(shown(name), shown(version)) for name, version in report.versions.items()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from weightaudit.records import Finding, LayerRow, Status
+from weightaudit.records import LayerRow, Status
 from weightaudit.report.figures import role_styles
 from weightaudit.report.markup import (
     UNKNOWN,
@@ -15,7 +15,6 @@ from weightaudit.report.markup import (
     figure,
     interval,
     magnitude,
-    nbytes,
     plural,
     section,
     setting,
@@ -24,6 +23,7 @@ from weightaudit.report.markup import (
     table,
 )
 from weightaudit.report.method import method_section
+from weightaudit.report.opening import findings, guessed, header, notes
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -57,17 +57,16 @@ PLOTS = (
         "below a point is its certified interval, often thinner than the marker.",
     ),
 )
-NOTES_SHOWN = 5
 
 
 def body(report: ScanReport) -> str:
     """Everything between the page's body tags."""
     parts = (
-        _header(report),
+        header(report),
         "<main>",
-        _guessed(report),
-        _findings(report),
-        _notes(report),
+        guessed(report),
+        findings(report),
+        notes(report),
         _summary(report),
         _layer_plots(report),
         _roles(report),
@@ -84,91 +83,6 @@ def body(report: ScanReport) -> str:
         "This page is complete in itself and opens no connection.</footer>",
     )
     return "\n".join(part for part in parts if part)
-
-
-def _header(report: ScanReport) -> str:
-    identity, model_map, summary = report.identity, report.map, report.summary
-    dtypes = ", ".join(
-        f"{shown(name)} ({share(number / total)})" if len(summary.get("dtypes") or {}) > 1 else shown(name)
-        for name, number in (summary.get("dtypes") or {}).items()
-        if (total := summary.get("parameters"))
-    )
-    family = shown(model_map.family) + (" (guessed)" if model_map.guessed else "")
-    if model_map.model_type and model_map.model_type != model_map.family:
-        family += f", model type {shown(model_map.model_type)}"
-    facts = [
-        ("Commit", f"<code>{shown(identity.revision)}</code>" if identity.revision else ""),
-        ("Read from", f"<code>{shown(identity.location)}</code>"),
-        ("Family", family),
-        ("Parameters", f"{count(summary.get('parameters'))}" + (f" in {dtypes}" if dtypes else "")),
-        ("Files", _files(report)),
-    ]
-    listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
-    links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
-    links += [("coverage", "Coverage"), ("method", "How it was computed")]
-    if report.findings:
-        links.insert(0, ("findings", "Findings"))
-    nav = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
-    return (
-        f'<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{shown(identity.name)}</h1>'
-        f'<dl class="facts">{listed}</dl><nav aria-label="Sections">{nav}</nav></header>'
-    )
-
-
-def _files(report: ScanReport) -> str:
-    files = report.identity.files
-    named = [f"<code>{shown(file.name)}</code> {nbytes(file.nbytes)}" for file in files]
-    if len(files) <= 3:
-        return ", ".join(named)
-    total = nbytes(sum(file.nbytes for file in files))
-    items = "".join(f"<li>{name}</li>" for name in named)
-    return f"<details><summary>{plural(len(files), 'file')}, {total}</summary><ul>{items}</ul></details>"
-
-
-def _guessed(report: ScanReport) -> str:
-    if not report.map.guessed:
-        return ""
-    nearest = ", ".join(f"<strong>{shown(name)}</strong>" for name in report.map.nearest)
-    known = f" The nearest known families are {nearest}." if nearest else ""
-    return (
-        '<aside class="banner warn"><h2>The roles on this page are guessed</h2><p>No known family describes this '
-        f"model, so roles were inferred from tensor names and shapes.{known} The numbers of each matrix hold all the "
-        'same; what the matrix is called may be wrong. Check the <a href="#coverage">coverage</a> first.</p></aside>'
-    )
-
-
-def _findings(report: ScanReport) -> str:
-    if not report.findings:
-        return ""
-    ranked = sorted(report.findings, key=lambda finding: ("error", "warning", "info").index(finding.severity))
-    return section("findings", "Findings", "".join(_finding(finding) for finding in ranked))
-
-
-def _finding(finding: Finding) -> str:
-    place = [finding.stack]
-    place += [f"{word} {n}" for word, n in (("layer", finding.layer), ("expert", finding.expert)) if n is not None]
-    place.append(finding.role)
-    where = " · ".join(shown(part) for part in place if part)
-    numbers = "" if finding.value is None else f" Value {figure(finding.value, 5)}"
-    numbers += "" if finding.threshold is None else f" (threshold {setting(finding.threshold)})"
-    tensors = "".join(f"<code>{shown(name)}</code> " for name in finding.tensors[:8])
-    css = {"error": "bad", "warning": "warn"}.get(finding.severity, "info")
-    return (
-        f'<article class="banner {css}"><h3><span class="severity">{shown(finding.severity)}</span> '
-        f'{shown(finding.title)}</h3><p class="where">{where}{numbers} <code>{shown(finding.id)}</code></p>'
-        + (f"<p>{shown(finding.advice, 1000)}</p>" if finding.advice else "")
-        + (f"<p>{tensors}</p>" if tensors else "")
-        + "</article>"
-    )
-
-
-def _notes(report: ScanReport) -> str:
-    if not report.notes:
-        return ""
-    items = [f"<li>{shown(note, 1000)}</li>" for note in report.notes]
-    first, rest = "".join(items[:NOTES_SHOWN]), "".join(items[NOTES_SHOWN:])
-    more = f"<details><summary>{plural(len(items) - NOTES_SHOWN, 'more note')}</summary><ul>{rest}</ul></details>"
-    return f'<aside class="banner info"><h2>Notes</h2><ul>{first}</ul>{more if rest else ""}</aside>'
 
 
 def _summary(report: ScanReport) -> str:
@@ -231,7 +145,7 @@ def _layer_plots(report: ScanReport) -> str:
         for name, title, text in PLOTS
     )
     heat = (
-        "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell, the experts of a layer by their median; "
+        "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell, a layer's experts by their median; "
         "hover for the numbers. The scale is logarithmic.</p>"
         '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show"></div>'
         '</figcaption><div id="heat" class="plots"></div></figure>'

@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 
 import weightaudit as wa
+from tests.browser import needs_chromium, opened
 from tests.cli.running import CommandLine
 from tests.minilm import minilm_directory, needs_minilm
 
@@ -107,3 +108,14 @@ def test_matrices_are_lazy_and_loadable() -> None:
     loaded = qkv.load()
     assert loaded.shape == qkv.shape
     assert (loaded[384:768] == matrices[3, "K"].load()).all()
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_the_page_draws_every_plot(weightaudit: CommandLine, tmp_path: Path) -> None:
+    assert weightaudit("scan", minilm_directory(), "--out", tmp_path / "page.html").code == 0
+    dom, console = opened(tmp_path / "page.html")
+    assert console == []
+    assert dom.count('class="main-svg"') >= 3
+    for role in NAMES:
+        assert dom.count(f'data-unformatted="{role}"') >= 2  # a legend entry in both line plots

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
@@ -126,12 +127,14 @@ def test_hub_id_that_is_not_in_the_cache_offline(
 
 def test_unknown_model_type_is_scanned_and_marked_guessed(weightaudit: CommandLine, tmp_path: Path, bert: Path) -> None:
     _config(bert, model_type="bort")
-    done = weightaudit("scan", bert, "--json", tmp_path / "r.json", "--out", tmp_path / "r.html")
+    html, js, parquet = (tmp_path / f"r.{kind}" for kind in ("html", "json", "parquet"))
+    done = weightaudit("scan", bert, "--out", html, "--json", js, "--parquet", parquet)
     assert done.code == 0
     assert "'bort' is not known: roles were GUESSED" in done.stderr
     assert "GUESSED" in done.stdout
-    assert json.loads((tmp_path / "r.json").read_text())["architecture"]["guessed"] is True
-    assert "guessed" in (tmp_path / "r.html").read_text().lower()
+    assert json.loads(js.read_text())["architecture"]["guessed"] is True
+    assert json.loads(pq.read_schema(parquet).metadata[b"weightaudit.architecture"])["guessed"] is True
+    assert "guessed" in html.read_text().lower()
 
 
 @pytest.mark.parametrize(

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
-import subprocess
 from html import unescape
 from pathlib import Path
 
 import pytest
 
+from tests.browser import needs_chromium, opened
 from tests.report import factory
 from weightaudit.report import ScanReport
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: the page was not opened in a browser"),
-]
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1280,2000 --enable-logging=stderr --v=0 --dump-dom"
-)
+pytestmark = [pytest.mark.browser, needs_chromium]
 BUTTONS = {"download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"}
-
-
-def opened(page: Path) -> tuple[str, list[str]]:
-    """The document after its scripts ran, and what they wrote to the console."""
-    profile = page.parent / "profile"
-    command = [str(CHROMIUM), *OPTIONS.split(), f"--user-data-dir={profile}", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def received(server: socket.socket) -> bytes:

@@ -12,9 +12,7 @@ from weightaudit.source import ByteSource, safe_name
 
 MAX_INDEX = 100_000_000
 """Bytes; the published ones stay below 20 MB."""
-AGAIN = (
-    "The index and the shards do not belong together, or a download is incomplete: download the model again"
-)
+AGAIN = "The index and the shards do not belong together, or a download is incomplete: download the model again"
 
 
 def read_index(source: ByteSource) -> dict[str, str]:

@@ -87,14 +87,10 @@ def _header_length(source: ByteSource) -> int:
         if head.startswith(magic):
             raise CheckpointError(source.label, cause, hint)
     if len(head) < PREFIX:
-        _fail(
-            source, f"it is cut short: it has {len(head)} bytes, and the header's length alone takes {PREFIX}"
-        )
+        _fail(source, f"it is cut short: it has {len(head)} bytes, and the header's length alone takes {PREFIX}")
     if length > MAX_HEADER:
         _fail(source, f"its header claims {length} bytes, over the format's limit of {MAX_HEADER}")
-    return _fail(
-        source, f"it is cut short: its header needs {PREFIX + length} bytes, the file has {source.size}"
-    )
+    return _fail(source, f"it is cut short: its header needs {PREFIX + length} bytes, the file has {source.size}")
 
 
 def _metadata(source: ByteSource, found: object) -> dict[str, str]:
@@ -127,9 +123,7 @@ def _tensor(source: ByteSource, name: str, entry: object, start: int) -> TensorI
             f"Known are {known}",
         )
     if not _naturals(shape):
-        _fail(
-            source, f"{shown} has a shape that is not a list of whole numbers: {printable(repr(shape), 80)}"
-        )
+        _fail(source, f"{shown} has a shape that is not a list of whole numbers: {printable(repr(shape), 80)}")
     if len(shape) > MAX_RANK:
         _fail(source, f"{shown} has {len(shape)} dimensions, more than {MAX_RANK}")
     elements = 1

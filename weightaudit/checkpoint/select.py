@@ -37,9 +37,7 @@ def select_weights(repository: Repository) -> str:
         if repository.chosen.endswith(OTHER_SUFFIXES):
             raise CheckpointError(where, "it is not a safetensors file", CONVERT)
         if repository.chosen.endswith(".json") and not is_index(repository.chosen):
-            raise CheckpointError(
-                where, "it is not a weight file", "Name a weight file or the model's directory"
-            )
+            raise CheckpointError(where, "it is not a weight file", "Name a weight file or the model's directory")
         return repository.chosen
     return choose(repository.files(), where=where)
 

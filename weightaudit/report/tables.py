@@ -182,18 +182,14 @@ def coverage_frame(report: ScanReport) -> pd.DataFrame:
 
 
 def write_parquet(report: ScanReport, file: BinaryIO) -> None:
-    """The layers as Parquet; the file's metadata carry the schema version, model, revision, options and
-    versions.
+    """The layers as Parquet. The file's metadata hold the rest of the JSON report, key by key, as
+    ``weightaudit.<key>``: schema, model, architecture (guessed or not), summary, coverage and so on.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(layers_frame(report), preserve_index=False)
-    told = document(report)
-    ours = {
-        "weightaudit.schema": str(SCHEMA),
-        **{f"weightaudit.{key}": json.dumps(told[key]) for key in ("model", "revision", "options", "versions")},
-    }
+    ours = {f"weightaudit.{key}": json.dumps(value) for key, value in document(report).items() if key != "layers"}
     pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), file)
 
 

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from scipy.special import gammaincinv
 
-# A next polynomial whose norm is below this share of λ₁ is rounding: the measure has no further points.
 EXHAUSTED = 1e-11
+"""A next polynomial whose norm is below this share of λ₁ is rounding: the measure has no further points."""
 HUGE = 1e280
 """Where the Christoffel sum stops being added up: it exceeds every 1/q by then."""
 
@@ -33,41 +32,42 @@ def chi2_quantile(delta: float, b: int) -> float:
 class Certificate:
     """Orthonormal polynomials of the measure that (M, G) defines, one more with every pass, and the bound they give.
 
-    They come from Lanczos on the block tridiagonal T with start E₁R₁ in the Frobenius inner product, so ⟨p, r⟩ is never
-    formed: π_i(T)E₁R₁ has its entries in the first i + 1 blocks.
+    They come from Lanczos on the block tridiagonal T with start E₁R₁ in the Frobenius inner product: π_i(T)E₁R₁ has its
+    entries in the first i + 1 blocks, so a pass that adds a block adds a polynomial.
     """
 
-    def __init__(self, R1: NDArray[np.float64], delta: float) -> None:
-        """``R1``: (b, b) of G = Q₁R₁."""
-        self.q = chi2_quantile(delta, R1.shape[1])
-        self.spread = float(np.linalg.norm(R1, 2))
-        norm = float(np.linalg.norm(R1))
-        self._vectors = [R1 / norm]
+    def __init__(self, R1: torch.Tensor, delta: float) -> None:
+        """``R1``: (b, b) float64 of G = Q₁R₁."""
+        self.b = R1.shape[1]
+        self.q = chi2_quantile(delta, self.b)
+        self.amplification = float(torch.linalg.matrix_norm(R1, 2)) / math.sqrt(self.q)
+        norm = float(torch.linalg.matrix_norm(R1))
+        self._vectors = (R1 / norm).reshape(1, -1)  # row i is π_i(T)E₁R₁, (N, b) by rows
         self._first = 1.0 / norm  # π₀
         self._diagonal: list[float] = []
         self._coupling: list[float] = []
         self._open = True
 
-    def extend(self, T: NDArray[np.float64]) -> None:
-        """Add π_k. ``T``: (N + c, N), the recurrence coefficients after k passes, N basis columns and c new ones."""
+    def extend(self, T: torch.Tensor) -> None:
+        """Add π_k. ``T``: (N + c, N) float64, the coefficients after k passes: N basis columns and c new ones."""
         if not self._open:
             return
         rows, cols = T.shape
-        last = _padded(self._vectors[-1], cols)
-        v = T @ last
-        diagonal = float(np.sum(v[:cols] * last))
+        known = torch.zeros((self._vectors.shape[0], rows * self.b), dtype=torch.float64)
+        known[:, : self._vectors.shape[1]] = self._vectors
+        last = known[-1, : cols * self.b]
+        v = (T @ last.view(cols, self.b)).reshape(-1)
+        diagonal = float(torch.dot(v[: cols * self.b], last))
         # Orthogonalised against all, twice: the three-term recurrence alone drifts once Ritz values converge.
-        known = np.stack([_padded(w, rows).ravel() for w in self._vectors])
-        flat = v.ravel()
         for _ in range(2):
-            flat = flat - known.T @ (known @ flat)
-        coupling = float(np.linalg.norm(flat))
-        if coupling <= EXHAUSTED * max(abs(diagonal), float(np.abs(T).max())):
+            v = v - (known @ v) @ known
+        coupling = float(torch.linalg.vector_norm(v))
+        if coupling <= EXHAUSTED * float(T.abs().max()):
             self._open = False  # fewer polynomials give a valid, only wider, bound
             return
         self._diagonal.append(diagonal)
         self._coupling.append(coupling)
-        self._vectors.append((flat / coupling).reshape(rows, -1))
+        self._vectors = torch.cat([known, (v / coupling).reshape(1, -1)])
 
     def kernel(self, mu: float) -> float:
         """Σ_i π_i(mu)² over the polynomials known; HUGE or more where it would overflow."""
@@ -83,44 +83,37 @@ class Certificate:
         return total
 
     def holds(self, mu: float, theta: float, error: float) -> bool:
-        """Whether λ₁ ≤ ``mu`` on the event, where ``theta`` < mu is the largest Ritz value.
+        """Whether λ₁ ≤ ``mu`` on the event, by the polynomials; ``theta`` is the largest Ritz value.
 
-        ``error`` bounds ‖MQ − QT − residual‖ from rounding. It perturbs x₁ᵀp(M)G by at most
+        ``error`` bounds what rounding left of ‖MQ − QT − residual‖. It perturbs x₁ᵀp(M)G by at most
         error·‖R₁‖·4|p(λ₁)|/(λ₁ − θ), so the factor √q shrinks by the share e below; see docs/spectral.md.
         """
         gap = mu - theta
-        e = 4.0 * error * self.spread / (gap * math.sqrt(self.q)) if gap > 0 else math.inf
+        e = 4.0 * error * self.amplification / gap if gap > 0 else math.inf
         return e < 1.0 and self.kernel(mu) * self.q * (1.0 - e) ** 2 >= 1.0
 
     def residual_end(self, theta: float, residual: float, error: float) -> float:
-        """θ + ‖residual‖·‖R₁‖/√q: weaker, but it closes when the Krylov space becomes invariant.
+        """θ + ‖residual‖·‖R₁‖/√q ≥ λ₁ on the event: weaker, but it closes when the Krylov space becomes invariant.
 
         x₁ᵀQ(λ₁ − T) = x₁ᵀ(MQ − QT), and ‖x₁ᵀQ‖ ≥ ‖x₁ᵀG‖/‖R₁‖ ≥ √q/‖R₁‖.
         """
-        return theta + (residual + error) * self.spread / math.sqrt(self.q)
+        return theta + (residual + error) * self.amplification
 
     def certifies(self, mu: float, theta: float, residual: float, error: float) -> bool:
         """Whether `upper_end` would be at most ``mu``, at the cost of one evaluation."""
         return self.holds(mu, theta, error) or self.residual_end(theta, residual, error) <= mu
 
     def upper_end(self, theta: float, residual: float, error: float) -> float:
-        """The least μ that is certified to be ≥ λ₁; same units as T."""
+        """The least μ found that is certified to be ≥ λ₁; same units as T."""
         high = self.residual_end(theta, residual, error)
         if not self.holds(high, theta, error):
-            # The residual's bound is the better one (or both are wide open).
             return high
-        low = theta
-        # Bisection in the gap μ − θ, which spans many magnitudes, to 1e-3 of itself; `high` stays certified.
-        low_gap, high_gap = 1e-18 * max(theta, high), high - theta
+        # Bisection of the gap μ − θ, which spans many magnitudes, to 1e-3 of itself; its upper end stays certified.
+        low_gap, high_gap = 1e-18 * high, high - theta
         while high_gap > low_gap * 1.001:
             gap = math.sqrt(low_gap * high_gap)
-            if self.holds(low + gap, theta, error):
+            if self.holds(theta + gap, theta, error):
                 high_gap = gap
             else:
                 low_gap = gap
         return theta + high_gap
-
-
-def _padded(v: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """``v`` with zero rows below, ``rows`` in all."""
-    return v if v.shape[0] == rows else np.vstack([v, np.zeros((rows - v.shape[0], v.shape[1]))])

@@ -10,16 +10,17 @@ from weightaudit.spectral.stack import Stack
 
 
 def exact(stack: Stack, scale: float, frob_sq: float) -> Interval:
-    """Interval for λ₁ = ‖sA‖₂², as wide as rounding makes it (about 1e-12 relative).
+    """Interval for λ₁ = ‖sA‖₂², A the taller of W and Wᵀ, as wide as rounding makes it (about 1e-12 relative).
 
     Squaring loses small singular values, never the largest; the Gram matrix is n×n however tall A is, and is several
     times cheaper than a singular value decomposition.
     """
-    M = torch.zeros((stack.n, stack.n), dtype=torch.float64, device=stack.device)
-    for panel in stack.panels():
+    m, n = max(stack.rows, stack.cols), min(stack.rows, stack.cols)
+    M = torch.zeros((n, n), dtype=torch.float64, device=stack.device)
+    for panel in stack.panels(stack.tall):
         if scale != 1.0:
             panel.mul_(scale)
         M.addmm_(panel.t(), panel)
     lambda_max = float(torch.linalg.eigvalsh(M)[-1])
-    error = lambda_max * gram_error(stack.m, stack.n, frob_sq / lambda_max)
+    error = lambda_max * gram_error(m, n, frob_sq / lambda_max)
     return Interval(lambda_max - error, min(lambda_max + error, frob_sq * (1.0 + SUM_ERROR)), 1)

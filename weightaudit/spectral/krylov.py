@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from weightaudit.spectral.certificate import Certificate
 from weightaudit.spectral.operator import GramOperator
 from weightaudit.spectral.rounding import SUM_ERROR, lanczos_error
 from weightaudit.spectral.start import gaussian_start
+from weightaudit.spectral.threads import compute_threads
 
 MAX_PASSES = 200
 """Passes after which the interval reached is returned as it is; i.i.d. Gaussian matrices, the hard case, need about 30
@@ -28,6 +28,21 @@ class Interval:
     lower: float
     upper: float
     passes: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one pass adds to a block Lanczos run with N basis columns.
+
+    ``block`` (n, c) is the next basis block and ``column`` (N + c, b) T's next block column, on the CPU. c < b, or 0,
+    where the residual is rounding in some directions: the Krylov space is invariant there. ``residual`` is
+    ‖MQ − QT‖₂ of the N columns, ``lost`` the part of it in the directions given up.
+    """
+
+    block: torch.Tensor
+    column: torch.Tensor
+    residual: float
+    lost: float
 
 
 def krylov(
@@ -45,76 +60,101 @@ def krylov(
     ``frob_sq`` = ‖A‖_F² > 0. The basis takes n·``block``·passes float64 numbers. With probability ≥ 1 − ``delta`` over
     ``rng`` the upper end is right; the lower end always is.
     """
+    # Between passes the matrices are small: BLAS threads cost more than they save there, and most on a busy machine.
+    with compute_threads(1 if gram.own_threads else None):
+        return _krylov(gram, frob_sq, block, tol, delta, rng, max_passes)
+
+
+def _krylov(
+    gram: GramOperator, frob_sq: float, block: int, tol: float, delta: float, rng: np.random.Generator, max_passes: int
+) -> Interval:
     n, b = gram.n, min(block, gram.n)
     ceiling = frob_sq * (1.0 + SUM_ERROR)  # λ₁ ≤ ‖A‖_F², with certainty
     start = torch.from_numpy(gaussian_start(n, b, rng)).to(gram.device)
     X, R1 = torch.linalg.qr(start)
-    certificate = Certificate(_numpy(R1), delta)
-    basis = [X]
-    T = np.zeros((b, 0))
+    certificate = Certificate(R1.cpu(), delta)
+    basis = Basis(n, b, gram.device)
+    basis.append(X)
+    T = torch.zeros((b, 0), dtype=torch.float64)
     dropped = 0.0
     for passes in range(1, max_passes + 1):
-        X, column, residual, lost = _step(gram, basis)
-        dropped += lost
-        T = _bordered(T, column)
+        step = _step(gram, basis.columns, X)
+        X = step.block
+        dropped += step.lost
+        T = _bordered(T, step.column)
         N = T.shape[1]
-        theta = float(np.linalg.eigvalsh(T[:N])[-1])
+        theta = float(torch.linalg.eigvalsh(T[:N])[-1])
         error = theta * lanczos_error(gram.m, n, N, frob_sq / theta) + dropped
         certificate.extend(T)
         lower = theta - error
         target = lower * (1.0 + tol)
         exhausted = X.shape[1] == 0
-        done = exhausted or target >= ceiling or certificate.certifies(target, theta, residual, error)
-        if done or passes == max_passes:
-            upper = certificate.upper_end(theta, residual, error)
+        if (
+            exhausted
+            or passes == max_passes
+            or target >= ceiling
+            or certificate.certifies(target, theta, step.residual, error)
+        ):
+            upper = certificate.upper_end(theta, step.residual, error)
             return Interval(lower, min(upper, ceiling), passes)
         basis.append(X)
     raise AssertionError("max_passes is positive")
 
 
-def _step(gram: GramOperator, basis: list[torch.Tensor]) -> tuple[torch.Tensor, NDArray[np.float64], float, float]:
-    """One pass. Returns X, column, residual, lost.
+class Basis:
+    """The Krylov basis Q, (n, N) float64 with orthonormal columns, growing; each column is contiguous."""
 
-    X (n, c) is the next basis block and ``column`` (N + c, b) T's next block column, for N basis vectors before X.
-    c < b, or 0, where the residual is rounding in some directions: the Krylov space is invariant there. ``residual`` is
-    ‖MQ − QT‖₂ of the space before X, ``lost`` the part of it in the directions given up.
-    """
-    Q = torch.cat(basis, dim=1)
-    last = basis[-1]
-    Y = gram(last)
-    scale = float(torch.linalg.matrix_norm(Y))
+    def __init__(self, n: int, b: int, device: torch.device) -> None:
+        self._rows = torch.empty((16 * b, n), dtype=torch.float64, device=device)
+        self._used = 0
+
+    @property
+    def columns(self) -> torch.Tensor:
+        return self._rows[: self._used].t()
+
+    def append(self, X: torch.Tensor) -> None:
+        used = self._used + X.shape[1]
+        if used > self._rows.shape[0]:
+            larger = torch.empty((2 * self._rows.shape[0], self._rows.shape[1]), dtype=torch.float64, device=X.device)
+            larger[: self._used] = self._rows[: self._used]
+            self._rows = larger
+        self._rows[self._used : used] = X.t()
+        self._used = used
+
+
+def _step(gram: GramOperator, Q: torch.Tensor, X: torch.Tensor) -> Step:
+    """One pass: ``X`` (n, b) are the last columns of ``Q`` (n, N)."""
+    Y = gram(X)
+    noise = gram.n * 2.0**-50 * float(torch.linalg.matrix_norm(Y))
     H = Q.t() @ Y
     Y = Y - Q @ H
     again = Q.t() @ Y
     Y = Y - Q @ again
     H = H + again
-    X, R = torch.linalg.qr(Y)
+    Z, R = torch.linalg.qr(Y)
     U, singular, Vh = torch.linalg.svd(R)
-    noise = gram.n * 2.0**-50 * scale
     keep = min(int((singular > noise).sum()), gram.n - Q.shape[1])
     residual = float(singular[0])
     lost = float(singular[keep]) if keep < singular.shape[0] else 0.0
-    X = X @ U[:, :keep]
+    Z = Z @ U[:, :keep]
     # Directions of a small residual are orthogonal to the basis only relative to Y, so once more for themselves.
-    X = X - Q @ (Q.t() @ X)
-    X, sign = torch.linalg.qr(X)
-    R = sign @ (singular[:keep, None] * Vh[:keep])
-    return X, np.vstack([_numpy(H), _numpy(R)]), residual, lost
+    Z = Z - Q @ (Q.t() @ Z)
+    Z, turn = torch.linalg.qr(Z)
+    R = turn @ (singular[:keep, None] * Vh[:keep])
+    return Step(Z, torch.cat([H, R]).cpu(), residual, lost)
 
 
-def _bordered(T: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``T`` (N, N − b) with its next block column; made block tridiagonal and symmetric in its square part."""
-    rows, b = column.shape[0], column.shape[1]
-    N = T.shape[0]
-    out = np.zeros((rows, N))
+def _bordered(T: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+    """``T`` (N, N − b) with its next block column (N + c, b): (N + c, N), block tridiagonal, symmetric in its square
+    part.
+
+    The blocks above the tridiagonal are zero but for rounding and left out.
+    """
+    N, b = T.shape[0], column.shape[1]
+    out = torch.zeros((column.shape[0], N), dtype=torch.float64)
     out[:N, : N - b] = T
     diagonal = column[N - b : N]
-    out[N - b : N, N - b :] = 0.5 * (diagonal + diagonal.T)
-    out[: N - b, N - b :] = T[N - b :, :].T
+    out[N - b : N, N - b :] = 0.5 * (diagonal + diagonal.t())
+    out[: N - b, N - b :] = T[N - b :, :].t()
     out[N:, N - b :] = column[N:]
     return out
-
-
-def _numpy(x: torch.Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = x.cpu().numpy()
-    return array

@@ -12,14 +12,14 @@ import torch
 from weightaudit.config import DEFAULTS, METHODS, Method
 from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum
+from weightaudit.spectral.engine import engine_for
 from weightaudit.spectral.exact import exact
 from weightaudit.spectral.krylov import Interval, krylov
 from weightaudit.spectral.method import BLOCK, choose
-from weightaudit.spectral.operator import PanelGram
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.stack import Stack, merged
 from weightaudit.spectral.start import rng_for
-from weightaudit.spectral.statistics import Statistics, statistics
+from weightaudit.spectral.statistics import Statistics
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -56,18 +56,17 @@ def measure(
 
 
 def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str) -> Spectrum:
-    with torch.no_grad():
-        stats = statistics(stack)
-        route = choose(method, stack.n)
+    route = choose(method, min(stack.rows, stack.cols))
+    with torch.no_grad(), engine_for(stack) as engine:
+        stats = engine.statistics()
         if stats.nonfinite:
-            interval, tol = Interval(math.nan, math.nan, 0), math.nan
+            interval = Interval(math.nan, math.nan, 0)
         elif stats.max_abs == 0.0:
             interval = Interval(0.0, 0.0, 0)
         elif route == "exact":
             interval = exact(stack, stats.scale, stats.frob_sq)
         else:
-            gram = PanelGram(stack, stats.scale)
-            rng = rng_for(seed, name)
+            gram, rng = engine.gram(stats.scale), rng_for(seed, name)
             interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
     return _spectrum(stats, interval, route, tol)
 
@@ -135,7 +134,7 @@ def _blocks(matrix: Any, device: torch.device) -> list[torch.Tensor]:
 
 def _tensor(value: Any, what: str) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
-        tensor = value.detach()
+        tensor = value.detach().resolve_neg()
     elif isinstance(value, np.ndarray):
         tensor = _from_numpy(value, what)
     else:

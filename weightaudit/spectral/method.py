@@ -6,7 +6,7 @@ from typing import Literal
 
 from weightaudit.config import Method
 
-BLOCK = 8
+BLOCK = 4
 """Columns of the random start."""
 
 EXACT_BELOW = 64

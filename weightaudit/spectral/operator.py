@@ -10,11 +10,15 @@ from weightaudit.spectral.stack import Stack
 
 
 class GramOperator(Protocol):
-    """X (n, b) float64 → (sA)ᵀ(sA)X (n, b) float64, on ``device``. A is (m, n), n ≤ m."""
+    """X (n, b) float64 → (sA)ᵀ(sA)X (n, b) float64, on ``device``. A (m, n) is W or Wᵀ.
+
+    ``own_threads`` says that it brings threads of its own instead of using torch's.
+    """
 
     m: int
     n: int
     device: torch.device
+    own_threads: bool
 
     def __call__(self, X: torch.Tensor) -> torch.Tensor: ...
 
@@ -27,13 +31,16 @@ class PanelGram:
     pass is bound by memory.
     """
 
-    def __init__(self, stack: Stack, scale: float) -> None:
-        self.stack, self.scale = stack, scale
-        self.m, self.n, self.device = stack.m, stack.n, stack.device
+    own_threads = False
+
+    def __init__(self, stack: Stack, upright: bool, scale: float) -> None:
+        self.stack, self.upright, self.scale = stack, upright, scale
+        self.m, self.n = (stack.rows, stack.cols) if upright else (stack.cols, stack.rows)
+        self.device = stack.device
 
     def __call__(self, X: torch.Tensor) -> torch.Tensor:
         Y = torch.zeros_like(X)
-        for panel in self.stack.panels():
+        for panel in self.stack.panels(self.upright):
             if self.scale != 1.0:
                 panel.mul_(self.scale)
             Y.addmm_(panel.t(), panel @ X)

@@ -17,8 +17,7 @@ GPU_PANEL = 1 << 24
 class Stack:
     """W (rows × cols) = the vertical stack of ``blocks``, which are never concatenated.
 
-    The blocks are 2-D, of one dtype, device and column count, and may be strided views. A is W or Wᵀ, whichever is at
-    least as tall as wide: (m, n) with n ≤ m; σ₁ and ‖·‖_F are the same.
+    The blocks are 2-D, of one dtype, device and column count, and may be strided views.
     """
 
     blocks: tuple[torch.Tensor, ...]
@@ -32,17 +31,13 @@ class Stack:
         return self.blocks[0].shape[1]
 
     @property
+    def elements(self) -> int:
+        return self.rows * self.cols
+
+    @property
     def tall(self) -> bool:
-        """Whether A is W itself."""
+        """Whether W is at least as tall as wide."""
         return self.rows >= self.cols
-
-    @property
-    def m(self) -> int:
-        return max(self.rows, self.cols)
-
-    @property
-    def n(self) -> int:
-        return min(self.rows, self.cols)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -52,16 +47,17 @@ class Stack:
     def device(self) -> torch.device:
         return self.blocks[0].device
 
-    def panels(self) -> Iterator[torch.Tensor]:
-        """A in row panels (p, n), float64, each valid until the next is asked for: they share one buffer.
+    def panels(self, upright: bool) -> Iterator[torch.Tensor]:
+        """A = W (``upright``) or Wᵀ in row panels (p, n), float64; each is valid until the next, they share a buffer.
 
         The panels cover A once, so one loop over them is one pass over the weights.
         """
-        if self.m == 0 or self.n == 0:
+        if not self.elements:
             return
-        height = max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // self.n)
-        buffer = torch.empty((min(height, self.m), self.n), dtype=torch.float64, device=self.device)
-        if self.tall:
+        m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
+        height = max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // n)
+        buffer = torch.empty((min(height, m), n), dtype=torch.float64, device=self.device)
+        if upright:
             for block in self.blocks:
                 for top in range(0, block.shape[0], height):
                     piece = block[top : top + height]
@@ -70,8 +66,8 @@ class Stack:
                     yield panel
             return
         # Rows of A are columns of W here, and run through all blocks.
-        for left in range(0, self.cols, height):
-            panel = buffer[: min(height, self.cols - left)]
+        for left in range(0, m, height):
+            panel = buffer[: min(height, m - left)]
             at = 0
             for block in self.blocks:
                 panel[:, at : at + block.shape[0]].copy_(block[:, left : left + height].t())

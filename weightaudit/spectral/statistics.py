@@ -38,29 +38,29 @@ def power_of_two_scale(max_abs: float) -> float:
 
 
 def statistics(stack: Stack) -> Statistics:
-    """One pass over ``stack``; two where float64 squares leave the range of float64."""
+    """One pass over ``stack`` by torch; two where float64 squares leave the range of float64."""
     frob_sq, max_abs, zeros, nonfinite = 0.0, 0.0, 0, 0
-    for panel in stack.panels():
+    for panel in stack.panels(stack.tall):
         bad = ~torch.isfinite(panel)
-        count = int(bad.sum())
-        if count:
-            nonfinite += count
-            panel.masked_fill_(bad, 1.0)  # neither zero nor largest; the norms are not reported then
+        nonfinite += int(bad.sum())
         zeros += panel.numel() - int(torch.count_nonzero(panel))
-        max_abs = max(max_abs, float(panel.abs().max()) if not count else _largest(panel, bad))
-        frob_sq += float(torch.dot(panel.reshape(-1), panel.reshape(-1)))
+        panel.masked_fill_(bad, 0.0)
+        max_abs = max(max_abs, float(panel.abs().max()))
+        frob_sq += _sum_of_squares(panel)
+    return checked(stack, frob_sq, max_abs, zeros, nonfinite)
+
+
+def checked(stack: Stack, frob_sq: float, max_abs: float, zeros: int, nonfinite: int) -> Statistics:
+    """Statistics from what one pass found; ``stack`` is read again only if its squares left the range of float64."""
     if nonfinite:
         return Statistics(math.nan, 1.0, max_abs, zeros, nonfinite, 1)
     if max_abs == 0.0 or SAFE_SUM[0] < frob_sq < SAFE_SUM[1]:
         return Statistics(frob_sq, 1.0, max_abs, zeros, 0, 1)
     scale = power_of_two_scale(max_abs)
-    frob_sq = 0.0
-    for panel in stack.panels():
-        panel.mul_(scale)
-        frob_sq += float(torch.dot(panel.reshape(-1), panel.reshape(-1)))
+    frob_sq = sum(_sum_of_squares(panel.mul_(scale)) for panel in stack.panels(stack.tall))
     return Statistics(frob_sq, scale, max_abs, zeros, 0, 2)
 
 
-def _largest(panel: torch.Tensor, bad: torch.Tensor) -> float:
-    """Largest magnitude among the entries that were finite."""
-    return float(panel.masked_fill(bad, 0.0).abs().max())
+def _sum_of_squares(panel: torch.Tensor) -> float:
+    entries = panel.reshape(-1)
+    return float(torch.dot(entries, entries))

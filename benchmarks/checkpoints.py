@@ -3,8 +3,8 @@
     python -m benchmarks.checkpoints gpt2-xl DIR [--layers 4] [--seed 0] [--gaussian]
 
 They stand in for the real ones where the Hub cannot be reached: what a scan costs depends on shapes, dtypes and the
-kind of spectrum. DIR gets config.json, the weights, their index where sharded, and planted.json with the true σ₁ of every
-matrix. The same arguments give the same bytes on the same machine.
+kind of spectrum. DIR gets config.json, the weights, their index where sharded, and planted.json with the true σ₁ of
+every matrix. The same arguments give the same bytes on the same machine.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def tables(results: list[Result], peers: list[str]) -> str:
     speed.append(_total(results, peers))
     head = ["roles", "shape"]
     parts = [
-        "Time: the engine's median, and each peer's as a multiple of it.\n",
+        "Time: the engine's median, and each peer's as a multiple of it. The total counts Q, K, V and O each.\n",
         markdown([*head, ENGINE, "passes", "width of λ₁", *peers], speed),
         "\nRelative error of σ₁. The engine's is the distance of the certified lower end.\n",
         markdown([*head, *names], error),
@@ -111,7 +111,7 @@ def tables(results: list[Result], peers: list[str]) -> str:
 
 
 def _total(results: list[Result], peers: list[str]) -> list[str]:
-    """The whole layer, each matrix as often as the layer has it; no total for a peer that failed on one."""
+    """The sum over the rows, each matrix as often as the layer has it; no total for a peer that failed on one."""
 
     def total(name: str) -> float | None:
         if any(name not in result.seconds for result in results):
@@ -120,7 +120,7 @@ def _total(results: list[Result], peers: list[str]) -> list[str]:
 
     own = sum(result.shape.count * result.seconds[ENGINE] for result in results)
     ratios = [_cell(total(peer), lambda s: f"**{times(s / own)}**") for peer in peers]
-    return ["**whole layer**", "", f"{own * 1e3:.1f} ms", "", "", *ratios]
+    return ["**total**", "", f"{own * 1e3:.1f} ms", "", "", *ratios]
 
 
 def _cell(value: float | None, show: Callable[[float], str]) -> str:

@@ -50,13 +50,13 @@ def measure(
         >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
         (3.0, 13.0)
     """
-    _check_options(tol, delta, method)
+    _check_options(tol, delta, method, seed)
     stack = Stack(merged(_blocks(matrix, _device(device))))
     return _measure(stack, float(tol), float(delta), method, seed, name)
 
 
 def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str) -> Spectrum:
-    route = choose(method, min(stack.rows, stack.cols))
+    route = choose(method, stack.rows, stack.cols, tol)
     with torch.no_grad(), engine_for(stack) as engine:
         stats = engine.statistics()
         if stats.nonfinite:
@@ -93,11 +93,13 @@ def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float) -> 
     )
 
 
-def _check_options(tol: float, delta: float, method: str) -> None:
-    if not (isinstance(tol, int | float) and math.isfinite(tol) and tol > 0):
+def _check_options(tol: float, delta: float, method: str, seed: int) -> None:
+    if not (isinstance(tol, int | float) and not isinstance(tol, bool) and math.isfinite(tol) and tol > 0):
         raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
     if not (isinstance(delta, int | float) and 0 < delta < 1):
         raise UsageError("delta", f"{delta!r} is not between 0 and 1", "It is a probability per matrix, e.g. 1e-6")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError("seed", f"{seed!r} is not a whole number", "Any will do, e.g. 0")
     if method not in METHODS:
         raise UsageError("method", f"{method!r} is unknown", f"Choose one of {', '.join(METHODS)}")
 

@@ -1,0 +1,217 @@
+"""However the numbers lie in memory, and whoever does the passes, the result is that of the same matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from tests.spectral.planted import DTYPES, planted
+from weightaudit.records import Spectrum
+from weightaudit.spectral import compute_threads, engine, fused, measure
+from weightaudit.spectral.stack import Stack, merged
+
+
+@pytest.fixture
+def torch_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where numba is missing."""
+    monkeypatch.setattr(engine, "fused", None)
+
+
+def matrix(dtype: str = "f32", m: int = 150, n: int = 90) -> torch.Tensor:
+    W = torch.from_numpy(planted(m, n, "heavy-tailed")).to(DTYPES[dtype])
+    W[2, 3] = 0.0
+    return W
+
+
+def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
+    for name in ("frobenius_norm", "spectral_norm", "stable_rank", "norm_ratio", "max_abs"):
+        assert getattr(a, name) == pytest.approx(getattr(b, name), rel=rel)
+    # The gap to the upper end is found to 1e-3 of itself.
+    gap = b.spectral_norm_upper - b.spectral_norm
+    assert a.spectral_norm_upper == pytest.approx(b.spectral_norm_upper, rel=rel, abs=2e-3 * gap)
+    assert (a.passes, a.zeros, a.nonfinite, a.converged) == (b.passes, b.zeros, b.nonfinite, b.converged)
+
+
+def padded(W: torch.Tensor) -> torch.Tensor:
+    wide = torch.full((W.shape[0], W.shape[1] + 7), torch.nan, dtype=W.dtype)
+    wide[:, 3:-4] = W
+    return wide[:, 3:-4]
+
+
+def every_second_row(W: torch.Tensor) -> torch.Tensor:
+    tall = torch.full((2 * W.shape[0], W.shape[1]), torch.nan, dtype=W.dtype)
+    tall[::2] = W
+    return tall[::2]
+
+
+def scattered(W: torch.Tensor) -> torch.Tensor:
+    """Contiguous along neither side."""
+    return torch.stack([W, torch.full_like(W, torch.nan)], dim=2)[:, :, 0]
+
+
+VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "contiguous": lambda W: W,
+    "transposed storage": lambda W: W.t().contiguous().t(),
+    "padded columns": padded,
+    "strided rows": every_second_row,
+    "scattered": scattered,
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(150, 90), (90, 150)])
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_fused_and_torch_agree(
+    view: str, dtype: str, shape: tuple[int, int], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    W = VIEWS[view](matrix(dtype, *shape))
+    by_kernel = measure(W, method=method)
+    monkeypatch.setattr(engine, "fused", None)
+    assert_same(by_kernel, measure(W, method=method))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_is_the_matrix_it_shows(view: str) -> None:
+    W = matrix()
+    shown, plain = measure(VIEWS[view](W), method="krylov"), measure(W, method="krylov")
+    assert shown.frobenius_norm == pytest.approx(plain.frobenius_norm, rel=1e-12)
+    assert (shown.zeros, shown.max_abs) == (plain.zeros, plain.max_abs)
+    # Another side of the matrix may carry the start, so only the intervals must meet.
+    assert max(shown.spectral_norm, plain.spectral_norm) <= min(shown.spectral_norm_upper, plain.spectral_norm_upper)
+
+
+@pytest.mark.parametrize("stored", ["linear", "conv1d"])
+def test_slices_of_a_fused_tensor_are_joined_again(stored: str) -> None:
+    W = matrix("f32", 150, 60)
+    if stored == "conv1d":
+        W = W.t().contiguous().t()
+    parts = [W[:50], W[50:90], W[90:]]
+    (joined,) = merged(parts)
+    assert joined.data_ptr() == W.data_ptr()
+    assert torch.equal(joined, W)
+    assert measure(parts, method="krylov") == measure(W, method="krylov")
+
+
+def test_blocks_out_of_order_or_with_a_gap_are_not_joined() -> None:
+    W = matrix("f32", 150, 60)
+    for parts in ([W[50:90], W[:50]], [W[:50], W[51:90]], [W[:50], W[50:90].clone()], [W[:50], W[50:90:2]]):
+        assert torch.equal(torch.cat(merged(parts)), torch.cat(parts))
+        assert len(merged(parts)) == 2
+
+
+def test_empty_blocks_are_left_out() -> None:
+    W = matrix()
+    assert measure([W[:0], W, W[:0]]) == measure(W)
+
+
+@pytest.mark.parametrize("shape", [(20, 400), (400, 20)])
+def test_very_long_rows_go_by_the_smaller_side(shape: tuple[int, int]) -> None:
+    W = matrix("f32", *shape)
+    upright, along = engine.gram_side(Stack((W,)))
+    assert upright == (shape[0] > shape[1])
+    assert along == (shape[0] > shape[1])
+    sigma = float(torch.linalg.svdvals(W.double())[0])
+    s = measure(W, method="krylov")
+    assert s.spectral_norm <= sigma <= s.spectral_norm_upper
+
+
+@pytest.mark.parametrize(
+    "as_numpy",
+    [
+        lambda a: a,
+        lambda a: a.astype(">f4"),
+        lambda a: np.asfortranarray(a),
+        lambda a: np.ascontiguousarray(a[::-1])[::-1],
+        lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+    ],
+    ids=["native", "big-endian", "Fortran order", "negative stride", "strided"],
+)
+def test_numpy_arrays(as_numpy: Callable[[np.ndarray], np.ndarray]) -> None:
+    W = matrix()
+    array = as_numpy(W.numpy())
+    s, plain = measure(array, method="exact"), measure(W, method="exact")
+    assert s.spectral_norm == pytest.approx(plain.spectral_norm, rel=1e-11)
+    assert (s.zeros, s.max_abs) == (plain.zeros, plain.max_abs)
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_numpy_array() -> None:
+    array = matrix().numpy()
+    array.flags.writeable = False
+    assert measure(array) == measure(matrix())
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+@pytest.mark.parametrize("route", ["fused", "torch"])
+def test_the_input_is_left_alone(route: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if route == "torch":
+        monkeypatch.setattr(engine, "fused", None)
+    for W in (matrix("f64") * 1e300, matrix("f32")):
+        W[0, 0] = torch.inf
+        before = W.clone()
+        measure(W, method=method)
+        W[0, 0] = before[0, 0] = 1.0
+        measure(W, method=method)
+        assert torch.equal(W, before)
+
+
+def test_parameters_that_require_gradients() -> None:
+    W = torch.nn.Parameter(matrix())
+    assert measure(W) == measure(matrix())
+    assert W.grad is None
+
+
+def test_float16_and_bfloat16_are_widened_exactly() -> None:
+    """Every finite number of both types, through the kernel: y = a·(a·e₀) = a where a₀ = 1."""
+    for dtype in (torch.float16, torch.bfloat16):
+        numbers = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+        numbers = numbers[numbers.isfinite()].clone()
+        numbers[0] = 1.0
+        with fused.team_for(1) as team:
+            gram = fused.FusedGram(fused.stored_rows(Stack((numbers[None, :],)), True), 1.0, team)
+            start = torch.zeros((numbers.numel(), 1), dtype=torch.float64)
+            start[0] = 1.0
+            assert torch.equal(gram(start)[:, 0], numbers.double())
+
+
+@pytest.mark.parametrize("rows", range(10))
+@pytest.mark.parametrize("columns", [1, 3, 4, 6])
+def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> None:
+    A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
+    X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
+    with fused.team_for(1) as team:
+        Y = fused.FusedGram(fused.stored_rows(Stack((A,)), True), 0.5, team)(X)
+    expected = 0.25 * A.double().t() @ (A.double() @ X)
+    torch.testing.assert_close(Y, expected, rtol=1e-13, atol=1e-13)
+
+
+def test_same_threads_same_numbers_to_the_last_bit() -> None:
+    W = torch.randn(1200, 900, generator=torch.Generator().manual_seed(0))
+    for threads in (1, 2, 3):
+        with compute_threads(threads):
+            first, second = (measure(W, method="krylov", tol=0.1) for _ in range(2))
+        assert first == second
+    with compute_threads(1):
+        assert_same(measure(W, method="krylov", tol=0.1), first)
+
+
+def test_threads_share_all_rows() -> None:
+    rows = fused.Rows(np.zeros(0), 1, 103, 1)
+    for threads in (1, 2, 3, 7):
+        shares = [rows.share(thread, threads) for thread in range(threads)]
+        assert [first for first, _ in shares] == list(np.cumsum([0, *(count for _, count in shares)])[:-1])
+        assert sum(count for _, count in shares) == 103
+
+
+@pytest.mark.usefixtures("torch_route")
+@pytest.mark.parametrize("spectrum", ["flat", "two close", "rank one"])
+def test_torch_route_holds_the_truth(spectrum: str) -> None:
+    W = torch.from_numpy(planted(150, 90, spectrum))
+    s = measure(W, method="krylov")
+    assert s.spectral_norm <= 1.0 + 1e-14
+    assert s.spectral_norm_upper >= 1.0 - 1e-14
+    assert s.converged

@@ -23,7 +23,7 @@ from weightaudit.config import DEFAULTS, AuditConfig, Method
 from weightaudit.errors import printable
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix
 from weightaudit.report import ScanReport
-from weightaudit.spectral import compute_threads, measure
+from weightaudit.spectral import check_options, compute_threads, measure
 
 VERSIONED = ("torch", "numpy", "scipy", "safetensors", "huggingface_hub", "transformers")
 
@@ -68,7 +68,12 @@ def scan(
         device=device,
         threads=threads,
     )
-    with open_checkpoint(fspath(model), revision=revision, token=token, offline=offline) as checkpoint:
+    # Before a byte is read, let alone downloaded.
+    check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
+    with (
+        compute_threads(threads),
+        open_checkpoint(fspath(model), revision=revision, token=token, offline=offline) as checkpoint,
+    ):
         return _scan(checkpoint, config, progress)
 
 
@@ -100,14 +105,13 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
 
     rows: dict[str, LayerRow] = {}
     units = plan_units(chosen, checkpoint.tensors)
-    with compute_threads(config.threads), reporting(progress) as display:
+    with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(unit.nbytes for unit in units))
         for unit, stored in read_units(checkpoint, units):
             for matrix in unit.matrices:
                 display.tensor(", ".join(matrix.tensors))
                 rows[matrix.key] = _measure(matrix, stored, config)
             display.advance(unit.nbytes)
-        options = _options(config)
     ordered = tuple(rows[matrix.key] for matrix in chosen)
     ledger = _final_ledger(model_map, {name for matrix in chosen for name in matrix.tensors}, ties)
     return ScanReport(
@@ -116,7 +120,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         rows=ordered,
         ledger=ledger,
         summary=summarise(ordered, ledger),
-        options=options,
+        options=_options(config),
         versions=_versions(),
         notes=(*_guess_notes(model_map), *_tie_notes(model_map, broken_ties), *_number_notes(ordered)),
     )

@@ -5,7 +5,7 @@ The mathematics is in docs/spectral.md.
 
 from __future__ import annotations
 
-from weightaudit.spectral.measure import measure
+from weightaudit.spectral.measure import check_options, measure
 from weightaudit.spectral.threads import compute_threads
 
-__all__ = ["compute_threads", "measure"]
+__all__ = ["check_options", "compute_threads", "measure"]

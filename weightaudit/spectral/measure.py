@@ -50,8 +50,8 @@ def measure(
         >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
         (3.0, 13.0)
     """
-    _check_options(tol, delta, method, seed)
-    stack = Stack(merged(_blocks(matrix, _device(device))))
+    check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
+    stack = Stack(merged(_blocks(matrix, torch.device(device))))
     return _measure(stack, float(tol), float(delta), method, seed, name)
 
 
@@ -93,7 +93,8 @@ def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float) -> 
     )
 
 
-def _check_options(tol: float, delta: float, method: str, seed: int) -> None:
+def check_options(*, tol: float, delta: float, method: str, seed: int, device: str) -> None:
+    """Raise UsageError for an option of `measure` that is out of range, before anything is read."""
     if not (isinstance(tol, int | float) and not isinstance(tol, bool) and math.isfinite(tol) and tol > 0):
         raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
     if not (isinstance(delta, int | float) and 0 < delta < 1):
@@ -102,18 +103,18 @@ def _check_options(tol: float, delta: float, method: str, seed: int) -> None:
         raise UsageError("seed", f"{seed!r} is not a whole number", "Any will do, e.g. 0")
     if method not in METHODS:
         raise UsageError("method", f"{method!r} is unknown", f"Choose one of {', '.join(METHODS)}")
+    _check_device(device)
 
 
-def _device(name: str) -> torch.device:
+def _check_device(name: str) -> None:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise UsageError("device", f"{name!r} is not a torch device", 'Use "cpu", "cuda" or "cuda:1"') from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device", f"{name!r} was asked for, and torch sees no CUDA device", 'Use "cpu"')
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError("device", f"{name!r} was asked for, and torch sees no such CUDA device", 'Use "cpu"')
     if device.type not in ("cpu", "cuda"):
         raise UsageError("device", f"{name!r} is not supported", 'Use "cpu" or "cuda"')
-    return device
 
 
 def _blocks(matrix: Any, device: torch.device) -> list[torch.Tensor]:

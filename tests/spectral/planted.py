@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 
@@ -20,19 +22,22 @@ SPECTRA = {
 }
 
 
+@cache
 def planted(m: int, n: int, spectrum: str, seed: int = 0) -> np.ndarray:
     """(m, n) float64 with the singular values of ``spectrum`` and random singular vectors."""
     rng = np.random.default_rng(seed)
     k = min(m, n)
-    U = np.linalg.qr(rng.standard_normal((m, k)))[0]
-    V = np.linalg.qr(rng.standard_normal((n, k)))[0]
-    return (U * SPECTRA[spectrum](k)) @ V.T
+    U, V = (torch.linalg.qr(torch.from_numpy(rng.standard_normal((side, k))))[0].numpy() for side in (m, n))
+    out = (U * SPECTRA[spectrum](k)) @ V.T
+    out.flags.writeable = False
+    return out
 
 
 def truth(stored: torch.Tensor) -> tuple[float, float]:
-    """(σ₁, ‖·‖_F) of the stored numbers in float64, by numpy; scaled so that nothing overflows."""
-    W = stored.detach().cpu().to(torch.float64).numpy()
-    scale = np.abs(W).max()
+    """(σ₁, ‖·‖_F) of the stored numbers by LAPACK's float64 SVD; scaled so that nothing overflows."""
+    W = stored.detach().cpu().to(torch.float64)
+    scale = float(W.abs().max())
     if scale == 0.0:
         return 0.0, 0.0
-    return float(np.linalg.svd(W / scale, compute_uv=False)[0] * scale), float(np.linalg.norm(W / scale) * scale)
+    singular = torch.linalg.svdvals(W / scale)
+    return float(singular[0]) * scale, float(torch.linalg.vector_norm(singular)) * scale

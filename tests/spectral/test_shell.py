@@ -76,7 +76,7 @@ def test_cuda_without_a_device_is_refused() -> None:
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_cuda_gives_the_interval_of_the_cpu(dtype: torch.dtype, method: str) -> None:
-    W = torch.from_numpy(planted(300, 200, "heavy-tailed")).to(dtype)
+    W = torch.tensor(planted(300, 200, "heavy-tailed")).to(dtype)
     on_cpu, on_gpu = measure(W, method=method), measure(W, method=method, device="cuda")
     assert on_gpu.spectral_norm == pytest.approx(on_cpu.spectral_norm, rel=1e-10)
     assert on_gpu.spectral_norm_upper == pytest.approx(on_cpu.spectral_norm_upper, rel=1e-5)

@@ -66,8 +66,8 @@ def test_scale_of_weights(dtype: str, scale: float, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("scale", [1e300, 1e-300, 1e-160])
-def test_squares_outside_float64(scale: float, method: str) -> None:
+@pytest.mark.parametrize("scale", [1e300, 1e116, 1e-90, 1e-160, 1e-300])
+def test_powers_outside_float64(scale: float, method: str) -> None:
     W = torch.from_numpy(planted(80, 70, "two close") * scale)
     assert_holds(measure(W, method=method), W, 1e-2)
 
@@ -125,6 +125,23 @@ def test_nonfinite_entries_are_counted(dtype: str, method: str) -> None:
     for value in (s.frobenius_norm, s.spectral_norm, s.spectral_norm_upper, s.stable_rank, s.norm_ratio):
         assert math.isnan(value)
     assert math.isnan(s.stable_rank_lower)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_small_matrices(seed: int) -> None:
+    """Shapes, spectra, scales and tolerances at random: no exception, no interval that misses, none too wide."""
+    rng = np.random.default_rng(seed)
+    for run in range(100):
+        m, n = (int(side) for side in rng.integers(1, 60, size=2))
+        k = min(m, n)
+        singular = 10.0 ** rng.uniform(-rng.choice([0.01, 1, 5, 12]), 0, size=k)
+        singular[rng.integers(1, k + 1) :] = rng.choice([0.0, singular[-1]])
+        U, V = (torch.linalg.qr(torch.tensor(rng.standard_normal((side, k))))[0] for side in (m, n))
+        W = (U * torch.tensor(singular)) @ V.t() * 10.0 ** rng.integers(-300, 300)
+        if rng.random() < 0.3:
+            W = torch.round(2 * W / W.abs().max())
+        tol = 10.0 ** -rng.integers(1, 7)
+        assert_holds(measure(W, method="krylov", tol=tol, seed=run), W, tol)
 
 
 @pytest.mark.parametrize("tol", [1e-1, 1e-4, 1e-6])

@@ -67,7 +67,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], says: str) ->
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_device_is_refused() -> None:
-    with pytest.raises(UsageError, match="no CUDA device"):
+    with pytest.raises(UsageError, match="no such CUDA device"):
         measure(torch.ones(2, 3), device="cuda")
 
 

@@ -5,14 +5,15 @@ Golub & Underwood 1977 (block Lanczos); Musco & Musco 2015 (randomized block Kry
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from weightaudit.spectral.byproducts import Projection, WholeSpectrum
 from weightaudit.spectral.certificate import Certificate
 from weightaudit.spectral.operator import GramOperator
-from weightaudit.spectral.rounding import SUM_ERROR, lanczos_error
+from weightaudit.spectral.rounding import SUM_ERROR, UNIT, lanczos_error
 from weightaudit.spectral.start import gaussian_start
 from weightaudit.spectral.threads import compute_threads
 
@@ -27,11 +28,12 @@ orthogonal to 1e-13 without."""
 
 @dataclass(frozen=True)
 class Interval:
-    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, and the passes over it that this took."""
+    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, the passes over it that this took, and what they found besides."""
 
     lower: float
     upper: float
     passes: int
+    spectrum: WholeSpectrum | Projection | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,12 @@ def _krylov(
         error = theta * lanczos_error(gram.m, n, N, frob_sq / theta) + dropped
         certificate.extend(T)
         lower = theta - error
-        target = lower * (1.0 + tol)
-        exhausted = X.shape[1] == 0
-        if (
-            exhausted
-            or passes == max_passes
-            or target >= ceiling
-            or certificate.certifies(target, theta, step.residual, error)
-        ):
+        target = min(lower * (1.0 + tol) * (1.0 - 64.0 * UNIT), ceiling)  # the ends are yet to be rounded outwards
+        done = target >= ceiling or certificate.certifies(target, theta, step.residual, error)
+        if done or passes == max_passes or X.shape[1] == 0:
             upper = certificate.upper_end(theta, step.residual, error)
-            return Interval(lower, min(upper, ceiling), passes)
+            # Bisection may stop just above a target that was certified.
+            return Interval(lower, min(upper, target if done else ceiling), passes)
         basis.append(X)
     raise AssertionError("max_passes is positive")
 

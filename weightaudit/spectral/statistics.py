@@ -9,16 +9,16 @@ import torch
 
 from weightaudit.spectral.stack import Stack
 
-# Outside these a float64 sum of squares may have lost terms to overflow or underflow (only float64 weights get there).
-SAFE_SUM = (1e-250, 1e300)
+SAFE_SUM = (1e-120, 1e120)
+"""‖W‖_F² outside of which W is scaled: squares of λ₁ must fit float64 too. Only float64 weights get there."""
 
 
 @dataclass(frozen=True)
 class Statistics:
     """Entry statistics of W.
 
-    ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose squares overflow or
-    underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
+    ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose fourth powers would
+    overflow or underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
     """
 
     frob_sq: float
@@ -38,7 +38,7 @@ def power_of_two_scale(max_abs: float) -> float:
 
 
 def statistics(stack: Stack) -> Statistics:
-    """One pass over ``stack`` by torch; two where float64 squares leave the range of float64."""
+    """One pass over ``stack`` by torch; two where W has to be scaled."""
     frob_sq, max_abs, zeros, nonfinite = 0.0, 0.0, 0, 0
     for panel in stack.panels(stack.tall):
         bad = ~torch.isfinite(panel)
@@ -51,7 +51,7 @@ def statistics(stack: Stack) -> Statistics:
 
 
 def checked(stack: Stack, frob_sq: float, max_abs: float, zeros: int, nonfinite: int) -> Statistics:
-    """Statistics from what one pass found; ``stack`` is read again only if its squares left the range of float64."""
+    """Statistics from what one pass found; ``stack`` is read again only if W has to be scaled."""
     if nonfinite:
         return Statistics(math.nan, 1.0, max_abs, zeros, nonfinite, 1)
     if max_abs == 0.0 or SAFE_SUM[0] < frob_sq < SAFE_SUM[1]:

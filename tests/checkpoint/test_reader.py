@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,18 @@ def test_a_failed_opening_leaves_no_file_open(model: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(CheckpointError):
         open_checkpoint(model)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+def test_an_abandoned_checkpoint_leaves_no_file_open(model: Path) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        read = open_checkpoint(model).read  # as the readers of `weightaudit.matrices` hold it
+        assert read("scalar").item() == 2.5
+        del read
+    gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -152,6 +155,74 @@ def test_a_link_to_itself(tmp_path: Path) -> None:
     for model in (tmp_path, tmp_path / "w"):
         with pytest.raises(ModelUnavailable, match="symbolic links"):
             open_repository(model).open("w")
+
+
+def test_a_link_to_itself_hides_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "w").touch()
+    assert open_repository(tmp_path).files() == ["loop", "w"]
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.EMFILE, "raise `ulimit -n`"),
+        (errno.ENFILE, "raise `ulimit -n`"),
+        (errno.EACCES, "permissions"),
+        (errno.EPERM, "permissions"),
+    ],
+)
+def test_the_advice_fits_the_refusal(number: int, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "w").touch()
+    repository = open_repository(tmp_path)
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
+    for attempt in (lambda: repository.open("w"), repository.files):
+        with pytest.raises(ModelUnavailable, match=os.strerror(number).lower()) as caught:
+            attempt()
+        assert hint in caught.value.hint
+
+
+def test_a_path_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "hidden" / "model")
+
+    def refuse(*_: object, **__: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)  # root may look anywhere, so a mode would not do
+    with pytest.raises(ModelUnavailable, match="permission denied"):
+        open_repository(tmp_path / "link")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+def test_an_abandoned_file_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(CONTENT)
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        LocalFile(tmp_path / "w", name="w").read_into(0, memoryview(bytearray(5)))
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_closing_twice_and_from_many_threads_closes_once(file: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, closed = os.close, []
+    monkeypatch.setattr(os, "close", closed.append)
+    other = LocalFile(Path(file.label), name="data")
+    threads = [threading.Thread(target=other.close) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.read_into(0, memoryview(bytearray(1)))
+    assert len(closed) == 1
+    real(closed[0])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,12 +16,23 @@ from weightaudit.source.base import safe_name
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
 MAX_READ = 1 << 30
 
+_PERMISSIONS = "Check its permissions"
+_LIMIT = "Close other files or raise `ulimit -n`"
+_HINTS = {
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
+    errno.EMFILE: _LIMIT,
+    errno.ENFILE: _LIMIT,
+    errno.ELOOP: "The link leads back to itself: make it anew",
+    errno.EIO: "Check the disk",
+}
+
 
 class LocalFile:
     """A regular file, read with `preadv` straight into the caller's memory.
 
-    No mmap: mapped pages would count as this process's memory, and a file truncated meanwhile would kill it
-    (SIGBUS) where a read reports it.
+    Closed when nothing refers to it any more, if not before. No mmap: mapped pages would count as this process's
+    memory, and a file truncated meanwhile would kill it (SIGBUS) where a read reports it.
     """
 
     def __init__(self, path: Path, *, name: str) -> None:
@@ -30,11 +43,13 @@ class LocalFile:
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             self._fd = os.open(path, flags)
+            self._closing = weakref.finalize(self, os.close, self._fd)
+            self._closing.atexit = False  # a thread may still be reading then, and the system closes it anyway
         except FileNotFoundError as error:
             hint = "The link is broken" if path.is_symlink() else "Download the model again"
             raise CheckpointError(self.label, "the file is missing", hint) from error
         except OSError as error:
-            raise ModelUnavailable(self.label, _why(error), "Check the file's permissions") from error
+            raise _unavailable(path, error) from error
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             self.close()
@@ -47,7 +62,7 @@ class LocalFile:
 
     def read_into(self, offset: int, out: memoryview) -> None:
         """Fill ``out`` from ``offset``, both in bytes; CheckpointError if the file has fewer."""
-        if self._fd < 0:
+        if not self._closing.alive:
             raise ValueError(f"{self.label} is closed")
         out = out.cast("B")
         done = 0
@@ -79,9 +94,7 @@ class LocalFile:
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._closing()
 
 
 class LocalRepository:
@@ -100,10 +113,9 @@ class LocalRepository:
         """Names at the directory's top level that are not folders, sorted; broken links are among them."""
         try:
             with os.scandir(self.directory) as entries:
-                return sorted(entry.name for entry in entries if not entry.is_dir())
+                return sorted(entry.name for entry in entries if not _is_folder(entry))
         except OSError as error:
-            label = printable(str(self.directory), limit=1000)
-            raise ModelUnavailable(label, _why(error), "Check the directory's permissions") from error
+            raise _unavailable(self.directory, error) from error
 
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do: they are here or nowhere."""
@@ -117,13 +129,39 @@ class LocalRepository:
 
 
 def local_repository(path: Path, *, location: str) -> LocalRepository:
-    """The model at ``path``, which exists. Copies of it elsewhere get the same name."""
+    """The model at ``path``, which exists. Copies of it elsewhere get the same name.
+
+    Raises ModelUnavailable where the system does not let us see what it is.
+    """
     # Links keep the name they are called by: what they lead to is often a hash, or just "model".
     called = Path(os.path.abspath(path))
-    if path.is_dir():
+    if _leads_to_directory(path):
         return LocalRepository(path, name=called.name or "/", location=location)
     name = f"{called.parent.name}/{called.name}" if called.parent.name else called.name
     return LocalRepository(path.parent, name=name, location=location, chosen=path.name)
+
+
+def _leads_to_directory(path: Path) -> bool:
+    """Not so where a link is broken or leads to itself: opening it will say what is wrong with it."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise _unavailable(path, error) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Not so where the system cannot say (a link to itself): one odd entry must not hide the others."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _unavailable(path: Path, error: OSError) -> ModelUnavailable:
+    hint = _HINTS.get(error.errno or 0, "")
+    return ModelUnavailable(printable(str(path), limit=1000), _why(error), hint)
 
 
 def _why(error: OSError) -> str:

@@ -5,12 +5,11 @@ Golub & Underwood 1977 (block Lanczos); Musco & Musco 2015 (randomized block Kry
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from weightaudit.spectral.byproducts import Projection, WholeSpectrum
 from weightaudit.spectral.certificate import Certificate
 from weightaudit.spectral.operator import GramOperator
 from weightaudit.spectral.rounding import SUM_ERROR, UNIT, lanczos_error
@@ -28,12 +27,11 @@ orthogonal to 1e-13 without."""
 
 @dataclass(frozen=True)
 class Interval:
-    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, the passes over it that this took, and what they found besides."""
+    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, and the passes over it that this took."""
 
     lower: float
     upper: float
     passes: int
-    spectrum: WholeSpectrum | Projection | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from tests.report import factory
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.report import check_output
-from weightaudit.report.files import replacing
+from weightaudit.report.files import check_writable, replacing
 
 
 @pytest.mark.parametrize("name", ["report.txt", "report", ".csv", "report.html.gz"])
@@ -52,6 +52,43 @@ def test_output_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "r.csv")
     with pytest.raises(OutputError, match="not a plain file"):
         check_output(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/../dev/fd/1", "/proc/self/fd/1", "/dev/null"])
+def test_a_device_is_never_replaced(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "redirected").write_text("held open by a shell")
+    monkeypatch.setattr(os.path, "realpath", lambda _: str(tmp_path / "redirected"))
+    with pytest.raises(OutputError, match="not a plain file"):
+        check_writable(path)
+    with pytest.raises(OutputError, match="not a plain file"):
+        factory.embeddings_only().to_csv(path)
+    assert (tmp_path / "redirected").read_text() == "held open by a shell"
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no file system in memory on this platform")
+def test_files_in_shared_memory_are_plain() -> None:
+    check_output(f"/dev/shm/weightaudit-test-{os.getpid()}.csv")
+
+
+def test_a_dash_is_not_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="stdout has the summary"):
+        check_writable("-")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_longer_than_the_file_system_allows(tmp_path: Path) -> None:
+    for attempt in (check_output, factory.embeddings_only().write):
+        with pytest.raises(OutputError, match="File name too long"):
+            attempt(tmp_path / ("x" * 300 + ".csv"))
+
+
+@pytest.mark.parametrize("question", ["is_dir", "exists"])
+def test_a_directory_that_may_not_be_searched(question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, question, refuse)  # root may search anywhere, so a mode would not do
+    for attempt in (check_output, factory.embeddings_only().write):
+        with pytest.raises(OutputError, match="Permission denied"):
+            attempt(tmp_path / "r.csv")
 
 
 def refuse(*_: object) -> int:

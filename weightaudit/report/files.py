@@ -36,8 +36,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
     OutputError: no such directory, no permission, or not a plain file.
     """
-    target = _target(path)
     try:
+        target = _target(path)
         descriptor, trial = _create_beside(target)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -52,8 +52,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     The bytes go to a new file in the same directory, which `os.replace` then renames: on one file system that
     is atomic. A symbolic link is followed, as opening it would. OutputError where the file system refuses.
     """
-    target = _target(path)
     try:
+        target = _target(path)
         descriptor, temporary = _create_beside(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -73,6 +73,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def _target(path: str | os.PathLike[str]) -> Path:
     """The file behind ``path``; OutputError where something else than a writable plain file is there."""
+    if os.fspath(path) == "-":
+        raise OutputError("-", "a report is written to a file; stdout has the summary", "Name an output file")
+    # Before links are followed: /dev/stdout may lead to a plain file, which a shell holds open and must keep.
+    called = Path(os.path.abspath(path))
+    if called.parts[1:2] in (("dev",), ("proc",)) and called.parts[2:3] != ("shm",):
+        raise OutputError(str(path), "it is not a plain file", "Name an output file")
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(str(path), "it is a directory", "Name a file in it")

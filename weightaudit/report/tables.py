@@ -1,6 +1,7 @@
-"""The report as CSV, JSON and Parquet. Every output carries the schema version; none carries a timing.
+"""The report as CSV, JSON and Parquet; none carries a timing.
 
-The CSV prints 9 significant digits with directed rounding; JSON and Parquet hold the full double precision.
+JSON and Parquet carry the schema version and full double precision. The CSV is the rows alone, 9 significant
+digits with directed rounding; its header says which columns it has, and nothing in it the schema version.
 Names come from the checkpoint and are untrusted: see `guarded`.
 """
 

@@ -111,6 +111,7 @@ def test_a_shard_s_name_cannot_leave_the_directory(name: str, model: Path) -> No
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
+        (b'\xef\xbb\xbf{"weight_map": {"a": "b"}}', "it starts with a byte-order mark"),
         (b"[]", "JSON array where an object"),
         (b"{}", "no 'weight_map'"),
         (b'{"weight_map": {}}', "'weight_map' is empty"),

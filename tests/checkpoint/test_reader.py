@@ -207,6 +207,12 @@ def test_a_repeated_config_key_means_its_last_value(model: Path) -> None:
         assert checkpoint.config == json.loads(content) == {"model_type": "bert"}
 
 
+def test_a_config_may_start_with_a_byte_order_mark(model: Path) -> None:
+    (model / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8-sig")
+    with open_checkpoint(model) as checkpoint:
+        assert checkpoint.config == {"model_type": "bert"}
+
+
 def test_folders_inside_a_model_are_not_entered(model: Path) -> None:
     (model / "loop").symlink_to(model, target_is_directory=True)
     (model / "model.safetensors").rename(model.parent / "elsewhere")

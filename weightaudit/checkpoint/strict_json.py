@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 from weightaudit.errors import ModelError, printable
@@ -14,11 +15,14 @@ def parse_object(
     """The JSON object in ``data``, or ``error`` about ``thing`` with the cause.
 
     ``machine_made`` files (headers, shard indexes) must not repeat a key nor hold NaN or Infinity, which JSON
-    has not: where readers disagree on what such a file says, none should be trusted. A config.json may, since
-    infinities are written into it and people edit it by hand; its last value wins, as in transformers.
+    has not, nor start with a byte-order mark: where readers disagree on what such a file says, none should be
+    trusted. A config.json may, since infinities are written into it and people edit it by hand, in editors that
+    add the mark; its last value wins, as in transformers.
     """
+    if machine_made and data.startswith(BOM_UTF8):
+        raise error(thing, "it starts with a byte-order mark", hint)
     try:
-        text = data.decode("utf-8")
+        text = data.removeprefix(BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as failure:
         raise error(thing, f"it is not UTF-8 text (byte {failure.start})", hint) from failure
 

@@ -21,7 +21,7 @@ $(VENV)/ready: pyproject.toml
 
 demo: setup
 	mkdir -p demo
-	ln -sfn "$$($(BIN)/python -m tests.minilm)" demo/all-MiniLM-L6-v2
+	checkpoint="$$($(BIN)/python -m tests.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
 	$(BIN)/weightaudit scan demo/all-MiniLM-L6-v2 --out demo/report.html --csv demo/layers.csv
 	@echo "Open demo/report.html in a browser; the numbers are in demo/layers.csv."
 

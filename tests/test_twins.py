@@ -57,6 +57,13 @@ def test_tied_weights_stored_twice_count_once(tmp_path: Path, tiny_checkpoints: 
         assert report.summary["parameters"] == single.summary["parameters"]
         assert report.layers.equals(single.layers)
         assert report.notes == ()
+        for roles, layers in (("Q", None), ("EMBED", None), (None, "0")):
+            assert wa.scan(directory, roles=roles, layers=layers).summary["parameters"] == report.summary["parameters"]
+        head_alone = wa.scan(directory, roles="HEAD")
+        assert head_alone.layers.tensors.tolist() == ["lm_head.weight"]
+        assert head_alone.layers.frobenius_norm[0] == report.layers.frobenius_norm[0]
+        assert head_alone.coverage.set_index("tensor").loc["transformer.wte.weight"].detail == "tied to lm_head.weight"
+        assert head_alone.summary["parameters"] == report.summary["parameters"]
     else:
         assert status.status == "analysed"
         assert report.summary["parameters"] == single.summary["parameters"] + head.numel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Method = Literal["auto", "exact", "krylov"]
@@ -18,7 +18,7 @@ class AuditConfig:
 
     revision: str | None = None
     """Branch, tag or commit of a Hub model; None is the default branch."""
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     """Hub access token; None lets huggingface_hub find one. Never written anywhere."""
     offline: bool = False
     """Read only local paths and the local Hugging Face cache."""
@@ -34,6 +34,8 @@ class AuditConfig:
     """Probability, per matrix, that the certified upper end is too low."""
     seed: int = 0
     """Seed of the random starts; each matrix draws from (seed, its own name)."""
+    spectrum: bool = False
+    """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
     device: str = "cpu"
     """torch device that computes: "cpu", "cuda", "cuda:1"."""
     threads: int | None = None

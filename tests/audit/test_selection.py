@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from weightaudit.audit.selection import parse_layers, parse_roles, select
@@ -18,6 +19,8 @@ from weightaudit.records import ModelMap, Part, RoleMatrix
         (range(2), (0, 1)),
         ([4, 4, 1], (1, 4)),
         (7, (7,)),
+        (np.arange(2), (0, 1)),
+        (np.int64(3), (3,)),
         (None, None),
     ],
 )
@@ -38,6 +41,7 @@ def test_layers(written: object, numbers: object) -> None:
         ([], "the list is empty"),
         ([-1], "not a layer number"),
         ([True], "not a layer number"),
+        ([0.5], "not a layer number"),
         ("\x1b[31m", "no layer number"),
     ],
 )

@@ -58,6 +58,14 @@ def test_numbers() -> None:
     assert summary["zeros"] == 9  # every weight once: QKV of layer 0 repeats its parts
 
 
+@pytest.mark.parametrize(("roles", "counted"), [("Q K V QKV", 3), ("Q QKV", 1), ("QKV", 1), ("Q K", 2)])
+def test_no_weight_counts_twice_whatever_was_selected(roles: str, counted: int) -> None:
+    rows = [_row(0, role, 2.0, 8.0 if role == "QKV" else 2.0) for role in roles.split()]
+    summary = summarise(rows, [])
+    assert summary["zeros"] == counted
+    assert summary["stable_rank_harmonic_mean"]["all"] == pytest.approx(2.0 if counted > 1 else 8.0)
+
+
 def test_nothing_finite() -> None:
     summary = summarise([_row(0, "Q", math.nan, math.nan, nonfinite=2)], [])
     assert summary["stable_rank_harmonic_mean"] == {"all": None, "Q": None}

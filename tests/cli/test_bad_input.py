@@ -17,9 +17,12 @@ from tests.cli.running import CommandLine
 
 
 @pytest.fixture
-def bert(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> Path:
-    """A copy of the tiny BERT that a test may break."""
-    return Path(shutil.copytree(tiny_checkpoints["bert"], tmp_path / "bert"))
+def bert(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str, Path]) -> Path:
+    """A copy of the tiny BERT that a test may break.
+
+    Not in `tmp_path`: that is named after the test, and messages that name the path would seem to name the fault.
+    """
+    return Path(shutil.copytree(tiny_checkpoints["bert"], tmp_path_factory.mktemp("x") / "bert"))
 
 
 def _config(directory: Path, **changes: object) -> None:
@@ -69,12 +72,12 @@ def _only_bin(directory: Path) -> None:
 
 # what is broken: (how, words that the message must hold)
 BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
-    "empty directory": (_empty, ("no weight", "model.safetensors")),
+    "empty directory": (_empty, ("no weights found", "model.safetensors")),
     "no config.json": (_remove("config.json"), ("config.json",)),
     "config without model_type": (lambda d: _config(d, model_type=None), ("model_type", "archs")),
     "config that is no JSON": (lambda d: (d / "config.json").write_text("{"), ("config.json", "JSON")),
     "config that is no object": (lambda d: (d / "config.json").write_text("[1]"), ("config.json", "object")),
-    "truncated file": (_truncate, ("model.safetensors", "truncated", "again")),
+    "truncated file": (_truncate, ("model.safetensors", "cut short", "download it again")),
     "index naming a missing shard": (
         _index("model-00002-of-00002.safetensors"),
         ("model-00002-of-00002.safetensors",),
@@ -141,6 +144,7 @@ def test_unknown_model_type_is_scanned_and_marked_guessed(weightaudit: CommandLi
     ("words", "says"),
     [
         (["--layers", "9-2"], ("layers '9-2'", "backwards", "2-9")),
+        (["--threads", "100000"], ("threads", "100000", "1 to 1024")),
         (["--layers", "7"], ("layer 7", "It has layers 0-1")),
         (["--roles", "Z"], ("role 'Z'", "It has")),
         (["--method", "magic"], ("magic", "auto, exact, krylov")),

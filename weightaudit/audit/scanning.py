@@ -20,7 +20,7 @@ from weightaudit.audit.summary import summarise
 from weightaudit.audit.ties import confirmed_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import DEFAULTS, AuditConfig, Method
-from weightaudit.errors import printable
+from weightaudit.errors import ConfigError, MappingError, printable
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
@@ -40,6 +40,7 @@ def scan(
     tol: float = DEFAULTS.tol,
     delta: float = DEFAULTS.delta,
     seed: int = DEFAULTS.seed,
+    spectrum: bool = DEFAULTS.spectrum,
     device: str = DEFAULTS.device,
     threads: int | None = DEFAULTS.threads,
     progress: bool | Progress = False,
@@ -65,6 +66,7 @@ def scan(
         tol=tol,
         delta=delta,
         seed=seed,
+        spectrum=spectrum,
         device=device,
         threads=threads,
     )
@@ -92,15 +94,20 @@ def matrices(
         ...     print(m.layer, m.role, m.shape)
     """
     checkpoint = open_checkpoint(fspath(model), revision=revision, token=token, offline=offline)
-    model_map = map_model(checkpoint.config, checkpoint.tensors)
+    model_map = _map(checkpoint)
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
 
 def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress) -> ScanReport:
-    model_map = map_model(checkpoint.config, checkpoint.tensors)
+    model_map = _map(checkpoint)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
-    ties, broken_ties = confirmed_ties(checkpoint, [tie for tie in model_map.ties if tie[0] in asked])
+    confirmed, broken_ties = confirmed_ties(checkpoint, model_map.ties)
+    # One of two equal tensors is measured, the original unless only its copy was asked for.
+    ties = dict(
+        (original, copy) if copy in asked and original not in asked else (copy, original)
+        for copy, original in confirmed.items()
+    )
     chosen = tuple(matrix for matrix in chosen if not set(matrix.tensors) <= set(ties))
 
     rows: dict[str, LayerRow] = {}
@@ -126,6 +133,15 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     )
 
 
+def _map(checkpoint: Checkpoint) -> ModelMap:
+    """The checkpoint's map; its errors say which model they are about."""
+    try:
+        return map_model(checkpoint.config, checkpoint.tensors)
+    except (ConfigError, MappingError) as error:
+        where = printable(checkpoint.identity.location, limit=1000)
+        raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
+
+
 def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig) -> LayerRow:
     spectrum = measure(
         [part.cut(stored[part.tensor]) for part in matrix.parts],
@@ -135,6 +151,7 @@ def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: Aud
         seed=config.seed,
         name=matrix.key,
         device=config.device,
+        spectrum=config.spectrum,
     )
     return LayerRow(matrix, spectrum)
 
@@ -194,6 +211,7 @@ def _options(config: AuditConfig) -> dict[str, Any]:
         "tol": config.tol,
         "delta": config.delta,
         "seed": config.seed,
+        "spectrum": config.spectrum,
         "device": config.device,
         "threads": torch.get_num_threads(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable, Sequence
 
 from weightaudit.errors import UsageError, printable
@@ -20,7 +21,7 @@ def parse_roles(roles: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if roles is None:
         return None
     words = roles.split(",") if isinstance(roles, str) else list(roles)
-    names = tuple(dict.fromkeys(word.strip().upper() for word in words if word.strip()))
+    names = tuple(dict.fromkeys(str(word).strip().upper() for word in words if str(word).strip()))
     if not names:
         raise UsageError("roles", "the list is empty", "Write for example --roles Q,K,M1.")
     return names
@@ -36,13 +37,21 @@ def parse_layers(layers: str | int | Iterable[int] | None) -> tuple[int, ...] | 
     if isinstance(layers, str):
         numbers = {number for piece in layers.split(",") for number in _parse_range(layers, piece)}
     else:
-        numbers = set([layers] if isinstance(layers, int) else layers)
+        numbers = {_whole(n) for n in (layers if isinstance(layers, Iterable) else [layers])}
     if not numbers:
         raise UsageError("layers", "the list is empty", "Write for example --layers 0-5,11.")
-    wrong = [n for n in numbers if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n <= MAX_LAYER]
-    if wrong:
-        raise UsageError(f"layers {wrong[0]!r}", "not a layer number", f"Layers count from 0 to {MAX_LAYER}.")
     return tuple(sorted(numbers))
+
+
+def _whole(number: object) -> int:
+    """A layer number in whatever integer type it comes (numpy's too)."""
+    try:
+        whole = operator.index(number)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        whole = -1
+    if isinstance(number, bool) or not 0 <= whole <= MAX_LAYER:
+        raise UsageError(f"layers {number!r}", "not a layer number", f"Layers count from 0 to {MAX_LAYER}.")
+    return whole
 
 
 def _parse_range(whole: str, piece: str) -> range:

@@ -17,8 +17,8 @@ def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict
     """Numbers of the whole model, JSON-ready; a mean of nothing is None.
 
     - ``parameters``: elements of all tensors but buffers and tied copies; ``share_analysed`` is of these.
-    - ``stable_rank_harmonic_mean``: 1 / mean(1/stable rank) by role and over ``"all"`` layer matrices. There QKV counts
-      only in layers whose Q, K and V are not rows of their own, so that no weight counts twice.
+    - ``stable_rank_harmonic_mean``: 1 / mean(1/stable rank) by role and over ``"all"`` layer matrices. No weight
+      counts twice there: QKV counts only where Q, K and V are not all rows of their own, and then in their place.
     - ``norm_spread``: Frobenius norm of one role over the layers; ``ratio`` is max/min.
     - ``norm_preservation``: max/min of the Frobenius norms of QKV, M1 and M2 in one layer; median and max over layers.
     """
@@ -60,8 +60,18 @@ def _place(row: LayerRow) -> tuple[str, int | None, int | None]:
 
 
 def _each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
-    split = {_place(row) for row in rows if row.matrix.role in ("Q", "K", "V")}
-    return [row for row in rows if row.matrix.role != "QKV" or _place(row) not in split]
+    """QKV repeats Q, K and V: it stands for them where one is missing, and is left out where all are there."""
+    roles: dict[tuple[str, int | None, int | None], set[str]] = defaultdict(set)
+    for row in rows:
+        roles[_place(row)].add(row.matrix.role)
+
+    def repeats(row: LayerRow) -> bool:
+        there, whole = roles[_place(row)], {"Q", "K", "V"}
+        if row.matrix.role == "QKV":
+            return whole <= there
+        return row.matrix.role in whole and "QKV" in there and not whole <= there
+
+    return [row for row in rows if not repeats(row)]
 
 
 def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:

@@ -32,9 +32,13 @@ MethodName = Annotated[str, typer.Option("--method", help=f"How σ₁ is compute
 Tol = Annotated[float, typer.Option(help="Relative width of the certified interval on σ₁².")]
 Delta = Annotated[float, typer.Option(help="Probability, per matrix, that an upper end is too low.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random starts.")]
+Spectrum = Annotated[
+    bool,
+    typer.Option("--spectrum", help="Also estimate the spectrum: leading singular values, density, effective rank."),
+]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
 Threads = Annotated[int | None, typer.Option(help="Compute threads.", min=1, show_default="torch's choice")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary; errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary; only notes and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 

@@ -27,6 +27,7 @@ def scan(
     tol: options.Tol = DEFAULTS.tol,
     delta: options.Delta = DEFAULTS.delta,
     seed: options.Seed = DEFAULTS.seed,
+    spectrum: options.Spectrum = DEFAULTS.spectrum,
     device: options.Device = DEFAULTS.device,
     threads: options.Threads = DEFAULTS.threads,
     quiet: options.Quiet = False,
@@ -55,6 +56,7 @@ def scan(
         tol=tol,
         delta=delta,
         seed=seed,
+        spectrum=spectrum,
         device=device,
         threads=threads,
         progress=not quiet,
@@ -62,13 +64,7 @@ def scan(
     for note in report.notes:
         typer.echo(f"note: {note}", err=True)
     for path, kind in outputs:
-        write = {
-            ".html": report.to_html,
-            ".csv": report.to_csv,
-            ".json": report.to_json,
-            ".parquet": report.to_parquet,
-        }
-        write[kind](path)
+        report.write(path, kind)
         if not quiet:
             typer.echo(f"wrote {path}", err=True)
     if not quiet:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from weightaudit.records import CoverageEntry, Finding, LayerRow, ModelIdentity, ModelMap
@@ -40,12 +39,12 @@ class ScanReport:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def layers(self) -> pd.DataFrame:
         """One row per (stack, layer, expert, role), the CSV's columns in order, numbers in full precision."""
         return tables.layers_frame(self)
 
-    @cached_property
+    @property
     def coverage(self) -> pd.DataFrame:
         """One row per tensor of the checkpoint: what it is and what became of it."""
         return tables.coverage_frame(self)
@@ -68,15 +67,18 @@ class ScanReport:
 
         self._write(path, write_html)
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path`` in the format its extension picks: .html .csv .json .parquet, else UsageError."""
+    def write(self, path: str | os.PathLike[str], kind: str = "") -> None:
+        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet.
+
+        Raises UsageError for any other, OutputError where ``path`` cannot be written.
+        """
         writers = {
             ".html": self.to_html,
             ".csv": self.to_csv,
             ".json": self.to_json,
             ".parquet": self.to_parquet,
         }
-        writers[output_extension(path)](path)
+        writers[kind or output_extension(path)](path)
 
     def _write(self, path: str | os.PathLike[str], write: Callable[[ScanReport, BinaryIO], None]) -> None:
         with replacing(path) as file:

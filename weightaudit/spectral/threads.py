@@ -9,6 +9,9 @@ import torch
 
 from weightaudit.errors import UsageError
 
+MAX_THREADS = 1024
+"""More than any machine has use for; with some 100,000 torch ends the process."""
+
 
 @contextmanager
 def compute_threads(n: int | None) -> Iterator[None]:
@@ -24,8 +27,9 @@ def compute_threads(n: int | None) -> Iterator[None]:
     if n is None:
         yield
         return
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise UsageError("threads", f"{n!r} is not a positive whole number", "Leave it out for torch's own choice")
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_THREADS:
+        hint = "Leave it out for torch's own choice"
+        raise UsageError("threads", f"{n!r} is not a whole number from 1 to {MAX_THREADS}", hint)
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

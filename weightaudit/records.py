@@ -139,6 +139,25 @@ class RoleMatrix:
 
 
 @dataclass(frozen=True)
+class SpectrumDetail:
+    """What a measurement says of the other singular values, from the passes it made anyway.
+
+    ``singular_values`` are leading ones, descending: the interval singular_values[i] ± ``residual_bounds``[i] contains
+    a singular value, on every route. The rest are estimates from a random start where ``estimated``, and exact up to
+    rounding where not: ``density`` is (σ, share of the min(rows, cols) singular values), ascending, shares adding up
+    to 1; ``entropy_effective_rank`` = exp(−Σ p log p), p = σ/Σσ (Roy & Vetterli 2007); ``participation_ratio`` =
+    (Σσ²)²/Σσ⁴.
+    """
+
+    singular_values: tuple[float, ...]
+    residual_bounds: tuple[float, ...]
+    density: tuple[tuple[float, float], ...]
+    entropy_effective_rank: float
+    participation_ratio: float
+    estimated: bool
+
+
+@dataclass(frozen=True)
 class Spectrum:
     """What was measured of one matrix.
 
@@ -146,7 +165,7 @@ class Spectrum:
     stable rank and ``stable_rank_lower`` the lower (Rudelson & Vershynin 2007). ``norm_ratio`` = ‖W‖_F/spectral_norm.
     ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
     (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
-    matrix.
+    matrix. ``detail`` is there where it was asked for and W is finite and not zero.
     """
 
     frobenius_norm: float
@@ -161,6 +180,7 @@ class Spectrum:
     nonfinite: int
     zeros: int
     max_abs: float
+    detail: SpectrumDetail | None = None
 
     @property
     def inverse_stable_rank(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from weightaudit.spectral.byproducts import WholeSpectrum
 from weightaudit.spectral.krylov import Interval
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
 from weightaudit.spectral.stack import Stack
@@ -27,6 +28,8 @@ def exact(stack: Stack, scale: float, frob_sq: float) -> Interval:
             if scale != 1.0:
                 panel.mul_(scale)
             M.addmm_(panel.t(), panel)
-        lambda_max = float(torch.linalg.eigvalsh(M)[-1])
+        values = torch.linalg.eigvalsh(M).cpu()
+    lambda_max = float(values[-1])
     error = lambda_max * gram_error(m, n, frob_sq / lambda_max)
-    return Interval(lambda_max - error, min(lambda_max + error, frob_sq * (1.0 + SUM_ERROR)), 1)
+    upper = min(lambda_max + error, frob_sq * (1.0 + SUM_ERROR))
+    return Interval(lambda_max - error, upper, 1, WholeSpectrum(values, error, m))

@@ -5,11 +5,12 @@ Golub & Underwood 1977 (block Lanczos); Musco & Musco 2015 (randomized block Kry
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from weightaudit.spectral.byproducts import Projection, WholeSpectrum
 from weightaudit.spectral.certificate import Certificate
 from weightaudit.spectral.operator import GramOperator
 from weightaudit.spectral.rounding import SUM_ERROR, UNIT, lanczos_error
@@ -27,11 +28,12 @@ orthogonal to 1e-13 without."""
 
 @dataclass(frozen=True)
 class Interval:
-    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, and the passes over it that this took."""
+    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, the passes over it that this took, and what else they saw."""
 
     lower: float
     upper: float
     passes: int
+    spectrum: WholeSpectrum | Projection | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def _krylov(
         if done or passes == max_passes or X.shape[1] == 0:
             upper = certificate.upper_end(theta, step.residual, error)
             # Bisection may stop just above a target that was certified.
-            return Interval(lower, min(upper, target if done else ceiling), passes)
+            found = Projection(T, R1.cpu(), error, gram.m, n)
+            return Interval(lower, min(upper, target if done else ceiling), passes, found)
         basis.append(X)
     raise AssertionError("max_passes is positive")
 

@@ -11,7 +11,7 @@ import torch
 
 from weightaudit.config import DEFAULTS, METHODS, Method
 from weightaudit.errors import UsageError
-from weightaudit.records import Spectrum
+from weightaudit.records import Spectrum, SpectrumDetail
 from weightaudit.spectral.engine import engine_for
 from weightaudit.spectral.exact import exact
 from weightaudit.spectral.krylov import Interval, krylov
@@ -33,13 +33,15 @@ def measure(
     seed: int = DEFAULTS.seed,
     name: str = "",
     device: str = DEFAULTS.device,
+    spectrum: bool = DEFAULTS.spectrum,
 ) -> Spectrum:
     """Norms and stable rank of one matrix W, with a certified interval on its spectral norm.
 
     ``matrix``: (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes;
     or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated.
     ``tol`` bounds the relative width of the interval on σ₁²; ``delta`` is the probability that its upper end is too
-    low; the random start is a function of (``seed``, ``name``). Nothing is written into ``matrix``.
+    low; the random start is a function of (``seed``, ``name``). ``spectrum`` asks for ``detail``, at no further pass.
+    Nothing is written into ``matrix``.
 
     A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix. Raises
     UsageError for anything that is not such a matrix, and for options out of range.
@@ -52,10 +54,10 @@ def measure(
     """
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     stack = Stack(merged(_blocks(matrix, torch.device(device))))
-    return _measure(stack, float(tol), float(delta), method, seed, name)
+    return _measure(stack, float(tol), float(delta), method, seed, name, bool(spectrum))
 
 
-def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str) -> Spectrum:
+def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str, spectrum: bool) -> Spectrum:
     route = choose(method, stack.rows, stack.cols, tol)
     with torch.no_grad(), engine_for(stack) as engine:
         stats = engine.statistics()
@@ -68,10 +70,12 @@ def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, 
         else:
             gram, rng = engine.gram(stats.scale), rng_for(seed, name)
             interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
-    return _spectrum(stats, interval, route, tol)
+    known = interval.spectrum if spectrum else None
+    detail = known.detail(stats.frob_sq, stats.scale) if known else None
+    return _spectrum(stats, interval, route, tol, detail)
 
 
-def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float) -> Spectrum:
+def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float, detail: SpectrumDetail | None) -> Spectrum:
     """The record, unscaled. Square roots and quotients round outwards."""
     frob = math.sqrt(stats.frob_sq)
     lower = math.sqrt(interval.lower) * (1.0 - 4.0 * UNIT)
@@ -90,6 +94,7 @@ def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float) -> 
         nonfinite=stats.nonfinite,
         zeros=stats.zeros,
         max_abs=stats.max_abs,
+        detail=detail,
     )
 
 

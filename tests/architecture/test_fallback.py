@@ -284,3 +284,61 @@ def test_a_hostile_name_costs_no_time() -> None:
     name = "layers.0." + "att" * 1_000_000 + ".q.weight"  # quadratic for a pattern that searches an attention
     model_map = guess(*square("wte.weight", name))
     assert statuses(model_map, "unmapped") == {name: "a name of more than 1024 characters"}
+
+
+def test_a_first_map_of_twice_the_rows_is_a_gate_and_an_up() -> None:
+    fused, second = "layers.0.mlp.dense_h_to_4h.weight", "layers.0.mlp.dense_4h_to_h.weight"
+    model_map = guess(info(fused, (2 * FF, HIDDEN)), info(second, (HIDDEN, FF)))
+    assert roles(model_map) == {second: ("M2",)}
+    assert statuses(model_map, "unmapped") == {fused: "gate and up fused in an unknown layout"}
+
+
+def test_a_first_map_that_does_not_fit_the_second_is_left() -> None:
+    gate, first, second = (f"layers.0.mlp.{name}_proj.weight" for name in ("gate", "up", "down"))
+    model_map = guess(info(gate, (FF, HIDDEN)), info(first, (2 * FF, HIDDEN)), info(second, (HIDDEN, FF)))
+    assert statuses(model_map, "unmapped") == {first: "its rows do not fit M2's columns"}
+    model_map = guess(info(gate, (FF + 1, HIDDEN)), info(first, (FF, HIDDEN)), info(second, (HIDDEN, FF)))
+    assert statuses(model_map, "unmapped") == {gate: "its rows do not fit M2's columns"}
+
+
+def test_maps_are_held_against_those_of_their_own_place() -> None:
+    names = {"layers.0.fc1": (FF, HIDDEN), "layers.0.fc2": (HIDDEN, FF), "layers.1.fc1": (9, HIDDEN)}
+    model_map = guess(*(info(f"{name}.weight", shape) for name, shape in names.items()))
+    assert statuses(model_map, "unmapped") == {}
+
+
+@pytest.mark.parametrize("name", ["down_proj", "gate_up_proj", "down_proj.weight", "w1"])
+def test_experts_in_one_tensor_are_left_with_a_reason(name: str) -> None:
+    tensor = info(f"model.layers.0.mlp.experts.{name}", (4, FF, HIDDEN))
+    model_map = guess(tensor, *square("wte.weight"))
+    assert statuses(model_map, "unmapped") == {tensor.name: "experts stacked in one 3-D tensor"}
+
+
+def test_a_state_space_mixer_is_no_attention() -> None:
+    mamba = [f"backbone.layers.0.mixer.{name}.weight" for name in ("in_proj", "out_proj")]
+    assert statuses(guess(*square("wte.weight", *mamba)), "unmapped") == dict.fromkeys(mamba, "no common name fits")
+    attention = square("h.0.mixer.Wqkv.weight", "h.0.mixer.out_proj.weight")
+    assert roles(guess(*attention)) == {attention[0].name: ("QKV",), attention[1].name: ("O",)}
+
+
+def test_layers_of_an_encoder_and_a_decoder_are_not_added_up() -> None:
+    names = [
+        f"{stack}.layers.{n}.fc1.weight" for stack, count in (("encoder", 2), ("decoder", 3)) for n in range(count)
+    ]
+    assert guess(*square(*names)).dimensions == {"layers": 3}
+
+
+@pytest.mark.parametrize(
+    ("config", "dimensions"),
+    [
+        ({}, {}),
+        ({"num_hidden_layers": 12}, {"layers": 12}),
+        ({"n_layer": 12}, {"layers": 12}),
+        ({"n_layer": True}, {}),
+        ({"n_layer": "12"}, {}),
+        ({"n_layer": -1}, {}),
+    ],
+)
+def test_where_no_layer_is_numbered_the_config_counts_them(config: dict[str, Any], dimensions: dict[str, int]) -> None:
+    model_map = guess(*square("lm_head.weight"), config={"model_type": "new"} | config)
+    assert (model_map.dimensions, model_map.notes) == (dimensions, ())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 PATH = r"(?:[^.]+\.)*"
 """Any number of leading name components."""
-ATTENTION = r"(?:[^.]+\.)*[^.]*(?:[Aa]tt|mixer)[^.]*\."
+ATTENTION = r"(?:[^.]+\.)*[^.]*[Aa]tt[^.]*\."
 """A path whose last component is an attention."""
 
 
@@ -40,7 +40,17 @@ LAYER_CONVENTIONS: tuple[Convention, ...] = (
     _means("QKV", PATH + r"(?:c_attn|query_key_value|qkv_proj|Wqkv|wqkv|W_pack|qkv|att_proj)\.weight"),
     _means("QKV", PATH + r"in_proj_weight"),
     _means("O", ATTENTION + r"(?:output\.)?(?:o_proj|out_proj|out_lin|o|wo|dense|c_proj|to_out\.0)\.weight"),
-    _means("O", PATH + r"(?:o_proj|wo|out_proj|out_lin)\.weight", "q_proj", "wq", "q_lin", "qkv_proj", "wqkv"),
+    _means(
+        "O",
+        PATH + r"(?:o_proj|wo|out_proj|out_lin)\.weight",
+        "q_proj",
+        "wq",
+        "q_lin",
+        "qkv_proj",
+        "wqkv",
+        "Wqkv",
+        "qkv",
+    ),
     _means("GATE", PATH + r"(?:gate_proj|wi_0)\.weight"),
     _means("GATE", PATH + r"w1\.weight", "w3", "v1"),
     _means("M1", PATH + r"w1\.weight", "w2"),
@@ -63,6 +73,9 @@ OUTSIDE_CONVENTIONS: tuple[Convention, ...] = (
 
 FUSED_UNKNOWN = re.compile(PATH + r"(?:gate_up_proj|up_gate_proj|gate_up|w13|Wi)(?:\.weight)?")
 """Gate and up in one tensor: which rows are which differs between families."""
+
+STACKED_EXPERTS = re.compile(PATH + r"experts\.[^.]+(?:\.weight)?")
+"""The projections of all experts of a layer, where it has three dimensions."""
 
 BUFFERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(PATH + r"(?:position_ids|token_type_ids)"), "buffer: position and token-type numbers"),
@@ -87,5 +100,7 @@ EXPERT_PATH = re.compile(r"(?:[^.]+\.)*?experts\.(?P<expert>0|[1-9][0-9]{0,8})\.
 
 CONV1D = ("c_attn", "c_fc", "c_proj")
 """Projections that GPT-2's Conv1D stores (in, out) and others' Linear (out, in), under the same names."""
+LAYER_KEYS = ("num_hidden_layers", "n_layer", "num_layers")
+"""Config keys of the number of layers."""
 HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model")
 """Config keys of the hidden size."""

@@ -12,7 +12,9 @@ from typing import Any
 
 from weightaudit.architecture import conventions
 from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.completeness import absent_layers
 from weightaudit.architecture.conventions import Convention
+from weightaudit.architecture.fit import FUSED, fitting
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
 from weightaudit.architecture.nearest import nearest_families
 from weightaudit.errors import printable
@@ -21,6 +23,7 @@ from weightaudit.records import ModelMap, Part, TensorInfo
 FAMILY = "structural guess"
 """What a guessed map calls its family."""
 
+_STACKED = "experts stacked in one 3-D tensor"
 _CROSS_ROLES = {"Q": "XQ", "K": "XK", "V": "XV", "O": "XO"}
 
 
@@ -45,16 +48,19 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
     kept = _settle(claims, tensors, ledger)
     hidden = _hidden(config, kept, tensors)
     conv1d = _stores_conv1d(kept, tensors, hidden)
-    for claim in kept:
-        ledger.pieces.append(_piece(claim, tensors[claim.name], conv1d))
-    layers = {(claim.place.stack, claim.place.layer) for claim in kept if claim.place.layer is not None}
+    ledger.pieces += fitting([_piece(claim, tensors[claim.name], conv1d) for claim in kept], ledger)
+    layers = _layers(ledger.pieces)
+    expected = _whole_number(config, conventions.LAYER_KEYS)
+    # Without a single numbered layer the config is all there is to go by: ALBERT stores one for all.
+    count = len(layers) or expected
     return ledger.close(
         FAMILY,
         model_type,
-        dimensions={"layers": len(layers)} | ({"hidden": hidden} if hidden else {}),
+        dimensions={name: value for name, value in (("layers", count), ("hidden", hidden)) if value},
         ties=_ties(config, kept, tensors),
         guessed=True,
         nearest=nearest_families(model_type, ledger.names()),
+        notes=tuple(absent_layers(expected, layers)) if expected and layers else (),
     )
 
 
@@ -70,15 +76,14 @@ def _read_name(tensors: Mapping[str, TensorInfo], name: str, ledger: Ledger) -> 
     table = conventions.LAYER_CONVENTIONS if found else conventions.OUTSIDE_CONVENTIONS
     role = next((c.role for c in table if c.pattern.fullmatch(inside) and _has_sibling(c, name, tensors)), "")
     if not role:
-        fused = conventions.FUSED_UNKNOWN.fullmatch(name)
-        ledger.leave(name, "gate and up fused in an unknown layout" if fused else "no common name fits")
+        ledger.leave(name, _why_no_role(info))
         return None
     if found and conventions.CROSS_ATTENTION.search(inside):
         if role not in _CROSS_ROLES and role == "QKV":
             ledger.leave(name, "fused cross-attention in an unknown layout")
             return None
         role = _CROSS_ROLES.get(role, role)
-    why = why_not_a_matrix(info)
+    why = _STACKED if _stacks_experts(info) else why_not_a_matrix(info)
     if why:
         ledger.leave(name, why)
         return None
@@ -87,6 +92,16 @@ def _read_name(tensors: Mapping[str, TensorInfo], name: str, ledger: Ledger) -> 
     expert = conventions.EXPERT_PATH.fullmatch(inside)
     place = Place(layer=int(found["layer"]), expert=int(expert["expert"]) if expert else None)
     return _Claim(name, found["trunk"], place, role)
+
+
+def _why_no_role(info: TensorInfo) -> str:
+    if _stacks_experts(info):
+        return _STACKED
+    return FUSED if conventions.FUSED_UNKNOWN.fullmatch(info.name) else "no common name fits"
+
+
+def _stacks_experts(info: TensorInfo) -> bool:
+    return len(info.shape) == 3 and conventions.STACKED_EXPERTS.fullmatch(info.name) is not None
 
 
 def _ignoring_rule(info: TensorInfo) -> str:
@@ -149,11 +164,23 @@ def _stacks(trunks: Iterable[str]) -> dict[str, str]:
 
 
 def _hidden(config: Mapping[str, Any], claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo]) -> int | None:
-    for key in conventions.HIDDEN_KEYS:
-        value = config.get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return next((tensors[claim.name].shape[1] for claim in claims if claim.role == "EMBED"), None)
+    said = _whole_number(config, conventions.HIDDEN_KEYS)
+    return said or next((tensors[claim.name].shape[1] for claim in claims if claim.role == "EMBED"), None)
+
+
+def _whole_number(config: Mapping[str, Any], keys: Iterable[str]) -> int | None:
+    """The first of ``keys`` that the config gives as a positive whole number."""
+    values = (config.get(key) for key in keys)
+    return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
+
+
+def _layers(pieces: Iterable[Piece]) -> set[int]:
+    """Numbers of the layers, of the larger stack where there is an encoder and a decoder."""
+    numbers: dict[str, set[int]] = {}
+    for piece in pieces:
+        if piece.place.layer is not None:
+            numbers.setdefault(piece.place.stack, set()).add(piece.place.layer)
+    return max(numbers.values(), key=len, default=set())
 
 
 def _leaf(name: str) -> str:

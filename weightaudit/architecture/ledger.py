@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 
 from weightaudit.architecture.assembly import Piece, assemble
+from weightaudit.architecture.nothing import nothing_mapped
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import MappingError, printable
 from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, TensorInfo
 
 MAX_NAME = 1024
@@ -45,11 +44,12 @@ class Ledger:
         ties: Collection[tuple[str, str]],
         guessed: bool = False,
         nearest: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> ModelMap:
         """The whole account. Raises MappingError where not one matrix was found."""
         matrices = assemble(self.pieces)
         if not matrices:
-            raise self._nothing_mapped()
+            raise nothing_mapped(self.tensors, self._unmapped, model_type)
         roles = _roles_by_tensor(matrices)
         return ModelMap(
             family=family,
@@ -60,6 +60,7 @@ class Ledger:
             coverage=tuple(self._entry(self.tensors[name], roles) for name in sorted(self.tensors)),
             nearest=nearest,
             ties=tuple(ties),
+            notes=notes,
         )
 
     def _entry(self, info: TensorInfo, roles: Mapping[str, tuple[str, ...]]) -> CoverageEntry:
@@ -70,18 +71,6 @@ class Ledger:
             rule, buffer = self._ignored[name]
             return CoverageEntry(name, shape, dtype, parameters, "ignored", rule, buffer=buffer)
         return CoverageEntry(name, shape, dtype, parameters, "unmapped", self._unmapped[name])
-
-    def _nothing_mapped(self) -> MappingError:
-        example = ""
-        if self._unmapped:
-            why = Counter(self._unmapped.values()).most_common(1)[0][0]
-            name = min(name for name, reason in self._unmapped.items() if reason == why)
-            example = f"; for example {printable(name)}: {why}"
-        return MappingError(
-            "tensors of the checkpoint",
-            f"not one of {len(self.tensors)} could be mapped to a matrix of the model{example}",
-            "Check that these files hold a language model's weights. `weightaudit archs` lists the families.",
-        )
 
 
 def why_not_a_matrix(info: TensorInfo) -> str:

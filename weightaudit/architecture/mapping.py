@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.completeness import absences
 from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
@@ -24,8 +25,8 @@ def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo
     """What each tensor of a checkpoint is.
 
     A known ``model_type`` goes by its family's spec; any other, and a checkpoint without config, by structure
-    (``guessed``). Tensors that a family has and the checkpoint lacks are simply absent: a single shard is a
-    valid input. Raises ConfigError for an unusable config, and MappingError where stored shapes or layer
+    (``guessed``). Tensors that a family has and the checkpoint lacks are absent, which ``notes`` say: a single
+    shard is a valid input. Raises ConfigError for an unusable config, and MappingError where stored shapes or layer
     numbers contradict it, where two tensors claim one role, or where nothing could be mapped.
     """
     if config is None:
@@ -56,6 +57,7 @@ def _map_family(
     matcher = Matcher(family)
     ledger = Ledger(tensors)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
+    present: set[tuple[int | None, str]] = set()  # (layer, role), measurable or not
     for name in ledger.names():
         found = matcher.match(name)
         if found is None:
@@ -65,6 +67,7 @@ def _map_family(
         if isinstance(found.rule, IgnoreRule):
             ledger.ignore(name, found.rule.rule, buffer=found.rule.buffer)
             continue
+        present.update((found.layer, role) for role in found.rule.roles)
         why = why_not_a_matrix(tensors[name])
         if why:
             ledger.leave(name, why)
@@ -77,7 +80,8 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
-    return ledger.close(family.name, model_type, dimensions=dimensions.values, ties=ties)
+    notes = absences(family, dimensions.values["layers"], present)
+    return ledger.close(family.name, model_type, dimensions=dimensions.values, ties=ties, notes=notes)
 
 
 def _check_layer(name: str, found: Match, dimensions: Dimensions) -> None:

@@ -103,6 +103,12 @@ LINES = (
     LineFigure("stable-rank", "stable_rank", "stable_rank_lower", "log", "stable rank"),
 )
 
+SPECTRUM_LINES = (
+    LineFigure("participation-ratio", "participation_ratio", "", "linear", "participation ratio"),
+    LineFigure("entropy-rank", "entropy_effective_rank", "", "linear", "entropy effective rank"),
+)
+"""Drawn where spectra were asked for; these are no columns of the table."""
+
 HEAT = (
     ("stable_rank", "Stable rank", "log"),
     ("rank_share", "Stable rank ÷ full rank", "log"),

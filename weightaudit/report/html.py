@@ -21,7 +21,7 @@ from weightaudit.report.sections import body
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
 
-SCRIPTS = ("base.js", "plots.js", "tables.js", "start.js")
+SCRIPTS = ("base.js", "plots.js", "spectra.js", "tables.js", "start.js")
 
 
 def write_html(report: ScanReport, file: BinaryIO) -> None:

@@ -67,6 +67,8 @@ def reproduce_command(report: ScanReport) -> str:
     for name in REPEATED:
         if options.get(name) is not None:
             words += [f"--{name}", str(options[name])]
+    if options.get("spectrum"):
+        words.append("--spectrum")
     return " ".join(map(shlex.quote, [*words, "--out", "report.html"]))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from weightaudit.records import Finding
 from weightaudit.report.markup import count, figure, nbytes, plural, section, setting, share, shown
+from weightaudit.report.spectra import asked
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -34,6 +35,8 @@ def header(report: ScanReport) -> str:
     listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
     links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
     links += [("coverage", "Coverage"), ("method", "How it was computed")]
+    if asked(report):
+        links.insert(2, ("spectra", "Spectra"))
     if report.findings:
         links.insert(0, ("findings", "Findings"))
     nav = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)

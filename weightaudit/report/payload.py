@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.report.columns import COLUMNS, NAMES
-from weightaudit.report.figures import HEAT, INK, LINES, role_styles
+from weightaudit.report.figures import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
+from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.tables import csv_cells
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def payload(report: ScanReport) -> dict[str, Any]:
     cells = list(csv_cells(report))
     styles = role_styles(row.matrix.role for row in report.rows)
     ledger = report.ledger
+    spectra = spectra_payload(report)
+    lines = LINES if spectra is None else LINES + SPECTRUM_LINES
     return {
         "file": _file_stem(report.identity.name) + ".csv",
         "count": len(cells),
@@ -34,8 +37,9 @@ def payload(report: ScanReport) -> dict[str, Any]:
         "cells": {name: _column([row[i] for row in cells]) for i, name in enumerate(NAMES)},
         "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,
-        "lines": [dataclasses.asdict(figure) for figure in LINES],
+        "lines": [dataclasses.asdict(figure) for figure in lines],
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
+        "spectra": spectra,
         "hidden": report.map.dimensions.get("hidden"),
         "ledgerCount": len(ledger),
         "ledger": {

@@ -24,6 +24,7 @@ from weightaudit.report.markup import (
 )
 from weightaudit.report.method import method_section
 from weightaudit.report.opening import findings, guessed, header, notes
+from weightaudit.report.spectra import spectra_section
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -69,6 +70,7 @@ def body(report: ScanReport) -> str:
         notes(report),
         _summary(report),
         _layer_plots(report),
+        spectra_section(report),
         _roles(report),
         _outside(report),
         section(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from weightaudit.records import CoverageEntry, Finding
 from weightaudit.report.columns import COLUMNS, NAMES, texts, values
+from weightaudit.report.spectra import asked, spectra_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +105,8 @@ def document(report: ScanReport) -> dict[str, Any]:
         "layers": [dict(zip(NAMES, values(identity, row), strict=True)) for row in report.rows],
         "coverage": [_coverage_entry(entry) for entry in report.ledger],
     }
+    if asked(report):
+        result["spectra"] = spectra_json(report)
     plain: dict[str, Any] = _plain(result)
     return plain
 

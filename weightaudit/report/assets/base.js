@@ -25,6 +25,7 @@ const rows = Array.from({ length: data.count }, (_, i) => ({
 function value(row, name) {
   if (name === "inverse_stable_rank") return 1 / number(row.i, "stable_rank");
   if (name === "rank_share") return number(row.i, "stable_rank") / row.full;
+  if (data.spectra && name in data.spectra) return data.spectra[name][row.i] ?? NaN;
   return number(row.i, name);
 }
 

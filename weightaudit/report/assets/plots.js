@@ -11,6 +11,16 @@ const SETTINGS = {
   topojsonURL: "",
   responsive: true,
 };
+const currentTheme = () => (darkMode.matches ? "dark" : "light");
+
+// Draw now, and again when the theme changes or the page is printed, which is always light.
+function onTheme(draw) {
+  draw(currentTheme());
+  darkMode.addEventListener("change", () => draw(currentTheme()));
+  window.addEventListener("beforeprint", () => draw("light"));
+  window.addEventListener("afterprint", () => draw(currentTheme()));
+}
+
 let heatColumn = data.heat[0].column;
 
 function median(sorted) {
@@ -41,9 +51,20 @@ function hover(row) {
     `inverse stable rank ${digitsOf(value(row, "inverse_stable_rank"), 4)}`,
     `Frobenius norm ${show("frobenius_norm")}`,
     `spectral norm ${show("spectral_norm")} to ${show("spectral_norm_upper")}`,
+    ...spectrumWords(row),
     `${text(i, "rows")} × ${text(i, "cols")}, ${plotText(text(i, "dtype"))}, ${plotText(text(i, "method"))}`,
     ...text(i, "tensors").split(";").slice(0, 4).map(plotText),
   ].join("<br>");
+}
+
+// Numbers of the whole spectrum, where they were asked for.
+function spectrumWords(row) {
+  if (!data.spectra || data.spectra.values[row.i] === null) return [];
+  const kind = data.spectra.estimated[row.i] ? "estimate" : "exact";
+  return [
+    `participation ratio ${digitsOf(value(row, "participation_ratio"), 4)} (${kind})`,
+    `entropy effective rank ${digitsOf(value(row, "entropy_effective_rank"), 4)} (${kind})`,
+  ];
 }
 
 // What one role shows at one layer: the number itself, or the median and range of a layer's experts.
@@ -57,7 +78,7 @@ function point(members, name) {
   const numbers = known.length
     ? `median of ${members.length}: ${digitsOf(y, 5)}<br>from ${digitsOf(low, 5)} to ${digitsOf(high, 5)}`
     : `${members.length} matrices, none with finite norms`;
-  return { y, low, high, text: `<b>${plotText(label)}</b><br>${plotText(columns[name]?.meaning ?? name)}<br>${numbers}` };
+  return { y, low, high, text: `<b>${plotText(label)}</b><br>${plotText(columns[name]?.meaning ?? data.lines.find((line) => line.column === name)?.axis ?? name)}<br>${numbers}` };
 }
 
 function lineTraces(stack, figure, theme) {
@@ -226,13 +247,11 @@ function plots(host, id, names, draw) {
 
 function startPlots() {
   if (!layered.length) return;
-  const drawings = data.lines.map((figure) =>
+  const drawings = data.lines.filter((figure) => document.getElementById(figure.id)).map((figure) =>
     plots(document.getElementById(figure.id), "plot-" + figure.id, [figure.column], (stack, theme, node) => drawLines(figure, stack, theme, node)),
   );
   const heat = plots(document.getElementById("heat"), "plot-heat", [heatColumn], drawHeat);
   drawings.push(heat);
-  const theme = () => (darkMode.matches ? "dark" : "light");
-  const redraw = (chosen) => drawings.forEach((draw) => draw && draw(chosen));
   const choices = document.getElementById("heat-choice");
   if (heat) {
     choices.append(
@@ -243,14 +262,11 @@ function startPlots() {
           onclick(event) {
             heatColumn = option.column;
             for (const button of choices.children) button.setAttribute("aria-pressed", String(button === event.currentTarget));
-            heat(theme());
+            heat(currentTheme());
           },
         }, option.label),
       ),
     );
   }
-  redraw(theme());
-  darkMode.addEventListener("change", () => redraw(theme()));
-  window.addEventListener("beforeprint", () => redraw("light"));
-  window.addEventListener("afterprint", () => redraw(theme()));
+  onTheme((theme) => drawings.forEach((draw) => draw && draw(theme)));
 }

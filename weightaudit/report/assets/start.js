@@ -1,4 +1,5 @@
 startLayers();
 startLedger();
 startPlots();
+startSpectra();
 document.documentElement.dataset.ready = "true";

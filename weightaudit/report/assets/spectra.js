@@ -1,0 +1,81 @@
+// The spectrum of one chosen matrix: leading singular values with their bounds, and the distribution of all.
+function startSpectra() {
+  const host = document.getElementById("spectrum-choice");
+  if (!host) return;
+  const spectra = data.spectra;
+  const known = rows.filter((row) => spectra.values[row.i] !== null);
+  const place = (row) =>
+    [row.stack, Number.isNaN(row.layer) ? "" : "layer " + row.layer, row.expert && "expert " + row.expert, row.role].filter(Boolean).map((part) => printable(part)).join(" · ");
+  const choice = element("select", { "aria-label": "Matrix", onchange: () => draw(currentTheme()) },
+    ...known.map((row, at) => element("option", { value: String(at) }, place(row))));
+  const step = (by) => {
+    choice.value = String((Number(choice.value) + by + known.length) % known.length);
+    draw(currentTheme());
+  };
+  host.append(element("button", { type: "button", "aria-label": "Previous matrix", onclick: () => step(-1) }, "‹"), choice,
+    element("button", { type: "button", "aria-label": "Next matrix", onclick: () => step(1) }, "›"));
+  const firstLayered = known.findIndex((row) => !Number.isNaN(row.layer));
+  choice.value = String(Math.max(0, firstLayered));
+
+  function draw(theme) {
+    const row = known[Number(choice.value)];
+    const kind = spectra.estimated[row.i] ? "estimate" : "exact up to rounding";
+    document.getElementById("spectrum-kind").textContent = `(${kind})`;
+    document.getElementById("spectrum-numbers").textContent =
+      `${text(row.i, "rows")} × ${text(row.i, "cols")}, ${spectrumWords(row).join(", ")}`;
+    drawLeading(row, theme, document.getElementById("spectrum-leading"));
+    drawDistribution(row, kind, theme, document.getElementById("spectrum-density"));
+  }
+  onTheme(draw);
+}
+
+function spectrumLayout(theme, across, up) {
+  const layout = baseLayout(theme, "");
+  layout.height = 360;
+  layout.margin.t = 16;
+  layout.showlegend = false;
+  layout.xaxis.title = { text: across };
+  delete layout.xaxis.tickformat;
+  Object.assign(layout.yaxis, { title: { text: up }, rangemode: "tozero" });
+  return layout;
+}
+
+function drawLeading(row, theme, node) {
+  const [values, bounds] = [data.spectra.values[row.i], data.spectra.bounds[row.i]];
+  const colour = data.roles[roleIndex.get(row.role)][theme];
+  const layout = spectrumLayout(theme, "number, from the largest", "σ");
+  layout.xaxis.range = [0.5, Math.max(values.length, 4) + 0.5];
+  layout.xaxis.tickformat = "d";
+  const trace = {
+    x: values.map((_, i) => i + 1),
+    y: values,
+    mode: "markers",
+    marker: { color: colour, size: 6 },
+    error_y: { type: "data", array: bounds, color: colour, thickness: 1.2, width: 4 },
+    hoverinfo: "text",
+    hovertext: values.map((value, i) => `a singular value within<br>${digitsOf(value, 6)} ± ${digitsOf(bounds[i], 3, "up", false)}`),
+  };
+  if (!values.length) {
+    layout.annotations = [{ xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: "None is known within 5 %.", font: { color: data.ink[theme].muted } }];
+  }
+  Plotly.react(node, [trace], layout, SETTINGS);
+}
+
+function drawDistribution(row, kind, theme, node) {
+  const [nodes, shares] = [data.spectra.nodes[row.i], data.spectra.cumulative[row.i]];
+  const colour = data.roles[roleIndex.get(row.role)][theme];
+  const layout = spectrumLayout(theme, "σ", "share of singular values ≤ σ");
+  layout.xaxis.rangemode = "tozero";
+  Object.assign(layout.yaxis, { range: [0, 1.03], tickformat: ".0%" });
+  const trace = {
+    x: [0, ...nodes],
+    y: [0, ...shares],
+    mode: "lines",
+    line: { color: colour, width: 2, shape: "hv", dash: kind === "estimate" ? "dash" : "solid" },
+    fill: "tozeroy",
+    fillcolor: colour + "1c",
+    hoverinfo: "text",
+    hovertext: ["", ...nodes.map((node_, i) => `${digitsOf(100 * shares[i], 3)} % of the singular values ≤ ${digitsOf(node_, 4)}<br>${kind}`)],
+  };
+  Plotly.react(node, [trace], layout, SETTINGS);
+}

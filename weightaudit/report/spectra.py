@@ -1,0 +1,124 @@
+"""What a scan says of whole spectra, where it was asked: in the JSON, in the page's data, and as a section of it.
+
+Bounds and estimates never share a word: leading singular values have bounds, the rest is marked as an estimate wherever
+it comes from a random start.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from weightaudit.records import LayerRow, SpectrumDetail
+from weightaudit.report.columns import number_text
+from weightaudit.report.figures import SPECTRUM_LINES
+from weightaudit.report.markup import section
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+DIGITS = 6
+"""Significant digits of the spectra in the page."""
+STEPS = 128
+"""Steps of a cumulative distribution in the page; between them it keeps the value it has at the next."""
+
+TEXTS = {
+    "participation-ratio": "How many singular values carry the squared norm: (Σσ²)²/Σσ⁴, at least the stable rank.",
+    "entropy-rank": "exp of the entropy of σ/Σσ: unlike the stable rank it counts small singular values, too.",
+}
+
+
+def asked(report: ScanReport) -> bool:
+    """Whether the scan was asked for spectra."""
+    return bool(report.options.get("spectrum"))
+
+
+def spectra_json(report: ScanReport) -> list[dict[str, Any]]:
+    """One entry a matrix whose spectrum is known, in report order."""
+    return [_json_entry(row, row.spectrum.detail) for row in report.rows if row.spectrum.detail is not None]
+
+
+def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
+    return {
+        "stack": row.matrix.stack,
+        "layer": row.matrix.layer,
+        "expert": row.matrix.expert,
+        "role": row.matrix.role,
+        "singular_values": detail.singular_values,
+        "residual_bounds": detail.residual_bounds,
+        "density": detail.density,
+        "entropy_effective_rank": detail.entropy_effective_rank,
+        "participation_ratio": detail.participation_ratio,
+        "estimated": detail.estimated,
+    }
+
+
+def spectra_payload(report: ScanReport) -> dict[str, list[Any]] | None:
+    """Lists with one item a row of the report, null where a spectrum is unknown; None where none was asked for.
+
+    ``bounds`` are rounded up and hold for the rounded ``values``; ``cumulative[i]`` is the share of singular values up
+    to ``nodes[i]``.
+    """
+    if not asked(report):
+        return None
+    details = [row.spectrum.detail for row in report.rows]
+    curves = [_curve(detail) if detail else (None, None) for detail in details]
+    return {
+        "participation_ratio": [_rounded(d.participation_ratio) if d else None for d in details],
+        "entropy_effective_rank": [_rounded(d.entropy_effective_rank) if d else None for d in details],
+        "estimated": [d.estimated if d else None for d in details],
+        "values": [[_rounded(value) for value in d.singular_values] if d else None for d in details],
+        "bounds": [_bounds(d) if d else None for d in details],
+        "nodes": [nodes for nodes, _ in curves],
+        "cumulative": [shares for _, shares in curves],
+    }
+
+
+def _bounds(detail: SpectrumDetail) -> list[float]:
+    pairs = zip(detail.singular_values, detail.residual_bounds, strict=True)
+    return [float(number_text(bound + abs(value - _rounded(value)), "up", 3)) for value, bound in pairs]
+
+
+def _curve(detail: SpectrumDetail) -> tuple[list[float], list[float]]:
+    """The cumulative distribution, thinned: it is right at every node kept."""
+    nodes = [node for node, _ in detail.density]
+    shares = list(accumulate(share for _, share in detail.density))
+    every = math.ceil(len(nodes) / STEPS)
+    kept = range((len(nodes) - 1) % every, len(nodes), every)
+    return [_rounded(nodes[i]) for i in kept], [_rounded(min(1.0, shares[i])) for i in kept]
+
+
+def _rounded(value: float) -> float:
+    return float(number_text(value, digits=DIGITS))
+
+
+def spectra_section(report: ScanReport) -> str:
+    """The plots by layer and the view of one matrix; empty where no spectrum was asked for."""
+    if not asked(report):
+        return ""
+    if not any(row.spectrum.detail for row in report.rows):
+        return section("spectra", "Spectra", '<p class="empty">No matrix has a finite spectrum other than zero.</p>')
+    text = (
+        "<p>What the passes over the weights say beyond σ₁. Where a matrix was measured by <code>krylov</code>, "
+        "effective ranks and distributions are <strong>estimates</strong> from a random start, not certified; where by "
+        "<code>exact</code>, they come from all singular values. The leading singular values have "
+        "<strong>bounds</strong> on either route.</p>"
+    )
+    by_layer = "".join(
+        f"<figure><figcaption><h3>{figure.axis.capitalize()} by layer</h3><p>{TEXTS[figure.id]}</p></figcaption>"
+        f'<div id="{figure.id}" class="plots"></div></figure>'
+        for figure in SPECTRUM_LINES
+        if any(row.matrix.layer is not None and row.spectrum.detail for row in report.rows)
+    )
+    one = (
+        '<figure><figcaption><h3>One matrix</h3><div class="tools" id="spectrum-choice"></div>'
+        '<p id="spectrum-numbers" role="status"></p></figcaption>'
+        '<div class="pair"><div><h4>Leading singular values</h4>'
+        "<p>Bounds: every bar, mostly thinner than its point, holds a singular value of the matrix.</p>"
+        '<div id="spectrum-leading" class="plot"></div></div>'
+        '<div><h4>Cumulative distribution <span id="spectrum-kind"></span></h4>'
+        "<p>The share of the singular values up to σ. A step at 0 stands for those too small to tell from it.</p>"
+        '<div id="spectrum-density" class="plot"></div></div></div></figure>'
+    )
+    return section("spectra", "Spectra", text, by_layer + one)

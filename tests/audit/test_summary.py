@@ -10,7 +10,7 @@ from weightaudit.audit.summary import summarise
 from weightaudit.records import CoverageEntry, LayerRow, Part, RoleMatrix, Spectrum
 
 
-def _row(layer: int | None, role: str, frobenius: float, stable_rank: float, nonfinite: int = 0) -> LayerRow:
+def row(layer: int | None, role: str, frobenius: float, stable_rank: float, nonfinite: int = 0) -> LayerRow:
     sigma = frobenius / math.sqrt(stable_rank)
     spectrum = Spectrum(
         frobenius_norm=frobenius,
@@ -31,14 +31,14 @@ def _row(layer: int | None, role: str, frobenius: float, stable_rank: float, non
 
 def test_numbers() -> None:
     rows = [
-        _row(None, "EMBED", 100.0, 3.0),
-        *(_row(0, role, 2.0, 2.0) for role in "QKV"),
-        _row(0, "QKV", 4.0, 8.0),
-        _row(0, "M1", 2.0, 4.0),
-        _row(0, "M2", 8.0, 4.0),
-        _row(1, "QKV", 6.0, 1.0),  # fused and not split: it stands for its Q, K and V
-        _row(1, "M1", 3.0, 4.0),
-        _row(1, "M2", 3.0, 4.0),
+        row(None, "EMBED", 100.0, 3.0),
+        *(row(0, role, 2.0, 2.0) for role in "QKV"),
+        row(0, "QKV", 4.0, 8.0),
+        row(0, "M1", 2.0, 4.0),
+        row(0, "M2", 8.0, 4.0),
+        row(1, "QKV", 6.0, 1.0),  # fused and not split: it stands for its Q, K and V
+        row(1, "M1", 3.0, 4.0),
+        row(1, "M2", 3.0, 4.0),
     ]
     ledger = [
         CoverageEntry("w", (4, 4), "float32", 16, "analysed"),
@@ -60,14 +60,14 @@ def test_numbers() -> None:
 
 @pytest.mark.parametrize(("roles", "counted"), [("Q K V QKV", 3), ("Q QKV", 1), ("QKV", 1), ("Q K", 2)])
 def test_no_weight_counts_twice_whatever_was_selected(roles: str, counted: int) -> None:
-    rows = [_row(0, role, 2.0, 8.0 if role == "QKV" else 2.0) for role in roles.split()]
+    rows = [row(0, role, 2.0, 8.0 if role == "QKV" else 2.0) for role in roles.split()]
     summary = summarise(rows, [])
     assert summary["zeros"] == counted
     assert summary["stable_rank_harmonic_mean"]["all"] == pytest.approx(2.0 if counted > 1 else 8.0)
 
 
 def test_nothing_finite() -> None:
-    summary = summarise([_row(0, "Q", math.nan, math.nan, nonfinite=2)], [])
+    summary = summarise([row(0, "Q", math.nan, math.nan, nonfinite=2)], [])
     assert summary["stable_rank_harmonic_mean"] == {"all": None, "Q": None}
     assert summary["norm_spread"]["Q"]["ratio"] is None
     assert summary["norm_preservation"] == {"median": None, "max": None}

@@ -13,6 +13,7 @@ import torch
 
 import weightaudit
 from weightaudit.architecture import map_model
+from weightaudit.audit.notes import notes
 from weightaudit.audit.pipeline import plan_units, read_units
 from weightaudit.audit.progress import Progress, reporting
 from weightaudit.audit.selection import parse_layers, parse_roles, select
@@ -129,7 +130,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         summary=summarise(ordered, ledger),
         options=_options(config),
         versions=_versions(),
-        notes=(*_guess_notes(model_map), *_tie_notes(model_map, broken_ties), *_number_notes(ordered)),
+        notes=tuple(notes(model_map, broken_ties, ordered)),
     )
 
 
@@ -167,40 +168,6 @@ def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Mapping[str, st
         return entry
 
     return tuple(settle(entry) for entry in model_map.coverage)
-
-
-def _guess_notes(model_map: ModelMap) -> Iterator[str]:
-    if model_map.guessed:
-        known = f"Nearest known families: {', '.join(model_map.nearest)}. " if model_map.nearest else ""
-        what = f"Model type '{printable(model_map.model_type)}' is not known" if model_map.model_type else "No config"
-        yield (
-            f"{what}: roles were GUESSED from tensor names. {known}Check the coverage table before relying on a role."
-        )
-
-
-def _tie_notes(model_map: ModelMap, broken: Iterable[tuple[str, str]]) -> Iterator[str]:
-    if model_map.guessed:
-        return  # there a tie is only possible, and two different matrices are nothing odd
-    for tensor, original in broken:
-        yield (
-            f"The config ties {printable(tensor)} to {printable(original)}, but the file stores different values; both "
-            "were analysed. A loader that follows the config will use only the second."
-        )
-
-
-def _number_notes(rows: Iterable[LayerRow]) -> Iterator[str]:
-    for row in rows:
-        place = "" if row.matrix.layer is None else f"layer {row.matrix.layer} "
-        if row.spectrum.nonfinite:
-            yield (
-                f"{place}{row.matrix.role} ({printable(', '.join(row.matrix.tensors))}) has {row.spectrum.nonfinite} "
-                "entries that are NaN or infinite; its norms are undefined."
-            )
-        elif not row.spectrum.converged:
-            yield (
-                f"{place}{row.matrix.role} ({printable(', '.join(row.matrix.tensors))}): the interval is wider than "
-                "the tolerance asked for; it still holds. Try --method exact, or a larger --tol."
-            )
 
 
 def _options(config: AuditConfig) -> dict[str, Any]:

@@ -56,29 +56,34 @@ class Projection:
 
     def detail(self, frob_sq: float, scale: float) -> SpectrumDetail:
         """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s."""
-        N, b = self.T.shape[1], self.R1.shape[0]
-        theta, s = torch.linalg.eigh(self.T[:N])
-        values, s = _floored(theta.flip(0), max(self.m, self.n)), s.flip(1)
-        coupling = self.T[N:] @ s
-        solver = 8 * N * UNIT * values[0]
-        # 1e-10: the basis is orthonormal to about 1e-13, so a Ritz vector's length is 1 to far better than that.
-        radii = ((torch.linalg.vector_norm(coupling, dim=0) + self.error + solver) * (1.0 + 1e-10)).tolist()
+        values, radii = self.ritz()
         count = min(self.m, self.n)
-        known = count if self.n == N else min(count, resolved(values, radii, b))
-        nodes, seen = self._radau(values, coupling, s)
+        known = count if self.n == len(values) else min(count, resolved(values, radii, self.R1.shape[0]))
+        nodes, seen = self.rule()
         trace = frob_sq - math.fsum(values[:known])
         rest = dimensions(nodes[known:], seen[known:], count - known, null=self.n - count, trace=trace)
         nodes[:known] = values[:known]
         leading = leading_values(values, radii, scale)
         return _detail(leading, nodes, [1.0] * known + rest, frob_sq, scale, estimated=True)
 
-    def _radau(self, values: list[float], coupling: torch.Tensor, s: torch.Tensor) -> tuple[list[float], list[float]]:
+    def ritz(self) -> tuple[list[float], list[float]]:
+        """(θ, r), descending: an eigenvalue of M lies within r[j] of θ[j]."""
+        values, _, coupling = self._eigen()
+        solver = 8 * len(values) * UNIT * values[0]
+        # 1e-10: the basis is orthonormal to about 1e-13, so a Ritz vector's length is 1 to far better than that.
+        radii = (torch.linalg.vector_norm(coupling, dim=0) + self.error + solver) * (1.0 + 1e-10)
+        return values, radii.tolist()
+
+    def rule(self) -> tuple[list[float], list[float]]:
         """Nodes, descending, and weights of the block Gauss-Radau rule with nodes at zero, where M's spectrum begins.
 
-        T_N grown by the block row C = T[N:] and the corner C·T_N⁻¹·Cᵀ, the one that makes it singular c times (Golub &
-        Meurant 2010, sec. 6.2.2 for b = 1). Here in the eigenbasis (``values``, ``s``) of T_N, with C·s = ``coupling``.
+        Σ weight·p(node) = tr(Gᵀp(M)G) for every p of degree ≤ twice the passes. It belongs to T_N grown by the block
+        row C = T[N:] and the corner C·T_N⁻¹·Cᵀ, the one that makes it singular c times (Golub & Meurant 2010,
+        ch. 6, for b = 1); here in the eigenbasis of T_N. Without the nodes at zero, the zeros of M beyond A's
+        singular values would have to be told from small ones.
         """
-        N, c, b = len(values), self.T.shape[0] - len(values), self.R1.shape[0]
+        values, s, coupling = self._eigen()
+        N, c, b = len(values), coupling.shape[0], self.R1.shape[0]
         # ‖C·s_j‖ ≤ σ₁√θ_j, so the quotient stays bounded, and where θ_j is rounding there is nothing to couple.
         half = coupling * torch.tensor([value**-0.5 if value > 0.0 else 0.0 for value in values], dtype=torch.float64)
         grown = torch.diag(torch.tensor([*values, *[0.0] * c], dtype=torch.float64))
@@ -89,6 +94,13 @@ class Projection:
         nodes = _floored(theta, max(self.m, self.n))
         nodes[N:] = [0.0] * c
         return nodes, seen.tolist()
+
+    def _eigen(self) -> tuple[list[float], torch.Tensor, torch.Tensor]:
+        """(θ descending, S, C·S) of T_N = S·diag(θ)·Sᵀ with C = T[N:]."""
+        N = self.T.shape[1]
+        theta, s = torch.linalg.eigh(self.T[:N])
+        s = s.flip(1)
+        return _floored(theta.flip(0), max(self.m, self.n)), s, self.T[N:] @ s
 
 
 def _detail(

@@ -306,6 +306,7 @@ _GPTJ = Model(
 MODELS: dict[str, Model] = {
     "bert-base-uncased": _BERT,
     "roberta-base": _ROBERTA,
+    "gpt2": _gpt2(layers=12, hidden=768, heads=12),
     "gpt2-large": _gpt2(layers=36, hidden=1280, heads=20),
     "gpt2-xl": _gpt2(layers=48, hidden=1600, heads=25),
     "phi-2": _PHI,

@@ -88,3 +88,26 @@ def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
         if "phi-msft" in known.model_types:  # the keys of microsoft/phi-2's own first code, and an optional one
             names |= {"n_embd", "n_layer", "n_head", "n_head_kv", "n_inner", "head_dim"}
         assert {key for dimension in known.dimensions for key in dimension.keys} <= names
+
+
+def test_a_rule_for_a_missing_key_says_what_the_class_would() -> None:
+    flagged = [(known, d) for known in families() for d in known.dimensions if d.rule_if_missing]
+    assert {known.name for known, _ in flagged} == {"gpt2", "gptj", "phi"}
+    for known, dimension in flagged:
+        for model_type in known.model_types:
+            defaults = class_defaults(model_type)
+            assert [defaults[key] for key in dimension.keys if defaults.get(key) is not None] == []
+
+
+def test_the_configs_on_the_hub_need_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing transformers takes as long as scanning a small model."""
+
+    def asked(model_type: str) -> dict[str, Any]:
+        raise AssertionError(f"the class of {model_type} was asked")
+
+    monkeypatch.setattr("weightaudit.architecture.dimensions.class_defaults", asked)
+    gpt2 = {"n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257, "n_positions": 1024}
+    assert resolve(family("gpt2"), "gpt2", gpt2).values["ff"] == 3072
+    phi = {"hidden_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 51200}
+    values = resolve(family("phi"), "phi", {**phi, "intermediate_size": 10240, "num_key_value_heads": None}).values
+    assert (values["kv_heads"], values["head_dim"]) == (32, 80)

@@ -51,6 +51,7 @@ BAD = {
     "an unknown key of an ignored": ('rule = "norm"', 'rule = "norm"\nbufer = true', "did you mean 'buffer'?"),
     "an unknown packing": ('"contiguous"', '"contigous"', "unknown packing 'contigous', did you mean 'contiguous'?"),
     "a size nobody defined": ('rows = "ff"', 'rows = "fff"', "'fff' is no dimension"),
+    "a rule promised and not given": ('rule = "4*hidden"', "rule_if_missing = true", "rule_if_missing needs a rule"),
     "a rule of a later dimension": ('"4*hidden"', '"4*ff"', "'ff' is no dimension defined above it"),
     "a size that is no product": ('rows = "ff"', 'rows = "ff**2"', "no sum of products"),
     "an unknown placeholder": ("{layer}.up", "{lyaer}.up", "'{lyaer}' in"),

@@ -45,7 +45,7 @@ def _resolve(
         value = config.get(key)
         if value is not None:
             return _whole_number(key, value), f"{key} = {value}"
-    if not any(key in config for key in dimension.keys):
+    if not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
         defaults = class_defaults(model_type)
         for key in dimension.keys:
             value = defaults.get(key)

@@ -104,10 +104,12 @@ def _dimensions(table: _Table) -> tuple[Dimension, ...]:
     for name, content in value.items():
         if not isinstance(content, dict):
             raise table.error(f"dimension '{name}' must be a table with 'keys'")
-        item = _Table(f"{table.where} dimension '{name}'", content, ("keys", "rule"))
-        dimension = Dimension(name, item.texts("keys"), item.text("rule", ""))
+        item = _Table(f"{table.where} dimension '{name}'", content, ("keys", "rule", "rule_if_missing"))
+        dimension = Dimension(name, item.texts("keys"), item.text("rule", ""), item.flag("rule_if_missing", False))
         if not re.fullmatch(r"[a-z_]+", name) or name == ANY:
             raise item.error("a dimension's name is lower-case letters and _")
+        if dimension.rule_if_missing and not dimension.rule:
+            raise item.error("rule_if_missing needs a rule")
         if dimension.rule:
             _check_size(item, dimension.rule, [earlier.name for earlier in read])
         read.append(dimension)

@@ -19,11 +19,16 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Dimension:
-    """A number: the first of ``keys`` in config.json, or ``rule`` where that is null or nobody says."""
+    """A number: the first of ``keys`` in config.json, or ``rule`` where that is null or nobody says.
+
+    ``rule_if_missing``: where config.json has none of the keys the rule holds too, as the default of transformers'
+    configuration class is null (a test holds it to that); so the class need not be asked.
+    """
 
     name: str
     keys: tuple[str, ...]
     rule: str = ""
+    rule_if_missing: bool = False
 
 
 @dataclass(frozen=True)

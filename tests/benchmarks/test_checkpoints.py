@@ -30,6 +30,7 @@ OLD = {"n_embd": 24, "n_head": 3, "n_layer": 2, "vocab_size": 56, "n_positions":
 TINY: dict[str, dict[str, Any]] = {
     "bert-base-uncased": NEW,
     "roberta-base": NEW,
+    "gpt2": OLD,
     "gpt2-large": OLD,
     "gpt2-xl": OLD,
     "phi-2": {**NEW, "num_key_value_heads": 3},
@@ -38,6 +39,7 @@ TINY: dict[str, dict[str, Any]] = {
 CLASSES = {
     "bert-base-uncased": "BertForPreTraining",
     "roberta-base": "RobertaForMaskedLM",
+    "gpt2": "GPT2LMHeadModel",
     "gpt2-large": "GPT2LMHeadModel",
     "gpt2-xl": "GPT2LMHeadModel",
     "phi-2": "PhiForCausalLM",
@@ -46,6 +48,7 @@ CLASSES = {
 # What these models are known to have, buffers left out.
 PARAMETERS = {
     "bert-base-uncased": 110_106_428,
+    "gpt2": 124_439_808,
     "gpt2-large": 774_030_080,
     "gpt2-xl": 1_557_611_200,
     "phi-2": 2_779_683_840,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -88,3 +89,35 @@ def test_nan_is_counted_and_the_scan_goes_on(
     done = weightaudit("scan", directory, "--csv", tmp_path / "bert.csv")
     assert done.code == 0
     assert "layer 1 Q (bert.encoder.layer.1.attention.self.query.weight) has 2 entries" in done.stderr
+
+
+def test_the_order_of_tensors_in_the_file_is_no_matter(tmp_path: Path) -> None:
+    """Q, K and V are stored one after the other in the first file and apart in the second."""
+    config = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 96, "num_hidden_layers": 1}
+    sizes = {"vocab_size": 70, "max_position_embeddings": 32}
+    torch.manual_seed(0)
+    names = [f"encoder.layer.0.attention.self.{role}.weight" for role in ("query", "key", "value")]
+    shapes = dict.fromkeys(names, (64, 64)) | {"encoder.layer.0.intermediate.dense.weight": (96, 64)}
+    tensors = {name: torch.randn(shape) for name, shape in shapes.items()}
+    reports = []
+    for order in (list(tensors), [names[2], names[0], "encoder.layer.0.intermediate.dense.weight", names[1]]):
+        directory = tmp_path / str(len(reports)) / "model"
+        directory.mkdir(parents=True)
+        (directory / "config.json").write_text(json.dumps({"model_type": "bert", **config, **sizes}))
+        write_in_order(directory / "model.safetensors", {name: tensors[name] for name in order})
+        reports.append(wa.scan(directory, method="krylov"))
+    assert reports[0].layers.equals(reports[1].layers)
+    qkv = next(matrix for matrix in wa.matrices(directory) if matrix.role == "QKV")
+    alone = wa.measure(qkv.blocks(), method="krylov", name=qkv.key)
+    assert next(row.spectrum for row in reports[0].rows if row.matrix.role == "QKV") == alone
+
+
+def write_in_order(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """A safetensors file with float32 tensors in the given order (the library sorts them by name)."""
+    header, data = {}, b""
+    for name, tensor in tensors.items():
+        raw = tensor.numpy().tobytes()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from weightaudit.audit import pipeline
 from weightaudit.audit.pipeline import plan_units, read_units
 from weightaudit.records import Part, RoleMatrix, TensorInfo
 
@@ -74,6 +75,29 @@ def test_an_error_of_the_reader_reaches_the_caller() -> None:
         for unit, _ in read_units(Broken(tensors), units):  # type: ignore[arg-type]
             done.append(unit.tensors[0].name)
     assert done == ["t0"]
+
+
+def test_a_large_unit_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q, K and V together are three of the largest tensor: nothing is read ahead beside them, nor kept after them."""
+    monkeypatch.setattr(pipeline, "SLACK", 0)
+    size = 64 * 64
+    names = [f"{role}{i}" for i in range(4) for role in "qkv"]
+    tensors = {n: TensorInfo(n, "float32", (32, 32), "a", size * at, size) for at, n in enumerate(names)}
+    matrices = [_matrix(i, "QKV", f"q{i}", f"k{i}", f"v{i}") for i in range(4)]
+    held: list[int] = []
+
+    class Recording(FakeCheckpoint):
+        def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
+            held.append(into.untyped_storage().nbytes())
+            return super().read(name, into=into)
+
+    checkpoint = Recording(tensors)
+    ahead = []
+    for unit, stored in read_units(checkpoint, plan_units(matrices, tensors)):  # type: ignore[arg-type]
+        ahead.append(len(checkpoint.reads) - 3 * (len(ahead) + 1))
+        assert all(stored[info.name][0, 0] == info.offset for info in unit.tensors)
+    assert ahead == [0, 0, 0, 0]
+    assert max(held) < 3 * (size + 128) + 1
 
 
 def test_nothing_to_read() -> None:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,3 +172,62 @@ def test_auto_says_what_it_took() -> None:
     W = torch.randn(64, 64)
     assert measure(W).method == "exact"
     assert measure(W) == measure(W, method="exact")
+
+
+def test_read_only_memory_gives_the_same_numbers() -> None:
+    matrix = np.asfortranarray(np.random.default_rng(0).standard_normal((60, 150)))
+    writable = measure(matrix, method="krylov")
+    matrix.setflags(write=False)
+    assert measure(matrix, method="krylov") == writable
+
+
+def test_a_field_of_a_packed_record_is_read() -> None:
+    records = np.zeros((6, 4), dtype=[("a", "u1"), ("b", "<f8")])
+    records["b"] = np.arange(24.0).reshape(6, 4)
+    assert measure(records["b"]) == measure(np.arange(24.0).reshape(6, 4))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "says"),
+    [(torch.empty(3, 3, device="meta"), "no entries"), (np.ma.array(np.eye(3), mask=np.eye(3)), "masked array")],
+)
+def test_what_holds_no_values_is_refused(matrix: Any, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        measure(matrix)
+
+
+@pytest.mark.parametrize("options", [{"tol": 10**400}, {"delta": 1e-200}, {"seed": 1.5}, {"tol": True}])
+def test_options_out_of_range(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        measure(np.eye(3), **options)
+
+
+def test_numpy_scalars_and_odd_names_are_options_too() -> None:
+    plain = measure(np.eye(5), method="krylov", tol=0.5, seed=3, name="\ud800")
+    assert measure(np.eye(5), method="krylov", tol=np.float32(0.5), seed=np.int64(3), name="\ud800") == plain
+
+
+def test_measurements_from_several_threads() -> None:
+    matrices = [torch.randn(300, 200, generator=torch.Generator().manual_seed(i)) for i in range(8)]
+    before = torch.get_num_threads()
+    alone = [measure(matrix, method="krylov") for matrix in matrices]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda matrix: measure(matrix, method="krylov"), matrices))
+    assert together == alone
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="a question of x86 processors")
+def test_float16_on_a_processor_without_its_conversion(tmp_path: Path) -> None:
+    program = (
+        "import torch; from weightaudit import measure; torch.manual_seed(0); W = torch.randn(90, 70).half()\n"
+        "print(repr(measure(W, method='krylov').spectral_norm))"
+    )
+    plain = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    old = {**plain, "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
+    found = [
+        subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True).stdout
+        for env in (plain, old)
+    ]
+    assert float(found[0]) == pytest.approx(float(found[1]), rel=1e-9)

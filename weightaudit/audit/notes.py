@@ -51,8 +51,6 @@ def _of_number(row: LayerRow) -> str:
     if row.spectrum.nonfinite:
         return f"{which} has {row.spectrum.nonfinite} entries that are NaN or infinite; its norms are undefined."
     if not row.spectrum.converged:
-        return (
-            f"{which}: the interval is wider than the tolerance asked for; it still holds. Try --method exact, or a "
-            "larger --tol."
-        )
+        way = "a larger --tol" if row.spectrum.method == "exact" else "--method exact, or a larger --tol"
+        return f"{which}: the interval is wider than the tolerance asked for; it still holds. Try {way}."
     return ""

@@ -6,8 +6,8 @@ Two reused buffers take turns: one is filled by the reading thread while the oth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,8 @@ from weightaudit.records import RoleMatrix, TensorInfo
 
 ALIGNMENT = 64
 """Each tensor starts on a cache line of the buffer, bytes."""
+SLACK = 64_000_000
+"""Bytes of tensors held at once beyond twice the largest tensor; a unit of several that is larger is held alone."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,12 @@ class Unit:
     @property
     def buffer_bytes(self) -> int:
         """Bytes its tensors take in a buffer."""
-        return sum(_aligned(info.nbytes) for info in self.tensors)
+        return sum(_place(info) for info in self.tensors)
 
 
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+def _place(info: TensorInfo) -> int:
+    """Bytes from one tensor's start to the next's: aligned, and never adjoining, so that file order is no matter."""
+    return (info.nbytes // ALIGNMENT + 2) * ALIGNMENT
 
 
 def plan_units(matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo]) -> list[Unit]:
@@ -60,28 +63,37 @@ def plan_units(matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo]
     return sorted(units, key=lambda unit: (unit.tensors[0].file, unit.tensors[0].offset))
 
 
-def read_units(checkpoint: Checkpoint, units: Sequence[Unit]) -> Iterator[tuple[Unit, dict[str, torch.Tensor]]]:
+def read_units(
+    checkpoint: Checkpoint, units: Sequence[Unit]
+) -> Generator[tuple[Unit, dict[str, torch.Tensor]], None, None]:
     """Each unit with its tensors in their stored dtype, one unit ahead read in a thread.
 
     The tensors are views of reused memory: they are valid until the next iteration.
     """
+    if not units:
+        return
+    room = 2 * max(_place(info) for unit in units for info in unit.tensors) + SLACK
     buffers = [torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)]
 
     def fill(turn: int, unit: Unit) -> dict[str, torch.Tensor]:
-        if buffers[turn].numel() < unit.buffer_bytes:
+        held, needed = sum(buffer.numel() for buffer in buffers), unit.buffer_bytes
+        if buffers[turn].numel() < needed or (held > room and buffers[turn].numel() > needed):
             buffers[turn] = torch.empty(0, dtype=torch.uint8)  # let go of the old before asking for the new
-            buffers[turn] = torch.empty(unit.buffer_bytes, dtype=torch.uint8)
+            buffers[turn] = torch.empty(needed, dtype=torch.uint8)
         stored, start = {}, 0
         for info in unit.tensors:
             stored[info.name] = checkpoint.read(info.name, into=buffers[turn][start:])
-            start += _aligned(info.nbytes)
+            start += _place(info)
         return stored
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader:
-        ahead = reader.submit(fill, 0, units[0]) if units else None
-        for number, unit in enumerate(units):
-            assert ahead is not None
-            stored = ahead.result()
-            following = units[number + 1] if number + 1 < len(units) else None
-            ahead = reader.submit(fill, (number + 1) % 2, following) if following else None
+        turn = 0
+        ahead: Future[dict[str, torch.Tensor]] | None = reader.submit(fill, turn, units[0])
+        for unit, following in zip(units, [*units[1:], None], strict=True):
+            # Without room for two the next unit is read when this one has been measured, over it.
+            stored = ahead.result() if ahead else fill(turn, unit)
+            ahead = None
+            if following and buffers[turn].numel() + following.buffer_bytes <= room:
+                turn = 1 - turn
+                ahead = reader.submit(fill, turn, following)
             yield unit, stored

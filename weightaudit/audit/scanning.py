@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike, fspath
@@ -113,9 +114,9 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
 
     rows: dict[str, LayerRow] = {}
     units = plan_units(chosen, checkpoint.tensors)
-    with reporting(progress) as display:
+    with reporting(progress) as display, closing(read_units(checkpoint, units)) as pieces:
         display.start(checkpoint.identity.name, sum(unit.nbytes for unit in units))
-        for unit, stored in read_units(checkpoint, units):
+        for unit, stored in pieces:
             for matrix in unit.matrices:
                 display.tensor(", ".join(matrix.tensors))
                 rows[matrix.key] = _measure(matrix, stored, config)

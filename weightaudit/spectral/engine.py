@@ -65,7 +65,8 @@ class FusedEngine:
 def engine_for(stack: Stack) -> Iterator[Engine]:
     """The engine for ``stack``; its threads end with the block."""
     upright, along = gram_side(stack)
-    if fused is None or stack.device.type != "cpu" or not along or not stack.elements:
+    fits = stack.device.type == "cpu" and along and stack.elements > 0
+    if fused is None or not fits or stack.dtype not in fused.READABLE:
         yield TorchEngine(stack, upright)
         return
     with fused.team_for(stack.elements) as team:

@@ -6,12 +6,15 @@ thread order: the same thread count gives the same bytes.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import llvmlite.binding
+import numba
 import numpy as np
 import torch
 
@@ -22,6 +25,15 @@ Result = TypeVar("Result")
 
 PARALLEL_FROM = 1 << 18
 """Elements for each thread below which waking it costs more than it saves (about 50 µs of work)."""
+
+
+def _converts_float16() -> bool:
+    """Whether the machine code that numba makes can widen float16; without the instruction LLVM ends the process."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return True
+    if numba.config.CPU_FEATURES is not None or numba.config.CPU_NAME is not None:
+        return "+f16c" in (numba.config.CPU_FEATURES or "")
+    return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,10 @@ class Rows:
         """(first row, rows) that ``thread`` of ``threads`` takes."""
         first, end = self.rows * thread // threads, self.rows * (thread + 1) // threads
         return first, end - first
+
+
+READABLE = frozenset(STORED) if _converts_float16() else frozenset(STORED) - {torch.float16}
+"""Dtypes that the kernels read on this machine."""
 
 
 def stored_rows(stack: Stack, upright: bool) -> list[Rows]:

@@ -47,7 +47,7 @@ def _bfloat16(typingctx: Any, stored: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _float16(typingctx: Any, stored: Any) -> Any:
-    """float16 bits → float32, by the processor's conversion where it has one."""
+    """float16 bits → float32 by the processor's conversion, which it must have: see `fused.READABLE`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fpext(builder.bitcast(args[0], ir.HalfType()), ir.FloatType())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
+import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,14 @@ from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.stack import Stack, merged
 from weightaudit.spectral.start import rng_for
 from weightaudit.spectral.statistics import Statistics
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by each measurement: it sets torch's thread count for a while, which all threads of the process share."""
+
+MOST = 1e30
+"""Largest tol: no interval is that wide."""
+LEAST_DELTA = 1e-100
+"""Below, the χ² quantile of a single column leaves the range of float64."""
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -53,8 +64,11 @@ def measure(
         (3.0, 13.0)
     """
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
-    stack = Stack(merged(_blocks(matrix, torch.device(device))))
-    return _measure(stack, float(tol), float(delta), method, seed, name, bool(spectrum))
+    with ONE_AT_A_TIME:
+        # Merged where they lie, so that the device changes nothing.
+        blocks = merged(_blocks(matrix))
+        stack = Stack(tuple(block.to(torch.device(device)) for block in blocks))
+        return _measure(stack, float(tol), float(delta), method, seed, name, bool(spectrum))
 
 
 def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str, spectrum: bool) -> Spectrum:
@@ -100,15 +114,20 @@ def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float, det
 
 def check_options(*, tol: float, delta: float, method: str, seed: int, device: str) -> None:
     """Raise UsageError for an option of `measure` that is out of range, before anything is read."""
-    if not (isinstance(tol, int | float) and not isinstance(tol, bool) and math.isfinite(tol) and tol > 0):
+    if not (_is_real(tol) and 0 < tol < MOST):
         raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
-    if not (isinstance(delta, int | float) and 0 < delta < 1):
-        raise UsageError("delta", f"{delta!r} is not between 0 and 1", "It is a probability per matrix, e.g. 1e-6")
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if not (_is_real(delta) and LEAST_DELTA <= delta < 1):
+        hint = f"It is a probability per matrix, e.g. 1e-6, at least {LEAST_DELTA:g}"
+        raise UsageError("delta", f"{delta!r} is not between 0 and 1", hint)
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise UsageError("seed", f"{seed!r} is not a whole number", "Any will do, e.g. 0")
     if method not in METHODS:
         raise UsageError("method", f"{method!r} is unknown", f"Choose one of {', '.join(METHODS)}")
     _check_device(device)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _check_device(name: str) -> None:
@@ -122,13 +141,13 @@ def _check_device(name: str) -> None:
         raise UsageError("device", f"{name!r} is not supported", 'Use "cpu" or "cuda"')
 
 
-def _blocks(matrix: Any, device: torch.device) -> list[torch.Tensor]:
-    """``matrix`` as tensors on ``device``, checked."""
+def _blocks(matrix: Any) -> list[torch.Tensor]:
+    """``matrix`` as tensors, checked."""
     many = isinstance(matrix, Sequence) and not isinstance(matrix, str | bytes)
     given = list(matrix) if many else [matrix]
     if not given:
         raise UsageError("matrix", "an empty sequence of blocks", "Give at least one 2-D tensor")
-    blocks = [_tensor(one, f"block {i}" if many else "matrix").to(device) for i, one in enumerate(given)]
+    blocks = [_tensor(one, f"block {i}" if many else "matrix") for i, one in enumerate(given)]
     for i, block in enumerate(blocks):
         if block.shape[1] != blocks[0].shape[1] or block.dtype != blocks[0].dtype:
             raise UsageError(
@@ -147,6 +166,8 @@ def _tensor(value: Any, what: str) -> torch.Tensor:
         tensor = _from_numpy(value, what)
     else:
         raise UsageError(what, f"a {type(value).__name__} is no matrix", "Give a torch tensor or a numpy array")
+    if tensor.is_meta:
+        raise UsageError(what, "a meta tensor has no entries", "Load the weights first")
     if tensor.layout != torch.strided:
         raise UsageError(what, f"its layout is {tensor.layout}", "Make it dense first: matrix.to_dense()")
     if tensor.dtype not in FLOATS:
@@ -161,6 +182,12 @@ def _tensor(value: Any, what: str) -> torch.Tensor:
 def _from_numpy(array: np.ndarray[Any, Any], what: str) -> torch.Tensor:
     if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
         raise UsageError(what, f"its dtype is {array.dtype}", "Convert it to float64, float32 or float16 first")
-    # torch knows neither foreign byte order nor negative strides, and warns of read-only memory: those are copied.
-    usable = array.dtype.isnative and array.flags.writeable and all(stride >= 0 for stride in array.strides)
-    return torch.from_numpy(array if usable else array.astype(array.dtype.newbyteorder("="), order="C"))
+    if isinstance(array, np.ma.MaskedArray):
+        raise UsageError(what, "a masked array has no values under its mask", "Fill it first: matrix.filled(0)")
+    size = array.dtype.itemsize
+    # torch knows neither foreign byte order nor strides that are negative or no multiples of the size.
+    if not array.dtype.isnative or any(stride < 0 or stride % size for stride in array.strides):
+        array = array.astype(array.dtype.newbyteorder("="), order="K")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and is not written
+        return torch.from_numpy(array)

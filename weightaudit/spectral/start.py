@@ -13,7 +13,7 @@ def rng_for(seed: int, name: str) -> np.random.Generator:
 
     numpy's and not torch's, because torch draws other numbers on another device.
     """
-    key = blake2b(f"{seed}\0{name}".encode(), digest_size=16).digest()
+    key = blake2b(f"{seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(key, "little")))
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 # The paper's roles first; a family may add names of its own (e.g. POOLER) in its spec.
 EMBEDDING_ROLES = ("EMBED", "POSITION", "TOKEN_TYPE")
 LAYER_ROLES = ("Q", "K", "V", "O", "QKV", "XQ", "XK", "XV", "XO", "GATE", "M1", "M2")
-PAPER_ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2")
 
 
 @dataclass(frozen=True)

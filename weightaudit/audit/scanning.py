@@ -27,7 +27,7 @@ from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
 
-VERSIONED = ("torch", "numpy", "scipy", "safetensors", "huggingface_hub", "transformers")
+VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 
 def scan(

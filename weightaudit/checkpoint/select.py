@@ -63,7 +63,7 @@ def choose(files: Iterable[str], *, where: str) -> str:
     if len(candidates) == 1 and not orphans:
         return candidates[0]
     if orphans and len(orphans) == len(candidates):
-        stem = SHARD.fullmatch(orphans[0])["stem"]  # type: ignore[index]
+        stem = SHARD.fullmatch(orphans[0])["stem"]  # type: ignore[index]  # it matched above
         raise CheckpointError(
             where,
             f"it has shards ({_some(orphans)}) but not their index {printable(stem + INDEX_SUFFIX)}",

@@ -30,7 +30,7 @@ def parse_object(
         found = dict(pairs)
         if len(found) < len(pairs):
             seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # None is meant
             raise error(thing, f"the key '{printable(twice)}' occurs twice in one JSON object", hint)
         return found
 

@@ -11,9 +11,9 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from weightaudit.records import CoverageEntry, Finding
 from weightaudit.report.columns import COLUMNS, NAMES, texts, values
 from weightaudit.report.spectra import asked, spectra_json
 
@@ -101,43 +101,14 @@ def document(report: ScanReport) -> dict[str, Any]:
         },
         "notes": report.notes,
         "summary": report.summary,
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [asdict(finding) for finding in report.findings],
         "layers": [dict(zip(NAMES, values(identity, row), strict=True)) for row in report.rows],
-        "coverage": [_coverage_entry(entry) for entry in report.ledger],
+        "coverage": [asdict(entry) for entry in report.ledger],
     }
     if asked(report):
         result["spectra"] = spectra_json(report)
     plain: dict[str, Any] = _plain(result)
     return plain
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "id": finding.id,
-        "severity": finding.severity,
-        "title": finding.title,
-        "stack": finding.stack,
-        "layer": finding.layer,
-        "expert": finding.expert,
-        "role": finding.role,
-        "tensors": finding.tensors,
-        "value": finding.value,
-        "threshold": finding.threshold,
-        "advice": finding.advice,
-    }
-
-
-def _coverage_entry(entry: CoverageEntry) -> dict[str, Any]:
-    return {
-        "tensor": entry.tensor,
-        "shape": entry.shape,
-        "dtype": entry.dtype,
-        "parameters": entry.parameters,
-        "status": entry.status,
-        "detail": entry.detail,
-        "roles": entry.roles,
-        "buffer": entry.buffer,
-    }
 
 
 def _plain(value: Any) -> Any:

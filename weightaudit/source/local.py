@@ -38,7 +38,6 @@ class LocalFile:
     def __init__(self, path: Path, *, name: str) -> None:
         self.name = name
         self.label = printable(str(path), limit=1000)
-        self._path = path
         # O_NONBLOCK: opening a named pipe must not wait for a writer that never comes. Absent on Windows.
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         try:

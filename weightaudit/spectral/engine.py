@@ -13,7 +13,7 @@ from weightaudit.spectral.statistics import Statistics, checked, statistics
 try:
     from weightaudit.spectral import fused
 except ImportError:  # numba is missing, or too old for this numpy: torch does the passes, some times slower
-    fused = None  # type: ignore[assignment]
+    fused = None  # type: ignore[assignment]  # a module otherwise
 
 LONG_SIDE = 8
 """How many times longer than the other the side along which the memory runs may be, for the fused kernel to work on

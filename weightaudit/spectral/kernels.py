@@ -33,7 +33,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return jitted
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
 def _bfloat16(typingctx: Any, stored: Any) -> Any:
     """bfloat16 bits → float32: they are its upper half."""
 
@@ -45,7 +45,7 @@ def _bfloat16(typingctx: Any, stored: Any) -> Any:
     return types.float32(types.uint16), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
 def _float16(typingctx: Any, stored: Any) -> Any:
     """float16 bits → float32 by the processor's conversion, which it must have: see `fused.READABLE`."""
 
@@ -61,7 +61,7 @@ def widen(stored: Any) -> Any:
 
 
 @overload(widen, inline="always")
-def _widen(stored):  # type: ignore[no-untyped-def]
+def _widen(stored):  # type: ignore[no-untyped-def]  # numba infers them
     if stored == types.uint16:
         return lambda stored: np.float64(_bfloat16(stored))
     if stored == types.int16:
@@ -70,7 +70,7 @@ def _widen(stored):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def gram_rows(flat, offset, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-def]
+def gram_rows(flat, offset, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-def]  # numba infers them
     """Y += scale · Σ_r a_r ⊗ (a_r·X) over the given rows a_r. ``X``, ``Y``: (4, n) float64, one column of X a row.
 
     Four rows are read once: sixteen dot products while they stream in, then their rank-4 update while they are still
@@ -135,7 +135,7 @@ def gram_rows(flat, offset, stride, rows, n, X, Y, scale):  # type: ignore[no-un
 
 
 @_compiled
-def row_statistics(flat, bits, offset, stride, rows, n, magnitude, infinity):  # type: ignore[no-untyped-def]
+def row_statistics(flat, bits, offset, stride, rows, n, magnitude, infinity):  # type: ignore[no-untyped-def]  # numba infers them
     """(Σ x², largest magnitude's bits, zeros, non-finite entries) over the given rows.
 
     ``bits`` is ``flat`` as unsigned integers, ``magnitude`` the mask without the sign, ``infinity`` the bits of +∞:

@@ -22,6 +22,12 @@ class AuditConfig:
     """Hub access token; None lets huggingface_hub find one. Never written anywhere."""
     offline: bool = False
     """Read only local paths and the local Hugging Face cache."""
+    download: bool = False
+    """Whether a Hub model is downloaded into the Hugging Face cache first; else its bytes are streamed and not kept."""
+    max_wait: float = 120.0
+    """Seconds that the network may keep a scan waiting without progress, all retries included."""
+    memory: int | None = None
+    """Bytes of weights held at once; None is twice the largest tensor and some 128 MB."""
     roles: tuple[str, ...] | None = None
     """Roles to analyse, e.g. ("Q", "K"); None is all."""
     layers: tuple[int, ...] | None = None

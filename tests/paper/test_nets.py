@@ -128,5 +128,5 @@ def test_networks_picked_and_repeated() -> None:
     weights, x, _ = some(3, shared=True)
     twice = nets.repeated(weights, 2)
     scores = nets.forward(weights, x, "relu")
-    assert torch.equal(nets.forward(twice, x, "relu"), scores.repeat_interleave(2, dim=0))
-    assert torch.equal(nets.forward(nets.picked(twice, [0, 2, 4]), x, "relu"), scores)
+    torch.testing.assert_close(nets.forward(twice, x, "relu"), scores.repeat_interleave(2, dim=0))
+    torch.testing.assert_close(nets.forward(nets.picked(twice, [0, 2, 4]), x, "relu"), scores)

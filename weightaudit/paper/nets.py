@@ -43,7 +43,7 @@ def initialise(
 
 def forward(weights: Weights, x: Tensor, activation: Activation) -> Tensor:
     """Scores f(x), (nets, n). ``x``: (n, d), the same for all networks, or (nets, n, d)."""
-    return _hidden(weights, x, activation)[-1].squeeze(-1)
+    return _layers(weights, x, activation)[-1].squeeze(-2)
 
 
 def logistic(margins: Tensor) -> Tensor:
@@ -63,19 +63,18 @@ def loss_and_gradients(
 
     ``x``: (n, d) or (nets, n, d); ``y``: ±1, (n,) or (nets, n). The ReLU's derivative at 0 is taken as 0.
     """
-    layers = _hidden(weights, x, activation)
-    scores = layers[-1].squeeze(-1)
+    layers = _layers(weights, x, activation)
+    scores = layers[-1].squeeze(-2)
     margins = y * scores
     # ℓ'(z) = −1/(1 + e^z), and the mean's 1/n.
-    back = (-y * torch.sigmoid(-margins) / scores.shape[-1]).unsqueeze(-1)
+    back = (-y * torch.sigmoid(-margins) / scores.shape[-1]).unsqueeze(-2)
     gradients: Weights = []
     for k in range(len(weights) - 1, -1, -1):
-        below = layers[k - 1] if k else x
-        gradients.append(back.mT @ below)
+        gradients.append(back @ layers[k].mT)
         if k:
-            back = back @ weights[k]
+            back = weights[k].mT @ back
             if activation == "relu":
-                back = back * (layers[k - 1] > 0)
+                back = back * (layers[k] > 0)
     return logistic(margins).mean(-1), gradients[::-1], scores
 
 
@@ -109,14 +108,16 @@ def repeated(weights: Weights, times: int) -> Weights:
     return [W.repeat_interleave(times, dim=0) for W in weights]
 
 
-def _hidden(weights: Weights, x: Tensor, activation: Activation) -> list[Tensor]:
-    """What each layer puts out, (nets, n, out_k); the last is the scores."""
+def _layers(weights: Weights, x: Tensor, activation: Activation) -> list[Tensor]:
+    """The inputs and what each layer makes of them; the last is the scores. (nets, out_k, n), or (d, n) inputs.
+
+    Points are columns: with them innermost, products with narrow layers run four times as fast as the other way round.
+    """
     act = _ACTIVATIONS[activation]
-    layers: list[Tensor] = []
+    layers = [x.mT]
     for W in weights[:-1]:
-        x = act(x @ W.mT)
-        layers.append(x)
-    layers.append(x @ weights[-1].mT)
+        layers.append(act(W @ layers[-1]))
+    layers.append(weights[-1] @ layers[-1])
     return layers
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 
 from weightaudit.audit import pipeline
 from weightaudit.audit.pipeline import plan_units, read_units
+from weightaudit.errors import UsageError
 from weightaudit.records import Part, RoleMatrix, TensorInfo
 
 
@@ -43,6 +48,11 @@ class FakeCheckpoint:
         self.tensors = tensors
         self.reads: list[str] = []
 
+    @contextmanager
+    def reader(self, tensors: list[TensorInfo], *, ahead: int) -> Iterator[Callable[..., torch.Tensor]]:
+        self.planned, self.ahead = [info.name for info in tensors], ahead
+        yield self.read
+
     def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
         self.reads.append(name)
         info = self.tensors[name]
@@ -58,7 +68,35 @@ def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
         for info in unit.tensors:
             assert torch.equal(stored[info.name], torch.full((2, 2), float(info.offset)))
             seen.append(info.name)
-    assert seen == checkpoint.reads == list(tensors)
+    assert seen == checkpoint.reads == checkpoint.planned == list(tensors)
+
+
+def test_pairs_to_be_compared_come_together() -> None:
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(4)}
+    matrices = [_matrix(i, "Q", f"t{i}") for i in range(4)]
+    units = plan_units(matrices, tensors, [("t3", "t1"), ("t3", "t1")])
+    assert [[info.name for info in unit.tensors] for unit in units] == [["t0"], ["t1", "t3"], ["t2"]]
+    assert [len(unit.matrices) for unit in units] == [1, 2, 1]
+
+
+def test_memory_bounds_what_is_held_and_a_unit_that_does_not_fit_is_named() -> None:
+    size = 64 * 64
+    tensors = {f"t{i}": TensorInfo(f"t{i}", "float32", (32, 32), "a", size * i, size) for i in range(6)}
+    units = plan_units([_matrix(i, "Q", f"t{i}") for i in range(6)], tensors)
+    place = units[0].buffer_bytes
+    for memory, read_ahead in ((4 * place, True), (2 * place, False)):
+        checkpoint = FakeCheckpoint(tensors)
+        for done, (_, stored) in enumerate(read_units(checkpoint, units, memory=memory), 1):  # type: ignore[arg-type]
+            expected = min(done + read_ahead, len(units))
+            for _ in range(500):
+                time.sleep(0.01)  # time to read ahead, and to read too far
+                if len(checkpoint.reads) >= expected:
+                    break
+            assert len(checkpoint.reads) == expected
+            assert len(stored) == 1
+        assert checkpoint.ahead + (2 if read_ahead else 1) * place <= memory
+    with pytest.raises(UsageError, match=r"t0 must be held at once and takes 4,224 bytes. Allow at least"):
+        next(read_units(FakeCheckpoint(tensors), units, memory=place))  # type: ignore[arg-type]
 
 
 def test_an_error_of_the_reader_reaches_the_caller() -> None:

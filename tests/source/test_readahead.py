@@ -122,3 +122,21 @@ def test_what_was_not_planned_or_was_taken_is_refused() -> None:
             take(ahead, file, 0, 100)
         with pytest.raises(ValueError, match="not planned"):
             take(ahead, file, 200, 100)
+
+
+def test_leaving_ends_a_read_that_still_waits() -> None:
+    file = Recorded(5000)
+    file.gate.clear()
+    told: list[str] = []
+
+    def reader(ahead: ReadAhead) -> None:
+        with pytest.raises(ValueError, match="given up"):
+            take(ahead, file, 0, 100)
+        told.append("ended")
+
+    with ReadAhead([(file, 0, 100)], budget=100_000) as ahead:
+        thread = threading.Thread(target=reader, args=(ahead,))
+        thread.start()
+    thread.join(5)
+    assert told == ["ended"]
+    file.gate.set()

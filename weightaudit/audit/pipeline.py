@@ -1,24 +1,28 @@
 """Read each tensor once, measure every role cut from it, and let go; the next is read while this one is computed.
 
 Roles that share stored tensors (Q, K, V and QKV) form one unit. Units go in file order, so that a disk reads forward.
-Two reused buffers take turns: one is filled by the reading thread while the other is measured.
+Two reused buffers take turns: one is filled by the reading thread while the other is measured. Where the bytes come
+over a network they are asked for some way ahead of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 
 from weightaudit.checkpoint import Checkpoint
+from weightaudit.errors import UsageError, printable
 from weightaudit.records import RoleMatrix, TensorInfo
 
 ALIGNMENT = 64
 """Each tensor starts on a cache line of the buffer, bytes."""
 SLACK = 64_000_000
 """Bytes of tensors held at once beyond twice the largest tensor; a unit of several that is larger is held alone."""
+AHEAD = 64_000_000
+"""Bytes asked of a network ahead of need, where no limit on memory leaves less."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,13 @@ def _place(info: TensorInfo) -> int:
     return (info.nbytes // ALIGNMENT + 2) * ALIGNMENT
 
 
-def plan_units(matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo]) -> list[Unit]:
-    """Group matrices that share tensors, in the order in which the tensors lie in the files."""
+def plan_units(
+    matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo], pairs: Iterable[tuple[str, str]] = ()
+) -> list[Unit]:
+    """Group matrices that share tensors, in the order in which the tensors lie in the files.
+
+    The tensors of each of ``pairs``, all of them in some matrix, come in one unit too, since they are to be compared.
+    """
     group_of: dict[str, list[RoleMatrix]] = {}  # tensor → the group it belongs to, shared by the group's tensors
     for matrix in matrices:
         merged: list[RoleMatrix] = []
@@ -55,6 +64,11 @@ def plan_units(matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo]
         for member in merged:
             for name in member.tensors:
                 group_of[name] = merged
+    for first, second in pairs:
+        if group_of[first] is not group_of[second]:
+            joined = group_of[first] + group_of[second]
+            for name in {name for matrix in joined for name in matrix.tensors}:
+                group_of[name] = joined
     units = []
     for group in {id(group): group for group in group_of.values()}.values():
         names = dict.fromkeys(name for matrix in group for name in matrix.tensors)
@@ -64,36 +78,62 @@ def plan_units(matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo]
 
 
 def read_units(
-    checkpoint: Checkpoint, units: Sequence[Unit]
+    checkpoint: Checkpoint, units: Sequence[Unit], *, memory: int | None = None
 ) -> Generator[tuple[Unit, dict[str, torch.Tensor]], None, None]:
     """Each unit with its tensors in their stored dtype, one unit ahead read in a thread.
 
-    The tensors are views of reused memory: they are valid until the next iteration.
+    The tensors are views of reused memory: they are valid until the next iteration. ``memory`` bounds the bytes of
+    tensors held at once, those on their way included (None: twice the largest tensor, and some more). Raises UsageError
+    where a unit does not fit in it.
     """
     if not units:
         return
-    room = 2 * max(_place(info) for unit in units for info in unit.tensors) + SLACK
+    ahead = AHEAD if memory is None else min(AHEAD, memory // 4)
+    if memory is None:
+        room = 2 * max(_place(info) for unit in units for info in unit.tensors) + SLACK
+    else:
+        room = memory - ahead
+        _check_fits(units, room, memory)
     buffers = [torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)]
 
     def fill(turn: int, unit: Unit) -> dict[str, torch.Tensor]:
         held, needed = sum(buffer.numel() for buffer in buffers), unit.buffer_bytes
         if buffers[turn].numel() < needed or (held > room and buffers[turn].numel() > needed):
             buffers[turn] = torch.empty(0, dtype=torch.uint8)  # let go of the old before asking for the new
+            if sum(buffer.numel() for buffer in buffers) + needed > room:
+                buffers[1 - turn] = torch.empty(0, dtype=torch.uint8)
             buffers[turn] = torch.empty(needed, dtype=torch.uint8)
         stored, start = {}, 0
         for info in unit.tensors:
-            stored[info.name] = checkpoint.read(info.name, into=buffers[turn][start:])
+            stored[info.name] = read(info.name, into=buffers[turn][start:])
             start += _place(info)
         return stored
 
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader:
+    in_order = [info for unit in units for info in unit.tensors]
+    with (
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader,
+        checkpoint.reader(in_order, ahead=ahead) as read,
+    ):
         turn = 0
-        ahead: Future[dict[str, torch.Tensor]] | None = reader.submit(fill, turn, units[0])
+        coming: Future[dict[str, torch.Tensor]] | None = reader.submit(fill, turn, units[0])
         for unit, following in zip(units, [*units[1:], None], strict=True):
             # Without room for two the next unit is read when this one has been measured, over it.
-            stored = ahead.result() if ahead else fill(turn, unit)
-            ahead = None
+            stored = coming.result() if coming else fill(turn, unit)
+            coming = None
             if following and buffers[turn].numel() + following.buffer_bytes <= room:
                 turn = 1 - turn
-                ahead = reader.submit(fill, turn, following)
+                coming = reader.submit(fill, turn, following)
             yield unit, stored
+            stored.clear()  # whoever kept the dict must not keep the memory
+
+
+def _check_fits(units: Sequence[Unit], room: int, memory: int) -> None:
+    largest = max(units, key=lambda unit: unit.buffer_bytes)
+    if largest.buffer_bytes > room:
+        names = ", ".join(printable(info.name) for info in largest.tensors)
+        least = largest.buffer_bytes + min(AHEAD, largest.buffer_bytes // 3 + 1)
+        raise UsageError(
+            f"memory {memory:,} bytes",
+            f"{names} must be held at once and take{'s' * (len(largest.tensors) == 1)} {largest.buffer_bytes:,} bytes",
+            f"Allow at least {-(-least // 1_000_000)} MB, or leave them out with --roles or --layers",
+        )

@@ -18,8 +18,9 @@ from weightaudit.audit.notes import notes
 from weightaudit.audit.pipeline import plan_units, read_units
 from weightaudit.audit.progress import Progress, reporting
 from weightaudit.audit.selection import parse_layers, parse_roles, select
+from weightaudit.audit.sizes import parse_bytes
 from weightaudit.audit.summary import summarise
-from weightaudit.audit.ties import confirmed_ties
+from weightaudit.audit.ties import Ties, sort_out
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import DEFAULTS, AuditConfig, Method
 from weightaudit.errors import ConfigError, MappingError, printable
@@ -36,6 +37,9 @@ def scan(
     revision: str | None = DEFAULTS.revision,
     token: str | None = DEFAULTS.token,
     offline: bool = DEFAULTS.offline,
+    download: bool = DEFAULTS.download,
+    max_wait: float = DEFAULTS.max_wait,
+    memory: str | int | None = DEFAULTS.memory,
     roles: str | Iterable[str] | None = DEFAULTS.roles,
     layers: str | int | Iterable[int] | None = DEFAULTS.layers,
     method: Method = DEFAULTS.method,
@@ -49,7 +53,8 @@ def scan(
 ) -> ScanReport:
     """Measure every weight matrix of a model.
 
-    ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`.
+    ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`. A Hub
+    model that is not in the local cache is streamed, and nothing of it is kept on disk.
     ``progress=True`` shows a bar on stderr. Raises UsageError for options that make no sense and ModelError for a
     model that cannot be read.
 
@@ -62,6 +67,9 @@ def scan(
         revision=revision,
         token=token,
         offline=offline,
+        download=download,
+        max_wait=max_wait,
+        memory=parse_bytes(memory),
         roles=parse_roles(roles),
         layers=parse_layers(layers),
         method=method,
@@ -76,7 +84,9 @@ def scan(
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     with (
         compute_threads(threads),
-        open_checkpoint(fspath(model), revision=revision, token=token, offline=offline) as checkpoint,
+        open_checkpoint(
+            fspath(model), revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
+        ) as checkpoint,
     ):
         return _scan(checkpoint, config, progress)
 
@@ -87,6 +97,8 @@ def matrices(
     revision: str | None = DEFAULTS.revision,
     token: str | None = DEFAULTS.token,
     offline: bool = DEFAULTS.offline,
+    download: bool = DEFAULTS.download,
+    max_wait: float = DEFAULTS.max_wait,
 ) -> Iterator[RoleMatrix]:
     """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``.
 
@@ -95,7 +107,9 @@ def matrices(
         >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
         ...     print(m.layer, m.role, m.shape)
     """
-    checkpoint = open_checkpoint(fspath(model), revision=revision, token=token, offline=offline)
+    checkpoint = open_checkpoint(
+        fspath(model), revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
+    )
     model_map = _map(checkpoint)
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
@@ -104,25 +118,24 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     model_map = _map(checkpoint)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
-    confirmed, broken_ties = confirmed_ties(checkpoint, model_map.ties)
-    # One of two equal tensors is measured, the original unless only its copy was asked for.
-    ties = dict(
-        (original, copy) if copy in asked and original not in asked else (copy, original)
-        for copy, original in confirmed.items()
-    )
-    chosen = tuple(matrix for matrix in chosen if not set(matrix.tensors) <= set(ties))
+    ties = sort_out(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)
+    chosen = _without_copies(chosen, ties)
 
     rows: dict[str, LayerRow] = {}
-    units = plan_units(chosen, checkpoint.tensors)
-    with reporting(progress) as display, closing(read_units(checkpoint, units)) as pieces:
+    units = plan_units(chosen, checkpoint.tensors, ties.open)
+    pieces = read_units(checkpoint, units, memory=config.memory)
+    with reporting(progress) as display, closing(pieces):
         display.start(checkpoint.identity.name, sum(unit.nbytes for unit in units))
         for unit, stored in pieces:
-            for matrix in unit.matrices:
+            ties.compare(stored)
+            for matrix in _without_copies(unit.matrices, ties):
                 display.tensor(", ".join(matrix.tensors))
                 rows[matrix.key] = _measure(matrix, stored, config)
             display.advance(unit.nbytes)
+    chosen = _without_copies(chosen, ties)
     ordered = tuple(rows[matrix.key] for matrix in chosen)
-    ledger = _final_ledger(model_map, {name for matrix in chosen for name in matrix.tensors}, ties)
+    analysed = {name for matrix in chosen for name in matrix.tensors}
+    ledger = _final_ledger(model_map, analysed, ties)
     return ScanReport(
         identity=checkpoint.identity,
         map=model_map,
@@ -131,8 +144,13 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         summary=summarise(ordered, ledger),
         options=_options(config),
         versions=_versions(),
-        notes=tuple(notes(model_map, broken_ties, ordered)),
+        notes=(*checkpoint.notes, *notes(model_map, ties.broken, ordered)),
     )
+
+
+def _without_copies(matrices: Iterable[RoleMatrix], ties: Ties) -> tuple[RoleMatrix, ...]:
+    """Those of ``matrices`` that are not known to repeat another."""
+    return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= ties.confirmed.keys())
 
 
 def _map(checkpoint: Checkpoint) -> ModelMap:
@@ -158,12 +176,15 @@ def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: Aud
     return LayerRow(matrix, spectrum)
 
 
-def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Mapping[str, str]) -> tuple[CoverageEntry, ...]:
+def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:
     """The map's ledger after the scan: tied copies and what the options left out are said so."""
+    details = {tensor: f"tied to {original}" for tensor, original in ties.confirmed.items()}
+    for tensor, original in ties.believed.items():
+        details[tensor] = f"tied to {original} by the config; left out, so not compared"
 
     def settle(entry: CoverageEntry) -> CoverageEntry:
-        if entry.tensor in ties:
-            return replace(entry, status="tied", detail=f"tied to {ties[entry.tensor]}", roles=())
+        if entry.tensor in details:
+            return replace(entry, status="tied", detail=details[entry.tensor], roles=())
         if entry.status == "analysed" and entry.tensor not in analysed:
             return replace(entry, status="not selected", detail="left out by --roles or --layers")
         return entry

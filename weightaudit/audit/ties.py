@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
-from weightaudit.checkpoint import Checkpoint
+from weightaudit.records import TensorInfo
 
 
-def confirmed_ties(
-    checkpoint: Checkpoint, ties: Collection[tuple[str, str]]
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Which declared ties hold in the stored bytes.
+@dataclass
+class Ties:
+    """What is known of the ties that a config declares, each (tensor, the tensor it repeats).
 
-    Returns (tensor → the tensor it repeats, declared ties that do not hold). Bytes are compared, so equal NaNs are
-    equal.
+    ``confirmed`` maps a tensor to the one measured in its place, ``broken`` are declared ties that do not hold, and
+    ``open`` pairs are to be compared when both are in memory. A pair that is not asked for whole is ``believed``: to
+    compare it would take reading what nobody wants.
     """
-    confirmed, broken = {}, []
-    for tensor, original in ties:
-        first, second = checkpoint.tensors[tensor], checkpoint.tensors[original]
-        if (first.dtype, first.shape) == (second.dtype, second.shape) and _same_bytes(checkpoint, tensor, original):
-            confirmed[tensor] = original
-        else:
-            broken.append((tensor, original))
-    return confirmed, broken
+
+    confirmed: dict[str, str] = field(default_factory=dict)
+    believed: dict[str, str] = field(default_factory=dict)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    open: list[tuple[str, str]] = field(default_factory=list)
+
+    def compare(self, stored: Mapping[str, torch.Tensor]) -> None:
+        """Settle the open pairs whose tensors are in ``stored``. Bytes are compared, so equal NaNs are equal."""
+        for tensor, original in [pair for pair in self.open if pair[0] in stored]:
+            self.open.remove((tensor, original))
+            if _same_bytes(stored[tensor], stored[original]):
+                self.confirmed[tensor] = original
+            else:
+                self.broken.append((tensor, original))
 
 
-def _same_bytes(checkpoint: Checkpoint, tensor: str, original: str) -> bool:
-    first, second = (checkpoint.read(name).reshape(-1).view(torch.uint8) for name in (tensor, original))
-    return torch.equal(first, second)
+def sort_out(
+    declared: Iterable[tuple[str, str]], tensors: Mapping[str, TensorInfo], asked: Collection[str], *, guessed: bool
+) -> Ties:
+    """What headers alone say of the ``declared`` ties, in a scan of the tensors ``asked``.
+
+    Where the map is ``guessed`` a tie is only possible, and is not believed unseen.
+    Of two equal tensors the original is measured, unless only its copy was asked for.
+    """
+    ties = Ties()
+    for tensor, original in declared:
+        first, second = tensors[tensor], tensors[original]
+        copy, kept = (original, tensor) if tensor in asked and original not in asked else (tensor, original)
+        if _place(first) == _place(second):
+            ties.confirmed[copy] = kept
+        elif (first.dtype, first.shape) != (second.dtype, second.shape):
+            ties.broken.append((tensor, original))
+        elif copy in asked:
+            ties.open.append((tensor, original))
+        elif not guessed:
+            ties.believed[copy] = kept
+    return ties
+
+
+def _place(info: TensorInfo) -> tuple[object, ...]:
+    return info.file, info.offset, info.nbytes, info.dtype, info.shape, getattr(info, "strides", None)
+
+
+def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return torch.equal(*(tensor.reshape(-1).view(torch.uint8) for tensor in (first, second)))

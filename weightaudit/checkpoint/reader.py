@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +14,7 @@ from weightaudit.checkpoint.config import CONFIG, read_config
 from weightaudit.checkpoint.index import check_against, check_present, read_index
 from weightaudit.checkpoint.safetensors import read_header
 from weightaudit.checkpoint.select import is_index, select_weights
+from weightaudit.config import DEFAULTS
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, printable
 from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
@@ -37,6 +39,12 @@ class Checkpoint:
         self.config = config
         self.tensors = tensors
         self._sources = sources
+        self.notes: tuple[str, ...] = ()
+
+    @contextmanager
+    def reader(self, tensors: Sequence[TensorInfo], *, ahead: int) -> Iterator[Callable[..., torch.Tensor]]:
+        """Stand-in: the lead's, to be replaced by the one that reads ahead."""
+        yield self.read
 
     def read(self, name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
         """Tensor ``name`` in its stored dtype and shape. Thread-safe, if each thread has its own ``into``.
@@ -71,6 +79,8 @@ def open_checkpoint(
     revision: str | None = None,
     token: str | None = None,
     offline: bool = False,
+    download: bool = DEFAULTS.download,
+    max_wait: float = DEFAULTS.max_wait,
 ) -> Checkpoint:
     """The checkpoint of ``model``: a local directory or file, or a Hugging Face Hub id (`open_repository`).
 
@@ -80,7 +90,9 @@ def open_checkpoint(
         >>> with open_checkpoint("path/to/model") as checkpoint:  # doctest: +SKIP
         ...     W = checkpoint.read("wte.weight")
     """
-    repository = open_repository(model, revision=revision, token=token, offline=offline)
+    repository = open_repository(
+        model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
+    )
     weights = select_weights(repository)
     repository.fetch([CONFIG, weights])
     config = read_config(repository)

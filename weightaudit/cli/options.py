@@ -26,6 +26,21 @@ Token = Annotated[
     typer.Option(help="Hub access token.", envvar="HF_TOKEN", show_default=False, show_envvar=True),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only local files and the local Hugging Face cache.")]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download", help="Download a Hub model into the Hugging Face cache first; else it is streamed and not kept."
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights held in memory at once, for example 2GB.", show_default="twice the largest tensor and 128 MB"
+    ),
+]
+MaxWait = Annotated[
+    float, typer.Option(help="Seconds to wait for a network that makes no progress, all retries included.")
+]
 Roles = Annotated[str | None, typer.Option(help="Roles to analyse, for example Q,K,M1.", show_default="all")]
 Layers = Annotated[str | None, typer.Option(help="Layers to analyse, for example 0-5,11 (from 0).", show_default="all")]
 MethodName = Annotated[str, typer.Option("--method", help=f"How σ₁ is computed: {', '.join(METHODS)}.")]

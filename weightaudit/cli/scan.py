@@ -21,6 +21,9 @@ def scan(
     revision: options.Revision = DEFAULTS.revision,
     token: options.Token = DEFAULTS.token,
     offline: options.Offline = DEFAULTS.offline,
+    download: options.Download = DEFAULTS.download,
+    memory: options.Memory = None,
+    max_wait: options.MaxWait = DEFAULTS.max_wait,
     roles: options.Roles = None,
     layers: options.Layers = None,
     method: options.MethodName = DEFAULTS.method,
@@ -38,9 +41,10 @@ def scan(
     Prints a summary on stdout; --out, --csv, --json and --parquet write the details.
     """
     from weightaudit.audit.selection import parse_layers, parse_roles
+    from weightaudit.audit.sizes import parse_bytes
 
     # Wrong usage is found before a byte is read.
-    wanted_roles, wanted_layers = parse_roles(roles), parse_layers(layers)
+    wanted_roles, wanted_layers, most_memory = parse_roles(roles), parse_layers(layers), parse_bytes(memory)
     outputs = _outputs(out or [], csv, json, parquet)
 
     from weightaudit.audit import scan as scan_model
@@ -50,6 +54,9 @@ def scan(
         revision=revision,
         token=token,
         offline=offline,
+        download=download,
+        memory=most_memory,
+        max_wait=max_wait,
         roles=wanted_roles,
         layers=wanted_layers,
         method=cast(Method, method),

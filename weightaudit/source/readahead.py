@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -43,7 +43,8 @@ class ReadAhead:
     """Serves the ranges of ``plan``, each taken once and roughly in that order, from blocks fetched ahead in threads.
 
     ``budget`` is how many bytes may be held, those on their way included; a range that is wanted now is fetched even
-    beyond it. For one reading thread. A context manager: leaving it drops what was not taken.
+    beyond it. For one reading thread. A context manager: leaving it drops what was not taken and ends a `read_into`
+    that another thread still waits in.
     """
 
     def __init__(self, plan: Sequence[Range], *, budget: int) -> None:
@@ -55,6 +56,7 @@ class ReadAhead:
                 block.left += stop - start
         self._next = 0
         self._held = 0
+        self._ended: Future[None] = Future()
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="weightaudit-ahead")
 
     def __enter__(self) -> ReadAhead:
@@ -64,16 +66,23 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set_result(None)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def read_into(self, source: ByteSource, offset: int, out: memoryview) -> None:
-        """Fill ``out`` from ``offset``; raises what reading that block raised, ValueError outside the plan."""
+        """Fill ``out`` from ``offset``; raises what reading that block raised.
+
+        ValueError for what is not in the plan or was taken before, and where the context has been left.
+        """
         out = out.cast("B")
         taken = 0
         for block, start, stop in self._places.pieces(source, offset, len(out)):
             self._start(needed=block.index)
             if block.data is None or block.left < stop - start:
                 break
+            wait((block.data, self._ended), return_when=FIRST_COMPLETED)
+            if self._ended.done():
+                raise ValueError(f"reading {source.label} was given up")
             fetched = memoryview(block.data.result())
             out[start - offset : stop - offset] = fetched[start - block.start : stop - block.start]
             taken += stop - start

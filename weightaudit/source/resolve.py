@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PureWindowsPath
 
+from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelNotFound, UsageError, printable
 from weightaudit.source.base import WEIGHT_SUFFIXES, Repository
 from weightaudit.source.local import local_repository
@@ -16,6 +17,8 @@ def open_repository(
     revision: str | None = None,
     token: str | None = None,
     offline: bool = False,
+    download: bool = DEFAULTS.download,
+    max_wait: float = DEFAULTS.max_wait,
 ) -> Repository:
     """The files of ``model``: a local directory, a local file, or a Hugging Face Hub id.
 

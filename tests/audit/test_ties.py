@@ -1,0 +1,52 @@
+"""Declared ties: what headers say, what only the bytes can say, and what nobody asked to read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from weightaudit.audit.ties import sort_out
+from weightaudit.records import TensorInfo
+
+HEAD, EMBED = "lm_head.weight", "wte.weight"
+TIE = [(HEAD, EMBED)]
+
+
+def _tensors(**head: object) -> dict[str, TensorInfo]:
+    embed = TensorInfo(EMBED, "float32", (4, 2), "a", 0, 32)
+    own = {"dtype": "float32", "shape": (4, 2), "file": "a", "offset": 32, "nbytes": 32, **head}
+    return {EMBED: embed, HEAD: TensorInfo(HEAD, **own)}  # type: ignore[arg-type]
+
+
+def test_two_names_for_the_same_bytes_are_tied_without_reading() -> None:
+    tensors = _tensors(offset=0)
+    assert sort_out(TIE, tensors, {HEAD, EMBED}, guessed=False).confirmed == {HEAD: EMBED}
+    assert sort_out(TIE, tensors, {HEAD}, guessed=False).confirmed == {EMBED: HEAD}
+    assert sort_out(TIE, tensors, {EMBED}, guessed=False).confirmed == {HEAD: EMBED}
+
+
+def test_other_shapes_are_no_tie() -> None:
+    ties = sort_out(TIE, _tensors(shape=(2, 4)), {HEAD, EMBED}, guessed=False)
+    assert (ties.broken, ties.open, ties.confirmed) == (TIE, [], {})
+
+
+@pytest.mark.parametrize(
+    ("asked", "believed"), [(set(), {HEAD: EMBED}), ({EMBED}, {HEAD: EMBED}), ({HEAD}, {EMBED: HEAD})]
+)
+def test_what_is_not_asked_for_whole_is_believed(asked: set[str], believed: dict[str, str]) -> None:
+    ties = sort_out(TIE, _tensors(), asked, guessed=False)
+    assert (ties.believed, ties.open) == (believed, [])
+    assert sort_out(TIE, _tensors(), asked, guessed=True).believed == {}
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_open_pairs_are_settled_by_their_bytes(equal: bool) -> None:
+    ties = sort_out(TIE, _tensors(), {HEAD, EMBED}, guessed=False)
+    values = torch.full((4, 2), float("nan"))
+    other = values.clone()
+    if not equal:
+        other[1, 1] = 0
+    ties.compare({"unrelated": values})
+    assert ties.open == TIE
+    ties.compare({HEAD: values, EMBED: other})
+    assert (ties.open, ties.confirmed, ties.broken) == ([], {HEAD: EMBED} if equal else {}, [] if equal else TIE)

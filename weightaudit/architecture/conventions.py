@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 PATH = r"(?:[^.]+\.)*"
 """Any number of leading name components."""
-ATTENTION = r"(?:[^.]+\.)*[^.]*[Aa]tt[^.]*\."
-"""A path whose last component is an attention."""
+ATTENTION = r"(?:[^.]+\.)*(?=[^.]*[Aa]tt)[^.]*\."
+"""A path whose last component is an attention. A lookahead is not retried, so no name takes more than linear time."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from weightaudit.architecture.expressions import evaluate, names_in
 from weightaudit.architecture.schema import Dimension, Family
 from weightaudit.errors import ConfigError, printable
 
+MAX_SIZE = 2**53 - 1
+"""The largest number believed of a config.json; every reader of JSON keeps it exactly, and products of a few print."""
+
 
 @dataclass(frozen=True)
 class Dimensions:
@@ -66,6 +69,8 @@ def _whole_number(key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         shown = printable(repr(value), 40)
         raise ConfigError("config.json", f"{key} must be a whole number, it is {shown}", _HINT)
+    if value > MAX_SIZE:
+        raise ConfigError("config.json", f"{key} is absurdly large: more than 2**53 - 1", _HINT)
     return value
 
 

@@ -14,6 +14,7 @@ from weightaudit.architecture import conventions
 from weightaudit.architecture.assembly import Piece, Place
 from weightaudit.architecture.completeness import absent_layers
 from weightaudit.architecture.conventions import Convention
+from weightaudit.architecture.dimensions import MAX_SIZE
 from weightaudit.architecture.fit import FUSED, fitting
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
 from weightaudit.architecture.nearest import nearest_families
@@ -169,9 +170,9 @@ def _hidden(config: Mapping[str, Any], claims: Iterable[_Claim], tensors: Mappin
 
 
 def _whole_number(config: Mapping[str, Any], keys: Iterable[str]) -> int | None:
-    """The first of ``keys`` that the config gives as a positive whole number."""
+    """The first of ``keys`` that the config gives as a positive whole number of believable size."""
     values = (config.get(key) for key in keys)
-    return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
+    return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and 0 < v <= MAX_SIZE), None)
 
 
 def _layers(pieces: Iterable[Piece]) -> set[int]:

@@ -18,6 +18,8 @@ from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import ConfigError, MappingError, printable
 from weightaudit.records import ModelMap, Part, Rows, TensorInfo
 
+MAX_MODEL_TYPE = 200
+"""Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
 _CONTRADICTION = "Check that config.json and the weights belong together."
 
 
@@ -46,6 +48,9 @@ def _model_type(config: Mapping[str, Any]) -> str:
     if not isinstance(value, str):
         shown = printable(repr(value), 40)
         raise ConfigError("config.json", f"model_type must be a text, it is {shown}", hint)
+    if len(value) > MAX_MODEL_TYPE:
+        cause = f"model_type has {len(value)} characters, more than {MAX_MODEL_TYPE}"
+        raise ConfigError("config.json", cause, hint)
     return value
 
 

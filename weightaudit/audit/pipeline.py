@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from weightaudit.checkpoint import Checkpoint
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import ModelError, UsageError, printable
 from weightaudit.records import RoleMatrix, TensorInfo
 
 ALIGNMENT = 64
@@ -102,7 +102,7 @@ def read_units(
             buffers[turn] = torch.empty(0, dtype=torch.uint8)  # let go of the old before asking for the new
             if sum(buffer.numel() for buffer in buffers) + needed > room:
                 buffers[1 - turn] = torch.empty(0, dtype=torch.uint8)
-            buffers[turn] = torch.empty(needed, dtype=torch.uint8)
+            buffers[turn] = _buffer(unit)
         stored, start = {}, 0
         for info in unit.tensors:
             stored[info.name] = read(info.name, into=buffers[turn][start:])
@@ -125,6 +125,19 @@ def read_units(
                 coming = reader.submit(fill, turn, following)
             yield unit, stored
             stored.clear()  # whoever kept the dict must not keep the memory
+
+
+def _buffer(unit: Unit) -> torch.Tensor:
+    """Fresh memory for the unit's tensors; ModelError where the machine has not so much."""
+    try:
+        return torch.empty(unit.buffer_bytes, dtype=torch.uint8)
+    except RuntimeError as error:  # what torch raises for it on a CPU
+        names = printable(", ".join(info.name for info in unit.tensors))
+        raise ModelError(
+            names,
+            f"{unit.buffer_bytes:,} bytes must be held at once, more than this machine has free",
+            "Leave it out with --roles or --layers, or scan on a larger machine",
+        ) from error
 
 
 def _check_fits(units: Sequence[Unit], room: int, memory: int) -> None:

@@ -14,9 +14,11 @@ from typing import ParamSpec
 
 import typer
 
-from weightaudit.errors import WeightauditError
+from weightaudit.errors import WeightauditError, printable
 
 P = ParamSpec("P")
+LONGEST = 4000
+"""Characters of a message."""
 
 
 def plain_failures(command: Callable[P, None]) -> Callable[P, None]:
@@ -47,13 +49,15 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         _abandon_stdout()
         return f"{error.strerror or error}", 3
-    if isinstance(error, MemoryError):
+    # torch has no error of its own for this on a CPU.
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
         return "out of memory. Scan fewer roles at a time, or on a larger machine", 3
     return f"{type(error).__name__}: {error}. This is a bug; --debug shows where", 3
 
 
 def _ended(message: str, code: int) -> typer.Exit:
-    typer.echo(f"weightaudit: {message}", err=True)
+    # Our own messages are printable already; a library's may repeat what a stranger's file says, in several lines.
+    typer.echo(f"weightaudit: {printable(message, LONGEST)}", err=True)
     return typer.Exit(code)
 
 

@@ -1,24 +1,23 @@
-"""Hub models: from the cache without a request, from a stand-in Hub, and what goes wrong in words."""
+"""Hub models: from the cache without a request, streamed from a stand-in Hub, downloaded from it, and refused."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import save
 
-from tests.source.fake_hub import SHA, Hub, put_in_cache, serve
+from tests.hub import SHA, Hub, faults, pointed_at, serve
+from tests.hub.answers import plain
+from tests.source.cached import put_in_cache
 from weightaudit.checkpoint import open_checkpoint
-from weightaudit.errors import ModelNotFound, ModelUnavailable, UsageError
+from weightaudit.errors import CheckpointError, ConfigError, ModelNotFound, ModelUnavailable, UsageError
 from weightaudit.source import open_repository
+from weightaudit.source.cache import is_whole
 
 CONFIG = b'{"model_type": "gpt2"}'
 WEIGHTS = save({"wte.weight": torch.arange(6.0).view(2, 3)})
@@ -122,112 +121,249 @@ def test_a_broken_token_is_not_repeated(token: str, cache: Path) -> None:
     assert "cret" not in str(caught.value)
 
 
-# The client reads HF_ENDPOINT when it is imported, so each of these runs in a process of its own.
-ASK = """
-import json, sys
-from weightaudit.checkpoint import open_checkpoint
-from weightaudit.errors import WeightauditError
-answers = []
-for model, options in json.loads(sys.argv[1]):
-    try:
-        with open_checkpoint(model, **options) as checkpoint:
-            answers.append([checkpoint.identity.revision, list(checkpoint.tensors)])
-    except WeightauditError as error:
-        answers.append([type(error).__name__, str(error)])
-print(json.dumps(answers))
-"""
-
-
-def ask(endpoint: str, home: Path, *questions: tuple[str, dict[str, Any]], **more: str) -> list[list[Any]]:
-    """What `open_checkpoint` makes of each (model, options): [revision, tensors] or [error, message]."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    (home / "cwd").mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", ASK, json.dumps(questions)],
-        cwd=home / "cwd",
-        env={**kept, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1", **more},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Fetching" not in done.stderr  # no progress bar where there is no terminal
-    assert "secret" not in done.stdout + done.stderr
-    answers: list[list[Any]] = json.loads(done.stdout.splitlines()[-1])
-    return answers
-
-
 @pytest.fixture
-def hub() -> Iterator[Hub]:
-    extras = {
-        "pytorch_model.bin": b"x",
-        "flax.msgpack": b"x",
-        "onnx/model.safetensors": b"x",
-        "vocab.txt": b"x",
-    }
+def hub(cache: Path, tmp_path: Path) -> Iterator[Hub]:
+    """A stand-in Hub that this process's client talks to, with an empty cache, ``cache``."""
+    extras = {"flax.msgpack": b"x", "onnx/model.safetensors": b"x", "vocab.txt": b"x"}
     single = {"config.json": CONFIG, "model.safetensors": WEIGHTS, **extras}
     repos = {
-        "tiny": single,
+        "org/tiny": single,
         "org/sharded": {**SHARDED, **extras},
         "org/other": {"config.json": CONFIG, "weights.safetensors": WEIGHTS},
         "org/bare": {"model.safetensors": WEIGHTS},
-        "org/pickled": {"config.json": CONFIG, "pytorch_model.bin": b"x"},
         "org/incomplete": PARTIAL,
         "org/gated": single,
-        "org/broken": single,
+        "org/private": single,
+        "org/odd": {
+            "config.json": CONFIG,
+            "a\x1b[2J": b"x",
+            "../up.safetensors": b"x",
+            "b c+d%41&#é.safetensors": WEIGHTS,
+        },
     }
-    with serve(repos) as server:
+    with serve(repos, legacy={"tiny": "org/tiny"}) as server, pointed_at(server.url, tmp_path):
         server.gated.add("org/gated")
-        server.broken.add("org/broken")
+        server.private.add("org/private")
         yield server
 
 
-def test_download_then_offline(hub: Hub, tmp_path: Path) -> None:
-    downloaded = ask(hub.url, tmp_path, ("tiny", {}), ("org/sharded", {"token": "hf_secret"}), ("org/other", {}))
-    assert downloaded == [[SHA, ["wte.weight"]], [SHA, ["a", "b"]], [SHA, ["wte.weight"]]]
-    fetched = {path.split("/")[-1] for _, path, _ in hub.requests if "/resolve/" in path}
-    assert fetched == {"config.json", "model.safetensors", "weights.safetensors", FIRST, SECOND, INDEX}
-    assert all(SHA in path for _, path, _ in hub.requests if "/resolve/" in path)
-    assert all(has_token == ("sharded" in path) for _, path, has_token in hub.requests)
+def written(home: Path) -> list[Path]:
+    """What was written below ``home`` other than empty folders of the fixtures."""
+    return [path for path in home.rglob("*") if not path.is_dir()]
+
+
+def test_a_model_is_streamed_and_not_kept(hub: Hub, tmp_path: Path) -> None:
+    with open_checkpoint("org/tiny", token=hub.token) as checkpoint:
+        assert checkpoint.read("wte.weight").tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert checkpoint.config == {"model_type": "gpt2"}
+        identity = checkpoint.identity
+    assert (identity.name, identity.revision, identity.location) == ("org/tiny", SHA, f"{hub.url}/org/tiny")
+    assert written(tmp_path) == []
+    assert {request.token for request in hub.asked("hub")} == {hub.token}
+    assert {request.token for request in hub.asked("cdn")} == {None}
+    assert all("cookie" not in request.headers for request in hub.log)
+
+
+def test_the_commit_is_settled_with_one_request(hub: Hub) -> None:
+    repository = open_repository("org/sharded", revision="v1")
+    hub.push("org/sharded", {"config.json": b"{}"})
+    assert repository.revision == SHA
+    assert repository.files() == sorted([*SHARDED, "flax.msgpack", "vocab.txt"])
+    sources = [repository.open(name) for name in (FIRST, "config.json")]
+    assert [source.size for source in sources] == [len(SHARDED[FIRST]), len(CONFIG)]
+    api, *heads = hub.asked("hub")
+    assert api.path == "/api/models/org/sharded/revision/v1"
+    assert {request.method for request in heads} == {"HEAD"}
+    assert all(SHA in request.path for request in heads)
+    assert hub.asked("cdn") == []
+
+
+def test_ids_of_one_word(hub: Hub) -> None:
+    with open_checkpoint("tiny") as checkpoint:
+        assert checkpoint.read("wte.weight").tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert checkpoint.identity.name == "tiny"
+    moved = [request.path for request in hub.log if "tiny" in request.path and "org/tiny" not in request.path]
+    assert moved == ["/api/models/tiny"]  # after that the Hub's own name is used
+
+
+def test_private_and_gated_models_open_with_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for model in ("org/private", "org/gated"):
+        with open_checkpoint(model, token=hub.token) as checkpoint:
+            assert list(checkpoint.tensors) == ["wte.weight"]
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    with open_checkpoint("org/private") as checkpoint:
+        assert list(checkpoint.tensors) == ["wte.weight"]
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    with pytest.raises(ModelNotFound):
+        open_repository("org/private")
+
+
+def test_a_broken_token_of_the_environment_is_not_repeated(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_se cret")
+    with pytest.raises(UsageError) as caught:
+        open_repository("org/tiny")
+    assert "cret" not in str(caught.value)
+    assert hub.log == []
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "kind", "cause"),
+    [
+        ("org/nothing", {}, ModelNotFound, "org/nothing: .* no such model on the Hub, or a private one"),
+        ("org/nothing", {"token": "hf_secret"}, ModelNotFound, "no such model on the Hub, or a private one"),
+        ("nothing", {}, ModelNotFound, "nothing: .* no such model on the Hub, or a private one"),
+        ("org/private", {"token": "hf_stranger"}, ModelNotFound, "or a private one"),
+        ("org/gated", {"token": "hf_stranger"}, ModelUnavailable, "the model is gated.*/org/gated, then"),
+        ("org/gated", {}, ModelUnavailable, "the model is gated"),
+        ("org/tiny", {"token": "hf_wrong"}, ModelUnavailable, r"refuses access \(HTTP 401\)"),
+        ("org/tiny", {"revision": "v9"}, ModelNotFound, "not the revision 'v9'"),
+        ("org/bare", {}, ConfigError, "no config.json"),
+        ("org/incomplete", {}, CheckpointError, f"shards that it lists are missing: {SECOND}"),
+    ],
+)
+def test_every_refusal_has_its_message(
+    model: str, options: dict[str, str], kind: type[Exception], cause: str, hub: Hub
+) -> None:
+    with pytest.raises(kind, match=cause) as caught:
+        open_checkpoint(model, **options)
+    assert str(caught.value).isprintable()
+    assert "hf_" not in str(caught.value)
+    assert len(hub.log) < 12  # none of these is worth another try
+
+
+def test_names_that_need_care(hub: Hub) -> None:
+    repository = open_repository("org/odd")
+    assert "../up.safetensors" not in repository.files()
+    source = repository.open("b c+d%41&#é.safetensors")
+    out = bytearray(source.size)
+    source.read_into(0, memoryview(out))
+    assert out == WEIGHTS
+    for name in ("../up.safetensors", "a\x1b[2J", "onnx/x", ".."):
+        with pytest.raises(CheckpointError, match="not a plain file name") as caught:
+            repository.open(name)
+        assert str(caught.value).isprintable()
+    with pytest.raises(CheckpointError, match=r"org/odd/gone\.bin: the file is missing"):
+        repository.open("gone.bin")
+
+
+def test_what_the_cache_has_whole_needs_no_request(hub: Hub, cache: Path) -> None:
+    put_in_cache(cache, "org/tiny", {"config.json": CONFIG, "model.safetensors": WEIGHTS})
+    put_in_cache(cache, "org/sharded", SHARDED)
+    put_in_cache(cache, "org/pickled", {"config.json": CONFIG, "pytorch_model.bin": b"x"})
+    for model in ("org/tiny", "org/sharded"):
+        with open_checkpoint(model) as checkpoint:
+            assert checkpoint.identity.revision == SHA
+    assert not open_repository("org/pickled").open("pytorch_model.bin").distant
+    assert hub.log == []
+
+
+def test_what_the_cache_has_of_a_model_is_not_asked_for(hub: Hub, cache: Path) -> None:
+    put_in_cache(cache, "org/sharded", PARTIAL)
+    put_in_cache(cache, "tiny", {"config.json": CONFIG})
+    put_in_cache(cache, "org/tiny", {"vocab.txt": b"cached"})
+    with open_checkpoint("org/sharded") as checkpoint:
+        assert list(checkpoint.tensors) == ["a", "b"]
+    assert not hub.asked("cdn", suffix=FIRST)
+    repository = open_repository("tiny")
+    near = {name: not repository.open(name).distant for name in ("config.json", "vocab.txt", "model.safetensors")}
+    assert near == {"config.json": True, "vocab.txt": True, "model.safetensors": False}
+    # Files of another commit are another model's.
+    hub.push("org/sharded", {**SHARDED, "config.json": b"{}"})
+    assert open_repository("org/sharded").open(FIRST).distant
+
+
+@pytest.mark.parametrize(
+    ("names", "whole"),
+    [
+        (["config.json", "model.safetensors"], True),
+        (["model.safetensors"], False),
+        (["config.json", "pytorch_model.bin"], True),
+        (["config.json", "weights.safetensors"], False),
+        (["config.json", INDEX, FIRST, SECOND], True),
+        (["config.json", INDEX, FIRST], False),
+        (["config.json", INDEX], False),
+        (["config.json", INDEX, FIRST, "model-00002-of-00003.safetensors"], False),
+        (["config.json", INDEX, FIRST, "other-00002-of-00002.safetensors"], False),
+        (["config.json", INDEX, FIRST, "pytorch_model.bin"], False),
+        (["config.json", "pytorch_model.bin.index.json", "pytorch_model-00001-of-00001.bin"], True),
+        (["config.json", "pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"], False),
+        (["config.json", INDEX, "model-00001-of-00000.safetensors"], False),
+    ],
+)
+def test_what_a_whole_model_is(names: list[str], whole: bool) -> None:
+    assert is_whole(names) == whole
+
+
+def test_download_then_offline(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {
+        "tiny": ["model.safetensors"],
+        "org/sharded": [INDEX, FIRST, SECOND],
+        "org/other": ["weights.safetensors"],
+    }
+    for model, weights in models.items():
+        repository = open_repository(model, download=True, token=hub.token)
+        repository.fetch(["config.json", *weights, "no-such-file"])
+        assert repository.revision == SHA
+        assert not any(repository.open(name).distant for name in ["config.json", *weights])
+    kept = {path.name for path in cache.rglob("*") if path.is_symlink()}
+    assert kept == {"config.json", "model.safetensors", "weights.safetensors", FIRST, SECOND, INDEX}
+    assert {request.token for request in hub.asked("cdn")} == {None}
 
     # What the cache has needs no request, whether or not the network may be used.
-    hub.requests.clear()
-    again = ("tiny", {}), ("org/sharded", {}), ("org/sharded", {"offline": True, "revision": SHA})
-    assert ask(hub.url, tmp_path, *again) == [downloaded[0], downloaded[1], downloaded[1]]
-    assert hub.requests == []
-    assert ask("http://127.0.0.1:9", tmp_path, ("org/other", {}), HF_HUB_OFFLINE="1") == [downloaded[2]]
+    hub.log.clear()
+    for options in ({}, {"revision": SHA}, {"offline": True}, {"download": True}):
+        for model in ("tiny", "org/sharded"):
+            assert not open_repository(model, **options).open("config.json").distant
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    open_checkpoint("org/other").close()
+    assert hub.log == []
 
 
-def test_an_interrupted_download_is_completed(hub: Hub, tmp_path: Path) -> None:
-    put_in_cache(tmp_path / "hub", "org/sharded", PARTIAL)
-    put_in_cache(tmp_path / "hub", "tiny", {"config.json": CONFIG})
-    answers = ask(hub.url, tmp_path, ("org/sharded", {}), ("tiny", {}))
-    assert answers == [[SHA, ["a", "b"]], [SHA, ["wte.weight"]]]
-    assert not any(path.endswith(FIRST) for _, path, _ in hub.requests)
+def test_an_interrupted_download_is_completed(hub: Hub, cache: Path) -> None:
+    put_in_cache(cache, "org/sharded", PARTIAL)
+    repository = open_repository("org/sharded", download=True)
+    repository.fetch([INDEX, FIRST, SECOND])
+    assert not repository.open(SECOND).distant
+    assert not hub.asked(suffix=FIRST)
 
 
-def test_every_failure_has_its_message(hub: Hub, tmp_path: Path) -> None:
-    secret = {"token": "hf_secret"}
-    asked = {
-        "org/nothing": ({}, "ModelNotFound", "no such model on the Hub, or a private one"),
-        "org/gated": (secret, "ModelUnavailable", "the model is gated"),
-        "org/broken": (secret, "ModelUnavailable", "the Hub answered HTTP 500"),
-        "tiny": ({"revision": "v9"}, "ModelNotFound", "not the revision 'v9'"),
-        "org/bare": ({}, "ConfigError", "no config.json"),
-        "org/pickled": ({}, "CheckpointError", "not in safetensors files: pytorch_model.bin"),
-        "org/incomplete": ({}, "CheckpointError", f"shards that it lists are missing: {SECOND}"),
-    }
-    answers = ask(hub.url, tmp_path, *((model, options) for model, (options, _, _) in asked.items()))
-    for (model, (_, kind, cause)), (got_kind, message) in zip(asked.items(), answers, strict=True):
-        assert got_kind == kind, message
-        assert cause in message
-        assert message.startswith((model, hub.url)) or kind == "CheckpointError"
+def test_a_download_that_fails_halfway_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = open_repository("org/sharded", download=True)
+    monkeypatch.setattr("weightaudit.source.hub.download_files", lambda *_: None)
+    with pytest.raises(ModelUnavailable, match=f"downloading {FIRST} failed"):
+        repository.fetch([FIRST])
 
 
-def test_no_network(tmp_path: Path) -> None:
-    put_in_cache(tmp_path / "hub", "org/sharded", PARTIAL)
-    options = {"token": "hf_secret"}
-    for kind, message in ask("http://127.0.0.1:9", tmp_path, ("tiny", options), ("org/sharded", options)):
-        assert kind == "ModelUnavailable"
-        assert "127.0.0.1:9 cannot be reached (ConnectError)" in message
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"id": "org/tiny", "sha": "main"}',
+        b'{"id": "org/tiny", "sha": "../../../../../../../../../../../../../etc"}',
+        b'{"id": "../x", "sha": "0123456789abcdef0123456789abcdef01234567"}',
+        b'{"id": 3, "sha": "0123456789abcdef0123456789abcdef01234567"}',
+        b'{"id": "org/tiny", "sha": "0123456789abcdef0123456789abcdef01234567", "siblings": 3}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_what_answers_in_the_hubs_place(body: bytes, hub: Hub) -> None:
+    hub.faults.append(faults.Fault(lambda request, answer: plain(200, body), faults.API, None))
+    with pytest.raises(ModelUnavailable, match="what answers in the Hub's place is not the Hub"):
+        open_repository("org/tiny")
+
+
+def test_odd_entries_of_a_listing_are_passed_over(hub: Hub) -> None:
+    said = {"id": "org/tiny", "sha": SHA, "siblings": [3, {}, {"rfilename": 5}, {"rfilename": "config.json"}]}
+    said["cardData"] = {"ignore_metadata_errors": False, "base_model": [3]}  # a stranger wrote it
+    body = json.dumps(said).encode()
+    hub.faults.append(faults.Fault(lambda request, answer: plain(200, body), faults.API, None))
+    assert open_repository("org/tiny").files() == ["config.json"]
+
+
+def test_an_endless_listing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weightaudit.source.pin.MAX_LISTING", 100)
+    with pytest.raises(ModelUnavailable, match="not what was asked for"):
+        open_repository("org/sharded")

@@ -15,19 +15,21 @@ WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".p
 class ByteSource(Protocol):
     """One open file of a model, read at any offset, by any thread.
 
-    ``name`` is its plain name in the model; ``label`` says in messages where it is; ``size`` is in bytes.
+    ``name`` is its plain name in the model; ``label`` says in messages where it is; ``size`` is in bytes; ``distant``
+    says that the bytes come over a network, where reading ahead and several reads at once pay.
     """
 
     name: str
     label: str
     size: int
+    distant: bool
 
     def read_into(self, offset: int, out: memoryview) -> None:
-        """Fill ``out`` (bytes, writable) from ``offset``: all of it, or CheckpointError."""
+        """Fill ``out`` (bytes, writable) from ``offset``: all of it, or CheckpointError or ModelUnavailable."""
         ...
 
     def close(self) -> None:
-        """Let the file go; reading afterwards is an error."""
+        """Let the file go; reading afterwards is an error, and a read over a network under way ends soon."""
         ...
 
 
@@ -48,7 +50,7 @@ class Repository(Protocol):
         ...
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Bring these files near, together; names that do not exist are passed over."""
+        """Bring these files as near as was asked for, together; names that do not exist are passed over."""
         ...
 
     def open(self, name: str) -> ByteSource:

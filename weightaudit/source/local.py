@@ -35,6 +35,8 @@ class LocalFile:
     memory, and a file truncated meanwhile would kill it (SIGBUS) where a read reports it.
     """
 
+    distant = False
+
     def __init__(self, path: Path, *, name: str) -> None:
         self.name = name
         self.label = printable(str(path), limit=1000)

@@ -23,9 +23,10 @@ def open_repository(
     """The files of ``model``: a local directory, a local file, or a Hugging Face Hub id.
 
     Whatever exists on disk wins: where the working directory has a folder ``gpt2``, "gpt2" means that folder.
-    A Hub model is read from the local Hugging Face cache where it is there, else downloaded into it.
-    ``revision`` is a Hub model's branch, tag or commit (None: its default branch); ``offline`` keeps off the
-    network.
+    A Hub model is read from the local Hugging Face cache where it is there, else streamed from the Hub and not kept;
+    ``download`` asks for the ordinary download into that cache. ``revision`` is a Hub model's branch, tag or commit
+    (None: its default branch); ``offline`` keeps off the network; ``max_wait`` is how many seconds the network may
+    keep us waiting without progress.
 
     Raises ModelNotFound, ModelUnavailable, and UsageError for a ``revision`` given with a local path.
     """
@@ -47,7 +48,7 @@ def open_repository(
     # Imported here: local models need neither the Hub's client nor the time that loading it takes.
     from weightaudit.source.hub import hub_repository
 
-    return hub_repository(asked, revision=revision, token=token, offline=offline)
+    return hub_repository(asked, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait)
 
 
 def looks_like_path(model: str) -> bool:

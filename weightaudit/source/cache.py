@@ -1,0 +1,57 @@
+"""What the local Hugging Face cache has of a Hub model. Nothing here asks a network or writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+
+CONFIG = "config.json"
+# In the order in which the weights of a model are chosen.
+STANDARD = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin)")
+
+
+def cached_file(models: Iterable[str], commit: str, name: str) -> Path | None:
+    """That file of that commit, if the cache has it under one of the ids ``models``."""
+    for model in models:
+        found = try_to_load_from_cache(model, name, revision=commit)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def cached_snapshot(model: str, revision: str | None) -> Path | None:
+    """The cached folder of that revision, if the cache has any file of the model that a scan reads."""
+    for name in (CONFIG, *(name for pair in STANDARD for name in pair)):
+        found = try_to_load_from_cache(model, name, revision=revision)
+        if isinstance(found, str):
+            return Path(found).parent
+    return None
+
+
+def is_whole(names: Collection[str]) -> bool:
+    """Whether these files are a config and all of the weights that would be chosen among them.
+
+    Shards are counted by their names, which say how many there are; what is named otherwise is not taken for whole.
+    """
+    if CONFIG not in names:
+        return False
+    for single, index in STANDARD:
+        if single in names:
+            return True
+        if index in names:
+            return _has_all_shards(names, index)
+    return False
+
+
+def _has_all_shards(names: Collection[str], index: str) -> bool:
+    stem, suffix = index.removesuffix(".index.json").rsplit(".", 1)
+    shards = [found for name in names if (found := SHARD.fullmatch(name))]
+    ours = [shard for shard in shards if shard["stem"] == stem and shard["suffix"] == f".{suffix}"]
+    return any(sum(shard["count"] == other["count"] for shard in ours) == int(other["count"]) for other in ours)

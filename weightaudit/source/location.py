@@ -1,0 +1,57 @@
+"""Where the bytes of one file of the Hub are at this moment, and by which marks it is known to be the same file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from huggingface_hub import constants
+
+from weightaudit.errors import ModelUnavailable
+from weightaudit.source.retry import Patience
+from weightaudit.source.web import ASTRAY, Access, ask
+
+
+@dataclass(frozen=True)
+class Place:
+    """``url`` may be signed and expire. ``size`` in bytes and ``etag`` say which file it is.
+
+    ``served`` is the ETag that the answers from ``url`` should carry, where it was the one who told all this.
+    """
+
+    url: str = field(repr=False)
+    size: int
+    etag: str | None
+    served: str | None
+
+    @property
+    def marks(self) -> tuple[int, str | None]:
+        """What must not change while the file is read."""
+        return self.size, self.etag
+
+
+def file_url(model: str, commit: str, name: str) -> str:
+    """The Hub's address of a file of that commit."""
+    return constants.HUGGINGFACE_CO_URL_TEMPLATE.format(
+        repo_id=model, revision=quote(commit, safe=""), filename=quote(name, safe="")
+    )
+
+
+def locate(url: str, commit: str, patience: Patience, access: Access) -> Place:
+    """Ask the Hub, with one HEAD, where the file of that commit is. Raises as `ask` does."""
+    reply = ask("HEAD", url, patience, access)
+    said = reply.headers
+    size = said.get("x-linked-size") or ("" if reply.elsewhere else said.get("content-length", ""))
+    if not re.fullmatch(r"\d{1,18}", size):
+        raise ModelUnavailable(patience.thing, "the Hub does not say how large the file is", ASTRAY)
+    served = None if reply.elsewhere else bare_etag(said.get("etag"))
+    etag = bare_etag(said.get("x-linked-etag")) or bare_etag(said.get("etag"))
+    if reply.commit not in (None, commit):
+        raise ModelUnavailable(patience.thing, "the Hub serves another commit than the one asked for", ASTRAY)
+    return Place(reply.url, int(size), etag, served)
+
+
+def bare_etag(etag: str | None) -> str | None:
+    """An ETag without the mark of weak ones and the quotes: a proxy on the way may add or take the mark."""
+    return etag.removeprefix("W/").strip('"') if etag else None

@@ -1,0 +1,61 @@
+"""Which commit of a Hub model a revision means now, and what files it has: one request, made once."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from huggingface_hub import constants
+
+from weightaudit.errors import ModelUnavailable
+from weightaudit.source.names import is_hub_id
+from weightaudit.source.retry import Patience, persist
+from weightaudit.source.web import ASTRAY, Access, ask
+
+MAX_LISTING = 100_000_000
+"""Bytes of the Hub's description of a model; that of one with 100,000 files has some 10 million."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A model at one commit: ``model`` is the id under which the Hub keeps it, ``files`` all names, folders' too."""
+
+    model: str
+    commit: str
+    files: tuple[str, ...]
+
+
+def pin(access: Access, revision: str | None) -> Pinned:
+    """Ask the Hub for the model of ``access``. Raises ModelNotFound, ModelUnavailable.
+
+    Not by the client's `model_info`: that also reads the model card, and fails where a stranger wrote an odd one.
+    """
+    patience = Patience(access.model, access.max_wait)
+    url = f"{constants.ENDPOINT}/api/models/{access.model}"
+    if revision is not None:
+        url += f"/revision/{quote(revision, safe='')}"
+    reply = persist(lambda: ask("GET", url, patience, access, limit=MAX_LISTING), patience)
+    pinned = _parsed(reply.body)
+    if pinned is None:
+        raise ModelUnavailable(patience.thing, "what answers in the Hub's place is not the Hub", ASTRAY)
+    return pinned
+
+
+def _parsed(body: bytes) -> Pinned | None:
+    try:
+        said: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    model, commit, siblings = said.get("id"), said.get("sha"), said.get("siblings") or []
+    if not isinstance(model, str) or not is_hub_id(model):
+        return None
+    # The commit becomes a part of paths and addresses.
+    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit) or not isinstance(siblings, list):
+        return None
+    names = [entry.get("rfilename") for entry in siblings if isinstance(entry, dict)]
+    return Pinned(model, commit, tuple(name for name in names if isinstance(name, str)))

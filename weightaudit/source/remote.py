@@ -1,0 +1,202 @@
+"""A file on the Hub, read by HTTP ranges (RFC 9110, section 14) and never kept."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event, Lock
+
+from weightaudit.errors import CheckpointError
+from weightaudit.source.hub_errors import HTTP_ERROR
+from weightaudit.source.location import Place, bare_etag, locate
+from weightaudit.source.retry import RETRYABLE, GaveUp, Patience, TryAgain, failed_status, persist
+from weightaudit.source.web import Access, Response, origin, send
+
+REFUSALS = 3
+"""How often in a row storage may refuse a fresh address, or serve other bytes than those asked for."""
+MOVED_ON = (301, 302, 303, 307, 308, 401, 403, 404, 410)
+"""Statuses of an address whose signature has expired, or from which the file has been moved."""
+DOWNLOAD = "This server does not serve parts of files properly: download the model instead (--download)"
+
+
+@dataclass
+class _Task:
+    """A part of the file to be read: ``out`` is filled from byte ``offset`` of the file, up to ``done`` so far."""
+
+    offset: int
+    out: memoryview
+    done: int = 0
+
+    @property
+    def start(self) -> int:
+        return self.offset + self.done
+
+    @property
+    def stop(self) -> int:
+        return self.offset + len(self.out)
+
+
+class RemoteFile:
+    """A file of one commit of a Hub model, read at any offset straight into the caller's memory.
+
+    The Hub is asked once where the file is; ranges are read from there, and it is asked again when that address has
+    expired. An answer is believed when its status, Content-Range, Content-Length and ETag are those of the file and the
+    range asked for. What a broken connection has brought is kept and the rest asked for anew.
+    """
+
+    distant = True
+
+    def __init__(self, url: str, *, commit: str, name: str, label: str, access: Access) -> None:
+        self.name = name
+        self.label = label
+        self._url = url
+        self._commit = commit
+        self._access = access
+        self._closing = Event()
+        self._live: set[Response] = set()
+        self._lock = Lock()
+        self._locating = Lock()
+        self._etags: dict[str, str | None] = {}
+        patience = self._patience()
+        self._place = persist(lambda: locate(url, commit, patience, access), patience)
+        self._remember(self._place)
+        self.size = self._place.size
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill ``out`` from ``offset``, both in bytes.
+
+        Raises CheckpointError where the file has fewer bytes or changes meanwhile, ModelUnavailable where the network
+        or the Hub fails for longer than is allowed, ValueError where the file is closed, before or meanwhile.
+        """
+        task = _Task(offset, out.cast("B"))
+        if self._closing.is_set():
+            raise ValueError(f"{self.label} is closed")
+        if task.out and task.stop > self.size:
+            raise CheckpointError(
+                self.label,
+                f"bytes {offset} to {task.stop} were expected, but it ends at {self.size}",
+                "Its publisher must mend it",
+            )
+        patience = self._patience()
+        try:
+            while task.done < len(task.out):
+                persist(lambda: self._ask(task, patience), patience)
+        except GaveUp:
+            raise ValueError(f"{self.label} is closed") from None
+
+    def close(self) -> None:
+        """End reading, that of other threads too; a second call does nothing."""
+        self._closing.set()
+        with self._lock:
+            live = list(self._live)
+        for answer in live:
+            _hang_up(answer)
+
+    def _patience(self) -> Patience:
+        return Patience(self.label, self._access.max_wait, self._closing)
+
+    def _ask(self, task: _Task, patience: Patience) -> None:
+        """Make one request for what is left of ``task`` and take what it brings."""
+        place = self._place
+        asked = {"range": f"bytes={task.start}-{task.stop - 1}"}
+        with self._open(place, patience, asked) as answer:
+            stop = self._checked(answer, place, task, patience)
+            first = task.done
+            failure: Exception | None = None
+            try:
+                for chunk in answer.iter_raw():
+                    if task.start + len(chunk) > stop:
+                        task.done = first  # whatever this is, none of it is to be trusted
+                        raise TryAgain("the answer is longer than it says", DOWNLOAD, tries=REFUSALS)
+                    task.out[task.done : task.done + len(chunk)] = chunk
+                    task.done += len(chunk)
+                    patience.arrived(len(chunk))
+            except (HTTP_ERROR, RuntimeError) as error:
+                failure = TryAgain(f"the connection to {origin(place.url)} broke ({type(error).__name__})")
+            if self._closing.is_set():
+                raise GaveUp
+            if task.start < stop:
+                raise failure or TryAgain(f"{origin(place.url)} ended its answer early")
+
+    @contextmanager
+    def _open(self, place: Place, patience: Patience, asked: dict[str, str]) -> Iterator[Response]:
+        answer = send("GET", place.url, patience, self._access, asked)
+        with self._lock:
+            self._live.add(answer)
+        try:
+            if self._closing.is_set():
+                raise GaveUp
+            yield answer
+        finally:
+            with self._lock:
+                self._live.discard(answer)
+            answer.close()
+
+    def _checked(self, answer: Response, place: Place, task: _Task, patience: Patience) -> int:
+        """The byte before which the answer's body ends, if that is what it must be. Its first is ``task.start``."""
+        status, headers, server = answer.status_code, answer.headers, origin(place.url)
+        if status in RETRYABLE:
+            raise failed_status(status, headers, server)
+        if status in MOVED_ON:
+            self._relocate(place, patience)
+            raise TryAgain(f"{server} refuses to serve the file (HTTP {status})", soon=True, tries=REFUSALS)
+        if status == 416:  # all of the range was inside of the file when its size was asked for
+            self._relocate(place, patience)
+            raise TryAgain(f"{server} says that the file is shorter than the Hub says (HTTP 416)", tries=REFUSALS)
+        if status not in (200, 206):
+            raise TryAgain(f"{server} answered HTTP {status}", tries=REFUSALS)
+        if headers.get("content-encoding", "identity") != "identity":
+            raise TryAgain(f"{server} serves the file compressed", DOWNLOAD, tries=REFUSALS)
+        etag = bare_etag(headers.get("etag"))
+        if etag != self._etags.get(server, etag):
+            raise self._changed()
+        if status == 200:
+            stop = self.size
+            if (task.start, task.stop) != (0, self.size):
+                raise TryAgain(f"{server} ignores which part of the file was asked for", DOWNLOAD, tries=REFUSALS)
+        else:
+            said = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("content-range", "").strip())
+            start, last, total = map(int, said.groups()) if said else (0, 0, 0)
+            stop = last + 1
+            if said is None or start != task.start or not start < stop <= task.stop or total != self.size:
+                self._relocate(place, patience)  # which tells a file of another size
+                raise TryAgain(f"{server} serves another part of the file than was asked for", DOWNLOAD, tries=REFUSALS)
+        if headers.get("content-length", str(stop - task.start)).strip() != str(stop - task.start):
+            raise TryAgain(f"{server} announces fewer or more bytes than it says it has", DOWNLOAD, tries=REFUSALS)
+        if etag != self._etags.setdefault(server, etag):  # another thread may have been the first to see one
+            raise self._changed()
+        return stop
+
+    def _relocate(self, old: Place, patience: Patience) -> None:
+        """Ask the Hub again where the file is, unless another thread has done so; CheckpointError if it has changed."""
+        if not self._locating.acquire(timeout=patience.timeout()):
+            raise TryAgain("the Hub does not say where the file is now")
+        try:
+            if self._place is not old:
+                return
+            place = locate(self._url, self._commit, patience, self._access)
+            if place.marks != old.marks:
+                raise self._changed()
+            self._remember(place)
+            self._place = place
+        finally:
+            self._locating.release()
+
+    def _remember(self, place: Place) -> None:
+        if place.served is not None:
+            self._etags.setdefault(origin(place.url), place.served)
+
+    def _changed(self) -> CheckpointError:
+        return CheckpointError(self.label, "it has changed while it was read", "Scan the model again")
+
+
+def _hang_up(answer: Response) -> None:
+    """Wake up whoever waits for more of ``answer``: closing a socket does not end a read in another thread."""
+    stream = answer.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream is not None else None
+    if isinstance(connection, socket.socket):
+        with suppress(OSError):  # it may have ended already
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # of the socket itself, even where TLS lies over it

@@ -1,0 +1,162 @@
+"""When to try again, how long to wait before it, and when to give up: the one policy for all that crosses a network."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from threading import Event
+from typing import TypeVar
+
+from weightaudit.errors import ModelUnavailable, printable
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 6
+"""Tries in a row that bring nothing; with the pauses below, a dead server is told after some 15 seconds."""
+FIRST_PAUSE = 0.5
+"""Seconds before the second try; each further pause is twice as long, give or take a quarter."""
+LONGEST_PAUSE = 8.0
+"""Seconds."""
+STALL = 20.0
+"""Seconds without a byte after which a request is given up and made again."""
+PROGRESS = 1 << 20
+"""Bytes that must arrive before patience starts anew: a trickle is no progress."""
+RETRYABLE = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses that may be gone at the next try."""
+NETWORK = "Check the network, then try again"
+
+log = logging.getLogger("weightaudit.source")
+
+
+class TryAgain(Exception):  # it is a request, not an error, and never leaves this room
+    """This try failed in a way that another may not.
+
+    ``cause`` and ``hint`` are for the error if none succeeds; ``after`` is how many seconds the server asks to wait;
+    ``soon`` asks for no pause before the next try if it is the first of its kind; ``tries`` is how many failures of
+    this cause in a row are enough.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        hint: str = NETWORK,
+        *,
+        after: float | None = None,
+        soon: bool = False,
+        tries: int = MAX_ATTEMPTS,
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.hint = hint
+        self.after = after
+        self.soon = soon
+        self.tries = tries
+
+
+class GaveUp(Exception):  # never leaves this room
+    """The file was closed while it was read."""
+
+
+class Patience:
+    """How much more waiting one task is worth. For one thread.
+
+    It ends ``max_wait`` seconds after the last progress, or after `MAX_ATTEMPTS` tries without any; progress is a
+    megabyte. ``thing`` is what the error is about; ``closing`` ends every pause at once.
+    """
+
+    def __init__(self, thing: str, max_wait: float, closing: Event | None = None) -> None:
+        self.thing = thing
+        self.closing = closing or Event()
+        self._max_wait = max_wait
+        self._renew()
+
+    def _renew(self) -> None:
+        self._until = time.monotonic() + self._max_wait
+        self._failures: Counter[str] = Counter()
+        self._arrived = 0
+
+    def left(self) -> float:
+        """Seconds until it ends; 0 when it has."""
+        return max(0.0, self._until - time.monotonic())
+
+    def timeout(self) -> float:
+        """Seconds that the next answer may keep us waiting for a byte."""
+        return max(0.001, min(STALL, self.left()))
+
+    def arrived(self, nbytes: int) -> None:
+        """So many bytes came. Raises TryAgain where they come too slowly to ever count as progress."""
+        self._arrived += nbytes
+        if self._arrived >= PROGRESS:
+            self._renew()
+        elif not self.left():
+            raise TryAgain("the bytes come too slowly")
+
+    def pause(self, trouble: TryAgain) -> None:
+        """Wait before the next try. ModelUnavailable where there is to be none, GaveUp where it was closed."""
+        self._failures[trouble.cause] += 1
+        failures, left = self._failures.total(), self.left()
+        if trouble.after is not None and trouble.after > left:
+            raise ModelUnavailable(
+                self.thing,
+                f"{trouble.cause}, and it asks to wait {trouble.after:.0f} seconds",
+                f"Try again then, or allow a longer wait (--max-wait, now {self._max_wait:g} seconds)",
+            )
+        if not left:
+            raise ModelUnavailable(
+                self.thing,
+                f"{trouble.cause}, and nothing helped within {self._max_wait:g} seconds",
+                f"{trouble.hint}; --max-wait allows more",
+            )
+        if failures >= MAX_ATTEMPTS or self._failures[trouble.cause] >= trouble.tries:
+            raise ModelUnavailable(self.thing, f"{trouble.cause} ({failures} tries)", trouble.hint)
+        if trouble.soon and self._failures[trouble.cause] == 1:
+            return
+        seconds = min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
+        seconds = min(max(seconds, trouble.after or 0.0), left)
+        log.warning("%s: %s; trying again in %.1f s", self.thing, trouble.cause, seconds)
+        if self.closing.wait(seconds):
+            raise GaveUp
+
+
+def persist(attempt: Callable[[], T], patience: Patience) -> T:
+    """What ``attempt`` returns, called again for as long as it raises TryAgain and ``patience`` lasts."""
+    while True:
+        try:
+            return attempt()
+        except TryAgain as failure:
+            trouble = failure
+        # Outside of the handler, so that no error carries another one whose text might hold an address with its key.
+        patience.pause(trouble)
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait: Retry-After as a number or a date (RFC 9110), or the Hub's RateLimit."""
+    said = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", said):
+        return float(said)
+    if said:
+        try:
+            until = parsedate_to_datetime(said)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=timezone.utc)
+        return max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
+    # RateLimit: "api";r=0;t=55, of the IETF's draft: none remaining, 55 seconds until there are.
+    limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})", headers.get("ratelimit", ""))
+    return float(limit[1]) if limit else None
+
+
+def failed_status(status: int, headers: Mapping[str, str], server: str) -> TryAgain:
+    """What an answer with one of the `RETRYABLE` statuses means."""
+    if status == 429:
+        cause, hint = f"the rate limit of {printable(server)} is reached (HTTP 429)", "Wait some minutes"
+    else:
+        cause, hint = f"{printable(server)} answered HTTP {status}", "Try again later"
+    return TryAgain(cause, hint, after=asked_to_wait(headers))

@@ -8,6 +8,12 @@ from typing import Any
 
 from weightaudit.errors import ModelError, printable
 
+MAX_VALUES = 16_000_000
+"""Values in one JSON text, counted by the marks around them: a header of a million tensors has some 12 million. Empty
+lists take thirty times their text in memory, so the bound on the text's length alone is not enough."""
+MAX_DIGITS = 20
+"""Of a whole number in a machine-made file: as many as the largest 64-bit one has."""
+
 
 def parse_object(
     data: bytes, *, thing: str, error: type[ModelError], hint: str, machine_made: bool = True
@@ -21,6 +27,8 @@ def parse_object(
     """
     if machine_made and data.startswith(BOM_UTF8):
         raise error(thing, "it starts with a byte-order mark", hint)
+    if sum(map(data.count, (b"[", b"{", b":", b","))) > MAX_VALUES:
+        raise error(thing, f"its JSON has more than {MAX_VALUES} values", hint)
     try:
         text = data.removeprefix(BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as failure:
@@ -48,7 +56,7 @@ def parse_object(
     except json.JSONDecodeError as failure:
         where = f"line {failure.lineno}, column {failure.colno}"
         raise error(thing, f"it is not valid JSON: {failure.msg.lower()} at {where}", hint) from failure
-    except ValueError as failure:  # an integer of more digits than Python converts
+    except ValueError as failure:  # too many digits for us, or even for Python
         raise error(thing, "it is not valid JSON: a number is absurdly long", hint) from failure
     if not isinstance(value, dict):
         raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
@@ -56,6 +64,8 @@ def parse_object(
 
 
 def _whole(digits: str) -> int | float:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(digits)
     # "-0" is no whole number to the safetensors library, so it must not become a size or an offset here.
     return -0.0 if digits == "-0" else int(digits)
 

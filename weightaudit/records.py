@@ -21,7 +21,10 @@ LAYER_ROLES = ("Q", "K", "V", "O", "QKV", "XQ", "XK", "XV", "XO", "GATE", "M1", 
 class TensorInfo:
     """Where one tensor of a checkpoint lies, as its header says. Reading it is the checkpoint's job.
 
-    ``offset`` is absolute in ``file``, in bytes; ``dtype`` is a name of `weightaudit.dtypes`.
+    ``offset`` is absolute in ``file``, in bytes; ``dtype`` is a name of `weightaudit.dtypes`. ``strides`` are in
+    elements, None for a tensor stored contiguously, row by row. ``nbytes`` is the span from the first element to the
+    end of the last: with strides some of it may belong to other tensors. Tensors of equal file, offset, span, shape and
+    strides share their bytes.
     """
 
     name: str
@@ -30,6 +33,7 @@ class TensorInfo:
     file: str
     offset: int
     nbytes: int
+    strides: tuple[int, ...] | None = None
 
     @property
     def parameters(self) -> int:
@@ -268,11 +272,24 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A weight file of the model that was not taken, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
-    """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL)."""
+    """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL).
+
+    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them.
+    """
 
     name: str
     revision: str
     location: str
     files: tuple[SourceFile, ...]
+    format: str = ""
+    passed_over: tuple[PassedOver, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -23,10 +23,26 @@ def summary_text(report: ScanReport) -> str:
 def _identity(report: ScanReport) -> Iterable[str]:
     revision = f" @ {printable(report.identity.revision)}" if report.identity.revision else ""
     yield f"{printable(report.identity.name)}{revision}"
+    yield from _weights(report)
     dims = report.map.dimensions
     sizes = [f"{dims[key]} {word}" for key, word in _DIMENSION_WORDS.items() if key in dims]
     guessed = " (roles GUESSED from tensor names)" if report.map.guessed else ""
     yield f"family {printable(report.map.family)}{guessed}{': ' if sizes else ''}{', '.join(sizes)}"
+
+
+def _weights(report: ScanReport) -> Iterable[str]:
+    """Which files were read, and which others stood beside them."""
+    identity = report.identity
+    names = [printable(file.name) for file in identity.files]
+    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} files"
+    kind = f" ({printable(identity.format)})" if identity.format else ""
+    yield f"weights {shown}{kind}"
+    by_reason: dict[str, list[str]] = {}
+    for file in identity.passed_over:
+        by_reason.setdefault(file.why, []).append(printable(file.name))
+    for why, others in by_reason.items():
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        yield f"passed over {others[0]}{more}: {printable(why)}"
 
 
 _DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}

@@ -31,6 +31,7 @@ def header(report: ScanReport) -> str:
         ("Family", family),
         ("Parameters", f"{count(summary.get('parameters'))}" + (f" in {dtypes}" if dtypes else "")),
         ("Files", _files(report)),
+        ("Passed over", _passed_over(report)),
     ]
     listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
     links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
@@ -49,11 +50,20 @@ def header(report: ScanReport) -> str:
 def _files(report: ScanReport) -> str:
     files = report.identity.files
     named = [f"<code>{shown(file.name)}</code> {nbytes(file.nbytes)}" for file in files]
+    kind = f" ({shown(report.identity.format)})" if report.identity.format else ""
     if len(files) <= 3:
-        return ", ".join(named)
+        return ", ".join(named) + kind
     total = nbytes(sum(file.nbytes for file in files))
     items = "".join(f"<li>{name}</li>" for name in named)
-    return f"<details><summary>{plural(len(files), 'file')}, {total}</summary><ul>{items}</ul></details>"
+    return f"<details><summary>{plural(len(files), 'file')}, {total}{kind}</summary><ul>{items}</ul></details>"
+
+
+def _passed_over(report: ScanReport) -> str:
+    passed = report.identity.passed_over
+    items = "".join(f"<li><code>{shown(file.name)}</code> {shown(file.why)}</li>" for file in passed)
+    if not items:
+        return ""
+    return f"<details><summary>{plural(len(passed), 'other weight file')}</summary><ul>{items}</ul></details>"
 
 
 def guessed(report: ScanReport) -> str:

@@ -88,7 +88,9 @@ def document(report: ScanReport) -> dict[str, Any]:
         "revision": identity.revision,
         "source": {
             "location": identity.location,
+            "format": identity.format,
             "files": [{"name": file.name, "bytes": file.nbytes} for file in identity.files],
+            "passed_over": [asdict(file) for file in identity.passed_over],
         },
         "options": report.options,
         "versions": report.versions,

@@ -117,7 +117,7 @@ def test_a_shard_s_name_cannot_leave_the_directory(name: str, model: Path) -> No
         (b'{"weight_map": {}}', "'weight_map' is empty"),
         (b'{"weight_map": []}', "no 'weight_map' object"),
         (b'{"weight_map": {"a": 1}}', "no file for tensor 'a'"),
-        (b'{"weight_map": {"a": "x.bin"}}', "'x.bin' is not a safetensors file"),
+        (b'{"weight_map": {"a": "x.bin"}}', "'x.bin' is not a *.safetensors file"),
         (b'{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "'a' occurs twice"),
         (b"{", "not valid JSON"),
         (b"\xff", "not UTF-8"),

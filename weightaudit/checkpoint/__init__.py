@@ -3,6 +3,7 @@
 `open_checkpoint` gives a `Checkpoint`: every tensor's name, shape and dtype, each read when asked for.
 """
 
-from weightaudit.checkpoint.reader import Checkpoint, open_checkpoint
+from weightaudit.checkpoint.opening import open_checkpoint
+from weightaudit.checkpoint.reader import Checkpoint
 
 __all__ = ["Checkpoint", "open_checkpoint"]

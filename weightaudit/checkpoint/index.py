@@ -12,11 +12,19 @@ from weightaudit.source import ByteSource, safe_name
 
 MAX_INDEX = 100_000_000
 """Bytes; the published ones stay below 20 MB."""
+SUFFIXES = (".safetensors.index.json", ".bin.index.json")
+"""How an index's name ends: with the format of its shards."""
 AGAIN = "The index and the shards do not belong together, or a download is incomplete: download the model again"
 
 
+def is_index(name: str) -> bool:
+    """Whether ``name`` is that of a shard index."""
+    return name.endswith(SUFFIXES)
+
+
 def read_index(source: ByteSource) -> dict[str, str]:
-    """Tensor name → shard's file name, every one of them a plain name in the same directory."""
+    """Tensor name → shard's file name, every one of them a plain name in the same directory, of the index's format."""
+    format_suffix = next(suffix for suffix in SUFFIXES if source.name.endswith(suffix)).removesuffix(".index.json")
     hint = "The index is damaged: download it again"
     data = read_all(source, limit=MAX_INDEX, error=CheckpointError)
     weight_map = parse_object(data, thing=source.label, error=CheckpointError, hint=hint).get("weight_map")
@@ -29,11 +37,11 @@ def read_index(source: ByteSource) -> dict[str, str]:
             raise CheckpointError(source.label, f"it gives no file for tensor '{printable(tensor)}'", hint)
     for shard in set(weight_map.values()):
         safe_name(shard, said_by=source.label)
-        if not shard.endswith(".safetensors"):
+        if not shard.endswith(format_suffix):
             raise CheckpointError(
                 source.label,
-                f"its shard '{printable(shard)}' is not a safetensors file",
-                "This version reads safetensors: convert the model",
+                f"its shard '{printable(shard)}' is not a *{format_suffix} file, as an index of them says",
+                hint,
             )
     return weight_map
 
@@ -58,11 +66,6 @@ def check_against(index: str, weight_map: Mapping[str, str], found: Iterable[Ten
             both = f"{printable(holders[tensor.name])} and {printable(tensor.file)}"
             raise CheckpointError(index, f"tensor '{name}' is in two shards, {both}", AGAIN)
         holders[tensor.name] = tensor.file
-    for tensor_name, shard in weight_map.items():
-        if holders.get(tensor_name) != shard:
-            raise CheckpointError(
-                index, f"tensor '{printable(tensor_name)}' should be in {printable(shard)}, but is not", AGAIN
-            )
     extra = sorted(holders.keys() - weight_map.keys())
     if extra:
         raise CheckpointError(
@@ -71,3 +74,8 @@ def check_against(index: str, weight_map: Mapping[str, str], found: Iterable[Ten
             + (f", nor are {len(extra) - 1} more" if len(extra) > 1 else ""),
             AGAIN,
         )
+    for tensor_name, shard in weight_map.items():
+        if holders.get(tensor_name) != shard:
+            raise CheckpointError(
+                index, f"tensor '{printable(tensor_name)}' should be in {printable(shard)}, but is not", AGAIN
+            )

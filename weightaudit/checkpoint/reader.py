@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import torch
 
-from weightaudit.checkpoint.config import CONFIG, read_config
-from weightaudit.checkpoint.index import check_against, check_present, read_index
-from weightaudit.checkpoint.safetensors import read_header
-from weightaudit.checkpoint.select import is_index, select_weights
-from weightaudit.config import DEFAULTS
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, printable
-from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
-from weightaudit.source import ByteSource, Repository, open_repository
+from weightaudit.records import ModelIdentity, TensorInfo
+from weightaudit.source import ByteSource
+from weightaudit.source.readahead import ReadAhead
+
+Fill = Callable[[ByteSource, int, memoryview], None]
 
 
 class Checkpoint:
     """The tensors of one model. Headers are read on opening, data on `read`; a context manager.
 
     ``identity`` says which model and files; ``config`` is config.json, None for a single file without one;
-    ``tensors`` maps names to what the headers say, in name order.
+    ``tensors`` maps names to what the headers say, in name order; ``notes`` are sentences for the reader of a report.
     """
 
     def __init__(
@@ -34,35 +31,56 @@ class Checkpoint:
         config: dict[str, Any] | None,
         tensors: dict[str, TensorInfo],
         sources: dict[str, ByteSource],
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.identity = identity
         self.config = config
         self.tensors = tensors
+        self.notes = notes
         self._sources = sources
-        self.notes: tuple[str, ...] = ()
-
-    @contextmanager
-    def reader(self, tensors: Sequence[TensorInfo], *, ahead: int) -> Iterator[Callable[..., torch.Tensor]]:
-        """Stand-in: the lead's, to be replaced by the one that reads ahead."""
-        yield self.read
 
     def read(self, name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
-        """Tensor ``name`` in its stored dtype and shape. Thread-safe, if each thread has its own ``into``.
+        """Tensor ``name`` in its stored dtype, shape and strides. Thread-safe, if each thread has its own ``into``.
 
         ``into`` is memory to reuse: a contiguous 1-D uint8 CPU tensor of at least the tensor's bytes; the
         result is a view of it. Without it the memory is fresh. Raises CheckpointError where the bytes cannot
         be read or torch has no such dtype, KeyError for an unknown name.
         """
+        return self._read(name, into, _plainly)
+
+    @contextmanager
+    def reader(self, tensors: Sequence[TensorInfo], *, ahead: int) -> Iterator[Callable[..., torch.Tensor]]:
+        """A `read` for just these tensors, in this order and each once, by one thread.
+
+        Those that come over a network are fetched ahead of need, at most ``ahead`` bytes of them.
+        """
+        plan = [(self._sources[info.file], info.offset, info.nbytes) for info in tensors]
+        distant = [place for place in plan if place[0].distant]
+        if not distant:
+            yield self.read
+            return
+        with ReadAhead(distant, budget=ahead) as fetched:
+
+            def fill(source: ByteSource, offset: int, out: memoryview) -> None:
+                (fetched.read_into if source.distant else _plainly)(source, offset, out)
+
+            def read(name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
+                return self._read(name, into, fill)
+
+            yield read
+
+    def _read(self, name: str, into: torch.Tensor | None, fill: Fill) -> torch.Tensor:
         info = self.tensors[name]
         source = self._sources[info.file]
         dtype = _torch_dtype(info, source)
         buffer = torch.empty(info.nbytes, dtype=torch.uint8) if into is None else _usable(into, info, dtype)
-        source.read_into(info.offset, buffer.numpy().data)
-        return buffer.view(dtype).view(info.shape)
+        fill(source, info.offset, buffer.numpy().data)
+        stored = buffer.view(dtype)
+        return stored.view(info.shape) if info.strides is None else stored.as_strided(info.shape, info.strides)
 
     def close(self) -> None:
         """Close the files; tensors already read stay valid."""
-        _close_all(self._sources)
+        close_all(self._sources)
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -73,78 +91,14 @@ class Checkpoint:
         self.close()
 
 
-def open_checkpoint(
-    model: str | os.PathLike[str],
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-    offline: bool = False,
-    download: bool = DEFAULTS.download,
-    max_wait: float = DEFAULTS.max_wait,
-) -> Checkpoint:
-    """The checkpoint of ``model``: a local directory or file, or a Hugging Face Hub id (`open_repository`).
-
-    Raises ModelError with the cause: not found, unavailable, unreadable weights, or no usable config.json.
-
-    Example:
-        >>> with open_checkpoint("path/to/model") as checkpoint:  # doctest: +SKIP
-        ...     W = checkpoint.read("wte.weight")
-    """
-    repository = open_repository(
-        model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
-    )
-    weights = select_weights(repository)
-    repository.fetch([CONFIG, weights])
-    config = read_config(repository)
-    sources: dict[str, ByteSource] = {}
-    with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
-        opened.callback(_close_all, sources)
-        open_weights = _open_sharded if is_index(weights) else _open_single
-        found, files = open_weights(repository, weights, sources)
-        opened.pop_all()
-    identity = ModelIdentity(
-        name=repository.name,
-        revision=repository.revision,
-        location=repository.location,
-        files=tuple(files),
-        metadata={"format": "safetensors", "weights": weights},
-    )
-    return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources)
-
-
-def _open_single(
-    repository: Repository, name: str, sources: dict[str, ByteSource]
-) -> tuple[list[TensorInfo], list[SourceFile]]:
-    """Open one weight file into ``sources``; its tensors in name order."""
-    source = sources[name] = repository.open(name)
-    return list(read_header(source).tensors), [SourceFile(name, source.size)]
-
-
-def _open_sharded(
-    repository: Repository, index: str, sources: dict[str, ByteSource]
-) -> tuple[list[TensorInfo], list[SourceFile]]:
-    """Open every shard that the index names into ``sources``; all their tensors in name order."""
-    source = repository.open(index)
-    try:
-        weight_map = read_index(source)
-    finally:
+def close_all(sources: Mapping[str, ByteSource]) -> None:
+    """Close every file of ``sources``, to which other threads may still be adding."""
+    for source in list(sources.values()):
         source.close()
-    shards = sorted(set(weight_map.values()))
-    repository.fetch(shards)
-    check_present(source.label, shards, repository.files())
-    files = [SourceFile(index, source.size)]
-    found: list[TensorInfo] = []
-    for shard in shards:
-        tensors, opened = _open_single(repository, shard, sources)
-        found += tensors
-        files += opened
-    check_against(source.label, weight_map, found)
-    return sorted(found, key=lambda tensor: tensor.name), files
 
 
-def _close_all(sources: dict[str, ByteSource]) -> None:
-    for source in sources.values():
-        source.close()
+def _plainly(source: ByteSource, offset: int, out: memoryview) -> None:
+    source.read_into(offset, out)
 
 
 def _torch_dtype(info: TensorInfo, source: ByteSource) -> torch.dtype:

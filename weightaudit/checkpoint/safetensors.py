@@ -8,10 +8,12 @@ limits. One error per cause.
 
 from __future__ import annotations
 
-import unicodedata
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from weightaudit.checkpoint.foreign import read_head, refuse_foreign
+from weightaudit.checkpoint.limits import MAX_TENSORS, fault_of_name, fault_of_shape
 from weightaudit.checkpoint.strict_json import parse_object
 from weightaudit.dtypes import BY_CODE
 from weightaudit.errors import CheckpointError, printable
@@ -22,32 +24,8 @@ PREFIX = 8
 """Bytes of the header's length, a little-endian unsigned integer."""
 MAX_HEADER = 100_000_000
 """Bytes; the reference library's own limit."""
-MAX_TENSORS = 1_000_000
-"""Tensors in one file; the largest published models have some 100,000 in all their files together."""
-MAX_NAME = 1024
-"""Characters of a tensor's name."""
-MAX_RANK = 64
-"""Dimensions of a tensor, as in numpy."""
-MAX_ELEMENTS = 2**63 - 1
-"""The most that torch can count, over the dimensions that are not 0."""
 
 AGAIN = "The file is damaged or was not made by a safetensors library: download it again"
-FOREIGN = (
-    (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself", "Run 'git lfs pull' there"),
-    (
-        b"PK\x03\x04",
-        "it is a zip archive (PyTorch's .bin format?), not safetensors",
-        "Convert it to safetensors",
-    ),
-    (
-        b"\x80",
-        "it is a Python pickle (PyTorch's old .bin format?), not safetensors",
-        "Convert it to safetensors",
-    ),
-    (b"GGUF", "it is a GGUF file, not safetensors", "Use the model's safetensors files"),
-    (b"<", "it is a web page, not safetensors: a download went wrong", "Download it again"),
-    (b"{", "it starts with JSON where the header's length belongs", AGAIN),
-)
 
 
 @dataclass(frozen=True)
@@ -76,16 +54,13 @@ def read_header(source: ByteSource) -> Header:
 
 
 def _header_length(source: ByteSource) -> int:
-    head = bytearray(min(source.size, 64))
-    source.read_into(0, memoryview(head))
-    if not head:
-        _fail(source, "it is empty")
+    head = read_head(source)
     length = int.from_bytes(head[:PREFIX], "little")
     if len(head) >= PREFIX and length <= min(MAX_HEADER, source.size - PREFIX):
         return length
-    for magic, cause, hint in FOREIGN:
-        if head.startswith(magic):
-            raise CheckpointError(source.label, cause, hint)
+    refuse_foreign(source, head, expected="safetensors")
+    if head.startswith(b"{"):
+        _fail(source, "it starts with JSON where the header's length belongs")
     if len(head) < PREFIX:
         _fail(source, f"it is cut short: it has {len(head)} bytes, and the header's length alone takes {PREFIX}")
     if length > MAX_HEADER:
@@ -104,10 +79,8 @@ def _metadata(source: ByteSource, found: object) -> dict[str, str]:
 def _tensor(source: ByteSource, name: str, entry: object, start: int) -> TensorInfo:
     """One entry of the header, checked by itself; ``start`` is where the data begin."""
     shown = f"tensor '{printable(name)}'"
-    if len(name) > MAX_NAME:
-        _fail(source, f"{shown} has a name of {len(name)} characters, more than {MAX_NAME}")
-    if not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-        _fail(source, f"{shown} has control characters in its name")
+    if fault := fault_of_name(name):
+        _fail(source, f"{shown} {fault}")
     if not isinstance(entry, dict):
         _fail(source, f"{shown} is not described by an object")
     missing = [key for key in ("dtype", "shape", "data_offsets") if key not in entry]
@@ -124,16 +97,12 @@ def _tensor(source: ByteSource, name: str, entry: object, start: int) -> TensorI
         )
     if not _naturals(shape):
         _fail(source, f"{shown} has a shape that is not a list of whole numbers: {printable(repr(shape), 80)}")
-    if len(shape) > MAX_RANK:
-        _fail(source, f"{shown} has {len(shape)} dimensions, more than {MAX_RANK}")
-    elements = 1
-    for size in shape:
-        elements *= max(size, 1)
-        if elements > MAX_ELEMENTS:
-            _fail(source, f"{shown} has an impossible shape: {printable(repr(shape), 80)}")
+    if fault := fault_of_shape(shape):
+        _fail(source, f"{shown} {fault}")
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         _fail(source, f"{shown} has offsets that are not a begin and an end: {printable(repr(offsets), 80)}")
-    bits = 0 if 0 in shape else elements * dtype.bits
+    elements = math.prod(shape)
+    bits = elements * dtype.bits
     if bits % 8:
         _fail(source, f"{shown} ends within a byte: {elements} elements of {dtype.bits} bits")
     begin, end = offsets

@@ -1,98 +1,165 @@
-"""Which of a model's files hold its weights."""
+"""Which of a model's files hold its weights.
+
+The file that the user names is taken. Of a directory or Hub repository only the top level is looked at: folders
+(``original/``, ``onnx/``, ``checkpoint-500/``) are never entered. There the first of these is taken:
+
+1. ``model.safetensors``; then ``model.safetensors.index.json`` with its shards, as transformers does;
+2. the only other safetensors file or index;
+3. ``pytorch_model.bin``; then ``pytorch_model.bin.index.json`` with its shards;
+4. the only other ``*.bin``, ``*.pt`` or ``*.pth`` file, or ``*.bin`` index;
+5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first.
+
+Where 2, 4 or 5 find several, the user has to say which. Passed over as no weights of the model: adapters
+(``adapter_model.*``) and what trainers leave beside them (``training_args``, ``optimizer``, ``scheduler``, ``scaler``,
+``rng_state``). They are read when named, if they hold nothing but tensors.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
+from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
+from weightaudit.checkpoint.index import is_index
 from weightaudit.errors import CheckpointError, printable
+from weightaudit.records import PassedOver
 from weightaudit.source import Repository
 
-SUFFIX = ".safetensors"
-INDEX_SUFFIX = ".safetensors.index.json"
+SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth")
 # transformers' own order (its _get_resolved_checkpoint_files): the single file wins over the index.
-STANDARD = ("model" + SUFFIX, "model" + INDEX_SUFFIX)
-ADAPTER = "adapter_model" + SUFFIX
-SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.safetensors")
-OTHER_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack")
-# Written by trainers beside the weights.
-NOT_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth)")
-CONVERT = "This version reads safetensors: load the model in transformers and save it with save_pretrained"
-
-
-def is_index(name: str) -> bool:
-    """Whether ``name`` is that of a shard index."""
-    return name.endswith(INDEX_SUFFIX)
+STANDARD = {
+    SAFETENSORS: ("model.safetensors", "model.safetensors.index.json"),
+    TORCH: ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+}
+UNREAD = (".gguf", ".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".npz")
+SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
+ADAPTER = re.compile(r"adapter_model\..*")
+TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth)")
+CONSOLIDATED = re.compile(r"consolidated.*")
+CONVERT = "Safetensors and PyTorch files are read: load the model in transformers and save it with save_pretrained"
+MOST = 5
+"""Names told one by one in a message."""
 
 
 def select_weights(repository: Repository) -> str:
-    """The one weight file of ``repository``, or the index of its shards.
+    """The one weight file of ``repository``, or the index of its shards, by the rules above.
 
-    The file that the user named; else model.safetensors; else model.safetensors.index.json; else the only
-    other safetensors file or index. Adapters count only when named. Raises CheckpointError saying what was
-    found instead.
+    Raises CheckpointError saying what was found instead.
     """
     where = printable(repository.location, limit=1000)
-    if repository.chosen is not None:
-        if repository.chosen.endswith(OTHER_SUFFIXES):
-            raise CheckpointError(where, "it is not a safetensors file", CONVERT)
-        if repository.chosen.endswith(".json") and not is_index(repository.chosen):
-            raise CheckpointError(where, "it is not a weight file", "Name a weight file or the model's directory")
-        return repository.chosen
-    return choose(repository.files(), where=where)
+    if repository.chosen is None:
+        return choose(repository.files(), where=where)
+    if repository.chosen.endswith(UNREAD):
+        raise CheckpointError(where, "its format is not read here", CONVERT)
+    if repository.chosen.endswith(".json") and not is_index(repository.chosen):
+        raise CheckpointError(where, "it is not a weight file", "Name a weight file or the model's directory")
+    return repository.chosen
 
 
 def choose(files: Iterable[str], *, where: str) -> str:
     """`select_weights` among the names ``files``; ``where`` names their place in messages."""
     files = sorted(files)
-    for name in STANDARD:
-        if name in files:
-            return name
-    indexes = [name for name in files if is_index(name)]
-    stems = {name.removesuffix(INDEX_SUFFIX) for name in indexes}
+    for suffixes in (SAFETENSORS, TORCH):
+        taken = next((name for name in STANDARD[suffixes] if name in files), None)
+        taken = taken or _only_other(files, suffixes, where)
+        if taken is not None:
+            return taken
+    consolidated = [name for name in files if CONSOLIDATED.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
+    if len(consolidated) == 1:
+        return consolidated[0]
+    if consolidated:
+        raise _several(consolidated, where)
+    raise _nothing(files, where)
+
+
+def passed_over(files: Iterable[str], weights: str, opened: Collection[str]) -> tuple[PassedOver, ...]:
+    """The other weight files among ``files`` and why they were not taken; ``opened`` are ``weights`` and its shards.
+
+    The shards of one set are told in one line.
+    """
+    told: dict[str, str] = {}
+    for name in sorted(files):
+        if name not in opened and (is_index(name) or name.endswith((*SAFETENSORS, *TORCH, ".ckpt", *UNREAD))):
+            shard = SHARD.fullmatch(name)
+            shown = f"{shard['stem']}-*-of-{shard['count']}{shard['suffix']}" if shard else name
+            told.setdefault(shown, _why_not(name, weights))
+    return tuple(PassedOver(name, why) for name, why in told.items())
+
+
+def _why_not(name: str, weights: str) -> str:
+    if ADAPTER.fullmatch(name):
+        return "an adapter, not the model's own weights"
+    if TRAINING.fullmatch(name):
+        return "left by a trainer, no weights of the model"
+    if CONSOLIDATED.fullmatch(name):
+        return "consolidated weights are taken only where there are no others"
+    if name.endswith((".ckpt", *UNREAD)):
+        return "its format is not read here"
+    if name.endswith((*TORCH, INDEX_SUFFIXES[1])) and weights.endswith((*SAFETENSORS, INDEX_SUFFIXES[0])):
+        return "safetensors come first"
+    return f"{printable(weights)} comes first"
+
+
+def _only_other(files: list[str], suffixes: tuple[str, ...], where: str) -> str | None:
+    """The one file or index of a format with a name of its own; None where there is none."""
+    standard = STANDARD[suffixes][0]
+    ending = standard[standard.rindex(".") :] + ".index.json"
+    indexes = [name for name in files if name.endswith(ending)]
+    stems = {name.removesuffix(ending) for name in indexes}
     whole: list[str] = []
     orphans: list[str] = []
-    for name in files:
-        if name.endswith(SUFFIX) and name != ADAPTER:
-            shard = SHARD.fullmatch(name)
-            if shard is None:
-                whole.append(name)
-            elif shard["stem"] not in stems:
-                orphans.append(name)
+    for name in _own_weights(files, suffixes):
+        shard = SHARD.fullmatch(name)
+        if shard is None:
+            whole.append(name)
+        elif shard["stem"] not in stems:
+            orphans.append(name)
     candidates = indexes + whole + orphans
+    if not candidates:
+        return None
     if len(candidates) == 1 and not orphans:
         return candidates[0]
-    if orphans and len(orphans) == len(candidates):
-        stem = SHARD.fullmatch(orphans[0])["stem"]  # type: ignore[index]  # it matched above
-        raise CheckpointError(
-            where,
-            f"it has shards ({_some(orphans)}) but not their index {printable(stem + INDEX_SUFFIX)}",
-            "Download the index too, or name one shard to look at it alone",
-        )
-    if candidates:
-        raise CheckpointError(
-            where,
-            f"it has several weight files and none is called {STANDARD[0]}: {_some(candidates)}",
-            "Name the one that is meant",
-        )
-    _no_safetensors(files, where)
+    if len(orphans) < len(candidates):
+        raise _several(candidates, where)
+    index = SHARD.sub(r"\g<stem>", orphans[0]) + ending
     raise CheckpointError(
         where,
-        f"no weights found: looked for {STANDARD[0]}, {STANDARD[1]} or another *{SUFFIX} file",
+        f"it has shards ({_some(orphans)}) but not their index {printable(index)}",
+        "Download the index too, or name one shard to look at it alone",
+    )
+
+
+def _own_weights(files: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[str]:
+    for name in files:
+        if name.endswith(suffixes) and not any(rule.fullmatch(name) for rule in (ADAPTER, TRAINING, CONSOLIDATED)):
+            yield name
+
+
+def _several(names: list[str], where: str) -> CheckpointError:
+    return CheckpointError(
+        where,
+        f"it has several weight files and none has a name that says which to take: {_some(names)}",
+        "Name the one that is meant",
+    )
+
+
+def _nothing(files: list[str], where: str) -> CheckpointError:
+    adapters = [name for name in files if ADAPTER.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
+    if adapters:
+        return CheckpointError(
+            where, f"it has only an adapter ({_some(adapters)})", "Scan the base model, or name the adapter itself"
+        )
+    others = [name for name in files if name.endswith((".ckpt", *UNREAD))]
+    if others:
+        return CheckpointError(where, f"its weights are in no format that is read here: {_some(others)}", CONVERT)
+    return CheckpointError(
+        where,
+        "no weights found: looked for model.safetensors, pytorch_model.bin, their indexes, and other files of their "
+        "formats",
         "Check that this is the model's own directory; folders inside it are not searched",
     )
 
 
-def _no_safetensors(files: list[str], where: str) -> None:
-    if ADAPTER in files:
-        raise CheckpointError(
-            where, f"it has only an adapter ({ADAPTER})", f"Scan the base model, or name {ADAPTER} itself"
-        )
-    others = [name for name in files if name.endswith(OTHER_SUFFIXES) and not NOT_WEIGHTS.fullmatch(name)]
-    if others:
-        raise CheckpointError(where, f"its weights are not in safetensors files: {_some(others)}", CONVERT)
-
-
 def _some(names: list[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+    shown = ", ".join(printable(name) for name in names[:MOST])
+    return shown if len(names) <= MOST else f"{shown} and {len(names) - MOST} more"

@@ -1,0 +1,114 @@
+"""From a model's name to its open checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from weightaudit.checkpoint.config import CONFIG, read_config
+from weightaudit.checkpoint.foreign import read_head
+from weightaudit.checkpoint.index import check_against, check_present, is_index, read_index
+from weightaudit.checkpoint.reader import Checkpoint, close_all
+from weightaudit.checkpoint.safetensors import read_header
+from weightaudit.checkpoint.select import passed_over, select_weights
+from weightaudit.checkpoint.torch_file import SUFFIXES, is_torch, read_torch
+from weightaudit.config import DEFAULTS
+from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
+from weightaudit.source import ByteSource, Repository, open_repository
+
+SHARDS_AT_ONCE = 8
+"""Shards opened together: over a network each takes several round trips."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """One weight file: its format, its tensors in name order, and what the reader of a report should know."""
+
+    file: SourceFile
+    format: str
+    tensors: Sequence[TensorInfo]
+    notes: tuple[str, ...] = ()
+
+
+def open_checkpoint(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    download: bool = DEFAULTS.download,
+    max_wait: float = DEFAULTS.max_wait,
+) -> Checkpoint:
+    """The checkpoint of ``model``: a local directory or file, or a Hugging Face Hub id (`open_repository`).
+
+    ``download`` brings a Hub model into the Hugging Face cache first, else its bytes are read where they are and not
+    kept; ``max_wait`` is how many seconds the network may bring no progress. Raises ModelError with the cause: not
+    found, unavailable, unreadable weights, or no usable config.json.
+
+    Example:
+        >>> with open_checkpoint("path/to/model") as checkpoint:  # doctest: +SKIP
+        ...     W = checkpoint.read("wte.weight")
+    """
+    repository = open_repository(
+        model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
+    )
+    weights = select_weights(repository)
+    repository.fetch([CONFIG, weights])
+    config = read_config(repository)
+    sources: dict[str, ByteSource] = {}
+    with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
+        opened.callback(close_all, sources)
+        files = _sharded(repository, weights, sources) if is_index(weights) else [_open(repository, weights, sources)]
+        opened.pop_all()
+    names = {file.file.name for file in files}
+    formats = dict.fromkeys(file.format for file in files if file.format)
+    found = sorted((tensor for file in files for tensor in file.tensors), key=lambda tensor: tensor.name)
+    identity = ModelIdentity(
+        name=repository.name,
+        revision=repository.revision,
+        location=repository.location,
+        files=tuple(file.file for file in files),
+        format=" and ".join(formats),
+        passed_over=passed_over(repository.files(), weights, names) if repository.chosen is None else (),
+        metadata={"weights": weights},
+    )
+    notes = tuple(note for file in files for note in file.notes)
+    return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources, notes)
+
+
+def _open(repository: Repository, name: str, sources: dict[str, ByteSource]) -> _Opened:
+    """Open one weight file into ``sources``. What its name does not say its first bytes do."""
+    source = sources[name] = repository.open(name)
+    file = SourceFile(name, source.size)
+    if name.endswith(SUFFIXES) or (not name.endswith(".safetensors") and is_torch(read_head(source))):
+        return _Opened(file, *read_torch(source))
+    return _Opened(file, "safetensors", read_header(source).tensors)
+
+
+def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource]) -> list[_Opened]:
+    """The index, and every shard that it names opened into ``sources``."""
+    source = repository.open(index)
+    try:
+        weight_map = read_index(source)
+    finally:
+        source.close()
+    shards = sorted(set(weight_map.values()))
+    repository.fetch(shards)
+    check_present(source.label, shards, repository.files())
+    files = _open_together(repository, shards, sources)
+    check_against(source.label, weight_map, [tensor for file in files for tensor in file.tensors])
+    return [_Opened(SourceFile(index, source.size), "", ()), *files]
+
+
+def _open_together(repository: Repository, shards: Sequence[str], sources: dict[str, ByteSource]) -> list[_Opened]:
+    """The shards in their order; of several failures, that of the first shard."""
+    with ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="weightaudit-open") as pool:
+        try:
+            return list(pool.map(lambda shard: _open(repository, shard, sources), shards))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            close_all(sources)  # ends the reads that are still under way
+            raise

@@ -1,0 +1,359 @@
+"""Pickles, read as data and never run.
+
+Unpickling is running a program. What PyTorch needs of that language to save weights is small: constants, tuples,
+lists, dicts, a few names of its own, and "this name applied to these arguments", which is kept here as a `Call` and
+applied by nobody. So no name of the file is imported, no object of a class made, nothing hashed that the file built,
+and memory stays within a small multiple of the pickle. ``torch.load(weights_only=True)`` is not enough to rely on: in
+versions before 2.6 files could run code past it (CVE-2025-32434), it lets a short pickle ask for any amount of memory,
+and it does not say from which record a tensor came.
+
+A name that ``weights_only`` would refuse is refused here, as code. The instructions are those that torch's own
+restricted reader knows, and their siblings of pickle protocol 4.
+"""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from weightaudit.checkpoint.torch_names import HARMLESS, ORDERED_DICT, SIZE
+from weightaudit.errors import CheckpointError, printable
+from weightaudit.source import ByteSource
+
+MAX_PICKLE = 16 << 20
+"""Bytes of a file's pickle; 100 to 300 a tensor are usual."""
+CUT_SHORT = "its pickle is cut short"
+MAX_STEPS = 5_000_000
+"""Instructions in it; some 20 a tensor are usual."""
+DAMAGED = "The file is damaged or was not made by torch.save: download it again"
+CODE = (
+    "Only a file of weights can be read. If this is the model's weight file, convert it to safetensors where its "
+    "publisher is trusted"
+)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A Python name as the file spells it, such as "torch.FloatStorage"."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class Call:
+    """``function`` applied to ``arguments``, had it been run."""
+
+    function: Name
+    arguments: object
+
+
+@dataclass(eq=False)
+class Table:
+    """A dict. Only text makes an entry; ``others`` are the values of all other keys, which are forgotten."""
+
+    entries: dict[str, object] = field(default_factory=dict)
+    others: list[object] = field(default_factory=list)
+
+    def put(self, key: object, value: object) -> None:
+        """As ``dict[key] = value``. Other keys than text could be made to collide, and so are never hashed."""
+        if isinstance(key, str):
+            self.entries[key] = value
+        else:
+            self.others.append(value)
+
+
+class Cursor:
+    """Bytes of ``source`` from ``start`` to ``stop``, taken piece by piece and fetched ``chunk`` at a time.
+
+    ``beyond`` is what to say of a pickle that goes on after ``stop``.
+    """
+
+    def __init__(self, source: ByteSource, start: int, stop: int, *, chunk: int, beyond: str) -> None:
+        self.source = source
+        self._fetched = start
+        self._stop = stop
+        self._chunk = chunk
+        self._beyond = beyond
+        self._held = b""
+        self._at = 0
+
+    @property
+    def offset(self) -> int:
+        """Where in the file the next byte is."""
+        return self._fetched - len(self._held) + self._at
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes; CheckpointError where there are fewer."""
+        while self._at + count > len(self._held):
+            self._more(self._at + count - len(self._held))
+        taken = self._held[self._at : self._at + count]
+        self._at += count
+        return taken
+
+    def line(self) -> bytes:
+        """The bytes up to the next newline, without it."""
+        searched = self._at
+        while (end := self._held.find(b"\n", searched)) < 0:
+            rest = len(self._held) - self._at
+            self._more(1)
+            searched = rest
+        taken = self._held[self._at : end]
+        self._at = end + 1
+        return taken
+
+    def _more(self, missing: int) -> None:
+        available = self._stop - self._fetched
+        if missing > available:
+            fail(self.source, self._beyond)
+        data = bytearray(min(max(missing, self._chunk), available))
+        self.source.read_into(self._fetched, memoryview(data))
+        self._fetched += len(data)
+        self._held = self._held[self._at :] + bytes(data)
+        self._at = 0
+
+
+def fail(source: ByteSource, cause: str) -> NoReturn:
+    """CheckpointError about a file that is not as torch.save writes it."""
+    raise CheckpointError(source.label, cause, DAMAGED)
+
+
+def read_pickle(cursor: Cursor, storage: Callable[[object], object] | None = None) -> object:
+    """What the pickle at ``cursor`` describes, in constants, tuples, lists, `Table`, `Name` and `Call`.
+
+    ``storage`` turns a persistent id, which stands for a tensor's bytes, into what takes its place. The cursor is left
+    behind the pickle. Raises CheckpointError: a name or instruction that may run code, or damage.
+    """
+    machine = _Machine(cursor, storage)
+    try:
+        return machine.run()
+    except (IndexError, KeyError, UnicodeDecodeError, struct.error) as error:
+        # Taking from an empty stack, an empty memo, text that is none.
+        raise CheckpointError(cursor.source.label, "its pickle is damaged", DAMAGED) from error
+
+
+class _Machine:
+    """The stack machine of the pickle language, without its power to call."""
+
+    def __init__(self, cursor: Cursor, storage: Callable[[object], object] | None) -> None:
+        self.cursor = cursor
+        self.storage = storage
+        self.stack: list[object] = []
+        self.outer: list[list[object]] = []
+        self.memo: dict[int, object] = {}
+
+    def run(self) -> object:
+        take = self.cursor.take
+        for _ in range(MAX_STEPS):
+            code = take(1)
+            if code == pickle.STOP:
+                return self.stack.pop()
+            step = _STEPS.get(code)
+            if step is None:
+                self.refuse_instruction(code)
+            step(self)
+        fail(self.cursor.source, f"its pickle has more than {MAX_STEPS} instructions, the most that is accepted")
+
+    def number(self, layout: str) -> int:
+        (number,) = struct.unpack(layout, self.cursor.take(struct.calcsize(layout)))
+        return int(number)
+
+    def pop_mark(self) -> list[object]:
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def name(self, module: str, attribute: str) -> Name:
+        """The name, if weights have a use for it; CheckpointError if not."""
+        module = "builtins" if module == "__builtin__" else module  # Python 2's spelling, which protocol 2 keeps
+        path = f"{module}.{attribute}"
+        if path not in HARMLESS:
+            raise CheckpointError(
+                self.cursor.source.label,
+                f"it contains code and not only weights: loading it would use '{printable(path)}'. "
+                "Nothing of it was executed",
+                CODE,
+            )
+        return Name(path)
+
+    def refuse_instruction(self, code: bytes) -> NoReturn:
+        if code in (pickle.INST, pickle.GLOBAL):
+            self.name(self.cursor.line().decode(), self.cursor.line().decode())
+        known = next((op for op in pickletools.opcodes if op.code == code.decode("latin-1")), None)
+        if known is None:
+            fail(self.cursor.source, "its pickle is damaged")
+        raise CheckpointError(
+            self.cursor.source.label,
+            f"its pickle holds the instruction {known.name}, which torch.save has no use for in weights. Nothing of it "
+            "was executed",
+            CODE,
+        )
+
+    # One method an instruction, named as in the pickle language.
+
+    def proto(self) -> None:
+        self.cursor.take(1)
+
+    def frame(self) -> None:
+        self.cursor.take(8)
+
+    def mark(self) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def global_(self) -> None:
+        self.stack.append(self.name(self.cursor.line().decode(), self.cursor.line().decode()))
+
+    def stack_global(self) -> None:
+        attribute, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(attribute, str) or not isinstance(module, str):
+            fail(self.cursor.source, "its pickle is damaged")
+        self.stack.append(self.name(module, attribute))
+
+    def reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(function, Name) or not isinstance(arguments, tuple):
+            fail(self.cursor.source, "its pickle calls what is no name")
+        self.stack.append(_applied(function, arguments))
+
+    def build(self) -> None:
+        self.stack.pop()
+        # Attributes of a dict (OrderedDict's _metadata) are no entries of it; of a tensor they could be other data.
+        if not isinstance(self.stack[-1], Table):
+            fail(self.cursor.source, "its pickle sets the state of what is no dictionary")
+
+    def append(self) -> None:
+        item = self.stack.pop()
+        self.list_on_top().append(item)
+
+    def appends(self) -> None:
+        items = self.pop_mark()
+        self.list_on_top().extend(items)
+
+    def list_on_top(self) -> list[object]:
+        top = self.stack[-1]
+        if not isinstance(top, list):
+            fail(self.cursor.source, "its pickle appends to what is no list")
+        return top
+
+    def setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.set_items([key, value])
+
+    def setitems(self) -> None:
+        self.set_items(self.pop_mark())
+
+    def set_items(self, pairs: list[object]) -> None:
+        table = self.stack[-1]
+        if len(pairs) % 2:
+            fail(self.cursor.source, "its pickle is damaged")
+        if isinstance(table, Table):
+            for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+                table.put(key, value)
+        elif not isinstance(table, Call):  # a Counter, for one
+            fail(self.cursor.source, "its pickle sets an item of what is no dictionary")
+
+    def additems(self) -> None:
+        self.pop_mark()
+        if not isinstance(self.stack[-1], Call):
+            fail(self.cursor.source, "its pickle adds to what is no set")
+
+    def tuple_of(self, count: int) -> None:
+        items = [self.stack.pop() for _ in range(count)]
+        self.stack.append(tuple(reversed(items)))
+
+    def marked_tuple(self) -> None:
+        items = self.pop_mark()
+        self.stack.append(tuple(items))
+
+    def text(self, layout: str) -> None:
+        data = self.cursor.take(self.number(layout))
+        self.stack.append(str(data, "utf-8", "surrogatepass"))
+
+    def old_string(self) -> None:
+        self.stack.append(self.cursor.take(self.number("<B")).decode("utf-8"))  # Python 2's str, as torch.load does
+
+    def data(self, layout: str) -> None:
+        self.stack.append(self.cursor.take(self.number(layout)))
+
+    def long(self) -> None:
+        self.stack.append(int.from_bytes(self.cursor.take(self.number("<B")), "little", signed=True))
+
+    def float(self) -> None:
+        self.stack.append(struct.unpack(">d", self.cursor.take(8))[0])
+
+    def binpersid(self) -> None:
+        identity = self.stack.pop()
+        if self.storage is None:
+            fail(self.cursor.source, "its pickle refers to a tensor's bytes where it has none")
+        self.stack.append(self.storage(identity))
+
+    def get(self, layout: str) -> None:
+        self.stack.append(self.memo[self.number(layout)])
+
+    def put(self, layout: str) -> None:
+        self.memo[self.number(layout)] = self.stack[-1]
+
+    def memoize(self) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+
+def _applied(function: Name, arguments: tuple[object, ...]) -> object:
+    """What ``function`` makes of ``arguments``, where that is a mere container; else the note that it was asked for."""
+    if function.path == ORDERED_DICT and not arguments:
+        return Table()
+    if function.path == ORDERED_DICT and len(arguments) == 1 and isinstance(arguments[0], list):
+        table = Table()  # as Python 2 wrote it: a list of (key, value)
+        for pair in arguments[0]:
+            if isinstance(pair, (tuple, list)) and len(pair) == 2:
+                table.put(*pair)
+        return table
+    if function.path == SIZE and len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
+        return tuple(arguments[0])
+    return Call(function, arguments)
+
+
+_STEPS: dict[bytes, Callable[[_Machine], None]] = {
+    pickle.PROTO: _Machine.proto,
+    pickle.FRAME: _Machine.frame,
+    pickle.MARK: _Machine.mark,
+    pickle.GLOBAL: _Machine.global_,
+    pickle.STACK_GLOBAL: _Machine.stack_global,
+    pickle.REDUCE: _Machine.reduce,
+    pickle.NEWOBJ: _Machine.reduce,
+    pickle.BUILD: _Machine.build,
+    pickle.APPEND: _Machine.append,
+    pickle.APPENDS: _Machine.appends,
+    pickle.SETITEM: _Machine.setitem,
+    pickle.SETITEMS: _Machine.setitems,
+    pickle.ADDITEMS: _Machine.additems,
+    pickle.TUPLE: _Machine.marked_tuple,
+    pickle.TUPLE1: lambda machine: machine.tuple_of(1),
+    pickle.TUPLE2: lambda machine: machine.tuple_of(2),
+    pickle.TUPLE3: lambda machine: machine.tuple_of(3),
+    pickle.EMPTY_TUPLE: lambda machine: machine.stack.append(()),
+    pickle.EMPTY_LIST: lambda machine: machine.stack.append([]),
+    pickle.EMPTY_DICT: lambda machine: machine.stack.append(Table()),
+    pickle.EMPTY_SET: lambda machine: machine.stack.append(Call(Name("builtins.set"), ())),
+    pickle.NONE: lambda machine: machine.stack.append(None),
+    pickle.NEWTRUE: lambda machine: machine.stack.append(True),
+    pickle.NEWFALSE: lambda machine: machine.stack.append(False),
+    pickle.BININT: lambda machine: machine.stack.append(machine.number("<i")),
+    pickle.BININT1: lambda machine: machine.stack.append(machine.number("<B")),
+    pickle.BININT2: lambda machine: machine.stack.append(machine.number("<H")),
+    pickle.LONG1: _Machine.long,
+    pickle.BINFLOAT: _Machine.float,
+    pickle.BINUNICODE: lambda machine: machine.text("<I"),
+    pickle.SHORT_BINUNICODE: lambda machine: machine.text("<B"),
+    pickle.SHORT_BINSTRING: _Machine.old_string,
+    pickle.BINBYTES: lambda machine: machine.data("<I"),
+    pickle.SHORT_BINBYTES: lambda machine: machine.data("<B"),
+    pickle.BINPERSID: _Machine.binpersid,
+    pickle.BINGET: lambda machine: machine.get("<B"),
+    pickle.LONG_BINGET: lambda machine: machine.get("<I"),
+    pickle.BINPUT: lambda machine: machine.put("<B"),
+    pickle.LONG_BINPUT: lambda machine: machine.put("<I"),
+    pickle.MEMOIZE: _Machine.memoize,
+}

@@ -1,0 +1,29 @@
+"""Small pieces of a file, several at once where it is far away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from weightaudit.source import ByteSource
+
+THREADS = 8
+"""Small reads under way at once over a network: each waits for a whole round trip, and carries next to nothing."""
+
+
+def read_pieces(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """The bytes of each (offset, length) of ``ranges``, which lie within the file, in the same order."""
+
+    def read(place: tuple[int, int]) -> bytes:
+        offset, length = place
+        data = bytearray(length)
+        source.read_into(offset, memoryview(data))
+        return bytes(data)
+
+    if not source.distant or len(ranges) < 2:
+        return [read(place) for place in ranges]
+    with ThreadPoolExecutor(min(THREADS, len(ranges)), thread_name_prefix="weightaudit-piece") as pool:
+        try:
+            return list(pool.map(read, ranges))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error the others are not worth waiting for

@@ -1,0 +1,88 @@
+"""PyTorch's file format since 1.6: a zip archive of one pickle and, uncompressed, the bytes of every storage.
+
+The pickle is small and says which tensor is which part of which storage; it is read as data (`read_pickle`). The bytes
+stay where they are until a tensor is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from weightaudit.checkpoint.pickled import CUT_SHORT, MAX_PICKLE, Cursor, fail, read_pickle
+from weightaudit.checkpoint.pieces import read_pieces
+from weightaudit.checkpoint.torch_tensors import Storage, Storages, views
+from weightaudit.checkpoint.zip_directory import Record, data_offsets, read_directory
+from weightaudit.errors import CheckpointError, printable
+from weightaudit.records import TensorInfo
+from weightaudit.source import ByteSource
+
+PICKLE, BYTE_ORDER = "data.pkl", "byteorder"
+
+
+def read_zip(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
+    """The tensors of ``source`` in name order, and what the reader of a report should know of it.
+
+    Raises CheckpointError: not an archive of torch.save, damaged, or with code in its pickle.
+    """
+    records = read_directory(source)
+    _check_kind(source, records)
+    pickle, order = records[PICKLE], records.get(BYTE_ORDER)
+    if pickle.size > MAX_PICKLE:
+        fail(source, f"its pickle has {pickle.size} bytes, more than the {MAX_PICKLE} that are accepted")
+    starts = data_offsets(source, [pickle] if order is None else [pickle, order])
+    if order is not None:
+        _check_byte_order(source, starts[1], order.size)
+    storages = Storages(source, fields=5)
+    cursor = Cursor(source, starts[0], starts[0] + pickle.size, chunk=pickle.size, beyond=CUT_SHORT)
+    root = read_pickle(cursor, storages)
+    found, notes = views(source, root)
+    used = {view.storage.key: view.storage for view in found}
+    places = _places(source, records, used)
+    return [view.placed(source.name, places[view.storage.key]) for view in found], notes
+
+
+def _check_kind(source: ByteSource, records: Mapping[str, Record]) -> None:
+    if "constants.pkl" in records or any(name.startswith("code/") for name in records):
+        raise CheckpointError(
+            source.label,
+            "it is a TorchScript archive, a program with its weights. Nothing of it was executed",
+            "Use the model's ordinary checkpoint, best as safetensors",
+        )
+    if PICKLE not in records:
+        raise CheckpointError(
+            source.label,
+            f"it is a zip archive without the record {PICKLE}, so torch.save did not write it",
+            "Name the model's weight file",
+        )
+    if "version" not in records and ".data/version" not in records:
+        fail(source, "it is a zip archive without a version record, so torch.save did not write it")
+
+
+def _check_byte_order(source: ByteSource, offset: int, size: int) -> None:
+    """Torch before 2.1 did not say, and little-endian is what it assumes then."""
+    (order,) = read_pieces(source, [(offset, min(size, 16))])
+    if order == b"big":
+        raise CheckpointError(
+            source.label,
+            "its numbers are stored big-endian, as on the machine that wrote it",
+            "Load it with torch on any machine of today, and save it there again",
+        )
+    if order != b"little":
+        fail(source, f"it says that its byte order is {printable(repr(order), 50)}")
+
+
+def _places(source: ByteSource, records: Mapping[str, Record], used: Mapping[str, Storage]) -> dict[str, int]:
+    """Where the bytes of each storage begin, by its key."""
+    found: list[Record] = []
+    for key, storage in used.items():
+        record = records.get(f"data/{key}")
+        if record is None:
+            fail(source, f"its pickle refers to the record '{printable(f'data/{key}', 80)}', which is missing")
+        if record.size != storage.nbytes:
+            fail(
+                source,
+                f"record '{printable(f'data/{key}', 80)}' has {record.size} bytes, "
+                f"its tensors' storage {storage.nbytes}",
+            )
+        found.append(record)
+    return dict(zip(used, data_offsets(source, found), strict=True))

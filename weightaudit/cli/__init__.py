@@ -7,6 +7,7 @@ import typer
 from weightaudit.cli.archs import archs
 from weightaudit.cli.failures import plain_failures
 from weightaudit.cli.options import show_version
+from weightaudit.cli.paper import paper
 from weightaudit.cli.scan import scan
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 for command in (scan, archs):
     app.command()(plain_failures(command))
+app.add_typer(paper)
 app.callback()(show_version)
 
 

@@ -39,12 +39,14 @@ class Result:
 
     ``points`` has one row per measured value or state (seed or draw, λ, step, metric, …) in an order that does not
     depend on timing; ``claims`` are judged from it; ``charts`` draw it; ``notes`` are warnings for the reader.
+    ``lacking`` names what could not be had now (models, data): such a result is made anew by the next run.
     """
 
     points: pd.DataFrame
     claims: tuple[Claim, ...]
     charts: tuple[Chart, ...]
     notes: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 class Progress(Protocol):
@@ -58,6 +60,8 @@ class Progress(Protocol):
 
 
 class _Silent:
+    """Nobody waits."""
+
     def start(self, total: int, what: str) -> None: ...
     def advance(self, n: int = 1, what: str | None = None) -> None: ...
 

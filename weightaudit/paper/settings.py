@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal, TypeVar
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from weightaudit.errors import UsageError
+from weightaudit.errors import UsageError, printable
 
 T = TypeVar("T")
 Origin = Literal["stated", "ours"]
@@ -78,6 +80,17 @@ def describe(config: Any) -> dict[str, dict[str, Any]]:
     return described
 
 
+def configured(config_class: type[T], given: Mapping[str, str | bool]) -> T:
+    """A checked config with the values somebody typed, by field name; tuples are comma-separated, "" is an empty text.
+
+    UsageError for a value that is not of its field's type or breaks its bounds. A bool field takes a bool.
+    """
+    hints = get_type_hints(config_class)
+    config = config_class(**{name: _parse(name, value, hints[name]) for name, value in given.items()})
+    check(config)
+    return config
+
+
 def check(config: Any) -> None:
     """UsageError where a value is no finite number, lies outside its bounds, or a tuple is empty."""
     for field in dataclasses.fields(config):
@@ -94,6 +107,41 @@ def check(config: Any) -> None:
 def option_name(field_name: str) -> str:
     """The command line's name of a field: ``step_size`` is ``step-size``."""
     return field_name.replace("_", "-")
+
+
+def value_type(hint: Any) -> tuple[Any, bool]:
+    """The type of a field's value, or of its items, by its hint, and whether it is a tuple. ``X | None`` is X."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+def _parse(name: str, value: str | bool, hint: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    kind, many = value_type(hint)
+    if many:
+        return tuple(_item(name, part.strip(), kind) for part in value.split(",") if part.strip())
+    return _item(name, value, kind)
+
+
+_CALLED = {int: "a whole number", float: "a number"}
+
+
+def _item(name: str, text: str, kind: Any) -> Any:
+    thing = f"--{option_name(name)} {printable(text)}"
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise UsageError(thing, "no such choice", f"Choose from {', '.join(get_args(kind))}")
+        return text
+    if kind is str:
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(thing, f"it is not {_CALLED[kind]}", "") from None
 
 
 def _check_number(name: str, value: float, known: About) -> None:

@@ -1,0 +1,110 @@
+"""``weightaudit paper EXPERIMENT --out DIR``: a command for each experiment, its options made from its settings.
+
+``weightaudit paper --help`` loads no experiment: their modules load torch.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from weightaudit.cli import options
+from weightaudit.cli.failures import plain_failures
+from weightaudit.cli.settings import Given, setting_options, with_settings
+from weightaudit.paper.registry import EXPERIMENTS, Experiment
+
+ALL = "all"
+TITLES = {name: experiment.title for name, experiment in EXPERIMENTS.items()} | {
+    ALL: "All of them, on past models and data that are not at hand"
+}
+SHARED = ("seed", "draws", "models", "data_dir", "offline")
+"""Settings that ``all`` has an option for; each goes to the experiments with a setting of that name."""
+
+Out = Annotated[Path, typer.Option(help="Directory for the outputs; each experiment gets a folder in it.")]
+Again = Annotated[bool, typer.Option("--again", help="Run anew what an earlier run has finished there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no verdicts; only errors.")]
+
+
+class ExperimentGroup(TyperGroup):
+    """The experiments as commands: names and titles to list, and options for the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The experiments in running order, then ``all``."""
+        return list(TITLES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """An experiment's name and title; None where there is none of that name."""
+        return _command(cmd_name, lambda: None) if cmd_name in TITLES else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that was called, with its options."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else _command(name, _function(name)), rest
+
+
+paper = typer.Typer(
+    cls=ExperimentGroup,
+    name="paper",
+    help="Run the source paper's experiments and check its claims with numbers.",
+    no_args_is_help=True,
+    subcommand_metavar="EXPERIMENT --out DIR [OPTIONS]",
+)
+
+
+def _command(name: str, function: Callable[..., None]) -> Any:
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name, help=TITLES[name])(function)
+    return typer.main.get_command(single)
+
+
+def _function(name: str) -> Callable[..., None]:
+    """What the command runs, with the signature that its options are made from."""
+    if name == ALL:
+        known: dict[str, Any] = {}
+        for experiment in EXPERIMENTS.values():
+            known.update(setting_options(experiment.config_class, default="each experiment's own"))
+        return plain_failures(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
+    experiment = EXPERIMENTS[name]
+
+    def run_it(
+        given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False
+    ) -> None:
+        _run_one(experiment, given, out, again, quiet)
+
+    return plain_failures(with_settings(run_it, setting_options(experiment.config_class)))
+
+
+def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet: bool) -> None:
+    from weightaudit.paper.running import run_one
+    from weightaudit.paper.settings import configured
+    from weightaudit.paper.showing import bar
+    from weightaudit.paper.telling import told
+
+    config = configured(experiment.config_class, given)
+    with bar(not quiet) as progress:
+        ran = run_one(experiment, config, out, progress, again=again, say=_saying(quiet))
+    if not quiet:
+        typer.echo(told([ran]))
+
+
+def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
+    from weightaudit.paper.running import all_configs, run_all
+    from weightaudit.paper.showing import bar
+    from weightaudit.paper.telling import told, write_readme
+
+    configs = all_configs(EXPERIMENTS, given)
+    with bar(not quiet) as progress:
+        ran = run_all(configs, out, progress, again=again, say=_saying(quiet))
+    write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
+    if not quiet:
+        typer.echo(told(ran))
+
+
+def _saying(quiet: bool) -> Callable[[str], None]:
+    return (lambda text: None) if quiet else (lambda text: typer.echo(text, err=True))

@@ -1,0 +1,235 @@
+"""An experiment's page: verdicts, charts and settings in one file that needs no network.
+
+Only the two scripts whose hashes the content security policy names can run, and nothing can connect anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+from weightaudit.paper import drawing
+from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.results import Claim, Result
+from weightaudit.report.markup import shown
+from weightaudit.report.payload import script_json
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross")
+MANY = 60
+"""Points in a line above which they get no markers."""
+BELOW = 7
+"""Entries in a legend above which it stands beside the chart."""
+
+_SCRIPT = """(function () {
+'use strict';
+const figures = JSON.parse(document.getElementById('figures').textContent);
+figures.forEach(function (figure, i) {
+  Plotly.newPlot('chart-' + i, figure.data, figure.layout, { responsive: true, displaylogo: false });
+});
+})();"""
+
+_STYLE = """
+:root { color-scheme: light; }
+body { margin: 0 auto; max-width: 90rem; padding: 1.5rem; font: 15px/1.5 system-ui, sans-serif; color: #191d22;
+  background: #f6f7f8; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; background: #fff; } .scroll { overflow-x: auto; }
+th, td { border: 1px solid #dfe3e8; padding: .35rem .6rem; text-align: left; vertical-align: top; }
+.charts { display: grid; gap: 1rem; }
+figure { margin: 0; background: #fff; border: 1px solid #dfe3e8; padding: .5rem; min-width: 0; }
+.chart { height: 24rem; } figcaption { color: #5a6470; font-size: .9rem; }
+.true { color: #00693c; font-weight: 600; } .false { color: #a3202a; font-weight: 600; }
+.inconclusive { color: #8a4b00; font-weight: 600; }
+.numbers { font-size: .85rem; color: #5a6470; }
+@media (max-width: 60rem) { .charts { display: block; } figure { margin-bottom: 1rem; } }
+"""
+
+
+def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, Any]], file: BinaryIO) -> None:
+    """The page as UTF-8; the same bytes for the same result."""
+    from plotly.offline import get_plotlyjs
+
+    plotly = get_plotlyjs()
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, _SCRIPT)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="weightaudit">
+<link rel="icon" href="data:,">
+<title>{_safe(title)} · weightaudit</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>{_safe(title)}</h1>
+{_verdicts(result.claims)}
+{_notes(result.notes)}
+<h2>Charts</h2>
+{_charts(result.charts)}
+{_settings(settings)}
+<script type="application/json" id="figures">{script_json(figures(result.charts))}</script>
+<script>{plotly}</script>
+<script>{_SCRIPT}</script>
+</body>
+</html>
+"""
+    file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def figures(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+    """The plotly figure of every chart, as plain JSON values; gaps are None."""
+    numbers = drawing.numbering(charts)
+    return [
+        {
+            "data": [trace for series in chart.series for trace in _traces(chart, series, numbers)],
+            "layout": _layout(chart),
+        }
+        for chart in charts
+    ]
+
+
+def number_text(value: Any) -> str:
+    """A claim's number with five significant digits, a list in brackets, None as a dash."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}" if math.isfinite(value) else "—"
+    if isinstance(value, list):
+        return "[" + ", ".join(number_text(item) for item in value) + "]"
+    return str(value)
+
+
+def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[str, Any]]:
+    number = numbers[drawing.group_of(series)]
+    colour, symbol = drawing.colour(number), SYMBOLS[number % len(SYMBOLS)]
+    x, y = drawing.x_places(chart, series), drawing.y_places(chart, series.y)
+    markers = series.style == "points" or len(x) <= MANY or any(series.marked or ())
+    lines = series.style != "points"
+    shapes: str | list[str] = symbol
+    if series.marked is not None:
+        shapes = [f"{symbol}-open" if marked else symbol for marked in series.marked]
+    trace = {
+        "type": "scatter",
+        "name": _safe(series.name),
+        "legendgroup": series.name,
+        "x": _nulls(x),
+        "y": _nulls(y),
+        "mode": "+".join(part for part, wanted in (("lines", lines), ("markers", markers)) if wanted),
+        "line": {"color": colour, "width": 1.8, "dash": "dash" if series.style == "dashed" else "solid"},
+        "marker": {"color": colour, "symbol": shapes, "size": 6},
+        # A zero on a logarithmic axis is drawn elsewhere; what it is, is still said.
+        "customdata": _nulls([float(value) for value in series.x]),
+        "hovertemplate": "%{customdata:.4g}, %{y:.5g}",
+    }
+    return [*_band(chart, series, x, colour), trace]
+
+
+def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dict[str, Any]]:
+    if series.low is None or series.high is None:
+        return []
+    low, high = drawing.y_places(chart, series.low), drawing.y_places(chart, series.high)
+    around: list[tuple[float | None, float | None]] = []
+    for run in drawing.runs(x, low, high):
+        if around:
+            around.append((None, None))  # the next stretch is a shape of its own
+        around += [(x[i], high[i]) for i in run]
+        around += [(x[i], low[i]) for i in reversed(run)]
+    return [
+        {
+            "type": "scatter",
+            "name": _safe(series.name),
+            "legendgroup": series.name,
+            "showlegend": False,
+            "x": [place for place, _ in around],
+            "y": [value for _, value in around],
+            "mode": "lines",
+            "line": {"width": 0},
+            "fill": "toself",
+            "fillcolor": colour,
+            "opacity": 0.18,
+            "hoverinfo": "skip",
+        }
+    ]
+
+
+def _layout(chart: Chart) -> dict[str, Any]:
+    axis = {"gridcolor": drawing.GRID, "zeroline": False, "exponentformat": "power", "linecolor": drawing.GRID}
+    ticks = drawing.x_ticks(chart)
+    at = {} if ticks is None else {"tickmode": "array", "tickvals": list(ticks.places), "ticktext": list(ticks.labels)}
+    return {
+        "title": {"text": _safe(chart.title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
+        "xaxis": {**axis, "title": {"text": _safe(chart.x_label)}, "type": "log" if chart.log_x else "linear", **at},
+        "yaxis": {**axis, "title": {"text": _safe(chart.y_label)}, "type": "log" if chart.log_y else "linear"},
+        "paper_bgcolor": "#ffffff",
+        "plot_bgcolor": "#ffffff",
+        "font": {"color": drawing.INK},
+        "margin": {"l": 60, "r": 15, "t": 45, "b": 45},
+        # Many entries below would leave the chart no height.
+        "legend": {} if len(chart.series) > BELOW else {"orientation": "h", "y": -0.25},
+        "showlegend": len(chart.series) > 1,
+    }
+
+
+def _safe(text: str) -> str:
+    # Names of models and files are a stranger's words; our own sentences may be long.
+    return shown(text, limit=2000)
+
+
+def _nulls(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
+
+
+def _policy(*scripts: str) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _verdicts(claims: Sequence[Claim]) -> str:
+    rows = "".join(
+        f'<tr><td class="{claim.outcome}">{claim.outcome}</td><td>{_safe(claim.text)}'
+        f'<div class="numbers">{_safe(_numbers(claim))}</div></td><td>{_safe(claim.why)}</td>'
+        f"<td>{_safe(claim.tolerance)}</td><td>{_safe(claim.source)}</td></tr>"
+        for claim in claims
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("outcome", "claim", "why", "judged by", "source"))
+    return f'<h2>Claims</h2>\n<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+
+
+def _numbers(claim: Claim) -> str:
+    return "; ".join(f"{name} {number_text(value)}" for name, value in claim.numbers.items())
+
+
+def _notes(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    return "<h2>Notes</h2>\n<ul>" + "".join(f"<li>{_safe(note)}</li>" for note in notes) + "</ul>"
+
+
+def _charts(charts: Sequence[Chart]) -> str:
+    _, columns = drawing.panels(charts)
+    boxes = "".join(
+        f'<figure style="grid-row:{chart.panel[0] + 1};grid-column:{chart.panel[1] + 1}">'
+        f'<div class="chart" id="chart-{i}"></div><figcaption>{_safe(chart.caption)}</figcaption></figure>'
+        for i, chart in enumerate(charts)
+    )
+    return f'<div class="charts" style="grid-template-columns:repeat({columns},minmax(0,1fr))">{boxes}</div>'
+
+
+def _settings(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = "".join(
+        f"<tr><td>{_safe(name)}</td><td>{_safe(number_text(one['value']))}</td><td>{_safe(one['unit'])}</td>"
+        f"<td>{_safe(one['origin'])}</td><td>{_safe(one['about'])}</td></tr>"
+        for name, one in settings.items()
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("setting", "value", "unit", "origin", "meaning"))
+    return f'<h2>Settings</h2>\n<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'

@@ -1,0 +1,63 @@
+"""The experiments, in the order in which ``all`` runs them. Light: an experiment's module loads when it is asked for.
+
+To add one: write a module with a config made of `setting` fields and ``run(config, progress) -> Result``, and name it
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from weightaudit.paper.results import Progress, Result
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: its name on the command line, its title, and where its code is.
+
+    ``in_all`` are values that its settings have when it runs as a part of ``all``, as typed.
+    """
+
+    name: str
+    title: str
+    module: str
+    config_name: str
+    in_all: Mapping[str, str | bool] = field(default_factory=dict, hash=False)
+
+    @property
+    def config_class(self) -> type[Any]:
+        """The frozen dataclass of its settings."""
+        found: type[Any] = getattr(import_module(self.module), self.config_name)
+        return found
+
+    @property
+    def run(self) -> Callable[[Any, Progress], Result]:
+        """``run(config, progress)``: computes, and neither prints nor writes."""
+        found: Callable[[Any, Progress], Result] = import_module(self.module).run
+        return found
+
+
+def _at(module: str) -> str:
+    return f"weightaudit.paper.{module}"
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    one.name: one
+    for one in (
+        Experiment("table1", "Table 1: sizes of the six models", _at("table1"), "Table1Config"),
+        Experiment(
+            "figure1",
+            "Figure 1: norms and stable ranks of pretrained transformers",
+            _at("figure1"),
+            "Figure1Config",
+            in_all={"offline": True},  # gigabytes are fetched only by who asks for them
+        ),
+        Experiment("figure2", "Figure 2: inverse stable rank against weight decay", _at("figure2"), "Figure2Config"),
+        Experiment("figure3", "Figure 3: merging by summing weights", _at("figure3"), "Figure3Config"),
+        Experiment("fashion-mnist", "Merging on Fashion-MNIST", _at("fashion_mnist"), "FashionMnistConfig"),
+        Experiment("lemmas", "The theory, checked numerically", _at("lemmas"), "LemmasConfig"),
+    )
+}

@@ -1,0 +1,70 @@
+"""Running experiments: what is done already is skipped, what cannot run is said, everything else is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightaudit.errors import UsageError, WeightauditError
+from weightaudit.paper import outputs
+from weightaudit.paper.picture import check_drawable
+from weightaudit.paper.registry import Experiment
+from weightaudit.paper.results import Progress
+from weightaudit.paper.settings import configured
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An experiment and its verdict (what verdict.json holds), or why there is none."""
+
+    experiment: Experiment
+    verdict: dict[str, Any] | None
+    why_not: str = ""
+
+
+def run_one(experiment: Experiment, config: Any, out: Path, progress: Progress, *, again: bool, say: Say) -> Ran:
+    """Run into ``out/NAME``, or take what an earlier run of the same settings and versions left there.
+
+    ``say`` hears in one line what became of it. Raises what the experiment raises.
+    """
+    directory = out / experiment.name
+    before = None if again else outputs.finished(experiment.name, config, directory)
+    if before is not None:
+        say(f"{experiment.name}: {directory} has it already, by the same settings and versions; --again runs it anew")
+        return Ran(experiment, before)
+    check_drawable()
+    outputs.prepare(directory)
+    result = experiment.run(config, progress)
+    verdict = outputs.write(experiment.name, experiment.title, result, config, directory)
+    say(f"{experiment.name}: wrote {directory}")
+    return Ran(experiment, verdict)
+
+
+def run_all(
+    experiments: Mapping[Experiment, Any], out: Path, progress: Progress, *, again: bool, say: Say
+) -> list[Ran]:
+    """`run_one` for every experiment and its config, on past those whose data or models are not to be had."""
+    ran = []
+    for experiment, config in experiments.items():
+        try:
+            ran.append(run_one(experiment, config, out, progress, again=again, say=say))
+        except UsageError:
+            raise  # a wrong option, or nowhere to write: the next experiment would fare no better
+        except WeightauditError as error:
+            say(f"{experiment.name}: not run: {error}")
+            ran.append(Ran(experiment, None, str(error)))
+    return ran
+
+
+def all_configs(experiments: Mapping[str, Experiment], given: Mapping[str, str | bool]) -> dict[Experiment, Any]:
+    """The config of each experiment within ``all``: its own defaults, and of ``given`` what it has a setting for."""
+    configs = {}
+    for experiment in experiments.values():
+        known = experiment.config_class.__dataclass_fields__
+        values = {**experiment.in_all, **{name: value for name, value in given.items() if name in known}}
+        configs[experiment] = configured(experiment.config_class, values)
+    return configs

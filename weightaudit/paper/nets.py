@@ -65,17 +65,12 @@ def loss_and_gradients(
     """
     layers = _layers(weights, x, activation)
     scores = layers[-1].squeeze(-2)
-    margins = y * scores
-    # ℓ'(z) = −1/(1 + e^z), and the mean's 1/n.
-    back = (-y * torch.sigmoid(-margins) / scores.shape[-1]).unsqueeze(-2)
-    gradients: Weights = []
-    for k in range(len(weights) - 1, -1, -1):
-        gradients.append(back @ layers[k].mT)
-        if k:
-            back = weights[k].mT @ back
-            if activation == "relu":
-                back = back * (layers[k] > 0)
-    return logistic(margins).mean(-1), gradients[::-1], scores
+    return mean_loss(scores, y), _backward(weights, layers, y, activation), scores
+
+
+def gradients(weights: Weights, x: Tensor, y: Tensor, activation: Activation) -> Weights:
+    """∂L/∂W_k alone, as `loss_and_gradients` has them."""
+    return _backward(weights, _layers(weights, x, activation), y, activation)
 
 
 def stable_ranks(weights: Weights) -> Tensor:
@@ -119,6 +114,21 @@ def _layers(weights: Weights, x: Tensor, activation: Activation) -> list[Tensor]
         layers.append(act(W @ layers[-1]))
     layers.append(weights[-1] @ layers[-1])
     return layers
+
+
+def _backward(weights: Weights, layers: list[Tensor], y: Tensor, activation: Activation) -> Weights:
+    """∂L/∂W_k from what `_layers` gave, by the chain rule from the last layer down."""
+    scores = layers[-1].squeeze(-2)
+    # ℓ'(z) = −1/(1 + e^z), and the mean's 1/n.
+    back = (torch.sigmoid(-y * scores) * (y / -scores.shape[-1])).unsqueeze(-2)
+    found: Weights = []
+    for k in range(len(weights) - 1, -1, -1):
+        found.append(back @ layers[k].mT)
+        if k:
+            back = weights[k].mT @ back
+            if activation == "relu":
+                back = back * layers[k].sign()  # a ReLU's output is never negative: its sign is its derivative
+    return found[::-1]
 
 
 def _identity(x: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from weightaudit.source.local import LocalFile, LocalRepository
 from weightaudit.source.location import file_url
 from weightaudit.source.names import check_model, check_revision, token_to_send
 from weightaudit.source.pin import Pinned, pin
+from weightaudit.source.redaction import redact_logs
 from weightaudit.source.remote import RemoteFile
 from weightaudit.source.web import Access
 
@@ -107,6 +108,7 @@ def hub_repository(
     model: str, *, revision: str | None, token: str | None, offline: bool, download: bool, max_wait: float
 ) -> HubRepository:
     """The Hub model with this id: from the cache where that has its config and weights, else from the Hub."""
+    redact_logs()
     check_model(model)
     check_revision(model, revision)
     access = Access(model, revision, token_to_send(token), max_wait)

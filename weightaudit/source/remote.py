@@ -12,8 +12,8 @@ from threading import Event, Lock
 from weightaudit.errors import CheckpointError
 from weightaudit.source.hub_errors import HTTP_ERROR
 from weightaudit.source.location import Place, bare_etag, locate
-from weightaudit.source.retry import RETRYABLE, GaveUp, Patience, TryAgain, failed_status, persist
-from weightaudit.source.web import Access, Response, origin, send
+from weightaudit.source.retry import MAX_ATTEMPTS, RETRYABLE, GaveUp, Patience, TryAgain, failed_status, persist
+from weightaudit.source.web import Access, Response, broken, origin, send
 
 REFUSALS = 3
 """How often in a row storage may refuse a fresh address, or serve other bytes than those asked for."""
@@ -59,6 +59,7 @@ class RemoteFile:
         self._live: set[Response] = set()
         self._lock = Lock()
         self._locating = Lock()
+        self._answered = False
         self._etags: dict[str, str | None] = {}
         patience = self._patience()
         self._place = persist(lambda: locate(url, commit, patience, access), patience)
@@ -96,7 +97,9 @@ class RemoteFile:
             _hang_up(answer)
 
     def _patience(self) -> Patience:
-        return Patience(self.label, self._access.max_wait, self._closing)
+        # A server that has answered before is worth the whole wait: a network may be away for a minute.
+        tries = None if self._answered else MAX_ATTEMPTS
+        return Patience(self.label, self._access.max_wait, self._closing, tries=tries)
 
     def _ask(self, task: _Task, patience: Patience) -> None:
         """Make one request for what is left of ``task`` and take what it brings."""
@@ -115,11 +118,12 @@ class RemoteFile:
                     task.done += len(chunk)
                     patience.arrived(len(chunk))
             except (HTTP_ERROR, RuntimeError) as error:
-                failure = TryAgain(f"the connection to {origin(place.url)} broke ({type(error).__name__})")
+                failure = broken(error, origin(place.url))
             if self._closing.is_set():
                 raise GaveUp
             if task.start < stop:
-                raise failure or TryAgain(f"{origin(place.url)} ended its answer early")
+                raise failure or TryAgain(f"{origin(place.url)} ends its answer early", soon=True)
+            self._answered = True
 
     @contextmanager
     def _open(self, place: Place, patience: Patience, asked: dict[str, str]) -> Iterator[Response]:

@@ -18,7 +18,7 @@ from weightaudit.errors import ModelUnavailable, printable
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 6
-"""Tries in a row that bring nothing; with the pauses below, a dead server is told after some 15 seconds."""
+"""Tries that bring nothing of a server that has not answered yet; with the pauses below, some 15 seconds."""
 FIRST_PAUSE = 0.5
 """Seconds before the second try; each further pause is twice as long, give or take a quarter."""
 LONGEST_PAUSE = 8.0
@@ -39,7 +39,7 @@ class TryAgain(Exception):  # it is a request, not an error, and never leaves th
 
     ``cause`` and ``hint`` are for the error if none succeeds; ``after`` is how many seconds the server asks to wait;
     ``soon`` asks for no pause before the next try if it is the first of its kind; ``tries`` is how many failures of
-    this cause in a row are enough.
+    this cause are enough, where that is fewer than of others.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TryAgain(Exception):  # it is a request, not an error, and never leaves th
         *,
         after: float | None = None,
         soon: bool = False,
-        tries: int = MAX_ATTEMPTS,
+        tries: int | None = None,
     ) -> None:
         super().__init__(cause)
         self.cause = cause
@@ -66,14 +66,17 @@ class GaveUp(Exception):  # never leaves this room
 class Patience:
     """How much more waiting one task is worth. For one thread.
 
-    It ends ``max_wait`` seconds after the last progress, or after `MAX_ATTEMPTS` tries without any; progress is a
-    megabyte. ``thing`` is what the error is about; ``closing`` ends every pause at once.
+    It ends ``max_wait`` seconds after the last progress, or after so many ``tries`` without any (None: no limit);
+    progress is a megabyte. ``thing`` is what the error is about; ``closing`` ends every pause at once.
     """
 
-    def __init__(self, thing: str, max_wait: float, closing: Event | None = None) -> None:
+    def __init__(
+        self, thing: str, max_wait: float, closing: Event | None = None, *, tries: int | None = MAX_ATTEMPTS
+    ) -> None:
         self.thing = thing
         self.closing = closing or Event()
         self._max_wait = max_wait
+        self._tries = tries
         self._renew()
 
     def _renew(self) -> None:
@@ -113,11 +116,11 @@ class Patience:
                 f"{trouble.cause}, and nothing helped within {self._max_wait:g} seconds",
                 f"{trouble.hint}; --max-wait allows more",
             )
-        if failures >= MAX_ATTEMPTS or self._failures[trouble.cause] >= trouble.tries:
+        if failures == self._tries or self._failures[trouble.cause] == trouble.tries:
             raise ModelUnavailable(self.thing, f"{trouble.cause} ({failures} tries)", trouble.hint)
         if trouble.soon and self._failures[trouble.cause] == 1:
             return
-        seconds = min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
+        seconds = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
         seconds = min(max(seconds, trouble.after or 0.0), left)
         log.warning("%s: %s; trying again in %.1f s", self.thing, trouble.cause, seconds)
         if self.closing.wait(seconds):

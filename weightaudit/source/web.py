@@ -18,7 +18,7 @@ from huggingface_hub.utils import get_session, hf_raise_for_status  # type: igno
 import weightaudit
 from weightaudit.errors import ModelError, ModelUnavailable, printable
 from weightaudit.source.deadline import within
-from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, explain, untrusted, untrusted_certificate
+from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, endpoint, explain, untrusted, untrusted_certificate
 from weightaudit.source.retry import RETRYABLE, Patience, TryAgain, failed_status
 
 MAX_HOPS = 5
@@ -45,8 +45,7 @@ class Response(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """How a model of the Hub is asked for: under which id and revision, with which token (None is nameless), and for
-    how many seconds without progress."""
+    """How a model of the Hub is asked for: its id and revision, the token (None: nameless), seconds of `Patience`."""
 
     model: str
     revision: str | None
@@ -173,9 +172,17 @@ def _failure(error: Exception, server: str, thing: str, access: Access) -> Excep
         return explain(error, access.model, access.revision, thing=thing)
     if isinstance(error, HTTP.LocalProtocolError | HTTP.UnsupportedProtocol):
         return ModelUnavailable(thing, f"{server} cannot be asked ({type(error).__name__})", ASTRAY)
-    if isinstance(error, HTTP.TimeoutException) and not isinstance(error, HTTP.ConnectTimeout):
-        return TryAgain(f"{server} does not answer ({type(error).__name__})")
-    return TryAgain(f"{server} cannot be reached ({type(error).__name__})")
+    return broken(error, server)
+
+
+def broken(error: Exception, server: str) -> TryAgain:
+    """What it means that a connection failed, before an answer or in the midst of one."""
+    kind = type(error).__name__
+    if isinstance(error, HTTP.ConnectError | HTTP.ConnectTimeout | HTTP.ProxyError):
+        return TryAgain(f"{server} cannot be reached ({kind})")
+    if isinstance(error, HTTP.TimeoutException):
+        return TryAgain(f"{server} falls silent ({kind})")
+    return TryAgain(f"{server} breaks the connection ({kind})", soon=True)
 
 
 def _refuse(answer: Response, patience: Patience, access: Access) -> None:
@@ -207,7 +214,7 @@ def _body(answer: Response, patience: Patience, limit: int) -> bytes:
     try:
         body = within(patience, call, discard=lambda late: None)
     except (HTTP_ERROR, OSError, RuntimeError) as error:
-        failure = TryAgain(f"the connection to the Hub broke ({type(error).__name__})")
+        failure = broken(error, endpoint())
     else:
         if len(body) <= limit and answer.headers.get("content-encoding", "identity") == "identity":
             return body

@@ -43,7 +43,7 @@ def locate(url: str, commit: str, patience: Patience, access: Access) -> Place:
     reply = ask("HEAD", url, patience, access)
     said = reply.headers
     size = said.get("x-linked-size") or ("" if reply.elsewhere else said.get("content-length", ""))
-    if not re.fullmatch(r"\d{1,18}", size):
+    if not re.fullmatch(r"[0-9]{1,18}", size):
         raise ModelUnavailable(patience.thing, "the Hub does not say how large the file is", ASTRAY)
     served = None if reply.elsewhere else bare_etag(said.get("etag"))
     etag = bare_etag(said.get("x-linked-etag")) or bare_etag(said.get("etag"))

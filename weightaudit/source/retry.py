@@ -141,7 +141,7 @@ def persist(attempt: Callable[[], T], patience: Patience) -> T:
 def asked_to_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds that an answer asks to wait: Retry-After as a number or a date (RFC 9110), or the Hub's RateLimit."""
     said = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", said):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", said):
         return float(said)
     if said:
         try:
@@ -152,7 +152,7 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
             until = until.replace(tzinfo=timezone.utc)
         return max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
     # RateLimit: "api";r=0;t=55, of the IETF's draft: none remaining, 55 seconds until there are.
-    limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})", headers.get("ratelimit", ""))
+    limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*([0-9]{1,9})", headers.get("ratelimit", ""))
     return float(limit[1]) if limit else None
 
 

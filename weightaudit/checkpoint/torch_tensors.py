@@ -56,8 +56,9 @@ class Storages:
         """The storage of a persistent id: ("storage", its type, key, device, elements), and a view in legacy files."""
         if not isinstance(identity, tuple) or len(identity) != self._fields or identity[0] != "storage":
             fail(self._source, "its pickle refers to something that is no tensor storage")
-        kind, key, _, elements = identity[1:5]
-        if not isinstance(kind, Name) or not isinstance(key, str) or type(elements) is not int or elements < 0:
+        kind, key, device, elements = identity[1:5]
+        named = isinstance(kind, Name) and isinstance(key, str) and isinstance(device, str)
+        if not named or type(elements) is not int or elements < 0:
             fail(self._source, "its pickle refers to a malformed tensor storage")
         if identity[5:] not in ((), (None,)):
             fail(self._source, "its tensor storages are views of others, as PyTorch before 0.4 wrote them")

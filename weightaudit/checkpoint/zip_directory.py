@@ -33,6 +33,10 @@ LOCAL = struct.Struct("<4s5H3I2H")
 UNKNOWN16, UNKNOWN32 = 0xFFFF, 0xFFFFFFFF
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 SIZES_FOLLOW, UTF8 = 0x8, 0x800
+UNDERSTOOD = SIZES_FOLLOW | UTF8 | 0x6
+"""Flags that a stored record may have; the last two are about compression, and mean nothing without it."""
+DIRECTORY = 0x10
+"""The attribute by which torch's zip reader knows a folder, whatever the name; it reads nothing then, and says nothing."""
 ZIP64 = 1
 AGAIN = "The file is damaged or was packed anew by another program: download it again"
 
@@ -169,6 +173,8 @@ def _check(source: ByteSource, entry: zipfile.ZipInfo) -> None:
             f"{shown} is compressed, which torch neither writes nor reads in place",
             "Load it where you trust it, and save it again with torch.save",
         )
+    if entry.flag_bits & ~UNDERSTOOD or entry.external_attr & DIRECTORY or name.endswith("/") or entry.volume:
+        _fail(source, f"{shown} is no ordinary file of the archive")
     if entry.compress_size != entry.file_size:
         _fail(source, f"{shown} is stored, but in {entry.compress_size} bytes instead of {entry.file_size}")
     if not _one_zip64(entry.extra):
@@ -218,7 +224,7 @@ def _data_offset(source: ByteSource, record: Record, head: bytes) -> int:
     if (
         magic != MAGIC
         or method != zipfile.ZIP_STORED
-        or flags & ENCRYPTED
+        or flags & ~UNDERSTOOD
         or packed not in known
         or size not in known
         or name_length != len(record.raw)

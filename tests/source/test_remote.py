@@ -127,8 +127,8 @@ def test_closing_ends_a_read_that_waits_for_bytes(after: int | None, hub: Hub, m
 
 
 def test_closing_ends_a_pause_between_tries(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.retry.FIRST_PAUSE", 600.0)
-    monkeypatch.setattr("weightaudit.source.retry.LONGEST_PAUSE", 600.0)
+    monkeypatch.setattr("weightaudit.source.retry.FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("weightaudit.source.retry.LONGEST_PAUSE", 60.0)
     source = open_file(max_wait=600.0)
     hub.faults.append(faults.status(503))
     failed: list[BaseException] = []

@@ -162,7 +162,9 @@ class RemoteFile:
             if (task.start, task.stop) != (0, self.size):
                 raise TryAgain(f"{server} ignores which part of the file was asked for", DOWNLOAD, tries=REFUSALS)
         else:
-            said = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", headers.get("content-range", "").strip())
+            said = re.fullmatch(
+                r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", headers.get("content-range", "").strip()
+            )
             start, last, total = map(int, said.groups()) if said else (0, 0, 0)
             stop = last + 1
             if said is None or start != task.start or not start < stop <= task.stop or total != self.size:

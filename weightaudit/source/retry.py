@@ -81,7 +81,7 @@ class Patience:
 
     def _renew(self) -> None:
         self._until = time.monotonic() + self._max_wait
-        self._failures: Counter[str] = Counter()
+        self._failures: Counter[tuple[str, str]] = Counter()
         self._arrived = 0
 
     def left(self) -> float:
@@ -102,26 +102,30 @@ class Patience:
 
     def pause(self, trouble: TryAgain) -> None:
         """Wait before the next try. ModelUnavailable where there is to be none, GaveUp where it was closed."""
-        self._failures[trouble.cause] += 1
-        failures, left = self._failures.total(), self.left()
+        self._failures[trouble.cause, trouble.hint] += 1
+        failures, alike, left = self._failures.total(), self._failures[trouble.cause, trouble.hint], self.left()
         if trouble.after is not None and trouble.after > left:
             raise ModelUnavailable(
                 self.thing,
                 f"{trouble.cause}, and it asks to wait {trouble.after:.0f} seconds",
                 f"Try again then, or allow a longer wait (--max-wait, now {self._max_wait:g} seconds)",
             )
-        if not left:
+        if failures == self._tries or alike == trouble.tries:
+            raise ModelUnavailable(self.thing, f"{trouble.cause} ({failures} tries)", trouble.hint)
+        seconds = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
+        seconds = max(seconds, trouble.after or 0.0)
+        if trouble.soon and alike == 1:
+            seconds = 0.0
+        if seconds >= left:
+            # The last failure may only say that there was no time left; the most frequent one says why.
+            (cause, hint), _ = self._failures.most_common(1)[0]
             raise ModelUnavailable(
                 self.thing,
-                f"{trouble.cause}, and nothing helped within {self._max_wait:g} seconds",
-                f"{trouble.hint}; --max-wait allows more",
+                f"{cause}, and nothing helped within {self._max_wait:g} seconds",
+                f"{hint}; --max-wait allows more",
             )
-        if failures == self._tries or self._failures[trouble.cause] == trouble.tries:
-            raise ModelUnavailable(self.thing, f"{trouble.cause} ({failures} tries)", trouble.hint)
-        if trouble.soon and self._failures[trouble.cause] == 1:
+        if not seconds:
             return
-        seconds = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
-        seconds = min(max(seconds, trouble.after or 0.0), left)
         log.warning("%s: %s; trying again in %.1f s", self.thing, trouble.cause, seconds)
         if self.closing.wait(seconds):
             raise GaveUp

@@ -1,0 +1,402 @@
+"""What a network, a CDN and a Hub can do wrong, each fault by itself, on one file read in three ranges.
+
+`tests/cli/test_hub_faults.py` has the same faults under whole scans.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import ssl
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from tests.hub import Hub, faults, pointed_at, serve
+from tests.hub.faults import API, HEADS, HUB, Fault
+from tests.source.impatience import shorten_pauses
+from weightaudit.errors import CheckpointError, ModelUnavailable
+from weightaudit.source import open_repository
+
+DATA = random.Random(0).randbytes(120_000)
+FILE = "model.safetensors"
+RANGES = ((0, 8), (8, 50_000), (50_000, 120_000))
+
+Making = Callable[[Hub], Fault]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    shorten_pauses(monkeypatch)
+    with serve({"org/name": {FILE: DATA, "config.json": b"{}"}}) as server, pointed_at(server.url, tmp_path):
+        yield server
+
+
+def read(max_wait: float = 60.0, *, token: str | None = "hf_secret") -> bytes:
+    """The whole file, as a scan reads one: the model is pinned, the file opened, and its parts read in turn."""
+    source = open_repository("org/name", token=token, max_wait=max_wait).open(FILE)
+    out = bytearray(source.size)
+    for start, stop in RANGES:
+        source.read_into(start, memoryview(out)[start:stop])
+    source.close()
+    return bytes(out)
+
+
+PASSING: dict[str, Making] = {
+    "no answer": lambda hub: faults.hang_up(times=3),
+    "reset instead of an answer": lambda hub: faults.hang_up(reset=True, times=3),
+    "no answer of the hub": lambda hub: faults.hang_up(where=HUB, times=3),
+    "drop in mid-body": lambda hub: faults.drop_after(20_000, times=4, skip=1),
+    "drop in mid-body, with a reset": lambda hub: faults.drop_after(20_000, times=4, skip=1, reset=True),
+    "drop before the body": lambda hub: faults.drop_after(0, times=3),
+    "stall in mid-body": lambda hub: faults.stall(5.0, after=20_000, skip=1),
+    "stall before the answer": lambda hub: faults.stall(5.0, after=None, skip=1),
+    "stall of the hub's listing": lambda hub: faults.stall(5.0, after=None, where=API),
+    "stall in the hub's listing": lambda hub: faults.stall(5.0, after=10, where=API),
+    "drop in the hub's listing": lambda hub: faults.drop_after(10, where=API, times=2),
+    "short 206": lambda hub: faults.short(500, skip=1),
+    "short 206 that says so": lambda hub: faults.short(500, honest=True, skip=1),
+    "200 ignoring the range": lambda hub: faults.ignore_range(times=2),
+    "wrong Content-Range": lambda hub: faults.wrong_range(1, skip=1, times=2),
+    "wrong Content-Range, earlier": lambda hub: faults.wrong_range(-1, skip=1),
+    "wrong Content-Range, of another size": lambda hub: faults.wrong_range(0, total=5),
+    "no Content-Range": lambda hub: faults.alter({"Content-Range": None}),
+    "nonsense in Content-Range": lambda hub: faults.alter({"Content-Range": "bytes */*"}),
+    "compressed": lambda hub: faults.gzipped(),
+    "400": lambda hub: faults.status(400),
+    "401": lambda hub: faults.status(401),
+    "403": lambda hub: faults.status(403),
+    "404": lambda hub: faults.status(404),
+    "410": lambda hub: faults.status(410),
+    "416": lambda hub: faults.status(416),
+    "408": lambda hub: faults.status(408, times=3),
+    "429": lambda hub: faults.status(429, times=3),
+    "429 with Retry-After": lambda hub: faults.status(429, {"Retry-After": "0.01"}, times=3),
+    "429 with Retry-After, a date": lambda hub: faults.status(429, {"Retry-After": "Mon, 06 Jan 2025 09:00:00 GMT"}),
+    "429 of the listing": lambda hub: faults.status(429, {"Retry-After": "0.01"}, where=API, times=3),
+    "429 of HEAD": lambda hub: faults.status(429, {"RateLimit": '"resolvers";r=0;t=0'}, where=HEADS, times=3),
+    "500": lambda hub: faults.status(500, times=5),
+    "502": lambda hub: faults.status(502, times=5),
+    "503": lambda hub: faults.status(503, times=5),
+    "504": lambda hub: faults.status(504, times=5),
+    "503 in the midst": lambda hub: faults.status(503, times=12, skip=2),
+    "503 of the listing": lambda hub: faults.status(503, where=API, times=5),
+    "500 of HEAD": lambda hub: faults.status(500, where=HEADS, times=5),
+    "addresses that expire at once": lambda hub: faults.expire_after(1, times=2),
+    "an expiry told as 410": lambda hub: faults.expire_after(2, code=410),
+    "redirect of a range": lambda hub: faults.redirect_to(hub.url + "/", times=2),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_passes_leaves_no_trace(name: str, hub: Hub) -> None:
+    fault = PASSING[name](hub)
+    hub.faults.append(fault)
+    assert read() == DATA
+    assert fault.struck > 0
+    assert fault.times is None or fault.struck == fault.times or "drop" in name
+    assert_token_at_home(hub)
+
+
+def assert_token_at_home(hub: Hub) -> None:
+    assert {request.token for request in hub.asked("cdn")} <= {None}
+    assert {request.token for request in hub.asked("hub")} <= {hub.token}
+
+
+CDN = r"http://127\.0\.0\.1:\d+"
+LASTING: dict[str, tuple[Making, str]] = {
+    "no answer": (lambda hub: faults.hang_up(times=None), rf"{CDN} breaks the connection \(Rem.*6 tries"),
+    "no answer of the hub": (lambda hub: faults.hang_up(where=HUB, times=None), r"breaks the connection .*6 tries"),
+    "drop in mid-body": (lambda hub: faults.drop_after(20, times=None), r"breaks the connection \(RemoteProto"),
+    "drop later": (lambda hub: faults.drop_after(20, times=None, skip=1), "breaks the connection .* nothing helped"),
+    "stall in mid-body": (lambda hub: faults.stall(60, after=20, times=None, skip=1), r"falls silent \(ReadTimeout\)"),
+    "stall before the answer": (lambda hub: faults.stall(60, after=None, times=None), r"falls silent|no answer"),
+    "stall of the listing": (lambda hub: faults.stall(60, after=None, where=API, times=None), "silent|no answer"),
+    "trickle": (lambda hub: faults.trickle(500, times=None, skip=1), "the bytes come too slowly, and nothing helped"),
+    "short 206": (lambda hub: faults.short(5, times=None), r"announces fewer .*3 tries.*--download"),
+    "200 ignoring the range": (lambda hub: faults.ignore_range(times=None), r"ignores which part.*3 tries.*--download"),
+    "wrong Content-Range": (lambda hub: faults.wrong_range(times=None), r"another part .*3 tries.*--download"),
+    "compressed": (lambda hub: faults.gzipped(times=None), r"compressed .*3 tries.*--download"),
+    "400": (lambda hub: faults.status(400, times=None), r"HTTP 400 \(3 tries\)"),
+    "401": (lambda hub: faults.status(401, times=None), r"refuses to serve the file \(HTTP 401\) \(3 tries\)"),
+    "403": (lambda hub: faults.status(403, times=None), r"refuses to serve the file \(HTTP 403\) \(3 tries\)"),
+    "404": (lambda hub: faults.status(404, times=None), r"refuses to serve the file \(HTTP 404\) \(3 tries\)"),
+    "410": (lambda hub: faults.status(410, times=None), r"refuses to serve the file \(HTTP 410\) \(3 tries\)"),
+    "416": (lambda hub: faults.status(416, times=None), r"shorter than the Hub says \(HTTP 416\) \(3 tries\)"),
+    "401 of HEAD": (lambda hub: faults.status(401, where=HEADS, times=None), r"refuses access \(HTTP 401\)"),
+    "403 of HEAD": (lambda hub: faults.status(403, where=HEADS, times=None), r"refuses access \(HTTP 403\)"),
+    "404 of HEAD": (lambda hub: faults.status(404, where=HEADS, times=None), r"answered HTTP 404"),
+    "410 of HEAD": (lambda hub: faults.status(410, where=HEADS, times=None), r"answered HTTP 410"),
+    "429": (lambda hub: faults.status(429, {"Retry-After": "3600"}, times=None), r"HTTP 429\), and .* 3600 seconds"),
+    "429 of the listing": (lambda hub: faults.status(429, where=API, times=None), r"rate limit of .*6 tries"),
+    "500": (lambda hub: faults.status(500, times=None), r"answered HTTP 500 \(6 tries\)"),
+    "503": (lambda hub: faults.status(503, times=None), r"answered HTTP 503 \(6 tries\)"),
+    "503 later": (lambda hub: faults.status(503, times=None, skip=1), r"answered HTTP 503, and nothing helped within"),
+    "503 of HEAD": (lambda hub: faults.status(503, where=HEADS, times=None), r"answered HTTP 503 \(6 tries\)"),
+    "addresses that never work": (lambda hub: faults.expire_after(0), r"refuses to serve the file \(HTTP 403\)"),
+    "redirect to itself": (
+        lambda hub: faults.redirect_to(hub.url + "/", where=HEADS, times=None),
+        "the Hub redirects without end",
+    ),
+    "redirect of every range": (lambda hub: faults.redirect_to(hub.url + "/", times=None), r"\(HTTP 302\) \(3 tries"),
+    "an unknown size": (
+        lambda hub: faults.alter({"X-Linked-Size": "much"}, where=HEADS, times=None),
+        "does not say how large",
+    ),
+    "another commit": (
+        lambda hub: faults.alter({"X-Repo-Commit": "f" * 40}, where=HEADS, times=None),
+        "serves another commit than the one asked for",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_what_lasts_is_told_once(name: str, hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    making, cause = LASTING[name]
+    hub.faults.append(making(hub))
+    with caplog.at_level("DEBUG"), pytest.raises(ModelUnavailable, match=cause) as caught:
+        read(max_wait=1.0)
+    assert str(caught.value).isprintable()
+    assert str(caught.value).startswith("org/name")
+    assert_token_at_home(hub)
+    told = caplog.text + "".join(traceback.format_exception(caught.value))
+    for secret in (hub.token, "X-Signature=", "Expires="):
+        assert secret not in told
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://example.org/x", "http://", "http://[::1", "http://a:99999999/", "http://999.1.1.1/", "http://\x7f/", "//"],
+)
+def test_redirects_to_no_address(url: str, hub: Hub) -> None:
+    hub.faults.append(faults.alter({"Location": url}, where=HEADS, times=None))
+    with pytest.raises(ModelUnavailable):
+        read(max_wait=0.5)
+
+
+CHANGES: dict[str, Callable[[Hub], None]] = {
+    "other bytes": lambda hub: hub.put("org/name", FILE, bytes(120_000)),
+    "fewer bytes": lambda hub: hub.put("org/name", FILE, DATA[:60_000]),
+    "more bytes": lambda hub: hub.put("org/name", FILE, DATA + b"x"),
+}
+
+
+@pytest.mark.parametrize("etags", ["own", "linked", "none"])
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_changes_between_ranges_is_never_mixed(name: str, expired: bool, etags: str, hub: Hub) -> None:
+    hub.cdn_etags = etags
+    source = open_repository("org/name", max_wait=60.0).open(FILE)
+    out = bytearray(120_000)
+    source.read_into(0, memoryview(out)[:50_000])
+    CHANGES[name](hub)
+    if expired:
+        hub.expire()
+    if (name, expired, etags) == ("other bytes", False, "none"):
+        return  # as long, at the same address, and no word from the CDN: nothing could tell
+    with pytest.raises(CheckpointError, match=r"org/name/model\.safetensors: it has changed while it was read"):
+        source.read_into(50_000, memoryview(out)[50_000:])
+
+
+def test_a_file_that_changes_in_the_midst_of_a_range(hub: Hub) -> None:
+    hub.faults.append(faults.drop_after(10_000, skip=1))
+    hub.faults.append(faults.change_file(hub, "org/name", FILE, bytes(120_000), skip=2))
+    with pytest.raises(CheckpointError, match="it has changed while it was read"):
+        read()
+
+
+def test_a_small_file_that_changes_after_its_size_was_told(hub: Hub) -> None:
+    source = open_repository("org/name").open("config.json")
+    hub.put("org/name", "config.json", b"[]")
+    with pytest.raises(CheckpointError, match="it has changed while it was read"):
+        source.read_into(0, memoryview(bytearray(2)))
+
+
+def test_a_file_that_vanishes(hub: Hub) -> None:
+    source = open_repository("org/name").open(FILE)
+    del hub.repos["org/name"].commits[hub.sha][FILE]
+    with pytest.raises(CheckpointError, match=r"org/name/model\.safetensors: the Hub has no such file"):
+        source.read_into(0, memoryview(bytearray(9)))
+
+
+@pytest.mark.parametrize("server", ["hub", "cdn", ""])
+@pytest.mark.parametrize("answered", [False, True])
+def test_connections_refused(server: str, answered: bool, hub: Hub) -> None:
+    source = open_repository("org/name", max_wait=0.5).open(FILE)
+    if answered:
+        source.read_into(0, memoryview(bytearray(8)))
+    hub.stop(server)
+    if server == "hub":
+        source.read_into(0, memoryview(bytearray(8)))  # the file's address is known
+        with pytest.raises(ModelUnavailable, match=r"org/name: http://127\.0\.0\.1:\d+ cannot be reached"):
+            open_repository("org/name", max_wait=0.5)
+        return
+    ending = "nothing helped within 0.5 seconds" if answered else "6 tries"
+    with pytest.raises(ModelUnavailable, match=rf"cannot be reached \(ConnectError\).*{ending}"):
+        source.read_into(0, memoryview(bytearray(8)))
+
+
+def test_a_network_that_comes_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_repository("org/name", max_wait=60.0).open(FILE)
+    out = bytearray(120_000)
+    source.read_into(0, memoryview(out)[:8])
+    real, refused = socket.create_connection, [0]
+
+    def refuse(*args: object, **options: object) -> socket.socket:
+        refused[0] += 1
+        if refused[0] <= 30:
+            raise OSError(101, "Network is unreachable")
+        return real(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    hub.faults.append(faults.drop_after(20_000))
+    source.read_into(8, memoryview(out)[8:])
+    assert out == DATA
+    assert refused[0] == 31  # a server that has answered before is worth more than a few tries
+
+
+def test_looking_up_a_host_may_hang(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        go.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        with pytest.raises(ModelUnavailable, match=r"there is no answer, and nothing helped within 0\.3 seconds"):
+            open_repository("org/name", max_wait=0.3)
+    finally:
+        go.set()
+
+
+@contextmanager
+def dripping(text: bytes) -> Iterator[str]:
+    """A server that answers everybody with ``text``, one byte every hundredth of a second, again and again."""
+    ended = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            while not ended.is_set():
+                for byte in text:
+                    if ended.wait(0.01):
+                        return
+                    connection.sendall(bytes([byte]))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"X-More: and more\r\n" * 5000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000,
+    ],
+    ids=["head", "body", "refusal"],
+)
+def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_pauses(monkeypatch)
+    with (
+        dripping(text) as url,
+        pointed_at(url, tmp_path),
+        pytest.raises(ModelUnavailable, match=r"there is no answer, and nothing helped within 0\.5 seconds"),
+    ):
+        open_repository("org/name", max_wait=0.5)
+
+
+def test_storage_that_drips_without_end(hub: Hub) -> None:
+    text = b"HTTP/1.1 206 Partial Content\r\n" + b"X-More: and more\r\n" * 5000
+    with dripping(text) as url:
+        hub.faults.append(faults.alter({"Location": url}, where=HEADS, times=None))
+        with pytest.raises(ModelUnavailable, match=r"there is no answer, and nothing helped within 0\.5 seconds"):
+            read(max_wait=0.5)
+
+
+def test_no_redirect_takes_the_token_along(hub: Hub) -> None:
+    """To the listing of another Hub, to its files, and to its storage: each is followed, and none is told the token."""
+    with serve({"org/name": {FILE: DATA, "config.json": b"{}"}}) as other:
+        hub.faults.append(faults.redirect_to(other.url + "/", 307, where=HUB, times=None))
+        assert read() == DATA
+        assert {request.server for request in other.log} == {"hub", "cdn"}
+        assert {request.token for request in other.log} == {None}
+        assert "hf_secret" not in str([request.headers for request in other.log])
+    assert {request.token for request in hub.log} == {hub.token}
+
+
+def test_no_session_of_the_users_own_takes_it_along(hub: Hub) -> None:
+    def factory() -> object:
+        client = plain()
+        client.headers["authorization"] = "Bearer hf_secret"
+        client.cookies.set("session", "hf_secret")
+        return client
+
+    plain = huggingface_hub.utils._http.default_client_factory
+    huggingface_hub.set_client_factory(factory)  # type: ignore[arg-type]
+    try:
+        assert read(token=None) == DATA
+    finally:
+        huggingface_hub.set_client_factory(plain)
+    assert "hf_secret" in str([request.headers for request in hub.asked("hub")])
+    assert "hf_secret" not in str([request.headers for request in hub.asked("cdn")])
+
+
+def test_logs_have_neither_token_nor_signed_addresses(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.faults.append(faults.status(503))
+    hub.faults.append(faults.drop_after(10_000, times=3))
+    with caplog.at_level("DEBUG"):
+        assert read() == DATA
+    assert hub.cdn_url in caplog.text  # so the libraries did log what they asked for
+    assert "answered HTTP 503; trying again in" in caplog.text
+    for secret in (hub.token, "X-Signature=", "Expires="):
+        assert secret not in caplog.text
+
+
+def test_a_download_that_breaks_logs_no_signed_address(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.faults.append(faults.drop_after(10_000))
+    repository = open_repository("org/name", download=True, token=hub.token)
+    repository.fetch([FILE])
+    assert not repository.open(FILE).distant
+    assert "Error while downloading" in caplog.text  # the client's own words
+    for secret in (hub.token, "X-Signature=", "Expires="):
+        assert secret not in caplog.text
+
+
+def test_a_certificate_that_nobody_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[object] = []
+
+    def refuse(*_: object, **__: object) -> object:
+        refused.append(None)
+        raise ssl.SSLCertVerificationError(1, "certificate verify failed")
+
+    shorten_pauses(monkeypatch)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refuse)
+    with (
+        serve({}) as hub,
+        pointed_at(hub.url.replace("http:", "https:"), tmp_path),
+        pytest.raises(ModelUnavailable, match=r"certificate of https://127\.0\.0\.1:\d+ cannot be verified"),
+    ):
+        open_repository("org/name")
+    assert len(refused) == 1  # another try would not help

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightaudit.checkpoint.config import CONFIG, read_config
 from weightaudit.checkpoint.foreign import read_head
@@ -98,16 +98,30 @@ def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource])
     shards = sorted(set(weight_map.values()))
     repository.fetch(shards)
     check_present(source.label, shards, repository.files())
-    files = _open_together(repository, shards, sources)
+    files = _open_together(repository, weight_map, shards, sources)
     check_against(source.label, weight_map, [tensor for file in files for tensor in file.tensors])
     return [_Opened(SourceFile(index, source.size), "", ()), *files]
 
 
-def _open_together(repository: Repository, shards: Sequence[str], sources: dict[str, ByteSource]) -> list[_Opened]:
-    """The shards in their order; of several failures, that of the first shard."""
+def _open_together(
+    repository: Repository, weight_map: Mapping[str, str], shards: Sequence[str], sources: dict[str, ByteSource]
+) -> list[_Opened]:
+    """The shards in their order, up to the first that contradicts the index; of several failures, that of the first."""
+
+    def open_one(shard: str) -> tuple[_Opened, bool]:
+        file = _open(repository, shard, sources)
+        astray = next((tensor for tensor in file.tensors if weight_map.get(tensor.name) != shard), None)
+        # One tensor is enough to refuse the index for. A thousand names for one file must not fill the memory first.
+        return (file, True) if astray is None else (replace(file, tensors=(astray,)), False)
+
+    files = []
     with ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="weightaudit-open") as pool:
         try:
-            return list(pool.map(lambda shard: _open(repository, shard, sources), shards))
+            for file, agrees in pool.map(open_one, shards):
+                files.append(file)
+                if not agrees:
+                    break
+            return files
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             close_all(sources)  # ends the reads that are still under way

@@ -144,6 +144,7 @@ class _Machine:
         self.stack: list[object] = []
         self.outer: list[list[object]] = []
         self.memo: dict[int, object] = {}
+        self.copied = 0
 
     def run(self) -> object:
         take = self.cursor.take
@@ -155,6 +156,9 @@ class _Machine:
             if step is None:
                 self.refuse_instruction(code)
             step(self)
+        self.too_long()
+
+    def too_long(self) -> NoReturn:
         fail(self.cursor.source, f"its pickle has more than {MAX_STEPS} instructions, the most that is accepted")
 
     def number(self, layout: str) -> int:
@@ -216,6 +220,11 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             fail(self.cursor.source, "its pickle calls what is no name")
+        if len(arguments) == 1 and isinstance(arguments[0], list):
+            # Copied item by item below, and one long list may be an argument again and again.
+            self.copied += len(arguments[0])
+            if self.copied > MAX_STEPS:
+                self.too_long()
         self.stack.append(_applied(function, arguments))
 
     def build(self) -> None:

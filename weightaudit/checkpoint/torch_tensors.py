@@ -122,7 +122,10 @@ def _state_dict(source: ByteSource, root: object) -> tuple[Mapping[str, object],
             return _entries(source, inner), key
     if _has_tensors(root):
         return _entries(source, root), ""
-    holders = [key for key, value in root.entries.items() if isinstance(value, Table) and _has_tensors(value)]
+    # Each table once: one of many entries may be there under many names.
+    tables = {id(value): value for value in root.entries.values() if isinstance(value, Table)}
+    holding = {key for key, table in tables.items() if _has_tensors(table)}
+    holders = [key for key, value in root.entries.items() if id(value) in holding]
     if holders:
         raise CheckpointError(
             source.label,

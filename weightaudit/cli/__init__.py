@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from weightaudit.cli.archs import archs
+from weightaudit.cli.batch import batch
 from weightaudit.cli.failures import plain_failures
 from weightaudit.cli.options import show_version
 from weightaudit.cli.paper import paper
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, archs):
+for command in (scan, batch, archs):
     app.command()(plain_failures(command))
 app.add_typer(paper)
 app.callback()(show_version)

@@ -51,26 +51,23 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: str) -> inspect.P
     kind, many = value_type(hint)
     flag = f"--{option_name(field.name)}"
     unit = f", in {known.unit}" if known.unit else ""
-    text = f"{known.about}{unit} ({known.origin})"
+    # The default stands in the text: typer would put it in parentheses, and cut off a long one.
+    text = f"{known.about}{unit}. {known.origin.capitalize()}: {default}."
     if kind is bool:
-        annotation: Any = Annotated[
-            bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=text, show_default=default or False)
-        ]
+        option: Any = Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=text, show_default=False)]
     else:
         word = "|".join(get_args(kind)) if get_origin(kind) is Literal else _KINDS[kind]
         metavar = f"{word},..." if many else word
-        annotation = Annotated[
-            str | None, typer.Option(flag, help=text, metavar=metavar, show_default=default or False)
-        ]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        option = Annotated[str | None, typer.Option(flag, help=text, metavar=metavar, show_default=False)]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
 
 
 def _shown(default: Any) -> str:
-    """A default as one would type it."""
+    """A default as one would type it; the blanks let a long one be broken into lines."""
     if isinstance(default, tuple):
-        return ",".join(_shown(item) for item in default)
+        return ", ".join(_shown(item) for item in default)
     if isinstance(default, bool):
         return "yes" if default else "no"
     if isinstance(default, float):
         return f"{default:g}"
-    return "" if default is None else str(default)
+    return "none" if default is None else str(default)

@@ -116,7 +116,7 @@ def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[
         shapes = [f"{symbol}-open" if marked else symbol for marked in series.marked]
     trace = {
         "type": "scatter",
-        "name": _safe(series.name),
+        "name": _plotly_text(series.name),
         "legendgroup": series.name,
         "x": _nulls(x),
         "y": _nulls(y),
@@ -143,7 +143,7 @@ def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dic
     return [
         {
             "type": "scatter",
-            "name": _safe(series.name),
+            "name": _plotly_text(series.name),
             "legendgroup": series.name,
             "showlegend": False,
             "x": [place for place, _ in around],
@@ -163,9 +163,14 @@ def _layout(chart: Chart) -> dict[str, Any]:
     ticks = drawing.x_ticks(chart)
     at = {} if ticks is None else {"tickmode": "array", "tickvals": list(ticks.places), "ticktext": list(ticks.labels)}
     return {
-        "title": {"text": _safe(chart.title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
-        "xaxis": {**axis, "title": {"text": _safe(chart.x_label)}, "type": "log" if chart.log_x else "linear", **at},
-        "yaxis": {**axis, "title": {"text": _safe(chart.y_label)}, "type": "log" if chart.log_y else "linear"},
+        "title": {"text": _plotly_text(chart.title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
+        "xaxis": {
+            **axis,
+            "title": {"text": _plotly_text(chart.x_label)},
+            "type": "log" if chart.log_x else "linear",
+            **at,
+        },
+        "yaxis": {**axis, "title": {"text": _plotly_text(chart.y_label)}, "type": "log" if chart.log_y else "linear"},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "font": {"color": drawing.INK},
@@ -179,6 +184,11 @@ def _layout(chart: Chart) -> dict[str, Any]:
 def _safe(text: str) -> str:
     # Names of models and files are a stranger's words; our own sentences may be long.
     return shown(text, limit=2000)
+
+
+def _plotly_text(text: str) -> str:
+    # plotly reads $…$ as TeX, which would need MathJax.
+    return _safe(text).replace("$", "&#36;")
 
 
 def _nulls(values: Sequence[float]) -> list[float | None]:

@@ -1,0 +1,94 @@
+"""Charts as data, and what page and PNG agree on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.paper.toy import charts
+from weightaudit.paper import drawing
+from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.page import figures
+
+
+def panel(*names: str, column: int = 0) -> Chart:
+    return Chart("", "", "", tuple(Series(name, [0], [0]) for name in names), panel=(0, column))
+
+
+def test_a_series_whose_lengths_differ_is_a_bug() -> None:
+    with pytest.raises(ValueError, match=r"'a'.*2 values for 3 places"):
+        Series("a", [1, 2, 3], [1, 2])
+    with pytest.raises(ValueError, match="both low and high"):
+        Series("a", [1], [1], low=[0])
+
+
+def test_a_group_keeps_its_look_and_those_that_meet_differ() -> None:
+    numbers = drawing.numbering([panel("a", "b"), panel("c", "b", column=1), panel("a", "c", column=2)])
+    assert len({numbers["a"], numbers["b"], numbers["c"]}) == 3
+    apart = drawing.numbering([panel("a", "b"), panel("c", "d", column=1)])
+    assert apart["a"] == apart["c"]
+    many = drawing.numbering([panel(*map(str, range(20)))])
+    assert sorted(many.values())[: len(drawing.COLOURS)] == list(range(len(drawing.COLOURS)))
+    assert len(set(drawing.COLOURS)) == 8
+
+
+def test_series_of_a_group_share_a_colour() -> None:
+    two = Chart("", "", "", (Series("own", [1], [1], group="λ"), Series("merged", [1], [1], group="λ", style="dashed")))
+    first, second = figures([two])[0]["data"]
+    assert first["line"]["color"] == second["line"]["color"]
+    assert (first["line"]["dash"], second["line"]["dash"]) == ("solid", "dash")
+
+
+@pytest.mark.parametrize(
+    ("x", "zero"),
+    [([0, 1e-4, 1e-3], 1e-5), ([0, 1e-4, 1e-1], 1e-5), ([0, 2, 3], 1.0), ([0, 5], 0.5), ([1, 2], None), ([0], None)],
+)
+def test_where_zero_is_on_a_logarithmic_axis(x: list[float], zero: float | None) -> None:
+    chart = Chart("", "", "", (Series("a", x, x),), log_x=True)
+    assert drawing.zero_place(chart) == (None if zero is None else pytest.approx(zero))
+    ticks = drawing.x_ticks(chart)
+    if zero is None:
+        assert ticks is None
+    else:
+        assert ticks is not None
+        assert ticks.labels[0] == "0"
+        assert ticks.places[0] == pytest.approx(zero)
+        assert drawing.x_places(chart, chart.series[0])[0] == pytest.approx(zero)
+
+
+def test_ticks_are_decades_or_the_values() -> None:
+    wide = drawing.x_ticks(Chart("", "", "", (Series("a", [0, 1e-5, 3e-4, 1e-3], [0] * 4),), log_x=True))
+    assert wide is not None
+    assert wide.labels == ("0", "1e-05", "0.0001", "0.001")
+    narrow = drawing.x_ticks(Chart("", "", "", (Series("a", [0, 2, 5], [0] * 3),), log_x=True))
+    assert narrow is not None
+    assert narrow.labels == ("0", "2", "5")
+
+
+def test_what_a_logarithmic_axis_cannot_show_is_a_gap() -> None:
+    first, second = charts()
+    _, cloud = second, figures([first, second])[1]["data"][0]
+    assert cloud["y"] == [None, 1e-9, 1e3]
+    negative = Chart("", "", "", (Series("a", [-1, 1], [1, 1]),), log_x=True)
+    assert math.isnan(drawing.x_places(negative, negative.series[0])[0])
+
+
+def test_a_band_is_one_shape_for_each_stretch_without_gaps() -> None:
+    band, line, *_ = figures(charts())[0]["data"]
+    assert line["y"] == [0.4, None, 0.6, 0.7]
+    # Around the first point alone, then around the last two, there and back.
+    assert band["y"] == [0.5, 0.3, None, 0.7, 0.8, 0.6, 0.5]
+    assert band["x"].count(None) == 1
+    assert line["customdata"][0] == 0.0  # what the hover says, wherever it is drawn
+
+
+def test_hollow_points() -> None:
+    symbols = figures(charts())[0]["data"][2]["marker"]["symbol"]
+    assert [symbol.endswith("-open") for symbol in symbols] == [False, False, False, True]
+
+
+def test_two_charts_in_one_panel_are_a_bug() -> None:
+    assert drawing.panels(charts()) == (2, 2)
+    with pytest.raises(ValueError, match="share a panel"):
+        drawing.panels([panel("a"), panel("b")])

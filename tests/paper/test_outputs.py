@@ -1,0 +1,146 @@
+"""An experiment's files: what they hold, that they are whole, and when a run can be skipped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.browser import needs_chromium, opened
+from tests.paper import toy
+from weightaudit.errors import OutputError
+from weightaudit.paper import outputs
+from weightaudit.paper.results import silent
+
+NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
+
+
+def written(directory: Path, config: toy.ToyConfig | None = None) -> dict[str, Any]:
+    config = config or toy.ToyConfig()
+    return outputs.write("toy", "Toys <1>", toy.run(config, silent()), config, directory)
+
+
+def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
+    returned = written(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == NAMES
+    assert (tmp_path / "points.csv").read_text() == (
+        "lambda,value,draw\n0,0.333333333,0\n0.0001,,1\n0.001,2,2\n0.01,1e-20,3\n"
+    )
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    assert verdict == returned
+    assert verdict["claims"][0] == {
+        "id": "one",
+        "text": "A <b>holds</b> | here",
+        "source": "Lemma 1",
+        "numbers": {"mean": 1 / 3, "list": [1, None]},
+        "tolerance": "≤ 1",
+        "outcome": "true",
+        "why": "0.3.",
+    }
+    assert verdict["settings"]["widths"] == [10, 10]
+    assert verdict["notes"] == ["mind_the gap"]
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["settings"]["epochs"] == {
+        "value": 5000,
+        "origin": "stated",
+        "unit": "",
+        "about": "passes over the data",
+    }
+    assert config["versions"] == verdict["versions"]
+    assert set(config["versions"]) >= {"weightaudit", "python", "torch"}
+    assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        written(tmp_path / name)
+    for name in NAMES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_single_precision_survives_the_csv(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    result = replace(toy.run(toy.ToyConfig(), silent()), points=pd.DataFrame({"x": values}))
+    outputs.write("toy", "", result, toy.ToyConfig(), tmp_path)
+    assert (pd.read_csv(tmp_path / "points.csv")["x"].to_numpy(np.float32) == values).all()
+
+
+def test_finished_by_the_same_settings_and_versions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy.ToyConfig()
+    assert outputs.finished("toy", config, tmp_path) is None
+    verdict = written(tmp_path)
+    assert outputs.finished("toy", config, tmp_path) == verdict
+    assert outputs.finished("toy", replace(config, lambdas=(0.0,)), tmp_path) is None
+    monkeypatch.setattr(outputs.weightaudit, "__version__", "99")
+    assert outputs.finished("toy", config, tmp_path) is None
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_not_finished_where_a_file_is_missing(name: str, tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / name).unlink()
+    assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\udcff"])
+def test_not_finished_where_the_verdict_cannot_be_read(text: str, tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / "verdict.json").write_text(text, "utf-8", "surrogateescape")
+    assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
+
+
+def test_what_lacked_something_is_not_finished(tmp_path: Path) -> None:
+    config = toy.ToyConfig(data_dir="half")
+    assert written(tmp_path, config)["lacking"] == ["half"]
+    assert outputs.finished("toy", config, tmp_path) is None
+
+
+def test_an_interrupted_rewrite_leaves_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outputs, "write_page", full)
+    with pytest.raises(OutputError, match="No space left"):
+        written(tmp_path, toy.ToyConfig(seed=1))
+    assert not (tmp_path / "verdict.json").exists()
+    assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
+    assert outputs.finished("toy", toy.ToyConfig(seed=1), tmp_path) is None
+
+
+def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        outputs.prepare(tmp_path / "file")
+    with pytest.raises(OutputError, match="file"):
+        outputs.prepare(tmp_path / "file" / "toy")
+
+
+def test_the_page_needs_nothing_and_runs_nothing_foreign(tmp_path: Path) -> None:
+    written(tmp_path)
+    text = (tmp_path / "toy.html").read_text("utf-8")
+    own = text.partition("<script type=")[0]  # plotly.js, which follows, holds addresses that it never asks here
+    assert "default-src 'none'" in own
+    assert "http" not in own.replace('http-equiv="Content', "")
+    assert "<b>" not in own
+    assert "&lt;b&gt;holds" in own
+    assert "Hollow: &lt;collapsed&gt;." in own
+    assert "<i>" not in text.partition('id="figures">')[2].partition("</script>")[0]
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_the_page_draws_without_a_complaint(tmp_path: Path) -> None:
+    written(tmp_path)
+    dom, console = opened(tmp_path / "toy.html")
+    assert console == []
+    assert dom.count('class="main-svg"') >= len(toy.charts())
+    assert dom.count('class="trace scatter') == 4  # three series and a band
+    assert "</script><b>λ</b> $a$ and $b".replace("<", "&lt;").replace(">", "&gt;") in dom

@@ -38,6 +38,7 @@ def main() -> None:
         name, _, directory = model.partition("=")
         repos[name] = folder_files(Path(directory))
     with serve(repos, latency=options.latency, rate=options.rate) as hub:
+        hub.prepare()
         print(json.dumps({"endpoint": hub.url, "cdn": hub.cdn_url}), flush=True)
         sys.stdin.read()
         print(json.dumps(summary(hub)), flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,7 +19,7 @@ class Request:
     ``server`` is "hub" or "cdn"; ``path`` is without quoting and query; ``headers`` have lower-case names; ``span`` is
     the range asked for, (first byte, byte after the last), cut to the file where the file is known. ``status`` is 0
     until there is an answer, and stays 0 where the connection was closed instead; ``sent`` are bytes of body handed to
-    the network so far.
+    the network so far. ``began`` and ``ended`` are seconds of `time.monotonic`, ``ended`` 0.0 until then.
     """
 
     server: str
@@ -28,6 +29,8 @@ class Request:
     span: tuple[int, int] | None = None
     status: int = 0
     sent: int = 0
+    began: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
 
     @property
     def path(self) -> str:

@@ -48,7 +48,19 @@ class Content:
     @cached_property
     def blob(self) -> str:
         """git's name of a small file: the ETag that the Hub gives it."""
-        digest = hashlib.sha1(f"blob {self.size}\0".encode())
-        for piece in self.chunks(0, self.size, 1 << 20):
-            digest.update(piece)
-        return digest.hexdigest()
+        return _blob(b"".join(self.chunks(0, self.size, 1 << 20)))
+
+    @cached_property
+    def pointer(self) -> bytes:
+        """What git keeps in place of a large file."""
+        text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n"
+        return text.encode()
+
+    @cached_property
+    def pointer_blob(self) -> str:
+        """git's name of that."""
+        return _blob(self.pointer)
+
+
+def _blob(data: bytes) -> str:
+    return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()

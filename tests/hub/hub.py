@@ -138,6 +138,13 @@ class Hub:
         repo.refs["main"] = commit
         return commit
 
+    def prepare(self) -> None:
+        """Work out now what the first request for a large file would have to wait for."""
+        for repo in self.repos.values():
+            for files in repo.commits.values():
+                for content in files.values():
+                    _ = content.sha256
+
     def expire(self) -> None:
         """No signed address given out so far is good any longer."""
         with self._lock:
@@ -245,7 +252,7 @@ class Hub:
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "X-Linked-Size": str(content.size)}
         if not name.endswith(SMALL):
             headers["X-Linked-ETag"] = f'"{content.sha256}"'
-            headers["ETag"] = f'"{content.blob}"'  # the redirect's own, which names no bytes of the file
+            headers["ETag"] = f'"{content.pointer_blob}"'  # the redirect's own, which names no bytes of the file
             return redirect(302, self._signed(model, commit, name, content), headers)
         if "/" not in model:
             return self._small(request, model, commit, name)
@@ -280,10 +287,10 @@ def _xml(status: int, code: str, message: str) -> Answer:
 
 
 def _blob(name: str, content: Content) -> dict[str, Any]:
-    found: dict[str, Any] = {"size": content.size, "blobId": content.blob}
-    if not name.endswith(SMALL):
-        found["lfs"] = {"sha256": content.sha256, "size": content.size, "pointerSize": 134}
-    return found
+    if name.endswith(SMALL):
+        return {"size": content.size, "blobId": content.blob}
+    large = {"sha256": content.sha256, "size": content.size, "pointerSize": len(content.pointer)}
+    return {"size": content.size, "blobId": content.pointer_blob, "lfs": large}
 
 
 def _tree(files: Mapping[str, Content], folder: str, recursive: bool) -> list[dict[str, Any]]:
@@ -298,9 +305,12 @@ def _tree(files: Mapping[str, Content], folder: str, recursive: bool) -> list[di
             oid = hashlib.sha1(path.encode()).hexdigest()
             entries.setdefault(path, {"type": "directory", "oid": oid, "size": 0, "path": path})
         if recursive or len(inner) == 1:
-            entries[name] = {"type": "file", "oid": content.blob, "size": content.size, "path": name}
-            if not name.endswith(SMALL):
-                entries[name]["lfs"] = {"oid": content.sha256, "size": content.size, "pointerSize": 134}
+            large = not name.endswith(SMALL)
+            oid = content.pointer_blob if large else content.blob
+            entries[name] = {"type": "file", "oid": oid, "size": content.size, "path": name}
+            if large:
+                pointer = {"oid": content.sha256, "size": content.size, "pointerSize": len(content.pointer)}
+                entries[name]["lfs"] = pointer
     return list(entries.values())
 
 

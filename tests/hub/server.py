@@ -116,6 +116,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(request, answer)
         except OSError:  # the client has gone
             self.close_connection = True
+        finally:
+            request.ended = time.monotonic()
 
     def _send(self, request: Request, answer: Answer) -> None:
         request.status = answer.status

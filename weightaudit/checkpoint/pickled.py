@@ -27,8 +27,8 @@ from weightaudit.source import ByteSource
 MAX_PICKLE = 16 << 20
 """Bytes of a file's pickle; 100 to 300 a tensor are usual."""
 CUT_SHORT = "its pickle is cut short"
-MAX_STEPS = 5_000_000
-"""Instructions in it; some 20 a tensor are usual."""
+MAX_STEPS = 2_000_000
+"""Instructions in it; some 25 a tensor are usual."""
 DAMAGED = "The file is damaged or was not made by torch.save: download it again"
 CODE = (
     "Only a file of weights can be read. If this is the model's weight file, convert it to safetensors where its "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from weightaudit.checkpoint.limits import MAX_TENSORS, fault_of_name, fault_of_shape
+from weightaudit.checkpoint.limits import MAX_ELEMENTS, MAX_TENSORS, fault_of_name, fault_of_shape
 from weightaudit.checkpoint.pickled import Call, Name, Table, fail
 from weightaudit.checkpoint.torch_names import (
     PARAMETER,
@@ -58,7 +58,7 @@ class Storages:
             fail(self._source, "its pickle refers to something that is no tensor storage")
         kind, key, device, elements = identity[1:5]
         named = isinstance(kind, Name) and isinstance(key, str) and isinstance(device, str)
-        if not named or type(elements) is not int or elements < 0:
+        if not named or type(elements) is not int or not 0 <= elements <= MAX_ELEMENTS:
             fail(self._source, "its pickle refers to a malformed tensor storage")
         if identity[5:] not in ((), (None,)):
             fail(self._source, "its tensor storages are views of others, as PyTorch before 0.4 wrote them")
@@ -195,6 +195,7 @@ def _described(
         or not _naturals(shape)
         or not _naturals(strides)
         or len(shape) != len(strides)
+        or max((offset, *strides)) > MAX_ELEMENTS
     ):
         _malformed(source, shown)
     if len(given) > least and not (given[-1] is None or (isinstance(given[-1], Table) and not given[-1].entries)):

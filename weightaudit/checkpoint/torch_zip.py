@@ -42,12 +42,6 @@ def read_zip(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
 
 
 def _check_kind(source: ByteSource, records: Mapping[str, Record]) -> None:
-    if "constants.pkl" in records or any(name.startswith("code/") for name in records):
-        raise CheckpointError(
-            source.label,
-            "it is a TorchScript archive, a program with its weights. Nothing of it was executed",
-            "Use the model's ordinary checkpoint, best as safetensors",
-        )
     if PICKLE not in records:
         raise CheckpointError(
             source.label,

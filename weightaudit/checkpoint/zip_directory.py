@@ -25,7 +25,7 @@ MAX_RECORDS = 200_000
 MAX_DIRECTORY = 64 << 20
 """Bytes of the directory; some 70 a record are usual."""
 
-MAGIC = b"PK\x03\x04"
+MAGIC, RECORD = b"PK\x03\x04", b"PK\x01\x02"
 END = struct.Struct("<4s4H2IH")
 END64 = struct.Struct("<4sQ2H2I4Q")
 LOCATOR = struct.Struct("<4sIQI")
@@ -61,6 +61,9 @@ def read_directory(source: ByteSource) -> dict[str, Record]:
     start, size, count = _end(source)
     try:
         (directory,) = read_pieces(source, [(start, source.size - start)])
+        # Counted before they are believed to be as few as announced. The mark may come in a checksum, too.
+        if directory.count(RECORD) > 2 * MAX_RECORDS:
+            _fail(source, f"its zip directory has more than the {MAX_RECORDS} records that are accepted")
         with zipfile.ZipFile(_Tail(directory, start)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, IndexError) as error:
@@ -69,6 +72,7 @@ def read_directory(source: ByteSource) -> dict[str, Record]:
         _fail(source, f"its zip directory has {len(entries)} records, {count} were announced")
     if sum(_entry_size(entry) for entry in entries) != size:
         _fail(source, "its zip directory holds bytes that belong to no record")
+    _refuse_programs(source, entries)
     for entry in entries:
         _check(source, entry)
     return _under_one_folder(source, entries, start)
@@ -155,6 +159,17 @@ def _raw(entry: zipfile.ZipInfo) -> bytes:
 
 def _entry_size(entry: zipfile.ZipInfo) -> int:
     return 46 + len(_raw(entry)) + len(entry.extra) + len(entry.comment)
+
+
+def _refuse_programs(source: ByteSource, entries: Iterable[zipfile.ZipInfo]) -> None:
+    # By these names torch knows them too. First of all checks, since such archives differ in much else.
+    names = [entry.orig_filename.partition("/")[2] for entry in entries]
+    if any(name == "constants.pkl" or name.startswith("code/") for name in names):
+        raise CheckpointError(
+            source.label,
+            "it is a TorchScript archive, a program with its weights. Nothing of it was executed",
+            "Use the model's ordinary checkpoint, best as safetensors",
+        )
 
 
 def _check(source: ByteSource, entry: zipfile.ZipInfo) -> None:

@@ -156,7 +156,7 @@ class _Machine:
             if step is None:
                 self.refuse_instruction(code)
             step(self)
-        self.too_long()
+        return self.too_long()
 
     def too_long(self) -> NoReturn:
         fail(self.cursor.source, f"its pickle has more than {MAX_STEPS} instructions, the most that is accepted")

@@ -1,0 +1,11 @@
+"""Batch audits: a list of models, each scanned in a process or on a cluster, each left whole in its own folder.
+
+`read_model_list` → entries; `run_batch` scans what is not finished and joins the results; `merge` joins directories.
+Nothing here imports torch before the first scan.
+"""
+
+from weightaudit.batch.merging import merge
+from weightaudit.batch.model_list import Entry, read_model_list
+from weightaudit.batch.running import BatchResult, run_batch
+
+__all__ = ["BatchResult", "Entry", "merge", "read_model_list", "run_batch"]

@@ -1,0 +1,67 @@
+"""Workers of a Dask cluster, on however many machines (extra ``weightaudit[dask]``)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from weightaudit.errors import UsageError, printable
+
+TIMEOUT = "30s"
+"""How long a scheduler may take to answer."""
+LEAST_ROOM = 32
+"""Models sent ahead however few workers there are: a cluster that grows with its work must see some."""
+
+
+class Cluster:
+    """`Pool` of a Dask cluster. Its scheduler gives work of lost workers to others, and gives up after some of them.
+
+    ``notes`` are what the user should know of the cluster. Raises UsageError where Dask is not installed or no
+    scheduler answers.
+    """
+
+    attempts = 1
+    here = False
+
+    def __init__(self, address: str) -> None:
+        try:
+            distributed: Any = import_module("distributed")  # its types differ from version to version
+        except ImportError as error:
+            raise UsageError("--scheduler", "Dask is not installed here", "pip install 'weightaudit[dask]'") from error
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its failures come back as exceptions too
+        where: dict[str, Any] = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+        try:
+            self._client = distributed.Client(**where, timeout=TIMEOUT, set_as_default=False)
+        except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+            raise UsageError(
+                f"scheduler '{printable(address)}'",
+                "no Dask scheduler answers there",
+                "Give its address, such as tcp://host:8786, or its scheduler file",
+            ) from error
+        self.executor: Executor = self._client.get_executor(pure=False)
+        self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing before the work starts."""
+        several = sum(threads > 1 for threads in self._client.nthreads().values())
+        if not several:
+            return ()
+        return (
+            f"{several} of the cluster's workers run several tasks in one process, where scans take turns: start them "
+            "with --nthreads 1, and more of them",
+        )
+
+    @property
+    def room(self) -> int:
+        """Twice what the cluster can work on now."""
+        return max(LEAST_ROOM, 2 * int(sum(self._client.nthreads().values())))
+
+    def close(self, *, kill: bool) -> None:
+        """Leave the cluster, which goes on without us; what it has not begun for us is taken back."""
+        self.executor.shutdown(wait=not kill)
+        self._client.close()

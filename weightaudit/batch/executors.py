@@ -1,0 +1,99 @@
+"""Who does the work: one interface, `concurrent.futures.Executor`, and the few facts that a run must know of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_WORKERS = 8
+"""Processes started unasked: each holds torch and the weights at hand, some 0.5 GB and more."""
+
+
+class Pool(Protocol):
+    """An executor for a run.
+
+    ``executor`` takes the work; ``lost`` are the errors that say a worker died over it, and ``attempts`` how often work
+    may be sent before that counts as the model's fault. ``here`` says that the workers are of this machine, so that an
+    access token may be handed to them; ``notes`` are what the user should know of them.
+    """
+
+    executor: Executor
+    lost: tuple[type[BaseException], ...]
+    attempts: int
+    here: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def room(self) -> int:
+        """How many models may be under way at once, those waiting for a worker included."""
+        ...
+
+    def close(self, *, kill: bool) -> None:
+        """Let the workers go; with ``kill`` whatever they are at. Returns when local ones have ended."""
+        ...
+
+
+class InThread(Executor):
+    """Works where `submit` is called, before it returns."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # it is the future's to tell; interrupts go their own way
+            future.set_exception(error)
+        return future
+
+
+class Here:
+    """`Pool` of this thread alone."""
+
+    lost: tuple[type[BaseException], ...] = ()
+    attempts = 1
+    here = True
+    notes: tuple[str, ...] = ()
+    room = 1
+
+    def __init__(self) -> None:
+        self.executor: Executor = InThread()
+
+    def close(self, *, kill: bool) -> None:
+        """Nothing to let go."""
+
+
+def share_out(jobs: int, workers: int | None, cores: int | None = None) -> tuple[int, int]:
+    """(processes, threads of each) for ``jobs`` models, so that all cores work and none is fought over.
+
+    A function of the whole list and the machine, never of how far a run has come: the thread count moves last digits,
+    and a resumed run must leave the same bytes. ``workers`` None: a process a core, at most `MOST_WORKERS`. A single
+    model gets every core.
+
+    Example:
+        >>> share_out(40, None, 2), share_out(1, 2, 2), share_out(40, 3, 16)
+        ((2, 1), (1, 2), (3, 5))
+    """
+    cores = cores or usable_cores()
+    processes = max(1, min(jobs, workers if workers is not None else min(cores, MOST_WORKERS)))
+    return processes, max(1, cores // processes)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those it is bound to, and no more than a container's quota pays for."""
+    try:
+        bound = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        bound = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        paid = int(quota) // int(period)
+    except (OSError, ValueError):  # no such file, or "max"
+        return bound
+    return max(1, min(bound, paid))

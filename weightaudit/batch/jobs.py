@@ -1,0 +1,30 @@
+"""The unit of work: one model, with all that a worker needs to know, fit to travel to another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import weightaudit
+from weightaudit.config import AuditConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """Scan ``model`` under ``config`` and leave ``folder``, if ``run`` is still the run of ``directory``.
+
+    ``number`` is the model's place in the list, from 0; ``title`` is what people call it, ``label`` what its rows are
+    called by ("" leaves the scan's own name); ``key`` says which scan it is. ``live`` asks for word of its progress;
+    ``version`` is this package's where the work was made.
+    """
+
+    number: int
+    title: str
+    label: str
+    model: str
+    config: AuditConfig
+    directory: str
+    folder: str
+    key: str
+    run: str
+    live: bool = False
+    version: str = weightaudit.__version__

@@ -1,0 +1,132 @@
+"""All models' results in one: all.csv, all.parquet, summary.csv. One model at a time is in memory.
+
+The order is that of the list, so that the bytes are the same however and in whatever order the models were scanned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET
+from weightaudit.batch.manifest import Listed
+from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.errors import OutputError
+from weightaudit.report.columns import COLUMNS, NAMES
+from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry
+from weightaudit.report.files import replacing
+from weightaudit.report.tables import csv_line, guarded
+
+ROWS = 1 << 16
+"""Rows of a row group in all.parquet: what is gathered in memory before it is written."""
+UNFINISHED = "not finished: run its batch again"
+SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
+"""Columns of summary.csv before `SUMMARY_COLUMNS`."""
+
+
+def join(listed: Sequence[Listed], directory: Path) -> None:
+    """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError."""
+    done: list[Path] = []
+    summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS)))]
+    for one in listed:
+        outcome = read_outcome(directory / one.folder)
+        summary.append(_summary_line(one, outcome))
+        if outcome is not None and outcome.status == "done":
+            done.append(directory / one.folder)
+    with replacing(directory / "all.csv") as file:
+        _join_csv(done, file)
+    with replacing(directory / "all.parquet") as file:
+        _join_parquet(done, file)
+    with replacing(directory / "summary.csv") as file:
+        file.write("".join(summary).encode("utf-8", "backslashreplace"))
+
+
+def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:
+    """What a comparison page in ``directory`` says of each model, read when its turn comes."""
+    for one in listed:
+        outcome = read_outcome(directory / one.folder)
+        if outcome is None:
+            yield ModelEntry(one.title, "", "failed", UNFINISHED)
+            continue
+        at = quote(one.folder)
+        yield ModelEntry(
+            name=one.title,
+            revision=outcome.revision,
+            status=outcome.status,
+            reason=outcome.reason,
+            link=f"{at}/{PAGE}" if outcome.status == "done" else "",
+            log=f"{at}/{LOG}",
+            **outcome.entry,
+        )
+
+
+def _summary_line(one: Listed, outcome: Outcome | None) -> str:
+    """A failed model has its reason there, and no numbers."""
+    if outcome is None:
+        said = [one.title, "", "failed", UNFINISHED, one.folder, "", ""]
+    else:
+        family, guessed = outcome.entry.get("family", ""), outcome.entry.get("guessed", "")
+        said = [one.title, outcome.revision, outcome.status, outcome.reason, one.folder, family, str(guessed).lower()]
+    numbers = outcome.entry.get("metrics", {}) if outcome else {}
+    return csv_line(
+        [*map(guarded, said), *(guarded(column.text(numbers.get(column.name))) for column in SUMMARY_COLUMNS)]
+    )
+
+
+def _join_csv(folders: Iterable[Path], file: BinaryIO) -> None:
+    header = csv_line(NAMES).encode()
+    file.write(header)
+    for folder in folders:
+        try:
+            with open(folder / CSV, "rb") as part:
+                if part.readline() != header:
+                    raise ValueError("it has other columns")
+                while block := part.read(1 << 20):
+                    file.write(block)
+        except FileNotFoundError as error:
+            raise _changed(folder / CSV) from error
+        except ValueError as error:
+            raise _changed(folder / CSV) from error
+
+
+def _join_parquet(folders: Iterable[Path], file: BinaryIO) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(column.name, _arrow_type(column.dtype)) for column in COLUMNS])
+    gathered: list[Any] = []
+    with pq.ParquetWriter(file, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.concat_tables(gathered))
+            gathered.clear()
+
+        for folder in folders:
+            try:
+                table = pq.ParquetFile(folder / PARQUET).read(use_threads=False)
+                gathered.append(table.select(schema.names).replace_schema_metadata(None).cast(schema))
+            except (FileNotFoundError, KeyError, ValueError) as error:  # Arrow's own are among these
+                raise _changed(folder / PARQUET) from error
+            if sum(table.num_rows for table in gathered) >= ROWS:
+                flush()
+        if gathered:
+            flush()
+
+
+def _arrow_type(dtype: str) -> Any:
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "Int64": pa.int64(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+    }
+    return types[dtype]
+
+
+def _changed(path: Path) -> OutputError:
+    return OutputError(str(path), "it is not what the scan left there", "Remove its folder and run the batch again")

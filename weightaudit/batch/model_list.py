@@ -1,0 +1,134 @@
+"""Model lists: one model a line, every line checked before anything is scanned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from weightaudit.batch.identity import number_options
+from weightaudit.batch.line_options import with_options
+from weightaudit.batch.words import split_words
+from weightaudit.config import AuditConfig
+from weightaudit.errors import ModelError, UsageError, printable
+
+MOST_SHOWN = 20
+"""Bad lines told one by one."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a list: what to scan and how.
+
+    ``model`` is a Hub id, or an absolute path where ``local``; ``config`` holds its revision and all options; ``line``
+    counts from 1; ``written`` is how the list calls the model.
+    """
+
+    line: int
+    model: str
+    local: bool
+    config: AuditConfig
+    written: str = field(default="", compare=False)
+
+
+def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_device: bool = True) -> list[Entry]:
+    """The models of the list at ``path``, in its order, each once.
+
+    A line is a Hub id, ``id@revision`` or a path (from the working directory, as for a scan), then options such as
+    ``roles=Q,K``, which win over ``base``; ``#`` starts a comment. What exists here as a path is one. UsageError, with
+    every bad line in one message, unless all lines can be used; a path or model that does not exist is no fault of the
+    line. ``check_device=False`` lets devices pass that this machine does not have.
+    """
+    shown = printable(str(path), limit=1000)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(shown, (error.strerror or str(error)).lower(), "Give a text file of models") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(shown, "it is not UTF-8 text", "Give a text file with one model a line") from error
+    entries: list[Entry] = []
+    bad: list[str] = []
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        try:
+            entries += _entries(number, line, base, check_device)
+        except (UsageError, ModelError, ValueError) as error:
+            bad.append(f"line {number}: {error}")
+    if bad:
+        more = [f"and {len(bad) - MOST_SHOWN} more"] if len(bad) > MOST_SHOWN else []
+        lines = "\n  ".join([*bad[:MOST_SHOWN], *more])
+        raise UsageError(shown, f"{_count(len(bad), 'line')} cannot be used; nothing was scanned\n  {lines}")
+    if not entries:
+        raise UsageError(shown, "there is no model in it", "Write one model a line: a Hub id, id@revision or a path")
+    return list(_each_once(entries))
+
+
+def _entries(number: int, line: str, base: AuditConfig, check_device: bool) -> Iterator[Entry]:
+    """The entry of one line, none for a blank one or a comment."""
+    words = split_words(line.strip())
+    if not words:
+        return
+    if not all(word.isprintable() for word in words):
+        raise ValueError("it holds a character that cannot be printed")
+    model, local, revision = _model(words[0])
+    config = with_options(words[1:], base)
+    if revision is not None:
+        config = replace(config, revision=revision)
+    elif local:
+        config = replace(config, revision=None)
+    _check(model, local, config, check_device)
+    yield Entry(number, model, local, config, written=words[0])
+
+
+def _model(word: str) -> tuple[str, bool, str | None]:
+    """(model, whether it is a path, revision)."""
+    from weightaudit.source.resolve import looks_like_path
+
+    if os.path.lexists(os.path.expanduser(word)):
+        return _absolute(word), True, None
+    name, at, revision = word.partition("@")
+    if looks_like_path(name):
+        return _absolute(word), True, None
+    if os.path.lexists(os.path.expanduser(name)):
+        raise UsageError(f"'{printable(word)}'", "a revision was asked for, but this is a local path", "Leave it out")
+    if not at:
+        return name, False, None
+    if not revision:
+        raise UsageError(f"'{printable(word)}'", "there is no revision after the @", "Write id@revision, or the id")
+    return name, False, revision
+
+
+def _absolute(path: str) -> str:
+    """Not resolved: links keep the name they are called by."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> None:
+    """Raise for what no scan could be started with."""
+    from weightaudit.spectral import check_options
+
+    if not local:
+        from weightaudit.source.names import check_model, check_revision
+
+        check_model(model)
+        check_revision(model, config.revision)
+    check_options(
+        tol=config.tol,
+        delta=config.delta,
+        method=config.method,
+        seed=config.seed,
+        device=config.device if check_device else "cpu",
+    )
+
+
+def _each_once(entries: list[Entry]) -> Iterator[Entry]:
+    seen: set[tuple[object, ...]] = set()
+    for entry in entries:
+        what = (entry.model, entry.config.revision, *number_options(entry.config).values())
+        if what not in seen:
+            seen.add(what)
+            yield entry
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -1,0 +1,110 @@
+"""What the models of one list are called: in rows, for people, and as folders. A function of the whole list alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightaudit.batch.identity import number_options
+from weightaudit.batch.model_list import Entry
+from weightaudit.config import DEFAULTS, AuditConfig
+
+RESERVED = frozenset({"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"})
+"""Files that a batch's directory has beside its models."""
+LONGEST = 100
+"""Characters of a folder's name before what makes it unique."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """``title`` is for people and unique; ``label`` is what rows are called by, "" for the scan's own name;
+    ``folder`` lies in the batch's directory.
+    """
+
+    title: str
+    label: str
+    folder: str
+
+
+def names(entries: Sequence[Entry]) -> list[Names]:
+    """The names of each entry.
+
+    Rows say Hub id and commit, or the directory's name. Where that is the same for two entries, as many of the path's
+    folders are put before it as tell them apart, or the options in which they differ behind it.
+    """
+    bases = _bases(entries)
+    plain = Counter(zip(bases, (entry.config.revision for entry in entries), strict=True))
+    labels, titles = [], []
+    for entry, base in zip(entries, bases, strict=True):
+        several = plain[base, entry.config.revision] > 1
+        label = f"{base} ({_options(entry.config)})" if several else base
+        labels.append(label if label != _own_name(entry) else "")
+        titles.append(f"{label}@{entry.config.revision}" if entry.config.revision else label)
+    slugs = [_slug(title) for title in titles]
+    # As a file system sees them that does not tell A from a.
+    taken = Counter(slug.casefold() for slug in slugs)
+    out = []
+    for title, label, slug in zip(titles, labels, slugs, strict=True):
+        shared = taken[slug.casefold()] > 1 or slug in RESERVED or slug.startswith(".")
+        out.append(Names(title, label, f"{slug.lstrip('.')}-{_digest(title)}" if shared else slug))
+    return out
+
+
+def _own_name(entry: Entry) -> str:
+    """What a scan calls the model."""
+    if not entry.local:
+        return entry.model
+    path = Path(entry.model)
+    return "/".join(_tail(path, _least(path))) or "/"
+
+
+def _least(path: Path) -> int:
+    """Parts of a path that a scan puts into the name: a lone file is called by its directory too."""
+    return 1 if path.is_dir() or not os.path.lexists(path) else 2
+
+
+def _tail(path: Path, parts: int) -> tuple[str, ...]:
+    return path.parts[1:][-parts:]
+
+
+def _bases(entries: Sequence[Entry]) -> list[str]:
+    """For each entry its id, or the last parts of its path: as few as tell it from every other model."""
+    bases = [_own_name(entry) for entry in entries]
+    depth = [_least(Path(entry.model)) for entry in entries]
+    while True:
+        models: dict[str, set[str]] = {}
+        for entry, base in zip(entries, bases, strict=True):
+            models.setdefault(base, set()).add(entry.model)
+        again = False
+        for i, entry in enumerate(entries):
+            longer = entry.local and len(models[bases[i]]) > 1 and depth[i] < len(Path(entry.model).parts) - 1
+            if longer:
+                depth[i] += 1
+                bases[i] = "/".join(_tail(Path(entry.model), depth[i]))
+                again = True
+        if not again:
+            return bases
+
+
+def _options(config: AuditConfig) -> str:
+    """The options that differ from the defaults, as a list's line has them."""
+    said = []
+    for name, value in number_options(config).items():
+        if value != getattr(DEFAULTS, name):
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            said.append(f"{name}={text}")
+    return " ".join(said) or "default options"
+
+
+def _slug(title: str) -> str:
+    """A folder's name that every system takes; a Hub id's slash becomes two hyphens, which no id has."""
+    return re.sub(r"[^A-Za-z0-9._@-]+", "-", title.replace("/", "--"))[:LONGEST].strip("-") or "model"
+
+
+def _digest(title: str) -> str:
+    return hashlib.sha256(title.encode("utf-8", "surrogatepass")).hexdigest()[:8]

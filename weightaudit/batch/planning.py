@@ -1,0 +1,98 @@
+"""From the entries of a list to the work that is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from weightaudit.batch.ahead import ahead
+from weightaudit.batch.identity import key_of
+from weightaudit.batch.jobs import Job
+from weightaudit.batch.model_list import Entry
+from weightaudit.batch.names import Names
+from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.state import state_of
+from weightaudit.errors import ModelError, UsageError, printable
+
+ASKING = 8
+"""Threads that ask the Hub for commits."""
+WINDOW = 64
+"""Models whose commit is asked for ahead of their scan."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One model of this run, by its place in the whole list: from 0."""
+
+    number: int
+    entry: Entry
+    names: Names
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done about one model: ``kept`` is what an earlier run left, ``same_as`` the number of an entry that
+    turned out to be the same scan, ``error`` why it cannot even be tried. None of them: it is to be scanned.
+    """
+
+    job: Job
+    kept: Outcome | None = None
+    same_as: int | None = None
+    error: ModelError | None = None
+
+
+def parse_shard(shard: str | None) -> tuple[int, int]:
+    """``"2/8"`` → (2, 8), the second of eight parts; None is (1, 1). Raises UsageError for anything else."""
+    if shard is None:
+        return 1, 1
+    part, _, parts = shard.partition("/")
+    if not (part.isascii() and part.isdigit() and parts.isascii() and parts.isdigit()):
+        raise UsageError(f"shard '{printable(shard)}'", "is not written i/n", "Write for example 1/8 … 8/8")
+    if not 1 <= int(part) <= int(parts):
+        raise UsageError(f"shard '{printable(shard)}'", f"{part} is not from 1 to {parts}", "Shards count from 1")
+    return int(part), int(parts)
+
+
+def sharded(entries: Sequence[Entry], names: Sequence[Names], shard: tuple[int, int]) -> list[Planned]:
+    """Every n-th entry from the i-th on, with the names that the whole list gives them."""
+    part, parts = shard
+    planned = [Planned(i, entry, name) for i, (entry, name) in enumerate(zip(entries, names, strict=True))]
+    return planned[part - 1 :: parts]
+
+
+def steps(
+    planned: Iterable[Planned], directory: Path, run: str, *, threads: int | None, live: bool, retry_failed: bool
+) -> Iterator[Step]:
+    """What to do, in the list's order, each model looked up some way ahead of its turn.
+
+    ``threads`` are those of each scan, where the entry does not say.
+    """
+    seen: dict[str, int] = {}
+    for one, state in ahead(lambda one: state_of(one.entry), planned, threads=ASKING, window=WINDOW):
+        entry, called = one.entry, one.names
+        config = entry.config
+        if state.commit:
+            config = replace(config, revision=state.commit)
+        if config.threads is None:
+            config = replace(config, threads=threads)
+        job = Job(
+            number=one.number,
+            title=called.title,
+            label=called.label,
+            model=entry.model,
+            config=config,
+            directory=str(directory),
+            folder=called.folder,
+            key=key_of(entry.model, state.text, called.label, config),
+            run=run,
+            live=live,
+        )
+        if job.key in seen:
+            yield Step(job, same_as=seen[job.key])
+            continue
+        seen[job.key] = one.number
+        kept = read_outcome(directory / job.folder)
+        if kept is not None and (kept.key != job.key or (retry_failed and kept.status == "failed")):
+            kept = None
+        yield Step(job, kept=kept, error=None if kept else state.error)

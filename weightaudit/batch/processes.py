@@ -1,0 +1,200 @@
+"""Worker processes on this machine, each started once and fed one job after the other.
+
+Not `concurrent.futures.ProcessPoolExecutor`: there one dead worker fails the work of all others and does not say whose
+fault it was, running work cannot be stopped, and workers outlive a killed parent. Here a worker that dies (a crash in
+native code, the kernel's hand when memory is short) fails its own work alone, and the next one is given a new worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from multiprocessing.connection import Connection, wait
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+class WorkerDied(Exception):
+    """A worker process ended in the middle of its work."""
+
+
+class ProcessExecutor(Executor):
+    """``workers`` processes of ``threads`` threads each, started when first needed.
+
+    Work given while all are busy waits. Processes are spawned, never forked: torch's threads do not survive a fork.
+    """
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self._work: queue.SimpleQueue[tuple[Future[Any], bytes] | None] = queue.SimpleQueue()
+        self._minders = [_Minder(self._work, threads) for _ in range(workers)]
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        self._work.put((future, pickle.dumps((fn, args, kwargs))))
+        for minder in self._minders:
+            minder.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if cancel_futures:
+            self._drain()
+        for _ in self._minders:
+            self._work.put(None)
+        for minder in self._minders:
+            if wait:
+                minder.join()
+
+    def kill(self) -> None:
+        """End every worker at once, with what it is at."""
+        self._drain()
+        for minder in self._minders:
+            minder.kill()
+        self.shutdown()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                waiting = self._work.get_nowait()
+            except queue.Empty:
+                return
+            if waiting is not None:
+                waiting[0].cancel()
+
+
+class _Minder:
+    """A thread that keeps one worker process: hands it work, waits for what comes of it, replaces it when it dies."""
+
+    def __init__(self, work: queue.SimpleQueue[tuple[Future[Any], bytes] | None], threads: int) -> None:
+        self._work, self._threads = work, threads
+        self._thread = threading.Thread(target=self._mind, daemon=True)
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._killed = False
+        self._guard = threading.Lock()
+
+    def start(self) -> None:
+        if not self._thread.is_alive() and self._thread.ident is None:
+            self._thread.start()
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def kill(self) -> None:
+        with self._guard:
+            self._killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _mind(self) -> None:
+        connection: Connection | None = None
+        while (item := self._work.get()) is not None:
+            future, call = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                connection = connection or self._begin()
+                connection.send_bytes(call)
+                well, result = pickle.loads(connection.recv_bytes())
+            except (EOFError, OSError):
+                self._end(connection)
+                connection = None
+                future.set_exception(WorkerDied(_how(self._process)))
+            except Exception as error:  # a minder that stops would leave work waiting for ever
+                future.set_exception(error)
+            else:
+                future.set_result(result) if well else future.set_exception(result)
+        self._end(connection)
+
+    def _begin(self) -> Connection:
+        """Start a process; its end of the pipe is closed here, so that its death is the end of what it sends."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        with self._guard:
+            if self._killed:
+                raise EOFError
+            self._process = context.Process(target=_work, args=(theirs, self._threads), daemon=True)
+            self._process.start()
+        theirs.close()
+        return ours
+
+    def _end(self, connection: Connection | None) -> None:
+        """Close the pipe, which ends an idle worker, and wait for it."""
+        if connection is not None:
+            connection.close()
+        if self._process is not None:
+            self._process.join()
+
+
+def _how(process: multiprocessing.process.BaseProcess | None) -> str:
+    """How a worker ended, for people."""
+    code = process.exitcode if process is not None else None
+    if code == -9:
+        return "its worker process was killed (signal 9): out of memory, if nobody did it"
+    if code is not None and code < 0:
+        return f"its worker process crashed ({signal.Signals(-code).name})"
+    return f"its worker process ended (exit code {code})"
+
+
+def _work(connection: Connection, threads: int) -> None:
+    """What a worker process does. Ctrl-C goes to every process of a terminal, and is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in _THREADS:  # before anything imports numpy or torch
+        os.environ[name] = str(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            call = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        connection.send_bytes(_answer(call))
+
+
+def _answer(call: bytes) -> bytes:
+    """What came of a pickled call, pickled: (whether it returned, what it returned or raised)."""
+    try:
+        fn, args, kwargs = pickle.loads(call)
+        return pickle.dumps((True, fn(*args, **kwargs)))
+    except Exception as error:  # it is the caller's to judge
+        try:
+            return pickle.dumps((False, error))
+        except Exception:  # an error that cannot travel; its text can
+            return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed can stop nobody, so its workers watch it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+class Processes:
+    """`Pool` of worker processes. Work whose worker died is tried once more, on a new one."""
+
+    lost: tuple[type[BaseException], ...] = (WorkerDied,)
+    attempts = 2
+    here = True
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self._processes = ProcessExecutor(workers, threads)
+        self.executor: Executor = self._processes
+        self.room = workers + 1  # one waits, so that no worker does
+
+    def close(self, *, kill: bool) -> None:
+        """End the processes: when they have finished, or now."""
+        if kill:
+            self._processes.kill()
+        else:
+            self._processes.shutdown()

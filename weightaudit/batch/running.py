@@ -1,0 +1,167 @@
+"""A run: what is finished is kept, the rest is sent to workers, a bounded number at a time, and the results are joined.
+
+A run may end at any moment, by whatever hand: a model counts as finished only by the last file of its folder, and the
+next run goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from weightaudit.batch.display import Display, Silent
+from weightaudit.batch.executors import Pool
+from weightaudit.batch.identity import number_options
+from weightaudit.batch.jobs import Job
+from weightaudit.batch.joining import join
+from weightaudit.batch.lock import locked
+from weightaudit.batch.manifest import Listed, Manifest, digest_of
+from weightaudit.batch.model_list import Entry
+from weightaudit.batch.names import names
+from weightaudit.batch.outcome import Outcome
+from weightaudit.batch.planning import Step, sharded, steps
+from weightaudit.batch.worker import record_failure, run_job
+from weightaudit.errors import WeightauditError, printable
+
+TICK = 0.25
+"""Seconds between two looks at the models under way."""
+
+
+@dataclass
+class BatchResult:
+    """How a run ended: titles of the models scanned now, and of those kept from earlier runs; which of either failed,
+    and why; which entries of the list turned out to be the same scan as another's.
+    """
+
+    scanned: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def run_batch(
+    entries: Sequence[Entry],
+    directory: Path,
+    pool: Callable[[], Pool],
+    *,
+    threads: int | None = None,
+    shard: tuple[int, int] = (1, 1),
+    retry_failed: bool = False,
+    display: Display | None = None,
+) -> BatchResult:
+    """Scan every entry that ``directory`` does not have finished, then join all results there.
+
+    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan. A model that fails
+    is recorded and stops nothing. Raises OutputError where the directory cannot be written or another run has it; what
+    is finished by then, or by Ctrl-C, is kept.
+    """
+    planned = sharded(entries, names(entries), shard)
+    listed = [Listed(one.number, one.names.title, one.names.folder) for one in planned]
+    directory = directory.absolute()
+    result = BatchResult()
+    with closing(display or Silent()) as shown, locked(directory) as run:
+        _manifest(listed, entries, shard).write(directory)
+        shown.start(len(planned), directory)
+        todo = steps(planned, directory, run, threads=threads, live=shown.live, retry_failed=retry_failed)
+        with closing(_Work(pool, shown, result)) as work:
+            same = work.through(todo)
+        shown.joining()
+        join([one for one in listed if one.number not in same], directory)
+    return result
+
+
+def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[int, int]) -> Manifest:
+    digest = digest_of(f"{entry.model} {entry.config.revision} {number_options(entry.config)}" for entry in entries)
+    return Manifest(tuple(listed), total=len(entries), shard=shard, digest=digest)
+
+
+class _Work:
+    """Models on their way through the workers; closing it before its end stops them."""
+
+    def __init__(self, pool: Callable[[], Pool], display: Display, result: BatchResult) -> None:
+        self._make_pool = pool
+        self._pool: Pool | None = None
+        self._display = display
+        self._result = result
+        self._flying: dict[Future[Outcome], Job] = {}
+        self._sent: Counter[int] = Counter()
+
+    def through(self, todo: Iterator[Step]) -> set[int]:
+        """Do all of ``todo``; the numbers of the entries that were the same scan as another's."""
+        same: set[int] = set()
+        more = True
+        while more or self._flying:
+            while more and (self._pool is None or len(self._flying) < self._pool.room):
+                step = next(todo, None)
+                if step is None:
+                    more = False
+                elif step.same_as is not None:
+                    same.add(step.job.number)
+                    self._result.same.append(step.job.title)
+                    self._display.same(step.job.title)
+                elif step.kept is not None:
+                    self._note(step.job, step.kept, kept=True)
+                elif step.error is not None:
+                    self._note(step.job, record_failure(step.job, step.error))
+                else:
+                    self._send(step.job)
+            self._wait()
+        if self._pool is not None:
+            self._pool.close(kill=False)
+            self._pool = None
+        return same
+
+    def close(self) -> None:
+        """Stop what is still under way."""
+        if self._pool is not None:
+            self._pool.close(kill=True)
+            self._pool = None
+
+    def _send(self, job: Job) -> None:
+        if self._pool is None:
+            self._pool = self._make_pool()
+            for note in self._pool.notes:
+                self._display.note(note)
+        if not self._pool.here:
+            job = replace(job, config=replace(job.config, token=None))
+        self._sent[job.number] += 1
+        self._flying[self._pool.executor.submit(run_job, job)] = job
+
+    def _wait(self) -> None:
+        """Take in what has ended; show the rest now and then."""
+        if not self._flying:
+            return
+        ended, _ = wait(self._flying, timeout=TICK, return_when=FIRST_COMPLETED)
+        for future in ended:
+            self._take(self._flying.pop(future), future)
+        self._display.tick(self._flying.values())
+
+    def _take(self, job: Job, future: Future[Outcome]) -> None:
+        assert self._pool is not None
+        try:
+            outcome = future.result()
+        except self._pool.lost as error:
+            if self._sent[job.number] < self._pool.attempts:
+                self._send(job)
+                return
+            lost = WeightauditError(printable(job.title), printable(str(error), limit=500))
+            outcome = record_failure(job, lost)
+        except WeightauditError:
+            raise
+        except (CancelledError, Exception) as error:
+            raise WeightauditError(
+                "the workers",
+                f"work could not be done there: {type(error).__name__}: {printable(str(error), limit=500)}",
+                "What is finished is kept: the same command goes on from there",
+            ) from error
+        self._note(job, outcome)
+
+    def _note(self, job: Job, outcome: Outcome, *, kept: bool = False) -> None:
+        (self._result.kept if kept else self._result.scanned).append(job.title)
+        if outcome.status == "failed":
+            self._result.failed[job.title] = outcome.reason
+        self._display.ended(job.title, outcome, kept=kept)

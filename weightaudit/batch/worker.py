@@ -1,0 +1,117 @@
+"""Scan one model and leave its folder. Runs in any process on any machine that sees the output directory.
+
+What is wrong with a model is recorded and returned; what is wrong with the directory is raised, for it would be wrong
+for every other model too.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import weightaudit
+from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY, ModelFolder
+from weightaudit.batch.jobs import Job
+from weightaudit.batch.lock import check_run
+from weightaudit.batch.log import Log
+from weightaudit.batch.outcome import Outcome
+from weightaudit.batch.progress_file import ProgressFile
+from weightaudit.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from weightaudit.report import ScanReport
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by each scan: it sets torch's thread count, which all threads of a process share, and with it the last digit."""
+
+
+def run_job(job: Job) -> Outcome:
+    """Scan the job's model; its folder is complete when this returns. Raises OutputError, and UsageError for a worker
+    of another version.
+    """
+    if job.version != weightaudit.__version__:
+        raise UsageError(
+            "the worker",
+            f"it has weightaudit {weightaudit.__version__}, and this work was made by {job.version}",
+            "Install the same version everywhere",
+        )
+    directory = Path(job.directory)
+    check_run(directory, job.run)
+    folder = ModelFolder(directory / job.folder)
+    with ONE_AT_A_TIME:
+        folder.begin()
+        log = Log(job)
+        try:
+            outcome = _scanned(job, folder, log)
+        except OutputError:
+            raise
+        except Exception as error:  # whatever it is, it must not stop the other models
+            outcome = _failed(job, error, log)
+        check_run(directory, job.run)
+        folder.write(LOG, log.text())
+        folder.finish(outcome)
+    return replace(outcome, entry={})
+
+
+def record_failure(job: Job, error: Exception) -> Outcome:
+    """Leave the folder of a model that could not even be sent to be scanned."""
+    folder = ModelFolder(Path(job.directory) / job.folder)
+    folder.begin()
+    log = Log(job)
+    outcome = _failed(job, error, log)
+    folder.write(LOG, log.text())
+    folder.finish(outcome)
+    return outcome
+
+
+def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
+    from weightaudit.audit import scan
+
+    options = {known.name: getattr(job.config, known.name) for known in fields(job.config)}
+    started = time.perf_counter()
+    report = scan(job.model, progress=ProgressFile(folder.path) if job.live else False, **options)
+    if job.label:
+        report = replace(report, identity=replace(report.identity, name=job.label))
+    log.scanned(report, time.perf_counter() - started)
+    _write(report, folder)
+    return Outcome(
+        key=job.key,
+        status="done",
+        title=job.title,
+        revision=report.identity.revision,
+        files=folder.sizes(RESULTS),
+        entry=_entry(report),
+    )
+
+
+def _failed(job: Job, error: Exception, log: Log) -> Outcome:
+    reason = log.failed(error)
+    return Outcome(key=job.key, status="failed", title=job.title, revision=job.config.revision or "", reason=reason)
+
+
+def _write(report: ScanReport, folder: ModelFolder) -> None:
+    from weightaudit.report.tables import document
+
+    report.to_csv(folder.path / CSV)
+    report.to_parquet(folder.path / PARQUET)
+    rest = {name: value for name, value in document(report).items() if name not in ("layers", "coverage")}
+    text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    folder.write(SUMMARY, text.encode("utf-8", "backslashreplace"))
+    report.to_html(folder.path / PAGE)
+
+
+def _entry(report: ScanReport) -> dict[str, Any]:
+    """What a comparison says of the model, but for its links: see `joining`."""
+    from weightaudit.report.comparison import finding_counts, metrics, profiles
+
+    return {
+        "family": report.map.family,
+        "guessed": report.map.guessed,
+        "metrics": metrics(report),
+        "profiles": profiles(report),
+        "findings": finding_counts(report),
+    }

@@ -1,0 +1,141 @@
+"""``weightaudit batch LIST --out DIR``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from weightaudit.cli import options
+from weightaudit.config import DEFAULTS, Method
+from weightaudit.errors import UsageError, printable
+
+MOST_TOLD = 20
+"""Failures repeated at the end."""
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="LIST", help="Model list; with --merge, directories of batches.", show_default=False),
+]
+Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes on this machine; 0 scans in this one.", show_default="one a core, at most 8"),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Scan on the Dask cluster of this scheduler: its address or its file.", show_default=False),
+]
+Shard = Annotated[
+    str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the list.", show_default=False)
+]
+Merge = Annotated[bool, typer.Option("--merge", help="Join the named directories of batches into --out.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Scan again what failed in earlier runs.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Compute threads of each scan.", min=1, show_default="the cores, shared out; 1 on a cluster"),
+]
+
+
+def batch(
+    paths: Paths,
+    out: Directory,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    shard: Shard = None,
+    merge: Merge = False,
+    retry_failed: RetryFailed = False,
+    token: options.Token = DEFAULTS.token,
+    offline: options.Offline = DEFAULTS.offline,
+    download: options.Download = DEFAULTS.download,
+    memory: options.Memory = None,
+    max_wait: options.MaxWait = DEFAULTS.max_wait,
+    roles: options.Roles = None,
+    layers: options.Layers = None,
+    method: options.MethodName = DEFAULTS.method,
+    tol: options.Tol = DEFAULTS.tol,
+    delta: options.Delta = DEFAULTS.delta,
+    seed: options.Seed = DEFAULTS.seed,
+    spectrum: options.Spectrum = DEFAULTS.spectrum,
+    device: options.Device = DEFAULTS.device,
+    threads: Threads = DEFAULTS.threads,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Scan every model of a list; what is finished stays finished.
+
+    A line of the list is a Hub id, id@revision or a path, then options such as roles=Q,K; # starts a comment. Run the
+    same command again to go on after anything that stopped it. Exit code 1 says that some models failed.
+    """
+    if merge:
+        _merge(paths, out)
+        return
+    if len(paths) != 1:
+        raise UsageError("batch", f"{len(paths)} model lists were named", "Name one; --merge joins directories")
+    if scheduler is not None and workers is not None:
+        raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
+
+    from weightaudit.audit.selection import parse_layers, parse_roles
+    from weightaudit.audit.sizes import parse_bytes
+    from weightaudit.batch import read_model_list, run_batch
+    from weightaudit.batch.crew import crew
+    from weightaudit.batch.display import Silent, display_on_stderr
+    from weightaudit.batch.planning import parse_shard
+    from weightaudit.config import AuditConfig
+
+    part = parse_shard(shard)
+    config = AuditConfig(
+        token=token,
+        offline=offline,
+        download=download,
+        memory=parse_bytes(memory),
+        max_wait=max_wait,
+        roles=parse_roles(roles),
+        layers=parse_layers(layers),
+        method=cast(Method, method),
+        tol=tol,
+        delta=delta,
+        seed=seed,
+        spectrum=spectrum,
+        device=device,
+    )
+    entries = read_model_list(paths[0], config, check_device=scheduler is None)
+    jobs = len(entries[part[0] - 1 :: part[1]])
+    pool, threads = crew(jobs, workers=workers, scheduler=scheduler, threads=threads)
+    try:
+        result = run_batch(
+            entries,
+            out,
+            pool,
+            threads=threads,
+            shard=part,
+            retry_failed=retry_failed,
+            display=Silent() if quiet else display_on_stderr(),
+        )
+    except KeyboardInterrupt:
+        typer.echo(f"What is finished in {out} is kept; the same command goes on from there.", err=True)
+        raise
+    kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
+    _tell(f"{len(result.scanned) + len(result.kept)} models{kept}", result.failed, out, told=not quiet)
+
+
+def _merge(paths: list[Path], out: Path) -> None:
+    from weightaudit.batch import merge as merge_batches
+
+    result = merge_batches(paths, out)
+    for part in result.missing:
+        typer.echo(f"note: shard {part} is not among them", err=True)
+    _tell(f"{len(result.models)} models", result.failed, out, told=False)
+
+
+def _tell(models: str, failed: dict[str, str], out: Path, *, told: bool) -> None:
+    """What a person wants to know at the end, failures too unless they were ``told``; exit code 1 where some are."""
+    shown = [] if told else list(failed.items())
+    for title, reason in shown[:MOST_TOLD]:
+        typer.echo(f"failed: {printable(title)}: {reason}", err=True)
+    if len(shown) > MOST_TOLD:
+        typer.echo(f"and {len(shown) - MOST_TOLD} more", err=True)
+    typer.echo(f"{models}, {len(failed)} failed: {out / 'summary.csv'}", err=True)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,43 @@
+"""Several models side by side: what is said of each, for a batch and for any reports put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, SUMMARY_NAMES, Metric, SummaryColumn
+from weightaudit.report.comparison.entries import Profiles, finding_counts, metrics, profiles
+
+__all__ = [
+    "SUMMARY_COLUMNS",
+    "SUMMARY_NAMES",
+    "Metric",
+    "ModelEntry",
+    "Profiles",
+    "SummaryColumn",
+    "finding_counts",
+    "metrics",
+    "profiles",
+]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of a comparison.
+
+    ``name`` is unique among those compared; ``reason`` says why it failed; ``link`` and ``log`` are relative addresses
+    of its report and its log. ``metrics`` are `SUMMARY_COLUMNS`; ``profiles``: role → "stable_rank" or
+    "frobenius_norm" → (relative depth from 0 to 1, value) by layer; ``findings``: severity → how many.
+    """
+
+    name: str
+    revision: str
+    status: Literal["done", "failed"]
+    reason: str = ""
+    link: str = ""
+    log: str = ""
+    family: str = ""
+    guessed: bool = False
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    profiles: Profiles = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)

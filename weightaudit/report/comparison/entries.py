@@ -1,0 +1,88 @@
+"""From a report to what a comparison says of its model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from weightaudit.report.comparison.columns import RANKED_ROLES, Metric
+
+if TYPE_CHECKING:
+    from weightaudit.records import LayerRow
+    from weightaudit.report.scan_report import ScanReport
+
+Profiles = dict[str, dict[str, list[tuple[float, float]]]]
+
+PROFILED = ("stable_rank", "frobenius_norm")
+DIGITS = 6
+"""Significant digits of a profile's points: they are drawn, not read."""
+
+
+def metrics(report: ScanReport) -> dict[str, Metric]:
+    """The numbers of `SUMMARY_COLUMNS`, by name; None where the model has no such number."""
+    summary: dict[str, Any] = report.summary
+    ranks, spread = summary["stable_rank_harmonic_mean"], summary["norm_preservation"]
+    dimensions = report.map.dimensions
+    return {
+        "layers": dimensions.get("layers"),
+        "hidden": dimensions.get("hidden"),
+        "parameters": summary["parameters"],
+        "parameters_analysed": summary["parameters_analysed"],
+        "share_analysed": summary["share_analysed"],
+        "matrices": summary["matrices"],
+        "dtypes": ";".join(sorted(summary["dtypes"], key=lambda name: (-summary["dtypes"][name], name))),
+        "stable_rank": _finite(ranks["all"]),
+        **{f"stable_rank_{role}": _finite(ranks.get(role)) for role in RANKED_ROLES},
+        "norm_preservation_median": _finite(spread["median"]),
+        "norm_preservation_max": _finite(spread["max"]),
+        "nonfinite": summary["nonfinite"],
+        "zeros": summary["zeros"],
+        "not_converged": summary["not_converged"],
+    }
+
+
+def profiles(report: ScanReport) -> Profiles:
+    """role → number → (relative depth, value) by layer; the median where a layer has several (experts).
+
+    A stack's roles are called "encoder Q" and so on. Depth is 0 at the first layer of the stack and 1 at the last.
+    """
+    by_role: dict[tuple[str, str], list[LayerRow]] = defaultdict(list)
+    deepest: dict[str, int] = defaultdict(int)
+    for row in report.rows:
+        stack, layer = row.matrix.stack, row.matrix.layer
+        if layer is not None:
+            by_role[stack, row.matrix.role].append(row)
+            deepest[stack] = max(deepest[stack], layer)
+    # The config counts the layers of a model that is one stack; restricted scans do not see them all.
+    deepest[""] = max(deepest[""], report.map.dimensions.get("layers", 0) - 1)
+    return {
+        f"{stack} {role}".strip(): {name: _by_depth(rows, name, deepest[stack]) for name in PROFILED}
+        for (stack, role), rows in by_role.items()
+    }
+
+
+def _by_depth(rows: list[LayerRow], name: str, deepest: int) -> list[tuple[float, float]]:
+    values: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        value = getattr(row.spectrum, name)
+        if row.matrix.layer is not None and math.isfinite(value):
+            values[row.matrix.layer].append(value)
+    return [
+        (_short(layer / deepest) if deepest else 0.0, _short(median(several)))
+        for layer, several in sorted(values.items())
+    ]
+
+
+def finding_counts(report: ScanReport) -> dict[str, int]:
+    """severity → how many."""
+    return dict(Counter(finding.severity for finding in report.findings))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

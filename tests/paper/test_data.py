@@ -29,18 +29,18 @@ def test_directions_are_uniform() -> None:
 
 def test_labels_are_the_function_of_one_inner_product() -> None:
     x = sphere_inputs(200, 6, generator=generator_for(0, "x"), dtype=torch.float64)
-    for name, function in {"sign(z)": lambda z: z, "sign(sin 4z)": lambda z: math.sin(4 * z)}.items():
+    for name, function in {"linear": lambda z: z, "sine": lambda z: math.sin(4 * z)}.items():
         y = labels(x, name, generator=generator_for(0, "w"))
         w = torch.randn(6, generator=generator_for(0, "w"), dtype=torch.float64)
         assert y.dtype == x.dtype
         assert y.tolist() == [1.0 if function(z) >= 0 else -1.0 for z in (x @ w).tolist()]
         assert set(y.tolist()) == {-1.0, 1.0}
-    assert set(LABELLINGS) == {"sign(z)", "sign(sin 4z)"}
+    assert set(LABELLINGS) == {"linear", "sine"}
 
 
 def test_labels_do_not_depend_on_the_inputs_precision() -> None:
     y = [
-        labels(sphere_inputs(300, 6, generator=generator_for(0, "x"), dtype=t), "sign(z)", generator=generator_for(1))
+        labels(sphere_inputs(300, 6, generator=generator_for(0, "x"), dtype=t), "linear", generator=generator_for(1))
         for t in (torch.float32, torch.float64)
     ]
     assert torch.equal(y[0].double(), y[1])

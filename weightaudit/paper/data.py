@@ -43,5 +43,5 @@ def _sine(z: Tensor) -> Tensor:
     return torch.sin(4 * z)
 
 
-LABELLINGS: dict[str, Callable[[Tensor], Tensor]] = {"sign(z)": torch.sign, "sign(sin 4z)": _sine}
-"""Labelling functions by name; the label is +1 where the value is at least 0. The source's own are not in its text."""
+LABELLINGS: dict[str, Callable[[Tensor], Tensor]] = {"linear": torch.sign, "sine": _sine}
+"""sign(z) and sign(sin 4z): the label is +1 where the value is at least 0. The source's own are not in its text."""

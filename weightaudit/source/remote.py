@@ -63,6 +63,7 @@ class RemoteFile:
         self._etags: dict[str, str | None] = {}
         patience = self._patience()
         self._place = persist(lambda: locate(url, commit, patience, access), patience)
+        self._good: Place | None = None
         self._remember(self._place)
         self.size = self._place.size
 
@@ -145,7 +146,10 @@ class RemoteFile:
         if status in RETRYABLE:
             raise failed_status(status, headers, server)
         if status in MOVED_ON:
+            expired = place is self._good  # it has worked, so this is no judgement on who we are
             self._relocate(place, patience)
+            if expired:
+                raise TryAgain(f"the file's address at {server} has expired (HTTP {status})", soon=True)
             raise TryAgain(f"{server} refuses to serve the file (HTTP {status})", soon=True, tries=REFUSALS)
         if status == 416:  # all of the range was inside of the file when its size was asked for
             self._relocate(place, patience)
@@ -174,6 +178,7 @@ class RemoteFile:
             raise TryAgain(f"{server} announces fewer or more bytes than it says it has", DOWNLOAD, tries=REFUSALS)
         if etag != self._etags.setdefault(server, etag):  # another thread may have been the first to see one
             raise self._changed()
+        self._good = place
         return stop
 
     def _relocate(self, old: Place, patience: Patience) -> None:

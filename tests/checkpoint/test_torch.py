@@ -260,7 +260,7 @@ UNREADABLE: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_tensor_that_cannot_be_read_is_refused_by_name(case: str, form: str, tmp_path: Path) -> None:
     value, cause = UNREADABLE[case]
-    contents = {"a": value(form) if callable(value) else value}
+    contents = {"a": value if isinstance(value, Applied) else value(form)}
     path = tmp_path / "model.bin"
     path.write_bytes(torch_zip(contents) if form == "zip" else legacy(contents))
     with pytest.raises(CheckpointError, match=cause) as caught:

@@ -55,7 +55,7 @@ PAYLOADS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda canary: Applied(subprocess.check_call, ["touch", str(canary)]),
         "(subprocess|commands).check_call",
     ),
-    "runpy": (lambda canary: Applied(__import__, "os"), "builtins.__import__"),
+    "import": (lambda canary: Applied(__import__, "os"), "builtins.__import__"),
     "a chain of getattr": (
         lambda canary: Applied(Applied(getattr, Applied(__import__, "os"), "system"), f"touch '{canary}'"),
         "builtins.getattr",

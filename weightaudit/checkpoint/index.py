@@ -35,7 +35,7 @@ def read_index(source: ByteSource) -> dict[str, str]:
     for tensor, shard in weight_map.items():
         if not isinstance(shard, str):
             raise CheckpointError(source.label, f"it gives no file for tensor '{printable(tensor)}'", hint)
-    for shard in set(weight_map.values()):
+    for shard in sorted(set(weight_map.values())):
         safe_name(shard, said_by=source.label)
         if not shard.endswith(format_suffix):
             raise CheckpointError(

@@ -17,8 +17,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 COUNT = 8
 """Bytes before each storage that repeat its number of elements."""
-CHUNK = 64 << 10
-"""Bytes fetched at once while the pickles last, whose length nothing says."""
+CHUNK = range(4 << 10, 64 << 10)
+"""Bytes fetched at once while the pickles last, whose length nothing says: a hundredth of the file within these."""
 
 
 def read_legacy(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
@@ -29,7 +29,8 @@ def read_legacy(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
     beyond = "its pickles are cut short"
     if source.size > MAX_PICKLE:
         beyond = f"its pickles go on beyond {MAX_PICKLE} bytes, the most that is accepted"
-    cursor = Cursor(source, 0, min(source.size, MAX_PICKLE), chunk=CHUNK, beyond=beyond)
+    chunk = min(max(source.size // 100, CHUNK.start), CHUNK.stop)
+    cursor = Cursor(source, 0, min(source.size, MAX_PICKLE), chunk=chunk, beyond=beyond)
     if read_pickle(cursor) != MAGIC:
         raise CheckpointError(
             source.label,

@@ -1,0 +1,155 @@
+"""Files over a network: few bytes beside the tensors', several reads at once, and the same results."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.checkpoint.torch_files import saved
+from tests.hub import pointed_at, serve
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
+from weightaudit.errors import CheckpointError
+from weightaudit.source.local import LocalFile
+
+NAMES = tuple(f"w{i:02}" for i in range(13))
+TENSORS = {name: torch.full((30 + i, 50), float(i)) for i, name in enumerate(NAMES)}
+TENSORS["transposed"] = torch.arange(1500.0).view(30, 50).t()
+FORMS = ("safetensors", "zip", "legacy")
+
+
+class Reads:
+    """What was read of files that pretend to be distant."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.nbytes = 0
+        self._lock = threading.Lock()
+        real = LocalFile.read_into
+
+        def read_into(source: LocalFile, offset: int, out: memoryview) -> None:
+            with self._lock:
+                self.nbytes += out.nbytes
+            real(source, offset, out)
+
+        monkeypatch.setattr(LocalFile, "read_into", read_into)
+        monkeypatch.setattr(LocalFile, "distant", True)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    return Reads(monkeypatch)
+
+
+def write(folder: Path, form: str, *, shards: int = 1) -> Path:
+    """A model of `TENSORS` in so many files of that form."""
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    suffix, stem = (".safetensors", "model") if form == "safetensors" else (".bin", "pytorch_model")
+    weight_map = {}
+    for i in range(shards):
+        name = f"{stem}{suffix}" if shards == 1 else f"{stem}-{i + 1:05}-of-{shards:05}{suffix}"
+        part = {key: TENSORS[key] for key in list(TENSORS)[i::shards]}
+        weight_map.update(dict.fromkeys(part, name))
+        if form == "safetensors":
+            save_file({key: value.contiguous() for key, value in part.items()}, folder / name)
+        else:
+            saved(part, folder / name, form)
+    if shards > 1:
+        (folder / f"{stem}{suffix}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return folder
+
+
+def check_values(checkpoint: Checkpoint, *, ahead: int = 20_000) -> None:
+    tensors = list(checkpoint.tensors.values())
+    with checkpoint.reader(tensors, ahead=ahead) as read:
+        for info in tensors:
+            assert torch.equal(read(info.name), TENSORS[info.name])
+        with pytest.raises(KeyError):
+            read("unknown")
+    assert list(checkpoint.tensors) == sorted(TENSORS)
+
+
+@pytest.mark.parametrize("shards", [1, 5])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_reader_gives_every_tensor_and_fetches_little_else(
+    form: str, shards: int, tmp_path: Path, reads: Reads
+) -> None:
+    with open_checkpoint(write(tmp_path / "model", form, shards=shards)) as checkpoint:
+        opening = reads.nbytes
+        check_values(checkpoint)
+    wanted = sum(value.numel() * 4 for value in TENSORS.values())
+    assert reads.nbytes - opening <= 1.02 * wanted
+    assert opening <= 3_000 + shards * 5_000 + 200 * len(TENSORS)
+
+
+def test_a_reader_of_some_tensors_fetches_only_those(tmp_path: Path, reads: Reads) -> None:
+    with open_checkpoint(write(tmp_path / "model", "zip")) as checkpoint:
+        opening = reads.nbytes
+        chosen = [checkpoint.tensors[name] for name in ("w03", "w09")]
+        with checkpoint.reader(chosen, ahead=1_000_000) as read:
+            assert torch.equal(read("w03"), TENSORS["w03"])
+            assert torch.equal(read("w09"), TENSORS["w09"])
+            with pytest.raises(ValueError, match="not planned, or taken already"):
+                read("w09")
+        assert reads.nbytes - opening == sum(info.nbytes for info in chosen)
+
+
+def test_a_reader_of_near_files_is_the_plain_read(tmp_path: Path) -> None:
+    with open_checkpoint(write(tmp_path / "model", "zip")) as checkpoint:
+        check_values(checkpoint, ahead=1)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_small_reads_go_several_at_once(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second of them waits for another, so that one by one they would never end."""
+    path = write(tmp_path / "model", form)
+    meeting, real = threading.Barrier(2), LocalFile.read_into
+    lengths = {"zip": range(30 + 15, 30 + 40), "legacy": (8,)}[form]
+
+    def read_into(source: LocalFile, offset: int, out: memoryview) -> None:
+        if len(out) in lengths:
+            try:
+                meeting.wait(timeout=5)
+                met.append(offset)
+            except threading.BrokenBarrierError:
+                meeting.reset()
+        real(source, offset, out)
+
+    met: list[int] = []
+    monkeypatch.setattr(LocalFile, "read_into", read_into)
+    monkeypatch.setattr(LocalFile, "distant", True)
+    with open_checkpoint(path) as checkpoint:
+        assert list(checkpoint.tensors) == sorted(TENSORS)
+    assert len(met) >= len(TENSORS)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_of_several_broken_shards_the_first_is_told(form: str, tmp_path: Path, reads: Reads) -> None:
+    model = write(tmp_path / "model", form, shards=5)
+    broken = sorted(path for path in model.iterdir() if "-of-" in path.name)[1:4]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:-3])
+    for _ in range(5):
+        with pytest.raises(CheckpointError, match="cut short") as caught:
+            open_checkpoint(model)
+        assert caught.value.thing == str(broken[0])
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_pytorch_files_are_read_from_the_hub(form: str, shards: int, tmp_path: Path) -> None:
+    model = write(tmp_path / "model", form, shards=shards)
+    files = {path.name: path for path in model.iterdir()}
+    with serve({"org/name": files}) as hub, pointed_at(hub.url, tmp_path / "home") as cache:
+        with open_checkpoint("org/name") as checkpoint:
+            opening = hub.sent("cdn")
+            check_values(checkpoint)
+            assert checkpoint.identity.revision == hub.sha
+        wanted = sum(value.numel() * 4 for value in TENSORS.values())
+        assert hub.sent("cdn") - opening <= 1.02 * wanted
+        assert opening <= shards * 5_000 + 200 * len(TENSORS)
+        assert not cache.exists()

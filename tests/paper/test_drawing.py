@@ -92,3 +92,12 @@ def test_two_charts_in_one_panel_are_a_bug() -> None:
     assert drawing.panels(charts()) == (2, 2)
     with pytest.raises(ValueError, match="share a panel"):
         drawing.panels([panel("a"), panel("b")])
+
+
+def test_counted_things_have_whole_ticks() -> None:
+    layers = Chart("", "", "", (Series("a", [0, 1, 2], [1, 1, 1]),))
+    steps = Chart("", "", "", (Series("a", [0, 5000], [1, 1]),))
+    rates = Chart("", "", "", (Series("a", [0, 0.5], [1, 1]),))
+    assert [drawing.counts(chart) for chart in (layers, steps, rates)] == [True, True, False]
+    dticks = [figure["layout"]["xaxis"].get("dtick") for figure in figures([layers, steps, rates])]
+    assert dticks == [1, None, None]

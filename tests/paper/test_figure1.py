@@ -90,8 +90,10 @@ def test_the_same_seed_gives_the_same_points(five: Result, tiny_checkpoints: dic
 
 
 def test_models_that_are_none_of_the_papers_are_told(five: Result) -> None:
-    sizes = f"layers {LAYERS}, model dimension {HIDDEN}, FF dimension {FF}"
-    assert any(note.startswith("bert: none of the paper's models") and sizes in note for note in five.notes)
+    sizes = f"(layers {LAYERS}, model dimension {HIDDEN}, FF dimension {FF})"
+    (told,) = (note for note in five.notes if "none of the paper's models" in note)
+    for family in RECIPES:
+        assert f"{family} {sizes}" in told
 
 
 def test_a_model_that_is_not_there_is_named_and_left_out(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -84,6 +84,12 @@ def x_ticks(chart: Chart) -> Ticks | None:
     return Ticks((zero, *places), ("0", *(f"{place:.3g}" for place in places)))
 
 
+def counts(chart: Chart) -> bool:
+    """Whether the x axis counts something (layers, steps), so that a tick between two whole numbers means nothing."""
+    places = [x for series in chart.series for x in series.x]
+    return not chart.log_x and bool(places) and all(float(x).is_integer() for x in places)
+
+
 def runs(*columns: Sequence[float]) -> list[range]:
     """Stretches of positions at which every column is finite, in order."""
     stretches: list[range] = []

@@ -61,7 +61,7 @@ def run(config: Figure1Config, progress: Progress) -> Result:
 
     Raises ModelUnavailable where none of the models is at hand.
     """
-    frames, notes, lacking = [], [], []
+    frames, notes, lacking, strangers = [], [], [], []
     for model in config.models:
         try:
             report = _scanned(model, config, progress)
@@ -71,13 +71,16 @@ def run(config: Figure1Config, progress: Progress) -> Result:
             continue
         frame = report.layers
         frames.append(frame[frame["role"].isin(ROLES) & frame["layer"].notna()][COLUMNS])
-        notes += [f"{report.identity.name}: {note}" for note in (*_strangeness(report), *report.notes)]
+        strangers += _strangeness(report)
+        notes += [f"{report.identity.name}: {note}" for note in report.notes]
     if not frames:
         raise ModelUnavailable(
             ", ".join(map(printable, lacking)),
             f"none of these models is at hand ({notes[0]})",
             "Name Hub ids that can be reached, or paths: --models ./gpt2-xl,./phi-2",
         )
+    if strangers:
+        notes.append(f"by its sizes none of the paper's models, and judged all the same: {', '.join(strangers)}")
     points = pd.concat(frames, ignore_index=True)
     return Result(points, claims(points), _charts(points), tuple(notes), tuple(lacking))
 
@@ -94,13 +97,12 @@ def _scanned(model: str, config: Figure1Config, progress: Progress) -> ScanRepor
 
 
 def _strangeness(report: ScanReport) -> list[str]:
-    """What tells by its sizes that a model is none of the paper's."""
-    dimensions = report.map.dimensions
-    sizes = tuple(dimensions.get(name) for name in NAMES_IN_SPECS)
+    """The model and its sizes, where these tell that it is none of the paper's."""
+    sizes = tuple(report.map.dimensions.get(name) for name in NAMES_IN_SPECS)
     if any(sizes == stated.sizes for stated in TABLE):
         return []
     shown = ", ".join(f"{name} {size}" for name, size in zip(SIZES, sizes, strict=True))
-    return [f"none of the paper's models, by its sizes ({shown}); the paper's findings are tried on it all the same"]
+    return [f"{report.identity.name} ({shown})"]
 
 
 class _Bytes:

@@ -6,7 +6,7 @@ decidable are ours, and were fixed before any model was measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,11 +86,17 @@ def _claim(
         id=identifier,
         text=text,
         source="Figure 1, Section 6.1",
-        numbers={f"{model}: {name}": value for model, one in answers.items() for name, value in one.numbers.items()},
+        numbers={"models": list(answers), **_side_by_side([one.numbers for one in answers.values()])},
         tolerance=tolerance,
         outcome=judged(None if not told else all(told)),
         why=why,
     )
+
+
+def _side_by_side(models: Sequence[Mapping[str, Number]]) -> dict[str, Number | list[Number]]:
+    """Every number as a list over the models, None where one has it not."""
+    names = dict.fromkeys(name for numbers in models for name in numbers)
+    return {name: [numbers.get(name) for numbers in models] for name in names}
 
 
 def _norms(rows: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,8 @@ from weightaudit.report.payload import script_json
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross")
 MANY = 60
 """Points in a line above which they get no markers."""
+FEW = 13
+"""Whole numbers on an axis up to which each has its tick."""
 BELOW = 7
 """Entries in a legend above which it stands beside the chart."""
 
@@ -160,15 +162,13 @@ def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dic
 
 def _layout(chart: Chart) -> dict[str, Any]:
     axis = {"gridcolor": drawing.GRID, "zeroline": False, "exponentformat": "power", "linecolor": drawing.GRID}
-    ticks = drawing.x_ticks(chart)
-    at = {} if ticks is None else {"tickmode": "array", "tickvals": list(ticks.places), "ticktext": list(ticks.labels)}
     return {
         "title": {"text": _plotly_text(chart.title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
         "xaxis": {
             **axis,
             "title": {"text": _plotly_text(chart.x_label)},
             "type": "log" if chart.log_x else "linear",
-            **at,
+            **_x_ticks(chart),
         },
         "yaxis": {**axis, "title": {"text": _plotly_text(chart.y_label)}, "type": "log" if chart.log_y else "linear"},
         "paper_bgcolor": "#ffffff",
@@ -181,9 +181,17 @@ def _layout(chart: Chart) -> dict[str, Any]:
     }
 
 
+def _x_ticks(chart: Chart) -> dict[str, Any]:
+    ticks = drawing.x_ticks(chart)
+    if ticks is not None:
+        return {"tickmode": "array", "tickvals": list(ticks.places), "ticktext": list(ticks.labels)}
+    places = [x for series in chart.series for x in series.x]
+    return {"dtick": 1} if drawing.counts(chart) and max(places) - min(places) < FEW else {}
+
+
 def _safe(text: str) -> str:
-    # Names of models and files are a stranger's words; our own sentences may be long.
-    return shown(text, limit=2000)
+    # Names of models and files are a stranger's words; a claim's numbers may be many.
+    return shown(text, limit=20_000)
 
 
 def _plotly_text(text: str) -> str:

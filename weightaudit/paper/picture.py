@@ -54,6 +54,8 @@ def write_png(charts: Sequence[Chart], title: str, file: BinaryIO) -> None:
 
 
 def _draw(axes: Axes, chart: Chart, numbers: dict[str, int]) -> list[Any]:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(chart.title, fontsize=9, parse_math=False)
     axes.set_xlabel(chart.x_label, fontsize=8, parse_math=False)
     axes.set_ylabel(chart.y_label, fontsize=8, parse_math=False)
@@ -71,6 +73,8 @@ def _draw(axes: Axes, chart: Chart, numbers: dict[str, int]) -> list[Any]:
         axes.set_xticks([], minor=True)
     if chart.log_y:
         _plain_labels(axes)
+    if drawing.counts(chart):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return handles
 
 

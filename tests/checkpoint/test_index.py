@@ -76,17 +76,17 @@ def test_a_listed_tensor_must_be_in_its_shard(model: Path) -> None:
 
 def test_a_tensor_must_be_in_the_shard_that_the_index_gives(model: Path) -> None:
     rewrite_index(model, {"a": SECOND, "c": FIRST, "b": SECOND})
-    assert refused(model).cause == f"tensor 'a' should be in {SECOND}, but is not"
+    assert refused(model).cause == f"tensor 'a' is in {FIRST}, but should be in {SECOND}"
 
 
 def test_an_unlisted_tensor_is_refused(model: Path) -> None:
     rewrite_index(model, {"a": FIRST, "b": SECOND})
-    assert refused(model).cause == f"tensor 'c' of {FIRST} is not listed"
+    assert refused(model).cause == f"tensor 'c' is in {FIRST}, but is not listed"
 
 
 def test_a_tensor_in_two_shards_is_refused(model: Path) -> None:
     save_file({"a": A, "b": B}, model / SECOND)
-    assert refused(model).cause == f"tensor 'a' is in two shards, {FIRST} and {SECOND}"
+    assert refused(model).cause == f"tensor 'a' is in {SECOND}, but should be in {FIRST}"
 
 
 ESCAPES = [

@@ -94,7 +94,7 @@ def test_a_safetensors_index_takes_no_bin(model: Path) -> None:
 @pytest.mark.parametrize(
     ("weight_map", "cause"),
     [
-        ({"a": FIRST, "b": SECOND}, f"tensor 'c' of {FIRST} is not listed"),
+        ({"a": FIRST, "b": SECOND}, f"tensor 'c' is in {FIRST}, but is not listed"),
         ({"a": SECOND, "c": FIRST, "b": SECOND}, "tensor 'a' "),
         ({"a": FIRST, "c": FIRST, "b": SECOND, "d": SECOND}, f"tensor 'd' should be in {SECOND}, but is not"),
         ({"a": FIRST, "c": FIRST, "b": "pytorch_model-00003-of-00002.bin"}, "shards that it lists are missing: pytor"),

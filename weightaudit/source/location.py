@@ -15,15 +15,11 @@ from weightaudit.source.web import ASTRAY, Access, ask
 
 @dataclass(frozen=True)
 class Place:
-    """``url`` may be signed and expire. ``size`` in bytes and ``etag`` say which file it is.
-
-    ``served`` is the ETag that the answers from ``url`` should carry, where it was the one who told all this.
-    """
+    """``url`` may be signed and expire. ``size`` in bytes and ``etag``, the Hub's, say which file it is."""
 
     url: str = field(repr=False)
     size: int
     etag: str | None
-    served: str | None
 
     @property
     def marks(self) -> tuple[int, str | None]:
@@ -45,11 +41,10 @@ def locate(url: str, commit: str, patience: Patience, access: Access) -> Place:
     size = said.get("x-linked-size") or ("" if reply.elsewhere else said.get("content-length", ""))
     if not re.fullmatch(r"[0-9]{1,18}", size):
         raise ModelUnavailable(patience.thing, "the Hub does not say how large the file is", ASTRAY)
-    served = None if reply.elsewhere else bare_etag(said.get("etag"))
     etag = bare_etag(said.get("x-linked-etag")) or bare_etag(said.get("etag"))
     if reply.commit not in (None, commit):
         raise ModelUnavailable(patience.thing, "the Hub serves another commit than the one asked for", ASTRAY)
-    return Place(reply.url, int(size), etag, served)
+    return Place(reply.url, int(size), etag)
 
 
 def bare_etag(etag: str | None) -> str | None:

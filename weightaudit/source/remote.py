@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,16 +9,11 @@ from dataclasses import dataclass
 from threading import Event, Lock
 
 from weightaudit.errors import CheckpointError
+from weightaudit.source.answer import DOWNLOAD, REFUSALS, Astray, body_stop
 from weightaudit.source.hub_errors import HTTP_ERROR
 from weightaudit.source.location import Place, bare_etag, locate
-from weightaudit.source.retry import MAX_ATTEMPTS, RETRYABLE, GaveUp, Patience, TryAgain, failed_status, persist
+from weightaudit.source.retry import MAX_ATTEMPTS, GaveUp, Patience, TryAgain, persist
 from weightaudit.source.web import Access, Response, broken, origin, send
-
-REFUSALS = 3
-"""How often in a row storage may refuse a fresh address, or serve other bytes than those asked for."""
-MOVED_ON = (301, 302, 303, 307, 308, 401, 403, 404, 410)
-"""Statuses of an address whose signature has expired, or from which the file has been moved."""
-DOWNLOAD = "This server does not serve parts of files properly: download the model instead (--download)"
 
 
 @dataclass
@@ -64,7 +58,6 @@ class RemoteFile:
         patience = self._patience()
         self._place = persist(lambda: locate(url, commit, patience, access), patience)
         self._good: Place | None = None
-        self._remember(self._place)
         self.size = self._place.size
 
     def read_into(self, offset: int, out: memoryview) -> None:
@@ -105,6 +98,7 @@ class RemoteFile:
     def _ask(self, task: _Task, patience: Patience) -> None:
         """Make one request for what is left of ``task`` and take what it brings."""
         place = self._place
+        server = origin(place.url)
         asked = {"range": f"bytes={task.start}-{task.stop - 1}"}
         with self._open(place, patience, asked) as answer:
             stop = self._checked(answer, place, task, patience)
@@ -113,17 +107,17 @@ class RemoteFile:
             try:
                 for chunk in answer.iter_raw():
                     if task.start + len(chunk) > stop:
-                        task.done = first  # whatever this is, none of it is to be trusted
-                        raise TryAgain("the answer is longer than it says", DOWNLOAD, tries=REFUSALS)
+                        task.done = first  # whatever this is, none of it is to be believed
+                        raise TryAgain(f"{server} sends more than it says it has", DOWNLOAD, tries=REFUSALS)
                     task.out[task.done : task.done + len(chunk)] = chunk
                     task.done += len(chunk)
                     patience.arrived(len(chunk))
             except (HTTP_ERROR, RuntimeError) as error:
-                failure = broken(error, origin(place.url))
+                failure = broken(error, server)
             if self._closing.is_set():
                 raise GaveUp
             if task.start < stop:
-                raise failure or TryAgain(f"{origin(place.url)} ends its answer early", soon=True)
+                raise failure or TryAgain(f"{server} ends its answer early", soon=True)
             self._answered = True
 
     @contextmanager
@@ -141,42 +135,21 @@ class RemoteFile:
             answer.close()
 
     def _checked(self, answer: Response, place: Place, task: _Task, patience: Patience) -> int:
-        """The byte before which the answer's body ends, if that is what it must be. Its first is ``task.start``."""
-        status, headers, server = answer.status_code, answer.headers, origin(place.url)
-        if status in RETRYABLE:
-            raise failed_status(status, headers, server)
-        if status in MOVED_ON:
-            expired = place is self._good  # it has worked, so this is no judgement on who we are
+        """The byte before which the answer's body ends, if that is to be believed. Its first is ``task.start``."""
+        server = origin(place.url)
+        astray: Astray | None = None
+        try:
+            stop = body_stop(answer, server, task.start, task.stop, self.size)
+        except Astray as found:
+            astray = found
+        if astray is not None:
+            worked = place is self._good
             self._relocate(place, patience)
-            if expired:
-                raise TryAgain(f"the file's address at {server} has expired (HTTP {status})", soon=True)
-            raise TryAgain(f"{server} refuses to serve the file (HTTP {status})", soon=True, tries=REFUSALS)
-        if status == 416:  # all of the range was inside of the file when its size was asked for
-            self._relocate(place, patience)
-            raise TryAgain(f"{server} says that the file is shorter than the Hub says (HTTP 416)", tries=REFUSALS)
-        if status not in (200, 206):
-            raise TryAgain(f"{server} answered HTTP {status}", tries=REFUSALS)
-        if headers.get("content-encoding", "identity") != "identity":
-            raise TryAgain(f"{server} serves the file compressed", DOWNLOAD, tries=REFUSALS)
-        etag = bare_etag(headers.get("etag"))
-        if etag != self._etags.get(server, etag):
-            raise self._changed()
-        if status == 200:
-            stop = self.size
-            if (task.start, task.stop) != (0, self.size):
-                raise TryAgain(f"{server} ignores which part of the file was asked for", DOWNLOAD, tries=REFUSALS)
-        else:
-            said = re.fullmatch(
-                r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", headers.get("content-range", "").strip()
-            )
-            start, last, total = map(int, said.groups()) if said else (0, 0, 0)
-            stop = last + 1
-            if said is None or start != task.start or not start < stop <= task.stop or total != self.size:
-                self._relocate(place, patience)  # which tells a file of another size
-                raise TryAgain(f"{server} serves another part of the file than was asked for", DOWNLOAD, tries=REFUSALS)
-        if headers.get("content-length", str(stop - task.start)).strip() != str(stop - task.start):
-            raise TryAgain(f"{server} announces fewer or more bytes than it says it has", DOWNLOAD, tries=REFUSALS)
-        if etag != self._etags.setdefault(server, etag):  # another thread may have been the first to see one
+            if worked:  # so it has expired, and that is no judgement on who asks: it may happen any number of times
+                raise TryAgain(f"{astray.cause}, as it did not before", soon=True)
+            raise astray
+        etag = bare_etag(answer.headers.get("etag"))
+        if etag != self._etags.setdefault(server, etag):
             raise self._changed()
         self._good = place
         return stop
@@ -191,14 +164,9 @@ class RemoteFile:
             place = locate(self._url, self._commit, patience, self._access)
             if place.marks != old.marks:
                 raise self._changed()
-            self._remember(place)
             self._place = place
         finally:
             self._locating.release()
-
-    def _remember(self, place: Place) -> None:
-        if place.served is not None:
-            self._etags.setdefault(origin(place.url), place.served)
 
     def _changed(self) -> CheckpointError:
         return CheckpointError(self.label, "it has changed while it was read", "Scan the model again")

@@ -94,7 +94,8 @@ def send(
 
     failure: Exception
     try:
-        return within(patience, call, discard=lambda answer: answer.close())
+        silence = f"{server_of(address)} does not answer"
+        return within(patience, call, discard=lambda answer: answer.close(), cause=silence)
     except (HTTP_ERROR, OSError, RuntimeError) as error:
         failure = _failure(error, server_of(address), patience.thing, access)
     raise failure  # outside of the handler: see hub_errors
@@ -193,7 +194,7 @@ def _refuse(answer: Response, patience: Patience, access: Access) -> None:
 
     failure: ModelError | None = None
     try:
-        within(patience, call, discard=lambda nothing: None)
+        within(patience, call, discard=lambda nothing: None, cause=f"{endpoint()} does not end its answer")
     except (HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
         failure = explain(error, access.model, access.revision, thing=patience.thing)
     raise failure or ModelUnavailable(patience.thing, f"the Hub answered HTTP {answer.status_code}", ASTRAY)
@@ -212,7 +213,7 @@ def _body(answer: Response, patience: Patience, limit: int) -> bytes:
 
     failure: Exception
     try:
-        body = within(patience, call, discard=lambda late: None)
+        body = within(patience, call, discard=lambda late: None, cause=f"{endpoint()} does not end its answer")
     except (HTTP_ERROR, OSError, RuntimeError) as error:
         failure = broken(error, endpoint())
     else:

@@ -27,8 +27,8 @@ SCHEMA = 1
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 # A spreadsheet runs a cell that starts like this; where ; separates its cells, also what follows a ; or a
-# line end.
-_FORMULA = re.compile(r'(^|[;"\r\n])([=+\-@\t])')
+# line end. Where full-width forms are at home, their = + - @ are taken for the same.
+_FORMULA = re.compile(r'(^|[;"\r\n])([=+\-@\t\uff1d\uff0b\uff0d\uff20])')
 _NAME_COLUMNS = tuple(i for i, name in enumerate(NAMES) if name in ("model", "revision", "role", "tensors"))
 
 

@@ -36,7 +36,7 @@ SIZES_FOLLOW, UTF8 = 0x8, 0x800
 UNDERSTOOD = SIZES_FOLLOW | UTF8 | 0x6
 """Flags that a stored record may have; the last two are about compression, and mean nothing without it."""
 DIRECTORY = 0x10
-"""The attribute by which torch's zip reader knows a folder, whatever the name; it reads nothing then, and says nothing."""
+"""The attribute by which torch's zip reader knows a folder, whatever its name, and silently reads nothing from it."""
 ZIP64 = 1
 AGAIN = "The file is damaged or was packed anew by another program: download it again"
 

@@ -75,6 +75,18 @@ def test_a_run_writes_and_tells(weightaudit: CommandLine, tmp_path: Path) -> Non
     assert "note: mind_the gap" in lines
 
 
+def test_on_a_terminal_a_bar_tells_the_stage(
+    weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any stream for a terminal
+    done = weightaudit("paper", "toy", "--out", tmp_path)
+    assert done.code == 0
+    assert "toys" in done.stderr
+    assert "100%" in done.stderr
+    assert "100%" not in done.stdout
+    assert "100%" not in weightaudit("paper", "toy", "--out", tmp_path, "--again", "--quiet").stderr
+
+
 def test_a_second_run_is_skipped_and_says_the_same(weightaudit: CommandLine, tmp_path: Path) -> None:
     first = weightaudit("paper", "toy", "--out", tmp_path)
     second = weightaudit("paper", "toy", "--out", tmp_path)

@@ -56,6 +56,11 @@ def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_result_without_charts_has_its_files_too(tmp_path: Path) -> None:
+    outputs.write("toy", "", replace(toy.run(toy.ToyConfig(), silent()), charts=()), toy.ToyConfig(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == NAMES
+
+
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -26,7 +26,9 @@ TITLES = {name: experiment.title for name, experiment in EXPERIMENTS.items()} | 
 SHARED = ("seed", "draws", "models", "data_dir", "offline")
 """Settings that ``all`` has an option for; each goes to the experiments with a setting of that name."""
 
-Out = Annotated[Path, typer.Option(help="Directory for the outputs; each experiment gets a folder in it.")]
+Out = Annotated[
+    Path, typer.Option(help="Directory for the outputs; each experiment gets a folder in it.", show_default=False)
+]
 Again = Annotated[bool, typer.Option("--again", help="Run anew what an earlier run has finished there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no verdicts; only errors.")]
 

@@ -113,4 +113,5 @@ def panels(charts: Sequence[Chart]) -> tuple[int, int]:
     taken = [chart.panel for chart in charts]
     if len(set(taken)) < len(taken):
         raise ValueError(f"two charts share a panel: {sorted(taken)}")
-    return 1 + max(row for row, _ in taken), 1 + max(column for _, column in taken)
+    # Without a chart there is one empty panel: a file that is promised is written.
+    return 1 + max((row for row, _ in taken), default=0), 1 + max((column for _, column in taken), default=0)

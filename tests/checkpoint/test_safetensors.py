@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from tests.checkpoint.files import entry, packed
 from weightaudit.checkpoint.safetensors import Header, read_header
-from weightaudit.dtypes import DTYPES
+from weightaudit.dtypes import BY_CODE, DTYPES
 from weightaudit.errors import CheckpointError
 from weightaudit.source.local import LocalFile
 
@@ -57,11 +61,26 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "nested deeply": (packed(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "nested too deeply"),
     "long number": (packed(b'{"a":' + b"1" * 9_000 + b"}"), "absurdly long"),
     "nan": (packed(b'{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,4]}}', b"0000"), "holds NaN"),
+    "nested 200 deep where nobody looks": (
+        packed(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":%s}}' % (b"[" * 200 + b"]" * 200), b"0000"),
+        "nested too deeply",
+    ),
+    "nested 10 deep": (packed(b'{"a":' + b"[" * 10 + b"]" * 10 + b"}"), "not described by an object"),
+    "metadata 10 deep": (packed(b'{"__metadata__":' + b'{"x":' * 10 + b"1" + b"}" * 11), "__metadata__"),
+    "infinite where nobody looks": (
+        packed(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1e999}}', b"0000"),
+        "absurdly long or large",
+    ),
+    "lone surrogate where nobody looks": (
+        packed(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":["\\udc00"]}}', b"0000"),
+        "half a surrogate pair",
+    ),
+    "lone surrogate in the metadata": (packed(b'{"__metadata__":{"x":"\\uD800"}}'), "half a surrogate pair"),
     "array": (packed([]), "header is not JSON"),
     "trailing nul": (packed(b"{}\0"), "not valid JSON"),
     "lone surrogate": (
         packed(b'{"\\ud800":' + b'{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
-        "control",
+        "half a surrogate pair",
     ),
     "metadata not strings": (packed({"__metadata__": {"x": 1}}), "__metadata__"),
     "metadata a list": (packed({"__metadata__": []}), "__metadata__"),
@@ -152,6 +171,8 @@ GOOD: dict[str, bytes] = {
     "unknown keys": packed({"a": {**entry(), "note": "x"}}, b"0000"),
     "odd offset": packed({"a": entry("U8", [1], end=1), "b": entry(begin=1, end=5)}, b"12345"),
     "unnamed": packed({"": entry()}, b"0000"),
+    "a whole surrogate pair": packed({"\U0001f600": entry()}, b"0000"),
+    "10 deep where nobody looks": packed({"a": {**entry(), "x": [[[[[[[[[[1e9]]]]]]]]]]}}, b"0000"),
 }
 
 
@@ -199,6 +220,43 @@ def test_every_dtype_has_the_reference_s_size(dtype: Any, tmp_path: Path) -> Non
     assert reference_accepts(path)
     (tensor,) = header_of(path).tensors
     assert (tensor.dtype, tensor.shape, tensor.nbytes) == (dtype.name, (2, 4), nbytes)
+
+
+def test_the_dtype_table_is_the_reference_s(tmp_path: Path) -> None:
+    """The library lists what it knows where it meets what it does not know."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(packed({"a": entry("X99")}, b"0000"))
+    with pytest.raises(SafetensorError) as caught, safe_open(path, framework="np"):
+        pass
+    known = re.findall(r"`([A-Z0-9_]+)`", str(caught.value).partition("expected one of")[2])
+    assert len(known) >= 15
+    assert set(known) <= BY_CODE.keys()
+
+
+def test_every_torch_dtype_that_the_reference_writes_is_read_as_itself() -> None:
+    written = set()
+    for dtype in {value for value in vars(torch).values() if isinstance(value, torch.dtype)}:
+        try:
+            file = save({"a": torch.zeros(16, dtype=torch.uint8).view(dtype)})
+        except (KeyError, RuntimeError, SafetensorError):
+            continue  # a type that the library does not write, or that is no type of bytes
+        code = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])["a"]["dtype"]
+        if code != "F4":  # torch has a type of its own for pairs of them
+            assert BY_CODE[code].torch == dtype
+        written.add(code)
+    assert {"F32", "F16", "BF16", "I64", "BOOL", "F8_E4M3"} <= written
+
+
+@pytest.mark.parametrize("claimed", [101_000_000, 100_000_001, 100_000_000])
+def test_a_header_of_some_100_mb(claimed: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    with open(path, "wb") as file:
+        file.write(claimed.to_bytes(8, "little") + b"{")
+        file.truncate(8 + claimed)  # sparse: NULs, which are no JSON
+    cause = "over the format's limit of 100000000" if claimed > 100_000_000 else "not valid JSON"
+    with pytest.raises(CheckpointError, match=cause):
+        header_of(path)
+    assert not reference_accepts(path)
 
 
 def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from codecs import BOM_UTF8
 from typing import Any
 
@@ -13,6 +15,10 @@ MAX_VALUES = 16_000_000
 lists take thirty times their text in memory, so the bound on the text's length alone is not enough."""
 MAX_DIGITS = 20
 """Of a whole number in a machine-made file: as many as the largest 64-bit one has."""
+MAX_DEPTH = 100
+"""Of lists and objects in each other, in a machine-made file; the safetensors library stops at 127."""
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""Escapes that make a character in pairs only."""
 
 
 def parse_object(
@@ -21,9 +27,10 @@ def parse_object(
     """The JSON object in ``data``, or ``error`` about ``thing`` with the cause.
 
     ``machine_made`` files (headers, shard indexes) must not repeat a key nor hold NaN or Infinity, which JSON
-    has not, nor start with a byte-order mark: where readers disagree on what such a file says, none should be
-    trusted. A config.json may, since infinities are written into it and people edit it by hand, in editors that
-    add the mark; its last value wins, as in transformers.
+    has not, nor half a surrogate pair, numbers beyond 64 bits or very deep nesting, which the safetensors library does
+    not read, nor start with a byte-order mark: where readers disagree on what such a file says, none should be
+    trusted. A config.json may, since infinities are written into it and people edit it by hand, in editors that add the
+    mark; its last value wins, as in transformers.
     """
     if machine_made and data.startswith(BOM_UTF8):
         raise error(thing, "it starts with a byte-order mark", hint)
@@ -47,7 +54,9 @@ def parse_object(
 
     try:
         value = (
-            json.loads(text, object_pairs_hook=unique, parse_constant=no_constant, parse_int=_whole)
+            json.loads(
+                text, object_pairs_hook=unique, parse_constant=no_constant, parse_int=_whole, parse_float=_finite
+            )
             if machine_made
             else json.loads(text)
         )
@@ -57,10 +66,37 @@ def parse_object(
         where = f"line {failure.lineno}, column {failure.colno}"
         raise error(thing, f"it is not valid JSON: {failure.msg.lower()} at {where}", hint) from failure
     except ValueError as failure:  # too many digits for us, or even for Python
-        raise error(thing, "it is not valid JSON: a number is absurdly long", hint) from failure
+        raise error(thing, "it is not valid JSON: a number is absurdly long or large", hint) from failure
     if not isinstance(value, dict):
         raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
+    if machine_made:
+        if _is_deep(value):
+            raise error(thing, "its JSON is nested too deeply", hint)
+        if SURROGATE.search(text) and not _is_text(value):
+            raise error(thing, "it holds half a surrogate pair, which is no text", hint)
     return value
+
+
+def _is_deep(value: dict[str, Any]) -> bool:
+    level: list[dict[str, Any] | list[Any]] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _is_text(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _whole(digits: str) -> int | float:
@@ -68,6 +104,13 @@ def _whole(digits: str) -> int | float:
         raise ValueError(digits)
     # "-0" is no whole number to the safetensors library, so it must not become a size or an offset here.
     return -0.0 if digits == "-0" else int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits)
+    return number
 
 
 def _kind(value: object) -> str:

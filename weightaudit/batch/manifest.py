@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -61,8 +62,6 @@ def read_manifest(directory: Path) -> Manifest:
 
 def digest_of(titles: Iterable[str]) -> str:
     """The same for the same list."""
-    import hashlib
-
     return hashlib.sha256("\n".join(titles).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

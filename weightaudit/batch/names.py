@@ -51,7 +51,7 @@ def names(entries: Sequence[Entry]) -> list[Names]:
     out = []
     for title, label, slug in zip(titles, labels, slugs, strict=True):
         shared = taken[slug.casefold()] > 1 or slug in RESERVED or slug.startswith(".")
-        out.append(Names(title, label, f"{slug.lstrip('.')}-{_digest(title)}" if shared else slug))
+        out.append(Names(title, label, f"{slug.strip('.-') or 'model'}-{_digest(title)}" if shared else slug))
     return out
 
 

@@ -136,7 +136,7 @@ class _Work:
         if not self._flying:
             return
         ended, _ = wait(self._flying, timeout=TICK, return_when=FIRST_COMPLETED)
-        for future in ended:
+        for future in sorted(ended, key=lambda future: self._flying[future].number):
             self._take(self._flying.pop(future), future)
         self._display.tick(self._flying.values())
 

@@ -6,7 +6,9 @@ for every other model too.
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import threading
 import time
 from dataclasses import fields, replace
@@ -25,6 +27,8 @@ from weightaudit.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from weightaudit.report import ScanReport
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No model's fault, though a library may meet it in the middle of a scan (numba, as it keeps what it compiled)."""
 ONE_AT_A_TIME = threading.Lock()
 """Held by each scan: it sets torch's thread count, which all threads of a process share, and with it the last digit."""
 
@@ -50,6 +54,8 @@ def run_job(job: Job) -> Outcome:
         except OutputError:
             raise
         except Exception as error:  # whatever it is, it must not stop the other models
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise _no_room(error) from error
             outcome = _failed(job, error, log)
         check_run(directory, job.run)
         folder.write(LOG, log.text())
@@ -86,6 +92,11 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
         files=folder.sizes(RESULTS),
         entry=_entry(report),
     )
+
+
+def _no_room(error: OSError) -> OutputError:
+    where = f"{error.filename} on {socket.gethostname()}" if error.filename else socket.gethostname()
+    return OutputError(where, (error.strerror or str(error)).lower(), "Make room there; the same command goes on")
 
 
 def _failed(job: Job, error: Exception, log: Log) -> Outcome:

@@ -1,0 +1,61 @@
+"""Pools that do what a test wants of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from weightaudit.batch.executors import InThread
+from weightaudit.batch.jobs import Job
+
+
+class Recorded:
+    """`Pool` of this thread that keeps which jobs were sent, and lets ``before`` look at each first.
+
+    What ``before`` raises is what the worker would have: of type `Lost`, its death.
+    """
+
+    attempts = 2
+    here = True
+    notes: tuple[str, ...] = ()
+    room = 3
+
+    def __init__(self, before: Callable[[Job], None] | None = None) -> None:
+        self.sent: list[Job] = []
+        self.before = before
+        self.closed: list[bool] = []
+        self.executor: Executor = _Looking(self)
+        self.lost: tuple[type[BaseException], ...] = (Lost,)
+
+    @property
+    def models(self) -> list[str]:
+        """Titles of what was sent."""
+        return [job.title for job in self.sent]
+
+    def close(self, *, kill: bool) -> None:
+        self.closed.append(kill)
+
+    def __call__(self) -> Recorded:
+        """A run makes its pool; a test has made this one."""
+        return self
+
+
+class Lost(Exception):
+    """A worker's death."""
+
+
+class _Looking(InThread):
+    def __init__(self, pool: Recorded) -> None:
+        self.pool = pool
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        (job,) = args
+        self.pool.sent.append(job)
+
+        def call() -> Any:
+            if self.pool.before is not None:
+                self.pool.before(job)
+            return fn(job)
+
+        return super().submit(call)

@@ -1,0 +1,126 @@
+"""Directories joined: shards of one list, batches of several."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.batch.checkpoints import corrupt
+from tests.batch.pools import Recorded
+from weightaudit.batch import BatchResult, merge
+from weightaudit.batch.folder import RESULTS
+from weightaudit.batch.joining import UNFINISHED
+from weightaudit.config import AuditConfig
+from weightaudit.errors import OutputError, UsageError
+
+Batch = Callable[..., BatchResult]
+JOINED = ("all.csv", "all.parquet", "summary.csv")
+
+
+def test_shards_merged_are_the_whole(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    models = [*few, corrupt(few[0], tmp_path / "bad")]
+    batch(models, tmp_path / "whole")
+    parts = [tmp_path / f"part{i}" for i in (1, 2, 3)]
+    for i, part in enumerate(parts, 1):
+        batch(models, part, shard=(i, 3))
+    result = merge([parts[2], parts[0], parts[1]], tmp_path / "merged")
+    assert result.models == [path.name for path in models]
+    assert list(result.failed) == ["bad"]
+    assert result.missing == []
+    for name in JOINED:
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    for path in few:
+        for name in RESULTS:
+            assert (tmp_path / "merged" / path.name / name).is_file()
+    # It is a batch's directory like any other: nothing is left to do in it, and it can be merged again.
+    pool = Recorded()
+    batch(models, tmp_path / "merged", pool=pool)
+    assert pool.sent == []
+    merge([tmp_path / "merged"], tmp_path / "again")
+    assert (tmp_path / "again" / "all.csv").read_bytes() == (tmp_path / "whole" / "all.csv").read_bytes()
+
+
+def test_files_are_linked_or_copied(
+    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch(few[:1], tmp_path / "a")
+    source = tmp_path / "a" / few[0].name / "report.html"
+    merge([tmp_path / "a"], tmp_path / "linked")
+    assert (tmp_path / "linked" / few[0].name / "report.html").samefile(source)
+
+    def no_links(*names: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", no_links)
+    merge([tmp_path / "a"], tmp_path / "copied")
+    copy = tmp_path / "copied" / few[0].name / "report.html"
+    assert not copy.samefile(source)
+    assert copy.read_bytes() == source.read_bytes()
+    # A scan in the merged directory leaves the other as it was.
+    before = source.read_bytes()
+    batch(few[:1], tmp_path / "linked", base=AuditConfig(seed=1))
+    assert source.read_bytes() == before
+
+
+def test_several_lists_come_one_after_the_other(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch([few[3], few[1]], tmp_path / "a")
+    batch([few[0], few[1], few[2]], tmp_path / "b")
+    result = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    assert result.models == [few[i].name for i in (3, 1, 0, 2)]
+    with (tmp_path / "c" / "summary.csv").open(newline="") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == result.models
+
+
+def test_what_is_missing_is_told(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    for part in (1, 3):
+        batch(few, tmp_path / f"part{part}", shard=(part, 4))
+    (tmp_path / "part1" / few[4].name / "outcome.json").unlink()
+    result = merge([tmp_path / "part1", tmp_path / "part3"], tmp_path / "merged")
+    assert result.missing == ["2/4", "4/4"]
+    assert result.models == [few[0].name, few[2].name, few[4].name]
+    assert result.failed == {few[4].name: UNFINISHED}
+    with (tmp_path / "merged" / "summary.csv").open(newline="") as file:
+        assert [row["reason"] for row in csv.DictReader(file)] == ["", "", UNFINISHED]
+
+
+def test_of_two_the_finished_one_is_taken(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    model = corrupt(few[0], tmp_path / "model")
+    batch([model], tmp_path / "a")
+    shutil.copy(few[0] / "model.safetensors", model)
+    batch([model], tmp_path / "b")
+    for order in (("a", "b"), ("b", "a")):
+        out = tmp_path / "-".join(order)
+        assert merge([tmp_path / name for name in order], out).failed == {}
+        assert (out / "model" / "layers.csv").is_file()
+
+
+def test_two_different_scans_of_a_model_are_refused(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch(few[:2], tmp_path / "a")
+    batch(few[:2], tmp_path / "b", base=AuditConfig(seed=1))
+    with pytest.raises(UsageError, match=f"{few[0].name}: .* hold different scans of it"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+
+
+def test_what_cannot_be_merged(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch(few[:1], tmp_path / "a")
+    with pytest.raises(UsageError, match=r"there is no batch\.json in it"):
+        merge([tmp_path / "a", tmp_path / "none"], tmp_path / "c")
+    with pytest.raises(UsageError, match="it is one of those to be merged"):
+        merge([tmp_path / "a"], tmp_path / "." / "a")
+    with pytest.raises(UsageError, match="there is nothing to merge"):
+        merge([], tmp_path / "c")
+    (tmp_path / "a" / "batch.json").write_text('{"schema": 1}')
+    with pytest.raises(UsageError, match=r"its batch\.json cannot be read"):
+        merge([tmp_path / "a"], tmp_path / "c")
+
+
+def test_a_part_that_lost_files_is_not_merged(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch(few[:1], tmp_path / "a")
+    (tmp_path / "a" / few[0].name / "log.txt").unlink()
+    with pytest.raises(OutputError, match=r"log\.txt: no such file"):
+        merge([tmp_path / "a"], tmp_path / "c")

@@ -1,0 +1,156 @@
+"""Worker processes: started once, fed in turn, replaced when they die, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import pytest
+
+from tests.batch import tasks
+from weightaudit.batch.executors import share_out, usable_cores
+from weightaudit.batch.processes import ProcessExecutor, WorkerDied
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+
+@pytest.fixture
+def two() -> Iterator[ProcessExecutor]:
+    executor = ProcessExecutor(2, 1)
+    try:
+        yield executor
+    finally:
+        executor.kill()
+
+
+def gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def wait_until_gone(process: int) -> None:
+    for _ in range(600):
+        if gone(process):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {process} is still there")
+
+
+def test_work_is_shared_by_two_processes(two: ProcessExecutor) -> None:
+    who = [future.result() for future in [two.submit(tasks.who_after, 0.3) for _ in range(6)]]
+    assert len(set(who)) == 2
+    assert os.getpid() not in who
+
+
+def test_processes_know_their_threads_before_anything_is_imported(two: ProcessExecutor) -> None:
+    assert two.submit(tasks.environment, "OMP_NUM_THREADS").result() == "1"
+    assert two.submit(tasks.loaded, "torch").result() is False
+    assert two.submit(tasks.torch_threads).result() == 1
+
+
+def test_errors_come_back(two: ProcessExecutor) -> None:
+    with pytest.raises(ZeroDivisionError):
+        two.submit(tasks.divide, 1, 0).result()
+    with pytest.raises(RuntimeError, match="Unpicklable: no way home"):
+        two.submit(tasks.raise_unpicklable).result()
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        two.submit(tasks.return_unpicklable).result()
+    assert two.submit(tasks.divide, 6, 3).result() == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (tasks.kill_self, r"was killed \(signal 9\): out of memory, if nobody did it"),
+        (tasks.crash, r"crashed \(SIGABRT\)"),
+        (tasks.leave, r"ended \(exit code 7\)"),
+    ],
+)
+def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: object, said: str) -> None:
+    others = [two.submit(tasks.who_after, 0.2) for _ in range(2)]
+    bad = two.submit(task)  # type: ignore[arg-type]  # a function without arguments
+    more = [two.submit(tasks.who_after, 0.1) for _ in range(4)]
+    with pytest.raises(WorkerDied, match=said):
+        bad.result()
+    assert all(future.result() for future in others + more)
+
+
+def test_kill_ends_work_and_workers_at_once() -> None:
+    executor = ProcessExecutor(2, 1)
+    who = {executor.submit(tasks.who_after, 0.3).result() for _ in range(2)}
+    long = [executor.submit(time.sleep, 600) for _ in range(2)]
+    waiting = executor.submit(time.sleep, 600)
+    while not all(future.running() for future in long):
+        time.sleep(0.01)
+    executor.kill()
+    for future in long:
+        with pytest.raises(WorkerDied):
+            future.result()
+    with pytest.raises(CancelledError):
+        waiting.result()
+    for process in who:
+        wait_until_gone(process)
+
+
+def test_shutdown_waits_for_work_and_ends_workers() -> None:
+    executor = ProcessExecutor(1, 1)
+    last = [executor.submit(tasks.who_after, 0.1) for _ in range(3)]
+    executor.shutdown()
+    (process,) = {future.result() for future in last}
+    wait_until_gone(process)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text(
+        "import time\n"
+        "from tests.batch import tasks\n"
+        "from weightaudit.batch.processes import ProcessExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    executor = ProcessExecutor(1, 1)\n"
+        "    print(executor.submit(tasks.who_after, 0).result(), flush=True)\n"
+        "    executor.submit(time.sleep, 600)\n"
+        "    time.sleep(600)\n"
+    )
+    root = Path(__file__).parent.parent.parent
+    parent = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    time.sleep(0.2)  # into the sleep
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    wait_until_gone(worker)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "workers", "cores", "shared"),
+    [
+        (40, None, 2, (2, 1)),
+        (40, 1, 2, (1, 2)),
+        (1, None, 16, (1, 16)),
+        (1, 8, 16, (1, 16)),
+        (3, None, 16, (3, 5)),
+        (5000, None, 64, (8, 8)),
+        (40, 4, 2, (4, 1)),
+        (0, None, 2, (1, 2)),
+    ],
+)
+def test_cores_are_shared_out(jobs: int, workers: int | None, cores: int, shared: tuple[int, int]) -> None:
+    assert share_out(jobs, workers, cores) == shared
+
+
+def test_cores() -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)

@@ -280,6 +280,7 @@ entries = st.fixed_dictionaries(
         "dtype": st.sampled_from([dtype.code for dtype in DTYPES] + ["F31"]) | json_values,
         "shape": st.lists(sizes, max_size=3) | json_values,
         "data_offsets": st.lists(st.integers(0, 16) | sizes, min_size=2, max_size=2) | json_values,
+        "note": json_values,
     },
 )
 headers = st.dictionaries(st.text(max_size=3) | st.just("__metadata__"), entries | json_values, max_size=3)

@@ -310,3 +310,25 @@ def test_a_pickle_that_torch_did_not_write_is_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"a": 1}, 2))
     with pytest.raises(CheckpointError, match=r"not one of torch\.save\. Nothing of it was executed"):
         open_checkpoint(path)
+
+
+@pytest.mark.skipif(not hasattr(torch.serialization, "skip_data"), reason="torch before 2.7 writes no sparse files")
+def test_a_file_beyond_4_gib(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    tensors = {
+        "large": torch.empty(5 << 30, dtype=torch.uint8),
+        "small": torch.ones(10),
+        "turned": torch.empty(1 << 20, 512, dtype=torch.float16).t(),
+    }
+    with torch.serialization.skip_data():  # sparse: neither the tensors' memory nor the file's room is ever used
+        torch.save(tensors, path)
+    with open_checkpoint(path) as checkpoint:
+        found = checkpoint.tensors
+        assert found["large"].nbytes == 5 << 30
+        assert found["turned"].strides == (1, 512)
+        assert min(found["small"].offset, found["turned"].offset) > 5 << 30
+        with open(path, "r+b") as file:
+            file.seek(found["small"].offset)
+            file.write(torch.arange(10.0).numpy().tobytes())
+        assert torch.equal(checkpoint.read("small"), torch.arange(10.0))
+    assert torch.equal(torch.load(path, mmap=True, weights_only=True)["small"], torch.arange(10.0))

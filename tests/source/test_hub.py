@@ -231,6 +231,27 @@ def test_every_refusal_has_its_message(
     assert len(hub.log) < 12  # none of these is worth another try
 
 
+def test_a_disabled_model(hub: Hub) -> None:
+    message = {"X-Error-Message": "Access to this resource is disabled."}
+    hub.faults.append(faults.status(403, message, where=faults.API, times=None))
+    with pytest.raises(ModelUnavailable, match="the Hub has disabled the model"):
+        open_repository("org/tiny")
+
+
+def test_the_password_of_a_mirror_is_not_repeated(hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mirror = hub.url.replace("//", "//somebody:p%40ssword@")
+    with pointed_at(mirror, tmp_path), caplog.at_level("DEBUG"):
+        with pytest.raises(ModelUnavailable, match=r"refuses access \(HTTP 401\)") as refused:
+            open_repository("org/tiny")
+        assert hub.log[0].headers["authorization"].startswith("Basic ")
+        hub.stop()
+        with pytest.raises(ModelUnavailable, match=rf"{hub.url} cannot be reached") as away:
+            open_repository("org/tiny", max_wait=0.1)
+    assert f"GET {hub.url}/api/models/org/tiny" in caplog.text
+    for text in (caplog.text, str(refused.value), str(away.value)):
+        assert "ssword" not in text
+
+
 def test_names_that_need_care(hub: Hub) -> None:
     repository = open_repository("org/odd")
     assert "../up.safetensors" not in repository.files()

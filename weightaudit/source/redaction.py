@@ -1,4 +1,4 @@
-"""No signed address in any log: its query is as good as a key to the file.
+"""No signed address in any log, nor the password of a mirror: its query is as good as a key to the file.
 
 The HTTP library logs every address it asks for (at level INFO) and every header of an answer (DEBUG), and the Hub's
 client those of downloads that break (WARNING).
@@ -19,15 +19,17 @@ LOGGERS = (
     "huggingface_hub.file_download",
 )
 QUERY = re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*")
+PASSWORD = re.compile(r"(https?://)[^\s/?'\"<>]*@")
 
 
 class _WithoutQueries(logging.Filter):
-    """Passes every record, the queries of the addresses in it cut off."""
+    """Passes every record, the queries and passwords of the addresses in it cut off."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        if QUERY.search(message):
-            record.msg, record.args = QUERY.sub(r"\1?…", message), None
+        safe = PASSWORD.sub(r"\1", QUERY.sub(r"\1?…", message))
+        if safe != message:
+            record.msg, record.args = safe, None
         return True
 
 
@@ -35,6 +37,6 @@ _FILTER = _WithoutQueries()
 
 
 def redact_logs() -> None:
-    """Cut the queries off in what these libraries log from now on. Again and again does no harm."""
+    """Cut them off in what these libraries log from now on. Again and again does no harm."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)

@@ -231,6 +231,12 @@ def test_every_refusal_has_its_message(
     assert len(hub.log) < 12  # none of these is worth another try
 
 
+@pytest.mark.parametrize("url", ["localhost:8080", "hub", "ftp://hub", "http://", "http://a b:x/"])
+def test_an_endpoint_that_is_no_address(url: str, tmp_path: Path) -> None:
+    with pointed_at(url, tmp_path), pytest.raises(ModelUnavailable, match="HF_ENDPOINT is not the address"):
+        open_repository("org/tiny")
+
+
 def test_a_disabled_model(hub: Hub) -> None:
     message = {"X-Error-Message": "Access to this resource is disabled."}
     hub.faults.append(faults.status(403, message, where=faults.API, times=None))

@@ -11,9 +11,10 @@ from urllib.parse import quote
 from huggingface_hub import constants
 
 from weightaudit.errors import ModelUnavailable
+from weightaudit.source.ask import ask
 from weightaudit.source.names import is_hub_id
 from weightaudit.source.retry import Patience, persist
-from weightaudit.source.web import ASTRAY, Access, ask
+from weightaudit.source.web import SOMEBODY_ELSE, Access
 
 MAX_LISTING = 100_000_000
 """Bytes of the Hub's description of a model; that of one with 100,000 files has some 10 million."""
@@ -40,7 +41,7 @@ def pin(access: Access, revision: str | None) -> Pinned:
     reply = persist(lambda: ask("GET", url, patience, access, limit=MAX_LISTING), patience)
     pinned = _parsed(reply.body)
     if pinned is None:
-        raise ModelUnavailable(patience.thing, "what answers in the Hub's place is not the Hub", ASTRAY)
+        raise ModelUnavailable(patience.thing, "what answers in the Hub's place is not the Hub", SOMEBODY_ELSE)
     return pinned
 
 

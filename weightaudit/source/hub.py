@@ -63,9 +63,9 @@ class HubRepository:
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of ``names`` that the cache lacks and the Hub has, if downloads were asked for.
 
-        ModelUnavailable where the cache lacks some and the Hub is not to be asked.
+        ModelUnavailable where the cache lacks some and the Hub is not to be asked, CheckpointError for an unsafe name.
         """
-        absent = [name for name in names if self._cached(name) is None]
+        absent = [name for name in names if self._cached(safe_name(name, said_by=self.location)) is None]
         if not absent:
             return
         if self._offline:

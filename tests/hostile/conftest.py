@@ -41,7 +41,7 @@ class Attack:
     run: CommandLine
     out: Path
 
-    def refused(self, model: Path, *says: str, words: tuple[str, ...] = ()) -> str:
+    def refused(self, model: Path | str, *says: str, words: tuple[str, ...] = ()) -> str:
         """The one line that refuses ``model``; each of ``says`` is in it."""
         done = self._scan(model, words)
         assert (done.code, done.stdout) == (3, ""), done.stderr
@@ -56,7 +56,7 @@ class Attack:
             assert word in done.stderr
         return done.stderr
 
-    def scanned(self, model: Path, words: tuple[str, ...] = ()) -> Outputs:
+    def scanned(self, model: Path | str, words: tuple[str, ...] = ()) -> Outputs:
         """What the scan of ``model`` says and writes: nothing raw on the terminal, no output broken."""
         done = self._scan(model, words)
         assert done.code == 0, done.stderr
@@ -78,7 +78,7 @@ class Attack:
             done.stderr,
         )
 
-    def _scan(self, model: Path, words: tuple[str, ...]) -> Outcome:
+    def _scan(self, model: Path | str, words: tuple[str, ...]) -> Outcome:
         self.out.mkdir(exist_ok=True)
         for path in self.out.iterdir():
             path.unlink()

@@ -83,6 +83,17 @@ def test_a_band_is_one_shape_for_each_stretch_without_gaps() -> None:
     assert line["customdata"][0] == 0.0  # what the hover says, wherever it is drawn
 
 
+def test_a_band_that_reaches_below_a_logarithmic_axis_goes_to_its_bottom() -> None:
+    series = Series("a", [0, 1, 2], [1.0, 2.0, 3.0], low=[0.5, -1.0, math.nan], high=[2.0, 3.0, 4.0])
+    chart = Chart("", "", "", (series, Series("b", [0], [0.1])), log_y=True)
+    low, high = drawing.band_places(chart, series)
+    assert low[:2] == [0.5, 0.1]
+    assert math.isnan(low[2])
+    assert high == [2.0, 3.0, 4.0]
+    assert figures([chart])[0]["data"][0]["y"] == [2.0, 3.0, 0.1, 0.5]
+    assert drawing.band_places(chart, chart.series[1]) == ([], [])
+
+
 def test_hollow_points() -> None:
     symbols = figures(charts())[0]["data"][2]["marker"]["symbol"]
     assert [symbol.endswith("-open") for symbol in symbols] == [False, False, False, True]

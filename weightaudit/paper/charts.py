@@ -43,7 +43,7 @@ class Chart:
     """One panel. ``panel`` is its (row, column) on the page, both from 0.
 
     On a logarithmic x axis a zero (λ = 0) is drawn left of the smallest positive value and labelled 0; on a
-    logarithmic y axis values that are not positive leave gaps.
+    logarithmic y axis values that are not positive leave gaps, and bands that reach there go to the bottom.
     """
 
     title: str

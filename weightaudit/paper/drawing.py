@@ -72,6 +72,22 @@ def y_places(chart: Chart, values: Sequence[float]) -> list[float]:
     return [float(y) if not chart.log_y or y > 0 else math.nan for y in values]
 
 
+def band_places(chart: Chart, series: Series) -> tuple[list[float], list[float]]:
+    """Both edges of the series' band as drawn; empty where it has none.
+
+    On a logarithmic axis an edge that is not positive lies below everything: it is drawn at the chart's least positive
+    value, and so at the bottom.
+    """
+    if series.low is None or series.high is None:
+        return [], []
+    if not chart.log_y:
+        return [float(y) for y in series.low], [float(y) for y in series.high]
+    drawn = [y for one in chart.series for values in (one.y, one.low or ()) for y in values]
+    floor = min((y for y in drawn if y > 0 and math.isfinite(y)), default=math.nan)
+    low, high = ([floor if y <= 0 else float(y) for y in edge] for edge in (series.low, series.high))
+    return low, high
+
+
 def x_ticks(chart: Chart) -> Ticks | None:
     """Ticks of a logarithmic x axis that has a zero; None where the drawing library's own do."""
     zero = zero_place(chart)

@@ -133,9 +133,9 @@ def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[
 
 
 def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dict[str, Any]]:
-    if series.low is None or series.high is None:
+    low, high = drawing.band_places(chart, series)
+    if not low:
         return []
-    low, high = drawing.y_places(chart, series.low), drawing.y_places(chart, series.high)
     around: list[tuple[float | None, float | None]] = []
     for run in drawing.runs(x, low, high):
         if around:

@@ -91,11 +91,10 @@ def _plain_labels(axes: Axes) -> None:
 def _series(axes: Axes, chart: Chart, series: Series, number: int) -> Any:
     x, y = drawing.x_places(chart, series), drawing.y_places(chart, series.y)
     colour = drawing.colour(number)
-    if series.low is not None and series.high is not None:
-        low, high = drawing.y_places(chart, series.low), drawing.y_places(chart, series.high)
-        for run in drawing.runs(x, low, high):
-            cut = slice(run.start, run.stop)
-            axes.fill_between(x[cut], low[cut], high[cut], color=colour, alpha=0.18, linewidth=0)
+    low, high = drawing.band_places(chart, series)
+    for run in drawing.runs(x, low, high) if low else ():
+        cut = slice(run.start, run.stop)
+        axes.fill_between(x[cut], low[cut], high[cut], color=colour, alpha=0.18, linewidth=0)
     few = len(x) <= MANY
     marker = MARKERS[number % len(MARKERS)] if series.style == "points" or few else ""
     line = {"line": "-", "dashed": "--", "points": "none"}[series.style]

@@ -2,8 +2,8 @@
 
 Unpickling is running a program. What PyTorch needs of that language to save weights is small: constants, tuples,
 lists, dicts, a few names of its own, and "this name applied to these arguments", which is kept here as a `Call` and
-applied by nobody. So no name of the file is imported, no object of a class made, nothing hashed that the file built,
-and memory stays within a small multiple of the pickle. ``torch.load(weights_only=True)`` is not enough to rely on: in
+applied by nobody. So no name of the file is imported, no object of a class made, nothing hashed but text, and the number
+of instructions bounds time and memory. ``torch.load(weights_only=True)`` is not enough to rely on: in
 versions before 2.6 files could run code past it (CVE-2025-32434), it lets a short pickle ask for any amount of memory,
 and it does not say from which record a tensor came.
 
@@ -183,7 +183,7 @@ class _Machine:
         return Name(path)
 
     def refuse_instruction(self, code: bytes) -> NoReturn:
-        if code in (pickle.INST, pickle.GLOBAL):
+        if code == pickle.INST:  # names what it would call, as GLOBAL does
             self.name(self.cursor.line().decode(), self.cursor.line().decode())
         known = next((op for op in pickletools.opcodes if op.code == code.decode("latin-1")), None)
         if known is None:

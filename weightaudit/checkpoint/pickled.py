@@ -2,10 +2,10 @@
 
 Unpickling is running a program. What PyTorch needs of that language to save weights is small: constants, tuples,
 lists, dicts, a few names of its own, and "this name applied to these arguments", which is kept here as a `Call` and
-applied by nobody. So no name of the file is imported, no object of a class made, nothing hashed but text, and the number
-of instructions bounds time and memory. ``torch.load(weights_only=True)`` is not enough to rely on: in
-versions before 2.6 files could run code past it (CVE-2025-32434), it lets a short pickle ask for any amount of memory,
-and it does not say from which record a tensor came.
+applied by nobody. So no name of the file is imported, no object of a class made, nothing hashed but text, and the
+number of instructions bounds time and memory. ``torch.load(weights_only=True)`` is not enough to rely on: in versions
+before 2.6 files could run code past it (CVE-2025-32434), it lets a short pickle ask for any amount of memory, and it
+does not say from which record a tensor came.
 
 A name that ``weights_only`` would refuse is refused here, as code. The instructions are those that torch's own
 restricted reader knows, and their siblings of pickle protocol 4.

@@ -13,7 +13,7 @@ import pandas as pd
 
 import weightaudit
 from weightaudit.config import DEFAULTS
-from weightaudit.errors import ModelUnavailable, WeightauditError, printable
+from weightaudit.errors import ModelError, ModelUnavailable, UsageError, printable
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.findings import ROLES, claims
 from weightaudit.paper.results import Progress, Result
@@ -65,7 +65,7 @@ def run(config: Figure1Config, progress: Progress) -> Result:
     for model in config.models:
         try:
             report = _scanned(model, config, progress)
-        except WeightauditError as error:
+        except (ModelError, UsageError) as error:
             lacking.append(model)
             notes.append(f"left out: {error.thing}: {error.cause}")
             continue

@@ -16,7 +16,6 @@ class Recorded:
     What ``before`` raises is what the worker would have: of type `Lost`, its death.
     """
 
-    attempts = 2
     here = True
     notes: tuple[str, ...] = ()
     room = 3

@@ -6,6 +6,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from weightaudit.batch.jobs import Job
+from weightaudit.batch.outcome import Outcome
 
 
 def who_after(seconds: float) -> int:
@@ -54,3 +60,33 @@ def crash() -> None:
 
 def leave() -> None:
     sys.exit(7)
+
+
+# What becomes of a job on its way to `run_job`
+
+Work = Callable[[Job], Outcome]
+
+
+def deadly(work: Work, job: Job) -> Outcome:
+    if job.title == "deadly":
+        os._exit(1)
+    return work(job)
+
+
+def die_after_the_first(work: Work, job: Job) -> Outcome:
+    """Notes which outcome the folder has after the work, and dies if it was the first time."""
+    outcome = work(job)
+    folder = Path(job.directory) / job.folder
+    with (folder / "seen").open("a") as file:
+        file.write(f"{(folder / 'outcome.json').stat().st_ino}\n")
+    if len((folder / "seen").read_text().split()) == 1:
+        os._exit(1)
+    return outcome
+
+
+def elsewhere(work: Work, job: Job) -> Outcome:
+    return work(replace(job, directory="/nowhere"))
+
+
+def of_version_zero(work: Work, job: Job) -> Outcome:
+    return work(replace(job, version="0.0"))

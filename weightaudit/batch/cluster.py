@@ -24,7 +24,6 @@ class Cluster:
     scheduler answers.
     """
 
-    attempts = 1
     here = False
 
     def __init__(self, address: str) -> None:

@@ -18,14 +18,12 @@ MOST_WORKERS = 8
 class Pool(Protocol):
     """An executor for a run.
 
-    ``executor`` takes the work; ``lost`` are the errors that say a worker died over it, and ``attempts`` how often work
-    may be sent before that counts as the model's fault. ``here`` says that the workers are of this machine, so that an
-    access token may be handed to them; ``notes`` are what the user should know of them.
+    ``executor`` takes the work; ``lost`` are the errors that say a worker died over it. ``here`` says that the workers
+    are of this machine, so that an access token may be handed to them; ``notes`` are what the user should know of them.
     """
 
     executor: Executor
     lost: tuple[type[BaseException], ...]
-    attempts: int
     here: bool
 
     @property
@@ -57,7 +55,6 @@ class Here:
     """`Pool` of this thread alone."""
 
     lost: tuple[type[BaseException], ...] = ()
-    attempts = 1
     here = True
     notes: tuple[str, ...] = ()
     room = 1

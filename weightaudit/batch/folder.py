@@ -15,6 +15,16 @@ CSV, PARQUET, SUMMARY, PAGE, LOG = "layers.csv", "layers.parquet", "summary.json
 RESULTS = (CSV, PARQUET, SUMMARY, PAGE)
 
 
+def sweep(directory: Path) -> None:
+    """Remove what a killed run was writing there. Raises OutputError."""
+    try:
+        for name in os.listdir(directory):
+            if name.startswith(".weightaudit-") and name.endswith(".tmp"):
+                (directory / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(directory, error) from error
+
+
 class ModelFolder:
     """Where one model's results are written. Every method raises OutputError where the file system refuses."""
 
@@ -27,11 +37,9 @@ class ModelFolder:
             self.path.mkdir(exist_ok=True)
             (self.path / OUTCOME).unlink(missing_ok=True)
             self._settle()
-            for name in os.listdir(self.path):
-                if name.startswith(".weightaudit-") and name.endswith(".tmp"):  # a killed run's
-                    (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(self.path, error) from error
+        sweep(self.path)
 
     def finish(self, outcome: Outcome) -> None:
         """Write the outcome, once all that it speaks of is on the disk."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weightaudit.batch.folder import LOG, RESULTS, ModelFolder
+from weightaudit.batch.folder import LOG, RESULTS, ModelFolder, sweep
 from weightaudit.batch.joining import UNFINISHED, join
 from weightaudit.batch.lock import locked, unwritable
 from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manifest
@@ -54,6 +54,7 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
     found = _found(directories, manifests)
     result = MergeResult(missing=incomplete(manifests))
     with locked(out):
+        sweep(out)
         listed = []
         for number, one in enumerate(found):
             listed.append(Listed(number, one.listed.title, one.listed.folder))

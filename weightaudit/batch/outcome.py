@@ -15,8 +15,8 @@ SCHEMA = 1
 class Outcome:
     """The end of one model's scan.
 
-    ``key`` says of which scan (see `identity`); ``reason`` why it failed; ``files`` the sizes of what it left;
-    ``entry`` what the comparison page and summary.csv say of it.
+    ``key`` says of which scan (see `identity`), ``run`` in which run; ``reason`` why it failed; ``files`` the sizes of
+    what it left; ``entry`` what the comparison page and summary.csv say of it.
     """
 
     key: str
@@ -26,6 +26,7 @@ class Outcome:
     reason: str = ""
     files: dict[str, int] = field(default_factory=dict)
     entry: dict[str, Any] = field(default_factory=dict)
+    run: str = ""
 
     def to_json(self) -> bytes:
         """As the folder keeps it."""
@@ -38,6 +39,7 @@ class Outcome:
             "reason": self.reason,
             "files": self.files,
             "entry": self.entry,
+            "run": self.run,
         }
         return (json.dumps(fields, allow_nan=False) + "\n").encode()
 

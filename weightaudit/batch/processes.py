@@ -180,10 +180,9 @@ def _end_with_parent() -> None:
 
 
 class Processes:
-    """`Pool` of worker processes. Work whose worker died is tried once more, on a new one."""
+    """`Pool` of worker processes. A worker that dies is replaced."""
 
     lost: tuple[type[BaseException], ...] = (WorkerDied,)
-    attempts = 2
     here = True
     notes: tuple[str, ...] = ()
 

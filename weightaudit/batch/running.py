@@ -6,7 +6,7 @@ next run goes on from there.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
+from weightaudit.batch.folder import sweep
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
@@ -64,6 +65,7 @@ def run_batch(
     directory = directory.absolute()
     result = BatchResult()
     with closing(display or Silent()) as shown, locked(directory) as run:
+        sweep(directory)
         _manifest(listed, entries, shard).write(directory)
         shown.start(len(planned), directory)
         todo = steps(planned, directory, run, threads=threads, live=shown.live, retry_failed=retry_failed)
@@ -80,7 +82,12 @@ def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[i
 
 
 class _Work:
-    """Models on their way through the workers; closing it before its end stops them."""
+    """Models on their way through the workers; closing it before its end stops them.
+
+    Where a worker died it is not always known over which of its models, and it may only have been short of memory
+    beside the others. So such a model is scanned again when all others have ended, alone: if it loses its worker then,
+    that was its doing.
+    """
 
     def __init__(self, pool: Callable[[], Pool], display: Display, result: BatchResult) -> None:
         self._make_pool = pool
@@ -88,13 +95,16 @@ class _Work:
         self._display = display
         self._result = result
         self._flying: dict[Future[Outcome], Job] = {}
-        self._sent: Counter[int] = Counter()
+        self._suspects: deque[Job] = deque()
+        self._again: set[int] = set()
 
     def through(self, todo: Iterator[Step]) -> set[int]:
         """Do all of ``todo``; the numbers of the entries that were the same scan as another's."""
         same: set[int] = set()
         more = True
-        while more or self._flying:
+        while more or self._flying or self._suspects:
+            if not more and not self._flying:
+                self._send(self._suspects.popleft())
             while more and (self._pool is None or len(self._flying) < self._pool.room):
                 step = next(todo, None)
                 if step is None:
@@ -128,7 +138,6 @@ class _Work:
                 self._display.note(note)
         if not self._pool.here:
             job = replace(job, config=replace(job.config, token=None))
-        self._sent[job.number] += 1
         self._flying[self._pool.executor.submit(run_job, job)] = job
 
     def _wait(self) -> None:
@@ -145,8 +154,9 @@ class _Work:
         try:
             outcome = future.result()
         except self._pool.lost as error:
-            if self._sent[job.number] < self._pool.attempts:
-                self._send(job)
+            if job.number not in self._again:
+                self._again.add(job.number)
+                self._suspects.append(job)
                 return
             lost = WeightauditError(printable(job.title), printable(str(error), limit=500))
             outcome = record_failure(job, lost)

@@ -20,7 +20,7 @@ from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY, 
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.lock import check_run
 from weightaudit.batch.log import Log
-from weightaudit.batch.outcome import Outcome
+from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.progress_file import ProgressFile
 from weightaudit.errors import OutputError, UsageError
 
@@ -47,6 +47,9 @@ def run_job(job: Job) -> Outcome:
     check_run(directory, job.run)
     folder = ModelFolder(directory / job.folder)
     with ONE_AT_A_TIME:
+        known = read_outcome(folder.path)
+        if known is not None and (known.key, known.run) == (job.key, job.run):
+            return replace(known, entry={})  # its worker was lost after it, and before the answer had arrived
         folder.begin()
         log = Log(job)
         try:
@@ -88,6 +91,7 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
         key=job.key,
         status="done",
         title=job.title,
+        run=job.run,
         revision=report.identity.revision,
         files=folder.sizes(RESULTS),
         entry=_entry(report),
@@ -101,7 +105,9 @@ def _no_room(error: OSError) -> OutputError:
 
 def _failed(job: Job, error: Exception, log: Log) -> Outcome:
     reason = log.failed(error)
-    return Outcome(key=job.key, status="failed", title=job.title, revision=job.config.revision or "", reason=reason)
+    return Outcome(
+        key=job.key, status="failed", title=job.title, run=job.run, revision=job.config.revision or "", reason=reason
+    )
 
 
 def _write(report: ScanReport, folder: ModelFolder) -> None:

@@ -1,0 +1,74 @@
+"""A process with everything loaded that forks runs to be killed, so that a kill hits the run and not its imports.
+
+    python -m tests.batch.killable LIST
+
+Each line of its input is ``DIRECTORY [STEP]``: it forks, prints the child's id, and the child runs the list into the
+directory; with STEP it kills itself before its STEP-th change to the file system. Then the parent prints how the child
+ended: the exit code, or minus the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CHANGES = ("replace", "unlink", "mkdir", "fsync", "open")
+"""Functions of os through which a run changes its directory, or settles what it changed."""
+
+
+def run(models: Path, out: Path) -> None:
+    from weightaudit.batch import read_model_list, run_batch
+    from weightaudit.batch.executors import Here
+    from weightaudit.config import AuditConfig
+
+    run_batch(read_model_list(models, AuditConfig()), out, Here, threads=1)
+
+
+def kill_before(step: int) -> Callable[[], int]:
+    """Have this process kill itself before its ``step``-th change (0: never); gives how many there were."""
+    count = 0
+
+    def counting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+
+        return counted
+
+    for name in CHANGES:
+        setattr(os, name, counting(getattr(os, name)))
+    return lambda: count
+
+
+def main() -> None:
+    models = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as scratch:
+        run(models, Path(scratch) / "out")  # loads and compiles all there is
+    print("ready", flush=True)
+    for line in sys.stdin:
+        out, _, step = line.strip().partition(" ")
+        child = os.fork()
+        if child == 0:
+            try:
+                changes = kill_before(int(step)) if step else lambda: 0
+                run(models, Path(out))
+                print(f"changes {changes()}", flush=True)
+                os._exit(0)
+            except BaseException as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                os._exit(1)
+        print(f"child {child}", flush=True)
+        _, status = os.waitpid(child, 0)
+        print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

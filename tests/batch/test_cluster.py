@@ -1,0 +1,149 @@
+"""Batches on a Dask cluster, with workers that die, differ or cannot see the directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.batch import tasks
+from tests.batch.checkpoints import many
+from tests.batch.conftest import entries_of
+from tests.batch.dask_cluster import DaskCluster, dask_cluster, needs_dask
+from weightaudit.batch import BatchResult, run_batch
+from weightaudit.batch.cluster import Cluster
+from weightaudit.errors import OutputError, UsageError
+
+ROOT = Path(__file__).parent.parent.parent
+WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
+    with dask_cluster(tmp_path / "cluster", environment()) as running:
+        yield running
+
+
+def words(tmp_path: Path, *more: str) -> list[str]:
+    return [*WEIGHTAUDIT, "batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), *more]
+
+
+@needs_dask
+def test_a_worker_killed_in_mid_run(batch: Callable[..., BatchResult], cluster: DaskCluster, tmp_path: Path) -> None:
+    """Its model is given to the other worker; the result is the uninterrupted one's, nothing finished is redone."""
+    models = many(tmp_path / "models", 12)
+    batch(models, tmp_path / "whole")
+    out = tmp_path / "out"
+    run = subprocess.Popen(words(tmp_path, "--scheduler", str(cluster.file)), stderr=subprocess.PIPE, text=True)
+    while len(list(out.glob("*/outcome.json"))) < 2 and run.poll() is None:
+        time.sleep(0.005)
+    cluster.workers[0].kill()
+    before = {path: path.stat().st_ino for path in out.glob("*/outcome.json")}
+    _, stderr = run.communicate(timeout=300)
+    assert run.returncode == 0, stderr
+    assert len(before) < len(models)
+    assert {path: path.stat().st_ino for path in before} == before
+    for name in ("all.csv", "all.parquet", "summary.csv"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+class Through(Cluster):
+    """A cluster on whose workers each job passes ``task(run_job, job)`` first."""
+
+    def __init__(self, address: Path, task: Callable[..., Any]) -> None:
+        super().__init__(str(address))
+        self.executor = _Passing(self.executor, task)
+
+
+class _Passing(Executor):
+    def __init__(self, inner: Executor, task: Callable[..., Any]) -> None:
+        self.inner, self.task = inner, task
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return self.inner.submit(self.task, fn, *args)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.inner.shutdown(wait)
+
+
+@needs_dask
+def test_a_model_that_kills_every_worker(few: list[Path], tmp_path: Path) -> None:
+    """The scheduler gives up on it, the run goes on with the rest."""
+    (tmp_path / "deadly").mkdir()
+    entries = entries_of([tmp_path / "deadly", *few[:2]], tmp_path)
+    env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    with dask_cluster(tmp_path / "cluster", env, workers=0) as cluster:
+        for _ in range(2):
+            cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
+        result = run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.deadly), threads=1)
+    assert list(result.failed) == ["deadly"]
+    assert "died while running it" in result.failed["deadly"]
+
+
+@needs_dask
+def test_an_answer_lost_with_its_worker_costs_no_second_scan(few: list[Path], tmp_path: Path) -> None:
+    """A worker may die between the end of a scan and the arrival of its answer."""
+    entries = entries_of(few[:1], tmp_path)
+    out = tmp_path / "out"
+    with dask_cluster(tmp_path / "cluster", environment(), workers=0) as cluster:
+        cluster.add_worker("--nthreads", "1", "--nanny")
+        result = run_batch(entries, out, partial(Through, cluster.file, tasks.die_after_the_first), threads=1)
+    assert result.failed == {}
+    first, second = (out / few[0].name / "seen").read_text().split()
+    assert first == second == str((out / few[0].name / "outcome.json").stat().st_ino)
+
+
+@needs_dask
+def test_workers_that_do_not_see_the_directory(cluster: DaskCluster, few: list[Path], tmp_path: Path) -> None:
+    """As on machines that do not share a file system."""
+    entries = entries_of(few[:1], tmp_path)
+    with pytest.raises(OutputError, match="Workers need the output directory under the same path"):
+        run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.elsewhere), threads=1)
+
+
+@needs_dask
+def test_workers_of_another_version(cluster: DaskCluster, few: list[Path], tmp_path: Path) -> None:
+    entries = entries_of(few[:1], tmp_path)
+    with pytest.raises(UsageError, match=r"it has weightaudit .*, and this work was made by 0\.0"):
+        run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.of_version_zero), threads=1)
+
+
+@needs_dask
+def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
+    pool = Cluster(str(cluster.file))
+    try:
+        pool._client.wait_for_workers(2)
+        assert pool.notes == ()
+        assert pool.room >= 4
+        cluster.add_worker("--nthreads", "20", "--no-nanny")
+        pool._client.wait_for_workers(3)
+        assert "start them with --nthreads 1" in pool.notes[0]
+        assert pool.room == 44
+    finally:
+        pool.close(kill=True)
+
+
+@needs_dask
+def test_no_scheduler(few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "1s")
+    for address in ("tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:1"):
+        with pytest.raises(UsageError, match="no Dask scheduler answers there"):
+            Cluster(address)
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"Dask is not installed here. pip install 'weightaudit\[dask\]'"):
+        Cluster("tcp://127.0.0.1:1")

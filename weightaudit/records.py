@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -292,4 +292,3 @@ class ModelIdentity:
     files: tuple[SourceFile, ...]
     format: str = ""
     passed_over: tuple[PassedOver, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)

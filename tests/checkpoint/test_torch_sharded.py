@@ -52,7 +52,7 @@ def test_all_shards_are_read_as_one(model: Path) -> None:
             assert torch.equal(checkpoint.read(name), expected)
         assert [file.name for file in checkpoint.identity.files] == [INDEX, FIRST, SECOND]
         assert checkpoint.identity.format in ("torch zip", "torch legacy")
-        assert checkpoint.identity.metadata["weights"] == INDEX
+        assert checkpoint.identity.files[0].name == INDEX
         assert checkpoint.identity.passed_over == (
             PassedOver("tf_model.h5", "its format is not read here"),
             PassedOver("training_args.bin", "left by a trainer, no weights of the model"),

@@ -58,7 +58,7 @@ def sort_out(
 
 
 def _place(info: TensorInfo) -> tuple[object, ...]:
-    return info.file, info.offset, info.nbytes, info.dtype, info.shape, getattr(info, "strides", None)
+    return info.file, info.offset, info.nbytes, info.dtype, info.shape, info.strides
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:

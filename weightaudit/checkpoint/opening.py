@@ -73,7 +73,6 @@ def open_checkpoint(
         files=tuple(file.file for file in files),
         format=" and ".join(formats),
         passed_over=passed_over(repository.files(), weights, names) if repository.chosen is None else (),
-        metadata={"weights": weights},
     )
     notes = tuple(note for file in files for note in file.notes)
     return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources, notes)

@@ -8,7 +8,17 @@ from typing import Protocol
 
 from weightaudit.errors import CheckpointError, printable
 
-WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5")
+WEIGHT_SUFFIXES = (
+    ".safetensors",
+    ".safetensors.index.json",
+    ".bin",
+    ".bin.index.json",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".gguf",
+    ".h5",
+)
 """How the names of weight files end, of whatever format."""
 
 

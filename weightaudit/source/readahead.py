@@ -56,7 +56,7 @@ class ReadAhead:
                 block.left += stop - start
         self._next = 0
         self._held = 0
-        self._ended: Future[None] = Future()
+        self._ended: Future[bytearray] = Future()
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="weightaudit-ahead")
 
     def __enter__(self) -> ReadAhead:
@@ -66,7 +66,7 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set_result(None)
+        self._ended.set_result(bytearray())
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def read_into(self, source: ByteSource, offset: int, out: memoryview) -> None:

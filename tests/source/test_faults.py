@@ -55,6 +55,13 @@ def test_what_passes_leaves_no_trace(name: str, hub: Hub) -> None:
     assert_token_at_home(hub)
 
 
+def test_an_address_may_expire_any_number_of_times(hub: Hub) -> None:
+    """Here after each request, on a line that breaks every 15,000 bytes."""
+    hub.faults += [faults.expire_after(1), faults.drop_after(15_000, times=None)]
+    assert read() == DATA
+    assert hub.faults[0].struck > 5  # type: ignore[attr-defined]  # far more often than a fresh address may be refused
+
+
 def assert_token_at_home(hub: Hub) -> None:
     assert {request.token for request in hub.asked("cdn")} <= {None}
     assert {request.token for request in hub.asked("hub")} <= {hub.token}
@@ -284,9 +291,12 @@ def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: 
 def test_a_listing_is_not_read_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("weightaudit.source.pin.MAX_LISTING", 20)
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000
-    with saying(text, dripping=True) as url, pointed_at(url, tmp_path):
-        with pytest.raises(ModelUnavailable, match="not what was asked for"):
-            open_repository("org/name")
+    with (
+        saying(text, dripping=True) as url,
+        pointed_at(url, tmp_path),
+        pytest.raises(ModelUnavailable, match="not what was asked for"),
+    ):
+        open_repository("org/name")
 
 
 def test_storage_that_drips_without_end(hub: Hub) -> None:

@@ -137,8 +137,8 @@ LASTING: dict[str, tuple[Callable[[Hub], Fault], str]] = {
         "asks to wait 300 seconds",
     ),
     "429 of the hub": (
-        lambda hub: faults.status(429, {"RateLimit": '"api";r=0;t=55'}, where=API, times=None),
-        "asks to wait 55 seconds",
+        lambda hub: faults.status(429, {"RateLimit": '"api";r=0;t=290'}, where=API, times=None),
+        "asks to wait 290 seconds",
     ),
     "500": (lambda hub: faults.status(500, times=None), "answered HTTP 500"),
     "503": (lambda hub: faults.status(503, times=None), "answered HTTP 503"),

@@ -13,8 +13,9 @@ class Job:
     """Scan ``model`` under ``config`` and leave ``folder``, if ``run`` is still the run of ``directory``.
 
     ``number`` is the model's place in the list, from 0; ``title`` is what people call it, ``label`` what its rows are
-    called by ("" leaves the scan's own name); ``key`` says which scan it is. ``live`` asks for word of its progress;
-    ``version`` is this package's where the work was made.
+    called by ("" leaves the scan's own name); ``key`` says which scan it is. The config's revision is a commit where
+    that is known, ``asked`` is what the list calls it. ``live`` asks for word of its progress; ``version`` is this
+    package's where the work was made.
     """
 
     number: int
@@ -26,5 +27,6 @@ class Job:
     folder: str
     key: str
     run: str
+    asked: str | None = None
     live: bool = False
     version: str = weightaudit.__version__

@@ -21,16 +21,16 @@ def with_options(words: Iterable[str], base: AuditConfig) -> AuditConfig:
         if not equals:
             raise UsageError(
                 f"'{printable(word)}'",
-                "is no option",
+                "it is no option",
                 "Options are written name=value; a name with blanks needs double quotes",
             )
         reader = _readers().get(name)
         if reader is None:
             near = difflib.get_close_matches(name, _readers(), n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"A line may set {', '.join(_readers())}"
-            raise UsageError(f"'{printable(name)}'", "is no option of a line", hint)
+            raise UsageError(f"'{printable(name)}'", "it is no option of a line", hint)
         if name in found:
-            raise UsageError(f"'{name}'", "is set twice", "Keep one of them")
+            raise UsageError(f"'{name}'", "it is set twice", "Keep one of them")
         found[name] = reader(name, text)
     return replace(base, **found)
 
@@ -57,10 +57,10 @@ def _number(name: str, text: str, kind: Callable[[str], float]) -> float:
     try:
         return kind(text)
     except ValueError:
-        raise UsageError(f"{name} '{printable(text)}'", "is no number", f"Write for example {name}=1") from None
+        raise UsageError(f"{name} '{printable(text)}'", "it is no number", f"Write for example {name}=1") from None
 
 
 def _flag(name: str, text: str) -> bool:
     if text.lower() not in _FLAGS:
-        raise UsageError(f"{name} '{printable(text)}'", "is neither yes nor no", f"Write {name}=yes")
+        raise UsageError(f"{name} '{printable(text)}'", "it is neither yes nor no", f"Write {name}=yes")
     return _FLAGS[text.lower()]

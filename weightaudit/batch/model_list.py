@@ -13,7 +13,7 @@ from weightaudit.batch.words import split_words
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError, printable
 
-MOST_SHOWN = 20
+MOST_SHOWN = 8
 """Bad lines told one by one."""
 
 
@@ -56,8 +56,7 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
             bad.append(f"line {number}: {error}")
     if bad:
         more = [f"and {len(bad) - MOST_SHOWN} more"] if len(bad) > MOST_SHOWN else []
-        lines = "\n  ".join([*bad[:MOST_SHOWN], *more])
-        raise UsageError(shown, f"{_count(len(bad), 'line')} cannot be used; nothing was scanned\n  {lines}")
+        raise UsageError(shown, f"{_count(len(bad), 'line')} cannot be used: {'; '.join([*bad[:MOST_SHOWN], *more])}")
     if not entries:
         raise UsageError(shown, "there is no model in it", "Write one model a line: a Hub id, id@revision or a path")
     return list(_each_once(entries))

@@ -86,6 +86,7 @@ def steps(
             folder=called.folder,
             key=key_of(entry.model, state.text, called.label, config),
             run=run,
+            asked=entry.config.revision,
             live=live,
         )
         if job.key in seen:

@@ -150,6 +150,7 @@ def _work(connection: Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in _THREADS:  # before anything imports numpy or torch
         os.environ[name] = str(threads)
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the parent's table has the terminal
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:

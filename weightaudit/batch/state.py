@@ -40,12 +40,13 @@ def state_of(entry: Entry) -> State:
     if not (config.offline or constants.HF_HUB_OFFLINE):
         from weightaudit.source.names import token_to_send
         from weightaudit.source.pin import pin
+        from weightaudit.source.redaction import redact_logs
         from weightaudit.source.web import Access
 
+        redact_logs()
+        access = Access(entry.model, config.revision, token_to_send(config.token), config.max_wait)
         try:
-            commit = pin(
-                Access(entry.model, config.revision, token_to_send(config.token), config.max_wait), config.revision
-            ).commit
+            commit = pin(access, config.revision).commit
             return State(commit, commit)
         except ModelError as found:
             error = found

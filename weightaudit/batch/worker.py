@@ -82,6 +82,8 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
 
     options = {known.name: getattr(job.config, known.name) for known in fields(job.config)}
     started = time.perf_counter()
+    if job.config.download and job.asked != job.config.revision:
+        _remember(job)
     report = scan(job.model, progress=ProgressFile(folder.path) if job.live else False, **options)
     if job.label:
         report = replace(report, identity=replace(report.identity, name=job.label))
@@ -96,6 +98,19 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
         files=folder.sizes(RESULTS),
         entry=_entry(report),
     )
+
+
+def _remember(job: Job) -> None:
+    """Have this machine's Hugging Face cache know the name under which the list asks for the commit: offline it is all
+    there is to find it by.
+    """
+    from weightaudit.checkpoint.config import CONFIG
+    from weightaudit.source.download import download
+    from weightaudit.source.names import token_to_send
+    from weightaudit.source.web import Access
+
+    token = token_to_send(job.config.token)
+    download(job.model, job.asked, [CONFIG], Access(job.model, job.asked, token, job.config.max_wait))
 
 
 def _no_room(error: OSError) -> OutputError:

@@ -69,7 +69,7 @@ def batch(
     same command again to go on after anything that stopped it. Exit code 1 says that some models failed.
     """
     if merge:
-        _merge(paths, out)
+        _merge(paths, out, quiet)
         return
     if len(paths) != 1:
         raise UsageError("batch", f"{len(paths)} model lists were named", "Name one; --merge joins directories")
@@ -117,25 +117,26 @@ def batch(
         typer.echo(f"What is finished in {out} is kept; the same command goes on from there.", err=True)
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
-    _tell(f"{len(result.scanned) + len(result.kept)} models{kept}", result.failed, out, told=not quiet)
+    _tell(f"{len(result.scanned) + len(result.kept)} models{kept}", result.failed, out, quiet=quiet, told=not quiet)
 
 
-def _merge(paths: list[Path], out: Path) -> None:
+def _merge(paths: list[Path], out: Path, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
 
     result = merge_batches(paths, out)
     for part in result.missing:
         typer.echo(f"note: shard {part} is not among them", err=True)
-    _tell(f"{len(result.models)} models", result.failed, out, told=False)
+    _tell(f"{len(result.models)} models", result.failed, out, quiet=quiet, told=False)
 
 
-def _tell(models: str, failed: dict[str, str], out: Path, *, told: bool) -> None:
+def _tell(models: str, failed: dict[str, str], out: Path, *, quiet: bool, told: bool) -> None:
     """What a person wants to know at the end, failures too unless they were ``told``; exit code 1 where some are."""
     shown = [] if told else list(failed.items())
     for title, reason in shown[:MOST_TOLD]:
         typer.echo(f"failed: {printable(title)}: {reason}", err=True)
     if len(shown) > MOST_TOLD:
         typer.echo(f"and {len(shown) - MOST_TOLD} more", err=True)
-    typer.echo(f"{models}, {len(failed)} failed: {out / 'summary.csv'}", err=True)
+    if failed or not quiet:
+        typer.echo(f"{models}, {len(failed)} failed: {out / 'summary.csv'}", err=True)
     if failed:
         raise typer.Exit(1)

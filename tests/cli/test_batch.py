@@ -1,0 +1,177 @@
+"""`weightaudit batch` as a user meets it: messages, exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import CommandLine
+
+WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
+
+
+@pytest.fixture
+def models(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> Path:
+    """A list of three models, the second of which is not there."""
+    path = tmp_path / "list.txt"
+    first, second, *_ = tiny_checkpoints.values()
+    path.write_text(f"# three\n{first}\n{tmp_path}/none\n{second}  # last\n")
+    return path
+
+
+def test_a_run_and_the_next(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
+    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0")
+    names = [Path(line.split()[0]).name for line in models.read_text().splitlines()[1:]]
+    done = weightaudit(*words)
+    missing = f"{tmp_path}/none: no such file or directory. Check the path"
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"[1/3] {names[0]}: done",
+        f"[2/3] none: failed: {missing}",
+        f"[3/3] {names[2]}: done",
+        f"3 models, 1 failed: {tmp_path}/out/summary.csv",
+    ]
+    again = weightaudit(*words)
+    assert again.code == 1
+    assert again.stderr.splitlines() == [
+        f"[2/3] none: failed before: {missing}",
+        f"3 models (3 from earlier runs), 1 failed: {tmp_path}/out/summary.csv",
+    ]
+    shutil.copytree(models.read_text().splitlines()[1], tmp_path / "none")
+    mended = weightaudit(*words)
+    assert (mended.code, mended.stderr.splitlines()[-1]) == (
+        0,
+        f"3 models (2 from earlier runs), 0 failed: {tmp_path}/out/summary.csv",
+    )
+
+
+def test_quiet(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
+    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0", "--quiet")
+    done = weightaudit(*words)
+    assert done.code == 1
+    assert done.stderr.splitlines()[0].startswith("failed: none: ")
+    assert len(done.stderr.splitlines()) == 2
+    shutil.copytree(models.read_text().splitlines()[1], tmp_path / "none")
+    assert weightaudit(*words) == type(done)(0, "", "")
+
+
+def test_options_reach_the_scans(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
+    models.write_text("".join(line + "\n" for line in models.read_text().splitlines() if "none" not in line))
+    done = weightaudit(
+        "batch", models, "--out", tmp_path / "out", "--workers", "0", "--roles", "q", "--layers", "0", "--seed", "5"
+    )
+    assert done.code == 0, done.stderr
+    rows = (tmp_path / "out" / "all.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[3:6] for row in rows] == [["0", "", "Q"]] * 2
+
+
+def test_shards_and_merge(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    for i, part in enumerate(parts, 1):
+        weightaudit("batch", models, "--out", part, "--workers", "0", "--shard", f"{i}/2")
+    done = weightaudit("batch", "--merge", *parts, "--out", tmp_path / "all")
+    assert done.code == 1
+    assert done.stderr.splitlines()[-1] == f"3 models, 1 failed: {tmp_path}/all/summary.csv"
+    alone = weightaudit("batch", "--merge", parts[0], "--out", tmp_path / "one")
+    assert (alone.code, alone.stderr.splitlines()[0]) == (0, "note: shard 2/2 is not among them")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shard", "3/2"], "shard '3/2': 3 is not from 1 to 2"),
+        (["--shard", "x"], "shard 'x': is not written i/n"),
+        (["--scheduler", "tcp://a:1", "--workers", "2"], "the cluster of --scheduler has its own workers"),
+        (["--roles", ","], "roles: the list is empty"),
+        (["--tol", "0"], "tol: 0.0 is not a positive number"),
+        (["--memory", "x"], "that is no amount of memory"),
+        (["other.txt"], "2 model lists were named. Name one; --merge joins directories"),
+    ],
+)
+def test_wrong_usage(weightaudit: CommandLine, models: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    done = weightaudit("batch", models, "--out", tmp_path / "out", *words)
+    assert done.code == 2
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("gpt2\ngpt2 rolls=Q\n\norg/na me\n")
+    done = weightaudit("batch", path, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert done.stderr == (
+        f"weightaudit: {path}: 2 lines cannot be used: line 2: 'rolls': it is no option of a line. Did you mean "
+        "'roles'?; line 4: 'me': it is no option. Options are written name=value; a name with blanks needs double quotes\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_interrupted(tiny_checkpoints: dict[str, Path], tmp_path: Path, workers: str) -> None:
+    """Ctrl-C reaches the whole group of processes: one message, no traceback, nobody left, and what is done stays."""
+    path, out = tmp_path / "list.txt", tmp_path / "out"
+    copies = [tmp_path / f"model{i}" for i in range(40)]
+    for copy in copies:
+        copy.symlink_to(next(iter(tiny_checkpoints.values())))
+    path.write_text("".join(f"{copy}\n" for copy in copies))
+    words = [*WEIGHTAUDIT, "batch", str(path), "--out", str(out), "--workers", workers, "--quiet"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(list(out.glob("*/outcome.json"))) < 3 and process.poll() is None:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.splitlines() == [
+        f"What is finished in {out} is kept; the same command goes on from there.",
+        "weightaudit: interrupted",
+    ]
+    for _ in range(200):  # the interpreter's own helper process ends a little later
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("some process of the run is still there")
+    finished = {file: file.stat().st_ino for file in out.glob("*/outcome.json")}
+    assert 3 <= len(finished) < 40
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {file: file.stat().st_ino for file in finished} == finished
+    assert len((out / "summary.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_the_live_table(models: Path, tmp_path: Path) -> None:
+    """On a terminal: a table that comes and goes, failures that stay, and names that are not taken for markup."""
+    models.write_text(models.read_text() + f"{tmp_path}/[red]gone\n")
+    controller, terminal = pty.openpty()
+    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    words = [*WEIGHTAUDIT, "batch", str(models), "--out", str(tmp_path / "out"), "--workers", "1"]
+    process = subprocess.Popen(words, stderr=terminal, stdout=terminal, env=env)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(controller, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(controller)
+    assert process.wait() == 1
+    text = shown.decode()
+    assert " of 4 models, " in text
+    assert "[red]gone: failed: " in text
+    assert text.rstrip().endswith("4 models, 2 failed: " + str(tmp_path / "out" / "summary.csv"))

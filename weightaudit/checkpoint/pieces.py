@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from weightaudit.source import ByteSource
 
-THREADS = 8
+THREADS = 16
 """Small reads under way at once over a network: each waits for a whole round trip, and carries next to nothing."""
 
 

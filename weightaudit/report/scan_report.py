@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from weightaudit.records import CoverageEntry, Finding, LayerRow, ModelIdentity, ModelMap
@@ -61,11 +62,14 @@ class ScanReport:
         """Write the layers as Parquet. OutputError where ``path`` cannot be written."""
         self._write(path, tables.write_parquet)
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write one self-contained page. OutputError where ``path`` cannot be written."""
+    def to_html(self, path: str | os.PathLike[str], *, plotly: str = "") -> None:
+        """Write one self-contained page. OutputError where ``path`` cannot be written.
+
+        ``plotly`` is the address, from the page, of a plotly.js that several pages share, such as "../plotly.js".
+        """
         from weightaudit.report.html import write_html
 
-        self._write(path, write_html)
+        self._write(path, partial(write_html, plotly=plotly))
 
     def write(self, path: str | os.PathLike[str], kind: str = "") -> None:
         """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet.

@@ -1,32 +1,7 @@
 // The plots by layer and the heat map, drawn from the rows.
-const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
 const layered = rows.filter((row) => !Number.isNaN(row.layer));
 const stacks = [...new Set(layered.map((row) => row.stack))];
-// The buttons are listed one by one: plotly's own choice has one that sends the figure to a server.
-const SETTINGS = {
-  displaylogo: false,
-  displayModeBar: "hover",
-  modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
-  plotlyServerURL: "",
-  topojsonURL: "",
-  responsive: true,
-};
-const currentTheme = () => (darkMode.matches ? "dark" : "light");
-
-// Draw now, and again when the theme changes or the page is printed, which is always light.
-function onTheme(draw) {
-  draw(currentTheme());
-  darkMode.addEventListener("change", () => draw(currentTheme()));
-  window.addEventListener("beforeprint", () => draw("light"));
-  window.addEventListener("afterprint", () => draw(currentTheme()));
-}
-
 let heatColumn = data.heat[0].column;
-
-function median(sorted) {
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 // Rows of one stack by role and layer: Map role → sorted list of {layer, rows}.
 function byRole(stack) {
@@ -115,23 +90,6 @@ function lineTraces(stack, figure, theme) {
   return traces;
 }
 
-function baseLayout(theme, title) {
-  const ink = data.ink[theme];
-  const axis = { gridcolor: ink.line, linecolor: ink.line, zeroline: false, automargin: true };
-  return {
-    font: { family: "system-ui, sans-serif", size: 13, color: ink.ink },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 56, r: 12, t: 36, b: 44 },
-    ...(title && { title: { text: plotText(title), x: 0, xref: "paper", font: { size: 14 } } }),
-    hovermode: "closest",
-    hoverlabel: { align: "left", bgcolor: ink.card, bordercolor: ink.muted, font: { color: ink.ink, size: 12.5 } },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.muted, activecolor: ink.accent },
-    xaxis: { ...axis, title: { text: "layer" }, tickformat: "d" },
-    yaxis: { ...axis },
-  };
-}
-
 function layerAxis(stack) {
   const numbers = layered.filter((row) => row.stack === stack).map((row) => row.layer);
   const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
@@ -173,22 +131,6 @@ function drawLines(figure, stack, theme, node) {
     ];
   }
   Plotly.react(node, lineTraces(stack, figure, theme), layout, SETTINGS);
-}
-
-// Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
-function logTicks(low, high) {
-  let ticks = [];
-  for (const steps of [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8], Array.from({ length: 90 }, (_, i) => 1 + i / 10)]) {
-    ticks = [];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-      for (const step of steps) {
-        const tick = step * 10 ** power;
-        if (tick >= low * 0.97 && tick <= high * 1.03) ticks.push(tick);
-      }
-    }
-    if (ticks.length > 2) break;
-  }
-  return ticks;
 }
 
 function drawHeat(stack, theme, node) {

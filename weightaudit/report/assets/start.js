@@ -1,5 +1,9 @@
 startLayers();
 startLedger();
-startPlots();
-startSpectra();
+if (window.Plotly) {
+  startPlots();
+  startSpectra();
+} else {
+  tellNoPlotly();
+}
 document.documentElement.dataset.ready = "true";

@@ -1,0 +1,65 @@
+// What every plot has: theme, layout, ticks.
+const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
+// The buttons are listed one by one: plotly's own choice has one that sends the figure to a server.
+const SETTINGS = {
+  displaylogo: false,
+  displayModeBar: "hover",
+  modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+  plotlyServerURL: "",
+  topojsonURL: "",
+  responsive: true,
+};
+const currentTheme = () => (darkMode.matches ? "dark" : "light");
+
+// Draw now, and again when the theme changes or the page is printed, which is always light.
+function onTheme(draw) {
+  draw(currentTheme());
+  darkMode.addEventListener("change", () => draw(currentTheme()));
+  window.addEventListener("beforeprint", () => draw("light"));
+  window.addEventListener("afterprint", () => draw(currentTheme()));
+}
+
+function median(sorted) {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+function baseLayout(theme, title) {
+  const ink = data.ink[theme];
+  const axis = { gridcolor: ink.line, linecolor: ink.line, zeroline: false, automargin: true };
+  return {
+    font: { family: "system-ui, sans-serif", size: 13, color: ink.ink },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 56, r: 12, t: 36, b: 44 },
+    ...(title && { title: { text: plotText(title), x: 0, xref: "paper", font: { size: 14 } } }),
+    hovermode: "closest",
+    hoverlabel: { align: "left", bgcolor: ink.card, bordercolor: ink.muted, font: { color: ink.ink, size: 12.5 } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.muted, activecolor: ink.accent },
+    xaxis: { ...axis, title: { text: "layer" }, tickformat: "d" },
+    yaxis: { ...axis },
+  };
+}
+
+// Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
+function logTicks(low, high) {
+  let ticks = [];
+  for (const steps of [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8], Array.from({ length: 90 }, (_, i) => 1 + i / 10)]) {
+    ticks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+      for (const step of steps) {
+        const tick = step * 10 ** power;
+        if (tick >= low * 0.97 && tick <= high * 1.03) ticks.push(tick);
+      }
+    }
+    if (ticks.length > 2) break;
+  }
+  return ticks;
+}
+
+// A page of a batch that was taken away from the file that all its pages share.
+function tellNoPlotly() {
+  for (const figure of document.querySelectorAll("figure")) {
+    figure.append(element("p", { class: "empty" }, "Not drawn: plotly.js is not where this page looks for it, beside its batch's index.html."));
+  }
+}

@@ -43,7 +43,7 @@ def claim(points: pd.DataFrame, config: LemmasConfig) -> Claim:
         "promises",
         outcome=decided(judged_on, aligned, by=("case", "lambda")),
         why=f"{count} of {len(held)} such runs are aligned; of {len(generic)} runs of ReLU networks on generic inputs, "
-        f"which meet kinks, {int(generic[HELD].sum())} descended throughout and {int(aligned[generic.index].sum())} are",
+        f"which meet kinks, {int(generic[HELD].sum())} descended throughout, {int(aligned[generic.index].sum())} are",
     )
 
 

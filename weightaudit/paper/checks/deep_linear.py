@@ -167,8 +167,8 @@ def layer_by_layer(points: pd.DataFrame) -> Claim:
         tolerance="‖f_(θ+θ') − f_θ‖/‖f_θ‖ over inputs with ε = 0 at the last time: 95 % interval of the mean over "
         f"draws below {EQUAL:g} for every λ",
         outcome=all_of(outcomes),
-        why=f"its mean is {min(means):.3g} to {max(means):.3g}; balanced layers keep the directions between them that they "
-        "start with, and nothing makes those of two networks orthogonal"
+        why=f"its mean is {min(means):.3g} to {max(means):.3g}; balanced layers keep the directions between them that "
+        "they start with, and nothing makes those of two networks orthogonal"
         if means
         else "no flow from a balanced start was measured at ε = 0",
     )

@@ -1,4 +1,5 @@
-"""All models' results in one: all.csv, all.parquet, summary.csv. One model at a time is in memory.
+"""All models' results in one: all.csv, all.parquet, summary.csv, index.html. One model at a time is in memory, but for
+what the page says of each.
 
 The order is that of the list, so that the bytes are the same however and in whatever order the models were scanned.
 """
@@ -15,7 +16,7 @@ from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.errors import OutputError
 from weightaudit.report.columns import COLUMNS, NAMES
-from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry
+from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
 from weightaudit.report.files import replacing
 from weightaudit.report.tables import csv_line, guarded
 
@@ -41,6 +42,8 @@ def join(listed: Sequence[Listed], directory: Path) -> None:
         _join_parquet(done, file)
     with replacing(directory / "summary.csv") as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
+    title = directory.resolve().name or "models"
+    write_index(entries(listed, directory), directory, title=title, beside=("all.csv", "all.parquet", "summary.csv"))
 
 
 def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:

@@ -26,7 +26,7 @@ def page(report: ScanReport, plotly: str = "") -> str:
     return document(
         title=report.identity.name,
         style=colours(styles) + asset("page.css"),
-        body=body(report),
+        body=body(report, alone=not plotly),
         data=script_json(payload(report)),
         scripts=SCRIPTS,
         plotly=plotly,

@@ -60,8 +60,8 @@ PLOTS = (
 )
 
 
-def body(report: ScanReport) -> str:
-    """Everything between the page's body tags."""
+def body(report: ScanReport, *, alone: bool = True) -> str:
+    """Everything between the page's body tags; ``alone`` says that it needs no other file."""
     parts = (
         header(report),
         "<main>",
@@ -82,7 +82,8 @@ def body(report: ScanReport) -> str:
         method_section(report),
         "</main>",
         f"<footer>Made by weightaudit {shown(report.versions.get('weightaudit', ''))}. "
-        "This page is complete in itself and opens no connection.</footer>",
+        f"This page {'is complete in itself' if alone else 'draws with the plotly.js of its batch'} and opens no "
+        "connection.</footer>",
     )
     return "\n".join(part for part in parts if part)
 

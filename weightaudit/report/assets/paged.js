@@ -5,7 +5,8 @@ const PRINTED = 5000;
 const style = (field) => "c-" + field.name + (field.numeric ? " n" : "");
 
 // `fields` are {name, label, title, numeric, show(i) → string or node, key(i) → number or string}; `indices` the rows.
-function pagedTable(caption, fields, indices) {
+// `cells(i)` may give a row cells of its own, or null; `arranged` hears which rows are kept, in their order.
+function pagedTable(caption, fields, indices, { cells = () => null, arranged = () => {} } = {}) {
   const state = { field: null, ascending: true, page: 0, shown: indices, size: PAGE };
   const body = element("tbody");
   const status = element("span", { role: "status" });
@@ -49,6 +50,7 @@ function pagedTable(caption, fields, indices) {
       });
       state.shown = keyed.map(({ i }) => i);
     }
+    arranged(state.shown);
     draw();
   }
 
@@ -58,7 +60,7 @@ function pagedTable(caption, fields, indices) {
     const lines = [];
     for (let at = start; at < end; at++) {
       const i = state.shown[at];
-      lines.push(element("tr", {}, ...fields.map((field) => element("td", { class: style(field) }, field.show(i)))));
+      lines.push(element("tr", {}, ...(cells(i) ?? fields.map((field) => element("td", { class: style(field) }, field.show(i))))));
     }
     body.replaceChildren(...lines);
     status.textContent = state.shown.length ? `${grouped(start + 1)}–${grouped(end)} of ${grouped(state.shown.length)}` : "No row matches";

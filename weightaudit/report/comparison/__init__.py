@@ -7,6 +7,7 @@ from typing import Literal
 
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, SUMMARY_NAMES, Metric, SummaryColumn
 from weightaudit.report.comparison.entries import Profiles, finding_counts, metrics, profiles
+from weightaudit.report.comparison.page import write_index
 
 __all__ = [
     "SUMMARY_COLUMNS",
@@ -18,6 +19,7 @@ __all__ = [
     "finding_counts",
     "metrics",
     "profiles",
+    "write_index",
 ]
 
 

@@ -1,0 +1,44 @@
+"""index.html: models side by side, and plotly.js beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from weightaudit.report.comparison.body import FAILURES, body
+from weightaudit.report.comparison.gathering import gather
+from weightaudit.report.document import PLOTLY, asset, colours, document, share_plotly
+from weightaudit.report.files import replacing
+from weightaudit.report.payload import script_json
+
+if TYPE_CHECKING:
+    from weightaudit.report.comparison import ModelEntry
+
+INDEX = "index.html"
+SCRIPTS = ("common.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")
+
+
+def write_index(entries: Iterable[ModelEntry], directory: Path, *, title: str, beside: Sequence[str] = ()) -> None:
+    """Write index.html and plotly.js into ``directory``, each whole or not at all. Raises OutputError.
+
+    ``entries`` are gone through once, and none is kept; ``beside`` are names of files there that the page links to.
+    """
+    text = page(entries, title=title, beside=beside)
+    share_plotly(directory)
+    with replacing(directory / INDEX) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def page(entries: Iterable[ModelEntry], *, title: str, beside: Sequence[str] = ()) -> str:
+    """The page as text."""
+    found = gather(entries, FAILURES)
+    data = found.page_data()
+    return document(
+        title=title,
+        style=colours(()) + asset("page.css") + asset("comparison.css"),
+        body=body(found, data, title, beside),
+        data=script_json(data),
+        scripts=SCRIPTS,
+        plotly=PLOTLY,
+    )

@@ -137,7 +137,7 @@ def test_the_page_needs_nothing_and_runs_nothing_foreign(tmp_path: Path) -> None
     assert "<b>" not in own
     assert "&lt;b&gt;holds" in own
     assert "Hollow: &lt;collapsed&gt;." in own
-    assert "<i>" not in text.partition('id="figures">')[2].partition("</script>")[0]
+    assert "<i>" not in text.partition('id="data">')[2].partition("</script>")[0]
 
 
 @pytest.mark.browser

@@ -1,12 +1,7 @@
-"""An experiment's page: verdicts, charts and settings in one file that needs no network.
-
-Only the two scripts whose hashes the content security policy names can run, and nothing can connect anywhere.
-"""
+"""An experiment's page: verdicts, charts and settings in one file that needs no network (see `report.document`)."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
@@ -14,6 +9,7 @@ from typing import Any, BinaryIO
 from weightaudit.paper import drawing
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.results import Claim, Result
+from weightaudit.report.document import document
 from weightaudit.report.markup import shown
 from weightaudit.report.payload import script_json
 
@@ -24,14 +20,6 @@ FEW = 13
 """Whole numbers on an axis up to which each has its tick."""
 BELOW = 7
 """Entries in a legend above which it stands beside the chart."""
-
-_SCRIPT = """(function () {
-'use strict';
-const figures = JSON.parse(document.getElementById('figures').textContent);
-figures.forEach(function (figure, i) {
-  Plotly.newPlot('chart-' + i, figure.data, figure.layout, { responsive: true, displaylogo: false });
-});
-})();"""
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -52,33 +40,21 @@ figure { margin: 0; background: #fff; border: 1px solid #dfe3e8; padding: .5rem;
 
 def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, Any]], file: BinaryIO) -> None:
     """The page as UTF-8; the same bytes for the same result."""
-    from plotly.offline import get_plotlyjs
-
-    plotly = get_plotlyjs()
-    text = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, _SCRIPT)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="weightaudit">
-<link rel="icon" href="data:,">
-<title>{_safe(title)} · weightaudit</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<h1>{_safe(title)}</h1>
-{_verdicts(result.claims)}
-{_notes(result.notes)}
-<h2>Charts</h2>
-{_charts(result.charts)}
-{_settings(settings)}
-<script type="application/json" id="figures">{script_json(figures(result.charts))}</script>
-<script>{plotly}</script>
-<script>{_SCRIPT}</script>
-</body>
-</html>
-"""
+    body = [
+        f"<h1>{_safe(title)}</h1>",
+        _verdicts(result.claims),
+        _notes(result.notes),
+        "<h2>Charts</h2>",
+        _charts(result.charts),
+        _settings(settings),
+    ]
+    text = document(
+        title=title,
+        style=_STYLE,
+        body="\n".join(part for part in body if part),
+        data=script_json(figures(result.charts)),
+        scripts=("figures.js",),
+    )
     file.write(text.encode("utf-8", "backslashreplace"))
 
 
@@ -201,15 +177,6 @@ def _plotly_text(text: str) -> str:
 
 def _nulls(values: Sequence[float]) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values]
-
-
-def _policy(*scripts: str) -> str:
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _verdicts(claims: Sequence[Claim]) -> str:

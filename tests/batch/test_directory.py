@@ -20,6 +20,7 @@ from tests.batch.pools import Recorded
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.lock import LOCK, locked
 from weightaudit.errors import OutputError
+from weightaudit.report.document import share_plotly
 
 Batch = Callable[..., BatchResult]
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
@@ -129,6 +130,8 @@ from weightaudit.cli import main; main()
 def limited(few: list[Path], tmp_path: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A batch in which no file may grow beyond 8,000 bytes, as on a full disk."""
     entries_of(few[:2], tmp_path)
+    (tmp_path / "out").mkdir()
+    share_plotly(tmp_path / "out")  # larger than the limit, and here from an earlier run
     words = ("batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--threads", "1", *words)
     program = LIMITED.format(limit=8_000, words=words)
     return subprocess.run(

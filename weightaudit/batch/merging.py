@@ -15,6 +15,7 @@ from weightaudit.batch.lock import locked, unwritable
 from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.errors import UsageError, printable
+from weightaudit.report.document import share_plotly
 from weightaudit.report.files import replacing
 
 
@@ -68,6 +69,7 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
         digests = {manifest.digest for manifest in manifests}
         digest = digests.pop() if len(digests) == 1 else ""
         Manifest(tuple(listed), total=len(listed), shard=(1, 1), digest=digest).write(out)
+        share_plotly(out)
         join(listed, out)
     return result
 

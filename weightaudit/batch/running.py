@@ -27,6 +27,7 @@ from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.planning import Step, sharded, steps
 from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import WeightauditError, printable
+from weightaudit.report.document import share_plotly
 
 TICK = 0.25
 """Seconds between two looks at the models under way."""
@@ -67,6 +68,7 @@ def run_batch(
     with closing(display or Silent()) as shown, locked(directory) as run:
         sweep(directory)
         _manifest(listed, entries, shard).write(directory)
+        share_plotly(directory)
         shown.start(len(planned), directory)
         todo = steps(planned, directory, run, threads=threads, live=shown.live, retry_failed=retry_failed)
         with closing(_Work(pool, shown, result)) as work:

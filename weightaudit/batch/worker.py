@@ -126,6 +126,7 @@ def _failed(job: Job, error: Exception, log: Log) -> Outcome:
 
 
 def _write(report: ScanReport, folder: ModelFolder) -> None:
+    from weightaudit.report.document import PLOTLY
     from weightaudit.report.tables import document
 
     report.to_csv(folder.path / CSV)
@@ -133,12 +134,12 @@ def _write(report: ScanReport, folder: ModelFolder) -> None:
     rest = {name: value for name, value in document(report).items() if name not in ("layers", "coverage")}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     folder.write(SUMMARY, text.encode("utf-8", "backslashreplace"))
-    report.to_html(folder.path / PAGE)
+    report.to_html(folder.path / PAGE, plotly=f"../{PLOTLY}")
 
 
 def _entry(report: ScanReport) -> dict[str, Any]:
     """What a comparison says of the model, but for its links: see `joining`."""
-    from weightaudit.report.comparison import finding_counts, metrics, profiles
+    from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
 
     return {
         "family": report.map.family,

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 # The paper's roles first; a family may add names of its own (e.g. POOLER) in its spec.
 EMBEDDING_ROLES = ("EMBED", "POSITION", "TOKEN_TYPE")
-LAYER_ROLES = ("Q", "K", "V", "O", "QKV", "XQ", "XK", "XV", "XO", "GATE", "M1", "M2")
+LAYER_ROLES = (
+    *("Q_A", "KV_A", "Q", "K", "V", "O", "QKV", "XQ", "XK", "XV", "XO", "GATE", "M1", "M2"),
+    *("SHARED_GATE", "SHARED_M1", "SHARED_M2"),
+)
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,24 @@ class Part:
     """One piece of a role's matrix: a stored tensor, turned to (out, in) and cut.
 
     ``transposed`` says that the file stores (in, out), as GPT-2's Conv1D does; ``rows`` selects output rows after that
-    turn, None takes all.
+    turn, None takes all. ``index`` takes one of ``of`` matrices stacked in the tensor, along its first dimension, before
+    everything else; a tensor of more than two dimensions that stacks none is one matrix, of its first dimension by all
+    others together.
     """
 
     tensor: str
     transposed: bool = False
     rows: Rows | None = None
+    index: int | None = None
+    of: int = 1
 
     def cut(self, stored: torch.Tensor) -> torch.Tensor:
         """View of ``stored`` as this part, (rows, in). No copy unless the rows come in several runs."""
-        matrix = stored.t() if self.transposed else stored
+        matrix = stored if stored.ndim == 2 else stored.flatten(1)
+        if self.index is not None:
+            matrix = stored.reshape(self.of, -1, stored.shape[-1])[self.index]
+        if self.transposed:
+            matrix = matrix.t()
         if self.rows is None:
             return matrix
         start, size, count, stride = self.rows.start, self.rows.size, self.rows.count, self.rows.stride

@@ -74,8 +74,8 @@ def test_a_model_type_without_a_class_has_no_defaults() -> None:
 
 def test_tied_must_be_a_boolean() -> None:
     with pytest.raises(ConfigError, match="tie_word_embeddings must be true or false"):
-        embeddings_tied(family("bert"), {"tie_word_embeddings": "yes"})
-    assert embeddings_tied(family("bert"), {"tie_word_embeddings": None}) is True
+        embeddings_tied(family("bert"), "bert", {"tie_word_embeddings": "yes"})
+    assert embeddings_tied(family("bert"), "bert", {"tie_word_embeddings": None}) is True
 
 
 def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:

@@ -46,7 +46,8 @@ def assemble(pieces: Sequence[Piece]) -> tuple[RoleMatrix, ...]:
     for place, roles in by_place.items():
         members = [roles[role] for role in STACKED if role in roles]
         widths = {(piece.shape[1], piece.dtype) for piece in members}
-        if len(members) == len(STACKED) and len(widths) == 1 and "QKV" not in roles:
+        stackable = len(members) == len(STACKED) and len(widths) == 1
+        if stackable and not {"QKV", "KV_A"} & roles.keys():
             matrices.append(_matrix(place, "QKV", members, stored_rows))
     return tuple(in_report_order(matrices))
 

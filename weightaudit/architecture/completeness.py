@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from itertools import groupby
 
+from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.schema import Family
 
 ESSENTIAL = ("Q", "K", "V", "O", "M1", "M2")
 """Roles that every layer has where the family has them; others (cross-attention) a whole model may lack."""
 LIMIT = 8
 """Ranges of layers written out at most."""
+
+
+def absences_of_stacks(
+    family: Family, dimensions: Dimensions, found: Collection[tuple[str, int | None, str]]
+) -> tuple[str, ...]:
+    """`absences` of the encoder and of the decoder where the checkpoint has them; ``found``: (stack, layer, role)."""
+    stacks = sorted({stack for stack, layer, _ in found if layer is not None}) or [""]
+    notes: list[str] = []
+    for stack in stacks:
+        own = {(layer, role) for other, layer, role in found if other == stack or layer is None}
+        said = absences(family, dimensions.of(stack)["layers"], own)
+        notes += [f"{stack.capitalize()}: {note}" if stack else note for note in said]
+    return tuple(notes)
 
 
 def absences(family: Family, layers: int, found: Collection[tuple[int | None, str]]) -> tuple[str, ...]:
@@ -35,6 +49,8 @@ def absent_layers(layers: int, present: Collection[int]) -> list[str]:
 
 
 def _absent_roles(family: Family, present: Collection[int], found: Collection[tuple[int | None, str]]) -> Iterable[str]:
+    if family.hybrid:
+        return
     of_a_layer = {role for rule in family.matrices if "{layer}" in rule.names[0] for role in rule.roles}
     lacking: dict[tuple[int, ...], list[str]] = {}  # the layers that lack them → roles
     for role in (role for role in family.roles if role in of_a_layer):

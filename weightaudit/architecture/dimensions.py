@@ -15,6 +15,8 @@ from weightaudit.architecture.expressions import evaluate, names_in
 from weightaudit.architecture.schema import Dimension, Family
 from weightaudit.errors import ConfigError, printable
 
+NESTED = ("text_config", "llm_config", "language_config")
+"""Keys under which multimodal models keep the language model's config."""
 MAX_SIZE = 2**53 - 1
 """The largest number believed of a config.json; every reader of JSON keeps it exactly, and products of a few print."""
 
@@ -26,6 +28,11 @@ class Dimensions:
     values: dict[str, int]
     origins: dict[str, str]
 
+    def of(self, stack: str) -> dict[str, int]:
+        """The numbers as they hold in a stack: in the decoder ``ff`` is ``decoder_ff`` where the family has that."""
+        own = {name.removeprefix(f"{stack}_"): name for name in self.values if stack and name.startswith(f"{stack}_")}
+        return {**self.values, **{short: self.values[name] for short, name in own.items()}}
+
     def explain(self, *expressions: str) -> str:
         """Where the numbers in the expressions came from, for a message."""
         names = dict.fromkeys(name for expression in expressions for name in names_in(expression))
@@ -36,16 +43,46 @@ def resolve(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimen
     """All dimensions of ``family``. Raises ConfigError naming the key that is missing or no whole number."""
     values: dict[str, int] = {}
     origins: dict[str, str] = {}
+    config, model_type = inner_config(config, model_type)
     for dimension in family.dimensions:
-        values[dimension.name], origins[dimension.name] = _resolve(dimension, model_type, config, values)
+        found = _resolve(dimension, model_type, config, values)
+        if found is not None:
+            values[dimension.name], origins[dimension.name] = found
     return Dimensions(values, origins)
+
+
+def inner_config(config: Mapping[str, Any], model_type: str) -> tuple[Mapping[str, Any], str]:
+    """The language model's part of a config and its model type: a multimodal model's is nested, what it leaves out lies
+    outside.
+    """
+    for key in NESTED:
+        inner = config.get(key)
+        if isinstance(inner, Mapping):
+            own = inner.get("model_type")
+            return {**config, **inner}, own if isinstance(own, str) and own else model_type
+    return config, model_type
+
+
+def flag(key: str, config: Mapping[str, Any], model_type: str) -> bool:
+    """A true-or-false value of the config, or of the configuration class where it is silent; no value is false."""
+    config, model_type = inner_config(config, model_type)
+    value = _lookup(config, key)
+    return bool(class_defaults(model_type).get(key) if value is None else value)
+
+
+def _lookup(config: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, ``decoder.hidden_size`` in a nested config; None where there is none."""
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _resolve(
     dimension: Dimension, model_type: str, config: Mapping[str, Any], earlier: Mapping[str, int]
-) -> tuple[int, str]:
+) -> tuple[int, str] | None:
     for key in dimension.keys:
-        value = config.get(key)
+        value = _lookup(config, key)
         if value is not None:
             return _whole_number(key, value), f"{key} = {value}"
     if not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
@@ -57,8 +94,12 @@ def _resolve(
     if dimension.rule:
         try:
             return evaluate(dimension.rule, earlier), f"{dimension.keys[0]} = {dimension.rule}"
+        except KeyError:
+            return None  # it follows from what the model has not
         except ValueError as error:
             raise ConfigError("config.json", f"{dimension.name} does not follow: {error}", _HINT) from error
+    if dimension.optional:
+        return None
     raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)
 
 
@@ -84,11 +125,11 @@ def class_defaults(model_type: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def embeddings_tied(family: Family, config: Mapping[str, Any]) -> bool:
+def embeddings_tied(family: Family, model_type: str, config: Mapping[str, Any]) -> bool:
     """Whether the config ties head and embedding. Raises ConfigError for a value that is no boolean."""
     value = config.get("tie_word_embeddings")
     if value is None:
-        return family.tied
+        return bool(class_defaults(model_type).get("tie_word_embeddings")) if family.tied is None else family.tied
     if not isinstance(value, bool):
         shown = printable(repr(value), 40)
         raise ConfigError("config.json", f"tie_word_embeddings must be true or false, it is {shown}", _HINT)

@@ -73,13 +73,16 @@ class Ledger:
         return CoverageEntry(name, shape, dtype, parameters, "unmapped", self._unmapped[name])
 
 
-def why_not_a_matrix(info: TensorInfo) -> str:
-    """Why a tensor with a role's name cannot be measured as a matrix; "" if it can."""
+def why_not_a_matrix(info: TensorInfo, *, stacked: bool = False, flat: bool = False) -> str:
+    """Why a tensor with a role's name cannot be measured as a matrix; "" if it can.
+
+    ``stacked``: it may hold several in three dimensions; ``flat``: all its dimensions but the first are one.
+    """
     dtype = BY_NAME.get(info.dtype)
     if dtype is None or not dtype.analysable:
         kind = "complex numbers" if dtype is not None and dtype.kind == "complex" else "quantised"
         return f"{kind}: stored as {info.dtype}"
-    if len(info.shape) != 2:
+    if len(info.shape) != 2 and not (stacked and len(info.shape) == 3) and not (flat and len(info.shape) > 2):
         return f"not 2-D: shape {info.shape}"
     return "empty" if 0 in info.shape else ""
 

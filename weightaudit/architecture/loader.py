@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from weightaudit.architecture import expressions, templates
+from weightaudit.architecture.inheritance import inherit
 from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import SpecError
@@ -18,6 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional")
 _HINT = "This is a bug in weightaudit, not in your model; please report it."
 
 
@@ -61,30 +63,43 @@ class _Table:
         return [_Table(f"{self.where} [[{key}]] {number}", item, keys) for number, item in enumerate(value, 1)]
 
 
-def parse_family(file_name: str, text: str) -> Family:
+_KEYS = (
+    *("name", "model_types", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
+    *("dimensions", "matrix", "fused", "ignored"),
+)
+_RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
+
+
+def parse_family(file_name: str, text: str, others: Callable[[str], str] | None = None) -> Family:
     """The family that ``text`` (TOML) defines; ``file_name`` (``gpt2.toml``) names it in errors.
 
-    Raises SpecError naming file and table for anything that the schema does not know.
+    ``others`` gives the text of the spec that it extends, by name. Raises SpecError naming file and table for anything
+    that the schema does not know.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(file_name, f"not TOML: {error}", _HINT) from error
-    keys = ("name", "model_types", "origin", "prefixes", "tied", "dimensions", "matrix", "fused", "ignored")
-    table = _Table(file_name, values, keys)
+
+    def read(name: str) -> dict[str, Any]:
+        if others is None:
+            raise SpecError(file_name, f"'{name}' cannot be extended here", _HINT)
+        return _toml(f"{name}.toml", others(name))
+
+    values = inherit(_toml(file_name, text), read)
+    table = _Table(file_name, values, _KEYS)
     dimensions = _dimensions(table)
     known = [dimension.name for dimension in dimensions]
-    single = table.tables("matrix", ("role", "names", "rows", "cols", "transposed", "tied_to"))
-    fused = table.tables("fused", ("roles", "names", "rows", "cols", "transposed", "packing"))
+    single = table.tables("matrix", ("role", "tied_to", "flat", *_RULE_KEYS))
+    fused = table.tables("fused", ("roles", "packing", *_RULE_KEYS))
     family = Family(
         name=table.text("name"),
         model_types=table.texts("model_types"),
         origin=table.text("origin"),
         prefixes=table.texts("prefixes", []),
-        tied=table.flag("tied"),
+        tied=table.flag("tied") if "tied" in values else None,
         dimensions=dimensions,
         matrices=tuple([_matrix(item, known) for item in single] + [_fused(item, known) for item in fused]),
         ignored=tuple(_ignored(item, known) for item in table.tables("ignored", ("rule", "names", "buffer"))),
+        vectors=table.flag("vectors", False),
+        hybrid=table.flag("hybrid", False),
+        note=table.text("note", ""),
     )
     if file_name != f"{family.name}.toml":
         raise table.error(f"the file of family '{family.name}' must be called {family.name}.toml")
@@ -96,6 +111,13 @@ def parse_family(file_name: str, text: str) -> Family:
     return family
 
 
+def _toml(file_name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(file_name, f"not TOML: {error}", _HINT) from error
+
+
 def _dimensions(table: _Table) -> tuple[Dimension, ...]:
     value = table.values.get("dimensions", {})
     if not isinstance(value, dict):
@@ -104,8 +126,14 @@ def _dimensions(table: _Table) -> tuple[Dimension, ...]:
     for name, content in value.items():
         if not isinstance(content, dict):
             raise table.error(f"dimension '{name}' must be a table with 'keys'")
-        item = _Table(f"{table.where} dimension '{name}'", content, ("keys", "rule", "rule_if_missing"))
-        dimension = Dimension(name, item.texts("keys"), item.text("rule", ""), item.flag("rule_if_missing", False))
+        item = _Table(f"{table.where} dimension '{name}'", content, _DIMENSION_KEYS)
+        dimension = Dimension(
+            name,
+            item.texts("keys"),
+            item.text("rule", ""),
+            item.flag("rule_if_missing", False),
+            item.flag("optional", False),
+        )
         if not re.fullmatch(r"[a-z_]+", name) or name == ANY:
             raise item.error("a dimension's name is lower-case letters and _")
         if dimension.rule_if_missing and not dimension.rule:
@@ -128,6 +156,10 @@ def _matrix(item: _Table, known: Collection[str]) -> MatrixRule:
         cols=cols,
         transposed=item.flag("transposed", False),
         tied_to=item.text("tied_to", ""),
+        flat=item.flag("flat", False),
+        stack=_stack(item),
+        experts=_experts(item, known),
+        when=_when(item),
     )
 
 
@@ -152,7 +184,32 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
         cols=cols,
         transposed=item.flag("transposed", False),
         packing=packing,
+        stack=_stack(item),
+        experts=_experts(item, known),
+        when=_when(item),
     )
+
+
+def _stack(item: _Table) -> str:
+    stack = item.text("stack", "")
+    if stack not in ("", "encoder", "decoder"):
+        raise item.error("'stack' must be encoder or decoder")
+    return stack
+
+
+def _experts(item: _Table, known: Collection[str]) -> str:
+    experts = item.text("experts", "")
+    if experts:
+        _check_size(item, experts, known)
+    return experts
+
+
+def _when(item: _Table) -> tuple[str, ...]:
+    flags = item.texts("when", [])
+    for flag in flags:
+        if not re.fullmatch(r"(not )?[a-z_0-9.]+", flag):
+            raise item.error(f"'{flag}' is no flag of a config, nor 'not' and one")
+    return flags
 
 
 def _ignored(item: _Table, known: Collection[str]) -> IgnoreRule:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightaudit.architecture.assembly import Piece, Place
-from weightaudit.architecture.completeness import absences
-from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, resolve
+from weightaudit.architecture.completeness import absences_of_stacks
+from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
 from weightaudit.architecture.matching import Match, Matcher
+from weightaudit.architecture.plain import plain_rule
 from weightaudit.architecture.registry import for_model_type
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.views import PACKINGS
@@ -58,26 +59,30 @@ def _map_family(
     family: Family, model_type: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo]
 ) -> ModelMap:
     dimensions = resolve(family, model_type, config)
-    tied = embeddings_tied(family, config)
-    matcher = Matcher(family)
+    tied = embeddings_tied(family, model_type, config)
+    matcher = Matcher(family, lambda key: flag(key, config, model_type))
     ledger = Ledger(tensors)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
-    present: set[tuple[int | None, str]] = set()  # (layer, role), measurable or not
+    present: set[tuple[str, int | None, str]] = set()  # (stack, layer, role), measurable or not
     for name in ledger.names():
         found = matcher.match(name)
         if found is None:
-            ledger.leave(name, f"no pattern of family {family.name} fits")
+            plain = plain_rule(tensors[name]) if family.vectors else ""
+            if plain:
+                ledger.ignore(name, plain, buffer=plain.startswith("buffer"))
+            else:
+                ledger.leave(name, f"no pattern of family {family.name} fits")
             continue
         _check_layer(name, found, dimensions)
         if isinstance(found.rule, IgnoreRule):
             ledger.ignore(name, found.rule.rule, buffer=found.rule.buffer)
             continue
-        present.update((found.layer, role) for role in found.rule.roles)
-        why = why_not_a_matrix(tensors[name])
+        present.update((found.stack, found.layer, role) for role in found.rule.roles)
+        why = why_not_a_matrix(tensors[name], stacked=bool(found.rule.experts), flat=found.rule.flat)
         if why:
             ledger.leave(name, why)
             continue
-        for piece in _pieces(found.rule, Place(layer=found.layer), tensors[name], dimensions):
+        for piece in _pieces(found, found.rule, tensors[name], dimensions):
             _claim(claimed, piece, name, found.rule.tied_to)
             ledger.pieces.append(piece)
     ties = [
@@ -85,17 +90,20 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
-    notes = absences(family, dimensions.values["layers"], present)
+    notes = (*([family.note] if family.note else []), *absences_of_stacks(family, dimensions, present))
     return ledger.close(family.name, model_type, dimensions=dimensions.values, ties=ties, notes=notes)
 
 
 def _check_layer(name: str, found: Match, dimensions: Dimensions) -> None:
-    if found.layer is not None and found.layer >= dimensions.values["layers"]:
-        raise MappingError(
-            f"tensor {printable(name)}",
-            f"layer {found.layer} is beyond the layers of the config ({dimensions.explain('layers')}, counted from 0)",
-            _CONTRADICTION,
-        )
+    numbers = dimensions.of(found.stack)
+    for kind, number in (("layer", found.layer), ("expert", found.expert)):
+        if number is not None and number >= numbers.get(f"{kind}s", number + 1):
+            where = dimensions.explain(f"{found.stack}_{kind}s", f"{kind}s")
+            raise MappingError(
+                f"tensor {printable(name)}",
+                f"{kind} {number} is beyond the {kind}s of the config ({where}, counted from 0)",
+                _CONTRADICTION,
+            )
 
 
 def _claim(claimed: dict[tuple[Place, str], tuple[str, str]], piece: Piece, name: str, tied_to: str) -> None:
@@ -110,37 +118,54 @@ def _claim(claimed: dict[tuple[Place, str], tuple[str, str]], piece: Piece, name
     claimed[key] = (name, tied_to)
 
 
-def _pieces(rule: MatrixRule, place: Place, info: TensorInfo, dimensions: Dimensions) -> list[Piece]:
+def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> list[Piece]:
     """The matrices in one stored tensor, whose shape is held against the config's."""
-    stored = (info.shape[1], info.shape[0]) if rule.transposed else (info.shape[0], info.shape[1])
-    rows = [stored[0] if size == ANY else _size(size, dimensions) for size in rule.rows]
-    cols = stored[1] if rule.cols == ANY else _size(rule.cols, dimensions)
-    if stored != (sum(rows), cols):
+    numbers = dimensions.of(found.stack)
+    experts = _size(rule.experts, numbers) if rule.experts else 1
+    stored = _one_of(rule, info, experts)
+    rows = [stored[0] if size == ANY else _size(size, numbers) for size in rule.rows]
+    cols = stored[1] if rule.cols == ANY else _size(rule.cols, numbers)
+    if stored != (sum(rows), cols) or (len(info.shape) == 3 and rule.experts and info.shape[0] != experts):
         expected = (cols, sum(rows)) if rule.transposed else (sum(rows), cols)
+        each = f"{experts} matrices of {expected}" if rule.experts else f"it {expected}"
         raise MappingError(
             f"tensor {printable(info.name)}",
-            f"its shape is {info.shape}, the config makes it {expected} ({dimensions.explain(*rule.rows, rule.cols)})",
+            f"its shape is {info.shape}, the config makes {each} ({dimensions.explain(*rule.rows, rule.cols)})",
             _CONTRADICTION,
         )
-    if not rule.packing:
-        whole = (Part(info.name, rule.transposed),)
-        return [Piece(place, rule.roles[0], whole, stored, info.dtype, stored[0])]
+    layout: Mapping[str, tuple[Rows | None, ...]] = {rule.roles[0]: (None,)}
+    if rule.packing:
+        try:
+            layout = PACKINGS[rule.packing](rule.roles, rows, numbers)
+        except ValueError as error:
+            where = printable(info.name)
+            raise ConfigError("config.json", f"{where} cannot be split: {error}", _CONTRADICTION) from error
+    pieces = []
+    for expert in range(experts):
+        place = Place(found.stack, found.layer, expert if rule.experts else found.expert)
+        stacked = (expert, experts) if rule.experts else (None, 1)
+        for role, size in zip(rule.roles, rows, strict=True):
+            parts = tuple(Part(info.name, rule.transposed, ranges, *stacked) for ranges in layout[role])
+            pieces.append(Piece(place, role, parts, (size, cols), info.dtype, stored[0]))
+    return pieces
+
+
+def _one_of(rule: MatrixRule, info: TensorInfo, experts: int) -> tuple[int, int]:
+    """(out, in) of the matrix that the tensor holds, or of one of those that it stacks."""
+    first, last = info.shape[0], info.shape[-1]
+    if rule.experts:
+        first = info.shape[1] if len(info.shape) == 3 else first // experts if experts else 0
+    elif len(info.shape) > 2:
+        last = info.parameters // first
+    return (last, first) if rule.transposed else (first, last)
+
+
+def _size(expression: str, numbers: Mapping[str, int]) -> int:
     try:
-        layout = PACKINGS[rule.packing](rule.roles, rows, dimensions.values)
-    except ValueError as error:
-        raise ConfigError("config.json", f"{printable(info.name)} cannot be split: {error}", _CONTRADICTION) from error
-    return [
-        Piece(place, role, _cut(info.name, rule, layout[role]), (size, cols), info.dtype, stored[0])
-        for role, size in zip(rule.roles, rows, strict=True)
-    ]
-
-
-def _cut(name: str, rule: MatrixRule, ranges: tuple[Rows, ...]) -> tuple[Part, ...]:
-    return tuple(Part(name, rule.transposed, rows) for rows in ranges)
-
-
-def _size(expression: str, dimensions: Dimensions) -> int:
-    try:
-        return evaluate(expression, dimensions.values)
+        return evaluate(expression, numbers)
+    except KeyError as error:
+        raise ConfigError(
+            "config.json", f"a shape does not follow: it has no {error.args[0]}", _CONTRADICTION
+        ) from error
     except ValueError as error:
         raise ConfigError("config.json", f"a shape does not follow: {error}", _CONTRADICTION) from error

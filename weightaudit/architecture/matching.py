@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.templates import compile_template
 
+_WRAPPED = re.compile(r"^(?:module\.|base_model\.model\.)+")
+_WRAPPED_ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's name without what wrappers of a model put before or into it.
+
+    Compiled models have ``_orig_mod.``, data-parallel ones ``module.``, adapters ``base_model.model.``; fully sharded
+    and checkpointed ones ``_fsdp_wrapped_module.`` and ``_checkpoint_wrapped_module.`` wherever a module is wrapped.
+
+    Example:
+        >>> unwrapped("module._orig_mod.layers.0._orig_mod.fc1.weight")
+        'layers.0.fc1.weight'
+    """
+    return _WRAPPED.sub("", _WRAPPED_ANYWHERE.sub("", name))
+
+
+def _all_hold(flags: tuple[str, ...], holds: Callable[[str], bool]) -> bool:
+    return all(not holds(flag[4:]) if flag.startswith("not ") else holds(flag) for flag in flags)
+
 
 @dataclass(frozen=True)
 class Match:
-    """The rule that a name fits, and the layer it names."""
+    """The rule that a name fits, and the layer, expert and stack it names."""
 
     rule: MatrixRule | IgnoreRule
     layer: int | None
+    expert: int | None = None
+    stack: str = ""
 
 
 class Matcher:
     """A family's templates, compiled once for many names."""
 
-    def __init__(self, family: Family) -> None:
-        rules: tuple[MatrixRule | IgnoreRule, ...] = (*family.matrices, *family.ignored)
+    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None) -> None:
+        """``holds`` says whether a flag of the config is true; without it every rule counts, whatever its flags."""
+        matrices = (rule for rule in family.matrices if holds is None or _all_hold(rule.when, holds))
+        rules: tuple[MatrixRule | IgnoreRule, ...] = (*matrices, *family.ignored)
         self._patterns = [(compile_template(name, family.prefixes), rule) for rule in rules for name in rule.names]
 
     def match(self, name: str) -> Match | None:
         """The first rule that ``name`` fits; None where none does."""
+        name = unwrapped(name)
         for pattern, rule in self._patterns:
             found = pattern.fullmatch(name)
             if found is not None:
-                layer = found.groupdict().get("layer")
-                return Match(rule, None if layer is None else int(layer))
+                groups = found.groupdict()
+                layer, expert = (None if (n := groups.get(key)) is None else int(n) for key in ("layer", "expert"))
+                own = rule.stack if isinstance(rule, MatrixRule) else ""
+                return Match(rule, layer, expert, groups.get("stack") or own)
         return None

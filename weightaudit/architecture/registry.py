@@ -21,7 +21,12 @@ def families() -> tuple[Family, ...]:
         True
     """
     specs = [entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")]
-    read = [parse_family(spec.name, spec.read_text("utf-8")) for spec in specs]
+    texts = {spec.name: spec.read_text("utf-8") for spec in specs}
+
+    def other(name: str) -> str:
+        return texts[f"{name}.toml"]
+
+    read = [parse_family(name, text, other) for name, text in texts.items()]
     return tuple(sorted(read, key=lambda family: family.name))
 
 

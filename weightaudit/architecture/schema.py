@@ -4,6 +4,8 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
 
     {prefix}        is any of the family's prefixes, repeated or absent
     {layer}         is a layer number
+    {expert}        is the number of an expert in its layer
+    {stack}         is encoder or decoder
     {one|other}     is one of the words
 """
 
@@ -17,18 +19,23 @@ ANY = "any"
 """A size that the config does not tell, such as a classifier's number of labels."""
 
 
+_TIED = {True: "yes", False: "no", None: "as transformers' configuration class says"}
+
+
 @dataclass(frozen=True)
 class Dimension:
     """A number: the first of ``keys`` in config.json, or ``rule`` where that is null or nobody says.
 
     ``rule_if_missing``: where config.json has none of the keys the rule holds too, as the default of transformers'
-    configuration class is null (a test holds it to that); so the class need not be asked.
+    configuration class is null (a test holds it to that); so the class need not be asked. ``optional``: not every model
+    of the family has it. A key may lie in a nested config: ``decoder.hidden_size``.
     """
 
     name: str
     keys: tuple[str, ...]
     rule: str = ""
     rule_if_missing: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,10 @@ class MatrixRule:
 
     ``rows[i]`` is the number of output rows of ``roles[i]``, ``cols`` that of input columns; ``transposed``
     says that the file stores (in, out). ``packing`` names a layout of `views`. ``tied_to`` is the role whose
-    tensor this one repeats where the config ties them.
+    tensor this one repeats where the config ties them. ``stack`` is encoder or decoder where the name does not say it.
+    ``experts`` is the number of experts where one tensor stacks the matrices of all, in three dimensions or two;
+    ``rows`` and ``cols`` are then those of one. ``flat`` says that the tensor has more than two dimensions, all but the
+    first of which are one. ``when`` are flags of the config ("multi_query", "not multi_query") that must hold.
     """
 
     names: tuple[str, ...]
@@ -47,6 +57,10 @@ class MatrixRule:
     transposed: bool = False
     packing: str = ""
     tied_to: str = ""
+    stack: str = ""
+    experts: str = ""
+    flat: bool = False
+    when: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,9 @@ class Family:
     """One family of architectures: which model types it serves, and what each of its tensors is.
 
     ``tied`` is what transformers' configuration class says of tie_word_embeddings where config.json is
-    silent.
+    silent; None where its model types differ in that, and the class is asked. ``vectors`` says that every tensor of one
+    dimension is a norm or a bias, whatever its name, and so ignored. ``hybrid``: not every layer has every role.
+    ``note`` is said of every model of the family.
 
     Example:
         >>> from weightaudit.architecture import family
@@ -79,16 +95,19 @@ class Family:
     model_types: tuple[str, ...]
     origin: str
     prefixes: tuple[str, ...]
-    tied: bool
+    tied: bool | None
     dimensions: tuple[Dimension, ...]
     matrices: tuple[MatrixRule, ...]
     ignored: tuple[IgnoreRule, ...]
+    vectors: bool = False
+    hybrid: bool = False
+    note: str = ""
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Roles as the report orders them, each once. QKV stands in no spec: it follows from Q, K and V."""
         found = {role for rule in self.matrices for role in rule.roles}
-        if {"Q", "K", "V"} <= found:
+        if {"Q", "K", "V"} <= found and "KV_A" not in found:
             found.add("QKV")
         order = (*EMBEDDING_ROLES, *LAYER_ROLES, "HEAD")
         own = dict.fromkeys(role for rule in self.matrices for role in rule.roles if role not in order)
@@ -115,7 +134,8 @@ class Family:
         lines = [str(self), f"origin: {self.origin}"]
         lines += [f"prefixes, each optional: {' '.join(self.prefixes)}"] if self.prefixes else []
         lines += [
-            f"embeddings tied unless the config says otherwise: {'yes' if self.tied else 'no'}",
+            f"embeddings tied where the config is silent: {_TIED[self.tied]}",
+            *([self.note] if self.note else []),
             "dimensions:",
         ]
         for dimension in self.dimensions:
@@ -126,9 +146,12 @@ class Family:
             shape = f"({' + '.join(matrix.rows)}, {matrix.cols})"
             notes = [f"packed {matrix.packing}"] if matrix.packing else []
             notes += ["stored (in, out)"] if matrix.transposed else []
+            notes += [f"all {matrix.experts} experts in one tensor"] if matrix.experts else []
             notes += [f"tied to {matrix.tied_to}"] if matrix.tied_to else []
+            notes += [f"if {' and '.join(matrix.when)}"] if matrix.when else []
             detail = f" [{', '.join(notes)}]" if notes else ""
             lines += [f"  {' '.join(matrix.roles)} {shape}{detail}: {name}" for name in matrix.names]
         lines.append("ignored:")
         lines += [f"  {ignored.rule}: {name}" for ignored in self.ignored for name in ignored.names]
+        lines += ["  norm or bias: every other tensor of one dimension"] if self.vectors else []
         return "\n".join(lines)

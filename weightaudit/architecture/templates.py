@@ -6,7 +6,12 @@ import re
 from collections.abc import Sequence
 
 # Bounded, because a name in a file may carry any number of digits; 18 fit every integer type.
-LAYER = r"(?P<layer>0|[1-9][0-9]{0,17})"
+_NUMBER = r"0|[1-9][0-9]{0,17}"
+_GROUPS = {
+    "layer": rf"(?P<layer>{_NUMBER})",
+    "expert": rf"(?P<expert>{_NUMBER})",
+    "stack": r"(?P<stack>encoder|decoder)",
+}
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _WORDS = re.compile(r"[\w.]+(\|[\w.]+)+")
@@ -15,18 +20,19 @@ _WORDS = re.compile(r"[\w.]+(\|[\w.]+)+")
 def check(template: str) -> str:
     """What is wrong with a template; "" if nothing."""
     for inner in _PLACEHOLDER.findall(template):
-        if inner not in ("prefix", "layer") and not _WORDS.fullmatch(inner):
+        if inner != "prefix" and inner not in _GROUPS and not _WORDS.fullmatch(inner):
             return f"'{{{inner}}}' in '{template}' is no placeholder"
     rest = _PLACEHOLDER.sub("", template)
     if not re.fullmatch(r"[\w.]*", rest):
         return f"'{template}' has characters that no tensor name has"
-    if template.count("{layer}") > 1 or template.count("{prefix}") > 1:
+    if any(template.count(f"{{{inner}}}") > 1 for inner in ("prefix", *_GROUPS)):
         return f"'{template}' repeats a placeholder"
     return ""
 
 
 def compile_template(template: str, prefixes: Sequence[str]) -> re.Pattern[str]:
-    """Pattern for `re.Pattern.fullmatch`; its group ``layer`` is there where the template has ``{layer}``.
+    """Pattern for `re.Pattern.fullmatch`; it has a group ``layer`` where the template has ``{layer}``, and so for
+    ``expert`` and ``stack``.
 
     Prefixes may repeat (``bert.bert.encoder``) or be missing: checkpoints on the Hub do both.
     """
@@ -36,8 +42,8 @@ def compile_template(template: str, prefixes: Sequence[str]) -> re.Pattern[str]:
             pieces.append(re.escape(text))
         elif text == "prefix":
             pieces.append(f"(?:{'|'.join(map(re.escape, prefixes))})*" if prefixes else "")
-        elif text == "layer":
-            pieces.append(LAYER)
+        elif text in _GROUPS:
+            pieces.append(_GROUPS[text])
         else:
             pieces.append(f"(?:{'|'.join(map(re.escape, text.split('|')))})")
     return re.compile("".join(pieces))

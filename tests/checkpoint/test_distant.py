@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from tests.checkpoint.torch_files import saved
 from tests.hub import pointed_at, serve
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
+from weightaudit.checkpoint.pieces import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.source.local import LocalFile
 
@@ -125,6 +127,26 @@ def test_small_reads_go_several_at_once(form: str, tmp_path: Path, monkeypatch: 
     with open_checkpoint(path) as checkpoint:
         assert list(checkpoint.tensors) == sorted(TENSORS)
     assert len(met) >= len(TENSORS)
+
+
+def test_an_error_does_not_wait_for_other_small_reads() -> None:
+    class Stuck:
+        name = label = "stuck"
+        size, distant = 100, True
+        going_on = threading.Event()
+        ended: ClassVar[list[bool]] = []
+
+        def read_into(self, offset: int, out: memoryview) -> None:
+            if offset == 0:
+                raise CheckpointError(self.label, "it has changed while it was read")
+            self.ended.append(self.going_on.wait(20))
+
+        def close(self) -> None: ...
+
+    with pytest.raises(CheckpointError, match="it has changed"):
+        read_pieces(Stuck(), [(0, 8), (8, 8)])
+    assert Stuck.ended == []
+    Stuck.going_on.set()
 
 
 @pytest.mark.parametrize("form", FORMS)

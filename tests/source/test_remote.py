@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -103,27 +103,34 @@ def test_after_closing_reading_is_an_error(hub: Hub) -> None:
     assert hub.asked("cdn") == []
 
 
+def check_closing_ends(call: Callable[[], object], close: Callable[[], None], *, once: Callable[[], object]) -> None:
+    """``call``, in another thread, says that the file is closed after ``close``, which comes once it has begun."""
+    failed: list[BaseException] = []
+
+    def calling() -> None:
+        try:
+            call()
+        except ValueError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=calling)
+    thread.start()
+    while not once():
+        thread.join(0.01)
+    close()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert str(failed[0]) == f"org/name/{FILE} is closed"
+
+
 @pytest.mark.parametrize("after", [None, 1000], ids=["before the answer", "in its body"])
 def test_closing_ends_a_read_that_waits_for_bytes(after: int | None, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("weightaudit.source.retry.STALL", 600.0)
     hub.faults.append(faults.stall(600.0, after=after))
     source = open_file(max_wait=600.0)
-    failed: list[BaseException] = []
-
-    def reading() -> None:
-        try:
-            read(source)
-        except ValueError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=reading)
-    thread.start()
-    while not hub.asked("cdn") or hub.sent("cdn") < (after or 0):
-        thread.join(0.01)
-    source.close()
-    thread.join(60)
-    assert not thread.is_alive()
-    assert "is closed" in str(failed[0])
+    check_closing_ends(
+        lambda: read(source), source.close, once=lambda: hub.asked("cdn") and hub.sent("cdn") >= (after or 0)
+    )
 
 
 def test_closing_ends_a_pause_between_tries(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,22 +138,16 @@ def test_closing_ends_a_pause_between_tries(hub: Hub, monkeypatch: pytest.Monkey
     monkeypatch.setattr("weightaudit.source.retry.LONGEST_PAUSE", 60.0)
     source = open_file(max_wait=600.0)
     hub.faults.append(faults.status(503))
-    failed: list[BaseException] = []
+    check_closing_ends(lambda: read(source), source.close, once=lambda: hub.asked("cdn"))
 
-    def reading() -> None:
-        try:
-            read(source)
-        except ValueError as error:
-            failed.append(error)
 
-    thread = threading.Thread(target=reading)
-    thread.start()
-    while not hub.asked("cdn"):
-        thread.join(0.01)
-    source.close()
-    thread.join(60)
-    assert not thread.is_alive()
-    assert "is closed" in str(failed[0])
+def test_closing_the_repository_ends_the_opening_of_a_file(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weightaudit.source.retry.STALL", 600.0)
+    repository = open_repository("org/name", max_wait=600.0)
+    opened = repository.open("config.json")
+    hub.faults.append(faults.stall(600.0, after=None, where=faults.HEADS))
+    check_closing_ends(lambda: repository.open(FILE), repository.close, once=lambda: hub.asked("hub", "HEAD", FILE))
+    assert read(opened) == b'{"a": 1}'
 
 
 def test_a_drop_resumes_at_the_byte_reached(hub: Hub) -> None:

@@ -118,5 +118,6 @@ def _open_together(
             return list(pool.map(open_one, sorted(set(weight_map.values()))))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            close_all(sources)  # ends the reads that are still under way
+            repository.close()  # these two end what is still under way, for which leaving the pool waits
+            close_all(sources)
             raise

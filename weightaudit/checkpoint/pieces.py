@@ -12,7 +12,10 @@ THREADS = 16
 
 
 def read_pieces(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The bytes of each (offset, length) of ``ranges``, which lie within the file, in the same order."""
+    """The bytes of each (offset, length) of ``ranges``, which lie within the file, in the same order.
+
+    After an error or an interrupt other reads may be under way still, until the file is closed.
+    """
 
     def read(place: tuple[int, int]) -> bytes:
         offset, length = place
@@ -22,8 +25,8 @@ def read_pieces(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> list[b
 
     if not source.distant or len(ranges) < 2:
         return [read(place) for place in ranges]
-    with ThreadPoolExecutor(min(THREADS, len(ranges)), thread_name_prefix="weightaudit-piece") as pool:
-        try:
-            return list(pool.map(read, ranges))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an error the others are not worth waiting for
+    pool = ThreadPoolExecutor(min(THREADS, len(ranges)), thread_name_prefix="weightaudit-piece")
+    try:
+        return list(pool.map(read, ranges))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # no "with": leaving it would wait for them, retries and all

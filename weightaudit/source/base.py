@@ -67,6 +67,10 @@ class Repository(Protocol):
         """The file called ``name``; CheckpointError where the name is unsafe or no such file can be read."""
         ...
 
+    def close(self) -> None:
+        """End each `open` that other threads still wait in, by ValueError; files that are open stay so."""
+        ...
+
 
 def safe_name(name: str, *, said_by: str) -> str:
     """``name``, if it is the plain name of a file beside ``said_by``; else CheckpointError.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from huggingface_hub import constants
 
@@ -53,6 +54,7 @@ class HubRepository:
         self._access = access
         self._offline = offline
         self._download = download
+        self._closing = Event()
 
     def files(self) -> list[str]:
         """Names at the top level of the repository, or of its cached folder if the Hub has not been asked."""
@@ -92,7 +94,13 @@ class HubRepository:
         if self._offline or name not in self._ask_hub().files:
             raise CheckpointError(label, "the file is missing", "Check the revision; the model may be incomplete")
         url = file_url(self._ask_hub().model, self.revision, name)
-        return RemoteFile(url, commit=self.revision, name=name, label=label, access=self._access)
+        return RemoteFile(
+            url, commit=self.revision, name=name, label=label, access=self._access, giving_up=self._closing
+        )
+
+    def close(self) -> None:
+        """End each `open` that still waits for the Hub."""
+        self._closing.set()
 
     def _cached(self, name: str) -> Path | None:
         models = (self.name,) if self._pinned is None else (self.name, self._pinned.model)

@@ -129,6 +129,9 @@ class LocalRepository:
             safe_name(name, said_by=printable(self.location, limit=1000))
         return LocalFile(self.directory / name, name=name)
 
+    def close(self) -> None:
+        """Nothing to do: opening a local file does not wait."""
+
 
 def local_repository(path: Path, *, location: str) -> LocalRepository:
     """The model at ``path``, which exists. Copies of it elsewhere get the same name.

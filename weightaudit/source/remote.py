@@ -39,11 +39,13 @@ class RemoteFile:
     The Hub is asked once where the file is; ranges are read from there, and it is asked again when that address has
     expired. An answer is believed when its status, Content-Range, Content-Length and ETag are those of the file and the
     range asked for. What a broken connection has brought is kept and the rest asked for anew.
+
+    ``giving_up`` ends the opening, by ValueError, as `close` ends reading.
     """
 
     distant = True
 
-    def __init__(self, url: str, *, commit: str, name: str, label: str, access: Access) -> None:
+    def __init__(self, url: str, *, commit: str, name: str, label: str, access: Access, giving_up: Event) -> None:
         self.name = name
         self.label = label
         self._url = url
@@ -55,8 +57,11 @@ class RemoteFile:
         self._locating = Lock()
         self._answered = False
         self._etags: dict[str, str | None] = {}
-        patience = self._patience()
-        self._place = persist(lambda: locate(url, commit, patience, access), patience)
+        patience = Patience(label, access.max_wait, giving_up)
+        try:
+            self._place = persist(lambda: locate(url, commit, patience, access), patience)
+        except GaveUp:
+            raise ValueError(f"{label} is closed") from None
         self._good: Place | None = None
         self.size = self._place.size
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,38 @@ def test_a_worker_killed_in_mid_run(batch: Callable[..., BatchResult], cluster: 
     assert {path: path.stat().st_ino for path in before} == before
     for name in ("all.csv", "all.parquet", "summary.csv"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@needs_dask
+@pytest.mark.parametrize("end", ["scheduler", "interrupt"])
+def test_a_run_that_ends_early(few: list[Path], cluster: DaskCluster, tmp_path: Path, end: str) -> None:
+    """One message, no library's talk; and nothing goes on in the directory afterwards."""
+    out = tmp_path / "out"
+    links = [tmp_path / f"model{i}" for i in range(60)]
+    for link in links:
+        link.symlink_to(few[0])
+    entries_of(links, tmp_path)
+    command = words(tmp_path, "--quiet", "--scheduler", str(cluster.file))
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(list(out.glob("*/outcome.json"))) < 3 and run.poll() is None:
+        time.sleep(0.005)
+    if end == "scheduler":
+        cluster.scheduler.kill()
+    else:
+        run.send_signal(signal.SIGINT)
+    _, stderr = run.communicate(timeout=120)
+    if end == "scheduler":
+        assert run.returncode == 3
+        assert stderr.startswith("weightaudit: the workers: they are gone, and the work with them. What is finished")
+        assert stderr.count("\n") == 1
+    else:
+        assert run.returncode == 130
+        assert stderr.splitlines()[-1] == "weightaudit: interrupted"
+    time.sleep(0.5)  # what was begun may end
+    left = len(list(out.glob("*/outcome.json")))
+    assert 3 <= left < len(links)
+    time.sleep(0.5)
+    assert len(list(out.glob("*/outcome.json"))) == left
 
 
 class Through(Cluster):

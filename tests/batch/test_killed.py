@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,7 +99,8 @@ def test_killed_at_random_moments(batch: Callable[..., BatchResult], tmp_path: P
         while kills < KILLS:
             child = runner.start(out)
             time.sleep(rng.uniform(0, took / 4))
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have come to its end
+                os.kill(child, signal.SIGKILL)
             code, _ = runner.end()
             after = finished(out)
             assert before.items() <= after.items(), "a finished model was scanned again, or lost"

@@ -31,7 +31,7 @@ class Cluster:
             distributed: Any = import_module("distributed")  # its types differ from version to version
         except ImportError as error:
             raise UsageError("--scheduler", "Dask is not installed here", "pip install 'weightaudit[dask]'") from error
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its failures come back as exceptions too
+        _hush()
         where: dict[str, Any] = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
         try:
             self._client = distributed.Client(**where, timeout=TIMEOUT, set_as_default=False)
@@ -64,3 +64,10 @@ class Cluster:
         """Leave the cluster, which goes on without us; what it has not begun for us is taken back."""
         self.executor.shutdown(wait=not kill)
         self._client.close()
+
+
+def _hush() -> None:
+    """Keep Dask's own talk from the terminal: its failures come back as exceptions too."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -29,6 +29,7 @@ from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import WeightauditError, printable
 from weightaudit.report.document import share_plotly
 
+GO_ON = "What is finished is kept: the same command goes on from there"
 TICK = 0.25
 """Seconds between two looks at the models under way."""
 
@@ -164,12 +165,11 @@ class _Work:
             outcome = record_failure(job, lost)
         except WeightauditError:
             raise
-        except (CancelledError, Exception) as error:
-            raise WeightauditError(
-                "the workers",
-                f"work could not be done there: {type(error).__name__}: {printable(str(error), limit=500)}",
-                "What is finished is kept: the same command goes on from there",
-            ) from error
+        except CancelledError as error:
+            raise WeightauditError("the workers", "they are gone, and the work with them", GO_ON) from error
+        except Exception as error:  # whatever else the executor has to say is not about the model
+            cause = f"{type(error).__name__}: {printable(str(error), limit=500)}"
+            raise WeightauditError("the workers", f"work could not be done there: {cause}", GO_ON) from error
         self._note(job, outcome)
 
     def _note(self, job: Job, outcome: Outcome, *, kept: bool = False) -> None:

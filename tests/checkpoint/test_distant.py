@@ -133,12 +133,14 @@ def test_an_error_does_not_wait_for_other_small_reads() -> None:
     class Stuck:
         name = label = "stuck"
         size, distant = 100, True
-        going_on = threading.Event()
+        begun, going_on = threading.Event(), threading.Event()
         ended: ClassVar[list[bool]] = []
 
         def read_into(self, offset: int, out: memoryview) -> None:
             if offset == 0:
+                self.begun.wait(20)
                 raise CheckpointError(self.label, "it has changed while it was read")
+            self.begun.set()
             self.ended.append(self.going_on.wait(20))
 
         def close(self) -> None: ...

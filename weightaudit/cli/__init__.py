@@ -6,6 +6,7 @@ import typer
 
 from weightaudit.cli.archs import archs
 from weightaudit.cli.batch import batch
+from weightaudit.cli.compare import compare
 from weightaudit.cli.failures import plain_failures
 from weightaudit.cli.options import show_version
 from weightaudit.cli.paper import paper
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, batch, archs):
+for command in (scan, batch, compare, archs):
     app.command()(plain_failures(command))
 app.add_typer(paper)
 app.callback()(show_version)

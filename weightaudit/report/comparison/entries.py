@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weightaudit.report.comparison.columns import RANKED_ROLES, Metric
 
 if TYPE_CHECKING:
-    from weightaudit.records import LayerRow
     from weightaudit.report.scan_report import ScanReport
 
 Profiles = dict[str, dict[str, list[tuple[float, float]]]]
@@ -22,9 +22,12 @@ DIGITS = 6
 
 def metrics(report: ScanReport) -> dict[str, Metric]:
     """The numbers of `SUMMARY_COLUMNS`, by name; None where the model has no such number."""
-    summary: dict[str, Any] = report.summary
+    return metrics_of(report.summary, report.map.dimensions)
+
+
+def metrics_of(summary: Mapping[str, Any], dimensions: Mapping[str, int]) -> dict[str, Metric]:
+    """The same from a report's ``summary`` and its map's ``dimensions``."""
     ranks, spread = summary["stable_rank_harmonic_mean"], summary["norm_preservation"]
-    dimensions = report.map.dimensions
     return {
         "layers": dimensions.get("layers"),
         "hidden": dimensions.get("hidden"),
@@ -48,27 +51,53 @@ def profiles(report: ScanReport) -> Profiles:
 
     A stack's roles are called "encoder Q" and so on. Depth is 0 at the first layer of the stack and 1 at the last.
     """
-    by_role: dict[tuple[str, str], list[LayerRow]] = defaultdict(list)
+    return profiles_of(
+        (
+            Point(
+                row.matrix.stack,
+                row.matrix.layer,
+                row.matrix.role,
+                row.spectrum.stable_rank,
+                row.spectrum.frobenius_norm,
+            )
+            for row in report.rows
+        ),
+        report.map.dimensions.get("layers", 0),
+    )
+
+
+class Point(NamedTuple):
+    """What a profile needs of one matrix."""
+
+    stack: str
+    layer: int | None
+    role: str
+    stable_rank: float
+    frobenius_norm: float
+
+
+def profiles_of(points: Iterable[Point], layers: int) -> Profiles:
+    """The same from ``points``; ``layers`` are those of a model that is one stack, as the config counts them."""
+    by_role: dict[tuple[str, str], list[Point]] = defaultdict(list)
     deepest: dict[str, int] = defaultdict(int)
-    for row in report.rows:
-        stack, layer = row.matrix.stack, row.matrix.layer
-        if layer is not None:
-            by_role[stack, row.matrix.role].append(row)
-            deepest[stack] = max(deepest[stack], layer)
+    for point in points:
+        if point.layer is not None:
+            by_role[point.stack, point.role].append(point)
+            deepest[point.stack] = max(deepest[point.stack], point.layer)
     # The config counts the layers of a model that is one stack; restricted scans do not see them all.
-    deepest[""] = max(deepest[""], report.map.dimensions.get("layers", 0) - 1)
+    deepest[""] = max(deepest[""], layers - 1)
     return {
-        f"{stack} {role}".strip(): {name: _by_depth(rows, name, deepest[stack]) for name in PROFILED}
-        for (stack, role), rows in by_role.items()
+        f"{stack} {role}".strip(): {name: _by_depth(found, name, deepest[stack]) for name in PROFILED}
+        for (stack, role), found in by_role.items()
     }
 
 
-def _by_depth(rows: list[LayerRow], name: str, deepest: int) -> list[tuple[float, float]]:
+def _by_depth(points: list[Point], name: str, deepest: int) -> list[tuple[float, float]]:
     values: dict[int, list[float]] = defaultdict(list)
-    for row in rows:
-        value = getattr(row.spectrum, name)
-        if row.matrix.layer is not None and math.isfinite(value):
-            values[row.matrix.layer].append(value)
+    for point in points:
+        value = getattr(point, name)
+        if point.layer is not None and math.isfinite(value):
+            values[point.layer].append(value)
     return [
         (_short(layer / deepest) if deepest else 0.0, _short(median(several)))
         for layer, several in sorted(values.items())

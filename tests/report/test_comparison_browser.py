@@ -1,0 +1,147 @@
+"""The comparison page in a real browser: 6 and 40 models, the table, the lines, and hostile names."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import needs_chromium, opened
+from tests.report import comparison_factory as models
+from weightaudit.report.comparison import ModelEntry, write_index
+
+pytestmark = [pytest.mark.browser, needs_chromium]
+
+
+def asked(entries: list[ModelEntry], folder: Path, script: str) -> dict[str, Any]:
+    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it."""
+    write_index(entries, folder, title="models")
+    page = folder / "index.html"
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
+    told = "document.body.dataset.answer = JSON.stringify(answer);"
+    ask = f"<script>const answer = {{}};\n{script}\n{told}</script></body>"
+    page.write_text(text.replace("</body>", ask), encoding="utf-8")
+    dom, console = opened(page)
+    assert console == []
+    found = re.search(r'data-answer="([^"]*)"', dom)
+    assert found
+    answer: dict[str, Any] = json.loads(unescape(found[1]))
+    return answer
+
+
+@pytest.mark.parametrize(("count", "failures"), [(6, 0), (40, 3)])
+def test_page_draws_without_a_complaint(count: int, failures: int, tmp_path: Path) -> None:
+    write_index(models.models(count, failures), tmp_path, title="models")
+    dom, console = opened(tmp_path / "index.html")
+    assert console == []
+    assert 'data-ready="true"' in dom
+    assert len(re.findall(r'class="trace scatter tracem\d+"', dom)) == count - failures
+    assert f"1–{count} of {count}<" in dom
+    assert dom.count('class="count bad">failed<') == failures
+    assert len(re.findall(r'<a href="\./org-\d--[^"]*/report.html">', dom)) == count - failures
+
+
+def test_lines_follow_the_table_and_come_forward(tmp_path: Path) -> None:
+    answer = asked(
+        models.models(40, failures=3),
+        tmp_path,
+        """
+        const lines = () => [...document.querySelectorAll("#overlay .scatterlayer .trace")];
+        const width = (line) => parseFloat(line.querySelector("path.js-line").style.strokeWidth);
+        const list = () => [...document.querySelectorAll("#overlay-models button")];
+        const plot = document.getElementById("overlay");
+        const colour = (i) => plot.data.find((trace) => trace.uid === "m" + i).line.color;
+        list()[4].focus();
+        answer.forward = lines().filter((line) => !line.style.filter).map((line) => [line.classList[2], width(line)]);
+        list()[4].blur();
+        answer.back = lines().filter((line) => line.style.filter).length;
+        answer.families = [...document.querySelectorAll("#overlay-families button")].length;
+        answer.family = [colour(0), colour(10), colour(20)];
+        list()[4].click();
+        list()[7].click();
+        answer.kept = list().filter((b) => b.getAttribute("aria-pressed") === "true").map((b) => b.dataset.model);
+        answer.apart = new Set([colour(4), colour(7), colour(0)]).size;
+        answer.others = new Set([colour(0), colour(1), colour(2)]).size;
+        document.querySelector("#overlay-status button").click();
+        answer.title = document.getElementById("overlay-title").textContent;
+        [...document.querySelectorAll("#overlay-role button")].find((b) => b.textContent === "GATE").click();
+        document.querySelectorAll("#overlay-metric button")[3].click();
+        answer.retitled = document.getElementById("overlay-title").textContent;
+        answer.gates = plot.data.length;
+        """,
+    )
+    assert answer["forward"] == [["tracem4", 3.5]]
+    assert answer["back"] == 0
+    assert answer["families"] == 9
+    assert len(set(answer["family"])) == 1  # three of one family
+    assert answer["kept"] == ["4", "7"]
+    assert (answer["apart"], answer["others"]) == (3, 1)
+    assert answer["title"] == "Stable rank of Q over depth"
+    assert answer["retitled"] == "Frobenius norm ÷ the model's median of GATE over depth"
+    gated = ("llama", "mixtral", "qwen2")
+    assert answer["gates"] == sum(entry.family in gated for entry in models.models(40, failures=3))
+
+
+def test_thousands_can_be_sorted_and_filtered(tmp_path: Path) -> None:
+    once = [models.model(i) for i in range(100)]
+    entries = [once[i % 100] for i in range(4990)] + [models.failed(i, models.REASONS[0]) for i in range(10)]
+    answer = asked(
+        entries,
+        tmp_path,
+        """
+        const status = () => document.querySelector("#table .pager [role=status]").textContent;
+        const body = document.querySelector("#table tbody");
+        const set = (node, value, event) => { node.value = value; node.dispatchEvent(new Event(event)); };
+        answer.start = [status(), body.rows.length];
+        answer.drawn = document.getElementById("overlay-status").textContent;
+        answer.traces = document.getElementById("overlay").data.length;
+        const head = document.querySelector('#table th[data-column="stable_rank"] button');
+        const first = () => body.rows[0].querySelector("td.c-stable_rank").textContent;
+        head.click();
+        answer.most = first();
+        head.click();
+        answer.least = first();
+        const [family, state] = document.querySelectorAll("#table select");
+        set(document.querySelector("#table input"), "GPT2 0010", "input");
+        answer.words = status();
+        set(document.querySelector("#table input"), "", "input");
+        set(state, [...state.options].find((option) => option.text === "Failed").value, "change");
+        answer.failed = [status(), body.rows[0].textContent];
+        """,
+    )
+    ranks = [float(entry.metrics["stable_rank"] or 0) for entry in once]
+    assert answer["start"] == ["1–100 of 5,000", 100]
+    assert answer["drawn"].startswith("60 of 4,990 models drawn. Shaded: 10 to 90 % of all 4,990")
+    assert answer["traces"] == 63
+    assert float(answer["most"]) == pytest.approx(max(ranks), rel=1e-3)
+    assert float(answer["least"]) == pytest.approx(min(ranks), rel=1e-3)
+    assert answer["words"] == "1–50 of 50"
+    assert answer["failed"][0] == "1–10 of 10"
+    assert models.REASONS[0] in answer["failed"][1]
+
+
+def test_no_element_comes_from_a_name(tmp_path: Path) -> None:
+    answer = asked(
+        models.hostile(),
+        tmp_path,
+        """
+        const plot = document.getElementById("overlay");
+        Plotly.Fx.hover(plot, [{ curveNumber: 0, pointNumber: 0 }]);
+        answer.elements = document.querySelectorAll("img, body svg[onload], [onerror]").length;
+        answer.title = document.title;
+        answer.hover = plot.querySelector(".hoverlayer").textContent;
+        answer.cell = document.querySelector("#table td.c-name a").textContent;
+        answer.leads = [...document.querySelectorAll("#table a")].map((a) => new URL(a.href).protocol);
+        answer.text = document.body.textContent;
+        """,
+    )
+    assert answer["elements"] == 0
+    assert answer["title"] == "models · weightaudit"
+    assert models.HOSTILE + "0" in answer["hover"]
+    assert answer["cell"] == models.HOSTILE + "0"
+    assert set(answer["leads"]) == {"file:"}
+    assert "bidi\\u202eevil\\x07" in answer["text"]

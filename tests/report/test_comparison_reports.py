@@ -1,0 +1,247 @@
+"""Finished reports read back and put together: what is matched, what differs, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.report import factory
+from tests.report.test_html import Reader
+from weightaudit.errors import UsageError
+from weightaudit.records import LayerRow
+from weightaudit.report import ScanReport
+from weightaudit.report.comparison.differences import COMPARED, HEADER, difference
+from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
+from weightaudit.report.comparison.finished import Finished, finished, read_finished
+from weightaudit.report.comparison.together import put_together, titles
+
+
+def told(report: Finished) -> str:
+    """All of it but the page, comparable although NaN is not itself."""
+    return repr(replace(report, page=None, log=None))
+
+
+@pytest.mark.parametrize("name", ["bert", "all_nan", "seq2seq", "mixture", "guessed", "hostile"])
+def test_json_parquet_and_scan_say_the_same(name: str, tmp_path: Path) -> None:
+    report = factory.ALL[name]()
+    made = finished(report)
+    assert made.metrics == metrics(report)
+    assert made.profiles == profiles(report)
+    assert made.findings == finding_counts(report)
+    if name != "hostile":  # a lone surrogate is spelt out in Parquet, and a pair of them in JSON is one character
+        for kind in ("json", "parquet"):
+            report.write(tmp_path / f"r.{kind}")
+            read = read_finished(tmp_path / f"r.{kind}")
+            assert read is not None
+            assert told(read) == told(made)
+
+
+def test_pages_are_found(tmp_path: Path) -> None:
+    report, folder = factory.bert(), tmp_path / "model"
+    folder.mkdir()
+    report.to_parquet(folder / "layers.parquet")
+    report.to_html(folder / "report.html")
+    (folder / "log.txt").write_text("scanned")
+    report.to_json(tmp_path / "lone.json")
+    read, lone = read_finished(folder), read_finished(tmp_path / "lone.json")
+    assert read is not None
+    assert lone is not None
+    assert (read.page, read.log) == (folder / "report.html", folder / "log.txt")
+    assert (lone.page, lone.log) == (None, None)
+    out = tmp_path / "some where"
+    out.mkdir()
+    put_together([read, lone], out)
+    page = Reader((out / "index.html").read_text("utf-8"))
+    models = json.loads(page.scripts[0])["models"]
+    assert models["link"] == ["../model/report.html", ""]
+    assert "differences.csv" in page.text
+    assert "bert-base-uncased@86b5e09344 · bert-base-uncased@86b5e09344 (2)" in page.text
+
+
+def test_what_is_no_report_is_left_to_be_scanned(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text('{"metadata": {}, "weight_map": {}}')
+    (tmp_path / "model.bin").write_bytes(b"x")
+    (tmp_path / "folder").mkdir()
+    for name in ("model.safetensors.index.json", "model.bin", "folder", "nowhere/at-all"):
+        assert read_finished(tmp_path / name) is None
+
+
+def spoilt(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        factory.bert().to_json(path)
+        said = json.loads(path.read_text())
+        change(said)
+        path.write_text(json.dumps(said))
+
+    return write
+
+
+def of_a_table(path: Path) -> None:
+    factory.bert().to_parquet(path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "said"),
+    [
+        ("r.json", lambda path: path.write_text("{"), "cannot be read"),
+        ("r.json", lambda path: path.write_text("[" * 100_000), "cannot be read"),
+        ("r.parquet", lambda path: path.write_bytes(b"PAR1"), "cannot be read"),
+        ("all.parquet", of_a_table, "not the whole report of one model"),
+        ("r.json", spoilt(lambda said: said.pop("layers")), "not the whole report of one model"),
+        ("r.json", spoilt(lambda said: said.update(schema=99)), "another version"),
+        ("r.json", spoilt(lambda said: said.update(model=7)), "no valid report"),
+        ("r.json", spoilt(lambda said: said["layers"][0].update(layer="3")), "layer is no Int64"),
+        ("r.json", spoilt(lambda said: said["layers"][0].pop("rows")), "no valid report"),
+        ("r.json", spoilt(lambda said: said["summary"].update(parameters="many")), "no valid report"),
+        ("r.json", spoilt(lambda said: said.update(layers=7)), "no valid report"),
+        ("r.csv", lambda path: factory.bert().to_csv(path), r"Name its \.json or \.parquet"),
+    ],
+)
+def test_bad_reports_are_told(name: str, write: Callable[[Path], object], said: str, tmp_path: Path) -> None:
+    write(tmp_path / name)
+    with pytest.raises(UsageError, match=said):
+        read_finished(tmp_path / name)
+
+
+def test_a_batchs_folders(tmp_path: Path) -> None:
+    (tmp_path / "batch.json").write_text("{}")
+    with pytest.raises(UsageError, match="directory of a whole batch"):
+        read_finished(tmp_path)
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "outcome.json").write_text("{}")
+    with pytest.raises(UsageError, match="scan of this model failed"):
+        read_finished(tmp_path / "failed")
+
+
+def differences(tmp_path: Path, *reports: ScanReport) -> list[dict[str, str]]:
+    put_together([finished(report) for report in reports], tmp_path)
+    with (tmp_path / "differences.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert not lines or tuple(lines[0]) == HEADER
+    return lines
+
+
+def changed(report: ScanReport, **numbers: float) -> ScanReport:
+    """``report`` under another name, with other numbers in its first row."""
+    first, *rest = report.rows
+    rows = (LayerRow(first.matrix, replace(first.spectrum, **numbers)), *rest)  # type: ignore[arg-type]
+    return replace(report, identity=replace(report.identity, name="other"), rows=rows)
+
+
+def test_differences_of_equal_reports_are_none(tmp_path: Path) -> None:
+    report = factory.bert()
+    lines = differences(tmp_path, report, report)
+    assert len(lines) == len(report.rows)
+    assert {line["match"] for line in lines} == {"both"}
+    assert {line[f"{name}_difference"] for line in lines for name in COMPARED} == {"0"}
+    assert {line["stable_rank_intervals_apart"] for line in lines} == {"false"}
+    report.to_csv(tmp_path / "layers.csv")
+    with (tmp_path / "layers.csv").open(newline="") as file:
+        for line, row in zip(lines, csv.DictReader(file), strict=True):
+            assert [line[name] for name in ("stack", "layer", "expert", "role")] == [
+                row[name] for name in ("stack", "layer", "expert", "role")
+            ]
+            assert [line[f"{name}_b"] for name in COMPARED] == [row[name] for name in COMPARED]
+            assert line["shape_a"] == f"{row['rows']}x{row['cols']}"
+
+
+def test_differences_are_relative_and_signed(tmp_path: Path) -> None:
+    report = factory.bert()
+    first = report.rows[0].spectrum
+    rank = first.stable_rank
+    other = changed(
+        report, frobenius_norm=0.75 * first.frobenius_norm, stable_rank=2 * rank, stable_rank_lower=1.9 * rank
+    )
+    line, *rest = differences(tmp_path, report, other)
+    assert float(line["frobenius_norm_difference"]) == pytest.approx(-0.25)
+    assert float(line["stable_rank_difference"]) == pytest.approx(1)
+    assert line["stable_rank_intervals_apart"] == "true"
+    assert (line["model_a"], line["model_b"]) == (report.identity.name, "other")
+    assert {one["stable_rank_difference"] for one in rest} == {"0"}
+    back, *_ = differences(tmp_path, other, report)
+    assert float(back["stable_rank_difference"]) == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        (4, 5, "0.25"),
+        (-4, -5, "-0.25"),
+        (0, 0, "0"),
+        (0, 1, ""),
+        (math.nan, 1, ""),
+        (1, math.inf, ""),
+        (3, 4, "0.333333333"),
+    ],
+)
+def test_difference(a: float, b: float, said: str) -> None:
+    assert difference(a, b) == said
+
+
+def test_what_has_no_partner_is_said(tmp_path: Path) -> None:
+    shallow, deep = factory.seq2seq(2), factory.seq2seq(3)
+    lines = differences(tmp_path, shallow, deep)
+    matches = {match: [line for line in lines if line["match"] == match] for match in ("both", "only a", "only b")}
+    assert len(matches["both"]) == len(shallow.rows)
+    assert not matches["only a"]
+    assert {line["layer"] for line in matches["only b"]} == {"2"}
+    assert {line["stack"] for line in matches["only b"]} == {"encoder", "decoder"}
+    for line in matches["only b"]:
+        assert line["tensors_a"] == line["stable_rank_a"] == line["stable_rank_difference"] == ""
+        assert line["stable_rank_b"] != ""
+        assert line["stable_rank_intervals_apart"] == ""
+    assert {line["match"] for line in differences(tmp_path, deep, shallow)} == {"both", "only a"}
+
+
+def test_the_first_against_each_of_the_others(tmp_path: Path) -> None:
+    report, names = factory.mixture(2, 4), ("a", "b", "c")
+    three = [replace(report, identity=replace(report.identity, name=name)) for name in names]
+    lines = differences(tmp_path, *three)
+    assert [(line["model_a"], line["model_b"]) for line in lines[:: len(report.rows)]] == [("a", "b"), ("a", "c")]
+    assert len(lines) == 2 * len(report.rows)
+
+
+def test_several_in_one_place_are_partners_in_their_order(tmp_path: Path) -> None:
+    report = factory.guessed()
+    row = report.rows[0]
+    twins = replace(report, rows=(row, row, row))
+    lines = differences(tmp_path, twins, replace(report, rows=(row, row)))
+    assert [line["match"] for line in lines] == ["both", "both", "only a"]
+
+
+def test_no_formula_comes_from_a_name(tmp_path: Path) -> None:
+    hostile = replace(factory.hostile(), identity=replace(factory.hostile().identity, name="=1+1"))
+    lines = differences(tmp_path, hostile, hostile)
+    assert lines[0]["model_a"] == "'=1+1"
+    assert not any(value.startswith(("=", "+", "@")) for line in lines for value in line.values())
+
+
+def test_titles_are_unique() -> None:
+    report = finished(factory.bert())
+    other, lone = replace(report, revision="b" * 40), replace(report, name="x", revision="")
+    assert titles([report, other, lone, lone]) == [
+        "bert-base-uncased@86b5e09344",
+        "bert-base-uncased@bbbbbbbbbb",
+        "x",
+        "x (2)",
+    ]
+    assert titles([report, lone]) == ["bert-base-uncased", "x"]
+
+
+def test_a_folder_that_moved_is_still_a_report(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    factory.bert().to_parquet(tmp_path / "a" / "layers.parquet")
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    read = read_finished(tmp_path / "b")
+    assert read is not None
+    assert (read.name, read.page) == ("bert-base-uncased", None)

@@ -1,0 +1,83 @@
+"""Pages that share a plotly.js: only that one file may run beside the page's own script."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.browser import needs_chromium, opened
+from tests.report import factory
+from weightaudit.errors import OutputError
+from weightaudit.report import html
+from weightaudit.report.document import PLOTLY, plotly_code, share_plotly
+
+
+def policy(page: str) -> str:
+    found = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert found
+    return found[1]
+
+
+def nonce(page: str) -> str:
+    found = re.search(r"script-src 'nonce-([^']*)'", policy(page))
+    assert found
+    return found[1]
+
+
+def test_a_page_without_plotly_inside() -> None:
+    alone, sharing = html.page(factory.bert()), html.page(factory.bert(), f"../{PLOTLY}")
+    assert plotly_code() in alone
+    assert len(sharing) < len(alone) - 0.99 * len(plotly_code())
+    assert "nonce" not in policy(alone)
+    assert f'<script src="../plotly.js" nonce="{nonce(sharing)}"></script>' in sharing
+    assert sharing.count("nonce=") == 1
+    assert policy(sharing).split("; ")[1].count(" ") == 2  # the nonce, and the hash of the page's script
+    assert "is complete in itself" in alone
+    assert "plotly.js of its batch" in sharing
+
+
+def test_the_nonce_follows_from_everything_on_the_page() -> None:
+    """So that no name can hold it."""
+    page = html.page(factory.bert(), "../plotly.js")
+    assert html.page(factory.bert(), "../plotly.js") == page
+    nonces = {nonce(html.page(report(), "../plotly.js")) for report in factory.ALL.values()}
+    assert len(nonces) == len(factory.ALL)
+    assert nonce(html.page(factory.bert(), "../../plotly.js")) != nonce(page)
+
+
+def test_plotly_is_written_once(tmp_path: Path) -> None:
+    share_plotly(tmp_path)
+    written = (tmp_path / PLOTLY).stat()
+    assert (tmp_path / PLOTLY).read_text("utf-8") == plotly_code()
+    share_plotly(tmp_path)
+    assert (tmp_path / PLOTLY).stat().st_ino == written.st_ino
+    (tmp_path / PLOTLY).write_text("cut")
+    share_plotly(tmp_path)
+    assert (tmp_path / PLOTLY).read_text("utf-8") == plotly_code()
+    with pytest.raises(OutputError, match="there is no directory"):
+        share_plotly(tmp_path / "none")
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_sharing_page_draws_and_says_when_it_cannot(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    share_plotly(tmp_path)
+    page = tmp_path / "model" / "report.html"
+    factory.bert().to_html(page, plotly="../plotly.js")
+    evil = "<script src='../evil.js'></script>"
+    (tmp_path / "evil.js").write_text("document.title = 'pwned'")
+    page.write_text(page.read_text("utf-8").replace("<main>", "<main>" + evil), encoding="utf-8")
+    dom, console = opened(page)
+    assert len(re.findall(r'class="[^"]*js-plotly-plot', dom)) == 3
+    assert "pwned</title>" not in dom
+    assert len(console) == 1
+    assert "Content Security Policy" in console[0]
+    factory.bert().to_html(page, plotly="../gone.js")
+    dom, console = opened(page)
+    assert dom.count('<p class="empty">Not drawn: plotly.js is not where') == 3
+    assert 'data-ready="true"' in dom
+    assert re.search(r">1–(\d+) of \1<", dom)
+    assert all("gone.js" in line for line in console)

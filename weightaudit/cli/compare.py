@@ -1,0 +1,139 @@
+"""``weightaudit compare A B … --out DIR``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from weightaudit.cli import options
+from weightaudit.config import DEFAULTS, Method
+from weightaudit.errors import OutputError, UsageError, printable
+
+if TYPE_CHECKING:
+    from weightaudit.report.comparison.finished import Finished
+
+Compared = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="A B ...",
+        help="Reports (.json, .parquet, a model's folder in a batch) or models, which are scanned first.",
+        show_default=False,
+    ),
+]
+Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
+
+
+def compare(
+    compared: Compared,
+    out: Directory,
+    token: options.Token = DEFAULTS.token,
+    offline: options.Offline = DEFAULTS.offline,
+    download: options.Download = DEFAULTS.download,
+    memory: options.Memory = None,
+    max_wait: options.MaxWait = DEFAULTS.max_wait,
+    roles: options.Roles = None,
+    layers: options.Layers = None,
+    method: options.MethodName = DEFAULTS.method,
+    tol: options.Tol = DEFAULTS.tol,
+    delta: options.Delta = DEFAULTS.delta,
+    seed: options.Seed = DEFAULTS.seed,
+    spectrum: options.Spectrum = DEFAULTS.spectrum,
+    device: options.Device = DEFAULTS.device,
+    threads: options.Threads = DEFAULTS.threads,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Put models side by side: index.html, and differences.csv of the first against each of the others.
+
+    A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned.
+    """
+    from weightaudit.audit.selection import parse_layers, parse_roles
+    from weightaudit.audit.sizes import parse_bytes
+
+    if len(compared) < 2:
+        raise UsageError("compare", "a comparison needs two reports or models", "Name another")
+    scanning = {
+        "token": token,
+        "offline": offline,
+        "download": download,
+        "memory": parse_bytes(memory),
+        "max_wait": max_wait,
+        "roles": parse_roles(roles),
+        "layers": parse_layers(layers),
+        "method": cast(Method, method),
+        "tol": tol,
+        "delta": delta,
+        "seed": seed,
+        "spectrum": spectrum,
+        "device": device,
+        "threads": threads,
+    }
+
+    from weightaudit.report.comparison.finished import read_finished
+    from weightaudit.report.comparison.together import put_together
+
+    # Reports are read before the first model is scanned: what is wrong with them is told at once.
+    reports = [read_finished(Path(name)) for name in compared]
+    _prepare(out)
+    whole = [
+        report if report is not None else _scanned(name, out / _folder(place, name), scanning, quiet=quiet)
+        for place, (name, report) in enumerate(zip(compared, reports, strict=True), 1)
+    ]
+    matched = put_together(whole, out)
+    if quiet:
+        return
+    for one in matched:
+        typer.echo(
+            f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
+            f"{one.only_first} of the first have none",
+            err=True,
+        )
+    typer.echo(f"wrote {out / 'index.html'} and {out / 'differences.csv'}", err=True)
+
+
+def _prepare(out: Path) -> None:
+    """Have ``out`` be there and writable. Raises OutputError."""
+    from weightaudit.report.files import check_writable
+
+    if (out / "batch.json").exists():
+        raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(out), (error.strerror or str(error)).lower(), "Name another directory") from error
+    for name in ("index.html", "plotly.js", "differences.csv"):
+        check_writable(out / name)
+
+
+def _scanned(name: str, folder: Path, scanning: dict[str, Any], *, quiet: bool) -> Finished:
+    """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again."""
+    from weightaudit.audit import scan
+    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
+    from weightaudit.report.document import PLOTLY
+
+    model, revision = _parted(name)
+    report = scan(model, revision=revision, progress=not quiet, **scanning)
+    for note in report.notes:
+        typer.echo(f"note: {printable(report.identity.name)}: {note}", err=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), (error.strerror or str(error)).lower(), "Name another directory") from error
+    report.to_parquet(folder / BATCH_TABLE)
+    report.to_html(folder / BATCH_PAGE, plotly=f"../{PLOTLY}")
+    return finished(report, folder / BATCH_PAGE)
+
+
+def _parted(name: str) -> tuple[str, str | None]:
+    """``id@revision`` in two; a path is what exists as one."""
+    model, at, revision = name.rpartition("@")
+    return (model, revision) if at and model and revision and not Path(name).exists() else (name, None)
+
+
+def _folder(place: int, name: str) -> str:
+    """For a scanned model: its name, and before it its place among the names, so that no two share one."""
+    called = Path(name).resolve().name if Path(name).exists() else name.replace("/", "--")
+    return f"{place}-{re.sub(r'[^A-Za-z0-9._@-]+', '-', called)[:80].strip('.-') or 'model'}"

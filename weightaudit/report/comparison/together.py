@@ -1,0 +1,70 @@
+"""Finished reports put together: their page, and what differs between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from weightaudit.report.comparison import ModelEntry
+from weightaudit.report.comparison.differences import Matched, write_differences
+from weightaudit.report.comparison.finished import Finished
+from weightaudit.report.comparison.page import write_index
+from weightaudit.report.files import replacing
+
+DIFFERENCES = "differences.csv"
+
+
+def put_together(reports: Sequence[Finished], directory: Path) -> list[Matched]:
+    """Write index.html, plotly.js and differences.csv into ``directory``; how the others match the first.
+
+    Raises OutputError where that cannot be written.
+    """
+    names = titles(reports)
+    with replacing(directory / DIFFERENCES) as file:
+        matched = write_differences(list(zip(names, reports, strict=True)), file)
+    entries = [_entry(name, report, directory) for name, report in zip(names, reports, strict=True)]
+    title = " · ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
+    write_index(entries, directory, title=title, beside=(DIFFERENCES,))
+    return matched
+
+
+def titles(reports: Sequence[Finished]) -> list[str]:
+    """A name for each that no other has: the model's, with the revision or a number where that is not enough."""
+    names = [report.name for report in reports]
+    out: list[str] = []
+    for report in reports:
+        several = names.count(report.name) > 1 and report.revision
+        name = base = f"{report.name}@{report.revision[:10]}" if several else report.name
+        number = 1
+        while name in out:
+            number += 1
+            name = f"{base} ({number})"
+        out.append(name)
+    return out
+
+
+def _entry(name: str, report: Finished, directory: Path) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        revision=report.revision,
+        status="done",
+        link=_address(report.page, directory),
+        log=_address(report.log, directory),
+        family=report.family,
+        guessed=report.guessed,
+        metrics=report.metrics,
+        profiles=report.profiles,
+        findings=report.findings,
+    )
+
+
+def _address(path: Path | None, directory: Path) -> str:
+    """Of ``path``, as a page in ``directory`` links to it; "" where no relative address leads there."""
+    if path is None:
+        return ""
+    try:
+        return quote(Path(os.path.relpath(path.resolve(), directory.resolve())).as_posix())
+    except ValueError:  # on another drive
+        return ""

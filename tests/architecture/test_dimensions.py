@@ -9,6 +9,7 @@ import transformers
 
 from weightaudit.architecture import families, family
 from weightaudit.architecture.dimensions import class_defaults, embeddings_tied, resolve
+from weightaudit.architecture.registry import model_types
 from weightaudit.errors import ConfigError
 
 
@@ -79,15 +80,14 @@ def test_tied_must_be_a_boolean() -> None:
 
 
 def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
+    names = {"n_head_kv"}  # of microsoft/phi-2's own first code
+    for model_type in model_types():
+        names |= class_defaults(model_type).keys()
+        if model_type in transformers.CONFIG_MAPPING:
+            names |= transformers.CONFIG_MAPPING[model_type].attribute_map.keys()
     for known in families():
-        names: set[str] = set()
-        for model_type in known.model_types:
-            names |= class_defaults(model_type).keys()
-            if model_type in transformers.CONFIG_MAPPING:
-                names |= transformers.CONFIG_MAPPING[model_type].attribute_map.keys()
-        if "phi-msft" in known.model_types:  # the keys of microsoft/phi-2's own first code, and an optional one
-            names |= {"n_embd", "n_layer", "n_head", "n_head_kv", "n_inner", "head_dim"}
-        assert {key for dimension in known.dimensions for key in dimension.keys} <= names
+        keys = {key for dimension in known.dimensions for key in dimension.keys}
+        assert {name for key in keys for name in key.split(".")} - names == set(), known.name
 
 
 def test_a_rule_for_a_missing_key_says_what_the_class_would() -> None:

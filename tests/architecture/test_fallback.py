@@ -48,7 +48,7 @@ def test_a_known_layout_under_an_unknown_type(family: str, model_type: str | Non
 
 
 def test_a_similar_model_type_is_near_even_where_names_do_not_fit() -> None:
-    tensors = square("layers.0.attention.wq.weight")
+    tensors = square("blocks.0.attn.to_q.weight")
     assert guess(*tensors, config={"model_type": "robert"}).nearest[0] in ("bert", "roberta")
     assert guess(*tensors, config={"model_type": "zzz"}).nearest == ()
 

@@ -7,9 +7,12 @@ from itertools import groupby
 
 from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.schema import Family
+from weightaudit.records import LAYER_ROLES
 
 ESSENTIAL = ("Q", "K", "V", "O", "M1", "M2")
 """Roles that every layer has where the family has them; others (cross-attention) a whole model may lack."""
+OF_EVERY_LAYER = tuple(role for role in LAYER_ROLES if not role.startswith("SHARED_"))
+"""Roles that every layer has if one has them; experts, routers and a family's own roles may be in some layers only."""
 LIMIT = 8
 """Ranges of layers written out at most."""
 
@@ -55,7 +58,8 @@ def _absent_roles(family: Family, present: Collection[int], found: Collection[tu
     lacking: dict[tuple[int, ...], list[str]] = {}  # the layers that lack them → roles
     for role in (role for role in family.roles if role in of_a_layer):
         without = tuple(sorted(layer for layer in present if (layer, role) not in found))
-        if without and (len(without) < len(present) or role in ESSENTIAL):
+        everywhere = len(without) == len(present)
+        if without and (role in ESSENTIAL or (role in OF_EVERY_LAYER and not everywhere)):
             lacking.setdefault(without, []).append(role)
     for without, roles in lacking.items():
         if len(without) == len(present) > 1:

@@ -1,0 +1,118 @@
+"""A model type's verdict: built tiny, saved, mapped and proved; and the table of all, printed by
+
+python -m tests.architecture.proofs [MODEL_TYPE ...]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from tests.architecture.proving import Prover, run
+from tests.architecture.saved import infos, value
+from tests.architecture.tiny import all_model_types, tiny
+from tests.architecture.tiny_sizes import INPUTS, UNPROVEN
+from weightaudit.architecture import map_model
+from weightaudit.architecture.registry import for_model_type
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not."""
+
+    model_type: str
+    family: str
+    shown: dict[str, set[str]]
+    missing: dict[str, str]
+    unmapped: dict[str, str]
+    notes: tuple[str, ...]
+    tensors: int
+    accounted: int
+
+    @property
+    def proven(self) -> bool:
+        """Every role of every layer, with nothing unmapped and nothing absent."""
+        return not (self.missing or self.unmapped or self.notes)
+
+    def __str__(self) -> str:
+        problems = [*self.notes]
+        problems += [f"{role}: {why}" for role, why in self.missing.items()]
+        problems += [f"{name}: {why}" for name, why in list(self.unmapped.items())[:5]]
+        return f"{self.model_type} ({self.family}): {'; '.join(problems) or 'proven'}"
+
+
+def judge(model_type: str, directory: Path) -> Verdict:
+    """Build, save, map and prove a model type; its files go below ``directory``."""
+    model = tiny(model_type)
+    place = directory / model_type
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save_pretrained(place)
+    config = json.loads((place / "config.json").read_text())
+    tensors: dict[str, torch.Tensor] = {}
+    for file in sorted(place.glob("*.safetensors")):
+        tensors |= load_file(file)
+    model_map = map_model(config, infos(tensors))
+    matrices = {(m.stack, m.layer, m.expert, m.role): value(m, tensors).float() for m in model_map.matrices}
+    assert len(matrices) == len(model_map.matrices)
+    assert all(tuple(matrices[m.stack, m.layer, m.expert, m.role].shape) == m.shape for m in model_map.matrices)
+    inputs = {name: torch.tensor(values) for name, values in INPUTS.get(model_type, {}).items()}
+    proof = Prover(matrices, run(model, **inputs), model).prove()
+    shown: dict[str, set[str]] = {}
+    for key, how in proof.shown.items():
+        shown.setdefault(key[3], set()).add(how)
+    known = for_model_type(model_type)
+    own = (known.note,) if known is not None else ()
+    return Verdict(
+        model_type,
+        model_map.family,
+        shown,
+        {key[3]: why for key, why in proof.missing.items()},
+        {entry.tensor: entry.detail for entry in model_map.coverage if entry.status == "unmapped"},
+        tuple(note for note in model_map.notes if note not in own),
+        len(tensors),
+        sum(entry.status in ("analysed", "ignored") or bool(entry.detail) for entry in model_map.coverage),
+    )
+
+
+def table(model_types: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(model type, verdict, family or why not), a row each."""
+    rows = []
+    for model_type in model_types:
+        known = for_model_type(model_type)
+        if known is None:
+            rows.append((model_type, "not mapped", "no spec: mapped by structure and marked as guessed"))
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            verdict = judge(model_type, Path(directory))
+        excuse = "; ".join(f"{role}: {why}" for role, why in UNPROVEN.get(model_type, {}).items())
+        ways = sorted({how for role in ("Q", "K", "V") for how in verdict.shown.get(role, ())} - {"equal"})
+        detail = verdict.family + (f" ({', '.join(ways)})" if ways else "")
+        rows.append(
+            (model_type, "proven", detail)
+            if verdict.proven
+            else (model_type, "mapped, not all provable", f"{known.name}: {excuse or verdict}")
+        )
+    return rows
+
+
+def main() -> None:
+    transformers.utils.logging.disable_progress_bar()
+    rows = table(sys.argv[1:] or all_model_types())
+    for row in rows:
+        print(f"{row[0]:<26} {row[1]:<26} {row[2]}")
+    print(dict(Counter(row[1] for row in rows)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""Roles proved by execution, for any model type: what the matrices compute is held against what the model computed.
+
+The model runs on one token at position 0, where rotary embeddings are the identity and attention returns the value. A
+query is proved when W_Q x is what an attention took for its query, x being a vector that went into some linear map;
+keys and values likewise, in the same attention. O is proved when it maps what came of that attention, or the first map
+after it; the MLP when M2 maps activation(GATE x) * (M1 x). Other matrices are proved as linear maps that were applied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from tests.architecture.tracing import Attention, Trace, traced
+
+Key = tuple[str, int | None, int | None, str]
+"""(stack, layer, expert, role)"""
+TOLERANCE = 2e-4
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "relu": functional.relu,
+    "relu squared": lambda x: functional.relu(x) ** 2,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": lambda x: functional.leaky_relu(x, 0.01),
+}
+_ACTIVATION = re.compile(r"(?:.*\.)?(?:act|act_fn|activation|activation_fn)")
+"""Modules that a model calls its activation; what they compute is tried beside ACTIVATIONS."""
+
+
+@dataclass
+class Proof:
+    """What was proved, and how; what was not."""
+
+    shown: dict[Key, str] = field(default_factory=dict)
+    missing: dict[Key, str] = field(default_factory=dict)
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Equal to within TOLERANCE of the largest entry, and not zero."""
+    size = float(b.abs().max()) if b.numel() else 0.0
+    return a.shape == b.shape and size > 1e-6 and float((a - b).abs().max()) <= TOLERANCE * size
+
+
+def same_vector(a: torch.Tensor, b: torch.Tensor, width: int) -> str:
+    """How ``a`` (what a matrix computes) is ``b`` (what the model used, in heads of ``width``); "" if it is not.
+
+    Weaker ways allow for what a model does between its projection and its attention: a factor, a norm of each head,
+    rows put into another order within rotary embeddings, heads repeated for their group.
+    """
+    if close(a, b):
+        return "equal"
+    if b.numel() % width == 0 and a.numel() % width == 0 and b.numel() % a.numel() == 0:
+        repeats = b.numel() // a.numel()
+        heads = a.reshape(-1, width)
+        spread = heads.repeat_interleave(repeats, 0)
+        live = b.reshape(-1, width)
+        if close(spread, live):
+            return "equal, heads repeated"
+        if close(_unit(spread.flatten()[None]), _unit(live.flatten()[None])):
+            return "up to a factor"
+        if close(_unit(spread), _unit(live)):
+            return "up to a factor a head"
+        if close(_unit(_centred(spread)), _unit(_centred(live))):
+            return "up to a norm a head"
+        if close(_centred(spread.flatten()[None] / spread.std()), _centred(live.flatten()[None] / live.std())):
+            return "up to a norm"
+        if close(_unit(spread).sort(-1).values, _unit(live).sort(-1).values):
+            return "up to the order of rows within a head"
+    if _within(a, b) and _within(b, a):
+        return "up to the order of rows"
+    return "as part of each head" if _within(a, b) and b.numel() > a.numel() else ""
+
+
+def _unit(x: torch.Tensor) -> torch.Tensor:
+    return x / x.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+def _centred(x: torch.Tensor) -> torch.Tensor:
+    return x - x.mean(-1, keepdim=True)
+
+
+def _within(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Every entry of ``a`` is an entry of ``b``."""
+    gaps = (a.flatten()[:, None] - b.flatten()[None, :]).abs().min(1).values
+    return float(gaps.max()) <= TOLERANCE * float(b.abs().max())
+
+
+class Prover:
+    """The matrices of one model against one trace of it."""
+
+    def __init__(self, matrices: Mapping[Key, torch.Tensor], trace: Trace, model: torch.nn.Module) -> None:
+        own = {type(m).__name__: m for name, m in model.named_modules() if _ACTIVATION.fullmatch(name)}
+        self.activations = {**ACTIVATIONS, **own}
+        self.matrices = matrices
+        self.trace = trace
+        self.attentions = trace.attentions()
+        self.inputs: dict[int, list[tuple[int, torch.Tensor]]] = {}
+        self.proof = Proof()
+        for event in trace.events:
+            if event.kind == "linear":
+                for row in _rows(event.inputs[0]):
+                    self.inputs.setdefault(row.numel(), []).append((event.at, row))
+
+    def prove(self) -> Proof:
+        places = sorted({key[:3] for key in self.matrices}, key=lambda p: (p[0], p[1] or -1, p[2] or -1))
+        for place in places:
+            own = {key[3]: matrix for key, matrix in self.matrices.items() if key[:3] == place}
+            for roles in (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO")):
+                self._attention(place, {role: own.pop(role) for role in roles if role in own}, roles)
+            for roles in (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2")):
+                self._mlp(place, {role: own.pop(role) for role in roles if role in own}, roles)
+            own.pop("QKV", None)  # by definition the stack of the three
+            for role, matrix in own.items():
+                self._note(place, role, self._applied(matrix), "no such map was applied")
+        return self.proof
+
+    def _note(self, place: Any, role: str, how: str, why: str) -> None:
+        key = (*place, role)
+        if how:
+            self.proof.shown[key] = how
+        else:
+            self.proof.missing[key] = why
+
+    def _candidates(self, matrix: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
+        """(where, W x) for every vector x that some linear map took and that is of this matrix's width."""
+        found = self.inputs.get(matrix.shape[1], [])
+        if not found:
+            return []
+        computed = torch.stack([x for _, x in found]) @ matrix.t()
+        return [(at, y) for (at, _), y in zip(found, computed, strict=True)]
+
+    def _attention(self, place: Any, own: Mapping[str, torch.Tensor], roles: tuple[str, ...]) -> None:
+        if not own:
+            return
+        computed = {role: self._candidates(own[role]) for role in roles[:3] if role in own}
+        best: dict[str, str] = {}
+        taken: Attention | None = None
+        for attention in self.attentions:
+            found = {}
+            for role, vectors in computed.items():
+                how = _used(vectors, attention, roles.index(role))
+                if how:
+                    found[role] = how
+            if len(found) > len(best):
+                best, taken = found, attention
+        for role in roles[:3]:
+            if role in own:
+                self._note(place, role, best.get(role, ""), "no attention used it so")
+        if taken is not None and len(best) == len(computed):
+            self.attentions.remove(taken)
+        if roles[3] in own:
+            how = self._output(own[roles[3]], taken) if taken is not None else ""
+            self._note(place, roles[3], how, "it does not map what the attention gave")
+
+    def _output(self, matrix: torch.Tensor, attention: Attention) -> str:
+        """Whether it maps the attention's output: the vector itself, or what became of it before the next attention."""
+        following = [other.at for other in self.trace.attentions() if other.at > attention.at]
+        end = min(following, default=len(self.trace.events))
+        for event in self.trace.events:
+            if event.kind != "linear" or not attention.at < event.at < end:
+                continue
+            for x in _rows(event.inputs[0]):
+                if x.numel() == matrix.shape[1] and _gives(event.output, matrix @ x):
+                    direct = any(same_vector(z, x, 1) for z in [*_rows(attention.output), attention.output.flatten()])
+                    return "maps the attention's output" if direct else "the map after the attention"
+        return ""
+
+    def _mlp(self, place: Any, own: Mapping[str, torch.Tensor], roles: tuple[str, ...]) -> None:
+        if not own:
+            return
+        gate, up, down = (own.get(role) for role in roles)
+        how = ""
+        if up is not None and down is not None and up.shape[0] == down.shape[1]:
+            hidden = self.inputs.get(down.shape[1], [])
+            ups = self._candidates(up)
+            gates = self._candidates(gate) if gate is not None else []
+            how = _activated(self.activations, ups, gates if gate is not None else None, [x for _, x in hidden])
+            if how and not self._applied(down):
+                how = ""
+        for role in roles:
+            if role in own:
+                self._note(place, role, how, "M2 does not map activation(GATE x) * (M1 x)")
+
+    def _applied(self, matrix: torch.Tensor) -> str:
+        """Whether some linear map or embedding computed just this matrix."""
+        for event in self.trace.events:
+            if event.kind == "linear":
+                for x in _rows(event.inputs[0]):
+                    if x.numel() == matrix.shape[1] and _gives(event.output, matrix @ x):
+                        return "a map that was applied"
+            elif event.kind == "embedding" and event.output.shape[-1] == matrix.shape[1]:
+                row = event.output.reshape(-1, matrix.shape[1])[0]
+                if float((matrix - row).abs().max(1).values.min()) < 1e-6:
+                    return "its row was looked up"
+        return ""
+
+
+def _rows(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """The vectors in a tensor: its rows, and itself as one where it is of several dimensions."""
+    if tensor.ndim == 0 or tensor.numel() == 0 or tensor.shape[-1] == 0:
+        return []
+    rows = list(tensor.reshape(-1, tensor.shape[-1]))[:64]
+    return [*rows, tensor.flatten()] if len(rows) > 1 else rows
+
+
+def _gives(output: torch.Tensor, y: torch.Tensor) -> bool:
+    """Whether an operation's output has ``y`` as a row, or as itself."""
+    if output.shape[-1] == y.numel():
+        rows = output.reshape(-1, y.numel())
+        if bool(((rows - y).abs().max(1).values <= TOLERANCE * y.abs().max()).any()):
+            return True
+    return output.numel() == y.numel() and close(y, output.flatten())
+
+
+def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int) -> str:
+    """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts."""
+    operands = [attention.value] if which == 2 else [pair[which] for pair in attention.scores]
+    ways = (
+        *("equal", "equal, heads repeated", "up to a factor", "up to a factor a head", "up to a norm a head"),
+        *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
+    )
+    found = [
+        how
+        for operand in operands
+        for at, y in vectors
+        if at < attention.at and (how := same_vector(y, operand.flatten(), operand.shape[-1]))
+    ]
+    return min(found, key=ways.index, default="")
+
+
+def _activated(
+    activations: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    ups: list[tuple[int, torch.Tensor]],
+    gates: list[tuple[int, torch.Tensor]] | None,
+    hidden: list[torch.Tensor],
+) -> str:
+    """The activation that makes one of ``hidden``, the vectors that maps of M2's width took, of M1's and GATE's."""
+    if not ups or not hidden:
+        return ""
+    live = _unit(torch.stack(hidden))
+    U = torch.stack([y for _, y in ups])
+    with torch.no_grad():
+        made = _made(activations, U, gates)
+    for name, vectors in made.items():
+        gap = (_unit(vectors)[:, None] - live[None]).abs().amax(-1)
+        if bool(((gap < 1e-4) & (vectors.abs().amax(-1) > 1e-6)[:, None]).any()):
+            return name
+    return ""
+
+
+def _made(
+    activations: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    U: torch.Tensor,
+    gates: list[tuple[int, torch.Tensor]] | None,
+) -> dict[str, torch.Tensor]:
+    if gates is None:
+        return {name: f(U) for name, f in activations.items()}
+    G = torch.stack([y for _, y in gates])
+    made = {name: f(G) * U for name, f in activations.items()}
+    return made | {"gpt-oss": (U + 1) * G * torch.sigmoid(1.702 * G)}
+
+
+def run(model: Any, **inputs: Any) -> Trace:
+    """The trace of the model on one token (an encoder-decoder has one in each)."""
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if config is not None:
+            config._attn_implementation = "eager"
+            config._experts_implementation = "eager"
+    given = {"input_ids": torch.tensor([[7]])}
+    if getattr(model.config, "is_encoder_decoder", False):
+        given["decoder_input_ids"] = torch.tensor([[5]])
+    with traced(model) as trace:
+        model(**{**given, **inputs}, use_cache=False)
+    return trace

@@ -114,6 +114,13 @@ def test_an_impossible_revision(revision: str, cache: Path) -> None:
         open_repository("gpt2", revision=revision)
 
 
+@pytest.mark.parametrize("max_wait", [0.0, -1.0, float("nan")])
+def test_a_wait_that_is_none(max_wait: float, cache: Path) -> None:
+    for model in ("gpt2", "."):
+        with pytest.raises(UsageError, match="max-wait .* must be greater than 0"):
+            open_repository(model, max_wait=max_wait)
+
+
 @pytest.mark.parametrize("token", ["hf_secret\n", "hf secret", "hf_sécret"])
 def test_a_broken_token_is_not_repeated(token: str, cache: Path) -> None:
     with pytest.raises(UsageError) as caught:

@@ -28,12 +28,15 @@ def open_repository(
     (None: its default branch); ``offline`` keeps off the network; ``max_wait`` is how many seconds the network may
     keep us waiting without progress.
 
-    Raises ModelNotFound, ModelUnavailable, and UsageError for a ``revision`` given with a local path.
+    Raises ModelNotFound, ModelUnavailable, and UsageError for a ``revision`` given with a local path or a ``max_wait``
+    that is no time.
     """
     asked = os.fspath(model)
     shown = printable(asked, limit=1000)
     if not asked.strip():
         raise UsageError("model", "it is empty", "Give a directory, a weight file, or a Hub id such as gpt2")
+    if not max_wait > 0:  # NaN too
+        raise UsageError(f"max-wait {max_wait:g}", "it must be greater than 0", "It is in seconds, for example 120")
     path = Path(os.path.expanduser(asked))
     if os.path.lexists(path):
         if revision is not None:

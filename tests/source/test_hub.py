@@ -117,7 +117,7 @@ def test_an_impossible_revision(revision: str, cache: Path) -> None:
 @pytest.mark.parametrize("max_wait", [0.0, -1.0, float("nan")])
 def test_a_wait_that_is_none(max_wait: float, cache: Path) -> None:
     for model in ("gpt2", "."):
-        with pytest.raises(UsageError, match="max-wait .* must be greater than 0"):
+        with pytest.raises(UsageError, match=r"max-wait .* must be greater than 0"):
             open_repository(model, max_wait=max_wait)
 
 

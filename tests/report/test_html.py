@@ -222,6 +222,6 @@ def test_colours_can_be_read(theme: str) -> None:
 
 def test_roles_keep_their_style_and_differ() -> None:
     roles = role_styles(["A2", "M2", "Q", "EMBED", "XQ", "KV_A", "A1"])
-    assert list(roles) == ["EMBED", "Q", "XQ", "M2", "A2", "KV_A", "A1"]
+    assert list(roles) == ["EMBED", "KV_A", "Q", "XQ", "M2", "A2", "A1"]
     assert roles["Q"] == role_styles(["Q"])["Q"]
     assert len({(style.light, style.dash, style.symbol) for style in roles.values()}) == len(roles)

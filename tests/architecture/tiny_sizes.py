@@ -39,7 +39,8 @@ SIZES: dict[str, Any] = {
     "first_k_dense_replace": 1,
 }
 
-CLASSES: dict[str, str] = {}
+CLASSES: dict[str, str] = {"whisper": "WhisperForConditionalGeneration"}
+"""Classes other than those of the mappings, which give the decoder alone."""
 
 _ALL_KEYS = {"num_key_value_heads": HEADS}
 _INDEXER = {"index_head_dim": 16, "index_n_heads": 2}
@@ -49,14 +50,35 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
     "gptj": {"rotary_dim": 4},
     "codegen": {"rotary_dim": 4},
+    "fsmt": {"src_vocab_size": VOCAB, "tgt_vocab_size": VOCAB},
+    "fuyu": {"image_size": 32, "patch_size": 4, "text_config": {"num_key_value_heads": HEADS}},
+    "whisper": {"max_source_positions": 1, "num_mel_bins": 4},
+    "esm": {"vocab_size": VOCAB, "mask_token_id": 3},
+    "distilbert": {"hidden_dim": FF},
+    "albert": {"embedding_size": 20},
+    "electra": {"embedding_size": 20},
+    "convbert": {"embedding_size": 20},
+    "rembert": {"input_embedding_size": 20, "output_embedding_size": 28},
+    "luke": {"entity_vocab_size": 30, "entity_emb_size": 20},
+    "roc_bert": {"shape_vocab_size": 30, "pronunciation_vocab_size": 34, "shape_embed_dim": 20, "pronunciation_embed_dim": 12},
+    "longformer": {"attention_window": 2},
+    "led": {"attention_window": 2},
+    "pegasus_x": {"num_global_tokens": 2, "block_size": 4},
+    "longt5": {"local_radius": 2},
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
     "longcat_flash": {**_ALL_KEYS, "ffn_hidden_size": FF, "expert_ffn_hidden_size": EXPERT_FF, "zero_expert_num": 1},
 }
 
-INPUTS: dict[str, dict[str, Any]] = {}
+_STATE = [[[n / 48 for n in range(48)]]]
+INPUTS: dict[str, dict[str, Any]] = {
+    "trocr": {"encoder_hidden_states": _STATE},
+    "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
+}
 """Inputs that a model type needs besides the token, or instead."""
 
-UNPROVEN: dict[str, dict[str, str]] = {}
+UNPROVEN: dict[str, dict[str, str]] = {
+    "fuyu": {"PATCHES": "takes an image"},
+}
 """Roles that cannot be proved so, and why: model type → role → reason."""

@@ -96,20 +96,21 @@ class Trace(TorchFunctionMode):
         """In the order in which they ran."""
         found: list[Attention] = []
         scores: list[Event] = []
-        soft = False
+        soft: torch.Tensor | None = None
         for event in self.events:
             if event.kind == "sdpa":
                 query, key, value = event.inputs
                 found.append(Attention(event.at, [(query, key)], value, event.output))
-                scores, soft = [], False
+                scores, soft = [], None
             elif event.kind == "softmax":
-                soft = bool(scores)
-            elif event.kind == "product" and soft:
-                values = [tensor for tensor in (event.inputs[2], event.inputs[0]) if tensor.numel() > 0]
-                value = max(values, key=lambda tensor: tensor.numel())
+                soft = event.output if scores else None
+            elif event.kind == "product" and soft is not None:
+                first, second = event.inputs[0], event.inputs[2]
+                turned = second.numel() == soft.numel() and torch.equal(second.flatten(), soft.flatten())
+                value = first if turned and first.numel() >= second.numel() else second
                 pairs = [(score.inputs[0], score.inputs[1]) for score in scores]
                 found.append(Attention(event.at, pairs, value, event.output))
-                scores, soft = [], False
+                scores, soft = [], None
             elif event.kind == "product":
                 scores.append(event)
         return _joined(found)

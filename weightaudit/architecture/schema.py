@@ -6,6 +6,7 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
     {layer}         is a layer number
     {expert}        is the number of an expert in its layer
     {stack}         is encoder or decoder
+    {rest}          is anything, in rules that ignore (a vision tower)
     {one|other}     is one of the words
 """
 

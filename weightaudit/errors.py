@@ -3,6 +3,7 @@
     WeightauditError            exit code 3 at the command line unless a subclass says otherwise
     ├── UsageError              wrong options or arguments (exit code 2)
     │   └── OutputError         an output that cannot be written
+    ├── DataError               an experiment's data set is missing, or its files are broken
     └── ModelError              the model cannot be read
         ├── ModelNotFound       no such path, Hub id or revision
         ├── ModelUnavailable    it exists, but is gated, private, offline, or the network failed
@@ -42,6 +43,10 @@ class UsageError(WeightauditError):
 
 class OutputError(UsageError):
     """An output file that cannot be written."""
+
+
+class DataError(WeightauditError):
+    """An experiment's data set is missing, or its files are broken."""
 
 
 class ModelError(WeightauditError):

@@ -42,6 +42,7 @@ def contents(files: Files) -> dict[str, Content]:
 class Hub:
     """Two running servers on this machine; see the package's docstring for what they do and how to use them.
 
+    A data set is a repository whose id begins with "datasets/"; its large files can be downloaded, not listed.
     ``legacy`` maps ids of one word to the ids they are redirected to. ``gated`` and ``private`` are sets of ids, opened
     by ``token``; ``stranger`` is a good token that opens neither, and any other token is refused everywhere.
     ``cdn_etags`` says which ETag the CDN sends: "own" (another than the Hub's, as in life), "linked" or "none".
@@ -198,7 +199,7 @@ class Hub:
                 query = urlsplit(request.target).query
                 location = f"{'/api/models/' if api else '/'}{rest}{'?' if query else ''}{query}"
                 return redirect(307, location)
-        for count in (2, 1):
+        for count in (3, 2, 1):  # data sets are at /datasets/organisation/name
             model = "/".join(words[:count])
             if model in self.repos and (model not in self.private or request.token == self.token):
                 verb, tail = (words[count:] or [""])[0], words[count + 1 :]

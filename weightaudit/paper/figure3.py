@@ -15,10 +15,10 @@ from weightaudit.paper.settings import setting
 from weightaudit.paper.training import single_threaded
 
 PAIRS = (
-    Pair("orthogonal inputs", "first", "second"),
-    Pair("nearly orthogonal inputs", "first", "near"),
-    Pair("same inputs, other labels", "first", "relabelled"),
-    Pair("same task, another start", "first", "again"),
+    Pair(hypotheses.ORTHOGONAL, "first", "second"),
+    Pair(hypotheses.NEAR, "first", "near"),
+    Pair(hypotheses.OTHER_LABELS, "first", "relabelled"),
+    Pair(hypotheses.SAME_TASK, "first", "again"),
 )
 
 

@@ -50,3 +50,14 @@ def test_open_pairs_are_settled_by_their_bytes(equal: bool) -> None:
     assert ties.open == TIE
     ties.compare({HEAD: values, EMBED: other})
     assert (ties.open, ties.confirmed, ties.broken) == ([], {HEAD: EMBED} if equal else {}, [] if equal else TIE)
+
+
+def test_ties_of_ties_have_one_original() -> None:
+    tensors = {name: TensorInfo(name, "float32", (4, 2), "a", 32 * i, 32) for i, name in enumerate("abcd")}
+    declared = [("d", "b"), ("b", "a"), ("c", "a")]
+    assert sort_out(declared, tensors, set("abcd"), guessed=False).open == [("d", "a"), ("b", "a"), ("c", "a")]
+    partly = sort_out(declared, tensors, set("cd"), guessed=False)
+    assert (partly.open, partly.believed) == ([("c", "d")], {"a": "d", "b": "d"})
+    tensors["b"] = TensorInfo("b", "float32", (4, 2), "a", 0, 32)  # the same bytes as a
+    assert sort_out(declared, tensors, {"b"}, guessed=False).confirmed == {"a": "b"}
+    assert sort_out(declared, tensors, set("abcd"), guessed=False).confirmed == {"b": "a"}

@@ -368,6 +368,14 @@ def test_a_download_that_fails_halfway_says_so(hub: Hub, monkeypatch: pytest.Mon
         repository.fetch([FIRST])
 
 
+@pytest.mark.parametrize("where", [faults.API, faults.HUB, faults.CDN])
+def test_a_download_from_a_silent_server_ends(hub: Hub, monkeypatch: pytest.MonkeyPatch, where: faults.Where) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    hub.faults.append(faults.stall(30, after=None, where=where, times=None))
+    with pytest.raises(ModelUnavailable):
+        open_repository("tiny", download=True, max_wait=1).fetch(["model.safetensors"])
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -40,21 +40,40 @@ def sort_out(
     """What headers alone say of the ``declared`` ties, in a scan of the tensors ``asked``.
 
     Where the map is ``guessed`` a tie is only possible, and is not believed unseen.
-    Of two equal tensors the original is measured, unless only its copy was asked for.
+    Of equal tensors the original is measured, or the first that was asked for where it was not. Ties of ties (an output
+    head to an embedding that is tied itself) are ties to the last original.
     """
     ties = Ties()
-    for tensor, original in declared:
-        first, second = tensors[tensor], tensors[original]
-        copy, kept = (original, tensor) if tensor in asked and original not in asked else (tensor, original)
-        if _place(first) == _place(second):
-            ties.confirmed[copy] = kept
-        elif (first.dtype, first.shape) != (second.dtype, second.shape):
-            ties.broken.append((tensor, original))
-        elif copy in asked:
-            ties.open.append((tensor, original))
-        elif not guessed:
-            ties.believed[copy] = kept
+    for original, copies in _groups(declared).items():
+        members = [original, *copies]
+        kept = next((tensor for tensor in members if tensor in asked), original)
+        for tensor in members:
+            if tensor == kept:
+                continue
+            first, second = tensors[tensor], tensors[kept]
+            if _place(first) == _place(second):
+                ties.confirmed[tensor] = kept
+            elif (first.dtype, first.shape) != (second.dtype, second.shape):
+                ties.broken.append((tensor, kept))
+            elif tensor in asked:
+                ties.open.append((tensor, kept))
+            elif not guessed:
+                ties.believed[tensor] = kept
     return ties
+
+
+def _groups(declared: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Last original → all that repeat it, in the order declared."""
+    original_of = dict(declared)
+    groups: dict[str, list[str]] = {}
+    for tensor in original_of:
+        last, seen = original_of[tensor], {tensor}
+        while last in original_of and last not in seen:
+            seen.add(last)
+            last = original_of[last]
+        if last != tensor:
+            groups.setdefault(last, []).append(tensor)
+    return groups
 
 
 def _place(info: TensorInfo) -> tuple[object, ...]:

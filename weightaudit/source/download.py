@@ -1,44 +1,37 @@
-"""The ordinary download of the Hub's client into its cache, for those who want to keep a model."""
+"""The ordinary download of the Hub's client into its cache, for those who want to keep a model.
+
+File by file, of names that the Hub has listed already: the client's way of downloading several asks the Hub for their
+list again, and would wait for that answer without end.
+"""
 
 from __future__ import annotations
 
-import glob
-import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # public, not in __all__
+from huggingface_hub import hf_hub_download
 
 from weightaudit.source.hub_errors import hub_errors
 from weightaudit.source.web import Access
 
-TIMEOUT = 20.0
-"""Seconds that one answer of the Hub may take; its client would wait for ever."""
+ANSWER = 20.0
+"""Seconds that the Hub may take to say where a file is; the bytes have the client's own limit, 10 seconds of silence."""
+FILES_AT_ONCE = 8
 
 
-def download(model: str, revision: str | None, names: Iterable[str], access: Access) -> Path:
-    """Bring those of ``names`` that the model has into the cache; the cached folder of that revision.
+def download(model: str, revision: str, names: Sequence[str], access: Access) -> Path:
+    """Bring ``names``, which the model has, into the cache; the cached folder of that revision.
 
-    Where the network fails halfway, the client may return what the cache has and say nothing.
+    Where the network fails, the client may return what the cache has of another time and say nothing.
     """
-    with hub_errors(model, revision):
-        folder = snapshot_download(
-            model,
-            revision=revision,
-            allow_patterns=[glob.escape(name) for name in names],
-            token=access.token if access.token is not None else False,
-            etag_timeout=TIMEOUT,
-            tqdm_class=_Progress,
-        )
-    return Path(folder)
-
-
-class _Progress(tqdm):
-    """The Hub client's own progress bar, silent where stderr is no terminal."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        if not sys.stderr.isatty():
-            options["disable"] = True
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]  # untyped in the Hub's client
+    fetch = partial(
+        hf_hub_download,
+        model,
+        revision=revision,
+        token=access.token if access.token is not None else False,
+        etag_timeout=min(ANSWER, access.max_wait),
+    )
+    with hub_errors(model, revision), ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="weightaudit-get") as pool:
+        return [Path(path).parent for path in pool.map(lambda name: fetch(filename=name), names)][0]

@@ -135,11 +135,12 @@ def hub_repository(
             f"no such file or directory here, and offline the Hugging Face cache has no weights of it{at}",
             "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",
         )
-    if download:
+    pinned = pin(access, revision)
+    if download and CONFIG in pinned.files:
         # Asking by the user's own name for the revision makes the cache remember that name, so that the same command
         # works offline afterwards.
-        revision = download_files(model, revision, [CONFIG], access).name
-    pinned = pin(access, revision)
+        commit = download_files(model, revision or "main", [CONFIG], access).name
+        pinned = pinned if commit == pinned.commit else pin(access, commit)
     return repository(pinned.commit, pinned=pinned)
 
 

@@ -110,7 +110,7 @@ def _remember(job: Job) -> None:
     from weightaudit.source.web import Access
 
     token = token_to_send(job.config.token)
-    download(job.model, job.asked, [CONFIG], Access(job.model, job.asked, token, job.config.max_wait))
+    download(job.model, job.asked or "main", [CONFIG], Access(job.model, job.asked, token, job.config.max_wait))
 
 
 def _no_room(error: OSError) -> OutputError:

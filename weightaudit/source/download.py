@@ -17,7 +17,7 @@ from weightaudit.source.hub_errors import hub_errors
 from weightaudit.source.web import Access
 
 ANSWER = 20.0
-"""Seconds that the Hub may take to say where a file is; the bytes have the client's own limit, 10 seconds of silence."""
+"""Seconds that the Hub may take to say where a file is; for the bytes the client has its own limit, 10 of silence."""
 FILES_AT_ONCE = 8
 
 
@@ -34,4 +34,5 @@ def download(model: str, revision: str, names: Sequence[str], access: Access) ->
         etag_timeout=min(ANSWER, access.max_wait),
     )
     with hub_errors(model, revision), ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="weightaudit-get") as pool:
-        return [Path(path).parent for path in pool.map(lambda name: fetch(filename=name), names)][0]
+        paths = list(pool.map(lambda name: fetch(filename=name), names))
+    return Path(paths[0]).parent

@@ -35,6 +35,7 @@ def batch(tmp_path: Path) -> Callable[..., BatchResult]:
         entries = entries_of(models, tmp_path, base)  # type: ignore[arg-type]  # an AuditConfig or None
         options.setdefault("pool", Here)
         options.setdefault("threads", 1)
+        options.setdefault("title", "list")
         return run_batch(entries, out or tmp_path / "out", **options)  # type: ignore[arg-type]  # the test's to get right
 
     return run

@@ -26,7 +26,7 @@ def run(models: Path, out: Path) -> None:
     from weightaudit.batch.executors import Here
     from weightaudit.config import AuditConfig
 
-    run_batch(read_model_list(models, AuditConfig()), out, Here, threads=1)
+    run_batch(read_model_list(models, AuditConfig()), out, Here, threads=1, title=models.stem)
 
 
 def kill_before(step: int) -> Callable[[], int]:

@@ -54,7 +54,7 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forty]:
 
 def check(forty: Forty, out: Path) -> None:
     """The same bytes as the reference, in the joined files and in each model's."""
-    for name in ("all.csv", "all.parquet", "summary.csv"):
+    for name in ("all.csv", "all.parquet", "summary.csv", "index.html"):
         assert (out / name).read_bytes() == (forty.reference / name).read_bytes()
     for folder in forty.reference.iterdir():
         if folder.is_dir():

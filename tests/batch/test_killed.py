@@ -24,7 +24,7 @@ from weightaudit.batch.outcome import read_outcome
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
 
 ROOT = Path(__file__).parent.parent.parent
-JOINED = ("all.csv", "all.parquet", "summary.csv")
+JOINED = ("all.csv", "all.parquet", "summary.csv", "index.html")
 KILLS = 20
 
 

@@ -41,7 +41,11 @@ def test_what_a_run_leaves(batch: Batch, few: list[Path], tmp_path: Path) -> Non
     assert list(result.failed) == ["bad", "none"]
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir() if path.is_dir()} == {*names, "bad", "none"}
-    assert {path.name for path in out.iterdir()} >= {"all.csv", "all.parquet", "batch.json", "plotly.js", "summary.csv"}
+    assert {path.name for path in out.iterdir()} == {*names, "bad", "none", ".lock"} | {
+        *("all.csv", "all.parquet", "summary.csv", "batch.json", "index.html", "plotly.js")
+    }
+    index = (out / "index.html").read_text()
+    assert all(f"{name}/report.html" in index for name in names)
     for path in few:
         assert sorted(os.listdir(out / path.name)) == LEFT
         report = wa.scan(path, threads=1)

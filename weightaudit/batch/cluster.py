@@ -67,7 +67,9 @@ class Cluster:
 
 
 def _hush() -> None:
-    """Keep Dask's own talk from the terminal: its failures come back as exceptions too."""
+    """Keep Dask's own talk from the terminal, and that of the network library beneath it: their failures come back as
+    exceptions too.
+    """
     for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "distributed":
+        if name.partition(".")[0] in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

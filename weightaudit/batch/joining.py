@@ -20,6 +20,7 @@ from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_ind
 from weightaudit.report.files import replacing
 from weightaudit.report.tables import csv_line, guarded
 
+JOINED = ("all.csv", "all.parquet", "summary.csv")
 ROWS = 1 << 16
 """Rows of a row group in all.parquet: what is gathered in memory before it is written."""
 UNFINISHED = "not finished: run its batch again"
@@ -27,8 +28,11 @@ SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "gu
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
 
 
-def join(listed: Sequence[Listed], directory: Path) -> None:
-    """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError."""
+def join(listed: Sequence[Listed], directory: Path, title: str = "") -> None:
+    """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError.
+
+    ``title`` is the page's; "" takes the directory's name.
+    """
     done: list[Path] = []
     summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS)))]
     for one in listed:
@@ -36,14 +40,16 @@ def join(listed: Sequence[Listed], directory: Path) -> None:
         summary.append(_summary_line(one, outcome))
         if outcome is not None and outcome.status == "done":
             done.append(directory / one.folder)
-    with replacing(directory / "all.csv") as file:
+    all_csv, all_parquet, summary_csv = JOINED
+    with replacing(directory / all_csv) as file:
         _join_csv(done, file)
-    with replacing(directory / "all.parquet") as file:
+    with replacing(directory / all_parquet) as file:
         _join_parquet(done, file)
-    with replacing(directory / "summary.csv") as file:
+    with replacing(directory / summary_csv) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
-    title = directory.resolve().name or "models"
-    write_index(entries(listed, directory), directory, title=title, beside=("all.csv", "all.parquet", "summary.csv"))
+    write_index(
+        entries(listed, directory), directory, title=title or directory.resolve().name or "models", beside=JOINED
+    )
 
 
 def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:

@@ -55,10 +55,12 @@ def run_batch(
     shard: tuple[int, int] = (1, 1),
     retry_failed: bool = False,
     display: Display | None = None,
+    title: str = "",
 ) -> BatchResult:
     """Scan every entry that ``directory`` does not have finished, then join all results there.
 
-    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan. A model that fails
+    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan; ``title`` is that of
+    the page of all models. A model that fails
     is recorded and stops nothing. Raises OutputError where the directory cannot be written or another run has it; what
     is finished by then, or by Ctrl-C, is kept.
     """
@@ -75,7 +77,7 @@ def run_batch(
         with closing(_Work(pool, shown, result)) as work:
             same = work.through(todo)
         shown.joining()
-        join([one for one in listed if one.number not in same], directory)
+        join([one for one in listed if one.number not in same], directory, title)
     return result
 
 

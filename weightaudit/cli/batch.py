@@ -112,6 +112,7 @@ def batch(
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
+            title=paths[0].stem,
         )
     except KeyboardInterrupt:
         typer.echo(f"What is finished in {out} is kept; the same command goes on from there.", err=True)

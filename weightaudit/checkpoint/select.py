@@ -24,15 +24,12 @@ from weightaudit.checkpoint.index import is_index
 from weightaudit.errors import CheckpointError, printable
 from weightaudit.records import PassedOver
 from weightaudit.source import Repository
+from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
 
 SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth")
 # transformers' own order (its _get_resolved_checkpoint_files): the single file wins over the index.
-STANDARD = {
-    SAFETENSORS: ("model.safetensors", "model.safetensors.index.json"),
-    TORCH: ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-}
+STANDARD = dict(zip((SAFETENSORS, TORCH), STANDARD_WEIGHTS, strict=True))
 UNREAD = (".gguf", ".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".npz")
-SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
 ADAPTER = re.compile(r"adapter_model\..*")
 TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth)")
 CONSOLIDATED = re.compile(r"consolidated.*")

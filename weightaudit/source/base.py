@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import PureWindowsPath
 from typing import Protocol
@@ -20,6 +21,13 @@ WEIGHT_SUFFIXES = (
     ".h5",
 )
 """How the names of weight files end, of whatever format."""
+STANDARD_WEIGHTS = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+"""The usual names of a model's one weight file or its shards' index, in the order in which they are taken."""
+SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
+"""The name of one shard of several."""
 
 
 class ByteSource(Protocol):

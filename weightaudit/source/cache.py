@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
+from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
+
 CONFIG = "config.json"
-# In the order in which the weights of a model are chosen.
-STANDARD = (
-    ("model.safetensors", "model.safetensors.index.json"),
-    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-)
-SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin)")
 
 
 def cached_file(models: Iterable[str], commit: str, name: str) -> Path | None:
@@ -28,7 +23,7 @@ def cached_file(models: Iterable[str], commit: str, name: str) -> Path | None:
 
 def cached_snapshot(model: str, revision: str | None) -> Path | None:
     """The cached folder of that revision, if the cache has any file of the model that a scan reads."""
-    for name in (CONFIG, *(name for pair in STANDARD for name in pair)):
+    for name in (CONFIG, *(name for pair in STANDARD_WEIGHTS for name in pair)):
         found = try_to_load_from_cache(model, name, revision=revision)
         if isinstance(found, str):
             return Path(found).parent
@@ -42,7 +37,7 @@ def is_whole(names: Collection[str]) -> bool:
     """
     if CONFIG not in names:
         return False
-    for single, index in STANDARD:
+    for single, index in STANDARD_WEIGHTS:
         if single in names:
             return True
         if index in names:

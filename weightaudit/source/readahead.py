@@ -43,8 +43,9 @@ class ReadAhead:
     """Serves the ranges of ``plan``, each taken once and roughly in that order, from blocks fetched ahead in threads.
 
     ``budget`` is how many bytes may be held, those on their way included; a range that is wanted now is fetched even
-    beyond it. For one reading thread. A context manager: leaving it drops what was not taken and ends a `read_into`
-    that another thread still waits in.
+    beyond it, which takes a file whose tensors lie in quite another order than they are read in. For one reading
+    thread. A context manager: leaving it drops what was not taken and ends a `read_into` that another thread still
+    waits in.
     """
 
     def __init__(self, plan: Sequence[Range], *, budget: int) -> None:

@@ -70,7 +70,7 @@ def _function(name: str) -> Callable[..., None]:
     if name == ALL:
         known: dict[str, Any] = {}
         for experiment in EXPERIMENTS.values():
-            known.update(setting_options(experiment.config_class, default="each experiment its own"))
+            known.update(setting_options(experiment.config_class, default="By default each experiment its own"))
         return plain_failures(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
     experiment = EXPERIMENTS[name]
 

@@ -20,11 +20,11 @@ _KINDS = {int: "INT", float: "FLOAT", str: "TEXT"}
 def setting_options(config_class: type[Any], *, default: str = "") -> dict[str, inspect.Parameter]:
     """An option for every setting of a config, by field name; its value is None where it is not given.
 
-    ``default`` is shown instead of the config's own defaults.
+    ``default`` says in words what an option means that is not given, instead of the config's own default.
     """
     hints = get_type_hints(config_class)
     return {
-        field.name: _option(field, hints[field.name], default or _shown(field.default))
+        field.name: _option(field, hints[field.name], default or f"{_origin(field)}: {_shown(field.default)}")
         for field in dataclasses.fields(config_class)
     }
 
@@ -52,7 +52,7 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: str) -> inspect.P
     flag = f"--{option_name(field.name)}"
     unit = f", in {known.unit}" if known.unit else ""
     # The default stands in the text: typer would put it in parentheses, and cut off a long one.
-    text = f"{known.about}{unit}. {known.origin.capitalize()}: {default}."
+    text = f"{known.about}{unit}. {default}."
     if kind is bool:
         option: Any = Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=text, show_default=False)]
     else:
@@ -60,6 +60,10 @@ def _option(field: dataclasses.Field[Any], hint: Any, default: str) -> inspect.P
         metavar = f"{word},..." if many else word
         option = Annotated[str | None, typer.Option(flag, help=text, metavar=metavar, show_default=False)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+
+
+def _origin(field: dataclasses.Field[Any]) -> str:
+    return about(field).origin.capitalize()
 
 
 def _shown(default: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,12 @@ def run_one(experiment: Experiment, config: Any, out: Path, progress: Progress, 
         return Ran(experiment, before)
     check_drawable()
     outputs.prepare(directory)
-    result = experiment.run(config, progress)
+    try:
+        result = experiment.run(config, progress)
+    except BaseException:
+        with suppress(OSError):  # it has something in it, of an earlier run
+            directory.rmdir()
+        raise
     verdict = outputs.write(experiment.name, experiment.title, result, config, directory)
     say(f"{experiment.name}: wrote {directory}")
     return Ran(experiment, verdict)

@@ -53,6 +53,8 @@ class Verdict:
 
 def judge(model_type: str, directory: Path) -> Verdict:
     """Build, save, map and prove a model type; its files go below ``directory``."""
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
     model = tiny(model_type)
     place = directory / model_type
     with warnings.catch_warnings():
@@ -107,7 +109,6 @@ def table(model_types: Iterable[str]) -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
-    transformers.utils.logging.disable_progress_bar()
     rows = table(sys.argv[1:] or all_model_types())
     for row in rows:
         print(f"{row[0]:<26} {row[1]:<26} {row[2]}")

@@ -62,7 +62,7 @@ def same_vector(a: torch.Tensor, b: torch.Tensor, width: int) -> str:
     if close(a, b):
         return "equal"
     if b.numel() > MANY * a.numel():  # of many positions, filled up to a block
-        return "as part of a block" if _within(a, b) else ""
+        return "as part of a block" if _within(a, b) or _within(a / width**0.5, b) else ""
     if b.numel() % width == 0 and a.numel() % width == 0 and b.numel() % a.numel() == 0:
         repeats = b.numel() // a.numel()
         heads = a.reshape(-1, width)
@@ -82,7 +82,9 @@ def same_vector(a: torch.Tensor, b: torch.Tensor, width: int) -> str:
             return "up to the order of rows within a head"
     if _within(a, b) and _within(b, a):
         return "up to the order of rows"
-    return "as part of each head" if _within(a, b) and b.numel() > a.numel() else ""
+    if b.numel() <= a.numel():
+        return ""
+    return "as part of each head" if _within(a, b) or _within(a / width**0.5, b) else ""
 
 
 def _unit(x: torch.Tensor) -> torch.Tensor:
@@ -225,11 +227,10 @@ def _rows(tensor: torch.Tensor) -> list[torch.Tensor]:
 
 def _gives(output: torch.Tensor, y: torch.Tensor) -> bool:
     """Whether an operation's output has ``y`` as a row, or as itself."""
-    if output.shape[-1] == y.numel():
-        rows = output.reshape(-1, y.numel())
-        if bool(((rows - y).abs().max(1).values <= TOLERANCE * y.abs().max()).any()):
-            return True
-    return output.numel() == y.numel() and close(y, output.flatten())
+    if output.numel() % y.numel():
+        return False
+    rows = output.reshape(-1, y.numel())
+    return bool(((rows - y).abs().max(1).values <= TOLERANCE * y.abs().max()).any())
 
 
 def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int) -> str:

@@ -208,7 +208,7 @@ def test_an_encoder_and_a_decoder_are_two_stacks() -> None:
     )
     model = transformers.T5ForConditionalGeneration(config)
     tensors = {name: model.state_dict()[name] for name in model.state_dict() if "embed_tokens" not in name}
-    model_map = map_model(config.to_dict(), infos(tensors))
+    model_map = map_model({**config.to_dict(), "model_type": "t6"}, infos(tensors))
     assert model_map.guessed
     assert statuses(model_map, "unmapped") == {}
     inside = [(m.stack, m.layer, m.role) for m in model_map.matrices if m.layer is not None]

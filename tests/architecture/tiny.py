@@ -75,6 +75,6 @@ def tiny(model_type: str, **values: Any) -> Any:
         for name, parameter in sorted(model.named_parameters()):
             if "bias" in name.rsplit(".", 1)[-1]:
                 parameter.zero_()
-            elif parameter.ndim > 1:
+            elif parameter.ndim > 1 and parameter.requires_grad:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return model

@@ -60,11 +60,27 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "convbert": {"embedding_size": 20},
     "rembert": {"input_embedding_size": 20, "output_embedding_size": 28},
     "luke": {"entity_vocab_size": 30, "entity_emb_size": 20},
-    "roc_bert": {"shape_vocab_size": 30, "pronunciation_vocab_size": 34, "shape_embed_dim": 20, "pronunciation_embed_dim": 12},
-    "longformer": {"attention_window": 2},
-    "led": {"attention_window": 2},
+    "roc_bert": {
+        "shape_vocab_size": 30,
+        "pronunciation_vocab_size": 34,
+        "shape_embed_dim": 20,
+        "pronunciation_embed_dim": 12,
+    },
+    "longformer": {"attention_window": 4},
+    "led": {"attention_window": 4},
     "pegasus_x": {"num_global_tokens": 2, "block_size": 4},
     "longt5": {"local_radius": 2},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "ctrl": {"dff": FF},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": KV, "rope_theta": 1e4, "clip_qkv": 8},
+        "ffn_config": {"ffn_hidden_size": FF, "moe_num_experts": EXPERTS, "moe_top_k": EXPERTS, "hidden_size": H},
+    },
+    "xlnet": {"d_head": 12},
+    "prophetnet": {"num_encoder_attention_heads": HEADS, "num_decoder_attention_heads": HEADS},
+    "xmod": {"default_language": "en_XX"},
+    "llama4_text": {"intermediate_size_mlp": FF + 8},
+    "phi4_multimodal": {"vision_config": {"image_size": 28}},
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -80,5 +96,10 @@ INPUTS: dict[str, dict[str, Any]] = {
 
 UNPROVEN: dict[str, dict[str, str]] = {
     "fuyu": {"PATCHES": "takes an image"},
+    "luke": dict.fromkeys(("Q_W2E", "Q_E2W", "Q_E2E"), "takes entities"),
+    "pegasus_x": dict.fromkeys(("Q", "V", "O", "XO"), "its encoder mixes blocks of tokens with global tokens"),
+    "prophetnet": {"NGRAM": "is added, not looked up"},
+    "whisper": {"POSITION": "is cut, not looked up"},
+    **{name: dict.fromkeys("QKVO", "its attention has no softmax of a product") for name in ("mra", "yoso")},
 }
 """Roles that cannot be proved so, and why: model type → role → reason."""

@@ -121,7 +121,11 @@ def _joined(found: list[Attention]) -> list[Attention]:
     joined: list[Attention] = []
     for attention in found:
         last = joined[-1] if joined else None
-        if last and any(a.shape == b.shape and a.equal(b) for a, _ in last.scores for b, _ in attention.scores):
+        if (
+            last
+            and last.scores[0][0].shape == attention.scores[0][0].shape
+            and (last.scores[0][0].equal(attention.scores[0][0]))
+        ):
             value = torch.cat([last.value.flatten(), attention.value.flatten()]).reshape(-1, attention.value.shape[-1])
             joined[-1] = Attention(attention.at, last.scores, value, attention.output)
         else:

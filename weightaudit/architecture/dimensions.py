@@ -52,14 +52,15 @@ def resolve(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimen
 
 
 def inner_config(config: Mapping[str, Any], model_type: str) -> tuple[Mapping[str, Any], str]:
-    """The language model's part of a config and its model type: a multimodal model's is nested, what it leaves out lies
-    outside.
+    """The language model's part of a config and its model type: a multimodal model's is nested.
+
+    A nested config that does not name its type leaves to the outer one what it does not say.
     """
     for key in NESTED:
         inner = config.get(key)
         if isinstance(inner, Mapping):
             own = inner.get("model_type")
-            return {**config, **inner}, own if isinstance(own, str) and own else model_type
+            return (inner, own) if isinstance(own, str) and own else ({**config, **inner}, model_type)
     return config, model_type
 
 
@@ -127,10 +128,20 @@ def class_defaults(model_type: str) -> dict[str, Any]:
 
 def embeddings_tied(family: Family, model_type: str, config: Mapping[str, Any]) -> bool:
     """Whether the config ties head and embedding. Raises ConfigError for a value that is no boolean."""
-    value = config.get("tie_word_embeddings")
+    inner, inner_type = inner_config(config, model_type)
+    value = config.get("tie_word_embeddings", inner.get("tie_word_embeddings"))
     if value is None:
-        return bool(class_defaults(model_type).get("tie_word_embeddings")) if family.tied is None else family.tied
+        return _tied_by_default(model_type, inner_type) if family.tied is None else family.tied
     if not isinstance(value, bool):
         shown = printable(repr(value), 40)
         raise ConfigError("config.json", f"tie_word_embeddings must be true or false, it is {shown}", _HINT)
     return value
+
+
+def _tied_by_default(model_type: str, inner_type: str) -> bool:
+    """What the configuration class says, or the class of the language model within; transformers ties where neither."""
+    for known in (model_type, inner_type):
+        value = class_defaults(known).get("tie_word_embeddings")
+        if isinstance(value, bool):
+            return value
+    return True

@@ -45,6 +45,7 @@ def rows(
         "average_error": 0.0,
         **{f"stable_rank_{k + 1}": rank for k, rank in enumerate(ranks)},
         **{f"norm_{k + 1}": 1.0 for k in range(len(ranks))},
+        **{f"leak_{k + 1}": 0.1 for k in range(len(ranks))},
     }
     noise = 1 + rng.normal(scale=0.01, size=(2 * draws, len(values)))
     return table.assign(**{name: value * noise[:, i] for i, (name, value) in enumerate(values.items())})

@@ -16,7 +16,7 @@ from tests.hub import pointed_at, serve
 from tests.paper import toy
 from tests.paper.idx_files import parquet, png, toy_images, write_idx
 from weightaudit.errors import DataError
-from weightaudit.paper import fashion_mnist, settings
+from weightaudit.paper import fashion_mnist, hypotheses, settings
 from weightaudit.paper.fashion_mnist import FashionMnistConfig
 from weightaudit.paper.images import from_directory
 from weightaudit.paper.registry import EXPERIMENTS
@@ -59,7 +59,10 @@ def test_a_run_has_all_points_claims_and_charts(config: FashionMnistConfig) -> N
     result = fashion_mnist.run(config, silent())
     # λ = 0 and 3e-4 at three steps: three pairs of two networks in three draws.
     assert len(result.points) == 3 * 2 * 3 * (3 + 3)
-    assert not result.points.isna().any().any()
+    # Some of these narrow networks die; then there is nothing that the other one could add to.
+    assert not result.points.filter(regex="loss|error|rank|norm").isna().any().any()
+    dead = result.points["own_loss"].sub(hypotheses.CHANCE).abs() < 1e-6
+    assert (result.points["leak_3"].isna() == dead).all()
     assert [claim.id for claim in result.claims] == [
         "sum-works-orthogonal",
         "sum-fails-other-labels",

@@ -72,7 +72,11 @@ def test_every_row_is_that_of_networks_trained_alone() -> None:
             loss = torch.log1p(torch.exp(-margins)).mean().item()
             assert values[f"{model}_loss"] == pytest.approx(loss, rel=1e-4), (model, values)
             assert values[f"{model}_error"] == (margins <= 0).double().mean().item()
-        for k, W in enumerate(own):
+        other = second if own is first else first
+        h = task.x.double().T
+        for k, (W, V) in enumerate(zip(own, other, strict=True)):
+            assert values[f"leak_{k + 1}"] == pytest.approx(((V @ h).norm() / (W @ h).norm()).item(), rel=1e-3)
+            h = (W @ h).relu()
             spectrum = torch.linalg.svdvals(W)
             rank = ((spectrum**2).sum() / spectrum[0] ** 2).item()
             assert values[f"stable_rank_{k + 1}"] == pytest.approx(rank, rel=1e-4)

@@ -85,9 +85,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         encoded = table.column("image").combine_chunks().field("bytes").to_pylist()
         classes = table.column("label").to_numpy()
     except (pyarrow.ArrowException, OSError, KeyError, AttributeError, ValueError):
-        raise DataError(THING, "its file holds no images and labels as expected", "Empty the cache of it") from None
+        raise DataError(
+            THING,
+            "its file holds no images and labels as expected",
+            "Remove it from the Hugging Face cache, and try again",
+        ) from None
     if not all(isinstance(one, bytes) for one in encoded) or classes.dtype.kind not in "iu":
-        raise DataError(THING, "it lacks some images or labels", "Empty the cache of it")
+        raise DataError(THING, "it lacks some images or labels", "Remove it from the Hugging Face cache, and try again")
     pixels = np.empty((len(encoded), SIDE, SIDE), dtype=np.uint8)
     for i, data in enumerate(encoded):
         pixels[i] = _decoded(data, i)

@@ -136,6 +136,7 @@ def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Cl
     without, with_decay = (at(points, ORTHOGONAL, decay, config.steps) for decay in (0.0, config.decay))
     shares = {decay: spread(by_draw(kept(rows, "sum"), rows)) for decay, rows in ((0.0, without), (1.0, with_decay))}
     closed = spread(by_draw(gap(without, "sum"), without) - by_draw(gap(with_decay, "sum"), with_decay))
+    leaks = {state: _leaks(rows) for state, rows in (("without decay", without), ("with decay", with_decay))}
     final = points[(points["pair"] == ORTHOGONAL) & (points["step"] == config.steps)]
     gaps = [spread(by_draw(gap(rows, "sum"), rows)) for _, rows in final.groupby("lambda")]
     return Claim(
@@ -149,14 +150,27 @@ def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Cl
             "λ": [float(decay) for decay in sorted(set(final["lambda"]))],
             "gap by λ: mean": [one.mean for one in gaps],
             "gap by λ: standard deviation": [one.sd for one in gaps],
+            **{f"leaks {state}: mean": [one.mean for one in layers] for state, layers in leaks.items()},
+            **{f"leaks {state}: standard deviation": [one.sd for one in layers] for state, layers in leaks.items()},
         },
         tolerance=f"at the end, on orthogonal inputs: the kept share of the sum is below {WELL:g} at λ = 0 and above "
         f"it at λ = {config.decay:g}, and the gap at λ = 0 is the wider (paired over draws); {_JUDGED}",
         outcome=all_of([below(shares[0.0], WELL), above(shares[1.0], WELL), above(closed, 0)])
         if config.decay
         else "inconclusive",
-        why=f"kept without decay {shares[0.0]}, with {shares[1.0]}; the gap closes by {closed}",
+        why=f"kept without decay {shares[0.0]}, with {shares[1.0]}; the gap closes by {closed}; to each layer's output "
+        f"the other network adds in norm {_listed(leaks['without decay'])} of it without decay, "
+        f"{_listed(leaks['with decay'])} with",
     )
+
+
+def _leaks(rows: pd.DataFrame) -> list[Spread]:
+    """What the other network adds to each layer, from the first on."""
+    return [spread(by_draw(rows[name], rows)) for name in rows.columns if name.startswith("leak_")]
+
+
+def _listed(found: list[Spread]) -> str:
+    return ", ".join(map(str, found))
 
 
 def _low_stable_rank(points: pd.DataFrame, config: MergingConfig, dimension: int, source: str) -> Claim:
@@ -197,7 +211,7 @@ def _low_stable_rank(points: pd.DataFrame, config: MergingConfig, dimension: int
         tolerance=f"at the end, at λ = {config.decay:g}, for every matrix but the last (which has one row): the stable "
         f"rank is below {LOW:g} of the full rank, and below that at λ = 0 (paired over draws); {_JUDGED}",
         outcome=outcome if full and config.decay else "inconclusive",
-        why="; ".join(f"{state} {', '.join(map(str, values))}" for state, values in told.items())
+        why="; ".join(f"{state} {_listed(values)}" for state, values in told.items())
         + f", of {', '.join(map(str, full))}",
     )
 

@@ -78,8 +78,8 @@ def merge_all(
     """Train a network for every task of every draw and every λ, merge the pairs, and measure.
 
     All tasks have the same n and d, and all draws the same tasks. A row is one of the two networks of a pair, on its
-    own task: its loss and error, those of the sum and of the average there, its stable ranks and norms. λ = 0 and the
-    config's own λ are measured along training, the others at its end.
+    own task: its loss and error, those of the sum and of the average there, its stable ranks, norms and leaks. λ = 0
+    and the config's own λ are measured along training, the others at its end.
     """
     tasks, lambdas = list(draws[0]), config.grid
     # Networks in the order task, draw, λ; those that differ by λ alone share everything else.
@@ -140,7 +140,7 @@ def _measured(
     for pair in pairs:
         a, b = trained[pair.first], trained[pair.second]
         models = {"sum": nets.summed(a, b), "average": nets.averaged(a, b)}
-        for side, task in (("first", pair.first), ("second", pair.second)):
+        for side, task, other in (("first", pair.first, b), ("second", pair.second, a)):
             losses, errors = {}, {}
             for name, weights in {"own": trained[task], **models}.items():
                 scores = nets.forward(weights, data[task].x, "relu")
@@ -148,7 +148,24 @@ def _measured(
                 errors[f"{name}_error"] = (data[task].y * scores <= 0).double().mean(-1).tolist()
             draws = range(len(data[task].x))
             where = {"pair": pair.name, "side": side, "draw": draws, "lambda": decay, "step": 0}
-            yield pd.DataFrame({**where, **losses, **errors, **shapes[task]})
+            leaks = _leaks(trained[task], other, data[task].x)
+            yield pd.DataFrame({**where, **losses, **errors, **shapes[task], **leaks})
+
+
+def _leaks(own: Weights, other: Weights, x: Tensor) -> dict[str, list[float]]:
+    """Columns for what the other network would add to each layer: ‖W'_k h‖/‖W_k h‖, over all points together.
+
+    h is what the own network's layers below make of its own inputs ``x``. Were all leaks 0, the sum would be the own
+    network there; the source's proof (Theorem 2) is that they vanish. NaN where the own network has died.
+    """
+    columns, h = {}, x.mT
+    for k, (W, V) in enumerate(zip(own, other, strict=True)):
+        z = W @ h
+        size = z.flatten(1).norm(dim=1)
+        leak = (V @ h).flatten(1).norm(dim=1) / size
+        columns[f"leak_{k + 1}"] = torch.where(size > 0, leak, torch.nan).tolist()
+        h = z.relu()
+    return columns
 
 
 def _shape(weights: Weights) -> dict[str, list[float]]:

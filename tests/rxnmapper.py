@@ -1,12 +1,13 @@
 """The real checkpoint in PyTorch's old format that the PyPI package rxnmapper carries, where it is installed.
 
 An ALBERT of 3 MB, saved from a GPU in 2020, with the training_args.bin of its trainer beside it. `make setup` installs
-the package.
+the package; ``python -m tests.rxnmapper`` prints where it is.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,6 @@ def rxnmapper_directory() -> Path | None:
 
 
 needs_rxnmapper = pytest.mark.skipif(rxnmapper_directory() is None, reason="the package rxnmapper is not installed")
+
+if __name__ == "__main__":  # for `make demo`
+    print(rxnmapper_directory() or sys.exit("the package rxnmapper is not installed: run make setup"))

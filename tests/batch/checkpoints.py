@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import torch
 
 from tests.minilm import minilm_directory
 from tests.models import RECIPES, build
+from tests.rxnmapper import rxnmapper_directory
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "num_layers")
 _WIDTHS = ("intermediate_size", "n_inner", "d_ff", "ffn_dim")
@@ -42,15 +42,6 @@ def corrupt(model: Path, folder: Path) -> Path:
     weights = (model / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     return folder
-
-
-def rxnmapper_directory() -> Path | None:
-    """The ALBERT that the PyPI package rxnmapper carries, where that is installed."""
-    spec = importlib.util.find_spec("rxnmapper")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    found = sorted(Path(spec.submodule_search_locations[0]).rglob("pytorch_model.bin"))
-    return found[0].parent if found else None
 
 
 def real_checkpoints() -> list[Path]:

@@ -86,6 +86,25 @@ def test_where_the_hub_is_away_the_cache_is_taken(batch: Batch, hub: Hub) -> Non
     assert "Traceback" not in result.failed["org/b"]
 
 
+def test_finished_results_outlive_the_hub(batch: Batch, hub: Hub, tmp_path: Path) -> None:
+    """Streamed models leave nothing in the cache; a Hub that is away, or a run offline, must not undo their scans."""
+    assert scanned(batch, ["org/a", "org/b"]) == ["org/a", "org/b"]
+    joined = (tmp_path / "out" / "all.csv").read_bytes()
+    assert scanned(batch, ["org/a", "org/b"], base=AuditConfig(offline=True)) == []
+    hub.stop()
+    impatient = AuditConfig(max_wait=0.2)
+    assert scanned(batch, ["org/a", "org/b"], base=impatient) == []
+    assert (tmp_path / "out" / "all.csv").read_bytes() == joined
+    # Other options are another scan, which cannot be made now.
+    assert list(batch(["org/a"], tmp_path / "out", base=AuditConfig(max_wait=0.2, seed=1)).failed) == ["org/a"]
+
+
+def test_revisions_that_cannot_be_asked_for_are_not_the_same(batch: Batch, hub: Hub) -> None:
+    hub.stop()
+    result = batch(["org/a", "org/a@v1"], base=AuditConfig(max_wait=0.2))
+    assert (list(result.failed), result.same) == (["org/a", "org/a@v1"], [])
+
+
 def test_what_cannot_be_had_is_recorded_without_a_scan(batch: Batch, hub: Hub, tmp_path: Path) -> None:
     pool = Recorded()
     result = batch(["org/none", "org/a@v9", "org/private", "org/b"], pool=pool)

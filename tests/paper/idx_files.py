@@ -38,9 +38,10 @@ def write_idx(directory: Path, pixels: np.ndarray, classes: np.ndarray, *, packe
     return directory
 
 
-def png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+    """The image as a file of that kind."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    Image.fromarray(pixels).save(stream, kind)
     return stream.getvalue()
 
 

@@ -82,6 +82,26 @@ def test_each_claim_turns_false_by_its_own_numbers(points: pd.DataFrame, false: 
     assert {name for name, claim in judged(points).items() if claim.outcome == "false"} == false
 
 
+def test_a_share_is_not_all_that_is_asked() -> None:
+    """Each claim of two parts is false where the second alone is."""
+    # Poor on the same inputs, and poorer still on orthogonal ones.
+    points = changed(ORTHOGONAL, 1e-3, sum_loss=300)
+    assert judged(points)["sum-fails-other-labels"].outcome == "false"
+    # The average keeps too little, and yet more than the sum.
+    assert judged(changed(ORTHOGONAL, 1e-3, sum_loss=60))["sum-not-average"].outcome == "false"
+    # Without decay little is learnt, and a tenth of it lost; with it much is learnt, and more loss added.
+    points = changed(ORTHOGONAL, 1e-3, sum_loss=3)
+    bare = (points["pair"] == ORTHOGONAL) & (points["lambda"] == 0.0) & (points["step"] > 0)
+    points.loc[bare, ["own_loss", "sum_loss"]] = 0.6, 0.61
+    assert judged(points)["weight-decay-enables"].outcome == "false"
+
+
+def test_a_draw_counts_where_both_networks_have_a_value() -> None:
+    table = pd.DataFrame({"draw": [0, 1, 2, 0, 1, 2]})
+    values = pd.Series([1.0, 2.0, np.nan, 3.0, np.nan, np.nan])
+    assert hypotheses.by_draw(values, table) == pytest.approx([2.0, np.nan, np.nan], nan_ok=True)
+
+
 def test_nothing_follows_from_one_draw() -> None:
     assert {claim.outcome for claim in judged(planted(draws=1)).values()} == {"inconclusive"}
 

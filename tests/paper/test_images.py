@@ -149,7 +149,8 @@ BGR = np.zeros((28, 28, 3), np.uint8)
     [
         (b"PAR1 and nothing", "no images and labels as expected"),
         (parquet([None], [0]), "lacks some images"),
-        (parquet([b"GIF89a"], [0]), "image 0 is no PNG"),
+        (parquet([b"\x89PNG"], [0]), "image 0 is no PNG"),
+        (parquet([png(PIXELS[0], "TIFF")], [0]), "image 0 is no PNG"),
         (parquet([png(PIXELS[0]), png(PIXELS[0])[:60]], [0, 1]), "image 1 is no PNG"),
         (parquet([png(PIXELS[0, :27])], [0]), "image 0 is of mode L, 28 × 27"),
         (parquet([png(BGR)], [0]), "image 0 is of mode RGB"),

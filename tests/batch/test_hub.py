@@ -10,7 +10,7 @@ import pytest
 
 from tests.batch.pools import Recorded
 from tests.hub import SHA, Hub, folder_files, pointed_at, serve
-from weightaudit.batch import BatchResult
+from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.config import AuditConfig
 
@@ -97,6 +97,12 @@ def test_finished_results_outlive_the_hub(batch: Batch, hub: Hub, tmp_path: Path
     assert (tmp_path / "out" / "all.csv").read_bytes() == joined
     # Other options are another scan, which cannot be made now.
     assert list(batch(["org/a"], tmp_path / "out", base=AuditConfig(max_wait=0.2, seed=1)).failed) == ["org/a"]
+
+
+def test_what_turned_out_to_be_the_same_is_missed_by_no_merge(batch: Batch, hub: Hub, tmp_path: Path) -> None:
+    assert batch(["org/a", "org/a@main"], tmp_path / "part").same == ["org/a@main"]
+    merged = merge([tmp_path / "part"], tmp_path / "merged")
+    assert (merged.models, merged.failed) == (["org/a"], {})
 
 
 def test_revisions_that_cannot_be_asked_for_are_not_the_same(batch: Batch, hub: Hub) -> None:

@@ -76,18 +76,6 @@ def test_several_lists_come_one_after_the_other(batch: Batch, few: list[Path], t
         assert [row["model"] for row in csv.DictReader(file)] == result.models
 
 
-def test_what_turned_out_to_be_the_same_is_not_missed(
-    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from weightaudit.batch import planning
-    from weightaudit.batch.state import State
-
-    monkeypatch.setattr(planning, "state_of", lambda entry: State("same"))
-    for path in few[:2]:
-        assert batch([path, f"{path} seed=0"], tmp_path / "part").failed == {}
-    assert merge([tmp_path / "part"], tmp_path / "out").failed == {}
-
-
 def test_what_is_missing_is_told(batch: Batch, few: list[Path], tmp_path: Path) -> None:
     for part in (1, 3):
         batch(few, tmp_path / f"part{part}", shard=(part, 4))

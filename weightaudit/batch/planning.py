@@ -12,8 +12,9 @@ from weightaudit.batch.jobs import Job
 from weightaudit.batch.model_list import Entry
 from weightaudit.batch.names import Names
 from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.batch.state import state_of
-from weightaudit.errors import ModelError, UsageError, printable
+from weightaudit.batch.state import State, state_of
+from weightaudit.config import AuditConfig
+from weightaudit.errors import ModelError, ModelUnavailable, UsageError, printable
 
 ASKING = 8
 """Threads that ask the Hub for commits."""
@@ -66,7 +67,8 @@ def steps(
 ) -> Iterator[Step]:
     """What to do, in the list's order, each model looked up some way ahead of its turn.
 
-    ``threads`` are those of each scan, where the entry does not say.
+    ``threads`` are those of each scan, where the entry does not say. While nobody can say which commit a Hub model is
+    at, the one that is finished is kept.
     """
     seen: dict[str, int] = {}
     for one, state in ahead(lambda one: state_of(one.entry), planned, threads=ASKING, window=WINDOW):
@@ -76,6 +78,10 @@ def steps(
             config = replace(config, revision=state.commit)
         if config.threads is None:
             config = replace(config, threads=threads)
+        kept = read_outcome(directory / called.folder)
+        key = key_of(entry.model, state.text, called.label, config)
+        if kept is not None and _cannot_be_asked(entry, state) and kept.key == _key_then(entry, called, config, kept):
+            key = kept.key
         job = Job(
             number=one.number,
             title=called.title,
@@ -84,7 +90,7 @@ def steps(
             config=config,
             directory=str(directory),
             folder=called.folder,
-            key=key_of(entry.model, state.text, called.label, config),
+            key=key,
             run=run,
             asked=entry.config.revision,
             live=live,
@@ -93,7 +99,17 @@ def steps(
             yield Step(job, same_as=seen[job.key])
             continue
         seen[job.key] = one.number
-        kept = read_outcome(directory / job.folder)
         if kept is not None and (kept.key != job.key or (retry_failed and kept.status == "failed")):
             kept = None
         yield Step(job, kept=kept, error=None if kept else state.error)
+
+
+def _cannot_be_asked(entry: Entry, state: State) -> bool:
+    """Whether a Hub model's commit is unknown for now: offline, or the Hub is away or refuses."""
+    unknown = not entry.local and not state.commit
+    return unknown and (state.error is None or isinstance(state.error, ModelUnavailable))
+
+
+def _key_then(entry: Entry, called: Names, config: AuditConfig, kept: Outcome) -> str | None:
+    """The key that ``kept`` has if it is a finished scan by the same options of some commit."""
+    return key_of(entry.model, kept.revision, called.label, config) if kept.status == "done" else None

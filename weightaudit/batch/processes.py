@@ -122,8 +122,9 @@ class _Minder:
         with self._guard:
             if self._killed:
                 raise EOFError
-            self._process = context.Process(target=_work, args=(theirs, self._threads), daemon=True)
-            self._process.start()
+            process = context.Process(target=_work, args=(theirs, self._threads), daemon=True)
+            process.start()  # where it cannot, there is nothing to wait for
+            self._process = process
         theirs.close()
         return ours
 
@@ -141,7 +142,8 @@ def _how(process: multiprocessing.process.BaseProcess | None) -> str:
     if code == -9:
         return "its worker process was killed (signal 9): out of memory, if nobody did it"
     if code is not None and code < 0:
-        return f"its worker process crashed ({signal.Signals(-code).name})"
+        named = -code in {one.value for one in signal.Signals}  # most real-time signals are not
+        return f"its worker process crashed ({signal.Signals(-code).name if named else f'signal {-code}'})"
     return f"its worker process ended (exit code {code})"
 
 

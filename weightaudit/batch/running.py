@@ -60,9 +60,8 @@ def run_batch(
     """Scan every entry that ``directory`` does not have finished, then join all results there.
 
     ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan; ``title`` is that of
-    the page of all models. A model that fails
-    is recorded and stops nothing. Raises OutputError where the directory cannot be written or another run has it; what
-    is finished by then, or by Ctrl-C, is kept.
+    the page of all models. A model that fails is recorded and stops nothing. Raises OutputError where the directory
+    cannot be written or another run has it; what is finished by then, or by Ctrl-C, is kept.
     """
     planned = sharded(entries, names(entries), shard)
     listed = [Listed(one.number, one.names.title, one.names.folder) for one in planned]
@@ -77,7 +76,9 @@ def run_batch(
         with closing(_Work(pool, shown, result)) as work:
             same = work.through(todo)
         shown.joining()
-        join([one for one in listed if one.number not in same], directory, title)
+        listed = [one for one in listed if one.number not in same]
+        _manifest(listed, entries, shard).write(directory)
+        join(listed, directory, title)
     return result
 
 

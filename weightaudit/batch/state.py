@@ -53,5 +53,5 @@ def state_of(entry: Entry) -> State:
     snapshot = cached_snapshot(entry.model, config.revision)
     if snapshot is not None:
         return State(snapshot.name, snapshot.name)
-    # Offline the scan itself says best what the cache lacks.
-    return State("", error=error)
+    # Two revisions are two scans, though nobody can say now which. Offline the scan itself says best what is lacking.
+    return State(f"@{config.revision or ''}", error=error)

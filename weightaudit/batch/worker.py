@@ -88,6 +88,7 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
     if job.label:
         report = replace(report, identity=replace(report.identity, name=job.label))
     log.scanned(report, time.perf_counter() - started)
+    check_run(Path(job.directory), job.run)  # a long scan may outlive its run, and another have finished the folder
     _write(report, folder)
     return Outcome(
         key=job.key,

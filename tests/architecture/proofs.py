@@ -18,7 +18,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from tests.architecture.proving import Prover, run
+from tests.architecture.proving import Proof, Prover, run
 from tests.architecture.saved import infos, value
 from tests.architecture.tiny import all_model_types, tiny
 from tests.architecture.tiny_sizes import INPUTS, UNPROVEN
@@ -68,8 +68,10 @@ def judge(model_type: str, directory: Path) -> Verdict:
     matrices = {(m.stack, m.layer, m.expert, m.role): value(m, tensors).float() for m in model_map.matrices}
     assert len(matrices) == len(model_map.matrices)
     assert all(tuple(matrices[m.stack, m.layer, m.expert, m.role].shape) == m.shape for m in model_map.matrices)
-    inputs = {name: torch.tensor(values) for name, values in INPUTS.get(model_type, {}).items()}
-    proof = Prover(matrices, run(model, **inputs), model).prove()
+    proof = Proof(missing={("", None, None, "*"): UNPROVEN.get(model_type, {}).get("*", "")})
+    if "*" not in UNPROVEN.get(model_type, {}):
+        inputs = {name: torch.tensor(values) for name, values in INPUTS.get(model_type, {}).items()}
+        proof = Prover(matrices, run(model, **inputs), model).prove()
     shown: dict[str, set[str]] = {}
     for key, how in proof.shown.items():
         shown.setdefault(key[3], set()).add(how)

@@ -84,6 +84,10 @@ def same_vector(a: torch.Tensor, b: torch.Tensor, width: int) -> str:
         return "up to the order of rows"
     if b.numel() <= a.numel():
         return ""
+    if b.numel() % width == 0 and a.numel() % width == 0:
+        gaps = (_unit(a.reshape(-1, 1, width)) - _unit(b.reshape(1, -1, width))).abs().amax(-1).amin(1)
+        if float(gaps.max()) < TOLERANCE:
+            return "up to a factor a head, among other positions"
     return "as part of each head" if _within(a, b) or _within(a / width**0.5, b) else ""
 
 
@@ -210,6 +214,8 @@ class Prover:
                 for x in _rows(event.inputs[0]):
                     if x.numel() == matrix.shape[1] and _gives(event.output, matrix @ x):
                         return "a map that was applied"
+                    if x.numel() == matrix.shape[1] and _holds(event.output, matrix @ x):
+                        return "part of a map that was applied"
             elif event.kind == "embedding" and event.output.shape[-1] == matrix.shape[1]:
                 row = event.output.reshape(-1, matrix.shape[1])[0]
                 if float((matrix - row).abs().max(1).values.min()) < 1e-6:
@@ -233,13 +239,19 @@ def _gives(output: torch.Tensor, y: torch.Tensor) -> bool:
     return bool(((rows - y).abs().max(1).values <= TOLERANCE * y.abs().max()).any())
 
 
+def _holds(output: torch.Tensor, y: torch.Tensor) -> bool:
+    """Whether a row of an operation's output has ``y`` among its entries."""
+    rows = output.reshape(-1, output.shape[-1])
+    return rows.shape[1] > y.numel() and any(_within(y, row) for row in rows[:4])
+
+
 def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int) -> str:
     """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts."""
     operands = [attention.value] if which == 2 else [pair[which] for pair in attention.scores]
     ways = (
         *("equal", "equal, heads repeated", "up to a factor", "up to a factor a head", "up to a norm a head"),
         *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
-        "as part of a block",
+        *("as part of a block", "up to a factor a head, among other positions"),
     )
     found = [
         how

@@ -45,6 +45,34 @@ CLASSES: dict[str, str] = {"whisper": "WhisperForConditionalGeneration"}
 _ALL_KEYS = {"num_key_value_heads": HEADS}
 _INDEXER = {"index_head_dim": 16, "index_n_heads": 2}
 
+_MAMBA = {"mamba_n_heads": 12, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1}
+_ROPE = {"rope_type": "default", "rope_theta": 1e4}
+_LINEAR = {
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 10,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
+_QWEN_HYBRIDS = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
+_GEMMA4 = {
+    "global_head_dim": 20,
+    "num_global_key_value_heads": 1,
+    "hidden_size_per_layer_input": 12,
+    "vocab_size_per_layer_input": VOCAB,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "num_kv_shared_layers": 0,
+}
+_GEMMA4_U = {"global_head_dim": 20, "num_global_key_value_heads": 1}
+_GEMMA3N = {
+    "hidden_size_per_layer_input": 12,
+    "vocab_size_per_layer_input": VOCAB,
+    "laurel_rank": 8,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "num_kv_shared_layers": 0,
+    "intermediate_size": FF,
+    "activation_sparsity_pattern": [0.0, 0.0],
+}
+
 OVERRIDES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), _ALL_KEYS),
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
@@ -81,6 +109,42 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "xmod": {"default_language": "en_XX"},
     "llama4_text": {"intermediate_size_mlp": FF + 8},
     "phi4_multimodal": {"vision_config": {"image_size": 28}},
+    "jamba": {"attn_layer_offset": 1, "attn_layer_period": 2, "mamba_d_state": 8},
+    "falcon_h1": {"mamba_d_ssm": 96, **_MAMBA},
+    "bamba": {"attn_layer_indices": [1], **_MAMBA},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"], **_MAMBA},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "rope_parameters": _ROPE},
+    "lfm3": {"layer_types": ["conv", "full_attention"]},
+    **{name: {"layer_types": ["linear_attention", "full_attention"], **_LINEAR} for name in _QWEN_HYBRIDS},
+    "olmo_hybrid": {"num_key_value_heads": HEADS},
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
+    "nemotron_h": {
+        "hybrid_override_pattern": "M*E-",
+        "layers_block_type": ["mamba", "attention", "moe", "mlp"],
+        "num_hidden_layers": 4,
+        "mamba_head_dim": 8,
+        "mamba_num_heads": 12,
+        "ssm_state_size": 8,
+        "moe_shared_expert_intermediate_size": 28,
+    },
+    "mamba2": {"num_heads": 12, "head_dim": 8, "state_size": 8, "n_groups": 1},
+    "minimax": {"layer_types": ["linear_attention", "full_attention"], "block_size": 4},
+    "esmc": {"num_key_value_heads": HEADS, "head_dim": 12},
+    "dots3_note_text": {"num_key_value_heads": HEADS, **_INDEXER},
+    "cpmant": {"dim_ff": FF, "dim_head": 12, "prompt_types": 4, "prompt_length": 4, "segment_types": 4},
+    "gemma3n_text": _GEMMA3N,
+    "gemma4_text": _GEMMA4,
+    "gemma4_unified_text": _GEMMA4_U,
+    "mobilebert": {
+        "embedding_size": 20,
+        "intra_bottleneck_size": 32,
+        "true_hidden_size": 32,
+        "num_feedforward_networks": 2,
+    },
+    "emu3": {"text_config": {"pad_token_id": 2}},
+    "mllama": {"text_config": {"cross_attention_layers": [1]}},
+    "kimi_linear": {"num_key_value_heads": HEADS},
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -95,6 +159,9 @@ INPUTS: dict[str, dict[str, Any]] = {
 """Inputs that a model type needs besides the token, or instead."""
 
 UNPROVEN: dict[str, dict[str, str]] = {
+    "voxtral_realtime": {"*": "it runs on sound only"},
+    "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},
+    "mllama": dict.fromkeys(("XQ", "XK", "XV", "XO", "M1", "M2", "GATE"), "cross-attention runs on an image only"),
     "fuyu": {"PATCHES": "takes an image"},
     "luke": dict.fromkeys(("Q_W2E", "Q_E2W", "Q_E2E"), "takes entities"),
     "pegasus_x": dict.fromkeys(("Q", "V", "O", "XO"), "its encoder mixes blocks of tokens with global tokens"),
@@ -102,4 +169,4 @@ UNPROVEN: dict[str, dict[str, str]] = {
     "whisper": {"POSITION": "is cut, not looked up"},
     **{name: dict.fromkeys("QKVO", "its attention has no softmax of a product") for name in ("mra", "yoso")},
 }
-"""Roles that cannot be proved so, and why: model type → role → reason."""
+"""Roles that cannot be proved so, and why: model type → role → reason; the role * is all, the model is not run."""

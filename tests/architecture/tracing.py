@@ -103,7 +103,7 @@ class Trace(TorchFunctionMode):
                 found.append(Attention(event.at, [(query, key)], value, event.output))
                 scores, soft = [], None
             elif event.kind == "softmax":
-                soft = event.output if scores else None
+                soft = event.output if _of_scores(event.output, scores) else None
             elif event.kind == "product" and soft is not None:
                 first, second = event.inputs[0], event.inputs[2]
                 turned = second.numel() == soft.numel() and torch.equal(second.flatten(), soft.flatten())
@@ -114,6 +114,11 @@ class Trace(TorchFunctionMode):
             elif event.kind == "product":
                 scores.append(event)
         return _joined(found)
+
+
+def _of_scores(soft: torch.Tensor, scores: list[Event]) -> bool:
+    """Whether a softmax may be of these scores; a router's, of two dimensions, is of none."""
+    return bool(scores) and (soft.ndim > 2 or any(score.output.numel() == soft.numel() for score in scores))
 
 
 def _joined(found: list[Attention]) -> list[Attention]:

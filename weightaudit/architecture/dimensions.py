@@ -72,7 +72,12 @@ def flag(key: str, config: Mapping[str, Any], model_type: str) -> bool:
 
 
 def _lookup(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a key, ``decoder.hidden_size`` in a nested config; None where there is none."""
+    """The value of a key, ``decoder.hidden_size`` in a nested config, of ``#layer_types`` the length of the list; None
+    where there is none.
+    """
+    if key.startswith("#"):
+        listed = config.get(key[1:])
+        return len(listed) if isinstance(listed, list) else None
     value: Any = config
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -8,7 +8,7 @@ from typing import Any
 _OWN = ("name", "model_types", "origin", "note")
 """Keys that no spec takes from another."""
 _LISTS = ("matrix", "fused", "ignored")
-"""Rules: the spec's own come first, and the first that fits a name counts."""
+"""Rules: the spec's own come first, and the first that fits a name counts, fused before single ones."""
 
 
 def inherit(values: Mapping[str, Any], read: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:

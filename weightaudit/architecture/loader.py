@@ -95,7 +95,7 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
         prefixes=table.texts("prefixes", []),
         tied=table.flag("tied") if "tied" in values else None,
         dimensions=dimensions,
-        matrices=tuple([_matrix(item, known) for item in single] + [_fused(item, known) for item in fused]),
+        matrices=tuple([_fused(item, known) for item in fused] + [_matrix(item, known) for item in single]),
         ignored=tuple(_ignored(item, known) for item in table.tables("ignored", ("rule", "names", "buffer"))),
         vectors=table.flag("vectors", False),
         hybrid=table.flag("hybrid", False),

@@ -29,7 +29,8 @@ class Dimension:
 
     ``rule_if_missing``: where config.json has none of the keys the rule holds too, as the default of transformers'
     configuration class is null (a test holds it to that); so the class need not be asked. ``optional``: not every model
-    of the family has it. A key may lie in a nested config: ``decoder.hidden_size``.
+    of the family has it. A key may lie in a nested config: ``decoder.hidden_size``; ``#layer_types`` is
+    the length of a list.
     """
 
     name: str

@@ -39,7 +39,12 @@ SIZES: dict[str, Any] = {
     "first_k_dense_replace": 1,
 }
 
-CLASSES: dict[str, str] = {"whisper": "WhisperForConditionalGeneration"}
+CLASSES: dict[str, str] = {
+    name: f"{stem}ForConditionalGeneration"
+    for name, stem in (
+        *(("whisper", "Whisper"), ("qwen3_5", "Qwen3_5"), ("qwen3_5_moe", "Qwen3_5Moe"), ("llama4", "Llama4")),
+    )
+}
 """Classes other than those of the mappings, which give the decoder alone."""
 
 _ALL_KEYS = {"num_key_value_heads": HEADS}
@@ -142,9 +147,28 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "true_hidden_size": 32,
         "num_feedforward_networks": 2,
     },
-    "emu3": {"text_config": {"pad_token_id": 2}},
     "mllama": {"text_config": {"cross_attention_layers": [1]}},
-    "kimi_linear": {"num_key_value_heads": HEADS},
+    **{
+        name: {
+            "text_config": {"layer_types": ["linear_attention", "full_attention"], **_LINEAR},
+            "vision_config": {"out_hidden_size": H, "depth": 1, "num_position_embeddings": 16},
+        }
+        for name in ("qwen3_5", "qwen3_5_moe")
+    },
+    "llama4": {
+        "text_config": {"intermediate_size_mlp": FF + 8},
+        "vision_config": {
+            "vision_output_dim": 32,
+            "projector_input_dim": 32,
+            "projector_output_dim": 32,
+            "image_size": 28,
+        },
+    },
+    "kimi_linear": {
+        **_ALL_KEYS,
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_attn_config": {"num_heads": 4, "head_dim": 8, "short_conv_kernel_size": 4},
+    },
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},

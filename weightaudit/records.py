@@ -67,7 +67,7 @@ class Part:
     """One piece of a role's matrix: a stored tensor, turned to (out, in) and cut.
 
     ``transposed`` says that the file stores (in, out), as GPT-2's Conv1D does; ``rows`` selects output rows after that
-    turn, None takes all. ``index`` takes one of ``of`` matrices stacked in the tensor, along its first dimension, before
+    turn, None takes all. ``index`` takes one of ``of`` matrices stacked in the tensor along its first dimension, before
     everything else; a tensor of more than two dimensions that stacks none is one matrix, of its first dimension by all
     others together.
     """

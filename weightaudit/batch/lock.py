@@ -48,7 +48,8 @@ def locked(directory: Path) -> Iterator[str]:
         try:
             yield run
         finally:
-            with suppress(OSError):
+            with suppress(OSError, OutputError):
+                check_run(directory, run)  # without locks a later run may have put its own name there
                 os.unlink(directory / RUN)
             with suppress(OSError):
                 os.ftruncate(descriptor, 0)

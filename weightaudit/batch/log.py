@@ -24,7 +24,9 @@ class Log:
     """Lines, kept until the model ends."""
 
     def __init__(self, job: Job) -> None:
-        self._token = job.config.token
+        from huggingface_hub import get_token
+
+        self._token = job.config.token or get_token()
         options = " ".join(f"{name}={value}" for name, value in number_options(job.config).items())
         self._lines = [
             f"{_now()} {printable(job.title)} on {socket.gethostname()}, {platform.platform()}",

@@ -50,7 +50,7 @@ def names(entries: Sequence[Entry]) -> list[Names]:
     taken = Counter(slug.casefold() for slug in slugs)
     out = []
     for title, label, slug in zip(titles, labels, slugs, strict=True):
-        shared = taken[slug.casefold()] > 1 or slug in RESERVED or slug.startswith(".")
+        shared = taken[slug.casefold()] > 1 or slug.casefold() in RESERVED or slug.startswith(".")
         out.append(Names(title, label, f"{slug.strip('.-') or 'model'}-{_digest(title)}" if shared else slug))
     return out
 

@@ -83,7 +83,7 @@ def read_finished(path: Path) -> Finished | None:
         said = _read_json(path) if path.suffix == ".json" else _read_parquet(path)
     except OSError as error:
         raise UsageError(shown, (error.strerror or str(error)).lower(), "Name another report") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, NotImplementedError) as error:  # the last for odd Parquet
         raise UsageError(shown, f"it cannot be read: {printable(str(error))}", "Scan the model again") from error
     if said is None:
         return None

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -21,9 +22,9 @@ from safetensors.torch import load_file
 from tests.architecture.proving import Proof, Prover, run
 from tests.architecture.saved import infos, value
 from tests.architecture.tiny import all_model_types, tiny
-from tests.architecture.tiny_sizes import INPUTS, UNPROVEN
+from tests.architecture.tiny_sizes import INPUTS, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import map_model
-from weightaudit.architecture.registry import for_model_type
+from weightaudit.architecture.registry import for_model_type, not_mapped
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class Verdict:
         return f"{self.model_type} ({self.family}): {'; '.join(problems) or 'proven'}"
 
 
-def judge(model_type: str, directory: Path) -> Verdict:
-    """Build, save, map and prove a model type; its files go below ``directory``."""
+def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
+    """Build, save, map and prove a model type; its files go below ``directory``. ``values`` override its config."""
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    model = tiny(model_type)
+    model = tiny(model_type, **values)
     place = directory / model_type
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -95,7 +96,10 @@ def table(model_types: Iterable[str]) -> list[tuple[str, str, str]]:
     for model_type in model_types:
         known = for_model_type(model_type)
         if known is None:
-            rows.append((model_type, "not mapped", "no spec: mapped by structure and marked as guessed"))
+            rows.append((model_type, "not mapped", not_mapped()[model_type]))
+            continue
+        if model_type in NOT_BUILT:
+            rows.append((model_type, "mapped, not all provable", f"{known.name}: {NOT_BUILT[model_type]}"))
             continue
         with tempfile.TemporaryDirectory() as directory:
             verdict = judge(model_type, Path(directory))

@@ -182,6 +182,9 @@ INPUTS: dict[str, dict[str, Any]] = {
 }
 """Inputs that a model type needs besides the token, or instead."""
 
+NOT_BUILT: dict[str, str] = {"gemma3n": "its vision tower needs the package timm"}
+"""Model types whose class cannot be built here, and why."""
+
 UNPROVEN: dict[str, dict[str, str]] = {
     "voxtral_realtime": {"*": "it runs on sound only"},
     "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},

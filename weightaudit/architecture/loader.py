@@ -118,6 +118,13 @@ def _toml(file_name: str, text: str) -> dict[str, Any]:
         raise SpecError(file_name, f"not TOML: {error}", _HINT) from error
 
 
+def read_reasons(file_name: str, text: str) -> dict[str, str]:
+    """Model type → why no family serves it. Raises SpecError for what is no text."""
+    values = _toml(file_name, text)
+    table = _Table(file_name, values, tuple(values))
+    return {key: table.text(key) for key in values}
+
+
 def _dimensions(table: _Table) -> tuple[Dimension, ...]:
     value = table.values.get("dimensions", {})
     if not isinstance(value, dict):

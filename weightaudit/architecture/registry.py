@@ -6,7 +6,7 @@ import difflib
 from functools import cache
 from importlib.resources import files
 
-from weightaudit.architecture.loader import parse_family
+from weightaudit.architecture.loader import parse_family, read_reasons
 from weightaudit.architecture.schema import Family
 from weightaudit.errors import SpecError, UsageError, printable
 
@@ -39,6 +39,13 @@ def _by_model_type() -> dict[str, Family]:
                 raise SpecError(f"{known.name}.toml", f"{table[model_type].name} has model type '{model_type}' too")
             table[model_type] = known
     return table
+
+
+@cache
+def not_mapped() -> dict[str, str]:
+    """Model types of transformers' language models that no family serves, and why; they are mapped by structure."""
+    text = files(__package__).joinpath("not_mapped.toml").read_text("utf-8")
+    return read_reasons("not_mapped.toml", text)
 
 
 def model_types() -> tuple[str, ...]:

@@ -1,0 +1,40 @@
+"""docs/architectures.md, from the specs: ``python -m weightaudit.architecture.page > docs/architectures.md``."""
+
+from __future__ import annotations
+
+from weightaudit.architecture.registry import families, not_mapped
+from weightaudit.architecture.schema import Family
+
+_HEAD = """# Architectures
+
+Generated from the specs in `weightaudit/architecture/specs` by `python -m weightaudit.architecture.page`; do not edit.
+
+A model is read by the `model_type` of its config.json. `weightaudit archs NAME` prints a family's whole map, and
+`weightaudit archs --check MODEL` says from headers alone how each tensor of a model would be read. Any other model type
+is mapped by common projection names, and its roles are marked as guessed. How to add one:
+[adding-a-family.md](adding-a-family.md).
+
+The test suite builds a tiny random model of every model type below that transformers has, saves it, maps it and proves
+each role by execution on one token (`python -m tests.architecture.proofs` prints the table).
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    known = families()
+    count = sum(len(family.model_types) for family in known)
+    lines = [_HEAD, f"## Families ({len(known)}, of {count} model types)", ""]
+    lines += ["| family | model types | roles | fused tensors |", "|---|---|---|---|"]
+    lines += [_row(family) for family in known]
+    lines += ["", f"## Not mapped ({len(not_mapped())})", "", "| model type | why |", "|---|---|"]
+    lines += [f"| {name} | {why} |" for name, why in sorted(not_mapped().items())]
+    return "\n".join(lines) + "\n"
+
+
+def _row(family: Family) -> str:
+    fused = ", ".join(f"`{packing}`" for packing in family.packings)
+    return f"| {family.name} | {', '.join(family.model_types)} | {' '.join(family.roles)} | {fused} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

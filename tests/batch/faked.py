@@ -89,7 +89,7 @@ def main() -> None:
     ran = time.monotonic() - began
     again = fake_run(models, template, out)
     began = time.monotonic()
-    join(read_manifest(out).models, out)
+    join(read_manifest(out).models, out, "models")
     joined = time.monotonic() - began
     said = {"scanned": len(result.scanned), "kept": len(again.kept), "run": ran, "join": joined, "peak": peak_memory()}
     print(json.dumps(said))

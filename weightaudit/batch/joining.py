@@ -28,10 +28,10 @@ SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "gu
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
 
 
-def join(listed: Sequence[Listed], directory: Path, title: str = "") -> None:
+def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
     """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError.
 
-    ``title`` is the page's; "" takes the directory's name.
+    ``title`` is the page's.
     """
     done: list[Path] = []
     summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS)))]
@@ -47,9 +47,7 @@ def join(listed: Sequence[Listed], directory: Path, title: str = "") -> None:
         _join_parquet(done, file)
     with replacing(directory / summary_csv) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
-    write_index(
-        entries(listed, directory), directory, title=title or directory.resolve().name or "models", beside=JOINED
-    )
+    write_index(entries(listed, directory), directory, title=title or "models", beside=JOINED)
 
 
 def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:

@@ -26,12 +26,15 @@ class Listed:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``total`` models are in the whole list, of which these are shard ``shard``, (i, n); ``digest`` is the list's."""
+    """``total`` models are in the whole list, of which these are shard ``shard``, (i, n); ``digest`` is the list's, and
+    ``title`` what the page of all models is called.
+    """
 
     models: tuple[Listed, ...]
     total: int
     shard: tuple[int, int]
     digest: str
+    title: str
 
     def write(self, directory: Path) -> None:
         """Into ``directory``, whole or not at all; OutputError where that cannot be."""

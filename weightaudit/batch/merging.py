@@ -68,9 +68,11 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
             _bring(one.directory / one.listed.folder, out / one.listed.folder, one.outcome)
         digests = {manifest.digest for manifest in manifests}
         digest = digests.pop() if len(digests) == 1 else ""
-        Manifest(tuple(listed), total=len(listed), shard=(1, 1), digest=digest).write(out)
+        titles = {manifest.title for manifest in manifests}
+        title = titles.pop() if len(titles) == 1 else out.resolve().name
+        Manifest(tuple(listed), total=len(listed), shard=(1, 1), digest=digest, title=title).write(out)
         share_plotly(out)
-        join(listed, out)
+        join(listed, out, title)
     return result
 
 

@@ -69,7 +69,8 @@ def run_batch(
     result = BatchResult()
     with closing(display or Silent()) as shown, locked(directory) as run:
         sweep(directory)
-        _manifest(listed, entries, shard).write(directory)
+        title = title or directory.name
+        _manifest(listed, entries, shard, title).write(directory)
         share_plotly(directory)
         shown.start(len(planned), directory)
         todo = steps(planned, directory, run, threads=threads, live=shown.live, retry_failed=retry_failed)
@@ -77,14 +78,14 @@ def run_batch(
             same = work.through(todo)
         shown.joining()
         listed = [one for one in listed if one.number not in same]
-        _manifest(listed, entries, shard).write(directory)
+        _manifest(listed, entries, shard, title).write(directory)
         join(listed, directory, title)
     return result
 
 
-def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[int, int]) -> Manifest:
+def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[int, int], title: str) -> Manifest:
     digest = digest_of(f"{entry.model} {entry.config.revision} {number_options(entry.config)}" for entry in entries)
-    return Manifest(tuple(listed), total=len(entries), shard=shard, digest=digest)
+    return Manifest(tuple(listed), total=len(entries), shard=shard, digest=digest, title=title)
 
 
 class _Work:

@@ -101,8 +101,8 @@ def batch(
         device=device,
     )
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
-    jobs = len(entries[part[0] - 1 :: part[1]])
-    pool, threads = crew(jobs, workers=workers, scheduler=scheduler, threads=threads)
+    # By the whole list, whatever its shards: the thread count moves the last digit of a number.
+    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads)
     try:
         result = run_batch(
             entries,

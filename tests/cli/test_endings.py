@@ -61,7 +61,7 @@ def test_a_bug_is_told_in_one_line(weightaudit: CommandLine, monkeypatch: pytest
     def broken() -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(sys.modules["weightaudit.architecture"], "families", broken)
+    monkeypatch.setattr("weightaudit.architecture.families", broken)
     done = weightaudit("archs")
     assert done.code == 3
     assert done.stderr == "weightaudit: ZeroDivisionError: division by zero. This is a bug; --debug shows where\n"

@@ -20,7 +20,7 @@ function findingsCell(i) {
   const counts = models.findings[i];
   const told = SEVERITY.flatMap(([word, css], at) =>
     counts[at] ? [element("span", { class: "count " + css }, `${grouped(counts[at])} ${word}${counts[at] > 1 && word !== "info" ? "s" : ""}`)] : []);
-  return told.length ? element("span", {}, ...told) : "none";
+  return told.length ? element("span", {}, ...told) : "–";
 }
 
 function familyCell(i) {

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, which reads it once
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.cli.running import CommandLine
 from tests.models import RECIPES, tiny_model

@@ -1,7 +1,7 @@
 """The source's four hypotheses of merging (section 6.2), and two of its remarks, judged from draws.
 
 Its words "nearly as well", "poorly" and "much smaller" are made decidable here by numbers of ours, fixed before the
-experiments were run. A draw counts by the mean over the two networks of a pair.
+experiments were run, though after first small trials. A draw counts by the mean over the two networks of a pair.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _open_together(
     with ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="weightaudit-open") as pool:
         try:
             return list(pool.map(open_one, sorted(set(weight_map.values()))))
-        except BaseException:
+        except BaseException:  # Ctrl-C too; raised again
             pool.shutdown(wait=False, cancel_futures=True)
             repository.close()  # these two end what is still under way, for which leaving the pool waits
             close_all(sources)

@@ -41,7 +41,7 @@ def run_one(experiment: Experiment, config: Any, out: Path, progress: Progress, 
     outputs.prepare(directory)
     try:
         result = experiment.run(config, progress)
-    except BaseException:
+    except BaseException:  # Ctrl-C too; raised again
         with suppress(OSError):  # it has something in it, of an earlier run
             directory.rmdir()
         raise

@@ -63,7 +63,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             if target.exists():
                 os.chmod(temporary, target.stat().st_mode & 0o777)
             os.replace(temporary, target)
-        except BaseException:
+        except BaseException:  # Ctrl-C too; raised again
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise

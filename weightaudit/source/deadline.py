@@ -63,7 +63,7 @@ def within(patience: Patience, call: Callable[[], T], *, discard: Callable[[T], 
                 raise GaveUp
             if not patience.left():
                 raise TryAgain(cause)
-    except BaseException:
+    except BaseException:  # Ctrl-C too; raised again
         task.abandon()
         raise
     if task.error is not None:

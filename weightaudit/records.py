@@ -172,6 +172,28 @@ class SpectrumDetail:
 
 
 @dataclass(frozen=True)
+class EntryFacts:
+    """What the entries, rows and columns of one matrix say, from the same pass that sums its squares.
+
+    A row (output) or column (input) is dead where its norm is at most `DEAD` times the root mean square of all rows' or
+    columns' norms; ``first_dead_row`` and ``first_dead_col`` number the first, None where there is none. ``at_limit``
+    counts finite entries of the largest magnitude that the stored dtype has; ``subnormals`` entries other than zero
+    below its smallest normal magnitude.
+    """
+
+    dead_rows: int
+    dead_cols: int
+    at_limit: int
+    subnormals: int
+    first_dead_row: int | None = None
+    first_dead_col: int | None = None
+
+
+DEAD = 1e-6
+"""Relative norm at which a row or column counts as dead (dimensionless): what rounding in float32 hides of it."""
+
+
+@dataclass(frozen=True)
 class Spectrum:
     """What was measured of one matrix.
 
@@ -179,7 +201,7 @@ class Spectrum:
     stable rank and ``stable_rank_lower`` the lower (Rudelson & Vershynin 2007). ``norm_ratio`` = ‖W‖_F/spectral_norm.
     ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
     (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
-    matrix. ``detail`` is there where it was asked for and W is finite and not zero.
+    matrix. ``detail`` is there where it was asked for and W is finite and not zero; ``entries`` where W is finite.
     """
 
     frobenius_norm: float
@@ -195,6 +217,7 @@ class Spectrum:
     zeros: int
     max_abs: float
     detail: SpectrumDetail | None = None
+    entries: EntryFacts | None = None
 
     @property
     def inverse_stable_rank(self) -> float:
@@ -204,10 +227,15 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One row of the report: a matrix and what was measured of it."""
+    """One row of the report: a matrix and what was measured of it.
+
+    ``digest`` is a hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is "" where
+    the matrix only repeats others (QKV beside Q, K and V).
+    """
 
     matrix: RoleMatrix
     spectrum: Spectrum
+    digest: str = ""
 
 
 Status = Literal["analysed", "ignored", "unmapped", "tied", "not selected"]
@@ -232,6 +260,27 @@ class CoverageEntry:
     buffer: bool = False
 
 
+Contradiction = Literal["missing", "extra", "misshapen"]
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """Where a checkpoint and its config contradict each other.
+
+    ``missing``: the config describes it and the checkpoint lacks it. ``extra``: a layer or expert beyond those of the
+    config; ``misshapen``: a tensor of another shape than the config makes it; both are unmapped in the ledger. ``says``
+    is one plain sentence with the numbers; ``layers`` are those concerned, () for the whole model.
+    """
+
+    kind: Contradiction
+    says: str
+    stack: str = ""
+    layers: tuple[int, ...] = ()
+    expert: int | None = None
+    role: str = ""
+    tensors: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ModelMap:
     """What the architecture room makes of names, shapes and config values.
@@ -239,8 +288,9 @@ class ModelMap:
     ``matrices`` are in report order; ``coverage`` has every tensor of the checkpoint, in name order. ``dimensions`` are
     the numbers of the config that the family uses (``layers, hidden, ff, heads, …``). ``guessed`` says that roles came
     from the structural fallback, ``nearest`` names the known families closest to an unknown model type. ``ties`` are
-    (tensor, the tensor it repeats) that the config declares and whose values are still to be compared. ``notes`` say
-    what the reader should know of the map: layers and roles that the checkpoint lacks.
+    (tensor, the tensor it repeats) that the config declares and whose values are still to be compared; ``tied`` is
+    whether the config ties the output head to the embedding, None where that is not known. ``discrepancies`` are
+    contradictions between config and checkpoint, ``notes`` what else the reader should know of the map.
     """
 
     family: str
@@ -252,14 +302,23 @@ class ModelMap:
     nearest: tuple[str, ...] = ()
     ties: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    tied: bool | None = None
+    discrepancies: tuple[Discrepancy, ...] = ()
 
 
 Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""Gravest first."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a person should know or do about the weights."""
+    """Something a person should know or do about the weights.
+
+    ``id`` and ``title`` are the rule's; ``detail`` says in one sentence what was found here, with its numbers;
+    ``value`` is what the rule measures and ``threshold`` what it was held against; ``advice`` is what to do. A finding
+    about the whole model has no place.
+    """
 
     id: str
     severity: Severity
@@ -272,6 +331,7 @@ class Finding:
     value: float | None = None
     threshold: float | None = None
     advice: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from weightaudit.records import CoverageEntry, Finding, LayerRow, ModelIdentity, ModelMap
 from weightaudit.report import tables
@@ -15,14 +15,16 @@ from weightaudit.report.files import output_extension, replacing
 if TYPE_CHECKING:
     import pandas as pd
 
+Verdict = Literal["errors", "warnings", "clean", "unchecked"]
+
 
 @dataclass(frozen=True)
 class ScanReport:
     """The audit of one model.
 
     ``rows`` are in report order; ``ledger`` has every tensor of the checkpoint, in name order; ``options``
-    are those that change numbers; ``versions`` of the libraries that computed them; ``notes`` are warnings
-    for the reader.
+    are those that change numbers; ``versions`` of the libraries that computed them; ``findings`` are what the
+    ``rules`` (ids of all that were checked) found, gravest first; ``notes`` are for the reader.
 
     Example:
         >>> import weightaudit as wa
@@ -39,6 +41,15 @@ class ScanReport:
     versions: dict[str, str]
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """``errors`` or ``warnings`` where a finding is one, else ``clean``; ``unchecked`` where no rule was."""
+        if not self.rules:
+            return "unchecked"
+        found = {finding.severity for finding in self.findings}
+        return "errors" if "error" in found else "warnings" if "warning" in found else "clean"
 
     @property
     def layers(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from weightaudit.spectral.operator import GramOperator, PanelGram
 from weightaudit.spectral.stack import Stack
-from weightaudit.spectral.statistics import Statistics, checked, statistics
+from weightaudit.spectral.statistics import Statistics, concluded, statistics
 
 try:
     from weightaudit.spectral import fused
@@ -49,13 +49,11 @@ class FusedEngine:
     """`Engine` by the fused kernel."""
 
     def __init__(self, stack: Stack, upright: bool, team: fused.Team) -> None:
-        self.stack, self.team = stack, team
-        self.rows = fused.stored_rows(stack, upright)
+        self.stack, self.upright, self.team = stack, upright, team
+        self.rows = fused.shared_rows(stack, upright, team.size)
 
     def statistics(self) -> Statistics:
-        found = fused.entry_sums(self.rows, self.stack.dtype, self.team)
-        # The largest finite entry beside infinite ones is nothing the kernel keeps: such a matrix is read again.
-        return statistics(self.stack) if found[3] else checked(self.stack, *found)
+        return concluded(self.stack, *fused.entry_statistics(self.rows, self.stack.dtype, self.upright, self.team))
 
     def gram(self, scale: float) -> GramOperator:
         return fused.FusedGram(self.rows, scale, self.team)

@@ -76,16 +76,11 @@ def gram_side(stack: Stack) -> tuple[bool, bool]:
 
     λ₁ and ‖·‖_F are those of W on either side. The smaller side gives the smaller basis, but rows that run along the
     memory give the faster pass by far, so memory decides unless the matrix is very long. The start and so the interval
-    depend on the side, and the side on shape and layout only: not on device or engine.
+    depend on the side, and the side on shape and layout only: not on device or engine, nor on the number of blocks.
     """
-    if len(stack.blocks) == 1:
-        block = stack.blocks[0]
-        # A single row or column lies both ways.
-        upright = block.stride(1) == 1 or block.shape[1] == 1
-        lies = upright or block.stride(0) == 1 or block.shape[0] == 1
-    else:
-        # Rows of Wᵀ would run through all blocks; those of W never do.
-        upright, lies = True, True
+    # A single row or column lies both ways.
+    upright = all(block.stride(1) == 1 or block.shape[1] == 1 for block in stack.blocks)
+    lies = upright or all(block.stride(0) == 1 or block.shape[0] == 1 for block in stack.blocks)
     n, m = (stack.cols, stack.rows) if upright else (stack.rows, stack.cols)
     if lies and n <= LONG_SIDE * m:
         return upright, True

@@ -84,10 +84,10 @@ def shared_rows(stack: Stack, upright: bool, threads: int) -> SharedRows:
 
 
 def _along_memory(stack: Stack, upright: bool) -> tuple[torch.Tensor, ...]:
-    """A as blocks whose rows run along the memory. A copy, in the stored dtype, where they do not and where Wᵀ comes in
-    several blocks, which its rows run through; `gram_side` sees to it that a matrix in one piece is not copied."""
+    """A as blocks whose rows run along the memory, as `gram_side` sees to. The rows of Wᵀ run through all blocks, so
+    those are joined if there are several: a copy, in the stored dtype."""
     if upright:
-        return tuple(rows if rows.shape[1] == 1 or rows.stride(1) == 1 else rows.contiguous() for rows in stack.blocks)
+        return stack.blocks
     turned = [block.t() for block in stack.blocks]
     return (torch.cat(turned, dim=1) if len(turned) > 1 else turned[0],)
 
@@ -124,14 +124,14 @@ class FusedGram:
 
     def __call__(self, X: torch.Tensor) -> torch.Tensor:
         b = X.shape[1]
-        columns = np.zeros((-(-b // kernels.WIDTH) * kernels.WIDTH, self.n))
-        columns[:b] = X.t().numpy()
+        # torch's memory and not numpy's: aligned, so that the BLAS sums what comes of it in one order.
+        columns = torch.zeros((-(-b // kernels.WIDTH) * kernels.WIDTH, self.n), dtype=torch.float64)
         # s·(A(s·x)) instead of s²: the square of a scale can leave the range of float64.
-        columns *= self.scale
-        Y = np.empty_like(columns)
+        torch.mul(X.t(), self.scale, out=columns[:b])
+        Y = torch.empty_like(columns)
         for k in range(0, columns.shape[0], kernels.WIDTH):
-            Y[k : k + kernels.WIDTH] = self._four(columns[k : k + kernels.WIDTH])
-        return torch.from_numpy(Y[:b]).t()
+            Y[k : k + kernels.WIDTH] = torch.from_numpy(self._four(columns[k : k + kernels.WIDTH].numpy()))
+        return Y[:b].t()
 
     def _four(self, X: np.ndarray[Any, Any]) -> Any:
         def work(thread: int) -> Any:

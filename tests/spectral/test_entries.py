@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.spectral.planted import DTYPES
 from tests.spectral.test_layouts import VIEWS
 from weightaudit.records import DEAD, EntryFacts
-from weightaudit.spectral import compute_threads, engine, measure
+from weightaudit.spectral import compute_threads, engine, fused, measure
 from weightaudit.spectral.formats import FORMATS
+from weightaudit.spectral.stack import Stack
 
 ENGINES = ("kernel", "torch")
 
@@ -181,16 +182,16 @@ def test_subnormal_entries_are_seen_where_the_processor_takes_them_for_zero(who:
     assert (s.entries.subnormals, s.zeros) == (expected.subnormals, zeros)
 
 
-def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds() -> None:
-    W = torch.zeros(70_000, 9, dtype=torch.bfloat16).t()
+@pytest.mark.parametrize("entries", [70_000, 2 * 65_536, 3 * 32_768 + 1])
+def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> None:
+    W = torch.zeros(9, entries, dtype=torch.bfloat16)
     W[:, 0] = 1.0
     W[8, 1:] = 1e-39
-    with by("kernel"):
-        s = measure(W.contiguous())
-        assert measure(W).entries == s.entries
-    assert s.zeros == 8 * 69_999
-    assert s.entries == truth(W)
-    assert s.entries.subnormals == 69_999
+    with fused.team_for(1) as team:
+        counts, sums = fused.entry_statistics(fused.shared_rows(Stack((W,)), True, 1), W.dtype, True, team)
+    assert (counts.zeros, counts.small) == (8 * (entries - 1), 9 * (entries - 1))
+    assert sums.cols[0] == 9.0
+    assert np.all(sums.cols[1:] == float(W[8, 1]) ** 2)
 
 
 @st.composite

@@ -95,7 +95,9 @@ RULES = (
         measures=f"{_SPREAD}, at least {NORM.floor:g} ({NORM.end_floor:g} for the first and last layers). From {LEAST} "
         "matrices of one role and shape on; where more than one in ten stand out, that is a pattern and no finding.",
         threshold=LIMIT,
-        source="",
+        source="Of 1,500 generated profiles each of 6 to 48 layers (smooth drift, first and last layers up to 3 times "
+        "off, scatter of 5 to 10 %, normal or Student t with 5 degrees) at most 0.2 % have a finding. A layer times 10 "
+        "is found in 98 to 100 % of those of 12 layers or more, in half of those of 6. MiniLM-L6 has none.",
         advice="Compare this layer with the checkpoint that it comes from: look for a scale applied twice or left out, "
         "or a layer of another model.",
         check=_norms,
@@ -108,7 +110,10 @@ RULES = (
         measures=f"{_SPREAD}, at least {STABLE_RANK.floor:g}. From {LEAST} matrices of one role and shape on, the "
         "first and last layers not judged; where more than one in ten stand out, that is a pattern and no finding.",
         threshold=LIMIT,
-        source="",
+        source="Of 1,500 generated profiles each of 6 to 48 layers (smooth drift, first and last layers up to 10 times "
+        "off) at most 0.2 % have a finding where the scatter is 10 to 20 %, 0.9 % where it is 40 %. A stable rank "
+        "divided by 20 is found in 84 to 100 % of those of 12 layers or more at 10 to 20 % scatter, in a third at 40 %."
+        " MiniLM-L6 has none.",
         advice="Look at the layer's leading singular values (--spectrum): a low rank is a collapse or a large "
         "update in few directions, a high one weights that lost their structure.",
         check=_stable_ranks,

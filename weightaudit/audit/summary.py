@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from weightaudit.audit.once import repeated
 from weightaudit.records import CoverageEntry, LayerRow
 
 NORM_PRESERVATION_ROLES = ("QKV", "M1", "M2")
@@ -60,18 +61,8 @@ def _place(row: LayerRow) -> tuple[str, int | None, int | None]:
 
 
 def _each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
-    """QKV repeats Q, K and V: it stands for them where one is missing, and is left out where all are there."""
-    roles: dict[tuple[str, int | None, int | None], set[str]] = defaultdict(set)
-    for row in rows:
-        roles[_place(row)].add(row.matrix.role)
-
-    def repeats(row: LayerRow) -> bool:
-        there, whole = roles[_place(row)], {"Q", "K", "V"}
-        if row.matrix.role == "QKV":
-            return whole <= there
-        return row.matrix.role in whole and "QKV" in there and not whole <= there
-
-    return [row for row in rows if not repeats(row)]
+    again = repeated(row.matrix for row in rows)
+    return [row for row in rows if row.matrix.key not in again]
 
 
 def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:

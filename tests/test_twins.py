@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import safetensors.torch
@@ -90,6 +91,30 @@ def test_nan_is_counted_and_the_scan_goes_on(
     done = weightaudit("scan", directory, "--csv", tmp_path / "bert.csv")
     assert done.code == 0
     assert "layer 1 Q (bert.encoder.layer.1.attention.self.query.weight) has 2 entries" in done.stderr
+
+
+def in_one_piece(blocks: list[torch.Tensor]) -> torch.Tensor:
+    """A copy of their stack, its memory as theirs: along the rows or, stored transposed, along the columns."""
+    if all(block.stride(1) == 1 for block in blocks):
+        return torch.cat(blocks)
+    return torch.cat([block.t() for block in blocks], dim=1).t()
+
+
+@pytest.mark.parametrize("family", RECIPES)
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_a_matrix_and_its_twin_give_the_same_numbers_to_the_last_bit(
+    tiny_checkpoints: dict[str, Path], family: str, method: Literal["exact", "krylov"]
+) -> None:
+    """However the file has them: slices of a fused tensor, tensors of their own, blocks of one matrix."""
+    rows = wa.scan(tiny_checkpoints[family], layers="1", method=method, spectrum=True).rows
+    loaded = {matrix.key: matrix for matrix in wa.matrices(tiny_checkpoints[family])}
+    for row in rows:
+        blocks = loaded[row.matrix.key].blocks()
+        whole = in_one_piece(blocks)
+        apart = [in_one_piece([block]) for block in torch.tensor_split(whole, [9, 22])]
+        for twin in (whole, apart, [in_one_piece([block]) for block in blocks]):
+            assert wa.measure(twin, method=method, name=row.matrix.key, spectrum=True) == row.spectrum
+    assert {"Q", "K", "V", "QKV"} <= {row.matrix.role for row in rows}
 
 
 def test_the_order_of_tensors_in_the_file_is_no_matter(tmp_path: Path) -> None:

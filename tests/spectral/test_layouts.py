@@ -172,7 +172,7 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
         numbers = numbers[numbers.isfinite()].clone()
         numbers[0] = 1.0
         with fused.team_for(1) as team:
-            gram = fused.FusedGram(fused.stored_rows(Stack((numbers[None, :],)), True), 1.0, team)
+            gram = fused.FusedGram(fused.shared_rows(Stack((numbers[None, :],)), True, 1), 1.0, team)
             start = torch.zeros((numbers.numel(), 1), dtype=torch.float64)
             start[0] = 1.0
             assert torch.equal(gram(start)[:, 0], numbers.double())
@@ -184,7 +184,7 @@ def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> No
     A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
     X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
     with fused.team_for(1) as team:
-        Y = fused.FusedGram(fused.stored_rows(Stack((A,)), True), 0.5, team)(X)
+        Y = fused.FusedGram(fused.shared_rows(Stack((A,)), True, 1), 0.5, team)(X)
     expected = 0.25 * A.double().t() @ (A.double() @ X)
     torch.testing.assert_close(Y, expected, rtol=1e-13, atol=1e-13)
 
@@ -199,12 +199,19 @@ def test_same_threads_same_numbers_to_the_last_bit() -> None:
         assert_same(measure(W, method="krylov", tol=0.1), first)
 
 
-def test_threads_share_all_rows() -> None:
-    rows = fused.Rows(np.zeros(0), 1, 103, 1)
-    for threads in (1, 2, 3, 7):
-        shares = [rows.share(thread, threads) for thread in range(threads)]
-        assert [first for first, _ in shares] == list(np.cumsum([0, *(count for _, count in shares)])[:-1])
-        assert sum(count for _, count in shares) == 103
+@pytest.mark.parametrize("splits", [[], [40], [1, 2, 3, 5, 9], [4, 50, 51, 52, 53, 99, 102]])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 40])
+def test_threads_share_all_rows_in_groups_of_four(splits: list[int], threads: int) -> None:
+    A = torch.arange(103 * 5, dtype=torch.float32).reshape(103, 5)
+    blocks = tuple(block.clone() for block in torch.tensor_split(A, splits))
+    shared = fused.shared_rows(Stack(blocks), True, threads)
+    assert (shared.m, shared.n, len(shared.runs)) == (103, 5, threads)
+    runs = [run for share in shared.runs for run in share]
+    assert [run.first for run in runs] == list(np.cumsum([0, *(run.rows for run in runs)])[:-1])
+    assert all(run.first % 4 == 0 for run in runs)
+    seen = [run.flat[i * run.stride :][:5] for run in runs for i in range(run.rows)]
+    assert np.array_equal(np.stack(seen), A.numpy())
+    assert max(sum(run.rows for run in share) for share in shared.runs) <= 4 * -(-26 // threads)
 
 
 @pytest.mark.usefixtures("torch_route")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from weightaudit.spectral.operator import GramOperator, PanelGram
 from weightaudit.spectral.stack import Stack
-from weightaudit.spectral.statistics import Statistics, checked, statistics
+from weightaudit.spectral.statistics import Statistics, concluded, statistics
 
 try:
     from weightaudit.spectral import fused
@@ -49,13 +49,11 @@ class FusedEngine:
     """`Engine` by the fused kernel."""
 
     def __init__(self, stack: Stack, upright: bool, team: fused.Team) -> None:
-        self.stack, self.team = stack, team
-        self.rows = fused.stored_rows(stack, upright)
+        self.stack, self.upright, self.team = stack, upright, team
+        self.rows = fused.shared_rows(stack, upright, team.size)
 
     def statistics(self) -> Statistics:
-        found = fused.entry_sums(self.rows, self.stack.dtype, self.team)
-        # The largest finite entry beside infinite ones is nothing the kernel keeps: such a matrix is read again.
-        return statistics(self.stack) if found[3] else checked(self.stack, *found)
+        return concluded(self.stack, *fused.entry_statistics(self.rows, self.stack.dtype, self.upright, self.team))
 
     def gram(self, scale: float) -> GramOperator:
         return fused.FusedGram(self.rows, scale, self.team)
@@ -78,16 +76,11 @@ def gram_side(stack: Stack) -> tuple[bool, bool]:
 
     λ₁ and ‖·‖_F are those of W on either side. The smaller side gives the smaller basis, but rows that run along the
     memory give the faster pass by far, so memory decides unless the matrix is very long. The start and so the interval
-    depend on the side, and the side on shape and layout only: not on device or engine.
+    depend on the side, and the side on shape and layout only: not on device or engine, nor on the number of blocks.
     """
-    if len(stack.blocks) == 1:
-        block = stack.blocks[0]
-        # A single row or column lies both ways.
-        upright = block.stride(1) == 1 or block.shape[1] == 1
-        lies = upright or block.stride(0) == 1 or block.shape[0] == 1
-    else:
-        # Rows of Wᵀ would run through all blocks; those of W never do.
-        upright, lies = True, True
+    # A single row or column lies both ways.
+    upright = all(block.stride(1) == 1 or block.shape[1] == 1 for block in stack.blocks)
+    lies = upright or all(block.stride(0) == 1 or block.shape[0] == 1 for block in stack.blocks)
     n, m = (stack.cols, stack.rows) if upright else (stack.rows, stack.cols)
     if lies and n <= LONG_SIDE * m:
         return upright, True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 import llvmlite.binding
@@ -19,7 +20,9 @@ import numpy as np
 import torch
 
 from weightaudit.spectral import kernels
+from weightaudit.spectral.formats import FORMATS
 from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.statistics import Counts, Sums
 
 Result = TypeVar("Result")
 
@@ -36,61 +39,77 @@ def _converts_float16() -> bool:
     return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
 
 
-@dataclass(frozen=True)
-class Stored:
-    """How the kernels see a torch dtype: the numpy view they take, and the integers that order its magnitudes."""
-
-    view: Any
-    bits: Any
-    magnitude: int
-    infinity: int
-
-
-STORED = {
-    torch.float64: Stored(np.float64, np.uint64, 0x7FFF_FFFF_FFFF_FFFF, 0x7FF0_0000_0000_0000),
-    torch.float32: Stored(np.float32, np.uint32, 0x7FFF_FFFF, 0x7F80_0000),
-    torch.bfloat16: Stored(np.uint16, np.uint16, 0x7FFF, 0x7F80),
-    torch.float16: Stored(np.int16, np.uint16, 0x7FFF, 0x7C00),
+VIEW: dict[torch.dtype, Any] = {
+    torch.float64: np.float64,
+    torch.float32: np.float32,
+    torch.bfloat16: np.uint16,
+    torch.float16: np.int16,
 }
+"""What the kernels take a torch dtype as."""
 
-
-@dataclass(frozen=True)
-class Rows:
-    """Consecutive stored rows: row i is ``flat[i * stride :][:n]``, ``flat`` a view of the tensor's own memory."""
-
-    flat: np.ndarray[Any, Any]
-    stride: int
-    rows: int
-    n: int
-
-    def share(self, thread: int, threads: int) -> tuple[int, int]:
-        """(first row, rows) that ``thread`` of ``threads`` takes."""
-        first, end = self.rows * thread // threads, self.rows * (thread + 1) // threads
-        return first, end - first
-
-
-READABLE = frozenset(STORED) if _converts_float16() else frozenset(STORED) - {torch.float16}
+READABLE = frozenset(VIEW) if _converts_float16() else frozenset(VIEW) - {torch.float16}
 """Dtypes that the kernels read on this machine."""
 
 
-def stored_rows(stack: Stack, upright: bool) -> list[Rows]:
-    """The rows of A, W if ``upright`` or else Wᵀ, as they lie in memory.
+@dataclass(frozen=True)
+class Run:
+    """Consecutive rows of A from row ``first`` on: row first + i is ``flat[i * stride :][:n]``, ``flat`` a view of the
+    tensor's own memory, or of a copy where four rows lie in different blocks."""
 
-    A block whose memory runs the other way is copied, in its stored dtype; `gram_side` sees to it that this is one of
-    several blocks, never a matrix in one piece.
+    flat: np.ndarray[Any, Any]
+    stride: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class SharedRows:
+    """A (m, n) as every thread of a team reads its share: as ``runs[thread]``, top to bottom."""
+
+    m: int
+    n: int
+    runs: list[list[Run]]
+
+
+def shared_rows(stack: Stack, upright: bool, threads: int) -> SharedRows:
+    """A, W if ``upright`` or else Wᵀ, shared among ``threads``.
+
+    A's rows go to the threads in groups of four, by A's shape alone, and the kernels add up group by group. So a matrix
+    gives the same numbers to the last bit whether it comes in one block or in several.
     """
-    out = []
-    for block in stack.blocks:
-        turned = block if upright else block.t()
-        if turned.shape[1] > 1 and turned.stride(1) != 1:
-            turned = turned.contiguous()
-        rows, n = turned.shape
-        extent = (rows - 1) * turned.stride(0) + n if rows else 0
-        flat = turned.as_strided((extent,), (1,))
-        if turned.dtype in (torch.bfloat16, torch.float16):
-            flat = flat.view(torch.int16)
-        out.append(Rows(flat.numpy().view(STORED[block.dtype].view), turned.stride(0), rows, n))
-    return out
+    A = Stack(_along_memory(stack, upright))
+    groups = -(-A.rows // kernels.WIDTH)
+    ends = [min(A.rows, kernels.WIDTH * (groups * thread // threads)) for thread in range(threads + 1)]
+    return SharedRows(A.rows, A.cols, [_runs(A, *share) for share in pairwise(ends)])
+
+
+def _along_memory(stack: Stack, upright: bool) -> tuple[torch.Tensor, ...]:
+    """A as blocks whose rows run along the memory, as `gram_side` sees to. The rows of Wᵀ run through all blocks, so
+    those are joined if there are several: a copy, in the stored dtype."""
+    if upright:
+        return stack.blocks
+    turned = [block.t() for block in stack.blocks]
+    return (torch.cat(turned, dim=1) if len(turned) > 1 else turned[0],)
+
+
+def _runs(A: Stack, first: int, end: int) -> list[Run]:
+    """Rows ``first`` ≤ r < ``end`` of A as runs of whole groups of four, but for those that are left at the end. A
+    group that lies in several blocks is copied and is a run of its own."""
+    cuts = {first, end}
+    for seam in accumulate(block.shape[0] for block in A.blocks[:-1]):
+        above = seam - seam % kernels.WIDTH
+        below = above + kernels.WIDTH if above < seam else above
+        cuts |= {min(end, max(first, above)), min(end, max(first, below))}
+    return [_run(A.between(*rows), rows[0]) for rows in pairwise(sorted(cuts))]
+
+
+def _run(views: list[torch.Tensor], first: int) -> Run:
+    rows = torch.cat(views) if len(views) > 1 else views[0]
+    extent = (rows.shape[0] - 1) * rows.stride(0) + rows.shape[1]
+    flat = rows.as_strided((extent,), (1,))
+    if rows.dtype in (torch.bfloat16, torch.float16):
+        flat = flat.view(torch.int16)
+    return Run(flat.numpy().view(VIEW[rows.dtype]), rows.stride(0), first, rows.shape[0])
 
 
 class FusedGram:
@@ -99,28 +118,26 @@ class FusedGram:
     device = torch.device("cpu")
     own_threads = True
 
-    def __init__(self, rows: list[Rows], scale: float, team: Team) -> None:
+    def __init__(self, rows: SharedRows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
-        self.n = rows[0].n
-        self.m = sum(part.rows for part in rows)
+        self.m, self.n = rows.m, rows.n
 
     def __call__(self, X: torch.Tensor) -> torch.Tensor:
         b = X.shape[1]
-        columns = np.zeros((-(-b // kernels.WIDTH) * kernels.WIDTH, self.n))
-        columns[:b] = X.t().numpy()
+        # torch's memory and not numpy's: aligned, so that the BLAS sums what comes of it in one order.
+        columns = torch.zeros((-(-b // kernels.WIDTH) * kernels.WIDTH, self.n), dtype=torch.float64)
         # s·(A(s·x)) instead of s²: the square of a scale can leave the range of float64.
-        columns *= self.scale
-        Y = np.empty_like(columns)
+        torch.mul(X.t(), self.scale, out=columns[:b])
+        Y = torch.empty_like(columns)
         for k in range(0, columns.shape[0], kernels.WIDTH):
-            Y[k : k + kernels.WIDTH] = self._four(columns[k : k + kernels.WIDTH])
-        return torch.from_numpy(Y[:b]).t()
+            Y[k : k + kernels.WIDTH] = torch.from_numpy(self._four(columns[k : k + kernels.WIDTH].numpy()))
+        return Y[:b].t()
 
     def _four(self, X: np.ndarray[Any, Any]) -> Any:
         def work(thread: int) -> Any:
             Y = np.zeros_like(X)
-            for part in self.rows:
-                first, count = part.share(thread, self.team.size)
-                kernels.gram_rows(part.flat, first * part.stride, part.stride, count, part.n, X, Y, self.scale)
+            for run in self.rows.runs[thread]:
+                kernels.gram_rows(run.flat, run.stride, run.rows, self.n, X, Y, self.scale)
             return Y
 
         total, *others = self.team.run(work)
@@ -129,32 +146,24 @@ class FusedGram:
         return total
 
 
-def entry_sums(rows: list[Rows], dtype: torch.dtype, team: Team) -> tuple[float, float, int, int]:
-    """(Σ x², largest |x|, zeros, non-finite entries) in one pass; the first two are void where the last is not 0."""
-    stored = STORED[dtype]
-    magnitude, infinity = stored.bits(stored.magnitude), stored.bits(stored.infinity)
+def entry_statistics(rows: SharedRows, dtype: torch.dtype, upright: bool, team: Team) -> tuple[Counts, Sums]:
+    """What one pass over A, W if ``upright`` or else Wᵀ, says of W. The sums are void where there are non-finite
+    entries."""
+    kind = FORMATS[dtype]
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    levels = tuple(unsigned.type(level) for level in (kind.magnitude, kind.normal, kind.limit))
+    along = np.empty(rows.m)
 
-    def work(thread: int) -> list[Any]:
-        out = []
-        for part in rows:
-            first, count = part.share(thread, team.size)
-            bits = part.flat.view(stored.bits)
-            where = (first * part.stride, part.stride, count, part.n)
-            out.append(kernels.row_statistics(part.flat, bits, *where, magnitude, infinity))
-        return out
+    def work(thread: int) -> Any:
+        across, counts = np.zeros(rows.n), [Counts(0, 0, 0, 0, 0)]
+        for run in rows.runs[thread]:
+            row_sq = along[run.first : run.first + run.rows]
+            where = (run.flat, run.flat.view(unsigned), run.stride, run.rows, rows.n, row_sq, across)
+            counts.append(Counts._make(map(int, kernels.row_statistics(*where, *levels))))
+        return Counts.together(counts), across
 
-    sums = [one for share in team.run(work) for one in share]
-    largest = np.array([max(int(one[1]) for one in sums)], dtype=stored.bits)
-    if dtype == torch.bfloat16:
-        largest = np.left_shift(largest, 16, dtype=np.uint32).view(np.float32)
-    else:
-        largest = largest.view(np.float16 if dtype == torch.float16 else stored.view)
-    return (
-        float(sum(one[0] for one in sums)),
-        float(largest[0]),
-        sum(int(one[2]) for one in sums),
-        sum(int(one[3]) for one in sums),
-    )
+    counts, across = zip(*team.run(work), strict=True)
+    return Counts.together(counts), Sums.of(along, across, upright)
 
 
 class Team:

@@ -109,6 +109,7 @@ def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float, det
         zeros=stats.zeros,
         max_abs=stats.max_abs,
         detail=detail,
+        entries=stats.entries,
     )
 
 

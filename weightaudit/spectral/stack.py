@@ -47,32 +47,54 @@ class Stack:
     def device(self) -> torch.device:
         return self.blocks[0].device
 
+    def between(self, first: int, end: int) -> list[torch.Tensor]:
+        """Rows ``first`` ≤ r < ``end`` of W as views of the blocks, in order."""
+        out, top = [], 0
+        for block in self.blocks:
+            mine = block[max(0, first - top) : max(0, end - top)]
+            if mine.shape[0]:
+                out.append(mine)
+            top += block.shape[0]
+        return out
+
+    def views(self, upright: bool) -> Iterator[list[torch.Tensor]]:
+        """A = W (``upright``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side by
+        side.
+
+        Where a panel ends depends on A's shape alone, not on the blocks, so that every sum over panels is that of the
+        same matrix in one piece, to the last bit.
+        """
+        if not self.elements:
+            return
+        m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
+        height = self._height(n)
+        for top in range(0, m, height):
+            if upright:
+                yield self.between(top, top + height)
+            else:
+                yield [block[:, top : top + height].t() for block in self.blocks]
+
     def panels(self, upright: bool) -> Iterator[torch.Tensor]:
-        """A = W (``upright``) or Wᵀ in row panels (p, n), float64; each is valid until the next, they share a buffer.
+        """The panels of `views`, (p, n), in float64; each is valid until the next, they share a buffer.
 
         The panels cover A once, so one loop over them is one pass over the weights.
         """
         if not self.elements:
             return
         m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
-        height = max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // n)
-        buffer = torch.empty((min(height, m), n), dtype=torch.float64, device=self.device)
-        if upright:
-            for block in self.blocks:
-                for top in range(0, block.shape[0], height):
-                    piece = block[top : top + height]
-                    panel = buffer[: piece.shape[0]]
-                    panel.copy_(piece)
-                    yield panel
-            return
-        # Rows of A are columns of W here, and run through all blocks.
-        for left in range(0, m, height):
-            panel = buffer[: min(height, m - left)]
-            at = 0
-            for block in self.blocks:
-                panel[:, at : at + block.shape[0]].copy_(block[:, left : left + height].t())
-                at += block.shape[0]
+        buffer = torch.empty((min(self._height(n), m), n), dtype=torch.float64, device=self.device)
+        for views in self.views(upright):
+            height = sum(view.shape[0] for view in views) if upright else views[0].shape[0]
+            panel, at = buffer[:height], 0
+            for view in views:
+                size = view.shape[0 if upright else 1]
+                panel.narrow(0 if upright else 1, at, size).copy_(view)
+                at += size
             yield panel
+
+    def _height(self, n: int) -> int:
+        """Rows of a panel of rows of length ``n``."""
+        return max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // n)
 
 
 def merged(blocks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -1,16 +1,59 @@
-"""What one pass says of a matrix: ‖W‖_F, largest entry, zeros, non-finite entries."""
+"""What one pass says of a matrix: ‖W‖_F, which rows and columns are dead, and the entries that stand out."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from weightaudit.records import DEAD, EntryFacts
+from weightaudit.spectral.formats import FORMATS
 from weightaudit.spectral.stack import Stack
 
 SAFE_SUM = (1e-120, 1e120)
 """‖W‖_F² outside of which W is scaled: squares of λ₁ must fit float64 too. Only float64 weights get there."""
+
+
+class Counts(NamedTuple):
+    """What the stored bits of all entries say: exact, whatever the processor does with subnormal numbers.
+
+    ``largest`` is the finite magnitude whose bits are the largest, as bits; ``zeros`` are of either sign, ``small`` are
+    the entries below the smallest normal magnitude, zeros included; ``at_limit`` have the largest finite magnitude of
+    the dtype; ``nonfinite`` are ±∞ and NaN.
+    """
+
+    largest: int
+    zeros: int
+    small: int
+    at_limit: int
+    nonfinite: int
+
+    @staticmethod
+    def together(parts: Sequence[Counts]) -> Counts:
+        """Those of a matrix from those of its ``parts``."""
+        largest, *others = zip(*parts, strict=True)
+        return Counts(max(largest), *map(sum, others))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Squared norms of the rows (rows,) and columns (cols,) of W, float64; ``frob_sq`` is the sum of either."""
+
+    rows: NDArray[np.float64]
+    cols: NDArray[np.float64]
+    frob_sq: float
+
+    @staticmethod
+    def of(along: NDArray[np.float64], across: Sequence[NDArray[np.float64]], upright: bool) -> Sums:
+        """From those of A, W if ``upright`` or else Wᵀ: its rows' are ``along``, its columns' the sum of ``across``."""
+        with np.errstate(over="ignore"):  # then W is scaled
+            frob_sq, total = float(along.sum()), np.add.reduce(across)
+        return Sums(along, total, frob_sq) if upright else Sums(total, along, frob_sq)
 
 
 @dataclass(frozen=True)
@@ -19,6 +62,7 @@ class Statistics:
 
     ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose fourth powers would
     overflow or underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
+    ``entries`` is None where there are non-finite ones.
     """
 
     frob_sq: float
@@ -27,6 +71,7 @@ class Statistics:
     zeros: int
     nonfinite: int
     passes: int
+    entries: EntryFacts | None
 
 
 def power_of_two_scale(max_abs: float) -> float:
@@ -39,28 +84,67 @@ def power_of_two_scale(max_abs: float) -> float:
 
 def statistics(stack: Stack) -> Statistics:
     """One pass over ``stack`` by torch; two where W has to be scaled."""
-    frob_sq, max_abs, zeros, nonfinite = 0.0, 0.0, 0, 0
-    for panel in stack.panels(stack.tall):
-        bad = ~torch.isfinite(panel)
-        nonfinite += int(bad.sum())
-        zeros += panel.numel() - int(torch.count_nonzero(panel))
-        panel.masked_fill_(bad, 0.0)
-        max_abs = max(max_abs, float(panel.abs().max()))
-        frob_sq += _sum_of_squares(panel)
-    return checked(stack, frob_sq, max_abs, zeros, nonfinite)
+    counts, sums = _read(stack, 1.0)
+    return concluded(stack, counts, sums)
 
 
-def checked(stack: Stack, frob_sq: float, max_abs: float, zeros: int, nonfinite: int) -> Statistics:
+def concluded(stack: Stack, counts: Counts, sums: Sums) -> Statistics:
     """Statistics from what one pass found; ``stack`` is read again only if W has to be scaled."""
-    if nonfinite:
-        return Statistics(math.nan, 1.0, max_abs, zeros, nonfinite, 1)
-    if max_abs == 0.0 or SAFE_SUM[0] < frob_sq < SAFE_SUM[1]:
-        return Statistics(frob_sq, 1.0, max_abs, zeros, 0, 1)
-    scale = power_of_two_scale(max_abs)
-    frob_sq = sum(_sum_of_squares(panel.mul_(scale)) for panel in stack.panels(stack.tall))
-    return Statistics(frob_sq, scale, max_abs, zeros, 0, 2)
+    max_abs, passes, scale = FORMATS[stack.dtype].number(counts.largest), 1, 1.0
+    if counts.nonfinite:
+        return Statistics(math.nan, scale, max_abs, counts.zeros, counts.nonfinite, passes, None)
+    if max_abs != 0.0 and not SAFE_SUM[0] < sums.frob_sq < SAFE_SUM[1]:
+        scale, passes = power_of_two_scale(max_abs), 2
+        _, sums = _read(stack, scale)
+    return Statistics(sums.frob_sq, scale, max_abs, counts.zeros, 0, passes, _facts(counts, sums))
 
 
-def _sum_of_squares(panel: torch.Tensor) -> float:
-    entries = panel.reshape(-1)
-    return float(torch.dot(entries, entries))
+def _facts(counts: Counts, sums: Sums) -> EntryFacts:
+    dead_rows, dead_cols = _dead(sums.rows, sums.frob_sq), _dead(sums.cols, sums.frob_sq)
+    return EntryFacts(
+        dead_rows=len(dead_rows),
+        dead_cols=len(dead_cols),
+        at_limit=counts.at_limit,
+        subnormals=counts.small - counts.zeros,
+        first_dead_row=int(dead_rows[0]) if len(dead_rows) else None,
+        first_dead_col=int(dead_cols[0]) if len(dead_cols) else None,
+    )
+
+
+def _dead(norms_sq: NDArray[np.float64], frob_sq: float) -> NDArray[np.intp]:
+    """Which rows or columns are dead, ascending: all those of a zero matrix, whose root mean square is 0."""
+    return np.flatnonzero(norms_sq <= DEAD**2 * frob_sq / max(1, len(norms_sq)))
+
+
+def _read(stack: Stack, scale: float) -> tuple[Counts, Sums]:
+    """One pass by torch: the counts of W, the squared norms of sW."""
+    upright = stack.tall
+    m, n = (stack.rows, stack.cols) if upright else (stack.cols, stack.rows)
+    along = torch.zeros(m, dtype=torch.float64, device=stack.device)
+    across = torch.zeros(n, dtype=torch.float64, device=stack.device)
+    counts, top = [Counts(0, 0, 0, 0, 0)], 0
+    for views, panel in zip(stack.views(upright), stack.panels(upright), strict=True):
+        counts += [_counts(view) for view in views]
+        squares = panel.mul_(scale).square_()
+        along[top : top + panel.shape[0]] = squares.sum(1)
+        across += squares.sum(0)
+        top += panel.shape[0]
+    return Counts.together(counts), Sums.of(along.cpu().numpy(), [across.cpu().numpy()], upright)
+
+
+def _counts(view: torch.Tensor) -> Counts:
+    kind = FORMATS[view.dtype]
+    size = view.view(kind.bits) & kind.magnitude
+    smallest, largest = (int(end) for end in size.aminmax())
+    zeros = small = at_limit = nonfinite = 0
+    # What is seldom there is only looked for where there is some.
+    if smallest < kind.normal:
+        zeros, small = _count(size == 0), _count(size < kind.normal)
+    if largest >= kind.limit:
+        at_limit, nonfinite = _count(size == kind.limit), _count(size > kind.limit)
+        largest = int(size.masked_fill_(size > kind.limit, 0).max())
+    return Counts(largest, zeros, small, at_limit, nonfinite)
+
+
+def _count(where: torch.Tensor) -> int:
+    return int(torch.count_nonzero(where))

@@ -41,6 +41,7 @@ def compare(
     delta: options.Delta = DEFAULTS.delta,
     seed: options.Seed = DEFAULTS.seed,
     spectrum: options.Spectrum = DEFAULTS.spectrum,
+    ignore: options.Ignore = None,
     device: options.Device = DEFAULTS.device,
     threads: options.Threads = DEFAULTS.threads,
     quiet: options.Quiet = False,
@@ -50,6 +51,7 @@ def compare(
 
     A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned.
     """
+    from weightaudit.audit.findings import check_ignored
     from weightaudit.audit.selection import parse_layers, parse_roles
     from weightaudit.audit.sizes import parse_bytes
 
@@ -68,6 +70,7 @@ def compare(
         "delta": delta,
         "seed": seed,
         "spectrum": spectrum,
+        "ignore": check_ignored(",".join(ignore or ())),
         "device": device,
         "threads": threads,
     }

@@ -13,11 +13,30 @@ from weightaudit.config import METHODS
 Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
 Out = Annotated[
     list[Path] | None,
-    typer.Option(help="Report file: .html, .csv, .json or .parquet. May be given several times.", show_default=False),
+    typer.Option(
+        help="Report file: .html, .csv, .json, .parquet or .sarif. May be given several times.", show_default=False
+    ),
 ]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.", show_default=False)]
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything as JSON.", show_default=False)]
 Parquet = Annotated[Path | None, typer.Option("--parquet", help="Write the table as Parquet.", show_default=False)]
+Figures = Annotated[
+    Path | None,
+    typer.Option(
+        "--figures",
+        help="Directory for figures as PNG and SVG; made if it is not there. Needs weightaudit[figures].",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="text|github|sarif|json",
+        help="What stdout gets: a summary, annotations for GitHub Actions, or the whole document. All but text are "
+        "printed with --quiet too.",
+    ),
+]
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of a Hub model.", show_default="the default branch")
 ]
@@ -50,6 +69,23 @@ Seed = Annotated[int, typer.Option(help="Seed of the random starts.")]
 Spectrum = Annotated[
     bool,
     typer.Option("--spectrum", help="Also estimate the spectrum: leading singular values, density, effective rank."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="ID,...",
+        help="Rules that are not checked; 'weightaudit rules' lists them. May be given several times.",
+        show_default=False,
+    ),
+]
+FailOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        metavar="error|warning|info|never",
+        help="Exit with code 1 where a finding is at least that grave. Outputs are written all the same.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
 Threads = Annotated[int | None, typer.Option(help="Compute threads.", min=1, show_default="torch's choice")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from weightaudit.cli.github import annotations, harmless
+from weightaudit.cli.github import harmless, workflow_commands
 from weightaudit.cli.terminal import look_of, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def show(report: ScanReport, format: str) -> None:
 
         say(harmless(summary_text(report, look_of(sys.stdout))))
     elif format == "github":
-        say(annotations(report))
+        say(workflow_commands(report))
     else:
         from weightaudit.report.sarif import write_sarif
         from weightaudit.report.tables import write_json

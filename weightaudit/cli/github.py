@@ -23,7 +23,7 @@ _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 
 
-def annotations(report: ScanReport) -> str:
+def workflow_commands(report: ScanReport) -> str:
     """A command for each finding that GitHub would show, then a line with the verdict."""
     from urllib.parse import unquote
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -33,24 +34,30 @@ def narrowed(values: Sequence[float], width: int) -> list[float]:
     if len(values) <= width:
         return list(values)
     edges = [i * len(values) // width for i in range(width + 1)]
-    return [_median(values[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [_median(values[start:end]) for start, end in pairwise(edges)]
 
 
 def drawn(values: Sequence[float], bars: str) -> str:
-    """One of ``bars`` for each value, from the least to the greatest; all in the middle where they print alike.
+    """One of ``bars`` for each of the positive ``values``, by its logarithm, as the page's axis has it; all in the
+    middle where they print alike.
 
     Example:
-        >>> drawn([1.0, 2.0, float("nan"), 8.0], "▁▂▃▄▅▆▇█")
+        >>> drawn([1.0, 2.0, float("nan"), 128.0], "▁▂▃▄▅▆▇█")
         '▁▂ █'
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ""
     low, high = min(finite), max(finite)
-    if f"{low:.3g}" == f"{high:.3g}":  # what stands beside it says so too
-        return "".join(bars[len(bars) // 2 - 1] if math.isfinite(value) else NOTHING for value in values)
-    step = (high - low) / (len(bars) - 1)
-    return "".join(bars[round((value - low) / step)] if math.isfinite(value) else NOTHING for value in values)
+    alike = f"{low:.3g}" == f"{high:.3g}"  # the range printed beside it says so too
+
+    def bar(value: float) -> str:
+        if not math.isfinite(value):
+            return NOTHING
+        share = 0.45 if alike else math.log(value / low) / math.log(high / low)
+        return bars[round(share * (len(bars) - 1))]
+
+    return "".join(map(bar, values))
 
 
 def _median(values: Sequence[float]) -> float:

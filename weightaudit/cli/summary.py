@@ -75,7 +75,7 @@ def _weights(report: ScanReport) -> Iterator[str]:
     """Which files were read, and which others stood beside them."""
     identity = report.identity
     names = [file.name for file in identity.files]
-    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} files"
+    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
     yield f"weights {shown}{f' ({identity.format})' if identity.format else ''}"
     by_reason: dict[str, list[str]] = {}
     for file in identity.passed_over:
@@ -165,6 +165,8 @@ def _range(values: Iterable[float]) -> str:
 
 
 def _coverage(report: ScanReport) -> Iterator[str]:
+    from weightaudit.report.wording import counted
+
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
@@ -175,4 +177,6 @@ def _coverage(report: ScanReport) -> Iterator[str]:
     counts: dict[str, int] = {}
     for entry in report.ledger:
         counts[entry.status] = counts.get(entry.status, 0) + 1
-    yield f"{len(report.ledger)} tensors: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+    yield f"{counted(len(report.ledger), 'tensor')}: " + ", ".join(
+        f"{count} {status}" for status, count in counts.items()
+    )

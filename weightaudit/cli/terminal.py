@@ -11,7 +11,18 @@ from typing import TextIO
 
 LOOKALIKE = "weightaudit.lookalike"
 """Error handler of codecs: ASCII that means the same where an encoding lacks a character, else an escape."""
-_LOOKALIKES = {"×": "x", "–": "-", "—": "-", "…": "~", "σ": "sigma", "₁": "1", "²": "^2", "‖": "||", "≤": "<=", "≥": ">="}
+_LOOKALIKES = {
+    "×": "x",
+    "–": "-",
+    "—": "-",
+    "…": "~",
+    "σ": "sigma",
+    "₁": "1",
+    "²": "^2",
+    "‖": "||",
+    "≤": "<=",
+    "≥": ">=",
+}
 _COLOURS = {"error": "31", "warning": "33", "info": "36"}
 BARS = "▁▂▃▄▅▆▇█"
 

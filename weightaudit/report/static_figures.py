@@ -24,6 +24,7 @@ from weightaudit.report.files import check_writable, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from weightaudit.report.scan_report import ScanReport
@@ -35,9 +36,11 @@ DPI = 600
 SMALL, PLAIN = 7.0, 8.0
 """Points: ticks and legend; title and axes."""
 LEGEND_COLUMNS = 4
+LETTER, BESIDE = 0.62, 5.0
+"""Width of a wide letter, and of what stands in a legend's entry beside its letters, in font sizes."""
 MARKERS_SHOWN = 24
 """Markers on a line at most; a line of more points has one at every so many."""
-LONGEST_TITLE, LONGEST_ROLE = 48, 14
+LONGEST_TITLE, LONGEST_ROLE = 40, 14
 """Characters."""
 _MARKERS = {
     "circle": "o",
@@ -62,8 +65,9 @@ _DASHES: dict[str, Any] = {
     "dashdot": (0, (4, 1.5, 1, 1.5)),
     "longdash": (0, (8, 2)),
 }
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.size": SMALL,
+    "text.parse_math": False,  # a $ in a name is a $
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "weightaudit",
     "axes.linewidth": 0.6,
@@ -87,18 +91,13 @@ class Course:
     high: tuple[float, ...]
 
 
-def check_matplotlib(extra: str = "figures", user: str = "figures are drawn") -> None:
-    """UsageError where matplotlib is not installed; called before minutes are spent on what is to be drawn."""
+def check_figures(directory: Path) -> None:
+    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError."""
     try:
         import matplotlib as matplotlib
     except ImportError:
-        hint = f"pip install 'weightaudit[{extra}]'"
-        raise UsageError("matplotlib", f"it is not installed, and {user} with it", hint) from None
-
-
-def check_figures(directory: Path) -> None:
-    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError."""
-    check_matplotlib()
+        hint = "pip install 'weightaudit[figures]'"
+        raise UsageError("matplotlib", "it is not installed, and figures are drawn with it", hint) from None
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise OutputError(str(directory), f"{existing} is no directory", "Name another directory")
@@ -131,16 +130,6 @@ def write_figures(report: ScanReport, directory: Path) -> list[Path]:
                     figure.savefig(file, format=kind, dpi=DPI, metadata=_METADATA[kind])
                 written.append(path)
     return written
-
-
-def label_plainly(axes: Axes) -> None:
-    """Label a logarithmic y axis in plain numbers, between its decades too where it has hardly any."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    low, high = axes.get_ylim()
-    plain = FuncFormatter(lambda value, _: f"{value:.3g}")
-    axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(plain if high / low < 20 else NullFormatter())
 
 
 def courses(rows: Sequence[LayerRow], column: str, lower: str = "") -> list[Course]:
@@ -187,43 +176,41 @@ def _figures(report: ScanReport) -> Iterator[tuple[str, Figure]]:
 
 
 def _lines(drawn: Sequence[Course], line: LineFigure, styles: dict[str, RoleStyle], title: str) -> Figure:
-    entries = math.ceil(len(drawn) / LEGEND_COLUMNS)
-    figure, axes = _sheet(2.2 + 0.15 * entries, title)
+    labels = [_cut(course.role, LONGEST_ROLE) for course in drawn]
+    columns = _legend_columns([len(label) for label in labels])
+    figure, axes = _sheet(2.2 + 0.15 * math.ceil(len(drawn) / columns), title)
     axes.grid(True, color=INK["light"]["line"], linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.set_yscale(line.scale)  # type: ignore[arg-type]  # of the two that the page has
+    axes.set_yscale(line.scale)
     handles = [_line(axes, course, styles[course.role]) for course in drawn]
     axes.set_xlabel("layer", fontsize=PLAIN)
     axes.set_ylabel(line.axis, fontsize=PLAIN)
     _whole_layers(axes)
     if line.scale == "log":
-        label_plainly(axes)
-    labels = [_cut(course.role, LONGEST_ROLE) for course in drawn]
-    legend = figure.legend(
+        _plain_numbers(axes.yaxis, *axes.get_ylim())
+    figure.legend(
         handles,
         labels,
         loc="outside lower center",
-        ncols=min(len(drawn), LEGEND_COLUMNS),
+        ncols=columns,
         fontsize=SMALL,
         frameon=False,
         handlelength=2.6,
         columnspacing=1.2,
         borderpad=0,
     )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
     return figure
 
 
 def _line(axes: Axes, course: Course, style: RoleStyle) -> Any:
     hollow = style.symbol.endswith("-open")
-    axes.fill_between(course.layers, course.low, course.high, color=style.light, alpha=0.2, linewidth=0)
+    axes.fill_between(course.layers, course.low, course.high, color=style.light, alpha=0.14, linewidth=0)
     (handle,) = axes.plot(
         course.layers,
         course.values,
         color=style.light,
         linestyle=_DASHES[style.dash],
-        linewidth=0.9,
+        linewidth=0.8,
         marker=_MARKERS[style.symbol.removesuffix("-open")],
         markersize=2.8,
         markerfacecolor=INK["light"]["card"] if hollow else style.light,
@@ -235,7 +222,6 @@ def _line(axes: Axes, course: Course, style: RoleStyle) -> Any:
 
 def _heat_map(drawn: Sequence[Course], label: str, title: str) -> Figure:
     from matplotlib.colors import LogNorm
-    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     figure, axes = _sheet(0.85 + 0.15 * len(drawn), title)
     first = min(course.layers[0] for course in drawn)
@@ -254,16 +240,13 @@ def _heat_map(drawn: Sequence[Course], label: str, title: str) -> Figure:
         extent=(first - 0.5, last + 0.5, len(drawn) - 0.5, -0.5),
     )
     axes.set_xlabel("layer", fontsize=PLAIN)
-    axes.set_yticks(range(len(drawn)), [_cut(course.role, LONGEST_ROLE) for course in drawn], parse_math=False)
+    axes.set_yticks(range(len(drawn)), [_cut(course.role, LONGEST_ROLE) for course in drawn])
     axes.tick_params(axis="y", length=0)
     _whole_layers(axes)
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.08)
     bar.set_label(label.lower(), fontsize=PLAIN)
     bar.ax.tick_params(which="both", labelsize=SMALL)
-    plain = FuncFormatter(lambda value, _: f"{value:.3g}")
-    bar.ax.yaxis.set_major_formatter(plain)
-    low, high = image.get_clim()
-    bar.ax.yaxis.set_minor_formatter(plain if high / low < 20 else NullFormatter())
+    _plain_numbers(bar.ax.yaxis, *image.get_clim())
     return figure
 
 
@@ -274,7 +257,7 @@ def _sheet(height: float, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=PLAIN, parse_math=False)
+    figure.suptitle(title, fontsize=PLAIN)
     axes.tick_params(which="both", labelsize=SMALL)
     return figure, axes
 
@@ -283,6 +266,31 @@ def _whole_layers(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def _plain_numbers(axis: Axis, low: float, high: float) -> None:
+    """Label a logarithmic axis from ``low`` to ``high`` in plain numbers, between the decades where they are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    plain = FuncFormatter(lambda value, _: f"{value:.3g}")
+    axis.set_major_formatter(plain)
+    axis.set_minor_formatter(NullFormatter())
+    if high / low < 3:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(MaxNLocator(5))
+    elif high / low < 100:
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_minor_formatter(plain)
+
+
+def _legend_columns(letters: Sequence[int]) -> int:
+    """How many columns of entries with so many letters, filled one after the other, fit into the width."""
+    for columns in range(min(LEGEND_COLUMNS, len(letters)), 1, -1):
+        rows = math.ceil(len(letters) / columns)
+        longest = (max(letters[start : start + rows]) for start in range(0, len(letters), rows))
+        if sum(BESIDE + LETTER * most for most in longest) * SMALL <= 72 * WIDTH:
+            return columns
+    return 1
 
 
 def _cut(name: str, longest: int) -> str:

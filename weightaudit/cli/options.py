@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import weightaudit
+from weightaudit.cli.threshold import FAIL_ON
 from weightaudit.config import METHODS
 
 Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
@@ -24,7 +25,7 @@ Figures = Annotated[
     Path | None,
     typer.Option(
         "--figures",
-        help="Directory for figures as PNG and SVG; made if it is not there. Needs weightaudit[figures].",
+        help="Directory for figures as PNG and SVG, by matplotlib; made if it is not there.",
         show_default=False,
     ),
 ]
@@ -32,9 +33,8 @@ Format = Annotated[
     str,
     typer.Option(
         "--format",
-        metavar="text|github|sarif|json",
-        help="What stdout gets: a summary, annotations for GitHub Actions, or the whole document. All but text are "
-        "printed with --quiet too.",
+        help="What stdout gets: text (a summary), github (annotations for its Actions), sarif or json (the document); "
+        "all but text with --quiet too.",
     ),
 ]
 Revision = Annotated[
@@ -74,8 +74,7 @@ Ignore = Annotated[
     list[str] | None,
     typer.Option(
         "--ignore",
-        metavar="ID,...",
-        help="Rules that are not checked; 'weightaudit rules' lists them. May be given several times.",
+        help="Rules that are not checked, by id: see 'weightaudit rules'. May be given several times.",
         show_default=False,
     ),
 ]
@@ -83,8 +82,7 @@ FailOn = Annotated[
     str,
     typer.Option(
         "--fail-on",
-        metavar="error|warning|info|never",
-        help="Exit with code 1 where a finding is at least that grave. Outputs are written all the same.",
+        help=f"Exit code 1 where a finding is at least so grave: {', '.join(FAIL_ON)}. Outputs are written all the same.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]

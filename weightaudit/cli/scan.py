@@ -46,8 +46,8 @@ def scan(
 ) -> None:
     """Measure every weight matrix of a model, check it against the rules and write a report.
 
-    Prints a summary on stdout; --out, --csv, --json and --parquet write the details. Exit code 1 says that something
-    was found that is as grave as --fail-on says.
+    Prints a summary on stdout; --out, --csv, --json, --parquet and --figures write the details.
+    Exit code 1 says that something was found that is as grave as --fail-on says.
     """
     from weightaudit.audit.findings import check_ignored
     from weightaudit.audit.selection import parse_layers, parse_roles

@@ -87,10 +87,12 @@ def _driver(version: str, found: Iterable[Finding]) -> dict[str, Any]:
 
 
 def _rule(finding: Finding) -> dict[str, Any]:
+    title = _text(finding.title)
     return {
         "id": finding.id,
-        "name": "".join(word.capitalize() for word in finding.id.split("-")),
-        "shortDescription": {"text": _text(finding.title)},
+        "name": title,
+        "shortDescription": {"text": title},
+        "fullDescription": {"text": title},
         "help": {"text": _text(finding.advice or finding.title)},
         "defaultConfiguration": {"level": LEVELS[finding.severity]},
     }

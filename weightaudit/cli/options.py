@@ -82,7 +82,7 @@ FailOn = Annotated[
     str,
     typer.Option(
         "--fail-on",
-        help=f"Exit code 1 where a finding is at least so grave: {', '.join(FAIL_ON)}. Outputs are written all the same.",
+        help=f"Exit code 1 where a finding is that grave: {', '.join(FAIL_ON)}; outputs are written all the same.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]

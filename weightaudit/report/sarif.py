@@ -72,7 +72,8 @@ def file_uri(identity: ModelIdentity) -> str:
     if "://" in identity.location:
         return _encoded(name)
     path = Path(identity.location)
-    whole = path if identity.name.endswith(f"/{name}") and path.name == name else path / name
+    # A model that was given as one file is called by it and its directory: by two words.
+    whole = (path.parent if "/" in identity.name.strip("/") else path) / name
     text = whole.as_posix()
     if not whole.is_absolute():
         return _encoded(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.scanning import Scanning, with_scanning
 from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
-from weightaudit.config import DEFAULTS, Method
+from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError, printable
 
 MOST_TOLD = 20
@@ -40,30 +41,19 @@ Threads = Annotated[
 ]
 
 
+@with_scanning
 def batch(
     paths: Paths,
+    *,
     out: Directory,
     workers: Workers = None,
     scheduler: Scheduler = None,
     shard: Shard = None,
     merge: Merge = False,
     retry_failed: RetryFailed = False,
-    token: options.Token = DEFAULTS.token,
-    offline: options.Offline = DEFAULTS.offline,
-    download: options.Download = DEFAULTS.download,
-    memory: options.Memory = None,
-    max_wait: options.MaxWait = DEFAULTS.max_wait,
-    roles: options.Roles = None,
-    layers: options.Layers = None,
-    method: options.MethodName = DEFAULTS.method,
-    tol: options.Tol = DEFAULTS.tol,
-    delta: options.Delta = DEFAULTS.delta,
-    seed: options.Seed = DEFAULTS.seed,
-    spectrum: options.Spectrum = DEFAULTS.spectrum,
-    ignore: options.Ignore = None,
-    fail_on: options.FailOn = NEVER,
-    device: options.Device = DEFAULTS.device,
+    scanning: Scanning,
     threads: Threads = DEFAULTS.threads,
+    fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -82,32 +72,13 @@ def batch(
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
-    from weightaudit.audit.findings import check_ignored
-    from weightaudit.audit.selection import parse_layers, parse_roles
-    from weightaudit.audit.sizes import parse_bytes
     from weightaudit.batch import read_model_list, run_batch
     from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.planning import parse_shard
-    from weightaudit.config import AuditConfig
 
     part = parse_shard(shard)
-    config = AuditConfig(
-        token=token,
-        offline=offline,
-        download=download,
-        memory=parse_bytes(memory),
-        max_wait=max_wait,
-        roles=parse_roles(roles),
-        layers=parse_layers(layers),
-        method=cast(Method, method),
-        tol=tol,
-        delta=delta,
-        seed=seed,
-        spectrum=spectrum,
-        ignore=check_ignored(",".join(ignore or ())),
-        device=device,
-    )
+    config = scanning.config()
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads)

@@ -25,7 +25,8 @@ FINDINGS = (
         value=12.0,
         threshold=0.0,
         advice="Do not use these weights.",
-        detail="12 of 589,824 entries are NaN or infinite, the first in row 5 and column 7 of the matrix as stored.",
+        detail="12 of 589,824 entries of layer 3 Q are NaN or infinite, the first in row 5 and column 7 of the matrix "
+        "as stored.",
     ),
     Finding(
         "dead-rows",

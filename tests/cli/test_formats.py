@@ -43,8 +43,8 @@ def test_a_document_and_nothing_else(
 def test_annotations(weightaudit: CommandLine, scanned: ScanReport) -> None:
     done = weightaudit("scan", "x", "--format", "github", "--quiet")
     assert done.stdout.splitlines() == [
-        "::error title=nonfinite (layer 3 Q),file=config.json::12 of 589,824 entries are NaN or infinite, the first in "
-        "row 5 and column 7 of the matrix as stored. Do not use these weights.",
+        "::error title=nonfinite (layer 3 Q),file=config.json::12 of 589,824 entries of layer 3 Q are NaN or infinite, "
+        "the first in row 5 and column 7 of the matrix as stored. Do not use these weights.",
         f"::warning title=dead-rows (decoder layer 11 expert 63 M1),file=config.json::{FINDINGS[1].detail}",
         "::notice title=saturated,file=config.json::Entries at the limit",
         "verdict: 1 error, 1 warning, 1 info (21 rules checked)",

@@ -47,9 +47,9 @@ def test_findings_after_the_identity_in_two_lines_at_most() -> None:
     parts = summary_text(found()).split("\n\n")
     assert parts[1].startswith("bert-base-uncased @ 86b5e093")
     assert parts[2].splitlines() == [
-        "error    nonfinite  layer 3 Q: 12 of 589,824 entries are NaN or infinite, the",
+        "error    nonfinite: 12 of 589,824 entries of layer 3 Q are NaN or infinite, the",
         "         first in row 5 and column 7 of the matrix as stored.",
-        "warning  dead-rows  decoder layer 11 expert 63 M1: Row 17 and 11 others of 3,072",
+        "warning  dead-rows: decoder layer 11 expert 63 M1: Row 17 and 11 others of 3,072",
         "         have norms at most 1e-06 times the root mean square of all rows', so …",
         "info     saturated: Entries at the limit",
     ]
@@ -182,5 +182,5 @@ def test_on_a_terminal(no_color: str, coloured: bool) -> None:
         shown += piece
     os.close(controller)
     assert process.wait() == 0
-    assert (b"\x1b[31merror  \x1b[0m  nonfinite" in shown) is coloured
+    assert (b"\x1b[31merror  \x1b[0m  nonfinite:" in shown) is coloured
     assert (b"\x1b" in shown) is coloured

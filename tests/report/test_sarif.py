@@ -99,7 +99,8 @@ def test_a_run() -> None:
     }
     assert [result["level"] for result in run["results"]] == ["error", "warning", "note"]
     first, second, third = run["results"]
-    assert first["message"]["text"] == f"layer 3 Q: {FINDINGS[0].detail}"
+    assert first["message"]["text"] == FINDINGS[0].detail  # which names the place
+    assert second["message"]["text"] == f"decoder layer 11 expert 63 M1: {FINDINGS[1].detail}"
     assert first["properties"] == {"value": 12.0, "threshold": 0.0, "layer": 3, "role": "Q"}
     (place,) = first["locations"]
     assert place["logicalLocations"] == [{"fullyQualifiedName": FINDINGS[0].tensors[0], "kind": "member"}]

@@ -20,8 +20,8 @@ WIDTH = 80
 MOST_FINDINGS = 12
 MOST_LINES = 2
 """Lines of one finding."""
-LONGEST_ROLE = 18
-"""Columns of a role's name; a stranger may have chosen it."""
+LONGEST_ID, LONGEST_ROLE = 30, 18
+"""Columns of a rule's id, and of a role's name, which a stranger may have chosen."""
 PROFILE = (6, 24)
 """Columns of a profile: it is left out where fewer are free, and has no more than the greater number."""
 
@@ -87,12 +87,11 @@ def _weights(report: ScanReport) -> Iterator[str]:
 
 def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
     """Each in a line or two; they come gravest first."""
-    from weightaudit.report.wording import place, sentence
+    from weightaudit.report.wording import located
 
     column = max((len(finding.severity) for finding in findings[:MOST_FINDINGS]), default=0)
     for finding in findings[:MOST_FINDINGS]:
-        head = "  ".join(word for word in (cut(finding.id, 30, look), cut(place(finding), 40, look)) if word)
-        text = f"{head}: {look.text(printable(sentence(finding), 1000))}"
+        text = f"{cut(finding.id, LONGEST_ID, look)}: {look.text(printable(located(finding), 1000))}"
         lines = textwrap.wrap(
             text,
             WIDTH - column - 2,

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from weightaudit.errors import printable
 from weightaudit.records import Finding, ModelIdentity
-from weightaudit.report.wording import place, sentence
+from weightaudit.report.wording import located
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -109,7 +109,7 @@ def _results(findings: Iterable[Finding], identity: ModelIdentity, ids: list[str
             "ruleId": finding.id,
             "ruleIndex": ids.index(finding.id),
             "level": LEVELS[finding.severity],
-            "message": {"text": _text(": ".join(word for word in (place(finding), sentence(finding)) if word))},
+            "message": {"text": _text(located(finding))},
             "locations": [_location(finding, uri)],
             # By this name GitHub knows an alert again.
             "partialFingerprints": {"primaryLocationLineHash": f"{digest}:{seen[digest]}"},

@@ -4,6 +4,7 @@ makes them harmless for the place.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -44,3 +45,17 @@ def place(finding: Finding) -> str:
 def sentence(finding: Finding) -> str:
     """What was found, in one sentence."""
     return finding.detail or finding.title
+
+
+def located(finding: Finding) -> str:
+    """The same, with the place before it where the sentence does not name it.
+
+    Example:
+        >>> located(Finding("x", "info", "Too long", layer=3, role="Q"))
+        'layer 3 Q: Too long'
+        >>> located(Finding("x", "info", "", layer=3, role="Q", detail="7 rows of layer 3 Q are zero."))
+        '7 rows of layer 3 Q are zero.'
+    """
+    where, said = place(finding), sentence(finding)
+    named = not where or re.search(rf"(?<!\w){re.escape(where)}(?!\w)", said)
+    return said if named else f"{where}: {said}"

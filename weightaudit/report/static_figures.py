@@ -278,7 +278,7 @@ def _plain_numbers(axis: Axis, low: float, high: float) -> None:
     if high / low < 3:
         axis.set_major_locator(MaxNLocator(5))
         axis.set_minor_locator(MaxNLocator(5))
-    elif high / low < 100:
+    elif high / low < 1000:
         axis.set_minor_locator(LogLocator(subs=(2, 5)))
         axis.set_minor_formatter(plain)
 

@@ -14,6 +14,7 @@ import torch
 
 import weightaudit
 from weightaudit.architecture import map_model
+from weightaudit.audit.findings import check_ignored
 from weightaudit.audit.notes import notes
 from weightaudit.audit.pipeline import plan_units, read_units
 from weightaudit.audit.progress import Progress, reporting
@@ -47,6 +48,7 @@ def scan(
     delta: float = DEFAULTS.delta,
     seed: int = DEFAULTS.seed,
     spectrum: bool = DEFAULTS.spectrum,
+    ignore: str | Iterable[str] | None = DEFAULTS.ignore,
     device: str = DEFAULTS.device,
     threads: int | None = DEFAULTS.threads,
     progress: bool | Progress = False,
@@ -77,6 +79,7 @@ def scan(
         delta=delta,
         seed=seed,
         spectrum=spectrum,
+        ignore=check_ignored(ignore),
         device=device,
         threads=threads,
     )

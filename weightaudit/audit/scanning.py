@@ -147,7 +147,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         summary=summarise(ordered, ledger),
         options=_options(config),
         versions=_versions(),
-        notes=(*checkpoint.notes, *notes(model_map, ties.broken, ordered)),
+        notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered)),
     )
 
 

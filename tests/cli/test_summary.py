@@ -92,6 +92,12 @@ def test_a_profile_takes_medians_of_experts_and_of_neighbours() -> None:
     assert drawn([4.0, 4.001], BARS) == "▄▄"
 
 
+def test_a_long_name_leaves_less_of_the_commit() -> None:
+    report = factory.bert()
+    long = replace(report, identity=replace(report.identity, name="organisation/A-Model-With-A-Rather-Long-Name"))
+    assert summary_text(long).splitlines()[2] == "organisation/A-Model-With-A-Rather-Long-Name @ 86b5e0934494"
+
+
 def test_cut() -> None:
     assert cut("a" * 80, 80, Look()) == "a" * 80
     assert cut("model.layers.31.mlp.experts.7.weight", 20, ASCII) == "model.laye~.7.weight"

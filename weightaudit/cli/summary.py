@@ -63,7 +63,9 @@ def cut(text: str, width: int, look: Look) -> str:
 
 def _identity(report: ScanReport) -> Iterator[str]:
     identity = report.identity
-    yield f"{identity.name} @ {identity.revision}" if identity.revision else identity.name
+    whole = f"{identity.name} @ {identity.revision}" if identity.revision else identity.name
+    # Twelve characters of a commit say which it is; a long name needs the room.
+    yield whole if len(whole) <= WIDTH or not identity.revision else f"{identity.name} @ {identity.revision[:12]}"
     yield from _weights(report)
     dims = report.map.dimensions
     sizes = [f"{dims[key]} {word}" for key, word in _DIMENSION_WORDS.items() if key in dims]

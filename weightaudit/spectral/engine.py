@@ -78,9 +78,8 @@ def gram_side(stack: Stack) -> tuple[bool, bool]:
     memory give the faster pass by far, so memory decides unless the matrix is very long. The start and so the interval
     depend on the side, and the side on shape and layout only: not on device or engine, nor on the number of blocks.
     """
-    # A single row or column lies both ways.
-    upright = all(block.stride(1) == 1 or block.shape[1] == 1 for block in stack.blocks)
-    lies = upright or all(block.stride(0) == 1 or block.shape[0] == 1 for block in stack.blocks)
+    upright = stack.along_rows
+    lies = upright or stack.along_cols
     n, m = (stack.cols, stack.rows) if upright else (stack.rows, stack.cols)
     if lies and n <= LONG_SIDE * m:
         return upright, True

@@ -40,6 +40,16 @@ class Stack:
         return self.rows >= self.cols
 
     @property
+    def along_rows(self) -> bool:
+        """Whether the entries of each row lie side by side in memory. Those of a single column do, too."""
+        return all(block.stride(1) == 1 or block.shape[1] == 1 for block in self.blocks)
+
+    @property
+    def along_cols(self) -> bool:
+        """Whether the entries of each column lie side by side in memory, within each block."""
+        return all(block.stride(0) == 1 or block.shape[0] == 1 for block in self.blocks)
+
+    @property
     def dtype(self) -> torch.dtype:
         return self.blocks[0].dtype
 

@@ -1,0 +1,43 @@
+"""What a matrix holds, as a short hash: equal matrices are found without keeping any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import xxhash
+
+from weightaudit.spectral.stack import Stack, merged
+
+
+def digest(blocks: Sequence[torch.Tensor]) -> str:
+    """XXH3-128 of the vertical stack of ``blocks`` (rows, cols): its shape, dtype and stored bytes, 32 hex digits.
+
+    Entries are hashed row by row, or column by column where that is how the memory runs; which one is hashed with them.
+    So a slice of a fused tensor has the digest of a tensor of its own, as long as both are stored the same way. Bytes
+    count, not values: 0.0 is not −0.0, a NaN equals itself. The hash finds copies; it keeps no secrets and stops no
+    forger.
+
+    ``blocks``: as `weightaudit.spectral.measure` takes them, on the CPU. At most a panel of `Stack.views` is copied.
+    """
+    stack = Stack(merged([block.detach() for block in blocks]))
+    # A single row or column is the same bytes either way.
+    by_rows = stack.along_rows or not stack.along_cols or min(stack.rows, stack.cols) == 1
+    found = xxhash.xxh3_128(f"{stack.rows} {stack.cols} {stack.dtype} {'rows' if by_rows else 'columns'}\n".encode())
+    for piece in _pieces(stack, by_rows):
+        flat = piece.as_strided((piece.numel(),), (1,))  # of which a single row or column need not have the strides
+        found.update(flat.view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _pieces(stack: Stack, by_rows: bool) -> Iterator[torch.Tensor]:
+    """The entries in the order in which they are hashed, in contiguous pieces, copied only where they are none."""
+    A = [block if by_rows else block.t() for block in stack.blocks]
+    if stack.elements and all(block.is_contiguous() for block in A) and (by_rows or len(A) == 1):
+        yield from A
+        return
+    for views in stack.views(by_rows):
+        if by_rows:
+            yield from (view.contiguous() for view in views)
+        else:
+            yield torch.cat(views, dim=1).contiguous()

@@ -13,7 +13,8 @@ METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
 class AuditConfig:
     """What a scan is asked to do. ``AuditConfig()`` is the default scan.
 
-    The options that change numbers (``method, tol, delta, seed, device``) are written into every JSON report.
+    The options that change numbers or findings (``method, tol, delta, seed, ignore, device``) are written into every
+    JSON report.
     """
 
     revision: str | None = None
@@ -42,6 +43,8 @@ class AuditConfig:
     """Seed of the random starts; each matrix draws from (seed, its own name)."""
     spectrum: bool = False
     """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
+    ignore: tuple[str, ...] = ()
+    """Ids of rules that are not checked, e.g. ("untrained", "pickle")."""
     device: str = "cpu"
     """torch device that computes: "cpu", "cuda", "cuda:1"."""
     threads: int | None = None

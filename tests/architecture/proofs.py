@@ -84,7 +84,7 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         shown,
         {key[3]: why for key, why in proof.missing.items()},
         {entry.tensor: entry.detail for entry in model_map.coverage if entry.status == "unmapped"},
-        tuple(note for note in model_map.notes if note not in own),
+        (*(note for note in model_map.notes if note not in own), *(told.says for told in model_map.discrepancies)),
         len(tensors),
         sum(entry.status in ("analysed", "ignored") or bool(entry.detail) for entry in model_map.coverage),
     )

@@ -9,36 +9,36 @@ import pytest
 from tests.architecture.saved import Saved, info, infos
 from tests.models import FF, HIDDEN, RECIPES, build
 from weightaudit.architecture import family, map_model
-from weightaudit.architecture.completeness import absences
-from weightaudit.records import TensorInfo
+from weightaudit.architecture.completeness import MOST_LAYERS, absences
+from weightaudit.records import Discrepancy, TensorInfo
 
-Found = set[tuple[int | None, str]]
+Found = set[tuple[int, str]]
 GPT2_LAYER = ("Q", "K", "V", "O", "M1", "M2")
 
 
 def whole(layers: int) -> Found:
-    found: Found = {(None, "EMBED"), (None, "POSITION")}
-    return found | {(layer, role) for layer in range(layers) for role in GPT2_LAYER}
+    return {(layer, role) for layer in range(layers) for role in GPT2_LAYER}
 
 
 @pytest.mark.parametrize("known", RECIPES)
 def test_a_whole_model_lacks_nothing(known: str, saved: Callable[[str], Saved]) -> None:
-    assert saved(known).map().notes == ()
+    model_map = saved(known).map()
+    assert (model_map.notes, model_map.discrepancies) == ((), ())
 
 
 @pytest.mark.parametrize("model_class", ["BertModel", "BertForMaskedLM", "BertForSequenceClassification"])
 def test_heads_are_optional(model_class: str) -> None:
     model = build("bert", model_class)
-    assert map_model(model.config.to_dict(), infos(model.state_dict())).notes == ()
+    assert map_model(model.config.to_dict(), infos(model.state_dict())).discrepancies == ()
 
 
 def test_a_file_of_one_layer_without_its_m1() -> None:
     model = build("gpt2", "GPT2Model")
     tensors = infos(model.state_dict())
     kept = {name: tensors[name] for name in tensors if "h.1." not in name and "mlp.c_fc" not in name}
-    assert map_model(model.config.to_dict(), kept).notes == (
-        "config.json has 2 layers; the checkpoint holds only layer 0.",
-        "Layer 0 lacks M1.",
+    assert map_model(model.config.to_dict(), kept).discrepancies == (
+        Discrepancy("missing", "config.json has 2 layers; the checkpoint holds only layer 0.", layers=(1,)),
+        Discrepancy("missing", "Layer 0 lacks M1.", layers=(0,), role="M1"),
     )
 
 
@@ -47,35 +47,104 @@ def test_a_quantised_matrix_is_there() -> None:
     tensors = infos(model.state_dict())
     for name in ("h.0.mlp.c_fc.weight", "wte.weight"):
         tensors[name] = info(name, tensors[name].shape, "int8")
-    assert map_model(model.config.to_dict(), tensors).notes == ()
+    assert map_model(model.config.to_dict(), tensors).discrepancies == ()
+
+
+@pytest.mark.parametrize("case", ["float32", "int8", "another shape"])
+def test_an_absent_embedding(case: str) -> None:
+    model = build("gpt2", "GPT2Model")
+    tensors = infos(model.state_dict())
+    whole = map_model(model.config.to_dict(), {**tensors, "wte.weight": _other(tensors["wte.weight"], case)})
+    del tensors["wte.weight"]
+    lacking = map_model(model.config.to_dict(), tensors)
+    assert lacking.discrepancies == (Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"),)
+    assert not any(discrepancy.kind == "missing" for discrepancy in whole.discrepancies)
+
+
+def _other(tensor: TensorInfo, case: str) -> TensorInfo:
+    return info(tensor.name, (3, 3)) if case == "another shape" else info(tensor.name, tensor.shape, case)
 
 
 ABSENT = [
     (whole(12), 12, ()),
     (whole(8) - {(n, role) for n in (4, 5, 6) for role in GPT2_LAYER}, 12, (
-        "config.json has 12 layers; the checkpoint holds only layers 0-3, 7.",
+        Discrepancy("missing", "config.json has 12 layers; the checkpoint holds only layers 0-3, 7.",
+                    layers=(4, 5, 6, 8, 9, 10, 11)),
     )),
-    ({(None, "EMBED")}, 12, ("config.json has 12 layers; the checkpoint holds no matrix of any.",)),
-    ({(None, "EMBED")}, 1, ("config.json has 1 layer; the checkpoint holds no matrix of any.",)),
-    ({(None, "EMBED")}, 0, ()),
-    (whole(2) - {(None, "EMBED")}, 2, ("The checkpoint has no EMBED.",)),
-    (whole(3) - {(0, "M1"), (0, "M2"), (2, "O")}, 3, ("Layer 2 lacks O.", "Layer 0 lacks M1, M2.")),
-    (whole(9) - {(n, "Q") for n in (0, 1, 2, 8)}, 9, ("Layers 0-2, 8 lack Q.",)),
-    (whole(3) - {(n, role) for n in range(3) for role in ("Q", "K")}, 3, ("No layer has Q or K.",)),
-    (whole(3) | {(1, "XQ"), (1, "XK")}, 3, ("Layers 0, 2 lack XQ, XK.",)),
+    (set(), 12, (Discrepancy("missing", "config.json has 12 layers; the checkpoint holds no matrix of any.",
+                             layers=tuple(range(12))),)),
+    (set(), 1, (Discrepancy("missing", "config.json has 1 layer; the checkpoint holds no matrix of any.",
+                            layers=(0,)),)),
+    (set(), 0, ()),
+    (whole(3) - {(0, "M1"), (0, "M2"), (2, "O")}, 3, (
+        Discrepancy("missing", "Layer 2 lacks O.", layers=(2,), role="O"),
+        Discrepancy("missing", "Layer 0 lacks M1, M2.", layers=(0,), role="M1 M2"),
+    )),
+    (whole(9) - {(n, "Q") for n in (0, 1, 2, 8)}, 9, (
+        Discrepancy("missing", "Layers 0-2, 8 lack Q.", layers=(0, 1, 2, 8), role="Q"),
+    )),
+    (whole(3) - {(n, role) for n in range(3) for role in ("Q", "K")}, 3, (
+        Discrepancy("missing", "No layer has Q or K.", layers=(0, 1, 2), role="Q K"),
+    )),
+    (whole(3) | {(1, "XQ"), (1, "XK")}, 3, (
+        Discrepancy("missing", "Layers 0, 2 lack XQ, XK.", layers=(0, 2), role="XQ XK"),
+    )),
     (whole(3) | {(n, "XQ") for n in range(3)}, 3, ()),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("found", "layers", "notes"), ABSENT)
-def test_absences(found: Found, layers: int, notes: tuple[str, ...]) -> None:
-    assert absences(family("gpt2"), layers, found) == notes
+@pytest.mark.parametrize(("found", "layers", "told"), ABSENT)
+def test_absences(found: Found, layers: int, told: tuple[Discrepancy, ...]) -> None:
+    assert absences(family("gpt2"), layers, found) == told
+
+
+def test_what_a_decoder_lacks_is_said_of_the_decoder() -> None:
+    (told,) = absences(family("bart"), 2, whole(1), "decoder")
+    assert told == Discrepancy(
+        "missing", "Decoder: config.json has 2 layers; the checkpoint holds only layer 0.", "decoder", (1,)
+    )
 
 
 def test_what_lacks_everywhere_is_told_briefly() -> None:
     found = whole(2000) - {(layer, role) for layer in range(0, 2000, 2) for role in GPT2_LAYER[:2]}
-    (note,) = absences(family("gpt2"), 2**60, found | {(2**60 - 1, role) for role in GPT2_LAYER})[1:]
-    assert note == "Layers 0, 2, 4, 6, 8, 10, 12, 14, … (1000 in all) lack Q, K."
+    layers, roles = absences(family("gpt2"), 2**60, found | {(2**60 - 1, role) for role in GPT2_LAYER})
+    assert roles.says == "Layers 0, 2, 4, 6, 8, 10, 12, 14, … (1000 in all) lack Q, K."
+    assert roles.layers == tuple(range(0, 2000, 2))
+    assert layers.layers == tuple(range(2000, 2000 + MOST_LAYERS))
+
+
+HEADS = [
+    ("GPT2LMHeadModel", False, True),
+    ("GPT2LMHeadModel", True, False),
+    ("GPT2LMHeadModel", None, False),  # GPT-2 is tied where the config is silent
+    ("GPT2Model", False, False),
+    ("GPT2ForSequenceClassification", False, False),
+    ("ElectraForPreTraining", False, False),
+    (None, False, False),
+    (7, False, False),
+]
+
+
+@pytest.mark.parametrize(("architecture", "tied", "told"), HEADS)
+def test_an_absent_head_that_nothing_stands_in_for(architecture: object, tied: bool | None, told: bool) -> None:
+    model = build("gpt2", "GPT2Model")
+    config = model.config.to_dict() | {"architectures": [architecture], "tie_word_embeddings": tied}
+    model_map = map_model(config, infos(model.state_dict()))
+    assert model_map.tied == (tied is not False)
+    says = (
+        "The checkpoint has no HEAD: GPT2LMHeadModel has an output head and the config ties it to no embedding, so a "
+        "loader would start it at random."
+    )
+    assert model_map.discrepancies == ((Discrepancy("missing", says, role="HEAD"),) if told else ())
+    whole = infos(build("gpt2", "GPT2LMHeadModel").state_dict())
+    assert map_model(config, whole).discrepancies == ()
+
+
+@pytest.mark.parametrize("value", [None, [], "GPT2LMHeadModel", {}, [["GPT2LMHeadModel"]]])
+def test_architectures_that_are_none(value: object) -> None:
+    model = build("gpt2", "GPT2Model")
+    config = model.config.to_dict() | {"architectures": value, "tie_word_embeddings": False}
+    assert map_model(config, infos(model.state_dict())).discrepancies == ()
 
 
 def unknown(*names: str) -> dict[str, TensorInfo]:
@@ -84,8 +153,10 @@ def unknown(*names: str) -> dict[str, TensorInfo]:
 
 def test_layers_of_a_guessed_model_are_held_against_the_config_too() -> None:
     tensors = unknown("layers.0.fc1.weight", "layers.2.fc1.weight")
-    assert map_model({"model_type": "new", "num_hidden_layers": 4}, tensors).notes == (
-        "config.json has 4 layers; the checkpoint holds only layers 0, 2.",
+    model_map = map_model({"model_type": "new", "num_hidden_layers": 4}, tensors)
+    assert model_map.tied is None
+    assert model_map.discrepancies == (
+        Discrepancy("missing", "config.json has 4 layers; the checkpoint holds only layers 0, 2.", layers=(1, 3)),
     )
     for config in ({"model_type": "new"}, {"model_type": "new", "n_layer": 2}, {"model_type": "new", "n_layer": "9"}):
-        assert map_model(config, tensors).notes == ()
+        assert map_model(config, tensors).discrepancies == ()

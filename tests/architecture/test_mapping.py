@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.architecture.saved import info, infos, statuses
+from tests.architecture.saved import info, infos, read_saved, statuses
+from tests.architecture.tiny import tiny
 from tests.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
 from weightaudit.architecture import map_model
+from weightaudit.architecture.contradictions import MOST
 from weightaudit.errors import ConfigError, MappingError
-from weightaudit.records import TensorInfo
+from weightaudit.records import Discrepancy, TensorInfo
 
 CONFIG: dict[str, Any] = {
     "model_type": "gpt2", "n_embd": HIDDEN, "n_layer": LAYERS, "n_head": 3, "n_inner": FF,
@@ -52,22 +56,119 @@ SHAPES = [
 ]
 
 
+PLACES: dict[str, tuple[tuple[int, ...], str]] = {
+    "h.0.attn.c_attn.weight": ((0,), "Q K V"),
+    "h.1.attn.c_attn.weight": ((1,), "Q K V"),
+    "h.0.mlp.c_fc.weight": ((0,), "M1"),
+    "wte.weight": ((), "EMBED"),
+    "wpe.weight": ((), "POSITION"),
+}
+
+
 @pytest.mark.parametrize(("name", "stored", "expected", "keys"), SHAPES)
 def test_a_shape_that_contradicts_the_config(
     name: str, stored: tuple[int, ...], expected: tuple[int, ...], keys: str, gpt2: dict[str, TensorInfo]
 ) -> None:
-    with pytest.raises(MappingError) as caught:
-        map_model(CONFIG, with_tensor(gpt2, info(name, stored)))
-    assert name in caught.value.thing
-    for fact in (str(stored), str(expected), keys):
-        assert fact in caught.value.cause
+    model_map = map_model(CONFIG, with_tensor(gpt2, info(name, stored)))
+    why = f"its shape is {stored}, the config makes it {expected} ({keys})"
+    layers, role = PLACES[name]
+    assert model_map.discrepancies == (
+        Discrepancy("misshapen", f"{name}: {why}.", layers=layers, role=role, tensors=(name,)),
+    )
+    assert statuses(model_map, "unmapped") == {name: why}
+    assert name not in {tensor for matrix in model_map.matrices for tensor in matrix.tensors}
+    # What fits is mapped as if nothing were wrong.
+    whole = map_model(CONFIG, gpt2)
+    assert model_map.matrices == tuple(matrix for matrix in whole.matrices if name not in matrix.tensors)
 
 
 @pytest.mark.parametrize("layer", [LAYERS, 99_999_999_999])
 @pytest.mark.parametrize("rest", ["attn.c_proj.weight", "ln_1.weight"])
 def test_a_layer_beyond_the_config(layer: int, rest: str, gpt2: dict[str, TensorInfo]) -> None:
-    with pytest.raises(MappingError, match=rf"layer {layer} is beyond .*n_layer = 2"):
-        map_model(CONFIG, with_tensor(gpt2, info(f"h.{layer}.{rest}", (HIDDEN, HIDDEN))))
+    name = f"h.{layer}.{rest}"
+    model_map = map_model(CONFIG, with_tensor(gpt2, info(name, (HIDDEN, HIDDEN))))
+    why = f"layer {layer} is beyond the layers of the config (n_layer = 2, counted from 0)"
+    says = f"L{why[1:]}; the checkpoint has one tensor ({name}) of it."
+    assert model_map.discrepancies == (Discrepancy("extra", says, layers=(layer,), tensors=(name,)),)
+    assert statuses(model_map, "unmapped") == {name: why}
+    assert model_map.matrices == map_model(CONFIG, gpt2).matrices
+
+
+def test_a_whole_layer_beyond_the_config_is_told_once(gpt2: dict[str, TensorInfo]) -> None:
+    again = {name.replace("h.1.", "h.2."): info(name.replace("h.1.", "h.2."), gpt2[name].shape) for name in gpt2}
+    (told,) = map_model(CONFIG, again | gpt2).discrepancies
+    assert told.tensors == tuple(sorted(name for name in again if name.startswith("h.2.")))
+    assert told.says.endswith(f"the checkpoint has {len(told.tensors)} tensors of it.")
+
+
+def test_an_expert_beyond_the_config(tmp_path: Path) -> None:
+    model = tiny("mixtral")
+    model.save_pretrained(tmp_path)
+    experts = model.config.num_local_experts
+    tensors = infos(read_saved(model, tmp_path).tensors)
+    first = next(name for name in tensors if "layers.1." in name and ".experts.0." in name)
+    names = [first.replace("experts.0.", f"experts.{expert}.") for expert in (experts, experts + 3)]
+    added = with_tensor(tensors, *(info(name, tensors[first].shape) for name in names))
+    told = map_model(model.config.to_dict(), added).discrepancies
+    assert [(one.kind, one.layers, one.expert, one.tensors) for one in told] == [
+        ("extra", (1,), experts, (names[0],)),
+        ("extra", (1,), experts + 3, (names[1],)),
+    ]
+    assert told[0].says.startswith(f"Layer 1: expert {experts} is beyond the experts of the config (")
+
+
+def test_a_decoder_s_layer_beyond_the_config_is_the_decoder_s() -> None:
+    model = tiny("bart")
+    layers = model.config.decoder_layers
+    name = f"model.decoder.layers.{layers}.fc1.weight"
+    tensors = with_tensor(infos(model.state_dict()), info(name, (3, 3)))
+    (told,) = map_model(model.config.to_dict(), tensors).discrepancies
+    assert (told.kind, told.stack, told.layers, told.tensors) == ("extra", "decoder", (layers,), (name,))
+    assert told.says.startswith(f"Decoder: layer {layers} is beyond ")
+
+
+ANOTHER = [
+    ({"n_embd": 2 * HIDDEN}, "its shape is (24, 72), the config makes it (48, 144) (n_embd = 48)"),
+    ({"n_layer": 0}, "layer 0 is beyond the layers of the config (n_layer = 0, counted from 0)"),
+]
+
+
+@pytest.mark.parametrize(("values", "why"), ANOTHER)
+def test_a_config_that_not_one_matrix_of_a_layer_fits_is_another_model_s(
+    values: dict[str, Any], why: str, gpt2: dict[str, TensorInfo]
+) -> None:
+    weights = {name: tensor for name, tensor in gpt2.items() if len(tensor.shape) > 1}
+    with pytest.raises(MappingError) as caught:
+        map_model(CONFIG | values, weights)
+    assert caught.value.thing == "tensor h.0.attn.c_attn.weight"
+    assert caught.value.cause == why
+    assert "belong together" in caught.value.hint
+    # One that fits, and the model is audited.
+    fitting = info("h.0.attn.c_proj.weight", (2 * HIDDEN, 2 * HIDDEN))
+    if "n_embd" in values:
+        told = map_model(CONFIG | values, with_tensor(weights, fitting)).discrepancies
+        assert sum(one.kind == "misshapen" for one in told) == len(weights) - 1
+
+
+def test_a_file_of_embeddings_needs_no_layer_that_fits(gpt2: dict[str, TensorInfo]) -> None:
+    tensors = with_tensor({"wpe.weight": gpt2["wpe.weight"]}, info("wte.weight", (VOCAB + 1, HIDDEN)))
+    assert [one.kind for one in map_model(CONFIG, tensors).discrepancies] == ["misshapen", "missing"]
+    del tensors["wpe.weight"]
+    with pytest.raises(MappingError, match=r"wte\.weight: its shape is \(57, 24\), the config makes it \(56, 24\)"):
+        map_model(CONFIG, tensors)
+
+
+def test_a_million_contradictions_are_told_in_a_few_words(gpt2: dict[str, TensorInfo]) -> None:
+    config = CONFIG | {"n_layer": 10**6}
+    wrong = [info(f"h.{layer}.attn.c_attn.weight", (3, 3)) for layer in range(LAYERS, 3000)]
+    beyond = [info(f"h.{layer}.mlp.c_fc.weight", (3, 3)) for layer in range(10**6, 10**6 + 2000)]
+    told = map_model(config, with_tensor(gpt2, *wrong, *beyond)).discrepancies
+    counts = Counter(one.kind for one in told)
+    assert (counts["extra"], counts["misshapen"]) == (MOST + 1, MOST + 1)
+    assert f"{2000 - MOST} more layers or experts are beyond those of the config." in [one.says for one in told]
+    more = f"{3000 - LAYERS - MOST} more tensors have other shapes than the config makes them."
+    assert more in [one.says for one in told]
+    assert sum(len(one.says) for one in told) < 50_000
 
 
 def test_two_tensors_of_one_role(gpt2: dict[str, TensorInfo]) -> None:

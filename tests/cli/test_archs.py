@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -49,3 +50,29 @@ def test_check_of_what_is_no_model(weightaudit: CommandLine, tmp_path: Path) -> 
     done = weightaudit("archs", "--check", tmp_path)
     assert done.code == 3
     assert "Traceback" not in done.stderr
+
+
+def test_check_says_what_contradicts_the_config(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    directory = tmp_path / "gpt2"
+    shutil.copytree(tiny_checkpoints["gpt2"], directory)
+    config = directory / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "n_layer": 1, "n_inner": 41}))
+    done = weightaudit("archs", "--check", directory)
+    assert done.code == 0
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if ": " in line[:12]] == [
+        "extra", "misshapen", "misshapen",
+    ]  # fmt: skip
+    assert "extra: Layer 1 is beyond the layers of the config (n_layer = 1, counted from 0); the checkpoint has " in (
+        done.stdout
+    )
+    assert "misshapen: transformer.h.0.mlp.c_fc.weight: its shape is (24, 40), the config makes it (24, 41) (" in (
+        done.stdout
+    )
+    assert "0 unmapped" not in done.stdout
+
+    config.write_text(json.dumps({**json.loads(config.read_text()), "n_layer": 3, "n_inner": 40}))
+    assert "missing: config.json has 3 layers; the checkpoint holds only layers 0-1." in (
+        weightaudit("archs", "--check", directory).stdout
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from typing import Any
 
 from weightaudit.records import (
     CoverageEntry,
@@ -131,6 +132,7 @@ def report_of(
     nearest: tuple[str, ...] = (),
     findings: tuple[Finding, ...] = (),
     notes: tuple[str, ...] = (),
+    rules: tuple[str, ...] = (),
 ) -> ScanReport:
     identity = ModelIdentity(
         name,
@@ -150,6 +152,7 @@ def report_of(
         dict(VERSIONS),
         findings,
         notes,
+        rules,
     )
 
 
@@ -201,6 +204,63 @@ def bert(layers: int = 12, hidden: int = 768, ff: int = 3072) -> ScanReport:
     ledger.append(entry("cls.extra.weight", (7, 5), "unmapped", "no pattern of the family matches"))
     ledger.sort(key=lambda item: item.tensor)
     return report_of(rows, ledger, dimensions={"layers": layers, "hidden": hidden, "ff": ff, "heads": hidden // 64})
+
+
+RULES = ("nonfinite", "missing", "duplicate", "pickle", "outlier-norm", "untrained", "dead-rows")
+
+
+def clean() -> ScanReport:
+    """Rules were checked and found nothing."""
+    return replace(bert(), rules=RULES)
+
+
+def judged() -> ScanReport:
+    """Findings of every severity: of one matrix, of many, of the whole model and of tensors without a row."""
+    report = bert()
+    broken = [
+        LayerRow(row.matrix, nan_spectrum(7) if (row.matrix.layer, row.matrix.role) == (3, "M1") else row.spectrum)
+        for row in report.rows
+    ]
+
+    def at(layer: int, role: str, rule: str, severity: str, title: str, **rest: Any) -> Finding:
+        row = next(row for row in broken if (row.matrix.layer, row.matrix.role) == (layer, role))
+        return Finding(rule, severity, title, "", layer, None, role, row.matrix.tensors, **rest)  # type: ignore[arg-type]
+
+    advice = "Compare it with its neighbours; a norm that far off is seldom trained."
+    outliers = [
+        at(
+            *(layer, role, "outlier-norm", "warning", "A norm unlike its neighbours'"),
+            detail=f"‖W‖ is {4.5 + layer / 10:.1f} times the median of {role}.",
+            value=4.5 + layer / 10,
+            threshold=4.0,
+            advice=advice,
+        )
+        for layer in range(12)
+        for role in ("Q", "K")
+    ]
+    nan = at(
+        *(3, "M1", "nonfinite", "error", "NaN or infinite entries"),
+        detail="7 of 2,359,296 entries are NaN or infinite.",
+        value=7.0,
+        threshold=0.0,
+        advice="Do not use this checkpoint; download it again or go back to an earlier one.",
+    )
+    missing = Finding(
+        *("missing", "error", "Tensors that the config describes are missing"),
+        layer=11,
+        tensors=tuple(f"bert.encoder.layer.11.output.{i}" for i in range(5)),
+        detail="Layer 11 lacks 5 tensors.",
+        advice="Download the checkpoint again.",
+    )
+    pickle = Finding("pickle", "info", "The weights are a pickle", detail="model.bin can run code when it is loaded.")
+    return replace(
+        report,
+        rows=tuple(broken),
+        findings=(nan, missing, *outliers, pickle),
+        rules=RULES,
+        summary=summary(tuple(broken), report.ledger),
+        notes=("config.json names no dtype.",),
+    )
 
 
 def embeddings_only() -> ScanReport:
@@ -300,8 +360,28 @@ def mixture(layers: int = 6, experts: int = 64) -> ScanReport:
     return report_of(rows, ledger, name="org/mixture", family="mixtral", dimensions={"layers": layers, "hidden": 256})
 
 
+def judged_mixture(layers: int = 6, experts: int = 64) -> ScanReport:
+    """A mixture of which every expert's M2 was found odd, and whose rows have digests."""
+    report = mixture(layers, experts)
+    rows = tuple(replace(row, digest=f"{random.Random(i).getrandbits(128):032x}") for i, row in enumerate(report.rows))
+    findings = tuple(
+        Finding(
+            *("untrained", "warning", "A matrix that looks untrained", "", m.layer, m.expert, m.role, m.tensors),
+            value=row.spectrum.stable_rank,
+            threshold=10.0,
+            detail=f"Its stable rank is {row.spectrum.stable_rank:.1f}.",
+            advice="Look whether training reached it.",
+        )
+        for row in rows
+        if (m := row.matrix).role == "M2"
+    )
+    return replace(report, rows=rows, findings=findings, rules=RULES)
+
+
 ALL = {
     "bert": bert,
+    "clean": clean,
+    "judged": judged,
     "embeddings_only": embeddings_only,
     "one_layer": one_layer,
     "all_nan": all_nan,
@@ -309,4 +389,5 @@ ALL = {
     "hostile": hostile,
     "seq2seq": seq2seq,
     "mixture": mixture,
+    "judged_mixture": judged_mixture,
 }

@@ -24,7 +24,7 @@ def test_unknown_extension(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["r.html", "r.CSV", "r.json", "r.parquet", "x" * 240 + ".csv"])
+@pytest.mark.parametrize("name", ["r.html", "r.CSV", "r.json", "r.parquet", "r.sarif", "x" * 240 + ".csv"])
 def test_good_output_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
     check_output(tmp_path / name)
     assert list(tmp_path.iterdir()) == []

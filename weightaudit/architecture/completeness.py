@@ -1,13 +1,15 @@
-"""What a checkpoint lacks of the model that its config describes, as sentences for the reader."""
+"""What a checkpoint lacks of the model that its config describes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from itertools import groupby
+from collections.abc import Collection, Iterable, Mapping
+from itertools import count, groupby, islice
+from typing import Any
 
 from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.schema import Family
-from weightaudit.records import LAYER_ROLES
+from weightaudit.errors import printable
+from weightaudit.records import LAYER_ROLES, Discrepancy
 
 ESSENTIAL = ("Q", "K", "V", "O", "M1", "M2")
 """Roles that every layer has where the family has them; others (cross-attention) a whole model may lack."""
@@ -15,43 +17,72 @@ OF_EVERY_LAYER = tuple(role for role in LAYER_ROLES if not role.startswith("SHAR
 """Roles that every layer has if one has them; experts, routers and a family's own roles may be in some layers only."""
 LIMIT = 8
 """Ranges of layers written out at most."""
+MOST_LAYERS = 1024
+"""Absent layers listed in a record at most: a config may claim any number."""
+WITH_HEAD = ("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForConditionalGeneration", "ForPreTraining")
+"""How transformers' classes with an output head end."""
+HEADLESS = ("ElectraForPreTraining",)
+"""Classes that end so and predict no tokens."""
 
 
 def absences_of_stacks(
     family: Family, dimensions: Dimensions, found: Collection[tuple[str, int | None, str]]
-) -> tuple[str, ...]:
+) -> tuple[Discrepancy, ...]:
     """`absences` of the encoder and of the decoder where the checkpoint has them; ``found``: (stack, layer, role)."""
     stacks = sorted({stack for stack, layer, _ in found if layer is not None}) or [""]
-    notes: list[str] = []
+    told: list[Discrepancy] = []
     for stack in stacks:
-        own = {(layer, role) for other, layer, role in found if other == stack or layer is None}
-        said = absences(family, dimensions.of(stack)["layers"], own)
-        notes += [f"{stack.capitalize()}: {note}" if stack else note for note in said]
-    return tuple(notes)
+        own = {(layer, role) for other, layer, role in found if other == stack and layer is not None}
+        told += absences(family, dimensions.of(stack)["layers"], own, stack)
+    if "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
+        told.append(Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"))
+    return tuple(told)
 
 
-def absences(family: Family, layers: int, found: Collection[tuple[int | None, str]]) -> tuple[str, ...]:
-    """Layers and roles that the checkpoint lacks; () for a whole model, or for one that lacks only what may be absent.
+def without_head(
+    family: Family, config: Mapping[str, Any], found: Collection[tuple[str, int | None, str]]
+) -> list[Discrepancy]:
+    """The absence of an output head that nothing else can stand in for: the config ties it to no other tensor."""
+    listed = config.get("architectures")
+    named = listed[0] if isinstance(listed, list) and listed else None
+    if not isinstance(named, str) or not named.endswith(WITH_HEAD) or named in HEADLESS:
+        return []
+    if "HEAD" not in family.roles or any(role == "HEAD" for _, _, role in found):
+        return []
+    says = (
+        f"The checkpoint has no HEAD: {printable(named, 100)} has an output head and the config ties it to no "
+        "embedding, so a loader would start it at random."
+    )
+    return [Discrepancy("missing", says, role="HEAD")]
+
+
+def absences(
+    family: Family, layers: int, found: Collection[tuple[int, str]], stack: str = ""
+) -> tuple[Discrepancy, ...]:
+    """Layers and roles of layers that a stack lacks; () for a whole one, or one that lacks only what may be absent.
 
     ``found`` has (layer, role) of every tensor that a rule of ``family`` fits, measurable or not; ``layers`` is the
     config's number.
     """
-    present = {layer for layer, _ in found if layer is not None}
-    notes = [*absent_layers(layers, present), *_absent_roles(family, present, found)]
-    if "EMBED" in family.roles and (None, "EMBED") not in found:
-        notes.append("The checkpoint has no EMBED.")
-    return tuple(notes)
+    present = {layer for layer, _ in found}
+    return (*absent_layers(layers, present, stack), *_absent_roles(family, present, found, stack))
 
 
-def absent_layers(layers: int, present: Collection[int]) -> list[str]:
-    """One sentence where fewer than the config's ``layers`` are ``present``, else none."""
+def absent_layers(layers: int, present: Collection[int], stack: str = "") -> list[Discrepancy]:
+    """One discrepancy where fewer than the config's ``layers`` are ``present``, else none; it lists at most
+    `MOST_LAYERS`.
+    """
     if len(present) >= layers:
         return []
     has = f"config.json has {layers} {'layer' if layers == 1 else 'layers'}"
-    return [f"{has}; the checkpoint holds {f'only {_layers(present)}' if present else 'no matrix of any'}."]
+    says = f"{has}; the checkpoint holds {f'only {_layers(present)}' if present else 'no matrix of any'}."
+    lacking = islice((layer for layer in count() if layer not in present), min(layers - len(present), MOST_LAYERS))
+    return [Discrepancy("missing", _in(stack, says), stack, tuple(lacking))]
 
 
-def _absent_roles(family: Family, present: Collection[int], found: Collection[tuple[int | None, str]]) -> Iterable[str]:
+def _absent_roles(
+    family: Family, present: Collection[int], found: Collection[tuple[int, str]], stack: str
+) -> Iterable[Discrepancy]:
     if family.hybrid:
         return
     of_a_layer = {role for rule in family.matrices if "{layer}" in rule.names[0] for role in rule.roles}
@@ -63,10 +94,15 @@ def _absent_roles(family: Family, present: Collection[int], found: Collection[tu
             lacking.setdefault(without, []).append(role)
     for without, roles in lacking.items():
         if len(without) == len(present) > 1:
-            yield f"No layer has {' or '.join(roles)}."
+            says = f"No layer has {' or '.join(roles)}."
         else:
             verb = "lacks" if len(without) == 1 else "lack"
-            yield f"{_layers(without).capitalize()} {verb} {', '.join(roles)}."
+            says = f"{_layers(without).capitalize()} {verb} {', '.join(roles)}."
+        yield Discrepancy("missing", _in(stack, says), stack, without, role=" ".join(roles))
+
+
+def _in(stack: str, says: str) -> str:
+    return f"{stack.capitalize()}: {says}" if stack else says
 
 
 def _layers(numbers: Collection[int]) -> str:

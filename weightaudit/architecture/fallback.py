@@ -61,7 +61,7 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
         ties=_ties(config, kept, tensors),
         guessed=True,
         nearest=nearest_families(model_type, ledger.names()),
-        notes=tuple(absent_layers(expected, layers)) if expected and layers else (),
+        discrepancies=tuple(absent_layers(expected, layers)) if expected and layers else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_OWN = ("name", "model_types", "origin", "note")
+_OWN = ("name", "model_types", "remote", "origin", "note")
 """Keys that no spec takes from another."""
 _LISTS = ("matrix", "fused", "ignored")
 """Rules: the spec's own come first, and the first that fits a name counts, fused before single ones."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from weightaudit.architecture.assembly import Piece, assemble
 from weightaudit.architecture.nothing import nothing_mapped
 from weightaudit.dtypes import BY_NAME
-from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, TensorInfo
+from weightaudit.records import CoverageEntry, Discrepancy, ModelMap, RoleMatrix, TensorInfo
 
 MAX_NAME = 1024
 """Characters. No model has a longer tensor name, and patterns take time that grows with its square."""
@@ -45,6 +45,8 @@ class Ledger:
         guessed: bool = False,
         nearest: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
+        tied: bool | None = None,
+        discrepancies: tuple[Discrepancy, ...] = (),
     ) -> ModelMap:
         """The whole account. Raises MappingError where not one matrix was found."""
         matrices = assemble(self.pieces)
@@ -61,6 +63,8 @@ class Ledger:
             nearest=nearest,
             ties=tuple(ties),
             notes=notes,
+            tied=tied,
+            discrepancies=discrepancies,
         )
 
     def _entry(self, info: TensorInfo, roles: Mapping[str, tuple[str, ...]]) -> CoverageEntry:

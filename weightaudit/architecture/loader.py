@@ -64,7 +64,7 @@ class _Table:
 
 
 _KEYS = (
-    *("name", "model_types", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
+    *("name", "model_types", "remote", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
 _RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
@@ -100,11 +100,15 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
         vectors=table.flag("vectors", False),
         hybrid=table.flag("hybrid", False),
         note=table.text("note", ""),
+        remote=table.texts("remote", []),
     )
     if file_name != f"{family.name}.toml":
         raise table.error(f"the file of family '{family.name}' must be called {family.name}.toml")
     if not family.matrices:
         raise table.error("no [[matrix]] and no [[fused]]")
+    for model_type in family.remote:
+        if model_type not in family.model_types:
+            raise table.error(f"remote model type '{model_type}' is none of model_types")
     for rule in family.matrices:
         if rule.tied_to and rule.tied_to not in family.roles:
             raise table.error(f"{rule.roles[0]} is tied to {rule.tied_to}, which is no role of the family")

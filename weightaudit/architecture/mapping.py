@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from weightaudit.architecture.assembly import Piece, Place
-from weightaudit.architecture.completeness import absences_of_stacks
+from weightaudit.architecture.completeness import absences_of_stacks, without_head
+from weightaudit.architecture.contradictions import HINT, Contradictions
 from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
@@ -21,16 +23,15 @@ from weightaudit.records import ModelMap, Part, Rows, TensorInfo
 
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
-_CONTRADICTION = "Check that config.json and the weights belong together."
 
 
 def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo]) -> ModelMap:
     """What each tensor of a checkpoint is.
 
     A known ``model_type`` goes by its family's spec; any other, and a checkpoint without config, by structure
-    (``guessed``). Tensors that a family has and the checkpoint lacks are absent, which ``notes`` say: a single
-    shard is a valid input. Raises ConfigError for an unusable config, and MappingError where stored shapes or layer
-    numbers contradict it, where two tensors claim one role, or where nothing could be mapped.
+    (``guessed``). Where tensors and config contradict each other, what fits is mapped and ``discrepancies`` say the
+    rest. Raises ConfigError for an unusable config, and MappingError where two tensors claim one role, where nothing
+    could be mapped, or where the config is another model's: not one matrix of a layer fits it.
     """
     if config is None:
         return guess({}, "", tensors)
@@ -62,6 +63,7 @@ def _map_family(
     tied = embeddings_tied(family, model_type, config)
     matcher = Matcher(family, lambda key: flag(key, config, model_type))
     ledger = Ledger(tensors)
+    contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
     present: set[tuple[str, int | None, str]] = set()  # (stack, layer, role), measurable or not
     for name in ledger.names():
@@ -73,7 +75,10 @@ def _map_family(
             else:
                 ledger.leave(name, f"no pattern of family {family.name} fits")
             continue
-        _check_layer(name, found, dimensions)
+        beyond = contradictions.beyond(name, found)
+        if beyond:
+            ledger.leave(name, beyond)
+            continue
         if isinstance(found.rule, IgnoreRule):
             ledger.ignore(name, found.rule.rule, buffer=found.rule.buffer)
             continue
@@ -82,28 +87,31 @@ def _map_family(
         if why:
             ledger.leave(name, why)
             continue
-        for piece in _pieces(found, found.rule, tensors[name], dimensions):
+        sizes = _sizes(found.rule, tensors[name], dimensions.of(found.stack))
+        why = _misfit(sizes, found.rule, tensors[name], dimensions)
+        if why:
+            contradictions.misshapen(name, found, found.rule.roles, why)
+            ledger.leave(name, why)
+            continue
+        for piece in _pieces(found, found.rule, tensors[name], sizes, dimensions.of(found.stack)):
             _claim(claimed, piece, name, found.rule.tied_to)
             ledger.pieces.append(piece)
+    contradictions.refuse_another_model(ledger.pieces)
     ties = [
         (name, claimed[Place(), tied_to][0])
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
-    notes = (*([family.note] if family.note else []), *absences_of_stacks(family, dimensions, present))
-    return ledger.close(family.name, model_type, dimensions=dimensions.values, ties=ties, notes=notes)
-
-
-def _check_layer(name: str, found: Match, dimensions: Dimensions) -> None:
-    numbers = dimensions.of(found.stack)
-    for kind, number in (("layer", found.layer), ("expert", found.expert)):
-        if number is not None and number >= numbers.get(f"{kind}s", number + 1):
-            where = dimensions.explain(f"{found.stack}_{kind}s", f"{kind}s")
-            raise MappingError(
-                f"tensor {printable(name)}",
-                f"{kind} {number} is beyond the {kind}s of the config ({where}, counted from 0)",
-                _CONTRADICTION,
-            )
+    head = [] if tied else without_head(family, config, present)
+    return ledger.close(
+        family.name,
+        model_type,
+        dimensions=dimensions.values,
+        ties=ties,
+        notes=(family.note,) if family.note else (),
+        tied=tied,
+        discrepancies=(*contradictions.told(), *absences_of_stacks(family, dimensions, present), *head),
+    )
 
 
 def _claim(claimed: dict[tuple[Place, str], tuple[str, str]], piece: Piece, name: str, tied_to: str) -> None:
@@ -118,35 +126,52 @@ def _claim(claimed: dict[tuple[Place, str], tuple[str, str]], piece: Piece, name
     claimed[key] = (name, tied_to)
 
 
-def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> list[Piece]:
-    """The matrices in one stored tensor, whose shape is held against the config's."""
-    numbers = dimensions.of(found.stack)
+@dataclass(frozen=True)
+class _Sizes:
+    """A stored tensor in numbers: ``stored`` is (out, in) of it, or of each of the ``experts`` that it stacks; the
+    config makes it the sum of ``rows`` by ``cols``.
+    """
+
+    experts: int
+    stored: tuple[int, int]
+    rows: tuple[int, ...]
+    cols: int
+
+
+def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _Sizes:
     experts = _size(rule.experts, numbers) if rule.experts else 1
     stored = _one_of(rule, info, experts)
-    rows = [stored[0] if size == ANY else _size(size, numbers) for size in rule.rows]
-    cols = stored[1] if rule.cols == ANY else _size(rule.cols, numbers)
-    if stored != (sum(rows), cols) or (len(info.shape) == 3 and rule.experts and info.shape[0] != experts):
-        expected = (cols, sum(rows)) if rule.transposed else (sum(rows), cols)
-        each = f"{experts} matrices of {expected}" if rule.experts else f"it {expected}"
-        raise MappingError(
-            f"tensor {printable(info.name)}",
-            f"its shape is {info.shape}, the config makes {each} ({dimensions.explain(*rule.rows, rule.cols)})",
-            _CONTRADICTION,
-        )
+    rows = tuple(stored[0] if size == ANY else _size(size, numbers) for size in rule.rows)
+    return _Sizes(experts, stored, rows, stored[1] if rule.cols == ANY else _size(rule.cols, numbers))
+
+
+def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> str:
+    """How the tensor's shape contradicts the config; "" where it does not."""
+    rows, cols = sum(sizes.rows), sizes.cols
+    stacked = len(info.shape) == 3 and rule.experts
+    if sizes.stored == (rows, cols) and not (stacked and info.shape[0] != sizes.experts):
+        return ""
+    expected = (cols, rows) if rule.transposed else (rows, cols)
+    each = f"{sizes.experts} matrices of {expected}" if rule.experts else f"it {expected}"
+    return f"its shape is {info.shape}, the config makes {each} ({dimensions.explain(*rule.rows, rule.cols)})"
+
+
+def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, numbers: Mapping[str, int]) -> list[Piece]:
+    """The matrices in one stored tensor that fits the config."""
     layout: Mapping[str, tuple[Rows | None, ...]] = {rule.roles[0]: (None,)}
     if rule.packing:
         try:
-            layout = PACKINGS[rule.packing](rule.roles, rows, numbers)
+            layout = PACKINGS[rule.packing](rule.roles, sizes.rows, numbers)
         except ValueError as error:
             where = printable(info.name)
-            raise ConfigError("config.json", f"{where} cannot be split: {error}", _CONTRADICTION) from error
+            raise ConfigError("config.json", f"{where} cannot be split: {error}", HINT) from error
     pieces = []
-    for expert in range(experts):
+    for expert in range(sizes.experts):
         place = Place(found.stack, found.layer, expert if rule.experts else found.expert)
-        stacked = (expert, experts) if rule.experts else (None, 1)
-        for role, size in zip(rule.roles, rows, strict=True):
+        stacked = (expert, sizes.experts) if rule.experts else (None, 1)
+        for role, size in zip(rule.roles, sizes.rows, strict=True):
             parts = tuple(Part(info.name, rule.transposed, ranges, *stacked) for ranges in layout[role])
-            pieces.append(Piece(place, role, parts, (size, cols), info.dtype, stored[0]))
+            pieces.append(Piece(place, role, parts, (size, sizes.cols), info.dtype, sizes.stored[0]))
     return pieces
 
 
@@ -164,8 +189,6 @@ def _size(expression: str, numbers: Mapping[str, int]) -> int:
     try:
         return evaluate(expression, numbers)
     except KeyError as error:
-        raise ConfigError(
-            "config.json", f"a shape does not follow: it has no {error.args[0]}", _CONTRADICTION
-        ) from error
+        raise ConfigError("config.json", f"a shape does not follow: it has no {error.args[0]}", HINT) from error
     except ValueError as error:
-        raise ConfigError("config.json", f"a shape does not follow: {error}", _CONTRADICTION) from error
+        raise ConfigError("config.json", f"a shape does not follow: {error}", HINT) from error

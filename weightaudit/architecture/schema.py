@@ -85,7 +85,8 @@ class Family:
     ``tied`` is what transformers' configuration class says of tie_word_embeddings where config.json is
     silent; None where its model types differ in that, and the class is asked. ``vectors`` says that every tensor of one
     dimension is a norm or a bias, whatever its name, and so ignored. ``hybrid``: not every layer has every role.
-    ``note`` is said of every model of the family.
+    ``note`` is said of every model of the family. ``remote`` are those of ``model_types`` whose code lies beside the
+    weights and is not transformers'; they are proved against a re-implementation of it.
 
     Example:
         >>> from weightaudit.architecture import family
@@ -104,6 +105,7 @@ class Family:
     vectors: bool = False
     hybrid: bool = False
     note: str = ""
+    remote: tuple[str, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:

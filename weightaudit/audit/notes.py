@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from weightaudit.audit.findings.structure import lone_shard
+from weightaudit.audit.findings.words import where
 from weightaudit.errors import printable
-from weightaudit.records import LayerRow, ModelMap
+from weightaudit.records import LayerRow, ModelIdentity, ModelMap
 
 MOST = 8
 """Matrices named one by one."""
 
 
-def notes(model_map: ModelMap, broken_ties: Iterable[tuple[str, str]], rows: Iterable[LayerRow]) -> Iterator[str]:
-    """Of the map (guessed, incomplete), of declared ties that do not hold, and of matrices without sure numbers."""
+def notes(identity: ModelIdentity, model_map: ModelMap, rows: Iterable[LayerRow]) -> Iterator[str]:
+    """Of a shard read alone, of the map (guessed, incomplete), and of intervals that stayed wide."""
+    yield from _of_shards(identity)
     yield from _of_guesses(model_map)
     yield from model_map.notes
-    yield from _of_ties(model_map, broken_ties)
-    yield from _of_numbers(rows)
+    yield from _of_intervals(rows)
+
+
+def _of_shards(identity: ModelIdentity) -> Iterator[str]:
+    if count := lone_shard(identity):
+        yield (
+            f"{printable(identity.files[0].name)} is one of {count} shards and was read alone: what the others hold is "
+            "not missed. Name the directory to audit the whole model."
+        )
 
 
 def _of_guesses(model_map: ModelMap) -> Iterator[str]:
@@ -28,29 +38,14 @@ def _of_guesses(model_map: ModelMap) -> Iterator[str]:
         )
 
 
-def _of_ties(model_map: ModelMap, broken: Iterable[tuple[str, str]]) -> Iterator[str]:
-    if model_map.guessed:
-        return  # there a tie is only possible, and two different matrices are nothing odd
-    for tensor, original in broken:
-        yield (
-            f"The config ties {printable(tensor)} to {printable(original)}, but the file stores different values; both "
-            "were analysed. A loader that follows the config will use only the second."
-        )
-
-
-def _of_numbers(rows: Iterable[LayerRow]) -> Iterator[str]:
-    said = [note for row in rows if (note := _of_number(row))]
-    yield from said[:MOST]
-    if len(said) > MOST:
-        yield f"So have {len(said) - MOST} more matrices no sure numbers; the table marks each."
-
-
-def _of_number(row: LayerRow) -> str:
-    place = "" if row.matrix.layer is None else f"layer {row.matrix.layer} "
-    which = f"{place}{row.matrix.role} ({printable(', '.join(row.matrix.tensors))})"
-    if row.spectrum.nonfinite:
-        return f"{which} has {row.spectrum.nonfinite} entries that are NaN or infinite; its norms are undefined."
-    if not row.spectrum.converged:
+def _of_intervals(rows: Iterable[LayerRow]) -> Iterator[str]:
+    wide = [row for row in rows if not row.spectrum.converged and not row.spectrum.nonfinite]
+    for row in wide[:MOST]:
         way = "a larger --tol" if row.spectrum.method == "exact" else "--method exact, or a larger --tol"
-        return f"{which}: the interval is wider than the tolerance asked for; it still holds. Try {way}."
-    return ""
+        tensors = printable(", ".join(row.matrix.tensors))
+        yield (
+            f"{where(row.matrix)} ({tensors}): the interval is wider than the tolerance asked for; it still holds. Try "
+            f"{way}."
+        )
+    if len(wide) > MOST:
+        yield f"So are {len(wide) - MOST} more intervals; the table marks each."

@@ -14,7 +14,10 @@ import torch
 
 import weightaudit
 from weightaudit.architecture import map_model
+from weightaudit.audit.contents import digest
+from weightaudit.audit.findings import RULES, Evidence, check_ignored, judge
 from weightaudit.audit.notes import notes
+from weightaudit.audit.once import repeated
 from weightaudit.audit.pipeline import plan_units, read_units
 from weightaudit.audit.progress import Progress, reporting
 from weightaudit.audit.selection import parse_layers, parse_roles, select
@@ -47,11 +50,12 @@ def scan(
     delta: float = DEFAULTS.delta,
     seed: int = DEFAULTS.seed,
     spectrum: bool = DEFAULTS.spectrum,
+    ignore: str | Iterable[str] | None = DEFAULTS.ignore,
     device: str = DEFAULTS.device,
     threads: int | None = DEFAULTS.threads,
     progress: bool | Progress = False,
 ) -> ScanReport:
-    """Measure every weight matrix of a model.
+    """Measure every weight matrix of a model, and judge what was found.
 
     ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`. A Hub
     model that is not in the local cache is streamed, and nothing of it is kept on disk.
@@ -77,6 +81,7 @@ def scan(
         delta=delta,
         seed=seed,
         spectrum=spectrum,
+        ignore=check_ignored(ignore),
         device=device,
         threads=threads,
     )
@@ -121,6 +126,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     ties = sort_out(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)
     chosen = _without_copies(chosen, ties)
 
+    again = repeated(chosen)
     rows: dict[str, LayerRow] = {}
     units = plan_units(chosen, checkpoint.tensors, ties.open)
     pieces = read_units(checkpoint, units, memory=config.memory)
@@ -130,12 +136,21 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
             ties.compare(stored)
             for matrix in _without_copies(unit.matrices, ties):
                 display.tensor(", ".join(matrix.tensors))
-                rows[matrix.key] = _measure(matrix, stored, config)
+                rows[matrix.key] = _measure(matrix, stored, config, hashed=matrix.key not in again)
             display.advance(unit.nbytes)
     chosen = _without_copies(chosen, ties)
     ordered = tuple(rows[matrix.key] for matrix in chosen)
     analysed = {name for matrix in chosen for name in matrix.tensors}
     ledger = _final_ledger(model_map, analysed, ties)
+    evidence = Evidence(
+        identity=checkpoint.identity,
+        config=checkpoint.config,
+        map=model_map,
+        rows=ordered,
+        ledger=ledger,
+        broken_ties=tuple(ties.broken),
+        restricted=config.roles is not None or config.layers is not None,
+    )
     return ScanReport(
         identity=checkpoint.identity,
         map=model_map,
@@ -144,7 +159,9 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         summary=summarise(ordered, ledger),
         options=_options(config),
         versions=_versions(),
-        notes=(*checkpoint.notes, *notes(model_map, ties.broken, ordered)),
+        findings=judge(evidence, config.ignore),
+        notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered)),
+        rules=tuple(rule.id for rule in RULES if rule.id not in config.ignore),
     )
 
 
@@ -162,9 +179,10 @@ def _map(checkpoint: Checkpoint) -> ModelMap:
         raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
 
 
-def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig) -> LayerRow:
+def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig, *, hashed: bool) -> LayerRow:
+    blocks = [part.cut(stored[part.tensor]) for part in matrix.parts]
     spectrum = measure(
-        [part.cut(stored[part.tensor]) for part in matrix.parts],
+        blocks,
         tol=config.tol,
         delta=config.delta,
         method=config.method,
@@ -173,7 +191,7 @@ def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: Aud
         device=config.device,
         spectrum=config.spectrum,
     )
-    return LayerRow(matrix, spectrum)
+    return LayerRow(matrix, spectrum, digest(blocks) if hashed else "")
 
 
 def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:

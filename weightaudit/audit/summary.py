@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from weightaudit.audit.once import repeated
 from weightaudit.records import CoverageEntry, LayerRow
 
 NORM_PRESERVATION_ROLES = ("QKV", "M1", "M2")
@@ -40,7 +41,7 @@ def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict
         "matrices": len(rows),
         "dtypes": dict(sorted(dtypes.items())),
         "stable_rank_harmonic_mean": {
-            "all": _harmonic_mean(row.spectrum.stable_rank for row in _each_weight_once(layered)),
+            "all": _harmonic_mean(row.spectrum.stable_rank for row in each_weight_once(layered)),
             **{role: _harmonic_mean(row.spectrum.stable_rank for row in group) for role, group in by_role.items()},
         },
         "norm_spread": {role: _spread(group) for role, group in by_role.items()},
@@ -59,23 +60,14 @@ def _place(row: LayerRow) -> tuple[str, int | None, int | None]:
     return row.matrix.stack, row.matrix.layer, row.matrix.expert
 
 
-def _each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
-    """QKV repeats Q, K and V: it stands for them where one is missing, and is left out where all are there."""
-    roles: dict[tuple[str, int | None, int | None], set[str]] = defaultdict(set)
-    for row in rows:
-        roles[_place(row)].add(row.matrix.role)
-
-    def repeats(row: LayerRow) -> bool:
-        there, whole = roles[_place(row)], {"Q", "K", "V"}
-        if row.matrix.role == "QKV":
-            return whole <= there
-        return row.matrix.role in whole and "QKV" in there and not whole <= there
-
-    return [row for row in rows if not repeats(row)]
+def each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
+    """The rows but for those that repeat others: see `weightaudit.audit.once`."""
+    again = repeated(row.matrix for row in rows)
+    return [row for row in rows if row.matrix.key not in again]
 
 
 def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:
-    return sum(getattr(row.spectrum, count) for row in _each_weight_once(rows))
+    return sum(getattr(row.spectrum, count) for row in each_weight_once(rows))
 
 
 def _harmonic_mean(values: Iterable[float]) -> float | None:
@@ -91,10 +83,15 @@ def _spread(rows: Sequence[LayerRow]) -> dict[str, float | None]:
     return {"min": low, "max": high, "mean": fmean(norms), "ratio": high / low if low > 0 else None}
 
 
-def _norm_preservation(rows: Sequence[LayerRow]) -> dict[str, float | None]:
+def norm_ratios(rows: Sequence[LayerRow]) -> list[float]:
+    """max/min of the Frobenius norms of QKV, M1 and M2, of each layer that has all three."""
     norms: dict[tuple[str, int | None, int | None], dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row.matrix.role in NORM_PRESERVATION_ROLES and row.spectrum.frobenius_norm > 0:
             norms[_place(row)][row.matrix.role] = row.spectrum.frobenius_norm
-    ratios = [max(n.values()) / min(n.values()) for n in norms.values() if len(n) == len(NORM_PRESERVATION_ROLES)]
+    return [max(n.values()) / min(n.values()) for n in norms.values() if len(n) == len(NORM_PRESERVATION_ROLES)]
+
+
+def _norm_preservation(rows: Sequence[LayerRow]) -> dict[str, float | None]:
+    ratios = norm_ratios(rows)
     return {"median": median(ratios) if ratios else None, "max": max(ratios, default=None)}

@@ -1,4 +1,6 @@
-"""What makes two scans the same scan: the model's bytes, the options that change numbers, this package's version."""
+"""What makes two scans the same scan: the model's bytes, the options that change what is found, this package's
+version.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ import weightaudit
 from weightaudit.config import AuditConfig
 
 NO_NUMBERS = frozenset({"revision", "token", "offline", "download", "max_wait", "memory", "threads"})
-"""Options that leave a model's numbers as they are; ``threads`` but for the last digit, and the revision counts as the
-commit that it means. Any option not named here belongs to the key."""
+"""Options that leave a model's numbers and findings as they are; ``threads`` but for the last digit, and the revision
+counts as the commit that it means. Any option not named here belongs to the key."""
 ABSENT = "absent"
 
 
 def number_options(config: AuditConfig) -> dict[str, Any]:
-    """The options that change numbers, by name."""
+    """The options that change numbers or findings, by name."""
     return {known.name: getattr(config, known.name) for known in fields(config) if known.name not in NO_NUMBERS}
 
 

@@ -36,6 +36,7 @@ def with_options(words: Iterable[str], base: AuditConfig) -> AuditConfig:
 
 
 def _readers() -> dict[str, Callable[[str, str], Any]]:
+    from weightaudit.audit.findings import check_ignored
     from weightaudit.audit.selection import parse_layers, parse_roles
     from weightaudit.audit.sizes import parse_bytes
 
@@ -47,6 +48,7 @@ def _readers() -> dict[str, Callable[[str, str], Any]]:
         "delta": lambda name, text: _number(name, text, float),
         "seed": lambda name, text: _number(name, text, int),
         "spectrum": _flag,
+        "ignore": lambda name, text: check_ignored(text),
         "device": lambda name, text: text,
         "memory": lambda name, text: parse_bytes(text),
         "download": _flag,

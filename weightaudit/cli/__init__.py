@@ -10,7 +10,9 @@ from weightaudit.cli.compare import compare
 from weightaudit.cli.failures import plain_failures
 from weightaudit.cli.options import show_version
 from weightaudit.cli.paper import paper
+from weightaudit.cli.rules import rules
 from weightaudit.cli.scan import scan
+from weightaudit.cli.terminal import never_stumble
 
 app = typer.Typer(
     name="weightaudit",
@@ -20,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, batch, compare, archs):
+for command in (scan, batch, compare, archs, rules):
     app.command()(plain_failures(command))
 app.add_typer(paper)
 app.callback()(show_version)
@@ -28,4 +30,5 @@ app.callback()(show_version)
 
 def main() -> None:
     """Run the command line in this process and exit."""
+    never_stumble()
     app()

@@ -40,7 +40,7 @@ def archs(
 
 
 def _reading(model: str, revision: str | None, token: str | None, offline: bool) -> list[str]:
-    """One line a tensor, then what is missing, then the counts."""
+    """One line a tensor, then where config and checkpoint contradict each other, then the counts."""
     from collections import Counter
 
     from weightaudit.architecture import map_model
@@ -63,6 +63,7 @@ def _reading(model: str, revision: str | None, token: str | None, offline: bool)
         at = sorted(places.get(entry.tensor, ()))
         where = "" if not at or at == [""] else f" ({at[0]}{f' and {len(at) - 1} more' if len(at) > 1 else ''})"
         lines.append(f"{printable(entry.tensor, limit=200)}  {shape}  {said}{where}")
+    lines += [f"{told.kind}: {told.says}" for told in found.discrepancies]
     lines += [f"note: {note}" for note in found.notes]
     counts = Counter(entry.status for entry in found.coverage)
     lines.append(", ".join(f"{counts[status]} {status}" for status in ("analysed", "ignored", "unmapped")))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from weightaudit.cli import options
-from weightaudit.config import DEFAULTS, Method
+from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
+from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError, printable
 
 MOST_TOLD = 20
@@ -38,68 +41,44 @@ Threads = Annotated[
 ]
 
 
+@with_scanning
 def batch(
     paths: Paths,
+    *,
     out: Directory,
     workers: Workers = None,
     scheduler: Scheduler = None,
     shard: Shard = None,
     merge: Merge = False,
     retry_failed: RetryFailed = False,
-    token: options.Token = DEFAULTS.token,
-    offline: options.Offline = DEFAULTS.offline,
-    download: options.Download = DEFAULTS.download,
-    memory: options.Memory = None,
-    max_wait: options.MaxWait = DEFAULTS.max_wait,
-    roles: options.Roles = None,
-    layers: options.Layers = None,
-    method: options.MethodName = DEFAULTS.method,
-    tol: options.Tol = DEFAULTS.tol,
-    delta: options.Delta = DEFAULTS.delta,
-    seed: options.Seed = DEFAULTS.seed,
-    spectrum: options.Spectrum = DEFAULTS.spectrum,
-    device: options.Device = DEFAULTS.device,
+    scanning: Scanning,
     threads: Threads = DEFAULTS.threads,
+    fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Scan every model of a list; what is finished stays finished.
 
     A line of the list is a Hub id, id@revision or a path, then options such as roles=Q,K; # starts a comment. Run the
-    same command again to go on after anything that stopped it. Exit code 1 says that some models failed.
+    same command again to go on after anything that stopped it. Exit code 1 says that some models failed, or that
+    something was found in one that is as grave as --fail-on says.
     """
+    check_choice("--fail-on", fail_on, FAIL_ON)
     if merge:
-        _merge(paths, out, quiet)
+        _merge(paths, out, fail_on, quiet)
         return
     if len(paths) != 1:
         raise UsageError("batch", f"{len(paths)} model lists were named", "Name one; --merge joins directories")
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
-    from weightaudit.audit.selection import parse_layers, parse_roles
-    from weightaudit.audit.sizes import parse_bytes
     from weightaudit.batch import read_model_list, run_batch
     from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.planning import parse_shard
-    from weightaudit.config import AuditConfig
 
     part = parse_shard(shard)
-    config = AuditConfig(
-        token=token,
-        offline=offline,
-        download=download,
-        memory=parse_bytes(memory),
-        max_wait=max_wait,
-        roles=parse_roles(roles),
-        layers=parse_layers(layers),
-        method=cast(Method, method),
-        tol=tol,
-        delta=delta,
-        seed=seed,
-        spectrum=spectrum,
-        device=device,
-    )
+    config = scanning.config()
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads)
@@ -118,20 +97,23 @@ def batch(
         typer.echo(f"What is finished in {out} is kept; the same command goes on from there.", err=True)
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
-    _tell(f"{len(result.scanned) + len(result.kept)} models{kept}", result.failed, out, quiet=quiet, told=not quiet)
+    models = f"{len(result.scanned) + len(result.kept)} models{kept}"
+    _tell(models, result.failed, out, fail_on, quiet=quiet, told=not quiet)
 
 
-def _merge(paths: list[Path], out: Path, quiet: bool) -> None:
+def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
 
     result = merge_batches(paths, out)
     for part in result.missing:
         typer.echo(f"note: shard {part} is not among them", err=True)
-    _tell(f"{len(result.models)} models", result.failed, out, quiet=quiet, told=False)
+    _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)
 
 
-def _tell(models: str, failed: dict[str, str], out: Path, *, quiet: bool, told: bool) -> None:
-    """What a person wants to know at the end, failures too unless they were ``told``; exit code 1 where some are."""
+def _tell(models: str, failed: dict[str, str], out: Path, fail_on: str, *, quiet: bool, told: bool) -> None:
+    """What a person wants to know at the end, failures too unless they were ``told``; exit code 1 where some are, or
+    findings at or above ``fail_on``.
+    """
     shown = [] if told else list(failed.items())
     for title, reason in shown[:MOST_TOLD]:
         typer.echo(f"failed: {printable(title)}: {reason}", err=True)
@@ -139,5 +121,18 @@ def _tell(models: str, failed: dict[str, str], out: Path, *, quiet: bool, told: 
         typer.echo(f"and {len(shown) - MOST_TOLD} more", err=True)
     if failed or not quiet:
         typer.echo(f"{models}, {len(failed)} failed: {out / 'summary.csv'}", err=True)
+    if fail_on != NEVER:
+        end(_findings(out), fail_on)
     if failed:
         raise typer.Exit(1)
+
+
+def _findings(out: Path) -> Counter[str]:
+    """severity → how many findings the batch in ``out`` has, those of earlier runs too."""
+    from weightaudit.batch.joining import entries
+    from weightaudit.batch.manifest import read_manifest
+
+    counts: Counter[str] = Counter()
+    for entry in entries(read_manifest(out).models, out):
+        counts.update(entry.findings)
+    return counts

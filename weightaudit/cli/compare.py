@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weightaudit.cli import options
-from weightaudit.config import DEFAULTS, Method
+from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import OutputError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -26,22 +28,12 @@ Compared = Annotated[
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
 
 
+@with_scanning
 def compare(
     compared: Compared,
+    *,
     out: Directory,
-    token: options.Token = DEFAULTS.token,
-    offline: options.Offline = DEFAULTS.offline,
-    download: options.Download = DEFAULTS.download,
-    memory: options.Memory = None,
-    max_wait: options.MaxWait = DEFAULTS.max_wait,
-    roles: options.Roles = None,
-    layers: options.Layers = None,
-    method: options.MethodName = DEFAULTS.method,
-    tol: options.Tol = DEFAULTS.tol,
-    delta: options.Delta = DEFAULTS.delta,
-    seed: options.Seed = DEFAULTS.seed,
-    spectrum: options.Spectrum = DEFAULTS.spectrum,
-    device: options.Device = DEFAULTS.device,
+    scanning: Scanning,
     threads: options.Threads = DEFAULTS.threads,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -50,27 +42,9 @@ def compare(
 
     A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned.
     """
-    from weightaudit.audit.selection import parse_layers, parse_roles
-    from weightaudit.audit.sizes import parse_bytes
-
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
-    scanning = {
-        "token": token,
-        "offline": offline,
-        "download": download,
-        "memory": parse_bytes(memory),
-        "max_wait": max_wait,
-        "roles": parse_roles(roles),
-        "layers": parse_layers(layers),
-        "method": cast(Method, method),
-        "tol": tol,
-        "delta": delta,
-        "seed": seed,
-        "spectrum": spectrum,
-        "device": device,
-        "threads": threads,
-    }
+    config = scanning.config(threads=threads)
 
     from weightaudit.report.comparison.finished import read_finished
     from weightaudit.report.comparison.together import put_together
@@ -79,7 +53,7 @@ def compare(
     reports = [read_finished(Path(name)) for name in compared]
     _prepare(out)
     whole = [
-        report if report is not None else _scanned(name, out / _folder(place, name), scanning, quiet=quiet)
+        report if report is not None else _scanned(name, out / _folder(place, name), config, quiet=quiet)
         for place, (name, report) in enumerate(zip(compared, reports, strict=True), 1)
     ]
     matched = put_together(whole, out)
@@ -108,14 +82,14 @@ def _prepare(out: Path) -> None:
         check_writable(out / name)
 
 
-def _scanned(name: str, folder: Path, scanning: dict[str, Any], *, quiet: bool) -> Finished:
+def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Finished:
     """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again."""
     from weightaudit.audit import scan
     from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
     from weightaudit.report.document import PLOTLY
 
     model, revision = _parted(name)
-    report = scan(model, revision=revision, progress=not quiet, **scanning)
+    report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
     for note in report.notes:
         typer.echo(f"note: {printable(report.identity.name)}: {note}", err=True)
     try:

@@ -14,6 +14,7 @@ from typing import ParamSpec
 
 import typer
 
+from weightaudit.cli.github import harmless
 from weightaudit.errors import WeightauditError, printable
 
 P = ParamSpec("P")
@@ -57,7 +58,7 @@ def _told(error: Exception) -> tuple[str, int]:
 
 def _ended(message: str, code: int) -> typer.Exit:
     # Our own messages are printable already; a library's may repeat what a stranger's file says, in several lines.
-    typer.echo(f"weightaudit: {printable(message, LONGEST)}", err=True)
+    typer.echo(harmless(f"weightaudit: {printable(message, LONGEST)}"), err=True)
     return typer.Exit(code)
 
 

@@ -8,16 +8,35 @@ from typing import Annotated
 import typer
 
 import weightaudit
+from weightaudit.cli.threshold import FAIL_ON
 from weightaudit.config import METHODS
 
 Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
 Out = Annotated[
     list[Path] | None,
-    typer.Option(help="Report file: .html, .csv, .json or .parquet. May be given several times.", show_default=False),
+    typer.Option(
+        help="Report file: .html, .csv, .json, .parquet or .sarif. May be given several times.", show_default=False
+    ),
 ]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.", show_default=False)]
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything as JSON.", show_default=False)]
 Parquet = Annotated[Path | None, typer.Option("--parquet", help="Write the table as Parquet.", show_default=False)]
+Figures = Annotated[
+    Path | None,
+    typer.Option(
+        "--figures",
+        help="Directory for figures as PNG and SVG, by matplotlib; made if it is not there.",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="What stdout gets: text (a summary), github (annotations for its Actions), sarif or json (the document); "
+        "all but text with --quiet too.",
+    ),
+]
 Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of a Hub model.", show_default="the default branch")
 ]
@@ -50,6 +69,21 @@ Seed = Annotated[int, typer.Option(help="Seed of the random starts.")]
 Spectrum = Annotated[
     bool,
     typer.Option("--spectrum", help="Also estimate the spectrum: leading singular values, density, effective rank."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        help="Rules that are not checked, by id: see 'weightaudit rules'. May be given several times.",
+        show_default=False,
+    ),
+]
+FailOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        help=f"Exit code 1 where a finding is that grave: {', '.join(FAIL_ON)}; outputs are written all the same.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
 Threads = Annotated[int | None, typer.Option(help="Compute threads.", min=1, show_default="torch's choice")]

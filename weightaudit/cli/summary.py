@@ -1,72 +1,160 @@
-"""The summary on the terminal: plain aligned text of at most 80 columns, the same in a pipe."""
+"""The summary on the terminal: plain aligned text of at most 80 columns, the same in a pipe but for the colours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from weightaudit.cli.profile import by_layer, drawn, narrowed
+from weightaudit.cli.terminal import Look
 from weightaudit.errors import printable
 
 if TYPE_CHECKING:
-    from weightaudit.records import LayerRow
+    from weightaudit.records import Finding, LayerRow
     from weightaudit.report import ScanReport
 
-HEADER = ("role", "matrices", "shape", "frobenius norm", "spectral norm", "stable rank")
+WIDTH = 80
+"""Columns of the whole summary."""
+MOST_FINDINGS = 12
+MOST_LINES = 2
+"""Lines of one finding."""
+LONGEST_ID, LONGEST_ROLE = 30, 18
+"""Columns of a rule's id, and of a role's name, which a stranger may have chosen."""
+PROFILE = (6, 24)
+"""Columns of a profile: it is left out where fewer are free, and has no more than the greater number."""
+
+HEADER = ("role", "n", "shape", "Frobenius", "spectral", "stable rank")
+PROFILE_HEADER = "by layer"
+_DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}
 
 
-def summary_text(report: ScanReport) -> str:
-    """What a person wants to see first: which model, what was covered, and each role's range of numbers."""
-    return "\n".join([*_identity(report), "", *_role_table(report.rows), "", *_coverage(report)])
+def summary_text(report: ScanReport, look: Look = Look()) -> str:  # noqa: B008  # frozen
+    """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
+    of numbers with the stable rank's course by layer.
+    """
+    from weightaudit.report.wording import verdict_line
+
+    parts = [
+        [verdict_line(report)],
+        [cut(line, WIDTH, look) for line in _identity(report)],
+        list(_findings(report.findings, look)),
+        _role_table(report.rows, look),
+        list(_coverage(report)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _identity(report: ScanReport) -> Iterable[str]:
-    revision = f" @ {printable(report.identity.revision)}" if report.identity.revision else ""
-    yield f"{printable(report.identity.name)}{revision}"
+def cut(text: str, width: int, look: Look) -> str:
+    """``text`` printable, in characters that can be shown, and its middle left out where it is too long: long names
+    differ at their ends.
+
+    Example:
+        >>> cut("model.layers.31.mlp.weight", 15, Look())
+        'model.l….weight'
+    """
+    safe = look.text(printable(text, 1000))
+    if len(safe) <= width:
+        return safe
+    kept = width - 1
+    return safe[: kept - kept // 2] + look.text("…") + safe[len(safe) - kept // 2 :]
+
+
+def _identity(report: ScanReport) -> Iterator[str]:
+    identity = report.identity
+    whole = f"{identity.name} @ {identity.revision}" if identity.revision else identity.name
+    # Twelve characters of a commit say which it is; a long name needs the room.
+    yield whole if len(whole) <= WIDTH or not identity.revision else f"{identity.name} @ {identity.revision[:12]}"
     yield from _weights(report)
     dims = report.map.dimensions
     sizes = [f"{dims[key]} {word}" for key, word in _DIMENSION_WORDS.items() if key in dims]
     guessed = " (roles GUESSED from tensor names)" if report.map.guessed else ""
-    yield f"family {printable(report.map.family)}{guessed}{': ' if sizes else ''}{', '.join(sizes)}"
+    yield f"family {report.map.family}{guessed}{': ' if sizes else ''}{', '.join(sizes)}"
 
 
-def _weights(report: ScanReport) -> Iterable[str]:
+def _weights(report: ScanReport) -> Iterator[str]:
     """Which files were read, and which others stood beside them."""
     identity = report.identity
-    names = [printable(file.name) for file in identity.files]
-    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} files"
-    kind = f" ({printable(identity.format)})" if identity.format else ""
-    yield f"weights {shown}{kind}"
+    names = [file.name for file in identity.files]
+    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
+    yield f"weights {shown}{f' ({identity.format})' if identity.format else ''}"
     by_reason: dict[str, list[str]] = {}
     for file in identity.passed_over:
-        by_reason.setdefault(file.why, []).append(printable(file.name))
+        by_reason.setdefault(file.why, []).append(file.name)
     for why, others in by_reason.items():
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        yield f"passed over {others[0]}{more}: {printable(why)}"
+        yield f"passed over {others[0]}{more}: {why}"
 
 
-_DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}
+def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
+    """Each in a line or two; they come gravest first."""
+    from weightaudit.report.wording import located
+
+    column = max((len(finding.severity) for finding in findings[:MOST_FINDINGS]), default=0)
+    for finding in findings[:MOST_FINDINGS]:
+        text = f"{cut(finding.id, LONGEST_ID, look)}: {look.text(printable(located(finding), 1000))}"
+        lines = textwrap.wrap(
+            text,
+            WIDTH - column - 2,
+            max_lines=MOST_LINES,
+            placeholder=look.text(" …"),
+            break_on_hyphens=False,
+        )
+        yield f"{look.severity(finding.severity, column)}  {lines[0]}"
+        for line in lines[1:]:
+            yield " " * (column + 2) + line
+    if len(findings) > MOST_FINDINGS:
+        yield f"and {len(findings) - MOST_FINDINGS:,} more; --json has all"
 
 
-def _role_table(rows: Sequence[LayerRow]) -> list[str]:
+def _role_table(rows: Sequence[LayerRow], look: Look) -> list[str]:
+    """A line a role; a column of profiles where some role has several layers and there is room."""
     roles: dict[tuple[str, str], list[LayerRow]] = {}
     for row in rows:
         roles.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
+    if not roles:
+        return []
     lines = [HEADER]
     for (stack, role), group in roles.items():
         shapes = {row.matrix.shape for row in group}
         lines.append(
             (
-                printable(f"{stack} {role}".strip()),
+                cut(f"{stack} {role}".strip(), LONGEST_ROLE, look),
                 str(len(group)),
-                "×".join(map(str, shapes.pop())) if len(shapes) == 1 else "several",
-                _range(row.spectrum.frobenius_norm for row in group),
-                _range(row.spectrum.spectral_norm for row in group),
-                _range(row.spectrum.stable_rank for row in group),
+                look.text("×".join(map(str, shapes.pop()))) if len(shapes) == 1 else "several",
+                look.text(_range(row.spectrum.frobenius_norm for row in group)),
+                look.text(_range(row.spectrum.spectral_norm for row in group)),
+                look.text(_range(row.spectrum.stable_rank for row in group)),
             )
         )
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    free = WIDTH - sum(widths) - 2 * len(widths)
+    profiles = _profiles(roles, min(free, PROFILE[1]), look) if free >= PROFILE[0] else [""] * len(lines)
+    return [
+        "  ".join([*(_aligned(i, cell, widths[i]) for i, cell in enumerate(line)), profile]).rstrip()
+        for line, profile in zip(lines, profiles, strict=True)
+    ]
+
+
+def _aligned(column: int, cell: str, width: int) -> str:
+    return cell.rjust(width) if HEADER[column] == "n" else cell.ljust(width)
+
+
+def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: Look) -> list[str]:
+    """The column's cells from the header on; all empty where there is nothing to draw. A stack's roles are drawn over
+    the same layers.
+    """
+    layers: dict[str, set[int]] = {}
+    for (stack, _), group in roles.items():
+        layers.setdefault(stack, set()).update(row.matrix.layer for row in group if row.matrix.layer is not None)
+    cells = [
+        drawn(narrowed(by_layer(group, sorted(layers[stack])), width), look.bars)
+        if look.bars and len(layers[stack]) > 1
+        else ""
+        for (stack, _), group in roles.items()
+    ]
+    return [PROFILE_HEADER[:width] if any(cells) else "", *cells]
 
 
 def _range(values: Iterable[float]) -> str:
@@ -74,10 +162,12 @@ def _range(values: Iterable[float]) -> str:
     if not finite:
         return "-"
     low, high = f"{finite[0]:.3g}", f"{finite[-1]:.3g}"
-    return low if low == high else f"{low} … {high}"
+    return low if low == high else f"{low} – {high}"
 
 
-def _coverage(report: ScanReport) -> Iterable[str]:
+def _coverage(report: ScanReport) -> Iterator[str]:
+    from weightaudit.report.wording import counted
+
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
@@ -88,4 +178,6 @@ def _coverage(report: ScanReport) -> Iterable[str]:
     counts: dict[str, int] = {}
     for entry in report.ledger:
         counts[entry.status] = counts.get(entry.status, 0) + 1
-    yield f"{len(report.ledger)} tensors: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+    yield f"{counted(len(report.ledger), 'tensor')}: " + ", ".join(
+        f"{count} {status}" for status, count in counts.items()
+    )

@@ -87,8 +87,9 @@ INK = {
 
 @dataclass(frozen=True)
 class LineFigure:
-    """One number by layer, a line a role: the upper end is drawn, the lower end (a column or empty) as its
-    bar.
+    """One number by layer, a line a role: the upper end is drawn, the lower end (a column or empty) as its bar.
+
+    ``height`` is the plot's, in CSS pixels: the page keeps the room free before anything is drawn.
     """
 
     id: str
@@ -96,6 +97,7 @@ class LineFigure:
     lower: str
     scale: str
     axis: str
+    height: int = 440
 
 
 LINES = (
@@ -115,3 +117,8 @@ HEAT = (
     ("frobenius_norm", "Frobenius norm", "log"),
 )
 """What the heat map can show: (column, label, scale)."""
+
+
+def heat_height(roles: int) -> int:
+    """Height of a heat map with a line for each of ``roles``, in CSS pixels."""
+    return 110 + 34 * roles

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from weightaudit.errors import OutputError, UsageError
 
-EXTENSIONS = (".html", ".csv", ".json", ".parquet")
+EXTENSIONS = (".html", ".csv", ".json", ".parquet", ".sarif")
 
 
 def output_extension(path: str | os.PathLike[str]) -> str:

@@ -12,7 +12,10 @@ from weightaudit.report.sections import body
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
 
-SCRIPTS = ("common.js", "rows.js", "drawing.js", "plots.js", "spectra.js", "paged.js", "tables.js", "start.js")
+SCRIPTS = (
+    *("common.js", "decoding.js", "rows.js", "drawing.js", "plots.js", "spectra.js"),
+    *("paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
+)
 
 
 def write_html(report: ScanReport, file: BinaryIO, plotly: str = "") -> None:

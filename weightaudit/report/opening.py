@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from weightaudit.records import Finding
-from weightaudit.report.markup import count, figure, nbytes, plural, section, setting, share, shown
+from weightaudit.report.findings import Group
+from weightaudit.report.markup import count, nbytes, plural, share, shown
 from weightaudit.report.spectra import asked
+from weightaudit.report.verdict import verdict_line
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 NOTES_SHOWN = 5
 
 
-def header(report: ScanReport) -> str:
-    """Name, source, size and the way to the sections."""
+def header(report: ScanReport, groups: list[Group]) -> str:
+    """Name, verdict, source, size and the way to the sections."""
     identity, model_map, summary = report.identity, report.map, report.summary
     dtypes = ", ".join(
         f"{shown(name)} ({share(number / total)})" if len(summary.get("dtypes") or {}) > 1 else shown(name)
@@ -39,11 +40,11 @@ def header(report: ScanReport) -> str:
     if asked(report):
         links.insert(2, ("spectra", "Spectra"))
     if report.findings:
-        links.insert(0, ("findings", "Findings"))
+        links.insert(1, ("findings", "Findings"))
     nav = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
     return (
         f'<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{shown(identity.name)}</h1>'
-        f'<dl class="facts">{listed}</dl><nav aria-label="Sections">{nav}</nav></header>'
+        f'{verdict_line(report, groups)}<dl class="facts">{listed}</dl><nav aria-label="Sections">{nav}</nav></header>'
     )
 
 
@@ -76,32 +77,6 @@ def guessed(report: ScanReport) -> str:
         '<aside class="banner warn"><h2>The roles on this page are guessed</h2><p>No known family describes this '
         f"model, so roles were inferred from tensor names and shapes.{known} The numbers of each matrix hold all the "
         'same; what the matrix is called may be wrong. Check the <a href="#coverage">coverage</a> first.</p></aside>'
-    )
-
-
-def findings(report: ScanReport) -> str:
-    """The findings, gravest first; nothing where there are none."""
-    if not report.findings:
-        return ""
-    ranked = sorted(report.findings, key=lambda finding: ("error", "warning", "info").index(finding.severity))
-    return section("findings", "Findings", "".join(_finding(finding) for finding in ranked))
-
-
-def _finding(finding: Finding) -> str:
-    place = [finding.stack]
-    place += [f"{word} {n}" for word, n in (("layer", finding.layer), ("expert", finding.expert)) if n is not None]
-    place.append(finding.role)
-    where = " · ".join(shown(part) for part in place if part)
-    numbers = "" if finding.value is None else f" Value {figure(finding.value, 5)}"
-    numbers += "" if finding.threshold is None else f" (threshold {setting(finding.threshold)})"
-    tensors = "".join(f"<code>{shown(name)}</code> " for name in finding.tensors[:8])
-    css = {"error": "bad", "warning": "warn"}.get(finding.severity, "info")
-    return (
-        f'<article class="banner {css}"><h3><span class="severity">{shown(finding.severity)}</span> '
-        f'{shown(finding.title)}</h3><p class="where">{where}{numbers} <code>{shown(finding.id)}</code></p>'
-        + (f"<p>{shown(finding.advice, 1000)}</p>" if finding.advice else "")
-        + (f"<p>{tensors}</p>" if tensors else "")
-        + "</article>"
     )
 
 

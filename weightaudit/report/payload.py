@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.report.columns import COLUMNS, NAMES
+from weightaudit.report.encoding import encoded
 from weightaudit.report.figures import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
+from weightaudit.report.findings import findings_payload, grouped
+from weightaudit.report.method import command_ends
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.tables import csv_cells
 
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
 
 def payload(report: ScanReport) -> dict[str, Any]:
-    """What the page's script reads. A column that never changes is one string instead of a list."""
+    """What the page's script reads; the columns of its tables are `encoded`."""
     cells = list(csv_cells(report))
     styles = role_styles(row.matrix.role for row in report.rows)
     ledger = report.ledger
     spectra = spectra_payload(report)
     lines = LINES if spectra is None else LINES + SPECTRUM_LINES
+    groups = grouped(report)
+    before, after = command_ends(report)
     return {
         "file": _file_stem(report.identity.name) + ".csv",
         "count": len(cells),
@@ -34,22 +38,25 @@ def payload(report: ScanReport) -> dict[str, Any]:
             {"name": c.name, "meaning": c.meaning, "numeric": c.dtype != "string", "rounding": c.rounding}
             for c in COLUMNS
         ],
-        "cells": {name: _column([row[i] for row in cells]) for i, name in enumerate(NAMES)},
+        "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(NAMES)},
         "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,
         "lines": [dataclasses.asdict(figure) for figure in lines],
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
         "spectra": spectra,
         "hidden": report.map.dimensions.get("hidden"),
+        "findings": findings_payload(groups),
+        "digests": encoded([row.digest for row in report.rows]),
+        "command": {"before": before, "after": after},
         "ledgerCount": len(ledger),
         "ledger": {
-            "tensor": _column([entry.tensor for entry in ledger]),
-            "shape": _column([" × ".join(map(str, entry.shape)) or "scalar" for entry in ledger]),
-            "dtype": _column([entry.dtype for entry in ledger]),
-            "parameters": _column([str(entry.parameters) for entry in ledger]),
-            "status": _column([entry.status for entry in ledger]),
-            "roles": _column([" ".join(entry.roles) for entry in ledger]),
-            "detail": _column([entry.detail for entry in ledger]),
+            "tensor": encoded([entry.tensor for entry in ledger]),
+            "shape": encoded([" × ".join(map(str, entry.shape)) or "scalar" for entry in ledger]),
+            "dtype": encoded([entry.dtype for entry in ledger]),
+            "parameters": encoded([str(entry.parameters) for entry in ledger]),
+            "status": encoded([entry.status for entry in ledger]),
+            "roles": encoded([" ".join(entry.roles) for entry in ledger]),
+            "detail": encoded([entry.detail for entry in ledger]),
         },
     }
 
@@ -58,10 +65,6 @@ def script_json(value: Any) -> str:
     """``value`` as JSON that cannot end or open anything in HTML: pure ASCII, without < > and &."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _column(texts: Sequence[str]) -> str | list[str]:
-    return texts[0] if texts and len(set(texts)) == 1 else list(texts)
 
 
 def _file_stem(name: str) -> str:

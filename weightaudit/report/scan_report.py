@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from weightaudit.records import CoverageEntry, Finding, LayerRow, ModelIdentity, ModelMap
@@ -82,8 +83,24 @@ class ScanReport:
 
         self._write(path, partial(write_html, plotly=plotly))
 
+    def to_sarif(self, path: str | os.PathLike[str]) -> None:
+        """Write the findings as SARIF 2.1.0, for code-scanning pages. OutputError where ``path`` cannot be written."""
+        from weightaudit.report.sarif import write_sarif
+
+        self._write(path, write_sarif)
+
+    def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
+        """Draw norms and stable ranks by layer, and a heat map, each stack its own, as PNG and SVG for a paper.
+
+        Returns the files. Raises UsageError where matplotlib is not installed (``weightaudit[figures]``), OutputError
+        where ``directory``, which is made if it is not there, cannot be written.
+        """
+        from weightaudit.report.static_figures import write_figures
+
+        return write_figures(self, Path(directory))
+
     def write(self, path: str | os.PathLike[str], kind: str = "") -> None:
-        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet.
+        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet .sarif.
 
         Raises UsageError for any other, OutputError where ``path`` cannot be written.
         """
@@ -92,6 +109,7 @@ class ScanReport:
             ".csv": self.to_csv,
             ".json": self.to_json,
             ".parquet": self.to_parquet,
+            ".sarif": self.to_sarif,
         }
         writers[kind or output_extension(path)](path)
 

@@ -8,34 +8,27 @@ import math
 from typing import TYPE_CHECKING
 
 from weightaudit.records import LayerRow, Status
-from weightaudit.report.figures import role_styles
+from weightaudit.report.figures import HEAT, LINES, heat_height, role_styles
+from weightaudit.report.findings import findings_section, grouped
 from weightaudit.report.markup import (
     UNKNOWN,
     count,
     figure,
     interval,
-    magnitude,
     plural,
     section,
-    setting,
     share,
     shown,
     table,
 )
 from weightaudit.report.method import method_section
-from weightaudit.report.opening import findings, guessed, header, notes
+from weightaudit.report.opening import guessed, header, notes
+from weightaudit.report.overview import summary
+from weightaudit.report.plotting import plot_hosts
 from weightaudit.report.spectra import spectra_section
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
-
-DIMENSIONS = {
-    "layers": "Layers",
-    "hidden": "Model dimension",
-    "ff": "FF dimension",
-    "heads": "Attention heads",
-}
-"""The paper's Table 1 first, by the config's keys as the map names them."""
 
 STATUSES: dict[Status, str] = {
     "analysed": "measured, as a matrix of its own or as a part of one",
@@ -46,29 +39,29 @@ STATUSES: dict[Status, str] = {
 }
 PLOTS = (
     (
-        "frobenius",
         "Frobenius norm by layer",
         "How large each matrix is. Norms of one role that hardly change from layer to layer, and QKV, M1 and M2 of one "
         "order, are what norm preservation predicts.",
     ),
     (
-        "stable-rank",
         "Stable rank by layer",
         "How many directions each matrix really uses: ‖W‖²/σ₁², between 1 and the full rank. Logarithmic; the bar "
         "below a point is its certified interval, often thinner than the marker.",
     ),
 )
+"""Title and text of each of `LINES`."""
 
 
 def body(report: ScanReport, *, alone: bool = True) -> str:
     """Everything between the page's body tags; ``alone`` says that it needs no other file."""
+    groups = grouped(report)
     parts = (
-        header(report),
+        header(report, groups),
         "<main>",
         guessed(report),
-        findings(report),
+        summary(report),
+        findings_section(groups),
         notes(report),
-        _summary(report),
         _layer_plots(report),
         spectra_section(report),
         _roles(report),
@@ -76,7 +69,9 @@ def body(report: ScanReport, *, alone: bool = True) -> str:
         section(
             "table",
             "Every matrix",
-            '<div id="layers"><noscript>This table needs JavaScript.</noscript></div>',
+            "<p>Open a row for its interval, its tensors, what was found, and the command for its numbers.</p>"
+            f'<div id="layers" style="--lines:{table_lines(report)}">'
+            "<noscript>This table needs JavaScript; the CSV of the same scan has every row.</noscript></div>",
         ),
         _coverage(report),
         method_section(report),
@@ -88,73 +83,41 @@ def body(report: ScanReport, *, alone: bool = True) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _summary(report: ScanReport) -> str:
-    summary = report.summary
-    ranks = summary.get("stable_rank_harmonic_mean") or {}
-    preserved = summary.get("norm_preservation") or {}
-    hidden = report.map.dimensions.get("hidden")
-    of_hidden = f" of {count(hidden)} dimensions" if hidden else ""
-    open_ends = summary.get("not_converged")
-    nonfinite, zeros = summary.get("nonfinite"), summary.get("zeros")
-    worst = f"at most {figure(preserved.get('max'), 3)} in any layer; " if preserved.get("max") else ""
-    cards = [
-        (
-            "Parameters analysed",
-            share(summary.get("share_analysed")),
-            f"{magnitude(summary.get('parameters_analysed'))} of {magnitude(summary.get('parameters'))} in "
-            f"{plural(len(report.rows), 'matrix', 'matrices')}",
-        ),
-        (
-            "Stable rank",
-            figure(ranks.get("all"), 4),
-            f"harmonic mean over the layers' matrices,{of_hidden or ' all roles'}",
-        ),
-        (
-            "Norm preservation",
-            figure(preserved.get("median"), 3),
-            f"largest over smallest Frobenius norm of QKV, M1 and M2 in a layer (median); {worst}1 is equal",
-        ),
-        (
-            "Intervals within tolerance",
-            UNKNOWN if open_ends is None else f"{count(len(report.rows) - open_ends)} of {count(len(report.rows))}",
-            f"relative width of σ₁² at most {setting(report.options.get('tol'))}",
-        ),
-        ("NaN or infinite entries", count(nonfinite), "norms of a matrix with any are unknown"),
-        ("Zero entries", count(zeros), "exactly zero, in all measured matrices"),
-    ]
-    tiles = "".join(
-        f'<div class="card{" alarm" if title.startswith("NaN") and nonfinite else ""}"><dt>{title}</dt>'
-        f"<dd><b>{value}</b><span>{text}</span></dd></div>"
-        for title, value, text in cards
-    )
-    return section("summary", "Summary", f'<dl class="cards">{tiles}</dl>', _dimensions(report))
-
-
-def _dimensions(report: ScanReport) -> str:
-    dimensions = report.map.dimensions
-    if not dimensions:
-        return ""
-    keys = [key for key in DIMENSIONS if key in dimensions] + [key for key in dimensions if key not in DIMENSIONS]
-    heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ").capitalize()) for key in keys)]
-    line = [shown(report.identity.name), *(count(dimensions[key]) for key in keys)]
-    return table(heads, [line], numeric=range(1, len(heads)))
-
-
 def _layer_plots(report: ScanReport) -> str:
-    if not any(row.matrix.layer is not None for row in report.rows):
+    layered = [row for row in report.rows if row.matrix.layer is not None]
+    if not layered:
         return section("plots", "By layer", '<p class="empty">No measured matrix belongs to a layer.</p>')
+    stacks = list(dict.fromkeys(row.matrix.stack for row in layered))
+    heights = {stack: heat_height(len({r.matrix.role for r in layered if r.matrix.stack == stack})) for stack in stacks}
+    known = any(math.isfinite(row.spectrum.frobenius_norm) and row.spectrum.frobenius_norm > 0 for row in layered)
     drawn = "".join(
-        f'<figure><figcaption><h3>{title}</h3><p>{text}</p></figcaption><div id="{name}" class="plots"></div></figure>'
-        for name, title, text in PLOTS
+        f"<figure><figcaption><h3>{title}</h3><p>{text}</p></figcaption>"
+        f"{plot_hosts(figure.id, [figure.height] * len(stacks), drawn=known)}</figure>"
+        for figure, (title, text) in zip(LINES, PLOTS, strict=True)
+    )
+    buttons = "".join(
+        f'<button type="button" aria-pressed="{"false" if i else "true"}">{label}</button>'
+        for i, (_, label, _) in enumerate(HEAT)
     )
     heat = (
         "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell, a layer's experts by their median; "
         "hover for the numbers. The scale is logarithmic.</p>"
-        '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show"></div>'
-        '</figcaption><div id="heat" class="plots"></div></figure>'
+        '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show">'
+        f"{buttons if known else ''}</div></figcaption>"
+        f"{plot_hosts('heat', [heights[stack] for stack in stacks], drawn=known)}</figure>"
     )
     noscript = '<noscript><p class="empty">The plots need JavaScript.</p></noscript>'
     return section("plots", "By layer", noscript, drawn + heat)
+
+
+def table_lines(report: ScanReport) -> int:
+    """Lines that the table of matrices has at first: a layer's experts of one role are one."""
+    return len(
+        {
+            (row.matrix.stack, row.matrix.layer, row.matrix.role, i if row.matrix.expert is None else -1)
+            for i, row in enumerate(report.rows)
+        }
+    )
 
 
 def _roles(report: ScanReport) -> str:

@@ -14,6 +14,7 @@ from weightaudit.records import LayerRow, SpectrumDetail
 from weightaudit.report.columns import number_text
 from weightaudit.report.figures import SPECTRUM_LINES
 from weightaudit.report.markup import section
+from weightaudit.report.plotting import plot_hosts
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -105,20 +106,22 @@ def spectra_section(report: ScanReport) -> str:
         "<code>exact</code>, they come from all singular values. The leading singular values have "
         "<strong>bounds</strong> on either route.</p>"
     )
+    layered = [row for row in report.rows if row.matrix.layer is not None]
+    stacks = {row.matrix.stack for row in layered}
     by_layer = "".join(
         f"<figure><figcaption><h3>{figure.axis.capitalize()} by layer</h3><p>{TEXTS[figure.id]}</p></figcaption>"
-        f'<div id="{figure.id}" class="plots"></div></figure>'
+        f"{plot_hosts(figure.id, [figure.height] * len(stacks))}</figure>"
         for figure in SPECTRUM_LINES
-        if any(row.matrix.layer is not None and row.spectrum.detail for row in report.rows)
+        if any(row.spectrum.detail for row in layered)
     )
     one = (
         '<figure><figcaption><h3>One matrix</h3><div class="tools" id="spectrum-choice"></div>'
         '<p id="spectrum-numbers" role="status"></p></figcaption>'
         '<div class="pair"><div><h4>Leading singular values</h4>'
         "<p>Bounds: every bar, mostly thinner than its point, holds a singular value of the matrix.</p>"
-        '<div id="spectrum-leading" class="plot"></div></div>'
+        '<div id="spectrum-leading" class="plot" style="height:360px"></div></div>'
         '<div><h4>Cumulative distribution <span id="spectrum-kind"></span></h4>'
         "<p>The share of the singular values up to σ. A step at 0 stands for those too small to tell from it.</p>"
-        '<div id="spectrum-density" class="plot"></div></div></div></figure>'
+        '<div id="spectrum-density" class="plot" style="height:360px"></div></div></div></figure>'
     )
     return section("spectra", "Spectra", text, by_layer + one)

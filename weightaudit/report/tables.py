@@ -103,6 +103,8 @@ def document(report: ScanReport) -> dict[str, Any]:
         },
         "notes": report.notes,
         "summary": report.summary,
+        "verdict": report.verdict,
+        "rules": report.rules,
         "findings": [asdict(finding) for finding in report.findings],
         "layers": [dict(zip(NAMES, values(identity, row), strict=True)) for row in report.rows],
         "coverage": [asdict(entry) for entry in report.ledger],

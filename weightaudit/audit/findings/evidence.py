@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightaudit.records import CoverageEntry, LayerRow, ModelIdentity, ModelMap
+from weightaudit.audit.summary import each_weight_once
+from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap
+
+Subject = tuple[str, str]
+"""What a finding is about: ("matrix", its key) or ("tensor", its name)."""
+
+TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD")
+"""Roles whose rows are tokens, positions or segments: tables rather than maps between layers."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +23,7 @@ class Evidence:
     ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``ledger`` in name
     order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing.
+    ``claimed`` is what the rules have found fault with to which the rule that looks yields (`judge` fills it in).
     """
 
     identity: ModelIdentity
@@ -25,3 +33,23 @@ class Evidence:
     ledger: tuple[CoverageEntry, ...]
     broken_ties: tuple[tuple[str, str], ...] = ()
     restricted: bool = False
+    claimed: frozenset[Subject] = frozenset()
+
+    @property
+    def weights(self) -> list[LayerRow]:
+        """The rows to look at: each weight in one row only, its most specific one, and none that is claimed."""
+        return [row for row in each_weight_once(self.rows) if ("matrix", row.matrix.key) not in self.claimed]
+
+    @property
+    def measured(self) -> list[LayerRow]:
+        """`weights` whose numbers mean something: finite and not all zero."""
+        return [row for row in self.weights if not row.spectrum.nonfinite and row.spectrum.max_abs > 0]
+
+    @property
+    def unmapped(self) -> list[CoverageEntry]:
+        """Unmapped tensors that are no buffers and not claimed."""
+        return [
+            entry
+            for entry in self.ledger
+            if entry.status == "unmapped" and not entry.buffer and ("tensor", entry.tensor) not in self.claimed
+        ]

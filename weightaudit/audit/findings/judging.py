@@ -3,21 +3,63 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from weightaudit.audit.findings.evidence import Evidence
-from weightaudit.audit.findings.rule import Rule
+from weightaudit.audit.findings import agreement, files, repeats, spectra, standing_out, structure, untrained, values
+from weightaudit.audit.findings.evidence import Evidence, Subject
+from weightaudit.audit.findings.rule import Hit, Rule
+from weightaudit.audit.findings.words import listed, where
 from weightaudit.errors import UsageError, printable
 from weightaudit.records import SEVERITIES, Finding
 
-RULES: tuple[Rule, ...] = ()
-"""Every rule, in the order in which findings of one severity are told."""
+RULES: tuple[Rule, ...] = (
+    *values.RULES,
+    *structure.RULES,
+    *agreement.RULES,
+    *spectra.RULES,
+    *untrained.RULES,
+    *repeats.RULES,
+    *standing_out.RULES,
+    *files.RULES,
+)
+"""Every rule, in the order in which findings of one severity are told; a rule comes after those that it yields to."""
+
+MOST = 8
+"""Findings of one rule told one by one; the rest are counted in one more."""
 
 
 def judge(evidence: Evidence, ignore: Collection[str] = ()) -> tuple[Finding, ...]:
-    """What the rules find, but for those named in ``ignore``: gravest first, then in the rules' order."""
-    found = [finding for rule in RULES if rule.id not in ignore for finding in rule.check(rule, evidence)]
+    """What the rules find, but for those named in ``ignore``: gravest first, then in the rules' order.
+
+    A rule whose findings are ignored still claims its matrices: ignoring "untrained" does not turn an untrained matrix
+    into an outlier.
+    """
+    claims: dict[str, frozenset[Subject]] = {}
+    found: list[Finding] = []
+    for rule in RULES:
+        claimed = frozenset().union(*(claims[other] for other in rule.yields_to))
+        hits = list(rule.check(rule, replace(evidence, claimed=claimed)))
+        claims[rule.id] = frozenset().union(*(hit.subjects for hit in hits))
+        if rule.id not in ignore:
+            found += _told(rule, hits)
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _told(rule: Rule, hits: Sequence[Hit]) -> Iterator[Finding]:
+    """The first findings one by one, the rest in one that counts them."""
+    told = [hit.finding for hit in hits]
+    if len(told) <= MOST + 1:
+        yield from told
+        return
+    yield from told[:MOST]
+    rest = told[MOST:]
+    yield rule.of_model(f"And {len(rest):,} more: {listed(map(_named, rest))}.").finding
+
+
+def _named(finding: Finding) -> str:
+    somewhere = finding.role or finding.layer is not None
+    return where(finding) if somewhere or not finding.tensors else finding.tensors[0]
 
 
 def check_ignored(ids: str | Iterable[str] | None) -> tuple[str, ...]:

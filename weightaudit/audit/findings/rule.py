@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from weightaudit.audit.findings.evidence import Evidence
-from weightaudit.records import Finding, LayerRow, Severity
+from weightaudit.audit.findings.evidence import Evidence, Subject
+from weightaudit.records import Discrepancy, Finding, LayerRow, Severity
 
-Check = Callable[["Rule", Evidence], Iterable[Finding]]
+
+@dataclass(frozen=True)
+class Hit:
+    """One thing that a rule found, and all that it is about: rules that yield to this one do not look at that again."""
+
+    finding: Finding
+    subjects: frozenset[Subject] = frozenset()
+
+
+Check = Callable[["Rule", Evidence], Iterable[Hit]]
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,11 @@ class Rule:
 
     ``id`` is what --ignore takes: lower-case words joined by hyphens. ``measures`` says in a sentence what is measured,
     ``threshold`` is the number it is held against (None where there is no number), ``source`` says where that comes
-    from, ``advice`` what to do. ``check`` gives the findings of this rule; it makes them by `finding` and `of_row`.
+    from, ``advice`` what to do. ``check`` gives what this rule finds, in report order; it makes it by `of_row`,
+    `of_rows`, `of_discrepancy` and `of_model`.
+
+    ``yields_to`` names rules that say more of the same matrix or tensor: what one of them has found fault with is
+    neither shown to this rule nor compared with. They come before it in RULES.
     """
 
     id: str
@@ -28,10 +41,11 @@ class Rule:
     advice: str
     check: Check
     threshold: float | None = None
+    yields_to: tuple[str, ...] = ()
 
-    def finding(self, detail: str, *, value: float | None = None) -> Finding:
-        """A finding of this rule about the whole model; `dataclasses.replace` gives it a place."""
-        return Finding(
+    def of_model(self, detail: str, *, value: float | None = None, about: Iterable[LayerRow] = ()) -> Hit:
+        """A finding about the whole model, or of several matrices (``about``) that share no place."""
+        finding = Finding(
             id=self.id,
             severity=self.severity,
             title=self.title,
@@ -40,15 +54,49 @@ class Rule:
             advice=self.advice,
             detail=detail,
         )
+        return Hit(finding, frozenset(("matrix", row.matrix.key) for row in about))
 
-    def of_row(self, row: LayerRow, detail: str, *, value: float | None = None) -> Finding:
-        """A finding of this rule about one matrix."""
+    def of_row(self, row: LayerRow, detail: str, *, value: float | None = None) -> Hit:
+        """A finding about one matrix."""
         matrix = row.matrix
-        return replace(
-            self.finding(detail, value=value),
+        return self._at(
+            self.of_model(detail, value=value, about=[row]),
             stack=matrix.stack,
             layer=matrix.layer,
             expert=matrix.expert,
             role=matrix.role,
             tensors=matrix.tensors,
         )
+
+    def of_rows(self, rows: Iterable[LayerRow], detail: str, *, value: float | None = None) -> Hit:
+        """A finding about several matrices together: its place is what they have in common."""
+        rows = list(rows)
+        first = rows[0].matrix
+
+        def shared(name: str) -> bool:
+            return all(getattr(row.matrix, name) == getattr(first, name) for row in rows)
+
+        return self._at(
+            self.of_model(detail, value=value, about=rows),
+            stack=first.stack if shared("stack") else "",
+            layer=first.layer if shared("stack") and shared("layer") else None,
+            expert=first.expert if shared("layer") and shared("expert") else None,
+            role=first.role if shared("role") else "",
+            tensors=tuple(dict.fromkeys(name for row in rows for name in row.matrix.tensors)),
+        )
+
+    def of_discrepancy(self, one: Discrepancy) -> Hit:
+        """A finding about where config and checkpoint contradict each other."""
+        hit = self._at(
+            self.of_model(one.says),
+            stack=one.stack,
+            layer=one.layers[0] if len(one.layers) == 1 else None,
+            expert=one.expert,
+            role=one.role,
+            tensors=one.tensors,
+        )
+        return replace(hit, subjects=frozenset(("tensor", name) for name in one.tensors))
+
+    @staticmethod
+    def _at(hit: Hit, **place: object) -> Hit:
+        return replace(hit, finding=replace(hit.finding, **place))  # type: ignore[arg-type]  # Finding's own fields

@@ -33,6 +33,11 @@ function digitsOf(x, digits, rounding = "nearest", zeros = true) {
 
 const grouped = (n) => Number(n).toLocaleString("en-US");
 
+function median(sorted) {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
 // An element; strings become text nodes, never markup.
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);

@@ -1,13 +1,18 @@
 // Tables of any length: sorted by their headers, filtered, drawn one page at a time.
 const PAGE = 100;
 const PRINTED = 5000;
+const NOTHING = () => null;
 
 const style = (field) => "c-" + field.name + (field.numeric ? " n" : "");
 
-// `fields` are {name, label, title, numeric, show(i) → string or node, key(i) → number or string}; `indices` the rows.
-// `cells(i)` may give a row cells of its own, or null; `arranged` hears which rows are kept, in their order.
-function pagedTable(caption, fields, indices, { cells = () => null, arranged = () => {} } = {}) {
-  const state = { field: null, ascending: true, page: 0, shown: indices, size: PAGE };
+// `fields` are {name, label, title, numeric, show(i) → string or node, key(i) → number or string}; `indices` the lines.
+// The field marked `opener` opens a line: onto its `children(i)`, further lines that `parent` names again, or else onto
+// its `detail(i)`, a node. `anchor(i)` is a line's id. `cells(i)` may give a line cells of its own, or null; `arranged`
+// hears which lines are kept, in their order; `words()` says more of them.
+function pagedTable(caption, fields, indices, options = {}) {
+  const { cells = NOTHING, arranged = () => {}, children = NOTHING, parent = () => undefined, detail = null, anchor = () => "", words = () => "" } = options;
+  const state = { field: null, ascending: true, page: 0, given: indices, sorted: indices, lines: indices, size: PAGE, open: new Set(), marked: null };
+  const openers = new Map();
   const body = element("tbody");
   const status = element("span", { role: "status" });
   const previous = element("button", { type: "button", onclick: () => turn(-1) }, "‹ Previous");
@@ -33,51 +38,94 @@ function pagedTable(caption, fields, indices, { cells = () => null, arranged = (
   }
 
   // Unknown numbers go last in either direction; equal ones keep the report's order.
-  function arrange() {
+  function inOrder(ids) {
     const { field, ascending } = state;
+    if (!field) return ids;
+    const sign = ascending ? 1 : -1;
+    const keyed = ids.map((i, place) => ({ i, place, key: field.key(i) }));
+    const missing = (key) => key === "" || Number.isNaN(key);
+    keyed.sort((a, b) => {
+      if (missing(a.key) || missing(b.key)) return missing(a.key) - missing(b.key) || a.place - b.place;
+      return sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0) || a.place - b.place;
+    });
+    return keyed.map(({ i }) => i);
+  }
+
+  function arrange() {
     heads.forEach((head, i) => {
-      if (fields[i] === field) head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      if (fields[i] === state.field) head.setAttribute("aria-sort", state.ascending ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
     });
-    state.shown = state.kept ?? indices;
-    if (field) {
-      const sign = ascending ? 1 : -1;
-      const keyed = state.shown.map((i, place) => ({ i, place, key: field.key(i) }));
-      const missing = (key) => key === "" || Number.isNaN(key);
-      keyed.sort((a, b) => {
-        if (missing(a.key) || missing(b.key)) return missing(a.key) - missing(b.key) || a.place - b.place;
-        return sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0) || a.place - b.place;
-      });
-      state.shown = keyed.map(({ i }) => i);
-    }
-    arranged(state.shown);
+    state.sorted = inOrder(state.given);
+    arranged(state.sorted);
+    unfold();
     draw();
+  }
+
+  function unfold() {
+    const below = (i) => (state.open.has(i) && children(i)) || [];
+    state.lines = state.sorted.flatMap((i) => [i, ...inOrder(below(i))]);
+  }
+
+  function toggle(i) {
+    if (!state.open.delete(i)) state.open.add(i);
+    unfold();
+    draw();
+    openers.get(i)?.focus({ preventScroll: true });
+  }
+
+  function cellOf(field, i) {
+    const shown = field.show(i);
+    if (!field.opener || !(children(i) || detail)) return element("td", { class: style(field) }, shown);
+    const button = element("button", { type: "button", class: "opener", "aria-expanded": String(state.open.has(i)), onclick: () => toggle(i) }, shown);
+    openers.set(i, button);
+    return element("td", { class: style(field) }, button);
+  }
+
+  function lineOf(i) {
+    const marks = [children(i) && "group", parent(i) !== undefined && "member", state.marked === i && "marked"].filter(Boolean).join(" ");
+    const attributes = { ...(marks && { class: marks }), ...(anchor(i) && { id: anchor(i) }) };
+    const line = element("tr", attributes, ...(cells(i) ?? fields.map((field) => cellOf(field, i))));
+    if (!detail || children(i) || !state.open.has(i)) return [line];
+    return [line, element("tr", { class: "opened" }, element("td", { colspan: String(fields.length) }, detail(i)))];
   }
 
   function draw() {
     const start = state.page * state.size;
-    const end = Math.min(start + state.size, state.shown.length);
-    const lines = [];
-    for (let at = start; at < end; at++) {
-      const i = state.shown[at];
-      lines.push(element("tr", {}, ...(cells(i) ?? fields.map((field) => element("td", { class: style(field) }, field.show(i))))));
-    }
-    body.replaceChildren(...lines);
-    status.textContent = state.shown.length ? `${grouped(start + 1)}–${grouped(end)} of ${grouped(state.shown.length)}` : "No row matches";
+    const end = Math.min(start + state.size, state.lines.length);
+    openers.clear();
+    body.replaceChildren(...state.lines.slice(start, end).flatMap(lineOf));
+    status.textContent = state.lines.length ? `${grouped(start + 1)}–${grouped(end)} of ${grouped(state.lines.length)}${words()}` : "No row matches";
     previous.disabled = start === 0;
-    next.disabled = end >= state.shown.length;
-    previous.hidden = next.hidden = state.shown.length <= state.size;
+    next.disabled = end >= state.lines.length;
+    previous.hidden = next.hidden = state.lines.length <= state.size;
+  }
+
+  function show(ids) {
+    state.given = ids;
+    state.page = 0;
+    arrange();
   }
 
   window.addEventListener("beforeprint", () => { state.size = PRINTED; state.page = 0; draw(); });
   window.addEventListener("afterprint", () => { state.size = PAGE; draw(); });
+  unfold();
   draw();
   return {
     nodes: [scroller, element("p", { class: "pager" }, previous, status, next)],
-    keep(wanted) {
-      state.kept = indices.filter(wanted);
-      state.page = 0;
-      arrange();
+    show,
+    keep: (wanted) => show(indices.filter(wanted)),
+    // The line, opened and marked, in sight and in focus.
+    reveal(i) {
+      state.open.add(i);
+      if (parent(i) !== undefined) state.open.add(parent(i));
+      state.marked = i;
+      unfold();
+      state.page = Math.floor(state.lines.indexOf(i) / state.size);
+      draw();
+      const opener = openers.get(i);
+      opener.closest("tr").scrollIntoView({ block: "center" });
+      opener.focus({ preventScroll: true });
     },
   };
 }

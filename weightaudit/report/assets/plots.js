@@ -19,9 +19,8 @@ function byRole(stack) {
 function hover(row) {
   const i = row.i;
   const show = (name) => digitsOf(number(i, name), 6, columns[name].rounding);
-  const place = [row.stack, "layer " + row.layer, row.expert && "expert " + row.expert, row.role].filter(Boolean);
   return [
-    "<b>" + plotText(place.join(" · ")) + "</b>",
+    "<b>" + plotText(placeWords(row)) + "</b>",
     `stable rank ${show("stable_rank_lower")} to ${show("stable_rank")} of ${grouped(row.full)}`,
     `inverse stable rank ${digitsOf(value(row, "inverse_stable_rank"), 4)}`,
     `Frobenius norm ${show("frobenius_norm")}`,
@@ -113,7 +112,6 @@ function drawLines(figure, stack, theme, node) {
   layout.yaxis.title = { text: figure.axis };
   layout.legend = { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 13 } };
   layout.showlegend = true;
-  layout.height = 440;
   if (span.log) {
     const top = Math.max(span.high, ceiling || 0);
     const decades = Math.log10(top / span.low);
@@ -130,6 +128,7 @@ function drawLines(figure, stack, theme, node) {
       { xref: "paper", x: 1, y: Math.log10(ceiling), xanchor: "right", yanchor: "bottom", showarrow: false, text: `model dimension ${grouped(ceiling)}`, font: { color: ink.muted, size: 12 } },
     ];
   }
+  describe(node, plotWords(`${figure.axis} by layer, one line a role`, stack, figure.column));
   Plotly.react(node, lineTraces(stack, figure, theme), layout, SETTINGS);
 }
 
@@ -161,7 +160,6 @@ function drawHeat(stack, theme, node) {
     colorbar: { thickness: 12, outlinewidth: 0, tickvals: ticks.map(Math.log10), ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)), tickfont: { color: ink.muted } },
   };
   const layout = baseLayout(theme, stack);
-  layout.height = 110 + 34 * lines.length + (stack ? 30 : 0);
   layout.dragmode = false;
   if (room) {
     // Labels of our own: plotly's pick greys that cannot be read on the middle of the scale.
@@ -172,43 +170,35 @@ function drawHeat(stack, theme, node) {
   }
   Object.assign(layout.xaxis, { showgrid: false, type: "linear", ...layerAxis(stack) });
   Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false, type: "category" });
+  describe(node, plotWords(`${choice.label} of each role by layer, as colours`, stack, heatColumn));
   Plotly.react(node, [trace], layout, SETTINGS);
 }
 
-// A plot for every stack in `host`, or a sentence where no number is finite.
-function plots(host, id, names, draw) {
-  if (!valueRange(names, "linear")) {
-    host.replaceChildren(element("p", { class: "empty" }, "No finite, positive number to draw."));
-    return null;
-  }
-  host.classList.toggle("pair", stacks.length === 2);
-  const nodes = stacks.map((stack, i) => [stack, element("div", { id: `${id}-${i}`, class: "plot" })]);
-  host.replaceChildren(...nodes.map(([, node]) => node));
-  return (theme) => nodes.forEach(([stack, node]) => draw(stack, theme, node));
+function plotWords(what, stack, name) {
+  const here = layered.filter((row) => row.stack === stack);
+  const known = here.map((row) => value(row, name)).filter(Number.isFinite);
+  const layers = here.map((row) => row.layer);
+  const least = (all) => all.reduce((a, b) => Math.min(a, b));
+  const most = (all) => all.reduce((a, b) => Math.max(a, b));
+  const range = known.length ? `from ${digitsOf(least(known), 4)} to ${digitsOf(most(known), 4)}` : "no number is finite";
+  return `${stack ? printable(stack) + ": " : ""}${what}: ${range}, over layers ${least(layers)} to ${most(layers)}. The table of matrices has every number.`;
+}
+
+// Draws a plot for every stack into its element; null where the page has none, for want of a finite number.
+function plots(id, draw) {
+  const nodes = stacks.map((stack, i) => [stack, document.getElementById(`plot-${id}-${i}`)]).filter(([, node]) => node);
+  return nodes.length ? (theme) => nodes.forEach(([stack, node]) => draw(stack, theme, node)) : null;
 }
 
 function startPlots() {
   if (!layered.length) return;
-  const drawings = data.lines.filter((figure) => document.getElementById(figure.id)).map((figure) =>
-    plots(document.getElementById(figure.id), "plot-" + figure.id, [figure.column], (stack, theme, node) => drawLines(figure, stack, theme, node)),
-  );
-  const heat = plots(document.getElementById("heat"), "plot-heat", [heatColumn], drawHeat);
-  drawings.push(heat);
-  const choices = document.getElementById("heat-choice");
-  if (heat) {
-    choices.append(
-      ...data.heat.map((option) =>
-        element("button", {
-          type: "button",
-          "aria-pressed": String(option.column === heatColumn),
-          onclick(event) {
-            heatColumn = option.column;
-            for (const button of choices.children) button.setAttribute("aria-pressed", String(button === event.currentTarget));
-            heat(currentTheme());
-          },
-        }, option.label),
-      ),
-    );
-  }
-  onTheme((theme) => drawings.forEach((draw) => draw && draw(theme)));
+  const drawings = data.lines.map((figure) => plots(figure.id, (stack, theme, node) => drawLines(figure, stack, theme, node)));
+  const heat = plots("heat", drawHeat);
+  const buttons = [...document.getElementById("heat-choice").children];
+  buttons.forEach((button, i) => button.addEventListener("click", () => {
+    heatColumn = data.heat[i].column;
+    for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+    heat(currentTheme());
+  }));
+  onTheme((theme) => [...drawings, heat].forEach((draw) => draw && draw(theme)));
 }

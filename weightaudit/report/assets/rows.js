@@ -1,17 +1,21 @@
-// The scan's rows: its columnar tables once more as objects, for plotting and sorting.
+// The scan's rows: its columns of text once more as objects and numbers, for plotting and sorting.
 const columns = Object.fromEntries(data.columns.map((column) => [column.name, column]));
 const roleIndex = new Map(data.roles.map((style, i) => [style.role, i]));
+const cells = decodedTable(data.cells);
+const numbers = {};
 
-// A cell of a columnar table; a column that never changes is stored as one string.
-function cell(table, name, i) {
-  const column = table[name];
-  return typeof column === "string" ? column : column[i];
+const text = (i, name) => cells[name](i);
+
+function number(i, name) {
+  if (!numbers[name]) {
+    numbers[name] = Float64Array.from({ length: data.count }, (_, j) => {
+      const said = cells[name](j);
+      return said === "" ? NaN : Number(said);
+    });
+  }
+  return numbers[name][i];
 }
 
-const text = (i, name) => cell(data.cells, name, i);
-const number = (i, name) => (text(i, name) === "" ? NaN : Number(text(i, name)));
-
-// The rows once more as numbers, for plotting and sorting.
 const rows = Array.from({ length: data.count }, (_, i) => ({
   i,
   stack: text(i, "stack"),
@@ -27,3 +31,7 @@ function value(row, name) {
   if (data.spectra && name in data.spectra) return data.spectra[name][row.i] ?? NaN;
   return number(row.i, name);
 }
+
+const placeWords = (row) =>
+  [row.stack, Number.isNaN(row.layer) ? "" : "layer " + row.layer, row.expert && "expert " + row.expert, row.role]
+    .filter(Boolean).map((part) => printable(part)).join(" · ");

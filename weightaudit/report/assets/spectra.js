@@ -4,10 +4,8 @@ function startSpectra() {
   if (!host) return;
   const spectra = data.spectra;
   const known = rows.filter((row) => spectra.values[row.i] !== null);
-  const place = (row) =>
-    [row.stack, Number.isNaN(row.layer) ? "" : "layer " + row.layer, row.expert && "expert " + row.expert, row.role].filter(Boolean).map((part) => printable(part)).join(" · ");
   const choice = element("select", { "aria-label": "Matrix", onchange: () => draw(currentTheme()) },
-    ...known.map((row, at) => element("option", { value: String(at) }, place(row))));
+    ...known.map((row, at) => element("option", { value: String(at) }, placeWords(row))));
   const step = (by) => {
     choice.value = String((Number(choice.value) + by + known.length) % known.length);
     draw(currentTheme());
@@ -31,7 +29,6 @@ function startSpectra() {
 
 function spectrumLayout(theme, across, up) {
   const layout = baseLayout(theme, "");
-  layout.height = 360;
   layout.margin.t = 16;
   layout.showlegend = false;
   layout.xaxis.title = { text: across };
@@ -58,6 +55,8 @@ function drawLeading(row, theme, node) {
   if (!values.length) {
     layout.annotations = [{ xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: "None is known within 5 %.", font: { color: data.ink[theme].muted } }];
   }
+  const [first, last] = [values[0], values[values.length - 1]].map((x) => digitsOf(x, 4));
+  describe(node, `Leading singular values of ${placeWords(row)}: ` + (values.length ? `${values.length}, from ${first} down to ${last}` : "none is known within 5 %"));
   Plotly.react(node, [trace], layout, SETTINGS);
 }
 
@@ -77,5 +76,7 @@ function drawDistribution(row, kind, theme, node) {
     hoverinfo: "text",
     hovertext: ["", ...nodes.map((node_, i) => `${digitsOf(100 * shares[i], 3)} % of the singular values ≤ ${digitsOf(node_, 4)}<br>${kind}`)],
   };
+  const middle = nodes[shares.findIndex((share) => share >= 0.5)];
+  describe(node, `Cumulative distribution of the singular values of ${placeWords(row)} (${kind}): half of them are at most ${digitsOf(middle, 3)}`);
   Plotly.react(node, [trace], layout, SETTINGS);
 }

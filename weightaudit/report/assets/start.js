@@ -1,4 +1,4 @@
-startLayers();
+const matrices = startLayers();
 startLedger();
 if (window.Plotly) {
   startPlots();
@@ -6,4 +6,5 @@ if (window.Plotly) {
 } else {
   tellNoPlotly();
 }
+startAddresses(matrices);
 document.documentElement.dataset.ready = "true";

@@ -1,4 +1,4 @@
-// Every matrix, and the ledger.
+// Every matrix, and the CSV of them all.
 function roleChip(role) {
   const index = roleIndex.get(role);
   return element("span", { class: index === undefined ? "role" : `role role-${index}` }, printable(role));
@@ -12,24 +12,38 @@ const LABELS = {
   zeros: "Zeros", max_abs: "Largest |w|", tensors: "Tensors",
 };
 
+function roleCell(id) {
+  if (isGroup(id)) return roleChip(rows[groupAt(id).members[0]].role);
+  const found = findingsOn(id).length;
+  if (!found) return roleChip(rows[id].role);
+  const mark = element("span", { class: "count " + CSS[gravest(id)] }, grouped(found), element("span", { class: "hidden" }, found === 1 ? " finding" : " findings"));
+  return element("span", {}, roleChip(rows[id].role), " ", mark);
+}
+
 function layerField(name) {
   const column = columns[name] ?? { numeric: true, meaning: "inverse of the stable rank's upper end", rounding: "down" };
   const flag = name === "converged";
   const numeric = column.numeric && !flag;
-  const get = (i) => value(rows[i], name);
   const whole = ["layer", "expert", "rows", "cols", "parameters", "passes", "nonfinite", "zeros"].includes(name);
   function show(i) {
-    if (name === "role") return roleChip(rows[i].role);
+    if (name === "role") return roleCell(i);
+    if (isGroup(i)) return groupCell(i, name, whole);
     if (flag) return text(i, name) === "true" ? "yes" : "no";
     if (name === "tensors") return text(i, name).split(";").map((tensor) => printable(tensor)).join("; ");
     if (!numeric) return printable(text(i, name));
-    if (whole) return Number.isNaN(get(i)) ? "" : grouped(get(i));
-    return digitsOf(get(i), 6, column.rounding);
+    const x = value(rows[i], name);
+    if (whole) return Number.isNaN(x) ? "" : grouped(x);
+    return digitsOf(x, 6, column.rounding);
   }
-  return { name, label: LABELS[name], title: column.meaning, numeric, show, key: numeric ? get : (i) => text(i, name) };
+  function key(i) {
+    if (!isGroup(i)) return numeric ? value(rows[i], name) : text(i, name);
+    return numeric ? groupKey(i, name) : text(groupAt(i).members[0], name);
+  }
+  return { name, label: LABELS[name], title: column.meaning, numeric, opener: name === "role", show, key };
 }
 
 function startLayers() {
+  findGroups();
   const host = document.getElementById("layers");
   const optional = (name) => (rows.some((row) => text(row.i, name) !== "") ? [name] : []);
   const names = [
@@ -37,22 +51,73 @@ function startLayers() {
     "spectral_norm", "spectral_norm_upper", "stable_rank_lower", "stable_rank", "inverse_stable_rank", "norm_ratio", "max_abs",
     "zeros", "nonfinite", "converged", "method", "passes", "dtype", "parameters", "tensors",
   ];
-  const table = pagedTable("Every matrix", names.map(layerField), rows.map((row) => row.i));
+  const all = rows.map((row) => row.i);
+  let kept = all;
+  let apart = false;
+  const lines = () => (apart ? kept : groupedLines(kept));
+  const table = pagedTable("Every matrix", names.map(layerField), lines(), {
+    anchor: (id) => (isGroup(id) ? "" : `m-${id}`),
+    children: (id) => (isGroup(id) ? groupAt(id).members : null),
+    parent: (id) => (apart ? undefined : groupOf.get(id)),
+    detail: detailOf,
+    words: () => (groups.length && !apart ? ` lines, ${grouped(kept.length)} matrices` : ""),
+  });
+
   const words = element("input", { type: "search", placeholder: "Filter by name, layer, type …", "aria-label": "Filter the table", oninput: narrow });
   const role = element("select", { "aria-label": "Role", onchange: narrow }, element("option", { value: "" }, "All roles"),
     ...data.roles.map((style, i) => element("option", { value: String(i) }, printable(style.role))));
-  const searched = rows.map((row) =>
-    [row.stack, "layer " + row.layer, "expert " + row.expert, row.role, text(row.i, "tensors"), text(row.i, "dtype"), text(row.i, "method")]
-      .map((part) => printable(part, Infinity)).join(" ").toLowerCase());
+  const rule = element("select", { "aria-label": "Findings", onchange: narrow }, element("option", { value: "" }, "With or without findings"),
+    element("option", { value: "any" }, "With findings"),
+    ...data.findings.groups.map((group, i) => element("option", { value: String(i) }, printable(group.title, 60))));
+  const experts = element("button", { type: "button", "aria-pressed": "false", onclick: takeApart }, "Every expert");
+  const download = element("button", { type: "button", id: "download", onclick: downloadCsv }, "Download CSV");
+  let searched = null;
+
+  function searchedFor(i) {
+    searched ??= rows.map((row) =>
+      [row.stack, "layer " + row.layer, "expert " + row.expert, row.role, text(row.i, "tensors"), text(row.i, "dtype"), text(row.i, "method")]
+        .map((part) => printable(part, Infinity)).join(" ").toLowerCase());
+    return searched[i];
+  }
 
   function narrow() {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const only = role.value === "" ? null : data.roles[Number(role.value)].role;
-    table.keep((i) => (only === null || rows[i].role === only) && wanted.every((word) => searched[i].includes(word)));
+    const marked = rule.value === "" ? null
+      : new Set(data.findings.row.filter((_, at) => rule.value === "any" || data.findings.group[at] === Number(rule.value)));
+    kept = all.filter((i) => (only === null || rows[i].role === only) && (!marked || marked.has(i)) && wanted.every((word) => searchedFor(i).includes(word)));
+    table.show(lines());
   }
 
-  const download = element("button", { type: "button", id: "download", onclick: downloadCsv }, "Download CSV");
-  host.replaceChildren(element("div", { class: "tools" }, words, role, download), ...table.nodes);
+  function takeApart() {
+    apart = !apart;
+    experts.setAttribute("aria-pressed", String(apart));
+    table.show(lines());
+  }
+
+  function unfiltered() {
+    words.value = role.value = rule.value = "";
+    kept = all;
+  }
+
+  const tools = [words, role, ...(data.findings.row.length ? [rule] : []), ...(groups.length ? [experts] : []), download];
+  host.replaceChildren(element("div", { class: "tools" }, ...tools), ...table.nodes);
+  return {
+    // The row, opened, marked and in sight, whatever was filtered.
+    reveal(i) {
+      unfiltered();
+      table.show(lines());
+      table.reveal(i);
+    },
+    // The matrices of one rule's findings.
+    only(number) {
+      unfiltered();
+      rule.value = String(number);
+      narrow();
+      host.scrollIntoView();
+      rule.focus({ preventScroll: true });
+    },
+  };
 }
 
 // The bytes of the CSV output: the same cells, quoted by the same rule.
@@ -69,27 +134,4 @@ function downloadCsv() {
   const url = URL.createObjectURL(new Blob([csvText()], { type: "text/csv" }));
   element("a", { href: url, download: data.file }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-
-// The ledger's groups are drawn when they are opened, or printed.
-function startLedger() {
-  const entry = (name) => (i) => cell(data.ledger, name, i);
-  const field = (name, label) => ({ name, label, title: label, numeric: false, show: (i) => printable(entry(name)(i)), key: entry(name) });
-  const fields = [
-    field("tensor", "Tensor"), field("shape", "Shape"), field("dtype", "Type"),
-    { ...field("parameters", "Elements"), numeric: true, show: (i) => grouped(entry("parameters")(i)), key: (i) => Number(entry("parameters")(i)) },
-    field("roles", "Roles"), field("detail", "Why"),
-  ];
-  for (const group of document.querySelectorAll("details[data-status]")) {
-    let filled = false;
-    const fill = () => {
-      if (filled || !group.open) return;
-      filled = true;
-      const indices = Array.from({ length: data.ledgerCount }, (_, i) => i).filter((i) => entry("status")(i) === group.dataset.status);
-      const used = fields.filter((f) => f.numeric || indices.some((i) => f.key(i) !== ""));
-      group.querySelector(".ledger").replaceChildren(...pagedTable(`Tensors: ${group.dataset.status}`, used, indices).nodes);
-    };
-    group.addEventListener("toggle", fill);
-    fill();
-  }
 }

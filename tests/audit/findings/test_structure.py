@@ -1,0 +1,74 @@
+"""What the map says of config and checkpoint, as findings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.audit.findings.healthy import evidence
+from tests.report.factory import entry
+from weightaudit.audit.findings import Evidence, judge
+from weightaudit.records import CoverageEntry, Discrepancy, SourceFile
+
+
+def told_by_map(*discrepancies: Discrepancy, unmapped: tuple[CoverageEntry, ...] = ()) -> Evidence:
+    shown = evidence()
+    ledger = (*shown.ledger, *unmapped)
+    return replace(shown, map=replace(shown.map, discrepancies=discrepancies), ledger=ledger)
+
+
+@pytest.mark.parametrize(("kind", "severity"), [("missing", "error"), ("misshapen", "error"), ("extra", "warning")])
+def test_each_kind_is_a_rule(kind: str, severity: str) -> None:
+    one = Discrepancy(kind, "The config says 12, the file 13.", "decoder", (3,), 7, "M1", ("w",))  # type: ignore[arg-type]
+    (finding,) = judge(told_by_map(one, unmapped=() if kind == "missing" else (entry("w", (4, 4), "unmapped"),)))
+    assert (finding.id, finding.severity, finding.detail) == (kind, severity, "The config says 12, the file 13.")
+    assert (finding.stack, finding.layer, finding.expert, finding.role) == ("decoder", 3, 7, "M1")
+    assert finding.tensors == ("w",)
+
+
+def test_several_layers_are_no_one_place() -> None:
+    (finding,) = judge(told_by_map(Discrepancy("missing", "Layers 3 and 4 are missing.", layers=(3, 4))))
+    assert (finding.id, finding.layer) == ("missing", None)
+
+
+def test_what_is_missing_is_told_in_a_restricted_scan_too() -> None:
+    shown = replace(told_by_map(Discrepancy("missing", "Layer 3 is missing.", layers=(3,))), restricted=True)
+    assert [one.id for one in judge(shown)] == ["missing"]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["model-00001-of-00003.safetensors"], []),
+        (["model-00001-of-00001.safetensors"], ["missing"]),
+        ([f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)], ["missing"]),
+        (["model.safetensors"], ["missing"]),
+    ],
+)
+def test_one_shard_read_alone_misses_nothing(files: list[str], found: list[str]) -> None:
+    shown = told_by_map(Discrepancy("missing", "Layer 3 is missing.", layers=(3,)))
+    identity = replace(shown.identity, files=tuple(SourceFile(name, 1) for name in files))
+    assert [one.id for one in judge(replace(shown, identity=identity))] == found
+
+
+def test_unmapped_tensors_are_one_finding() -> None:
+    left = tuple(entry(f"u{i}", (1000, 1000), "unmapped") for i in range(7))
+    (finding,) = judge(told_by_map(unmapped=left))
+    total = sum(one.parameters for one in evidence().ledger) + 7_000_000
+    assert (finding.id, finding.layer, finding.role) == ("unmapped", None, "")
+    assert finding.value == pytest.approx(7_000_000 / total)
+    assert finding.detail == f"7 tensors with {7_000_000 / total:.2%} of the parameters: u0, u1, u2, u3 and 3 more."
+    assert finding.tensors == tuple(f"u{i}" for i in range(7))
+
+
+def test_vectors_and_buffers_need_no_role() -> None:
+    buffer = replace(entry("mask", (64, 64), "unmapped"), buffer=True)
+    vectors = [entry("scale", (64,), "unmapped"), entry("token", (1, 1, 64), "unmapped")]
+    assert judge(told_by_map(unmapped=(buffer, *vectors))) == ()
+
+
+def test_what_contradicts_the_config_is_not_unmapped_too() -> None:
+    extra = Discrepancy("extra", "Layer 12 is beyond the 12 of the config.", layers=(12,), tensors=("h.12.w",))
+    (finding,) = judge(told_by_map(extra, unmapped=(entry("h.12.w", (8, 8), "unmapped"),)))
+    assert finding.id == "extra"

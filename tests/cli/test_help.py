@@ -1,0 +1,45 @@
+"""Every command and every option says what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from weightaudit.cli import app
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The command and all beneath it, by name."""
+    yield name or "weightaudit", command
+    for below, one in getattr(command, "commands", {}).items():
+        yield from commands(one, f"{name} {below}".strip())
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_commands() -> None:
+    assert set(COMMANDS) == {"weightaudit", "scan", "batch", "compare", "archs", "rules", "paper"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+        # Its parser takes words in brackets for markup, and shows none of them.
+        assert "[" not in parameter.help
+        assert parameter.help.endswith((".", ")"))
+
+
+def test_the_options_of_a_scan_are_the_same_wherever_one_scans() -> None:
+    options = {name: {one.name: one for one in COMMANDS[name].params} for name in ("scan", "batch", "compare")}
+    shared = set.intersection(*map(set, options.values()))
+    assert {"token", "roles", "layers", "memory", "tol", "seed", "spectrum", "ignore", "device"} <= shared
+    for name in shared - {"out", "threads"}:  # a directory and a file; in a batch the cores are shared out
+        help_texts = {(one[name].help, repr(one[name].default)) for one in options.values()}
+        assert len(help_texts) == 1, name

@@ -1,0 +1,192 @@
+"""The summary on the terminal: what it says, how wide it is, and what it does where little can be shown."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.findings import FINDINGS, found, with_findings
+from tests.report import factory
+from weightaudit.cli.profile import by_layer, drawn, narrowed
+from weightaudit.cli.summary import WIDTH, cut, summary_text
+from weightaudit.cli.terminal import BARS, Look, look_of
+from weightaudit.records import LayerRow
+
+ASCII = Look("ascii")
+DEEP = factory.bert(96, 12288, 49152)
+REPORTS = {**{name: make() for name, make in factory.ALL.items()}, "found": found(), "deep": DEEP}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
+@pytest.mark.parametrize("name", REPORTS)
+def test_fits_80_columns_in_any_encoding(name: str, encoding: str) -> None:
+    text = summary_text(REPORTS[name], Look(encoding))
+    text.encode(encoding)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_the_verdict_comes_first() -> None:
+    report = factory.bert()
+    assert summary_text(report).splitlines()[0] == "verdict: unchecked (no rules were checked)"
+    assert summary_text(with_findings(report)).splitlines()[0] == "verdict: clean (21 rules checked)"
+    assert summary_text(found()).splitlines()[0] == "verdict: 1 error, 1 warning, 1 info (21 rules checked)"
+    info = with_findings(report, FINDINGS[2])
+    assert summary_text(info).splitlines()[0] == "verdict: clean, 1 info (21 rules checked)"
+
+
+def test_findings_after_the_identity_in_two_lines_at_most() -> None:
+    parts = summary_text(found()).split("\n\n")
+    assert parts[1].startswith("bert-base-uncased @ 86b5e093")
+    assert parts[2].splitlines() == [
+        "error    nonfinite: 12 of 589,824 entries of layer 3 Q are NaN or infinite, the",
+        "         first in row 5 and column 7 of the matrix as stored.",
+        "warning  dead-rows: decoder layer 11 expert 63 M1: Row 17 and 11 others of 3,072",
+        "         have norms at most 1e-06 times the root mean square of all rows', so …",
+        "info     saturated: Entries at the limit",
+    ]
+    assert parts[3].startswith("role ")
+
+
+def test_many_findings_are_counted() -> None:
+    lines = summary_text(with_findings(factory.bert(), *[FINDINGS[2]] * 15)).splitlines()
+    assert sum(line.startswith("info  saturated") for line in lines) == 12
+    assert "and 3 more; --json has all" in lines
+
+
+def test_profiles() -> None:
+    lines = summary_text(REPORTS["bert"]).splitlines()
+    table = {line.split()[0]: line for line in lines[lines.index("") + 4 :] if line}
+    assert table["role"].endswith("stable rank  by layer")
+    ranks = [row.spectrum.stable_rank for row in REPORTS["bert"].rows if row.matrix.role == "M1"]
+    assert table["M1"].endswith("  " + drawn(ranks, BARS))
+    assert len(drawn(ranks, BARS)) == 12
+    assert set(table["EMBED"]).isdisjoint(BARS)
+    for report, look in ((REPORTS["bert"], ASCII), (factory.one_layer(), Look()), (factory.all_nan(), Look())):
+        text = summary_text(report, look)
+        assert "by layer" not in text
+        assert set(text).isdisjoint(BARS)
+
+
+def test_a_profile_takes_medians_of_experts_and_of_neighbours() -> None:
+    rows = [
+        LayerRow(factory.matrix("M1", layer, (8, 8), "w", expert=expert), factory.spectrum(9.0, rank))
+        for layer, ranks in ((0, (2.0, 3.0, 40.0)), (2, (5.0, 7.0)))
+        for expert, rank in enumerate(ranks)
+    ]
+    rows.append(LayerRow(factory.matrix("M1", 3, (8, 8), "w"), factory.nan_spectrum()))
+    values = by_layer(rows, [0, 1, 2, 3])
+    assert values[0::2] == [3.0, 6.0]
+    assert all(map(math.isnan, values[1::2]))
+    assert drawn(values, BARS) == "▁ █ "
+    assert narrowed(values, 2) == [3.0, 6.0]
+    assert narrowed([float(i) for i in range(96)], 24) == [4 * i + 1.5 for i in range(24)]
+    assert drawn([4.0, 4.001], BARS) == "▄▄"
+
+
+def test_a_long_name_leaves_less_of_the_commit() -> None:
+    report = factory.bert()
+    long = replace(report, identity=replace(report.identity, name="organisation/A-Model-With-A-Rather-Long-Name"))
+    assert summary_text(long).splitlines()[2] == "organisation/A-Model-With-A-Rather-Long-Name @ 86b5e0934494"
+
+
+def test_cut() -> None:
+    assert cut("a" * 80, 80, Look()) == "a" * 80
+    assert cut("model.layers.31.mlp.experts.7.weight", 20, ASCII) == "model.laye~.7.weight"
+    assert cut("x\x1b[2Jσ", 80, ASCII) == r"x\x1b[2Jsigma"
+
+
+class Stream(io.StringIO):
+    """A stream that says whether it is a terminal."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no colours there")
+@pytest.mark.parametrize(
+    ("terminal", "environ", "coloured"),
+    [
+        (True, {}, True),
+        (True, {"TERM": "xterm", "NO_COLOR": ""}, True),
+        (True, {"NO_COLOR": "0"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (False, {"FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_when_there_are_colours(terminal: bool, environ: dict[str, str], coloured: bool) -> None:
+    assert look_of(Stream(terminal), environ).colour is coloured
+
+
+def test_only_severities_are_coloured() -> None:
+    plain, coloured = summary_text(found()), summary_text(found(), Look(colour=True))
+    words = ("\x1b[31merror  \x1b[0m", "\x1b[33mwarning\x1b[0m", "\x1b[36minfo   \x1b[0m")
+    assert all(coloured.count(word) == 1 for word in words)
+    assert coloured.count("\x1b") == 2 * len(words)
+    for word in words:
+        coloured = coloured.replace(word, word[5:-4])
+    assert coloured == plain
+
+
+def test_a_name_cannot_steer_a_log_or_a_terminal() -> None:
+    hostile = replace(FINDINGS[0], role="Q\n::error::x", detail="##[add-mask]e\x1b[2J")
+    text = summary_text(with_findings(factory.hostile(), hostile))
+    assert "\x1b" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("words", [("scan", "--help"), ("rules",)])
+def test_ascii_alone_is_enough(words: tuple[str, ...]) -> None:
+    done = run_ascii(*words)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done.stdout.decode("ascii")
+
+
+def test_a_scan_in_ascii(tiny_checkpoints: dict[str, Path]) -> None:
+    done = run_ascii("scan", str(tiny_checkpoints["gpt2"]), "--fail-on", "never")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "24x24" in done.stdout.decode("ascii")
+
+
+def run_ascii(*words: str) -> subprocess.CompletedProcess[bytes]:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run([sys.executable, "-m", "weightaudit", *words], capture_output=True, env=env, check=False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_on_a_terminal(no_color: str, coloured: bool) -> None:
+    """The real stream of a real process."""
+    program = (
+        "import sys; from tests.cli.findings import found; from weightaudit.cli.formats import show; "
+        "show(found(), 'text')"
+    )
+    controller, terminal = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color, "PYTHONIOENCODING": "utf-8"}
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=terminal, env=env)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(controller, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(controller)
+    assert process.wait() == 0
+    assert (b"\x1b[31merror  \x1b[0m  nonfinite:" in shown) is coloured
+    assert (b"\x1b" in shown) is coloured

@@ -1,0 +1,44 @@
+"""What the model's files are, apart from what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from weightaudit.audit.findings.evidence import Evidence
+from weightaudit.audit.findings.rule import Hit, Rule
+from weightaudit.audit.findings.words import listed
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def _pickle(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    identity = evidence.identity
+    read = [file.name for file in identity.files] if "torch" in identity.format else []
+    beside = [file.name for file in identity.passed_over if file.name.endswith(PICKLED)]
+    said = []
+    if read:
+        said.append(f"Read here as data only: {listed(read)} ({_count(read)}).")
+    if beside:
+        said.append(f"Beside what was read: {listed(beside)} ({_count(beside)}).")
+    if said:
+        yield rule.of_model(" ".join(said), value=float(len(read) + len(beside)))
+
+
+def _count(names: Sequence[str]) -> str:
+    return "a pickle" if len(names) == 1 else f"{len(names):,} pickles"
+
+
+RULES = (
+    Rule(
+        id="pickle",
+        title="Files that can run code when they are loaded",
+        severity="warning",
+        measures="Files in PyTorch's pickle format that were read, or that lie beside those that were "
+        f"({' '.join(PICKLED)}).",
+        threshold=0.0,
+        source="Unpickling runs what the file says (Python's documentation of pickle); safetensors holds data only.",
+        advice="Before release, save as safetensors and remove the pickles. Before use, load only safetensors "
+        "(use_safetensors=True), or with weights_only=True.",
+        check=_pickle,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Where config, checkpoint and map do not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from weightaudit.audit.findings.evidence import Evidence, Subject
+from weightaudit.audit.findings.rule import Hit, Rule
+from weightaudit.audit.findings.words import listed
+from weightaudit.records import Contradiction, CoverageEntry, ModelIdentity
+from weightaudit.source.base import SHARD
+
+
+def lone_shard(identity: ModelIdentity) -> int | None:
+    """Of how many shards the one file that was read is one; None where that is the whole model.
+
+    Who names "model-00001-of-00003.safetensors" wants that file looked at, and misses nothing.
+    """
+    named = [SHARD.fullmatch(file.name) for file in identity.files]
+    if len(named) != 1 or named[0] is None:
+        return None
+    count = int(named[0]["count"])
+    return count if count > 1 else None
+
+
+def _told_by_map(kind: Contradiction, rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for one in evidence.map.discrepancies:
+        if one.kind == kind:
+            yield rule.of_discrepancy(one)
+
+
+def _missing(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    # The map is made of all headers, so it tells what is missing in a restricted scan too.
+    if lone_shard(evidence.identity) is None:
+        yield from _told_by_map("missing", rule, evidence)
+
+
+def _extra(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    yield from _told_by_map("extra", rule, evidence)
+
+
+def _misshapen(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    yield from _told_by_map("misshapen", rule, evidence)
+
+
+def _is_matrix(entry: CoverageEntry) -> bool:
+    return sum(size > 1 for size in entry.shape) >= 2
+
+
+def _unmapped(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    left = [entry for entry in evidence.unmapped if _is_matrix(entry)]
+    if not left:
+        return
+    total = sum(entry.parameters for entry in evidence.ledger if not entry.buffer and entry.status != "tied")
+    share = sum(entry.parameters for entry in left) / total
+    names = [entry.tensor for entry in left]
+    hit = rule.of_model(
+        f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}.", value=share
+    )
+    about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
+    yield replace(hit, finding=replace(hit.finding, tensors=tuple(names)), subjects=about)
+
+
+_CONFIG = "What config.json says of sizes and numbers of layers, against the names and shapes in the file's headers."
+
+RULES = (
+    Rule(
+        id="missing",
+        title="Weights that the config describes and the file lacks",
+        severity="error",
+        measures="Matrices of the model that config.json describes for which no tensor is there. Where one shard of "
+        "several was named, the rest is not missed.",
+        threshold=0.0,
+        source=_CONFIG,
+        advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",
+        check=_missing,
+    ),
+    Rule(
+        id="misshapen",
+        title="Weights of another shape than the config says",
+        severity="error",
+        measures="Tensors whose shape is not the one that config.json makes it.",
+        threshold=0.0,
+        source=_CONFIG,
+        advice="A loader refuses them or fills them with random numbers. Put config.json and weights of one model "
+        "together.",
+        check=_misshapen,
+    ),
+    Rule(
+        id="extra",
+        title="Weights beyond those that the config describes",
+        severity="warning",
+        measures="Tensors of layers or experts numbered beyond those of config.json.",
+        threshold=0.0,
+        source=_CONFIG,
+        advice="A loader drops them in silence. Correct config.json if they belong to the model, else remove them.",
+        check=_extra,
+    ),
+    Rule(
+        id="unmapped",
+        title="Tensors that nothing was said of",
+        severity="warning",
+        measures="Tensors of two or more dimensions that have no role and are no buffers; their share of the "
+        "parameters.",
+        threshold=0.0,
+        source="What has no role is not measured, and so is in none of the other findings.",
+        advice="The coverage table says why each has none. Until it has, take this audit as one of the rest only.",
+        check=_unmapped,
+        yields_to=("misshapen", "extra"),
+    ),
+)

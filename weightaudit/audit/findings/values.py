@@ -1,0 +1,180 @@
+"""Entries that are wrong by themselves: not finite, all zero, clipped, or too small for their format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weightaudit.audit.findings.evidence import TOKEN_ROLES, Evidence
+from weightaudit.audit.findings.rule import Hit, Rule
+from weightaudit.audit.findings.words import where
+from weightaudit.records import DEAD, LayerRow
+
+LEAST_ENTRIES = 8
+"""A row or column of fewer entries is never dead: so few numbers may be small by chance."""
+
+
+def _nonfinite(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.weights:
+        if count := row.spectrum.nonfinite:
+            yield rule.of_row(
+                row,
+                f"{count:,} of {row.matrix.parameters:,} entries of {where(row.matrix)} are NaN or infinite; its norms "
+                "are undefined.",
+                value=float(count),
+            )
+
+
+def _zero(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.weights:
+        empty = row.spectrum.nonfinite == 0 and row.spectrum.max_abs == 0 and row.matrix.parameters > 0
+        if empty and row.matrix.role != "TOKEN_TYPE":
+            yield rule.of_row(row, f"All {row.matrix.parameters:,} entries of {where(row.matrix)} are zero.")
+
+
+def _dead_rows(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.measured:
+        rows, cols = row.matrix.shape
+        facts = row.spectrum.entries
+        if facts and facts.dead_rows and cols >= LEAST_ENTRIES and row.matrix.role not in TOKEN_ROLES:
+            yield _dead(rule, row, "rows (outputs)", facts.dead_rows, rows, facts.first_dead_row)
+
+
+def _dead_columns(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.measured:
+        rows, cols = row.matrix.shape
+        facts = row.spectrum.entries
+        if facts and facts.dead_cols and rows >= LEAST_ENTRIES:
+            yield _dead(rule, row, "columns (inputs)", facts.dead_cols, cols, facts.first_dead_col)
+
+
+def _dead(rule: Rule, row: LayerRow, kind: str, dead: int, of: int, first: int | None) -> Hit:
+    start = "" if first is None else f", the first is number {first} counted from 0"
+    return rule.of_row(row, f"{dead:,} of {of:,} {kind} of {where(row.matrix)} are dead{start}.", value=float(dead))
+
+
+def _unused_tokens(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.measured:
+        facts = row.spectrum.entries
+        if facts and row.matrix.role in TOKEN_ROLES and facts.dead_rows > 1 and row.matrix.shape[1] >= LEAST_ENTRIES:
+            first = "" if facts.first_dead_row is None else f", from number {facts.first_dead_row} on"
+            yield rule.of_row(
+                row,
+                f"{facts.dead_rows:,} of the {row.matrix.shape[0]:,} rows of {where(row.matrix)} are zero or nearly "
+                f"so{first}.",
+                value=float(facts.dead_rows),
+            )
+
+
+def _at_limit(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.measured:
+        facts = row.spectrum.entries
+        if facts and facts.at_limit:
+            are = "entry of {} is" if facts.at_limit == 1 else "entries of {} are"
+            yield rule.of_row(
+                row,
+                f"{facts.at_limit:,} {are.format(where(row.matrix))} ±{row.spectrum.max_abs:g}, the largest number of "
+                f"{row.matrix.dtype}.",
+                value=float(facts.at_limit),
+            )
+
+
+def _subnormals(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    for row in evidence.measured:
+        facts = row.spectrum.entries
+        share = facts.subnormals / (row.matrix.parameters - row.spectrum.zeros) if facts else 0.0
+        if rule.threshold is not None and share > rule.threshold:
+            yield rule.of_row(
+                row,
+                f"{share:.0%} of the non-zero entries of {where(row.matrix)} are subnormal in {row.matrix.dtype}.",
+                value=share,
+            )
+
+
+RULES = (
+    Rule(
+        id="nonfinite",
+        title="Entries that are NaN or infinite",
+        severity="error",
+        measures="Entries that are no finite number.",
+        threshold=0.0,
+        source="No computation with such a matrix gives a number.",
+        advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
+        "that overflowed or a damaged download.",
+        check=_nonfinite,
+    ),
+    Rule(
+        id="zero-matrix",
+        title="A matrix that is all zero",
+        severity="error",
+        measures="Whether the largest magnitude of the entries is zero. TOKEN_TYPE tables are left out: RoBERTa and "
+        "its descendants were converted with a zero one, since they have no segments.",
+        threshold=0.0,
+        source="A linear map that gives nothing does nothing, and no training leaves one.",
+        advice="Look whether the tensor was created and never loaded, or overwritten in a conversion or merge.",
+        check=_zero,
+    ),
+    Rule(
+        id="dead-rows",
+        title="Outputs that are dead",
+        severity="warning",
+        measures=f"Rows whose norm is at most {DEAD:g} of the root mean square of all rows' norms, of matrices other "
+        f"than tables of tokens or positions, with at least {LEAST_ENTRIES} columns.",
+        threshold=0.0,
+        source=f"{DEAD:g} is where rounding in float32 hides a row beside the others. Rows of {LEAST_ENTRIES} random "
+        "normal entries come that low with a probability of about 1e-49; MiniLM-L6 and a trained ALBERT have none.",
+        advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these outputs can be "
+        "cut out for good.",
+        check=_dead_rows,
+        yields_to=("zero-matrix",),
+    ),
+    Rule(
+        id="dead-columns",
+        title="Inputs that are dead",
+        severity="warning",
+        measures=f"Columns whose norm is at most {DEAD:g} of the root mean square of all columns' norms, of matrices "
+        f"with at least {LEAST_ENTRIES} rows.",
+        threshold=0.0,
+        source="As for dead-rows.",
+        advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these inputs can be "
+        "cut out for good.",
+        check=_dead_columns,
+        yields_to=("zero-matrix",),
+    ),
+    Rule(
+        id="at-limit",
+        title="Entries clipped at the limit of their format",
+        severity="warning",
+        measures="Entries of the largest finite magnitude that the stored dtype has (65,504 in float16).",
+        threshold=0.0,
+        source="No weight is that large: casts that saturate leave this number in the place of a larger or an infinite "
+        "one.",
+        advice="Look for the cast that clipped; convert again from the original, to bfloat16 or float32.",
+        check=_at_limit,
+    ),
+    Rule(
+        id="subnormals",
+        title="Entries too small for their format",
+        severity="warning",
+        measures="The share of the entries other than zero that lie below the smallest normal magnitude of the stored "
+        "dtype (6.1e-5 in float16), where digits are lost and some hardware takes them for zero.",
+        threshold=0.10,
+        source="Normal entries of standard deviation 0.02 in float16 have 0.24 % by nature, of 0.0014 (the scaled "
+        "initialisation of 96 layers) 3.5 %. 10 % takes a deviation below 0.0005; hardware that flushes them to zero "
+        "then drops 0.05 % of the matrix's energy, and soon more.",
+        advice="Convert again from the original, to bfloat16 or float32, which have room below.",
+        check=_subnormals,
+        yields_to=("dead-rows", "dead-columns"),
+    ),
+    Rule(
+        id="unused-tokens",
+        title="Rows of a table that no token uses",
+        severity="info",
+        measures=f"Rows of an embedding, a table of positions or an output head whose norm is at most {DEAD:g} of the "
+        "root mean square of all; one is the padding row of many models and is not told.",
+        threshold=1.0,
+        source="As for dead-rows.",
+        advice="Nothing, where the vocabulary was padded to a round size; else compare it with the tokenizer's.",
+        check=_unused_tokens,
+        yields_to=("zero-matrix",),
+    ),
+)

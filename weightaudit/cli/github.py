@@ -1,0 +1,64 @@
+"""The findings as workflow commands of GitHub Actions, which shows them as annotations.
+
+A line that starts with ``::`` is a command, and so is ``##[…]`` anywhere in a line. What a name may hold is escaped,
+so that no name ends its command or starts another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from weightaudit.errors import printable
+
+if TYPE_CHECKING:
+    from weightaudit.records import Finding
+    from weightaudit.report import ScanReport
+
+COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
+SHOWN = 10
+"""Annotations of one type that GitHub shows of a step."""
+LONGEST = 1000
+_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
+
+
+def workflow_commands(report: ScanReport) -> str:
+    """A command for each finding that GitHub would show, then a line with the verdict."""
+    from urllib.parse import unquote
+
+    from weightaudit.report.sarif import file_uri
+    from weightaudit.report.wording import verdict_line
+
+    file = unquote(file_uri(report.identity)).removeprefix("file://")
+    kinds = Counter(finding.severity for finding in report.findings)
+    over = any(number > SHOWN for number in kinds.values())
+    shown: Counter[str] = Counter({"info": 1} if over else {})  # the last notice says that there are more
+    lines = []
+    for finding in report.findings:
+        shown[finding.severity] += 1
+        if shown[finding.severity] <= SHOWN:
+            lines.append(_annotation(finding, file))
+    if over:
+        left = len(report.findings) - len(lines)
+        lines.append(f"::notice title=weightaudit::and {left:,} more: GitHub shows {SHOWN} of a type; --json has all")
+    return "\n".join([*lines, verdict_line(report)])
+
+
+def harmless(text: str) -> str:
+    """``text`` without the older form of a command, which counts anywhere in a line of a log."""
+    return text.replace("##[", "## [")
+
+
+def _annotation(finding: Finding, file: str) -> str:
+    from weightaudit.report.wording import place, sentence
+
+    where = place(finding)
+    title = _escaped(f"{finding.id} ({where})" if where else finding.id, _PROPERTY)
+    words = [sentence(finding), *([finding.advice] if finding.advice else [])]
+    command = COMMANDS[finding.severity]
+    return f"::{command} title={title},file={_escaped(file, _PROPERTY)}::{_escaped(' '.join(words), _DATA)}"
+
+
+def _escaped(text: str, characters: dict[str, str]) -> str:
+    return "".join(characters.get(c, c) for c in harmless(printable(text, LONGEST)))

@@ -1,0 +1,44 @@
+"""``--fail-on``: from which severity on findings make the exit code 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import typer
+
+from weightaudit.errors import UsageError, printable
+from weightaudit.records import SEVERITIES
+
+NEVER = "never"
+FAIL_ON: tuple[str, ...] = (*SEVERITIES, NEVER)
+
+
+def check_choice(option: str, word: str, choices: tuple[str, ...]) -> str:
+    """``word`` if it is one of ``choices``; UsageError for any other."""
+    if word not in choices:
+        raise UsageError(f"{option} '{printable(word)}'", "there is no such choice", f"Write {', '.join(choices)}")
+    return word
+
+
+def exceeded(counts: Mapping[str, int], fail_on: str) -> str:
+    """Why the exit code is to be 1, in one line; "" where no finding is at or above ``fail_on``.
+
+    ``counts`` is severity → how many findings.
+
+    Example:
+        >>> exceeded({"error": 1, "warning": 1, "info": 7}, "warning")
+        '2 findings at or above warning: exit code 1 (--fail-on)'
+    """
+    from weightaudit.report.wording import counted
+
+    grave = () if fail_on == NEVER else FAIL_ON[: FAIL_ON.index(fail_on) + 1]
+    number = sum(counts.get(severity, 0) for severity in grave)
+    return f"{counted(number, 'finding')} at or above {fail_on}: exit code 1 (--fail-on)" if number else ""
+
+
+def end(counts: Mapping[str, int], fail_on: str) -> None:
+    """Say why and exit with code 1 where a finding is at or above ``fail_on``."""
+    reason = exceeded(counts, fail_on)
+    if reason:
+        typer.echo(reason, err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,19 @@
+// Addresses of this page: #m-17 is row 17 of the report, #rule-2 all matrices of the second rule's findings.
+function startAddresses(table) {
+  function follow() {
+    const [, kind, digits] = /^#(m|rule)-(\d+)$/.exec(window.location.hash) ?? [];
+    const at = Number(digits);
+    if (kind === "m" && at < rows.length) table.reveal(at);
+    if (kind === "rule" && at < data.findings.groups.length) table.only(at);
+  }
+
+  window.addEventListener("hashchange", follow);
+  // Pressed again, a link changes no address.
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element && event.target.closest("a[href^='#m-'], a[href^='#rule-']");
+    if (!link || link.getAttribute("href") !== window.location.hash) return;
+    event.preventDefault();
+    follow();
+  });
+  follow();
+}

@@ -1,0 +1,158 @@
+"""Small multiples: one card a role, its stable rank and its Frobenius norm by layer as drawings that need no script.
+
+All cards share one scale a number, so that roles can be compared at a glance. A line has the role's colour and dash;
+the band behind it is the certified interval, or the range of a layer's experts around their median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+from typing import TYPE_CHECKING
+
+from weightaudit.records import LayerRow, Spectrum
+from weightaudit.report.columns import Rounding
+from weightaudit.report.figures import role_styles
+from weightaudit.report.markup import count, figure, plural, shown
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+WIDTH, HEIGHT, MARGIN = 100.0, 40.0, 3.0
+"""Of a drawing, in units of its own: it stretches to its card."""
+LOG_FROM = 30.0
+"""Largest over smallest at which a scale that starts at zero would hide the smaller."""
+DASHES = {"dash": "5 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3", "longdash": "9 3"}
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One number at one layer: ``low`` ≤ ``middle`` ≤ ``high``, all NaN where it is unknown."""
+
+    layer: int
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Number:
+    """What a drawing shows of a spectrum."""
+
+    name: str
+    logarithmic: bool
+    upper: Callable[[Spectrum], float]
+    lower: Callable[[Spectrum], float]
+    rounding: tuple[Rounding, Rounding]
+
+
+NUMBERS = (
+    Number("stable rank", True, lambda s: s.stable_rank, lambda s: s.stable_rank_lower, ("down", "up")),
+    Number("Frobenius norm", False, lambda s: s.frobenius_norm, lambda s: s.frobenius_norm, ("nearest", "nearest")),
+)
+
+
+def profiles(report: ScanReport) -> str:
+    """The cards; nothing for a model without layers."""
+    groups: dict[tuple[str, str], list[LayerRow]] = {}
+    for row in report.rows:
+        if row.matrix.layer is not None:
+            groups.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
+    dots = {number: {key: _dots(rows, number) for key, rows in groups.items()} for number in NUMBERS}
+    scales = {number: _scale(by_key.values(), logarithmic=number.logarithmic) for number, by_key in dots.items()}
+    styles = role_styles(row.matrix.role for row in report.rows)
+    index = {role: i for i, role in enumerate(styles)}
+    cards = []
+    for (stack, role), rows in groups.items():
+        drawn = "".join(
+            _drawing(f"{stack} {role}".strip(), number, dots[number][stack, role], scales[number], styles[role].dash)
+            for number in NUMBERS
+        )
+        name = f'<span class="role role-{index[role]}">{shown(role)}</span>' + (f" {shown(stack)}" if stack else "")
+        cards.append(
+            f'<div class="profile role-{index[role]}"><h4>{name} <small>{_counted(rows)}</small></h4>{drawn}</div>'
+        )
+    if not cards:
+        return ""
+    return (
+        '<h3 id="profiles">Each role over the layers</h3><p class="hint">All cards share one scale; stable ranks are '
+        'logarithmic. Dots mark the smallest and the largest.</p><div class="profiles">' + "".join(cards) + "</div>"
+    )
+
+
+def _counted(rows: Sequence[LayerRow]) -> str:
+    layers = len({row.matrix.layer for row in rows})
+    experts = len({row.matrix.expert for row in rows})
+    return plural(layers, "layer") + (f" × {count(experts)} experts" if experts > 1 else "")
+
+
+def _dots(rows: Sequence[LayerRow], number: Number) -> list[Dot]:
+    def at(row: LayerRow) -> int:
+        return row.matrix.layer if row.matrix.layer is not None else -1
+
+    found = []
+    for layer, members in groupby(sorted(rows, key=at), at):
+        known = [row.spectrum for row in members if math.isfinite(number.upper(row.spectrum))]
+        values = [number.upper(spectrum) for spectrum in known]
+        if not values:
+            found.append(Dot(layer, math.nan, math.nan, math.nan))
+        else:
+            found.append(Dot(layer, min(map(number.lower, known)), median(values), max(values)))
+    return found
+
+
+def _scale(lines: Iterable[list[Dot]], *, logarithmic: bool) -> Callable[[float], float]:
+    """Value → height in a drawing, from its top. Zeros lie at the bottom."""
+    ends = [end for dots in lines for dot in dots for end in (dot.low, dot.high)]
+    positive = [end for end in ends if math.isfinite(end) and end > 0]
+    low, high = (min(positive), max(positive)) if positive else (1.0, 1.0)
+
+    def share(value: float) -> float:
+        if not (logarithmic or high > LOG_FROM * low):
+            return value / high
+        return math.log(max(value, low) / low) / math.log(high / low) if high > low else 0.5
+
+    return lambda value: HEIGHT - MARGIN - share(value) * (HEIGHT - 2 * MARGIN)
+
+
+def _drawing(name: str, number: Number, dots: list[Dot], scale: Callable[[float], float], dash: str) -> str:
+    known = [dot for dot in dots if math.isfinite(dot.middle)]
+    unknown = plural(len(dots) - len(known), "layer") + " unknown" if len(known) < len(dots) else ""
+    if not known:
+        return f'<p class="range">{number.name}: no number is finite</p>'
+    least, most = min(known, key=lambda dot: dot.middle), max(known, key=lambda dot: dot.middle)
+    low, high = figure(least.middle, 3, number.rounding[0]), figure(most.middle, 3, number.rounding[1])
+    said = f"{number.name[0].upper()}{number.name[1:]} of {name} by layer: from {low} at layer {least.layer} to {high} "
+    said += f"at layer {most.layer}" + (f", {unknown}" if unknown else "")
+    first, span = dots[0].layer, dots[-1].layer - dots[0].layer
+
+    def x(dot: Dot) -> str:
+        return f"{MARGIN + (WIDTH - 2 * MARGIN) * (dot.layer - first) / span:.4g}" if span else f"{WIDTH / 2:.4g}"
+
+    def y(value: float) -> str:
+        return f"{scale(value):.4g}"
+
+    runs = [list(run) for finite, run in groupby(dots, lambda dot: math.isfinite(dot.middle)) if finite]
+    band = "".join(
+        "M" + "L".join([f"{x(d)} {y(d.high)}" for d in run] + [f"{x(d)} {y(d.low)}" for d in reversed(run)]) + "Z"
+        for run in runs
+        if any(d.high > d.low for d in run)
+    )
+    line = "".join("M" + "L".join(f"{x(d)} {y(d.middle)}" for d in run) for run in runs if len(run) > 1)
+    ends = "".join(
+        f"M{x(d)} {y(d.middle)}h0" for d in dict.fromkeys([least, most, *(r[0] for r in runs if len(r) == 1)])
+    )
+    pattern = f' stroke-dasharray="{DASHES[dash]}"' if dash in DASHES else ""
+    return (
+        f'<div class="drawn"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{shown(said)}">'
+        + (f'<path class="band" d="{band}"/>' if band else "")
+        + (f'<path class="line" d="{line}"{pattern}/>' if line else "")
+        + f'<path class="dots" d="{ends}"/></svg><p class="range">{number.name} <b>{low}</b>'
+        + (f" – <b>{high}</b>" if high != low else "")
+        + (f' <em class="unknown">{unknown}</em>' if unknown else "")
+        + "</p></div>"
+    )

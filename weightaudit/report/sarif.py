@@ -1,0 +1,160 @@
+"""The findings as SARIF 2.1.0 (OASIS 2020), the format of code-scanning pages. No timings; the same report, the same
+bytes.
+
+Such pages need a file for every result, and a report does not say which of a model's files holds a tensor: it is the
+first, which is the only one unless the model is sharded. Tensors are named as logical locations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+from weightaudit.errors import printable
+from weightaudit.records import Finding, ModelIdentity
+from weightaudit.report.wording import located
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+LONGEST = 1000
+"""Characters of a text that may repeat a stranger's names."""
+_SEMANTIC = re.compile(r"\d+\.\d+\.\d+")
+
+
+def write_sarif(report: ScanReport, file: BinaryIO) -> None:
+    """Strict JSON in ASCII, ended by a newline."""
+    file.write((json.dumps(log(report), indent=1, allow_nan=False) + "\n").encode("ascii"))
+
+
+def log(report: ScanReport) -> dict[str, Any]:
+    """The SARIF log: one run, with a rule for every id that was found."""
+    findings, identity = report.findings, report.identity
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.id, finding)
+    return {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": _driver(report.versions["weightaudit"], first.values())},
+                # Several models of one repository are several analyses there, by what stands before the last slash.
+                "automationDetails": {"id": f"weightaudit/{_encoded(identity.name)}/"},
+                "results": list(_results(findings, identity, list(first))),
+                "properties": {
+                    "model": identity.name,
+                    "revision": identity.revision,
+                    "verdict": report.verdict,
+                    "rulesChecked": list(report.rules),
+                },
+            }
+        ],
+    }
+
+
+def file_uri(identity: ModelIdentity) -> str:
+    """The first weight file, percent-encoded.
+
+    A file of the Hub by its name; a local one by its path as the model's was given, so from the working directory, or
+    absolute.
+    """
+    name = identity.files[0].name if identity.files else identity.name
+    if "://" in identity.location:
+        return _encoded(name)
+    path = Path(identity.location)
+    # A model that was given as one file is called by it and its directory: by two words.
+    whole = (path.parent if "/" in identity.name.strip("/") else path) / name
+    text = whole.as_posix()
+    if not whole.is_absolute():
+        return _encoded(text)
+    return f"file://{'' if text.startswith('/') else '/'}{_encoded(text, also=':')}"
+
+
+def _driver(version: str, found: Iterable[Finding]) -> dict[str, Any]:
+    driver: dict[str, Any] = {"name": "weightaudit", "version": version, "rules": [_rule(one) for one in found]}
+    if _SEMANTIC.fullmatch(version):
+        driver["semanticVersion"] = version
+    return driver
+
+
+def _rule(finding: Finding) -> dict[str, Any]:
+    title = _text(finding.title)
+    return {
+        "id": finding.id,
+        "name": title,
+        "shortDescription": {"text": title},
+        "fullDescription": {"text": title},
+        "help": {"text": _text(finding.advice or finding.title)},
+        "defaultConfiguration": {"level": LEVELS[finding.severity]},
+    }
+
+
+def _results(findings: Iterable[Finding], identity: ModelIdentity, ids: list[str]) -> Iterator[dict[str, Any]]:
+    uri = file_uri(identity)
+    seen: Counter[str] = Counter()
+    for finding in findings:
+        digest = _digest(finding)
+        seen[digest] += 1
+        yield {
+            "ruleId": finding.id,
+            "ruleIndex": ids.index(finding.id),
+            "level": LEVELS[finding.severity],
+            "message": {"text": _text(located(finding))},
+            "locations": [_location(finding, uri)],
+            # By this name GitHub knows an alert again.
+            "partialFingerprints": {"primaryLocationLineHash": f"{digest}:{seen[digest]}"},
+            "properties": _properties(finding),
+        }
+
+
+def _location(finding: Finding, uri: str) -> dict[str, Any]:
+    # A line of a binary file says nothing, but pages do not show a result without one.
+    location: dict[str, Any] = {
+        "physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}},
+    }
+    if finding.tensors:
+        tensors = dict.fromkeys(finding.tensors)
+        location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "member"} for name in tensors]
+    return location
+
+
+def _properties(finding: Finding) -> dict[str, Any]:
+    """What is known of place and measure."""
+    said = {
+        "value": finding.value,
+        "threshold": finding.threshold,
+        "stack": finding.stack or None,
+        "layer": finding.layer,
+        "expert": finding.expert,
+        "role": finding.role or None,
+    }
+    return {
+        name: value
+        for name, value in said.items()
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+    }
+
+
+def _digest(finding: Finding) -> str:
+    """The same for the same rule at the same place, whatever the numbers."""
+    where = [finding.id, finding.stack, finding.layer, finding.expert, finding.role, *finding.tensors]
+    return hashlib.sha256(json.dumps(where).encode()).hexdigest()[:16]
+
+
+def _text(text: str) -> str:
+    """``text`` as a SARIF message: braces would be placeholders, and ``[…](…)`` a link."""
+    return printable(text, LONGEST).replace("{", "{{").replace("}", "}}").replace("](", "] (")
+
+
+def _encoded(text: str, also: str = "") -> str:
+    return quote(text, safe=f"/{also}", errors="backslashreplace")

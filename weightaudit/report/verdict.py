@@ -1,0 +1,63 @@
+"""The line at the top that says what the rules found: never more than they looked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from weightaudit.records import SEVERITIES
+from weightaudit.report.findings import CSS, Group, severity_words
+from weightaudit.report.markup import count, plural, shown
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+LEADING = 4
+"""Groups named in the line."""
+
+_CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unchecked"}
+
+
+def verdict_line(report: ScanReport, groups: list[Group]) -> str:
+    """The verdict in words, the rules that were checked, and the way to the gravest findings."""
+    words = _words(report)
+    leading = "".join(
+        f'<li class="{CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
+        f"<span>{count(len(group.findings))}</span></li>"
+        for number, group in enumerate(groups[:LEADING])
+    )
+    if len(groups) > LEADING:
+        leading += f'<li><a href="#findings">and {plural(len(groups) - LEADING, "more rule")}</a></li>'
+    return (
+        f'<div class="verdict {_CSS[report.verdict]}" role="group" aria-label="Verdict"><p><strong>{words}</strong></p>'
+        + (f'<ul class="leading">{leading}</ul>' if leading else "")
+        + f"{_checked(report)}</div>"
+    )
+
+
+def _words(report: ScanReport) -> str:
+    counts = Counter(finding.severity for finding in report.findings)
+    told = [severity_words(severity, counts[severity]) for severity in SEVERITIES if counts[severity]]
+    listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    if report.verdict == "unchecked":
+        return "No rules were checked" + (f"; {listed} came with the scan" if listed else "")
+    if report.verdict == "clean":
+        return f"No error and no warning{f', {listed}' if listed else ''}"
+    return listed
+
+
+def _checked(report: ScanReport) -> str:
+    """What was checked, and what that does not say."""
+    if not report.rules:
+        return "<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>"
+    left_out = report.options.get("ignore") or ()
+    rules = ", ".join(f"<code>{shown(rule)}</code>" for rule in report.rules)
+    ignored = ", ".join(f"<code>{shown(rule)}</code>" for rule in left_out)
+    limits = "The rules know certain signs of damage, and no others: they do not say how well the model works."
+    return (
+        f"<details><summary>{plural(len(report.rules), 'rule')} checked"
+        + (f", {count(len(left_out))} left out" if ignored else "")
+        + f"</summary><p>{rules}.</p>"
+        + (f"<p>Left out: {ignored}.</p>" if ignored else "")
+        + f"</details><p>{limits}</p>"
+    )

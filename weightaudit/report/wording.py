@@ -1,0 +1,61 @@
+"""Findings and the verdict in plain words, for every place that is text. Names come as they are: whoever shows them
+makes them harmless for the place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from weightaudit.records import SEVERITIES, Finding
+
+if TYPE_CHECKING:
+    from weightaudit.report.scan_report import ScanReport
+
+
+def counted(number: int, noun: str) -> str:
+    """``number`` and its noun; "info" has no plural.
+
+    Example:
+        >>> counted(1, "warning"), counted(1234, "rule"), counted(2, "info")
+        ('1 warning', '1,234 rules', '2 info')
+    """
+    return f"{number:,} {noun}" if number == 1 or noun == "info" else f"{number:,} {noun}s"
+
+
+def verdict_line(report: ScanReport) -> str:
+    """``verdict: 2 errors, 1 warning (21 rules checked)``; "clean" where no finding is either."""
+    if report.verdict == "unchecked":
+        return "verdict: unchecked (no rules were checked)"
+    found = Counter(finding.severity for finding in report.findings)
+    said = [counted(found[severity], severity) for severity in SEVERITIES if found[severity]]
+    if report.verdict == "clean":
+        said.insert(0, "clean")
+    return f"verdict: {', '.join(said)} ({counted(len(report.rules), 'rule')} checked)"
+
+
+def place(finding: Finding) -> str:
+    """``decoder layer 3 expert 5 M1``; "" for a finding about the whole model."""
+    numbered = (("layer", finding.layer), ("expert", finding.expert))
+    words = [finding.stack, *(f"{word} {number}" for word, number in numbered if number is not None), finding.role]
+    return " ".join(word for word in words if word)
+
+
+def sentence(finding: Finding) -> str:
+    """What was found, in one sentence."""
+    return finding.detail or finding.title
+
+
+def located(finding: Finding) -> str:
+    """The same, with the place before it where the sentence does not name it.
+
+    Example:
+        >>> located(Finding("x", "info", "Too long", layer=3, role="Q"))
+        'layer 3 Q: Too long'
+        >>> located(Finding("x", "info", "", layer=3, role="Q", detail="7 rows of layer 3 Q are zero."))
+        '7 rows of layer 3 Q are zero.'
+    """
+    where, said = place(finding), sentence(finding)
+    named = not where or re.search(rf"(?<!\w){re.escape(where)}(?!\w)", said)
+    return said if named else f"{where}: {said}"

@@ -70,7 +70,9 @@ def test_tied_weights_stored_twice_count_once(tmp_path: Path, tiny_checkpoints: 
     else:
         assert status.status == "analysed"
         assert report.summary["parameters"] == single.summary["parameters"] + head.numel()
-        assert "different values" in report.notes[0]
+        (found,) = [finding for finding in report.findings if finding.id == "tie-broken"]
+        assert found.tensors == ("lm_head.weight", "transformer.wte.weight")
+        assert "different values" in found.detail
 
 
 def test_nan_is_counted_and_the_scan_goes_on(
@@ -88,9 +90,13 @@ def test_nan_is_counted_and_the_scan_goes_on(
     assert report.layers[bad].spectral_norm.isna().all()
     assert report.layers[~bad].equals(clean.layers[~bad])
     assert report.summary["nonfinite"] == 2
+    (found,) = [finding for finding in report.findings if finding.severity == "error"]
+    assert (found.id, found.layer, found.role, found.value) == ("nonfinite", 1, "Q", 2)
     done = weightaudit("scan", directory, "--csv", tmp_path / "bert.csv")
-    assert done.code == 0
-    assert "layer 1 Q (bert.encoder.layer.1.attention.self.query.weight) has 2 entries" in done.stderr
+    assert done.code == 1
+    assert (tmp_path / "bert.csv").exists()
+    assert "error    nonfinite: 2 of 576 entries of layer 1 Q are NaN or infinite" in done.stdout
+    assert weightaudit("scan", directory, "--fail-on", "never").code == 0
 
 
 def in_one_piece(blocks: list[torch.Tensor]) -> torch.Tensor:

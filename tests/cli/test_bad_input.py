@@ -83,10 +83,6 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         ("model-00002-of-00002.safetensors",),
     ),
     "index naming a path outside": (_index("../x"), ("../x", "outside")),
-    "shape against the config": (
-        _misshape,
-        ("attention.self.query.weight", "5", "7", "24", "hidden_size"),
-    ),
     "only pytorch_model.bin": (_only_bin, ("pytorch_model.bin", "safetensors")),
 }
 
@@ -107,6 +103,23 @@ def test_broken_model(weightaudit: CommandLine, tmp_path: Path, bert: Path, what
     for word in words:
         assert word in done.stderr
     assert list(out.iterdir()) == []
+
+
+def test_a_tensor_whose_shape_is_not_the_configs_is_told_and_the_rest_scanned(
+    weightaudit: CommandLine, tmp_path: Path, bert: Path
+) -> None:
+    _misshape(bert)
+    done = weightaudit("scan", bert, "--json", tmp_path / "r.json", "--quiet")
+    assert done.code == 1
+    report = json.loads((tmp_path / "r.json").read_text())
+    (found,) = [finding for finding in report["findings"] if finding["severity"] == "error"]
+    assert (found["id"], found["layer"], found["role"]) == ("misshapen", 0, "Q")
+    assert found["tensors"] == ["bert.encoder.layer.0.attention.self.query.weight"]
+    for word in ("attention.self.query.weight", "(5, 7)", "24", "hidden_size"):
+        assert word in found["detail"]
+    (entry,) = [entry for entry in report["coverage"] if entry["status"] == "unmapped"]
+    assert entry["tensor"] == found["tensors"][0]
+    assert {(row["layer"], row["role"]) for row in report["layers"]} >= {(0, "K"), (1, "Q")}
 
 
 def test_missing_path(weightaudit: CommandLine, tmp_path: Path) -> None:

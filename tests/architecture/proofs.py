@@ -24,12 +24,16 @@ from tests.architecture.saved import infos, value
 from tests.architecture.tiny import all_model_types, tiny
 from tests.architecture.tiny_sizes import INPUTS, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import map_model
-from weightaudit.architecture.registry import for_model_type, not_mapped
+from weightaudit.architecture.registry import for_model_type, multimodal, not_mapped
+
+_TOWERS = {rule.rule for rule in multimodal().ignored}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not."""
+    """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not; ``towers`` are the
+    tensors beside the language model of a multimodal one.
+    """
 
     model_type: str
     family: str
@@ -39,6 +43,7 @@ class Verdict:
     notes: tuple[str, ...]
     tensors: int
     accounted: int
+    towers: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -87,6 +92,7 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         (*(note for note in model_map.notes if note not in own), *(told.says for told in model_map.discrepancies)),
         len(tensors),
         sum(entry.status in ("analysed", "ignored") or bool(entry.detail) for entry in model_map.coverage),
+        tuple(entry.tensor for entry in model_map.coverage if entry.detail in _TOWERS),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from weightaudit.architecture.assembly import Piece, Place
 from weightaudit.architecture.completeness import absences_of_stacks, without_head
 from weightaudit.architecture.contradictions import HINT, Contradictions
-from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, resolve
+from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, inner_config, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
@@ -36,7 +36,8 @@ def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo
     if config is None:
         return guess({}, "", tensors)
     model_type = _model_type(config)
-    family = for_model_type(model_type)
+    inner = inner_config(config, "")[1]
+    family = for_model_type(model_type, inner)
     if family is None:
         return guess(config, model_type, tensors)
     return _map_family(family, model_type, config, tensors)

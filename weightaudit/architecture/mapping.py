@@ -24,6 +24,9 @@ from weightaudit.records import ModelMap, Part, Rows, TensorInfo
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
 
+AHEAD = "layer that predicts further tokens"
+"""The rule for multi-token prediction layers: they are no layers of the model that a loader runs."""
+
 
 def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo]) -> ModelMap:
     """What each tensor of a checkpoint is.
@@ -76,6 +79,9 @@ def _map_family(
             else:
                 ledger.leave(name, f"no pattern of family {family.name} fits")
             continue
+        if _looks_ahead(found, dimensions):
+            ledger.ignore(name, AHEAD)
+            continue
         beyond = contradictions.beyond(name, found)
         if beyond:
             ledger.leave(name, beyond)
@@ -113,6 +119,13 @@ def _map_family(
         tied=tied,
         discrepancies=(*contradictions.told(), *absences_of_stacks(family, dimensions, present), *head),
     )
+
+
+def _looks_ahead(found: Match, dimensions: Dimensions) -> bool:
+    """Whether the layer is one of those that follow the model's own and predict further tokens (DeepSeek-AI 2024)."""
+    numbers = dimensions.of(found.stack)
+    ahead = numbers.get("ahead", 0)
+    return found.layer is not None and ahead > 0 and numbers["layers"] <= found.layer < numbers["layers"] + ahead
 
 
 def _claim(claimed: dict[tuple[Place, str], tuple[str, str]], piece: Piece, name: str, tied_to: str) -> None:

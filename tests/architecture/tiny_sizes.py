@@ -215,3 +215,8 @@ UNPROVEN: dict[str, dict[str, str]] = {
     **{name: dict.fromkeys("QKVO", "its attention has no softmax of a product") for name in ("mra", "yoso")},
 }
 """Roles that cannot be proved so, and why: model type → role → reason; the role * is all, the model is not run."""
+
+MORE_ATTENTIONS: dict[str, str] = {
+    "albert": "one layer's matrices run as every layer",
+}
+"""Model types that run attentions of which the map has no layer of its own, or layers in another order, and why."""

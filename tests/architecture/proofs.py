@@ -19,17 +19,21 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from tests.architecture.proving import Proof, Prover, run
+from tests.architecture.proving import Key, Proof, Prover, run
 from tests.architecture.saved import infos, value
 from tests.architecture.tiny import all_model_types, tiny
-from tests.architecture.tiny_sizes import INPUTS, NOT_BUILT, UNPROVEN
+from tests.architecture.tiny_sizes import INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import map_model
-from weightaudit.architecture.registry import for_model_type, not_mapped
+from weightaudit.architecture.registry import for_model_type, multimodal, not_mapped
+
+_TOWERS = {rule.rule for rule in multimodal().ignored}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not."""
+    """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not; ``towers`` are the
+    tensors beside the language model of a multimodal one.
+    """
 
     model_type: str
     family: str
@@ -39,17 +43,52 @@ class Verdict:
     notes: tuple[str, ...]
     tensors: int
     accounted: int
+    towers: tuple[str, ...]
+    lacking: tuple[Key, ...]
+    left: int
+    in_order: bool
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether every attention that ran is a layer's of the map, and the layers ran in the order of their numbers:
+        exactly the layers that have no attention have none in the map.
+        """
+        return not self.left and self.in_order
 
     @property
     def proven(self) -> bool:
         """Every role of every layer, with nothing unmapped and nothing absent."""
-        return not (self.missing or self.unmapped or self.notes)
+        more = self.ordinary or self.model_type in MORE_ATTENTIONS
+        return more and not (self.missing or self.unmapped or self.notes)
+
+    @property
+    def excused(self) -> bool:
+        """Whether what is not shown is just what `UNPROVEN` gives reasons for, place by place."""
+        reasons = UNPROVEN.get(self.model_type, {})
+        more = self.ordinary or self.model_type in MORE_ATTENTIONS or "*" in reasons
+        whole = all(any(_covers(reason, key) for reason in reasons) for key in self.lacking)
+        return more and whole and not (self.unmapped or self.notes)
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """Reasons given for what is shown."""
+        reasons = UNPROVEN.get(self.model_type, {})
+        idle = [reason for reason in reasons if reason != "*" and not any(_covers(reason, key) for key in self.lacking)]
+        return (*idle, *(["more attentions"] if self.ordinary and self.model_type in MORE_ATTENTIONS else []))
 
     def __str__(self) -> str:
         problems = [*self.notes]
         problems += [f"{role}: {why}" for role, why in self.missing.items()]
+        problems += [f"{self.left} attentions ran of which the map has no layer"] if self.left else []
+        problems += [] if self.in_order else ["its layers did not run in the order of their numbers"]
         problems += [f"{name}: {why}" for name, why in list(self.unmapped.items())[:5]]
         return f"{self.model_type} ({self.family}): {'; '.join(problems) or 'proven'}"
+
+
+def _covers(reason: str, key: Key) -> bool:
+    """Whether an excuse (``Q``, or ``encoder/Q`` or ``1/Q`` for a stack's or a layer's) is about this matrix."""
+    where, _, role = reason.rpartition("/")
+    return role in ("*", key[3]) and where in ("", key[0], str(key[1]))
 
 
 def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
@@ -87,6 +126,10 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         (*(note for note in model_map.notes if note not in own), *(told.says for told in model_map.discrepancies)),
         len(tensors),
         sum(entry.status in ("analysed", "ignored") or bool(entry.detail) for entry in model_map.coverage),
+        tuple(entry.tensor for entry in model_map.coverage if entry.detail in _TOWERS),
+        tuple(proof.missing),
+        proof.left,
+        proof.in_order,
     )
 
 

@@ -41,10 +41,21 @@ _ACTIVATION = re.compile(r"(?:.*\.)?(?:act|act_fn|activation|activation_fn)")
 
 @dataclass
 class Proof:
-    """What was proved, and how; what was not."""
+    """What was proved, and how; what was not.
+
+    ``left`` counts attentions that ran and that no layer of the map stands for; ``order`` has, for each stack and kind
+    of attention, where in the run that of each layer stands, by layer.
+    """
 
     shown: dict[Key, str] = field(default_factory=dict)
     missing: dict[Key, str] = field(default_factory=dict)
+    left: int = 0
+    order: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the layers ran in the order of their numbers."""
+        return all(places == sorted(places) for places in self.order.values())
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -138,6 +149,7 @@ class Prover:
             own.pop("QKV", None)  # by definition the stack of the three
             for role, matrix in own.items():
                 self._note(place, role, self._applied(matrix), "no such map was applied")
+        self.proof.left = len(self.attentions)
         return self.proof
 
     def _note(self, place: Any, role: str, how: str, why: str) -> None:
@@ -174,6 +186,7 @@ class Prover:
                 self._note(place, role, best.get(role, ""), "no attention used it so")
         if taken is not None and len(best) == len(computed):
             self.attentions.remove(taken)
+            self.proof.order.setdefault((place[0], roles[0]), []).append(taken.at)
         if roles[3] in own:
             how = self._output(own[roles[3]], taken) if taken is not None else ""
             self._note(place, roles[3], how, "it does not map what the attention gave")

@@ -81,6 +81,7 @@ def test_tied_must_be_a_boolean() -> None:
 
 def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
     names = {"n_head_kv", "n_embed", "n_words"}  # of first codes: microsoft/phi-2's, BLOOM's, XLM's
+    names |= {"padded_vocab_size", "kv_channels", "multi_query_group_num", "inner_hidden_size"}  # Qwen's, ChatGLM's
     for model_type in model_types():
         names |= class_defaults(model_type).keys()
         if model_type in transformers.CONFIG_MAPPING:

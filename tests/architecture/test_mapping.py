@@ -249,3 +249,26 @@ def test_tensors_of_a_trillion_elements_cost_nothing() -> None:
     config = CONFIG | {"vocab_size": size, "n_embd": size, "n_layer": size}
     model_map = map_model(config, {"wte.weight": info("wte.weight", (size, size))})
     assert model_map.matrices[0].parameters == size**2
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_layers_that_predict_further_tokens_are_no_layers_of_the_model(ahead: int, tmp_path: Path) -> None:
+    """GLM-4.5 and DeepSeek V3 store one after the last, which config.json counts apart."""
+    model = tiny("glm4_moe")
+    model.save_pretrained(tmp_path)
+    tensors = infos(read_saved(model, tmp_path).tensors)
+    layers = model.config.num_hidden_layers
+    last = f"model.layers.{layers - 1}."
+    copies = {name.replace(last, f"model.layers.{layers}."): tensors[name] for name in tensors if last in name}
+    copies[f"model.layers.{layers}.eh_proj.weight"] = info("x", (HIDDEN, 2 * HIDDEN))
+    more = {name: info(name, tensor.shape) for name, tensor in copies.items() if len(tensor.shape) > 1}
+    config = model.config.to_dict() | {"num_nextn_predict_layers": ahead}
+    model_map = map_model(config, tensors | more)
+    assert model_map.matrices == map_model(config, tensors).matrices
+    if ahead:
+        assert model_map.discrepancies == ()
+        assert more.keys() <= statuses(model_map, "ignored").keys()
+        assert {statuses(model_map, "ignored")[name] for name in more} == {"layer that predicts further tokens"}
+    else:
+        (told,) = model_map.discrepancies
+        assert (told.kind, told.layers, told.tensors) == ("extra", (layers,), tuple(sorted(more)))

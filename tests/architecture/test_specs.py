@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from weightaudit.architecture import expressions, families, family, templates
-from weightaudit.architecture.loader import parse_family
+from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
 from weightaudit.errors import SpecError, UsageError
 
 GOOD = """
@@ -64,6 +64,36 @@ BAD = {
     "another file's name": ('name = "toy"', 'name = "tow"', "must be called tow.toml"),
     "a tie to nothing": ('role = "M1"', 'role = "M1"\ntied_to = "EMBED"', "no role of the family"),
     "no TOML": ("tied = false", "tied = = false", "not TOML"),
+    "vectors of a wrong type": ("tied = false", 'tied = false\nvectors = "yes"', "key 'vectors' must be true or false"),
+    "vectors misspelt": ("tied = false", "tied = false\nvector = true", "'vector', did you mean 'vectors'?"),
+    "hybrid of a wrong type": ("tied = false", "tied = false\nhybrid = 1", "key 'hybrid' must be true or false"),
+    "hybrid misspelt": ("tied = false", "tied = false\nhibrid = true", "unknown key 'hibrid', did you mean 'hybrid'?"),
+    "a note of a wrong type": ("tied = false", "tied = false\nnote = true", "key 'note' must be a text"),
+    "a note misspelt": ("tied = false", 'tied = false\nnotes = "x"', "unknown key 'notes', did you mean 'note'?"),
+    "remote of a wrong type": ("tied = false", 'tied = false\nremote = "toy"', "key 'remote' must be a list of texts"),
+    "remote and no model type": ("tied = false", 'tied = false\nremote = ["tow"]', "'tow' is none of model_types"),
+    "remote misspelt": ("tied = false", 'tied = false\nremotes = ["toy"]', "'remotes', did you mean 'remote'?"),
+    "extends of a wrong type": ("tied = false", "tied = false\nextends = 3", "key 'extends' must be a text"),
+    "extends nothing known": ("tied = false", 'tied = false\nextends = "tow"', "'tow' cannot be extended here"),
+    "extends misspelt": ("tied = false", 'tied = false\nextend = "x"', "unknown key 'extend', did you mean 'extends'?"),
+    "experts of a wrong type": ('cols = "hidden"\n[[f', 'cols = "hidden"\nexperts = 3\n[[f', "'experts' must be a"),
+    "experts nobody defined": ('cols = "hidden"\n[[f', 'cols = "hidden"\nexperts = "e"\n[[f', "'e' is no dimension"),
+    "experts misspelt": ('cols = "hidden"\n[[f', 'cols = "hidden"\nexpert = "hidden"\n[[f', "did you mean 'experts'?"),
+    "flat of a wrong type": ('role = "M1"', 'role = "M1"\nflat = "no"', "key 'flat' must be true or false"),
+    "flat misspelt": ('role = "M1"', 'role = "M1"\nflatt = true', "unknown key 'flatt', did you mean 'flat'?"),
+    "flat and fused": ("packing =", "flat = true\npacking =", "unknown key 'flat'"),
+    "when of a wrong type": ('role = "M1"', 'role = "M1"\nwhen = "multi_query"', "key 'when' must be a list of texts"),
+    "when no flag": ('role = "M1"', 'role = "M1"\nwhen = ["not not it"]', "'not not it' is no flag of a config"),
+    "when misspelt": ('role = "M1"', 'role = "M1"\nwhenn = ["it"]', "unknown key 'whenn', did you mean 'when'?"),
+    "a stack of a wrong type": ('role = "M1"', 'role = "M1"\nstack = 1', "key 'stack' must be a text"),
+    "an unknown stack": ('role = "M1"', 'role = "M1"\nstack = "encodr"', "'stack' must be encoder or decoder"),
+    "a stack misspelt": ('role = "M1"', 'role = "M1"\nstak = "encoder"', "unknown key 'stak', did you mean 'stack'?"),
+    "optional of a wrong type": ('keys = ["d"]', 'keys = ["d"], optional = 1', "key 'optional' must be true or false"),
+    "optional misspelt": ('keys = ["d"]', 'keys = ["d"], optinal = true', "'optinal', did you mean 'optional'?"),
+    "a promise of a wrong type": ('rule = "4', 'rule_if_missing = 3, rule = "4', "must be true or false"),
+    "a promise misspelt": ('rule = "4', 'rule_if_mising = true, rule = "4', "did you mean 'rule_if_missing'?"),
+    "transposed misspelt": ('role = "M1"', 'role = "M1"\ntransposd = true', "did you mean 'transposed'?"),
+    "a tie misspelt": ('role = "M1"', 'role = "M1"\ntied_too = "Q"', "unknown key 'tied_too', did you mean 'tied_to'?"),
     "layers without their number": ('layers = { keys = ["n"] }', "", "needs a dimension 'layers'"),
 }  # fmt: skip
 
@@ -76,6 +106,40 @@ def test_a_bad_spec_fails_by_name(case: str) -> None:
         parse_family("toy.toml", GOOD.replace(old, new))
     assert cause in str(caught.value)
     assert str(caught.value).startswith("toy.toml")
+
+
+MULTIMODAL = """
+prefixes = ["model."]
+[ignored]
+"vision tower" = ["visual"]
+[types]
+toy_vl = "toy"
+"""
+BAD_MULTIMODAL = {
+    "an unknown key": ("[ignored]", "[ignoerd]", "unknown key 'ignoerd', did you mean 'ignored'?"),
+    "no types": ('[types]\ntoy_vl = "toy"', "", "'types' must be a table"),
+    "a type that is no text": ('"toy"', "3", "key 'toy_vl' must be a text"),
+    "a tower that is no list": ('["visual"]', '"visual"', "key 'vision tower' must be a list of texts"),
+    "a pattern for a tower": ('["visual"]', '[".*"]', "no tensor name has"),
+    "prefixes that are none": ('["model."]', "[3]", "key 'prefixes' must be a list of texts"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MULTIMODAL)
+def test_a_bad_table_of_multimodal_models_fails_by_name(case: str) -> None:
+    old, new, cause = BAD_MULTIMODAL[case]
+    assert read_multimodal("m.toml", MULTIMODAL).types == {"toy_vl": "toy"}
+    assert MULTIMODAL.count(old) == 1
+    with pytest.raises(SpecError) as caught:
+        read_multimodal("m.toml", MULTIMODAL.replace(old, new))
+    assert cause in str(caught.value)
+    assert str(caught.value).startswith("m.toml")
+
+
+def test_a_reason_is_a_text() -> None:
+    assert read_reasons("n.toml", 'toy = "why"') == {"toy": "why"}
+    with pytest.raises(SpecError, match=r"n\.toml: key 'toy' must be a text"):
+        read_reasons("n.toml", "toy = 3")
 
 
 def test_every_spec_names_its_origin_in_a_comment_and_describes_itself() -> None:

@@ -19,11 +19,14 @@ _MAPPINGS = (
     modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
 
 def all_model_types() -> list[str]:
-    """Every model type of transformers' causal, masked and sequence-to-sequence language models."""
+    """Every model type of transformers' causal, masked and sequence-to-sequence language models, and of those that read
+    images too.
+    """
     return sorted({name for mapping in _MAPPINGS for name in mapping})
 
 

@@ -78,8 +78,21 @@ _GEMMA3N = {
     "activation_sparsity_pattern": [0.0, 0.0],
 }
 
+
+def _mrope(*sections: int) -> dict[str, Any]:
+    """Rotary embeddings of time, height and width; at position 0 they are the identity too."""
+    return {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": list(sections)}}}
+
+
 OVERRIDES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu"), _ALL_KEYS),
+    **{name: _mrope(2, 2, 2) for name in ("glm46v", "glm4v", "glm_ocr", "glmga")},
+    **{name: _mrope(2, 2, 2) for name in ("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni_thinker")},
+    "glm4v_moe": _mrope(1, 1, 1),
+    "paddleocr_vl": _mrope(2, 3, 3),
+    **dict.fromkeys(
+        ("deepseek_v2", "deepseek_v3", "axk1", "glm4_moe_lite", "minicpm3", "youtu", "sarvam_mla", "mistral4"),
+        _ALL_KEYS,
+    ),
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
     "gptj": {"rotary_dim": 4},
     "codegen": {"rotary_dim": 4},
@@ -182,11 +195,16 @@ INPUTS: dict[str, dict[str, Any]] = {
 }
 """Inputs that a model type needs besides the token, or instead."""
 
-NOT_BUILT: dict[str, str] = {"gemma3n": "its vision tower needs the package timm"}
+NOT_BUILT: dict[str, str] = dict.fromkeys(
+    ("gemma3n", "fast_vlm", "perception_lm"), "its vision tower needs the package timm"
+)
 """Model types whose class cannot be built here, and why."""
 
 UNPROVEN: dict[str, dict[str, str]] = {
     "voxtral_realtime": {"*": "it runs on sound only"},
+    **{name: {"*": "it runs on an image only"} for name in ("blip-2", "instructblip", "instructblipvideo")},
+    "lara_mini": {"LINEAR_IN": "is four maps, which only the files join"},
+    "paligemma": dict.fromkeys("QK", "its positions begin at 1, where rotary embeddings turn"),
     "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},
     "mllama": dict.fromkeys(("XQ", "XK", "XV", "XO", "M1", "M2", "GATE"), "cross-attention runs on an image only"),
     "fuyu": {"PATCHES": "takes an image"},
@@ -197,3 +215,8 @@ UNPROVEN: dict[str, dict[str, str]] = {
     **{name: dict.fromkeys("QKVO", "its attention has no softmax of a product") for name in ("mra", "yoso")},
 }
 """Roles that cannot be proved so, and why: model type → role → reason; the role * is all, the model is not run."""
+
+MORE_ATTENTIONS: dict[str, str] = {
+    "albert": "one layer's matrices run as every layer",
+}
+"""Model types that run attentions of which the map has no layer of its own, or layers in another order, and why."""

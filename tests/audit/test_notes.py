@@ -9,7 +9,7 @@ import pytest
 
 from tests.audit.test_summary import row
 from weightaudit.audit.notes import notes
-from weightaudit.records import LayerRow, ModelIdentity, ModelMap, SourceFile
+from weightaudit.records import Discrepancy, LayerRow, ModelIdentity, ModelMap, SourceFile
 
 KNOWN = ModelMap(family="gpt2", model_type="gpt2", guessed=False, dimensions={}, matrices=(), coverage=())
 WHOLE = ModelIdentity("m", "", "m", (SourceFile("model.safetensors", 1),))
@@ -30,6 +30,13 @@ def test_guessed_map() -> None:
     assert "GUESSED" in note
     assert "gpt2" in note
     assert "\x1b" not in note
+
+
+def test_what_a_guessed_map_misses_is_a_note() -> None:
+    lacking = (Discrepancy("missing", "The config has 4 layers, the file 2."),)
+    assert list(notes(WHOLE, replace(KNOWN, discrepancies=lacking), [])) == []
+    said = list(notes(WHOLE, replace(KNOWN, guessed=True, discrepancies=lacking), []))
+    assert said[1:] == ["The config has 4 layers, the file 2."]
 
 
 def test_map_and_intervals() -> None:

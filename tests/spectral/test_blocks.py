@@ -88,10 +88,19 @@ def test_only_blocks_stored_transposed_are_copied_and_in_their_own_dtype() -> No
     upright = Stack(tuple(block.clone() for block in W.split([48, 52, 50])))
     for run, block in zip(fused.shared_rows(upright, True, 1).runs[0], upright.blocks, strict=True):
         assert run.flat.ctypes.data == block.data_ptr()
-    turned = Stack(tuple(VIEWS["transposed storage"](block) for block in upright.blocks))
+    turned = Stack(tuple(map(STORED["conv1d"], upright.blocks)))
     assert gram_side(turned) == (False, True)
-    (run,) = fused.shared_rows(turned, False, 1).runs[0][:1]
+    (run,) = fused.shared_rows(turned, False, 1).runs[0]
     assert run.flat.dtype == np.uint16
+    assert np.array_equal(run.flat, W.t().contiguous().view(torch.int16).numpy().view(np.uint16).reshape(-1))
+
+
+def test_a_block_that_lies_unlike_the_others_is_copied_and_gives_their_bits() -> None:
+    W = matrix("f32", 150, 90)
+    for other in ("transposed storage", "scattered"):
+        blocks = [W[:50].clone(), VIEWS[other](W[50:103]), W[103:].clone()]
+        assert gram_side(Stack(tuple(blocks))) == (True, True)
+        assert measure(blocks, method="krylov") == measure(W, method="krylov")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -11,7 +11,7 @@ _LISTS = ("matrix", "fused", "ignored")
 """Rules: the spec's own come first, and the first that fits a name counts, fused before single ones."""
 
 
-def inherit(values: Mapping[str, Any], read: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+def inherit(values: Mapping[str, Any], read: Callable[[object], Mapping[str, Any]]) -> dict[str, Any]:
     """``values`` (a spec as TOML gives it) completed by the spec it extends, which ``read`` gives by name.
 
     Dimensions keep the base's order, new ones come last. What is of a wrong type is left for the schema to refuse.

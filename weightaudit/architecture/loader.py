@@ -10,6 +10,7 @@ from typing import Any
 
 from weightaudit.architecture import expressions, templates
 from weightaudit.architecture.inheritance import inherit
+from weightaudit.architecture.multimodal import Multimodal, tower_rules
 from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import SpecError
@@ -64,7 +65,7 @@ class _Table:
 
 
 _KEYS = (
-    *("name", "model_types", "remote", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
+    *("name", "extends", "model_types", "remote", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
 _RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
@@ -77,7 +78,9 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
     that the schema does not know.
     """
 
-    def read(name: str) -> dict[str, Any]:
+    def read(name: object) -> dict[str, Any]:
+        if not isinstance(name, str):
+            raise SpecError(file_name, "key 'extends' must be a text", _HINT)
         if others is None:
             raise SpecError(file_name, f"'{name}' cannot be extended here", _HINT)
         return _toml(f"{name}.toml", others(name))
@@ -127,6 +130,25 @@ def read_reasons(file_name: str, text: str) -> dict[str, str]:
     values = _toml(file_name, text)
     table = _Table(file_name, values, tuple(values))
     return {key: table.text(key) for key in values}
+
+
+def read_multimodal(file_name: str, text: str) -> Multimodal:
+    """What the file says of models that hold a language model. Raises SpecError for what the schema does not know."""
+    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "types"))
+    parts: dict[str, _Table] = {}
+    for key in ("ignored", "types"):
+        values = table.values.get(key)
+        if not isinstance(values, dict):
+            raise table.error(f"'{key}' must be a table")
+        parts[key] = _Table(f"{file_name} [{key}]", values, tuple(values))
+    types = {key: parts["types"].text(key) for key in parts["types"].values}
+    towers = {rule: parts["ignored"].texts(rule) for rule in parts["ignored"].values}
+    rules = tower_rules(towers)
+    for name in (name for rule in rules for name in rule.names):
+        wrong = templates.check(name)
+        if wrong:
+            raise parts["ignored"].error(wrong)
+    return Multimodal(types, table.texts("prefixes"), rules)
 
 
 def _dimensions(table: _Table) -> tuple[Dimension, ...]:

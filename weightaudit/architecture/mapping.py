@@ -9,7 +9,7 @@ from typing import Any
 from weightaudit.architecture.assembly import Piece, Place
 from weightaudit.architecture.completeness import absences_of_stacks, without_head
 from weightaudit.architecture.contradictions import HINT, Contradictions
-from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, resolve
+from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, inner_config, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
@@ -24,6 +24,9 @@ from weightaudit.records import ModelMap, Part, Rows, TensorInfo
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
 
+AHEAD = "layer that predicts further tokens"
+"""The rule for multi-token prediction layers: they are no layers of the model that a loader runs."""
+
 
 def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo]) -> ModelMap:
     """What each tensor of a checkpoint is.
@@ -36,7 +39,8 @@ def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo
     if config is None:
         return guess({}, "", tensors)
     model_type = _model_type(config)
-    family = for_model_type(model_type)
+    inner = inner_config(config, "")[1]
+    family = for_model_type(model_type, inner)
     if family is None:
         return guess(config, model_type, tensors)
     return _map_family(family, model_type, config, tensors)
@@ -75,6 +79,9 @@ def _map_family(
             else:
                 ledger.leave(name, f"no pattern of family {family.name} fits")
             continue
+        if _looks_ahead(found, dimensions):
+            ledger.ignore(name, AHEAD)
+            continue
         beyond = contradictions.beyond(name, found)
         if beyond:
             ledger.leave(name, beyond)
@@ -112,6 +119,13 @@ def _map_family(
         tied=tied,
         discrepancies=(*contradictions.told(), *absences_of_stacks(family, dimensions, present), *head),
     )
+
+
+def _looks_ahead(found: Match, dimensions: Dimensions) -> bool:
+    """Whether the layer is one of those that follow the model's own and predict further tokens (DeepSeek-AI 2024)."""
+    numbers = dimensions.of(found.stack)
+    ahead = numbers.get("ahead", 0)
+    return found.layer is not None and ahead > 0 and numbers["layers"] <= found.layer < numbers["layers"] + ahead
 
 
 def _claim(claimed: dict[tuple[Place, str], tuple[str, str]], piece: Piece, name: str, tied_to: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightaudit.architecture.registry import families, not_mapped
+from weightaudit.architecture.registry import families, multimodal, not_mapped
 from weightaudit.architecture.schema import Family
 
 _HEAD = """# Architectures
@@ -20,6 +20,10 @@ marked * is not transformers' but lies beside their weights: the tests prove the
 what that code publishes, not against the code itself.
 """
 
+_MULTIMODAL = """Of these the language model is mapped, by the family of the type that config.json says
+(`text_config.model_type`) or, where it does not, of the type below. Towers for images and sound, and what joins them to
+it, are ignored, each by a rule that names it. Multimodal models of a layout of their own stand in the table above."""
+
 
 def page() -> str:
     """The page as Markdown."""
@@ -28,6 +32,10 @@ def page() -> str:
     lines = [_HEAD, f"## Families ({len(known)}, of {count} model types)", ""]
     lines += ["| family | model types | roles | fused tensors |", "|---|---|---|---|"]
     lines += [_row(family) for family in known]
+    within = multimodal().types
+    lines += ["", f"## Multimodal models ({len(within)})", "", _MULTIMODAL, ""]
+    lines += ["| model type | language model |", "|---|---|"]
+    lines += [f"| {name} | {inner} |" for name, inner in sorted(within.items())]
     lines += ["", f"## Not mapped ({len(not_mapped())})", "", "| model type | why |", "|---|---|"]
     lines += [f"| {name} | {why} |" for name, why in sorted(not_mapped().items())]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,8 @@ import difflib
 from functools import cache
 from importlib.resources import files
 
-from weightaudit.architecture.loader import parse_family, read_reasons
+from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
+from weightaudit.architecture.multimodal import Multimodal
 from weightaudit.architecture.schema import Family
 from weightaudit.errors import SpecError, UsageError, printable
 
@@ -48,14 +49,28 @@ def not_mapped() -> dict[str, str]:
     return read_reasons("not_mapped.toml", text)
 
 
+@cache
+def multimodal() -> Multimodal:
+    """Models that hold a language model of a family that is known."""
+    text = files(__package__).joinpath("multimodal.toml").read_text("utf-8")
+    return read_multimodal("multimodal.toml", text)
+
+
 def model_types() -> tuple[str, ...]:
-    """Every model type that a family serves."""
-    return tuple(_by_model_type())
+    """Every model type that a family serves, by itself or within a multimodal model."""
+    return (*_by_model_type(), *multimodal().types)
 
 
-def for_model_type(model_type: str) -> Family | None:
-    """The family that serves a config's model_type; None where none does."""
-    return _by_model_type().get(model_type)
+def for_model_type(model_type: str, inner: str = "") -> Family | None:
+    """The family that serves a config's model_type; None where none does.
+
+    A multimodal model is served by the family of its language model, whose type ``inner`` is in the config.
+    """
+    own = _by_model_type().get(model_type)
+    if own is not None or model_type not in multimodal().types:
+        return own
+    within = _by_model_type().get(inner or multimodal().types[model_type])
+    return None if within is None else multimodal().around(within)
 
 
 def family(name: str) -> Family:
@@ -66,9 +81,10 @@ def family(name: str) -> Family:
         >>> family("roberta").name
         'roberta'
     """
-    table = {known.name: known for known in families()} | _by_model_type()
-    if name in table:
-        return table[name]
-    near = difflib.get_close_matches(name.lower(), table, n=3)
+    table = {known.name: known for known in families()}
+    found = table.get(name) or for_model_type(name)
+    if found is not None:
+        return found
+    near = difflib.get_close_matches(name.lower(), (*table, *model_types()), n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise UsageError(f"family '{printable(name)}'", "not known", hint + "`weightaudit archs` lists the known families.")

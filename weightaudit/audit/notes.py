@@ -36,6 +36,8 @@ def _of_guesses(model_map: ModelMap) -> Iterator[str]:
         yield (
             f"{what}: roles were GUESSED from tensor names. {known}Check the coverage table before relying on a role."
         )
+        # What a known family lacks is a finding; here the layers may only be counted otherwise.
+        yield from (one.says for one in model_map.discrepancies if one.kind == "missing")
 
 
 def _of_intervals(rows: Iterable[LayerRow]) -> Iterator[str]:

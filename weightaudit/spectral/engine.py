@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from weightaudit.spectral.operator import GramOperator, PanelGram
-from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.stack import Stack, runs_along_rows
 from weightaudit.spectral.statistics import Statistics, concluded, statistics
 
 try:
@@ -78,7 +78,7 @@ def gram_side(stack: Stack) -> tuple[bool, bool]:
     memory give the faster pass by far, so memory decides unless the matrix is very long. The start and so the interval
     depend on the side, and the side on shape and layout only: not on device or engine, nor on the number of blocks.
     """
-    upright = stack.along_rows
+    upright = stack.along_rows or (not stack.along_cols and any(map(runs_along_rows, stack.blocks)))
     lies = upright or stack.along_cols
     n, m = (stack.cols, stack.rows) if upright else (stack.rows, stack.cols)
     if lies and n <= LONG_SIDE * m:

@@ -21,7 +21,7 @@ import torch
 
 from weightaudit.spectral import kernels
 from weightaudit.spectral.formats import FORMATS
-from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.stack import Stack, runs_along_rows
 from weightaudit.spectral.statistics import Counts, Sums
 
 Result = TypeVar("Result")
@@ -84,10 +84,13 @@ def shared_rows(stack: Stack, upright: bool, threads: int) -> SharedRows:
 
 
 def _along_memory(stack: Stack, upright: bool) -> tuple[torch.Tensor, ...]:
-    """A as blocks whose rows run along the memory, as `gram_side` sees to. The rows of Wᵀ run through all blocks, so
-    those are joined if there are several: a copy, in the stored dtype."""
+    """A as blocks whose rows run along the memory.
+
+    Copied in the stored dtype are several blocks of Wᵀ, whose rows run through all of them, and a block of W that does
+    not lie as others do; `gram_side` sees to it that a matrix in one piece is not.
+    """
     if upright:
-        return stack.blocks
+        return tuple(block if runs_along_rows(block) else block.contiguous() for block in stack.blocks)
     turned = [block.t() for block in stack.blocks]
     return (torch.cat(turned, dim=1) if len(turned) > 1 else turned[0],)
 

@@ -41,13 +41,13 @@ class Stack:
 
     @property
     def along_rows(self) -> bool:
-        """Whether the entries of each row lie side by side in memory. Those of a single column do, too."""
-        return all(block.stride(1) == 1 or block.shape[1] == 1 for block in self.blocks)
+        """Whether the entries of each row lie side by side in memory."""
+        return all(map(runs_along_rows, self.blocks))
 
     @property
     def along_cols(self) -> bool:
         """Whether the entries of each column lie side by side in memory, within each block."""
-        return all(block.stride(0) == 1 or block.shape[0] == 1 for block in self.blocks)
+        return all(runs_along_rows(block.t()) for block in self.blocks)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -105,6 +105,11 @@ class Stack:
     def _height(self, n: int) -> int:
         """Rows of a panel of rows of length ``n``."""
         return max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // n)
+
+
+def runs_along_rows(block: torch.Tensor) -> bool:
+    """Whether the entries of each row of ``block`` lie side by side in memory. A single column's do either way."""
+    return block.stride(1) == 1 or block.shape[1] == 1
 
 
 def merged(blocks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -19,7 +19,7 @@ def as_float16(one: LayerRow) -> LayerRow:
 def test_a_tie_that_does_not_hold() -> None:
     broken = replace(evidence(), broken_ties=(("lm_head.weight", "wte.weight"),))
     (finding,) = judge(broken)
-    assert (finding.id, finding.severity) == ("tie-broken", "error")
+    assert (finding.id, finding.severity) == ("tie-broken", "warning")
     assert finding.tensors == ("lm_head.weight", "wte.weight")
     assert "The config ties lm_head.weight to wte.weight" in finding.detail
     assert judge(replace(broken, map=replace(broken.map, guessed=True))) == ()

@@ -91,6 +91,17 @@ def test_an_untrained_model_is_one_finding() -> None:
     assert [one.layer for one in judge(evidence([*fresh[:3], *others]))] == [0, 0, 0]
 
 
+def test_zeros_of_an_untrained_model_are_how_it_starts() -> None:
+    rng = np.random.default_rng(9)
+    fresh = [measured(rng.normal(size=(32, 32)), "M1", layer) for layer in range(4)]
+    zeros = [measured(np.zeros((32, 32)), "M2", layer) for layer in range(2)]
+    (every,) = judge(evidence([*fresh, *zeros]))
+    assert every.id == "untrained"
+    assert every.detail.endswith("2 are all zero, as some start: layer 0 M2 and layer 1 M2.")
+    apart = [measured(trained(rng, 64, 64), "M1", layer) for layer in range(4)]
+    assert found(evidence([*apart, *zeros])) == [("zero-matrix", 0, "M2"), ("zero-matrix", 1, "M2")]
+
+
 def test_the_statistic_follows_the_law() -> None:
     """Tracy–Widom: mean −1.21, standard deviation 1.27; at this size somewhat narrower (exact: 1.1)."""
     rng = np.random.default_rng(7)

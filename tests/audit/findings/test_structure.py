@@ -52,6 +52,11 @@ def test_one_shard_read_alone_misses_nothing(files: list[str], found: list[str])
     assert [one.id for one in judge(replace(shown, identity=identity))] == found
 
 
+def test_a_guessed_map_misses_nothing_for_sure() -> None:
+    shown = told_by_map(Discrepancy("missing", "Layer 3 is missing.", layers=(3,)))
+    assert judge(replace(shown, map=replace(shown.map, guessed=True))) == ()
+
+
 def test_unmapped_tensors_are_one_finding() -> None:
     left = tuple(entry(f"u{i}", (1000, 1000), "unmapped") for i in range(7))
     (finding,) = judge(told_by_map(unmapped=left))

@@ -12,7 +12,7 @@ from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelI
 Subject = tuple[str, str]
 """What a finding is about: ("matrix", its key) or ("tensor", its name)."""
 
-TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD")
+TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD", "PER_LAYER_EMBED", "NGRAM", "LANGUAGE", "SEGMENT", "RELATIVE", "GLOBAL")
 """Roles whose rows are tokens, positions or segments: tables rather than maps between layers."""
 
 

@@ -14,11 +14,11 @@ from weightaudit.errors import UsageError, printable
 from weightaudit.records import SEVERITIES, Finding
 
 RULES: tuple[Rule, ...] = (
+    *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
     *values.RULES,
     *structure.RULES,
     *agreement.RULES,
     *spectra.RULES,
-    *untrained.RULES,
     *repeats.RULES,
     *standing_out.RULES,
     *files.RULES,

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from weightaudit.audit.findings.evidence import Evidence, Subject
 from weightaudit.records import Discrepancy, Finding, LayerRow, Severity
 
+TENSORS = 50
+"""Tensors named in one finding; where it is of more, its detail has the number."""
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -82,7 +85,7 @@ class Rule:
             layer=first.layer if shared("stack") and shared("layer") else None,
             expert=first.expert if shared("layer") and shared("expert") else None,
             role=first.role if shared("role") else "",
-            tensors=tuple(dict.fromkeys(name for row in rows for name in row.matrix.tensors)),
+            tensors=tuple(dict.fromkeys(name for row in rows for name in row.matrix.tensors))[:TENSORS],
         )
 
     def of_discrepancy(self, one: Discrepancy) -> Hit:
@@ -93,7 +96,7 @@ class Rule:
             layer=one.layers[0] if len(one.layers) == 1 else None,
             expert=one.expert,
             role=one.role,
-            tensors=one.tensors,
+            tensors=one.tensors[:TENSORS],
         )
         return replace(hit, subjects=frozenset(("tensor", name) for name in one.tensors))
 

@@ -51,6 +51,7 @@ RULES = (
         "(MiniLM-L6) and 14.5 (an ALBERT); embeddings, whose rows share a mean, come down to 1.97 and are left out.",
         advice="Look for a collapsed run, a constant fill, or an outer product in the place of the weights.",
         check=_near_rank_one,
+        yields_to=("at-limit",),
     ),
     Rule(
         id="norm-preservation",

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from weightaudit.audit.findings.evidence import Evidence
@@ -53,14 +54,6 @@ def _standing_out(quantity: Quantity, rule: Rule, evidence: Evidence) -> Iterato
             )
 
 
-def _norms(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    yield from _standing_out(NORM, rule, evidence)
-
-
-def _stable_ranks(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    yield from _standing_out(STABLE_RANK, rule, evidence)
-
-
 def _series(evidence: Evidence) -> Iterator[tuple[Sequence[LayerRow], bool]]:
     """Rows to be compared with one another, and whether by depth: one role over the layers, or a layer's experts.
 
@@ -100,7 +93,7 @@ RULES = (
         "is found in 98 to 100 % of those of 12 layers or more, in half of those of 6. MiniLM-L6 has none.",
         advice="Compare this layer with the checkpoint that it comes from: look for a scale applied twice or left out, "
         "or a layer of another model.",
-        check=_norms,
+        check=partial(_standing_out, NORM),
         yields_to=_CLAIMED,
     ),
     Rule(
@@ -116,7 +109,7 @@ RULES = (
         " MiniLM-L6 has none.",
         advice="Look at the layer's leading singular values (--spectrum): a low rank is a collapse or a large "
         "update in few directions, a high one weights that lost their structure.",
-        check=_stable_ranks,
+        check=partial(_standing_out, STABLE_RANK),
         yields_to=(*_CLAIMED, "outlier-norm"),
     ),
 )

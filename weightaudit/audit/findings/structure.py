@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from weightaudit.audit.findings.evidence import Evidence, Subject
-from weightaudit.audit.findings.rule import Hit, Rule
+from weightaudit.audit.findings.rule import TENSORS, Hit, Rule
 from weightaudit.audit.findings.words import listed
 from weightaudit.records import Contradiction, CoverageEntry, ModelIdentity
 from weightaudit.source.base import SHARD
@@ -32,16 +33,8 @@ def _told_by_map(kind: Contradiction, rule: Rule, evidence: Evidence) -> Iterato
 
 def _missing(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
     # The map is made of all headers, so it tells what is missing in a restricted scan too.
-    if lone_shard(evidence.identity) is None:
+    if lone_shard(evidence.identity) is None and not evidence.map.guessed:
         yield from _told_by_map("missing", rule, evidence)
-
-
-def _extra(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    yield from _told_by_map("extra", rule, evidence)
-
-
-def _misshapen(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    yield from _told_by_map("misshapen", rule, evidence)
 
 
 def _is_matrix(entry: CoverageEntry) -> bool:
@@ -59,7 +52,7 @@ def _unmapped(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
         f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}.", value=share
     )
     about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
-    yield replace(hit, finding=replace(hit.finding, tensors=tuple(names)), subjects=about)
+    yield replace(hit, finding=replace(hit.finding, tensors=tuple(names[:TENSORS])), subjects=about)
 
 
 _CONFIG = "What config.json says of sizes and numbers of layers, against the names and shapes in the file's headers."
@@ -70,7 +63,7 @@ RULES = (
         title="Weights that the config describes and the file lacks",
         severity="error",
         measures="Matrices of the model that config.json describes for which no tensor is there. Where one shard of "
-        "several was named, the rest is not missed.",
+        "several was named the rest is not missed, and where roles were guessed it is a note.",
         threshold=0.0,
         source=_CONFIG,
         advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",
@@ -85,7 +78,7 @@ RULES = (
         source=_CONFIG,
         advice="A loader refuses them or fills them with random numbers. Put config.json and weights of one model "
         "together.",
-        check=_misshapen,
+        check=partial(_told_by_map, "misshapen"),
     ),
     Rule(
         id="extra",
@@ -95,7 +88,7 @@ RULES = (
         threshold=0.0,
         source=_CONFIG,
         advice="A loader drops them in silence. Correct config.json if they belong to the model, else remove them.",
-        check=_extra,
+        check=partial(_told_by_map, "extra"),
     ),
     Rule(
         id="unmapped",

@@ -75,14 +75,15 @@ def _untrained(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
     random = [(row, ends) for row, ends in judged if ends[0] <= HIGHEST and ends[1] >= LOWEST and _light_tailed(row)]
     if len(random) >= SEVERAL and len(random) > MOSTLY * len(judged):
         rows = [row for row, _ in random]
-        which = "all" if len(rows) == len(judged) else f"{len(rows):,} of {len(judged):,}"
-        names = listed(where(row.matrix) for row in rows)
-        yield rule.of_model(
-            f"{which.capitalize()} matrices that are large enough to tell cannot be told from random initialisation: "
-            f"{names}.",
-            value=max((low + high) / 2 for _, (low, high) in random),
-            about=rows,
+        which = "All" if len(rows) == len(judged) else f"{len(rows):,} of {len(judged):,}"
+        said = (
+            f"{which} matrices that are large enough to tell cannot be told from random initialisation: "
+            f"{listed(where(row.matrix) for row in rows)}."
         )
+        zero = [row for row in evidence.weights if row.spectrum.max_abs == 0 and row.spectrum.nonfinite == 0]
+        if zero:
+            said += f" {len(zero):,} are all zero, as some start: {listed(where(row.matrix) for row in zero)}."
+        yield rule.of_model(said, value=max((low + high) / 2 for _, (low, high) in random), about=[*rows, *zero])
         return
     for row, (low, high) in random:
         yield rule.of_row(

@@ -107,11 +107,13 @@ RULES = (
         title="A matrix that is all zero",
         severity="error",
         measures="Whether the largest magnitude of the entries is zero. TOKEN_TYPE tables are left out: RoBERTa and "
-        "its descendants were converted with a zero one, since they have no segments.",
+        "its descendants were converted with a zero one, since they have no segments; and so are the zeros of a model "
+        "that is untrained as a whole.",
         threshold=0.0,
         source="A linear map that gives nothing does nothing, and no training leaves one.",
         advice="Look whether the tensor was created and never loaded, or overwritten in a conversion or merge.",
         check=_zero,
+        yields_to=("untrained",),
     ),
     Rule(
         id="dead-rows",

@@ -34,8 +34,8 @@ def edge_statistic(rows: int, cols: int, frobenius_norm: float, sigma: float) ->
     """How far ``sigma`` lies above the edge of a random (rows, cols) matrix of that norm, in Tracy–Widom units.
 
     Example:
-        >>> round(edge_statistic(401, 400, 400.0, 40.0), 3)  # at the centre: (20 + 20)², entries of variance 1
-        0.001
+        >>> edge_statistic(401, 400, math.sqrt(401 * 400), 40.0)  # entries of variance 1: the centre is (20 + 20)²
+        0.0
     """
     variance = frobenius_norm**2 / (rows * cols)
     a, b = math.sqrt(rows - 1), math.sqrt(cols)

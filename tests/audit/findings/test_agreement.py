@@ -69,6 +69,12 @@ def test_the_dtype_of_most_of_the_layers_counts() -> None:
     assert finding.detail == ("config.json says bfloat16, and 100% of the parameters analysed are stored as float32.")
 
 
+def test_a_restricted_scan_need_not_have_seen_most() -> None:
+    shown = replace(evidence(), config={"dtype": "bfloat16"})
+    assert [one.id for one in judge(shown)] == ["dtype-mismatch"]
+    assert judge(replace(shown, restricted=True)) == ()
+
+
 def test_several_dtypes_in_one_role() -> None:
     (one,) = judge(changed(evidence(), "/7//M1", as_float16))
     assert (one.id, one.layer, one.role, one.value) == ("mixed-dtypes", 7, "M1", 1.0)

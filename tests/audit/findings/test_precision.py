@@ -41,11 +41,11 @@ def test_a_fresh_model_is_untrained_and_nothing_else(model_type: str, tmp_path: 
 
 
 def _sequences(vocabulary: int) -> Iterator[torch.Tensor]:
-    """(32, 16) tokens: runs that step by 1 to 3, from any start."""
+    """(16, 16) tokens: runs that step by 1 to 3, from any start."""
     generator = torch.Generator().manual_seed(1)
     while True:
-        start = torch.randint(4, vocabulary, (32, 1), generator=generator)
-        step = torch.randint(1, 4, (32, 1), generator=generator)
+        start = torch.randint(4, vocabulary, (16, 1), generator=generator)
+        step = torch.randint(1, 4, (16, 1), generator=generator)
         yield 4 + (start - 4 + step * torch.arange(16)) % (vocabulary - 4)
 
 
@@ -71,7 +71,7 @@ def train(model: Any, *, causal: bool, steps: int) -> tuple[float, float]:
 @pytest.mark.parametrize("model_type", [*CAUSAL, *MASKED])
 def test_a_briefly_trained_model_has_no_fault(model_type: str, tmp_path: Path) -> None:
     model = fresh(model_type)
-    before, after = train(model, causal=model_type in CAUSAL, steps=30)
+    before, after = train(model, causal=model_type in CAUSAL, steps=15)
     assert after < before
     assert set(found(model, tmp_path)) <= {("warning", "untrained")}
 

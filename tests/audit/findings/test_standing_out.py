@@ -73,6 +73,17 @@ def test_an_expert_is_compared_with_those_of_its_layer() -> None:
     assert "the 63 other experts of its layer have 2 in the median" in finding.detail
 
 
+def test_experts_scaled_together_are_a_layer_that_stands_out() -> None:
+    shown = evidence([row("M1", layer, (64, 256), 1.0, 5.0, expert=e) for layer in range(12) for e in range(8)])
+    for expert in range(8):
+        shown = changed(shown, f"/5/{expert}/M1", scaled(10))
+    (finding,) = judge(shown)
+    assert (finding.id, finding.layer, finding.expert, finding.role) == ("outlier-norm", 5, None, "M1")
+    assert finding.detail.startswith(
+        "The Frobenius norm of layer 5 M1 (median of 8 experts) is 10; the 11 other layers"
+    )
+
+
 def test_an_interval_that_stayed_wide_makes_no_outlier() -> None:
     low, high = [0.0] * 20, [0.1] * 20
     limits = {"limit": 8.0, "floor": 0.1, "end_floor": None}

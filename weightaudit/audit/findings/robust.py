@@ -16,6 +16,8 @@ LONG = 12
 """From as many values on, two at each end count as ends; below, one does."""
 RARE = 10
 """At most one in ten (or one at all) stands out: more are a pattern, such as every sixth layer of another kind."""
+MOST = 30
+"""And no more than this many, which also bounds the work on a file with very many layers."""
 
 
 def outliers(
@@ -27,7 +29,7 @@ def outliers(
     end_floor: float | None,
     ordered: bool = True,
 ) -> dict[int, float]:
-    """Index → robust z-score of the values that stand out; () where so many do that it is a pattern.
+    """Index → robust z-score of the values that stand out; {} where so many do that it is a pattern.
 
     ``low``, ``high``: certified ends of each value's logarithm. Each value is compared to the median of its two
     neighbours on each side where they are ``ordered`` by depth, so that a smooth trend stands out nowhere, and to the
@@ -59,7 +61,7 @@ def outliers(
             break
         found[farthest] = z
         kept = others
-        if len(found) > max(1, len(middle) // RARE):
+        if len(found) > min(MOST, max(1, len(middle) // RARE)):
             return {}
     return dict(sorted(found.items()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
@@ -39,41 +39,54 @@ STABLE_RANK = Quantity("stable rank", lambda s: (s.stable_rank_lower, s.stable_r
 
 
 def _standing_out(quantity: Quantity, rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    for rows, ordered in _series(evidence):
-        ends = [quantity.ends(row.spectrum) for row in rows]
+    for points, peers, ordered in _series(evidence):
+        ends = [_ends(quantity, rows) for rows in points]
         low, high = [math.log(a) for a, _ in ends], [math.log(b) for _, b in ends]
         found = outliers(low, high, limit=LIMIT, floor=quantity.floor, end_floor=quantity.end_floor, ordered=ordered)
         for i, z in found.items():
-            others = median(math.exp(value) for j, value in enumerate(low) if j not in found)
-            peers = "layers of its role" if ordered else "experts of its layer"
-            yield rule.of_row(
-                rows[i],
-                f"The {quantity.name} of {where(rows[i].matrix)} is {ends[i][0]:.4g}; the {len(rows) - 1} other "
-                f"{peers} have {others:.4g} in the median. Its robust z-score is {z:.0f}.",
+            others = median(ends[j][0] for j in range(len(ends)) if j not in found)
+            rows = points[i]
+            name = where(replace(rows[0].matrix, expert=None)) if len(rows) > 1 else where(rows[0].matrix)
+            name += f" (median of {len(rows):,} experts)" if len(rows) > 1 else ""
+            yield rule.of_rows(
+                rows,
+                f"The {quantity.name} of {name} is {ends[i][0]:.4g}; the {len(points) - 1:,} other {peers} have "
+                f"{others:.4g} in the median. Its robust z-score is {z:.0f}.",
                 value=z,
             )
 
 
-def _series(evidence: Evidence) -> Iterator[tuple[Sequence[LayerRow], bool]]:
-    """Rows to be compared with one another, and whether by depth: one role over the layers, or a layer's experts.
+def _ends(quantity: Quantity, rows: Sequence[LayerRow]) -> tuple[float, float]:
+    """Both ends of the quantity, the median over ``rows``."""
+    ends = [quantity.ends(row.spectrum) for row in rows]
+    return median(low for low, _ in ends), median(high for _, high in ends)
 
-    Only matrices of one shape are compared. A layer of experts is no single value and is not compared with others.
+
+def _series(evidence: Evidence) -> Iterator[tuple[Sequence[Sequence[LayerRow]], str, bool]]:
+    """What to compare with one another, what it is called, and whether by depth; only matrices of one shape are.
+
+    One role over the layers, where the experts of a layer together are one value; and the experts of each layer.
     """
-    groups: dict[tuple[object, ...], list[LayerRow]] = defaultdict(list)
+    roles: dict[tuple[object, ...], dict[int, list[LayerRow]]] = defaultdict(lambda: defaultdict(list))
     for row in evidence.measured:
         matrix = row.matrix
         if matrix.layer is not None:
-            layer = None if matrix.expert is None else matrix.layer
-            groups[matrix.stack, matrix.role, matrix.shape, layer].append(row)
-    for rows in groups.values():
-        if len(rows) >= LEAST:
-            yield rows, rows[0].matrix.expert is None
+            roles[matrix.stack, matrix.role, matrix.shape, matrix.expert is None][matrix.layer].append(row)
+    for layers in roles.values():
+        if len(layers) >= LEAST:
+            yield list(layers.values()), "layers of its role", True
+        for rows in layers.values():
+            if len(rows) >= LEAST:
+                yield [[row] for row in rows], "experts of its layer", False
 
 
 _SPREAD = (
     "Robust z-score 0.6745·d/MAD (Iglewicz & Hoaglin 1993) of the logarithm, d the distance of the nearer end of its "
-    "interval from the median of the two neighbours on each side (of all experts of the layer, for experts), MAD the "
-    "median distance of the others"
+    "interval from the median of the two neighbours on each side, MAD the median distance of the others"
+)
+_WHICH = (
+    f"From {LEAST} layers with matrices of one role and shape on; experts beside all others of their layer too, and by "
+    "depth in the median. Where more than one in ten stand out, that is a pattern and no finding."
 )
 _CLAIMED = (
     *("nonfinite", "zero-matrix", "dead-rows", "dead-columns", "at-limit", "subnormals"),
@@ -85,8 +98,7 @@ RULES = (
         id="outlier-norm",
         title="A norm unlike that of the other layers",
         severity="warning",
-        measures=f"{_SPREAD}, at least {NORM.floor:g} ({NORM.end_floor:g} for the first and last layers). From {LEAST} "
-        "matrices of one role and shape on; where more than one in ten stand out, that is a pattern and no finding.",
+        measures=f"{_SPREAD}, at least {NORM.floor:g} ({NORM.end_floor:g} for the first and last layers). {_WHICH}",
         threshold=LIMIT,
         source="Of 1,500 generated profiles each of 6 to 48 layers (smooth drift, first and last layers up to 3 times "
         "off, scatter of 5 to 10 %, normal or Student t with 5 degrees) at most 0.2 % have a finding. A layer times 10 "
@@ -100,8 +112,7 @@ RULES = (
         id="outlier-stable-rank",
         title="A stable rank unlike that of the other layers",
         severity="warning",
-        measures=f"{_SPREAD}, at least {STABLE_RANK.floor:g}. From {LEAST} matrices of one role and shape on, the "
-        "first and last layers not judged; where more than one in ten stand out, that is a pattern and no finding.",
+        measures=f"{_SPREAD}, at least {STABLE_RANK.floor:g}. The first and last layers are not judged. {_WHICH}",
         threshold=LIMIT,
         source="Of 1,500 generated profiles each of 6 to 48 layers (smooth drift, first and last layers up to 10 times "
         "off) at most 0.2 % have a finding where the scatter is 10 to 20 %, 0.9 % where it is 40 %. A stable rank "

@@ -2,7 +2,7 @@
 
 For independent entries of one variance s² the largest eigenvalue σ₁² of WᵀW has centre s²(√(m−1) + √n)² and scale
 s²(√(m−1) + √n)(1/√(m−1) + 1/√n)^⅓, and what is left follows the Tracy–Widom law TW₁, of mean −1.21 and standard
-deviation 1.27 (Johnstone 2001), whatever the entries' own law (Soshnikov 2002). s² = ‖W‖_F²/(mn).
+deviation 1.27 (Johnstone 2001), whatever the entries' own law (Soshnikov 2002; Péché 2009). s² = ‖W‖_F²/(mn).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def edge_statistic(rows: int, cols: int, frobenius_norm: float, sigma: float) ->
     """How far ``sigma`` lies above the edge of a random (rows, cols) matrix of that norm, in Tracy–Widom units.
 
     Example:
-        >>> round(edge_statistic(401, 400, 400.0, 40.0), 3)  # at the centre: (20 + 20)², entries of variance 1
-        0.001
+        >>> edge_statistic(401, 400, math.sqrt(401 * 400), 40.0)  # entries of variance 1: the centre is (20 + 20)²
+        0.0
     """
     variance = frobenius_norm**2 / (rows * cols)
     a, b = math.sqrt(rows - 1), math.sqrt(cols)
@@ -112,7 +112,7 @@ RULES = (
         source="Johnstone 2001; the law has a mean of −1.21 and a standard deviation of 1.27, and lies outside with a "
         "probability of about 1e-5. Of 112,890 random matrices (normal, uniform, truncated normal; 16² to 1024²) none "
         "was missed. The layers of MiniLM-L6 have 20 to 2,243, of an ALBERT 23 to 413; their poolers, which their "
-        "losses do not reach, −2.2 and −0.3. A rank-one part shows from 1 % of the energy on at 256², 0.3 % at 1024², "
+        "losses do not reach, −2.2 to 0.2. A rank-one part shows from 1 % of the energy on at 256², 0.3 % at 1024², "
         "but 20 % at 24×40 and more at 16²: a small matrix may be trained and look random.",
         advice="If the model is to be used as it is, do not use this part: it was never trained, or its weights were "
         "not loaded and a library filled them in. A pooler or head is often so; fine-tune it first.",

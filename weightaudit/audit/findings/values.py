@@ -123,7 +123,7 @@ RULES = (
         f"than tables of tokens or positions, with at least {LEAST_ENTRIES} columns.",
         threshold=0.0,
         source=f"{DEAD:g} is where rounding in float32 hides a row beside the others. Rows of {LEAST_ENTRIES} random "
-        "normal entries come that low with a probability of about 1e-49; MiniLM-L6 and a trained ALBERT have none.",
+        "normal entries come that low with a probability of about 1e-47; MiniLM-L6 and a trained ALBERT have none.",
         advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these outputs can be "
         "cut out for good.",
         check=_dead_rows,

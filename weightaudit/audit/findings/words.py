@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from weightaudit.errors import printable
 from weightaudit.records import Finding, RoleMatrix
@@ -12,7 +12,7 @@ NAMED = 4
 
 
 def where(place: RoleMatrix | Finding) -> str:
-    """ "decoder layer 3 expert 7 M1"; a finding about no one place is "the model".
+    """Its place in words: "decoder layer 3 expert 7 M1"; a finding about no one place is about "the model".
 
     Example:
         >>> where(RoleMatrix("", 3, None, "Q", (), (4, 4), "float32"))
@@ -28,19 +28,8 @@ def where(place: RoleMatrix | Finding) -> str:
 
 
 def listed(things: Iterable[str], most: int = NAMED) -> str:
-    """ "a, b and c", or "a, b, c, d and 5 more": each printable."""
+    """As a list in a sentence: "a, b and c", or "a, b, c, d and 5 more"; each printable."""
     names = [printable(thing) for thing in things]
     if len(names) > most + 1:  # "and 1 more" would take as much room as its name
         names = [*names[:most], f"{len(names) - most:,} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def numbered(numbers: Sequence[int]) -> str:
-    """Layer numbers, ascending, runs as ranges: [0, 1, 2, 5] → "0-2 and 5"."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return listed((f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs), most=2 * NAMED)

@@ -23,6 +23,7 @@ from tests.batch.pools import Lost, Recorded
 from weightaudit.batch import BatchResult, run_batch
 from weightaudit.config import AuditConfig
 from weightaudit.errors import OutputError, UsageError, WeightauditError
+from weightaudit.records import Finding, Severity
 from weightaudit.report.columns import NAMES
 from weightaudit.report.comparison import SUMMARY_NAMES
 
@@ -91,6 +92,45 @@ def test_the_joined_files(batch: Batch, few: list[Path], tmp_path: Path) -> None
     assert summary[0]["family"] == report.map.family
     assert "" not in (summary[0]["folder"], summary[1]["reason"])
     assert summary[1]["parameters"] == summary[1]["guessed"] == ""
+
+
+def test_what_the_findings_come_to(
+    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import weightaudit.audit as audit
+
+    scan = audit.scan
+    severities: dict[str, tuple[tuple[Severity, ...], tuple[str, ...]]] = {
+        str(few[0]): (("error", "warning", "warning", "info"), ("R1",)),
+        str(few[1]): (("warning",), ("R1",)),
+        str(few[2]): ((), ("R1",)),
+        str(few[3]): ((), ()),
+    }
+
+    def judged(model: str, **options: Any) -> Any:
+        several, rules = severities[model]
+        findings = tuple(Finding("R1", severity, "something") for severity in several)
+        return replace(scan(model, **options), findings=findings, rules=rules)
+
+    monkeypatch.setattr(audit, "scan", judged)
+    models = [*few[:4], tmp_path / "none"]
+    batch(models)
+
+    def said() -> list[tuple[str, ...]]:
+        return [(row["verdict"], row["errors"], row["warnings"]) for row in rows(tmp_path / "out" / "summary.csv")]
+
+    failed = ("", "", "")
+    whole = [("errors", "1", "2"), ("warnings", "0", "1"), ("clean", "0", "0"), ("unchecked", "0", "0"), failed]
+    assert said() == whole
+    # An outcome of before there were verdicts is kept, and says nothing of them.
+    path = tmp_path / "out" / few[1].name / "outcome.json"
+    outcome = json.loads(path.read_text())
+    del outcome["verdict"]
+    path.write_text(json.dumps(outcome))
+    pool = Recorded()
+    batch(models, pool=pool)
+    assert pool.sent == []
+    assert said() == [whole[0], ("", "", ""), *whole[2:]]
 
 
 def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path) -> None:

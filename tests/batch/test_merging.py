@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +107,112 @@ def test_two_different_scans_of_a_model_are_refused(batch: Batch, few: list[Path
     batch(few[:2], tmp_path / "b", base=AuditConfig(seed=1))
     with pytest.raises(UsageError, match=f"{few[0].name}: .* hold different scans of it"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+
+
+def test_two_models_of_one_name_are_refused(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    """Whatever became of them: neither may stand for the other."""
+    shutil.copytree(few[0], tmp_path / "x" / "model")
+    shutil.copytree(few[1], tmp_path / "y" / "model")
+    (tmp_path / "z").mkdir()
+    corrupt(few[2], tmp_path / "z" / "model")
+    for name in ("x", "y", "z"):
+        batch([tmp_path / name / "model"], tmp_path / f"of {name}")
+    shutil.copytree(tmp_path / "of y", tmp_path / "unfinished y")
+    (tmp_path / "unfinished y" / "model" / "outcome.json").unlink()
+    for one, other in (("of x", "of y"), ("of z", "of y"), ("of y", "of z"), ("of x", "unfinished y")):
+        with pytest.raises(UsageError, match="model: two different models have this name") as refused:
+            merge([tmp_path / one, tmp_path / other], tmp_path / "c")
+        for name in (one, other):
+            assert f"{tmp_path / name[-1] / 'model'} in {tmp_path / name}" in str(refused.value)
+    assert not (tmp_path / "c").exists()
+
+
+def test_two_names_of_one_folder_are_kept_apart(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    for name in ("model", "Model"):
+        shutil.copytree(few[0], tmp_path / name)
+        batch([tmp_path / name], tmp_path / f"of {name}")
+    result = merge([tmp_path / "of model", tmp_path / "of Model"], tmp_path / "merged")
+    assert result.models == ["model", "Model"]
+    batch([tmp_path / "model", tmp_path / "Model"], tmp_path / "whole")
+    for name in JOINED:
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_another_wish_is_another_scan_though_one_failed(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch([f"{few[0]} layers=7"], tmp_path / "a")  # there is no such layer
+    batch([few[0]], tmp_path / "b")
+    with pytest.raises(UsageError, match=f"{few[0].name}: .* hold different scans of it"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+
+
+def test_manifests_that_do_not_say_which_models_are_read(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    """As they were before: what is the same scan is merged, and what nothing says to be the same model is refused."""
+    model = corrupt(few[0], tmp_path / "model")
+    batch([model], tmp_path / "a")
+    batch([model, few[1]], tmp_path / "b")
+    shutil.copy(few[0] / "model.safetensors", model)
+    batch([model, few[1], few[2]], tmp_path / "c")
+    for name in "abc":
+        path = tmp_path / name / "batch.json"
+        said = json.loads(path.read_text())
+        said["models"] = [{key: one[key] for key in ("number", "title", "folder")} for one in said["models"]]
+        path.write_text(json.dumps(said))
+    result = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "ab")
+    assert (result.models, list(result.failed)) == (["model", few[1].name], ["model"])
+    with pytest.raises(UsageError, match=r"model: .* hold different scans of it"):
+        merge([tmp_path / "a", tmp_path / "c"], tmp_path / "ac")
+
+
+@pytest.mark.parametrize("failing", [(), (1,), (0, 1)], ids=["both done", "the listed one failed", "both failed"])
+def test_one_commit_under_two_names_in_two_shards_counts_once(
+    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...]
+) -> None:
+    """As in one run, which scans it once: here each shard has scanned it."""
+    import weightaudit.audit as audit
+    from weightaudit.batch import planning
+    from weightaudit.batch.state import State
+
+    scan, calls = audit.scan, itertools.count()
+
+    def local(model: str, **options: Any) -> Any:
+        if model == "org/name":
+            if next(calls) in failing:
+                raise MemoryError
+            model, options = str(few[0]), {**options, "revision": None}
+        return scan(model, **options)
+
+    monkeypatch.setattr(audit, "scan", local)
+    commits = {"org/name": "c" * 40}
+    monkeypatch.setattr(
+        planning, "state_of", lambda entry: State(commits.get(entry.model, "d"), commits.get(entry.model, ""))
+    )
+    lines = [few[1], "org/name", "org/name@main", few[2]]
+    base = AuditConfig(offline=True)
+    for part in (1, 2):
+        # The first shard scans @main, and the second the name alone, which is the one that one run keeps.
+        batch(lines, tmp_path / f"part{part}", shard=(part, 2), base=base)
+    failing, calls = (failing if len(failing) == 2 else ()), itertools.count()
+    whole = batch(lines, tmp_path / "whole", base=base)
+    assert whole.same == ["org/name@main"]
+    result = merge([tmp_path / "part1", tmp_path / "part2"], tmp_path / "merged")
+    assert result.same == whole.same
+    assert result.models == [few[1].name, "org/name", few[2].name]
+    assert list(result.failed) == list(whole.failed)
+    for name in (*JOINED, "index.html", "batch.json"):
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    pool = Recorded()
+    assert batch(lines, tmp_path / "merged", base=base, pool=pool).same == whole.same
+    assert pool.sent == []
+
+
+def test_parts_merged_in_two_stages_keep_the_lists_order(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch(few, tmp_path / "whole")
+    for part in (1, 2, 3):
+        batch(few, tmp_path / f"part{part}", shard=(part, 3))
+    merge([tmp_path / "part3", tmp_path / "part1"], tmp_path / "some")
+    result = merge([tmp_path / "some", tmp_path / "part2"], tmp_path / "merged")
+    assert result.models == [path.name for path in few]
+    assert (tmp_path / "merged" / "all.csv").read_bytes() == (tmp_path / "whole" / "all.csv").read_bytes()
 
 
 def test_what_cannot_be_merged(batch: Batch, few: list[Path], tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
 from tests.batch import tasks
+from tests.batch.conftest import entries_of
 from weightaudit.batch.executors import share_out, usable_cores
 from weightaudit.batch.processes import ProcessExecutor, WorkerDied
 
@@ -56,6 +58,19 @@ def test_processes_know_their_threads_before_anything_is_imported(two: ProcessEx
     assert two.submit(tasks.environment, "OMP_NUM_THREADS").result() == "1"
     assert two.submit(tasks.loaded, "torch").result() is False
     assert two.submit(tasks.torch_threads).result() == 1
+
+
+def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path) -> None:
+    """Workers wait for the list to be read, and the command for nothing but them: importing torch takes seconds."""
+    entries_of([few[0], f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], tmp_path)
+    words = ["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--workers", "1", "--threads", "1"]
+    program = f"import sys\nsys.argv = ['weightaudit', *{words!r}]\nfrom weightaudit.cli import main\n"
+    program += "try:\n    main()\nfinally:\n    print('torch' in sys.modules)\n"
+    # As a file: a worker process imports the program of its parent, and finds it is not its own to run.
+    (tmp_path / "program.py").write_text(f"if __name__ == '__main__':\n{indent(program, '    ')}")
+    done = subprocess.run([sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "False\n"), done.stderr
+    assert "3 models, 1 failed" in done.stderr
 
 
 def test_errors_come_back(two: ProcessExecutor) -> None:

@@ -6,8 +6,10 @@ import csv
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.batch.pools import Lost, Recorded
 from weightaudit.batch import BatchResult, run_batch
 from weightaudit.config import AuditConfig
 from weightaudit.errors import OutputError, UsageError, WeightauditError
+from weightaudit.records import Finding, Severity
 from weightaudit.report.columns import NAMES
 from weightaudit.report.comparison import SUMMARY_NAMES
 
@@ -89,6 +92,45 @@ def test_the_joined_files(batch: Batch, few: list[Path], tmp_path: Path) -> None
     assert summary[0]["family"] == report.map.family
     assert "" not in (summary[0]["folder"], summary[1]["reason"])
     assert summary[1]["parameters"] == summary[1]["guessed"] == ""
+
+
+def test_what_the_findings_come_to(
+    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import weightaudit.audit as audit
+
+    scan = audit.scan
+    severities: dict[str, tuple[tuple[Severity, ...], tuple[str, ...]]] = {
+        str(few[0]): (("error", "warning", "warning", "info"), ("R1",)),
+        str(few[1]): (("warning",), ("R1",)),
+        str(few[2]): ((), ("R1",)),
+        str(few[3]): ((), ()),
+    }
+
+    def judged(model: str, **options: Any) -> Any:
+        several, rules = severities[model]
+        findings = tuple(Finding("R1", severity, "something") for severity in several)
+        return replace(scan(model, **options), findings=findings, rules=rules)
+
+    monkeypatch.setattr(audit, "scan", judged)
+    models = [*few[:4], tmp_path / "none"]
+    batch(models)
+
+    def said() -> list[tuple[str, ...]]:
+        return [(row["verdict"], row["errors"], row["warnings"]) for row in rows(tmp_path / "out" / "summary.csv")]
+
+    failed = ("", "", "")
+    whole = [("errors", "1", "2"), ("warnings", "0", "1"), ("clean", "0", "0"), ("unchecked", "0", "0"), failed]
+    assert said() == whole
+    # An outcome of before there were verdicts is kept, and says nothing of them.
+    path = tmp_path / "out" / few[1].name / "outcome.json"
+    outcome = json.loads(path.read_text())
+    del outcome["verdict"]
+    path.write_text(json.dumps(outcome))
+    pool = Recorded()
+    batch(models, pool=pool)
+    assert pool.sent == []
+    assert said() == [whole[0], ("", "", ""), *whole[2:]]
 
 
 def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path) -> None:
@@ -262,6 +304,45 @@ def test_workers_know_their_run(batch: Batch, few: list[Path], tmp_path: Path) -
     with pytest.raises(OutputError, match="this is not the directory of the run that sent this work"):
         run_job(pool.sent[0])
     assert (tmp_path / "out" / few[0].name / "outcome.json").stat() == before
+
+
+@pytest.mark.parametrize("taken_over", [False, True], ids=["given to another worker", "taken over by another run"])
+def test_a_late_failure_replaces_no_finished_scan(
+    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken_over: bool
+) -> None:
+    """A worker fails over a model that another one has begun and finished meanwhile."""
+    import weightaudit.audit as audit
+    from weightaudit.batch import worker
+    from weightaudit.batch.lock import write_run
+    from weightaudit.batch.outcome import read_outcome
+
+    pool = Recorded()
+    batch(few[:1], pool=pool)
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    late = replace(pool.sent[0], directory=str(directory), run="first")
+    other = replace(late, run="second" if taken_over else "first")
+    write_run(directory, late.run)
+    monkeypatch.setattr(worker, "ONE_AT_A_TIME", threading.RLock())  # the other one is another process, told here
+    scan, finished = audit.scan, {}
+
+    def slow(model: str, **options: Any) -> Any:
+        monkeypatch.setattr(audit, "scan", scan)
+        write_run(directory, other.run)
+        assert worker.run_job(other).status == "done"
+        finished.update({path: path.read_bytes() for path in (directory / late.folder).iterdir()})
+        raise MemoryError
+
+    monkeypatch.setattr(audit, "scan", slow)
+    if taken_over:
+        with pytest.raises(OutputError, match="this is not the directory of the run that sent this work"):
+            worker.run_job(late)
+    else:
+        assert worker.run_job(late).status == "done"
+    assert {path: path.read_bytes() for path in (directory / late.folder).iterdir()} == finished
+    left = read_outcome(directory / late.folder)
+    assert left is not None
+    assert (left.status, left.run) == ("done", other.run)
 
 
 def test_no_token_leaves_the_machine(batch: Batch, few: list[Path]) -> None:

@@ -26,6 +26,8 @@ ROWS = 1 << 16
 UNFINISHED = "not finished: run its batch again"
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
+FINDING_COLUMNS = ("verdict", "errors", "warnings")
+"""Those behind: blank for a model that failed, and for a scan of before there were verdicts."""
 
 
 def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
@@ -34,7 +36,7 @@ def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
     ``title`` is the page's.
     """
     done: list[Path] = []
-    summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS)))]
+    summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
     for one in listed:
         outcome = read_outcome(directory / one.folder)
         summary.append(_summary_line(one, outcome))
@@ -71,15 +73,23 @@ def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:
 
 def _summary_line(one: Listed, outcome: Outcome | None) -> str:
     """A failed model has its reason there, and no numbers."""
+    entry = outcome.entry if outcome is not None else {}
     if outcome is None:
         said = [one.title, "", "failed", UNFINISHED, one.folder, "", ""]
     else:
-        family, guessed = outcome.entry.get("family", ""), outcome.entry.get("guessed", "")
+        family, guessed = entry.get("family", ""), entry.get("guessed", "")
         said = [one.title, outcome.revision, outcome.status, outcome.reason, one.folder, family, str(guessed).lower()]
-    numbers = outcome.entry.get("metrics", {}) if outcome else {}
-    return csv_line(
-        [*map(guarded, said), *(guarded(column.text(numbers.get(column.name))) for column in SUMMARY_COLUMNS)]
-    )
+    numbers = entry.get("metrics", {})
+    metrics = [column.text(numbers.get(column.name)) for column in SUMMARY_COLUMNS]
+    return csv_line(list(map(guarded, [*said, *metrics, *_findings(outcome)])))
+
+
+def _findings(outcome: Outcome | None) -> list[str]:
+    """The text of each of `FINDING_COLUMNS`."""
+    if outcome is None or not outcome.verdict:
+        return [""] * len(FINDING_COLUMNS)
+    counts = outcome.entry.get("findings", {})
+    return [outcome.verdict, *(str(counts.get(severity, 0)) for severity in ("error", "warning"))]
 
 
 def _join_csv(folders: Iterable[Path], file: BinaryIO) -> None:

@@ -17,11 +17,15 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Listed:
-    """One model: its place in the whole list from 0, what people call it, its folder."""
+    """One model: its place in the whole list from 0, what people call it, its folder; and which model that is (Hub id
+    or path) by which options, "" in a manifest of before they were written down.
+    """
 
     number: int
     title: str
     folder: str
+    model: str = ""
+    options: str = ""
 
 
 @dataclass(frozen=True)

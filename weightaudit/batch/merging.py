@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from weightaudit.batch.folder import LOG, RESULTS, ModelFolder, sweep
 from weightaudit.batch.joining import UNFINISHED, join
 from weightaudit.batch.lock import locked, unwritable
 from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manifest
+from weightaudit.batch.names import own_folder
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.errors import UsageError, printable
 from weightaudit.report.document import share_plotly
@@ -21,90 +23,169 @@ from weightaudit.report.files import replacing
 
 @dataclass
 class MergeResult:
-    """What was merged: titles of the models, failed ones (and unfinished ones) with the reason, and the shards of a
-    list, as "3/8", that were not among the directories.
+    """What was merged: titles of the models, failed ones (and unfinished ones) with the reason; titles that turned out
+    to be the same scan as another's, and count as that one; and the shards of a list, as "3/8", that were not among
+    the directories.
     """
 
     models: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    same: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A model, the directory it lies in, and what became of it."""
+    """A model as one list calls it (``digest`` is the list's), the directory it lies in, and what became of it."""
 
     listed: Listed
+    digest: str
     directory: Path
     outcome: Outcome | None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.directory / self.listed.folder
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A model of the whole: what it is called there, and the one whose files it gets."""
+
+    listed: Listed
+    found: _Found
 
 
 def merge(directories: Sequence[Path], out: Path) -> MergeResult:
     """Make ``out`` the directory of all batches in ``directories``: folders linked (copied where that cannot be), all
     results joined.
 
-    Shards of one list come in the list's order, different lists one after the other. Raises UsageError for what is no
-    batch's directory, and for a model that two of them scanned differently; OutputError where ``out`` cannot be
-    written.
+    Shards of one list come in the list's order, different lists one after the other; the same scan under several names
+    counts once, as in one run. Raises UsageError for what is no batch's directory, for different models that one name
+    is given to, and for a model that two of them scanned differently; OutputError where ``out`` cannot be written.
     """
     if not directories:
         raise UsageError("--merge", "there is nothing to merge", "Name the directories of finished batches")
     if out.resolve() in {directory.resolve() for directory in directories}:
         raise UsageError(str(out), "it is one of those to be merged", "Name another directory for the whole")
     manifests = [read_manifest(directory) for directory in directories]
-    found = _found(directories, manifests)
     result = MergeResult(missing=incomplete(manifests))
+    taken = _each_once(_found(directories, manifests), result.same)
     with locked(out):
         sweep(out)
-        listed = []
-        for number, one in enumerate(found):
-            listed.append(Listed(number, one.listed.title, one.listed.folder))
-            result.models.append(one.listed.title)
-            if one.outcome is None:
-                result.failed[one.listed.title] = UNFINISHED
+        for one in taken:
+            title, outcome = one.listed.title, one.found.outcome
+            result.models.append(title)
+            if outcome is None:
+                result.failed[title] = UNFINISHED
                 continue
-            if one.outcome.status == "failed":
-                result.failed[one.listed.title] = one.outcome.reason
-            _bring(one.directory / one.listed.folder, out / one.listed.folder, one.outcome)
-        digests = {manifest.digest for manifest in manifests}
-        digest = digests.pop() if len(digests) == 1 else ""
+            if outcome.status == "failed":
+                result.failed[title] = outcome.reason
+            _bring(one.found.folder, out / one.listed.folder, replace(outcome, title=title))
+        listed = [one.listed for one in taken]
         titles = {manifest.title for manifest in manifests}
         title = titles.pop() if len(titles) == 1 else out.resolve().name
-        Manifest(tuple(listed), total=len(listed), shard=(1, 1), digest=digest, title=title).write(out)
+        if _of_one_list(manifests):
+            total, digest = manifests[0].total, manifests[0].digest
+        else:
+            listed = [replace(one, number=number) for number, one in enumerate(listed)]
+            total, digest = len(listed), ""
+        Manifest(tuple(listed), total=total, shard=(1, 1), digest=digest, title=title).write(out)
         share_plotly(out)
         join(listed, out, title)
     return result
 
 
+def _of_one_list(manifests: Sequence[Manifest]) -> bool:
+    """Whether all are parts of one list, whose numbers then tell their order."""
+    return bool(manifests[0].digest) and len({manifest.digest for manifest in manifests}) == 1
+
+
 def _found(directories: Sequence[Path], manifests: Sequence[Manifest]) -> list[_Found]:
-    """Every model once, in order."""
+    """Every model of every directory, in order."""
     everything = [
-        _Found(listed, directory, read_outcome(directory / listed.folder))
+        _Found(listed, manifest.digest, directory, read_outcome(directory / listed.folder))
         for directory, manifest in zip(directories, manifests, strict=True)
         for listed in manifest.models
     ]
-    if len({manifest.digest for manifest in manifests}) == 1:
+    if _of_one_list(manifests):
         everything.sort(key=lambda one: one.listed.number)
-    chosen: dict[str, _Found] = {}
+    return everything
+
+
+def _each_once(everything: Iterable[_Found], same: list[str]) -> list[_Taken]:
+    """Every scan once, under the first of its titles (the others go to ``same``), each in a folder of its own.
+
+    Rows are called by title and commit, which are part of a scan's bytes, so two models of one title cannot be told
+    apart in the joined files, and are refused. Two titles can, though they were given one folder each in its directory:
+    then those get the folders that they would have got as lines of one list.
+    """
+    by_title: dict[str, _Found] = {}
+    first: dict[str, Listed] = {}
     for one in everything:
-        folder = one.listed.folder.casefold()
-        chosen[folder] = _better(chosen[folder], one) if folder in chosen else one
-    return list(chosen.values())
+        title = one.listed.title
+        first.setdefault(title, one.listed)
+        by_title[title] = _better(by_title[title], one) if title in by_title else one
+    by_scan: dict[str, _Taken] = {}
+    for title, one in by_title.items():
+        scan = one.outcome.key if one.outcome is not None else f"unfinished {title}"
+        if scan in by_scan:
+            same.append(title)
+            by_scan[scan] = replace(by_scan[scan], found=_better(by_scan[scan].found, one))
+        else:
+            by_scan[scan] = _Taken(first[title], one)
+    taken = list(by_scan.values())
+    used = Counter(one.listed.folder.casefold() for one in taken)
+    return [
+        one
+        if used[one.listed.folder.casefold()] == 1
+        else replace(one, listed=replace(one.listed, folder=own_folder(one.listed.title)))
+        for one in taken
+    ]
 
 
 def _better(first: _Found, second: _Found) -> _Found:
-    """Of two that are the same model the one that is done, or else has ended."""
-    if first.outcome is None or second.outcome is None:
-        return first if second.outcome is None else second
-    if first.outcome.status != second.outcome.status:
-        return first if first.outcome.status == "done" else second
-    if first.outcome.key != second.outcome.key:
-        raise UsageError(
-            printable(first.listed.title),
-            f"{printable(str(first.directory))} and {printable(str(second.directory))} hold different scans of it",
-            "The model or the options changed between them: run one of the two again",
-        )
+    """Of two that are the same model the one that is done, or else has ended. Raises UsageError where they are not."""
+    one, other = first.outcome, second.outcome
+    same_scan = one is not None and other is not None and one.key == other.key
+    if not same_scan:
+        _check_same(first, second)
+    if one is None or other is None:
+        return first if other is None else second
+    if one.status != other.status:
+        return first if one.status == "done" else second
+    if not same_scan:
+        raise _different_scans(first, second)
     return first
+
+
+def _check_same(first: _Found, second: _Found) -> None:
+    """UsageError unless both are the same model by the same options, as far as their manifests tell."""
+    if first.digest and first.digest == second.digest:
+        return  # one list, and there every line has its own title
+    one, other = first.listed, second.listed
+    if one.model and other.model:
+        if one.model != other.model:
+            raise UsageError(
+                printable(one.title),
+                f"two different models have this name: {printable(one.model, 1000)} in "
+                f"{printable(str(first.directory), 1000)} and {printable(other.model, 1000)} in "
+                f"{printable(str(second.directory), 1000)}",
+                "Put both into one list, which tells them apart, and run it into a new directory",
+            )
+        if one.options != other.options:
+            raise _different_scans(first, second)
+    elif first.outcome is not None and second.outcome is not None:
+        raise _different_scans(first, second)  # of before manifests said which model, and nothing says they are one
+
+
+def _different_scans(first: _Found, second: _Found) -> UsageError:
+    return UsageError(
+        printable(first.listed.title),
+        f"{printable(str(first.directory))} and {printable(str(second.directory))} hold different scans of it",
+        "The model or the options changed between them: run one of the two again",
+    )
 
 
 def _bring(source: Path, target: Path, outcome: Outcome) -> None:

@@ -42,7 +42,7 @@ def names(entries: Sequence[Entry]) -> list[Names]:
     labels, titles = [], []
     for entry, base in zip(entries, bases, strict=True):
         several = plain[base, entry.config.revision] > 1
-        label = f"{base} ({_options(entry.config)})" if several else base
+        label = f"{base} ({options_that_differ(entry.config)})" if several else base
         labels.append(label if label != _own_name(entry) else "")
         titles.append(f"{label}@{entry.config.revision}" if entry.config.revision else label)
     slugs = [_slug(title) for title in titles]
@@ -51,8 +51,13 @@ def names(entries: Sequence[Entry]) -> list[Names]:
     out = []
     for title, label, slug in zip(titles, labels, slugs, strict=True):
         shared = taken[slug.casefold()] > 1 or slug.casefold() in RESERVED or slug.startswith(".")
-        out.append(Names(title, label, f"{slug.strip('.-') or 'model'}-{_digest(title)}" if shared else slug))
+        out.append(Names(title, label, own_folder(title) if shared else slug))
     return out
+
+
+def own_folder(title: str) -> str:
+    """A folder's name that no other title has, where the plain one is not free."""
+    return f"{_slug(title).strip('.-') or 'model'}-{_digest(title)}"
 
 
 def _own_name(entry: Entry) -> str:
@@ -91,8 +96,8 @@ def _bases(entries: Sequence[Entry]) -> list[str]:
             return bases
 
 
-def _options(config: AuditConfig) -> str:
-    """The options that differ from the defaults, as a list's line has them."""
+def options_that_differ(config: AuditConfig) -> str:
+    """The options that change numbers and are not the defaults, as a list's line has them."""
     said = []
     for name, value in number_options(config).items():
         if value != getattr(DEFAULTS, name):

@@ -16,7 +16,8 @@ class Outcome:
     """The end of one model's scan.
 
     ``key`` says of which scan (see `identity`), ``run`` in which run; ``reason`` why it failed; ``files`` the sizes of
-    what it left; ``entry`` what the comparison page and summary.csv say of it.
+    what it left; ``entry`` what the comparison page and summary.csv say of it, and ``verdict`` what the scan's findings
+    come to: "" for none, as in outcomes of before there were verdicts.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Outcome:
     files: dict[str, int] = field(default_factory=dict)
     entry: dict[str, Any] = field(default_factory=dict)
     run: str = ""
+    verdict: str = ""
 
     def to_json(self) -> bytes:
         """As the folder keeps it."""
@@ -40,6 +42,7 @@ class Outcome:
             "files": self.files,
             "entry": self.entry,
             "run": self.run,
+            "verdict": self.verdict,
         }
         return (json.dumps(fields, allow_nan=False) + "\n").encode()
 

@@ -22,9 +22,9 @@ from weightaudit.batch.joining import join
 from weightaudit.batch.lock import locked
 from weightaudit.batch.manifest import Listed, Manifest, digest_of
 from weightaudit.batch.model_list import Entry
-from weightaudit.batch.names import names
+from weightaudit.batch.names import names, options_that_differ
 from weightaudit.batch.outcome import Outcome
-from weightaudit.batch.planning import Step, sharded, steps
+from weightaudit.batch.planning import Planned, Step, sharded, steps
 from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import WeightauditError, printable
 from weightaudit.report.document import share_plotly
@@ -64,7 +64,7 @@ def run_batch(
     cannot be written or another run has it; what is finished by then, or by Ctrl-C, is kept.
     """
     planned = sharded(entries, names(entries), shard)
-    listed = [Listed(one.number, one.names.title, one.names.folder) for one in planned]
+    listed = [_listed(one) for one in planned]
     directory = directory.absolute()
     result = BatchResult()
     with closing(display or Silent()) as shown, locked(directory) as run:
@@ -81,6 +81,10 @@ def run_batch(
         _manifest(listed, entries, shard, title).write(directory)
         join(listed, directory, title)
     return result
+
+
+def _listed(one: Planned) -> Listed:
+    return Listed(one.number, one.names.title, one.names.folder, one.entry.model, options_that_differ(one.entry.config))
 
 
 def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[int, int], title: str) -> Manifest:

@@ -101,6 +101,7 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
         revision=report.identity.revision,
         files=folder.sizes(RESULTS),
         entry=_entry(report),
+        verdict=report.verdict,
     )
 
 

@@ -107,6 +107,8 @@ def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
     result = merge_batches(paths, out)
     for part in result.missing:
         typer.echo(f"note: shard {part} is not among them", err=True)
+    for title in [] if quiet else result.same:
+        typer.echo(f"{printable(title)}: the same scan as another name's, counted once", err=True)
     _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)
 
 

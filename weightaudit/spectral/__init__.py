@@ -1,11 +1,28 @@
 """Arrays → numbers: ‖W‖_F, and σ₁ with a certified interval, in a handful of passes over the weights.
 
-The mathematics is in docs/spectral.md.
+The mathematics is in docs/spectral.md. The public names are imported on first use: to check options takes no torch.
 """
 
 from __future__ import annotations
 
-from weightaudit.spectral.measure import check_options, measure
-from weightaudit.spectral.threads import compute_threads
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from weightaudit.spectral.measuring import measure as measure
+    from weightaudit.spectral.options import check_options as check_options
+    from weightaudit.spectral.threads import compute_threads as compute_threads
+
+_HOMES = {
+    "check_options": "weightaudit.spectral.options",
+    "compute_threads": "weightaudit.spectral.threads",
+    "measure": "weightaudit.spectral.measuring",
+}
 
 __all__ = ["check_options", "compute_threads", "measure"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'weightaudit.spectral' has no attribute {name!r}")

@@ -6,19 +6,19 @@ import math
 import threading
 import warnings
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 
-from weightaudit.config import DEFAULTS, METHODS, Method
+from weightaudit.config import DEFAULTS, Method
 from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum, SpectrumDetail
 from weightaudit.spectral.engine import engine_for
 from weightaudit.spectral.exact import exact
 from weightaudit.spectral.krylov import Interval, krylov
 from weightaudit.spectral.method import BLOCK, choose
+from weightaudit.spectral.options import check_options
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.stack import Stack, merged
 from weightaudit.spectral.start import rng_for
@@ -26,11 +26,6 @@ from weightaudit.spectral.statistics import Statistics
 
 ONE_AT_A_TIME = threading.Lock()
 """Held by each measurement: it sets torch's thread count for a while, which all threads of the process share."""
-
-MOST = 1e30
-"""Largest tol: no interval is that wide."""
-LEAST_DELTA = 1e-100
-"""Below, the χ² quantile of a single column leaves the range of float64."""
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -111,35 +106,6 @@ def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float, det
         detail=detail,
         entries=stats.entries,
     )
-
-
-def check_options(*, tol: float, delta: float, method: str, seed: int, device: str) -> None:
-    """Raise UsageError for an option of `measure` that is out of range, before anything is read."""
-    if not (_is_real(tol) and 0 < tol < MOST):
-        raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
-    if not (_is_real(delta) and LEAST_DELTA <= delta < 1):
-        hint = f"It is a probability per matrix, e.g. 1e-6, at least {LEAST_DELTA:g}"
-        raise UsageError("delta", f"{delta!r} is not between 0 and 1", hint)
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise UsageError("seed", f"{seed!r} is not a whole number", "Any will do, e.g. 0")
-    if method not in METHODS:
-        raise UsageError("method", f"{method!r} is unknown", f"Choose one of {', '.join(METHODS)}")
-    _check_device(device)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _check_device(name: str) -> None:
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise UsageError("device", f"{name!r} is not a torch device", 'Use "cpu", "cuda" or "cuda:1"') from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError("device", f"{name!r} was asked for, and torch sees no such CUDA device", 'Use "cpu"')
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError("device", f"{name!r} is not supported", 'Use "cpu" or "cuda"')
 
 
 def _blocks(matrix: Any) -> list[torch.Tensor]:

@@ -37,12 +37,12 @@ def written(report: ScanReport, folder: Path) -> Path:
 
 
 def asked(report: ScanReport, folder: Path, script: str) -> dict[str, object]:
-    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it."""
+    """What ``script`` puts into ``answer`` when run in the page, drawn, whose policy is lifted for it."""
     page = written(report, folder)
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
     assert "</body>" in text
     told = "document.body.dataset.answer = JSON.stringify(answer);"
-    ask = f"<script>const answer = {{}};\n{script}\n{told}</script></body>"
+    ask = f"<script>addEventListener('load', () => {{const answer = {{}};\n{script}\n{told}}});</script></body>"
     page.write_text(text.replace("</body>", ask), encoding="utf-8")
     dom, console = opened(page)
     assert console == []

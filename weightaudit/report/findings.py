@@ -22,7 +22,7 @@ LISTED = 4
 """Matrices, or tensors, named one by one of a finding about several."""
 
 CSS = {"error": "bad", "warning": "warn", "info": "info"}
-_NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("remark", "remarks")}
+_NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("info", "infos")}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def grouped(report: ScanReport) -> list[Group]:
 def severity_words(severity: Severity, number: int) -> str:
     """Example:
     >>> severity_words("info", 2)
-    '2 remarks'
+    '2 infos'
     """
     return plural(number, *_NAMES[severity])
 

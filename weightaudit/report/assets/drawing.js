@@ -11,9 +11,9 @@ const SETTINGS = {
 };
 const currentTheme = () => (darkMode.matches ? "dark" : "light");
 
-// Draw when the page stands, and again when the theme changes or the page is printed, which is always light.
+// Draw now, and again when the theme changes or the page is printed, which is always light.
 function onTheme(draw) {
-  window.addEventListener("load", () => draw(currentTheme()));
+  draw(currentTheme());
   darkMode.addEventListener("change", () => draw(currentTheme()));
   window.addEventListener("beforeprint", () => draw("light"));
   window.addEventListener("afterprint", () => draw(currentTheme()));

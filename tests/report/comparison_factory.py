@@ -79,6 +79,7 @@ def model(number: int, *, seed: int = 0) -> ModelEntry:
         },
         profiles=profiles,
         findings=findings,
+        rules=7,
     )
 
 

@@ -37,12 +37,12 @@ def written(report: ScanReport, folder: Path) -> Path:
 
 
 def asked(report: ScanReport, folder: Path, script: str) -> dict[str, object]:
-    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it."""
+    """What ``script`` puts into ``answer`` when run in the page, drawn, whose policy is lifted for it."""
     page = written(report, folder)
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
     assert "</body>" in text
     told = "document.body.dataset.answer = JSON.stringify(answer);"
-    ask = f"<script>const answer = {{}};\n{script}\n{told}</script></body>"
+    ask = f"<script>addEventListener('load', () => {{const answer = {{}};\n{script}\n{told}}});</script></body>"
     page.write_text(text.replace("</body>", ask), encoding="utf-8")
     dom, console = opened(page)
     assert console == []
@@ -112,7 +112,7 @@ def test_policy_stops_what_an_escape_might_miss(tmp_path: Path) -> None:
     assert any("Content Security Policy" in line for line in console)
 
 
-@pytest.mark.parametrize("name", ["bert", "hostile"])
+@pytest.mark.parametrize("name", ["bert", "hostile", "judged_mixture"])
 def test_download_is_the_csv(name: str, tmp_path: Path) -> None:
     report = factory.ALL[name]()
     answer = asked(
@@ -146,6 +146,10 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
         const status = () => document.querySelector("#layers .pager [role=status]").textContent;
         const set = (node, value, event) => { node.value = value; node.dispatchEvent(new Event(event)); };
         answer.names = names;
+        answer.lines = [body.rows.length, status()];
+        const every = [...document.querySelectorAll("#layers .tools button")].find((button) => button.textContent === "Every expert");
+        every.click();
+        answer.pressed = every.getAttribute("aria-pressed");
         answer.drawn = body.rows.length;
         answer.start = status();
         head.querySelector("button").click();
@@ -169,6 +173,8 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
     shown = "layer expert role rows cols frobenius_norm spectral_norm spectral_norm_upper stable_rank_lower stable_rank"
     rest = "inverse_stable_rank norm_ratio max_abs zeros nonfinite converged method passes dtype parameters tensors"
     assert answer["names"] == f"{shown} {rest}".split()
+    assert answer["lines"] == [42, "1–42 of 42 lines, 1,176 matrices"]
+    assert answer["pressed"] == "true"
     assert (answer["drawn"], answer["start"]) == (100, "1–100 of 1,176")
     ranks = [row.spectrum.stable_rank for row in report.rows]
     down, highest, up, lowest = answer["sorts"]  # type: ignore[misc]

@@ -166,7 +166,7 @@ def test_json_says_where_the_model_came_from_and_how_it_was_computed(tmp_path: P
     }
     assert told["options"] == factory.OPTIONS
     assert told["versions"] == factory.VERSIONS
-    keys = "id severity title stack layer expert role tensors value threshold advice"
+    keys = "id severity title stack layer expert role tensors value threshold advice detail"
     assert list(told["findings"][0]) == keys.split()
     assert told["coverage"][0] == {
         "tensor": "blocks.0.up",

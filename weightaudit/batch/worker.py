@@ -152,4 +152,5 @@ def _entry(report: ScanReport) -> dict[str, Any]:
         "metrics": metrics(report),
         "profiles": profiles(report),
         "findings": finding_counts(report),
+        "rules": len(report.rules),
     }

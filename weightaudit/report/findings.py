@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from weightaudit.records import SEVERITIES, Finding, Severity
 from weightaudit.report.encoding import encoded
-from weightaudit.report.markup import count, figure, plural, section, setting, shown
-from weightaudit.report.places import Places, anchor, place_words
+from weightaudit.report.markup import count, plural, section, setting, shown
+from weightaudit.report.places import Places, anchor, matrix_words, place_words
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -18,23 +18,23 @@ OPEN = 5
 """Places of a group that are open."""
 FOLDED = 60
 """Further places in a group's fold. The table has what lies beyond, so that thousands do not bloat the page."""
-TENSORS = 3
-"""Tensor names of a finding without a row of its own."""
+LISTED = 4
+"""Matrices, or tensors, named one by one of a finding about several."""
 
 CSS = {"error": "bad", "warning": "warn", "info": "info"}
-_NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("remark", "remarks")}
+_NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("info", "infos")}
 
 
 @dataclass(frozen=True)
 class Group:
-    """The findings of one rule. ``rows`` says for each of ``findings`` which row it is about, None for none."""
+    """The findings of one rule. ``rows`` says for each of ``findings`` which rows of the report it is about."""
 
     id: str
     severity: Severity
     title: str
     advice: str
     findings: tuple[Finding, ...]
-    rows: tuple[int | None, ...]
+    rows: tuple[tuple[int, ...], ...]
 
 
 def grouped(report: ScanReport) -> list[Group]:
@@ -44,29 +44,29 @@ def grouped(report: ScanReport) -> list[Group]:
     for finding in report.findings:
         groups.setdefault((finding.id, finding.severity, finding.title, finding.advice), []).append(finding)
     ordered = sorted(groups.items(), key=lambda item: SEVERITIES.index(item[0][1]))
-    return [Group(*key, tuple(found), tuple(map(places.row, found))) for key, found in ordered]
+    return [Group(*key, tuple(found), tuple(map(places.of, found))) for key, found in ordered]
 
 
 def severity_words(severity: Severity, number: int) -> str:
     """Example:
     >>> severity_words("info", 2)
-    '2 remarks'
+    '2 infos'
     """
     return plural(number, *_NAMES[severity])
 
 
-def findings_section(groups: list[Group]) -> str:
+def findings_section(report: ScanReport, groups: list[Group]) -> str:
     """Nothing where there are none."""
-    return section("findings", "Findings", *(_article(number, group) for number, group in enumerate(groups)))
+    return section("findings", "Findings", *(_article(report, number, group) for number, group in enumerate(groups)))
 
 
 def findings_payload(groups: list[Group]) -> dict[str, Any]:
-    """What the table says of the findings on a matrix: lists with one item a finding that has a row."""
+    """What the table says of the findings on a matrix: lists with one item for every row of a finding."""
     told = [
         (number, row, finding.detail)
         for number, group in enumerate(groups)
-        for finding, row in zip(group.findings, group.rows, strict=True)
-        if row is not None
+        for finding, rows in zip(group.findings, group.rows, strict=True)
+        for row in rows
     ]
     return {
         "groups": [{"id": group.id, "severity": group.severity, "title": group.title} for group in groups],
@@ -76,16 +76,16 @@ def findings_payload(groups: list[Group]) -> dict[str, Any]:
     }
 
 
-def _article(number: int, group: Group) -> str:
+def _article(report: ScanReport, number: int, group: Group) -> str:
     thresholds = {finding.threshold for finding in group.findings}
     shared = thresholds.pop() if len(thresholds) == 1 else None
     held = f" · held against {setting(shared)}" if shared is not None else ""
-    place = partial(_place, with_threshold=shared is None)
-    items = [place(finding, row) for finding, row in zip(group.findings, group.rows, strict=True)][: OPEN + FOLDED]
+    place = partial(_place, report, with_threshold=shared is None)
+    listed = list(zip(group.findings, group.rows, strict=True))[: OPEN + FOLDED]
+    items = [place(finding, rows) for finding, rows in listed]
     beyond = len(group.findings) - len(items)
     rest = items[OPEN:]
-    # Those in the fold are none that the table lacks: the filter shows every matrix of the group.
-    table = f'<a href="#rule-{number}">all in the table</a>' if any(row is not None for row in group.rows) else ""
+    table = f'<a href="#rule-{number}">show them in the table</a>' if any(group.rows) else ""
     more = f"<p>{count(beyond)} further {'place is' if beyond == 1 else 'places are'} not listed here.</p>"
     fold = (
         f"<details><summary>and {count(len(group.findings) - OPEN)} more</summary>"
@@ -105,25 +105,35 @@ def _article(number: int, group: Group) -> str:
     )
 
 
-def _place(finding: Finding, row: int | None, *, with_threshold: bool) -> str:
+def _place(report: ScanReport, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> str:
     words = place_words(finding.stack, finding.layer, finding.expert, finding.role)
     where = shown(words or "the whole model")
-    tensors = ""
-    if row is not None:
-        where = f'<a href="{anchor(row)}">{where}</a>'
+    further = ""
+    if len(rows) == 1:
+        where = _link(rows[0], where)
+    elif rows:
+        links = [_link(row, shown(matrix_words(report.rows[row].matrix))) for row in rows[:LISTED]]
+        further = f" {', '.join(links)}" + _beyond(len(rows), "more matrix", "more matrices")
+        where = where if words else "several places"
     elif finding.tensors:
-        named = " ".join(f"<code>{shown(name)}</code>" for name in finding.tensors[:TENSORS])
-        beyond = len(finding.tensors) - TENSORS
-        tensors = f" {named}" + (f" and {plural(beyond, 'more tensor')}" if beyond > 0 else "")
+        named = " ".join(f"<code>{shown(name)}</code>" for name in finding.tensors[:LISTED])
+        further = f" {named}" + _beyond(len(finding.tensors), "more tensor", "more tensors")
     numbers = []
     if finding.value is not None:
-        numbers.append(f"value {figure(finding.value, 5)}")
+        numbers.append(f"value {setting(finding.value)}")
     if with_threshold and finding.threshold is not None:
         numbers.append(f"threshold {setting(finding.threshold)}")
     return (
-        f"<li>{where}"
+        f"<li><b>{where}</b>"
         + (f" <span>{shown(finding.detail, 1000)}</span>" if finding.detail else "")
-        + (f' <span class="value">{", ".join(numbers)}</span>' if numbers else "")
-        + tensors
-        + "</li>"
+        + (f' <span class="value">· {", ".join(numbers)}</span>' if numbers else "")
+        + f"{further}</li>"
     )
+
+
+def _link(row: int, words: str) -> str:
+    return f'<a href="{anchor(row)}">{words}</a>'
+
+
+def _beyond(number: int, one: str, many: str) -> str:
+    return f" and {plural(number - LISTED, one, many)}" if number > LISTED else ""

@@ -74,8 +74,10 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def table(heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> str:
-    """A table of ready HTML cells; the columns in ``numeric`` are set flush right."""
+def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> str:
+    """A table of ready HTML cells; the columns in ``numeric`` are set flush right. Where it is too wide it scrolls, by
+    keyboard too; a screen reader hears ``caption``.
+    """
 
     def cells(tag: str, line: Iterable[str], attributes: str = "") -> str:
         flush = (' class="n"' if i in numeric else "" for i in itertools.count())
@@ -83,7 +85,8 @@ def table(heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequ
 
     head = cells("th", heads, ' scope="col"')
     body = "".join(f"<tr>{cells('td', line)}</tr>" for line in lines)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    named = f'tabindex="0" role="group" aria-label="{caption}"'
+    return f'<div class="scroll" {named}><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def section(identifier: str, title: str, *parts: str) -> str:

@@ -77,8 +77,8 @@ def method_section(report: ScanReport) -> str:
         certificate,
         f'<dl class="terms">{explained}</dl>',
         f'<h3>Repeat it</h3><pre tabindex="0"><code>{command}</code></pre>',
-        f'<div class="pair"><div><h3>Options</h3>{table(("Option", "Value"), facts)}</div>'
-        f"<div><h3>Versions</h3>{table(('Package', 'Version'), versions)}</div></div>",
+        f'<div class="pair"><div><h3>Options</h3>{table("Options", ("Option", "Value"), facts)}</div>'
+        f"<div><h3>Versions</h3>{table('Versions', ('Package', 'Version'), versions)}</div></div>",
         f'<details><summary>What every column means</summary><dl class="facts">{definitions}</dl></details>',
     )
 
@@ -91,8 +91,7 @@ def reproduce_command(report: ScanReport) -> str:
         words += ["--roles", ",".join(options["roles"])]
     if options.get("layers") is not None:
         words += ["--layers", layer_ranges(options["layers"])]
-    ignored = ["--ignore", ",".join(options["ignore"])] if options.get("ignore") else []
-    return " ".join([_model(report), *map(shlex.quote, words), *_settings(report, *ignored), "--out", "report.html"])
+    return " ".join([_model(report), *map(shlex.quote, words), *_settings(report), "--out", "report.html"])
 
 
 def matrix_command(report: ScanReport, role: str, layer: int | None) -> str:
@@ -113,11 +112,11 @@ def _model(report: ScanReport) -> str:
     return " ".join(map(shlex.quote, ["weightaudit", "scan", *model]))
 
 
-def _settings(report: ScanReport, *more: str) -> list[str]:
-    """The options that change numbers, as the scan had them, then ``more``."""
+def _settings(report: ScanReport) -> list[str]:
+    """The options that change numbers, as the scan had them."""
     chosen = [(f"--{name}", str(report.options[name])) for name in REPEATED if report.options.get(name) is not None]
     words = [word for pair in chosen for word in pair] + ["--spectrum"] * bool(report.options.get("spectrum"))
-    return list(map(shlex.quote, [*words, *more]))
+    return list(map(shlex.quote, words))
 
 
 def layer_ranges(layers: Sequence[int]) -> str:

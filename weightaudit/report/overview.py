@@ -124,4 +124,4 @@ def _dimensions(report: ScanReport) -> str:
     keys = [key for key in DIMENSIONS if key in dimensions] + [key for key in dimensions if key not in DIMENSIONS]
     heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ").capitalize()) for key in keys)]
     line = [shown(report.identity.name), *(count(dimensions[key]) for key in keys)]
-    return table(heads, [line], numeric=range(1, len(heads)))
+    return table("Dimensions", heads, [line], numeric=range(1, len(heads)))

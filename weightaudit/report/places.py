@@ -35,15 +35,30 @@ class Places:
     def __init__(self, rows: Sequence[LayerRow]) -> None:
         self._rows = rows
         self._by_key: dict[Key, list[int]] = defaultdict(list)
+        self._by_tensor: dict[str, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
             matrix = row.matrix
             self._by_key[matrix.stack, matrix.layer, matrix.expert, matrix.role].append(i)
+            for name in matrix.tensors:
+                self._by_tensor[name].append(i)
 
-    def row(self, finding: Finding) -> int | None:
-        """Number of the row that ``finding`` is about; None where it is about no single matrix of the report.
+    def of(self, finding: Finding) -> tuple[int, ...]:
+        """Numbers of the rows that ``finding`` is about: the one in its place, or those cut from its tensors.
 
-        Where several rows have one place, the one of the finding's tensors is meant.
+        Where several rows have one place, the one of the finding's tensors is meant. () for a finding about what the
+        report has no row of.
         """
         found = self._by_key.get((finding.stack, finding.layer, finding.expert, finding.role), [])
         same = [i for i in found if self._rows[i].matrix.tensors == finding.tensors]
-        return next(iter(same or found), None)
+        if found:
+            return tuple(same or found)
+        told = set(finding.tensors)
+        touched = sorted({i for name in told for i in self._by_tensor.get(name, ())})
+        return tuple(i for i in touched if told.issuperset(self._rows[i].matrix.tensors) and self._fits(finding, i))
+
+    def _fits(self, finding: Finding, row: int) -> bool:
+        """Whether the place of ``row`` is what the finding says of its place."""
+        matrix = self._rows[row].matrix
+        said = ((finding.stack, matrix.stack), (finding.role, matrix.role))
+        numbers = ((finding.layer, matrix.layer), (finding.expert, matrix.expert))
+        return all(mine in ("", its) for mine, its in said) and all(mine in (None, its) for mine, its in numbers)

@@ -60,7 +60,7 @@ def body(report: ScanReport, *, alone: bool = True) -> str:
         "<main>",
         guessed(report),
         summary(report),
-        findings_section(groups),
+        findings_section(report, groups),
         notes(report),
         _layer_plots(report),
         spectra_section(report),
@@ -163,7 +163,7 @@ def _roles(report: ScanReport) -> str:
         "Mean 1 / stable rank",
     ]
     text = "<p>Spread of each role over the layers. Max / min near 1 says that its norm hardly changes with depth.</p>"
-    return section("roles", "By role", text, table(heads, lines, numeric=(1, 3, 4, 5, 6, 7, 8)))
+    return section("roles", "By role", text, table("By role", heads, lines, numeric=(1, 3, 4, 5, 6, 7, 8)))
 
 
 def _shapes(rows: list[LayerRow]) -> str:
@@ -192,7 +192,7 @@ def _outside(report: ScanReport) -> str:
         for row in rows
     ]
     heads = ["Role", "Shape", "Frobenius norm", "σ₁", "Stable rank", "Tensor"]
-    return section("outside", "Outside the layers", table(heads, lines, numeric=(2, 3, 4)))
+    return section("outside", "Outside the layers", table("Outside the layers", heads, lines, numeric=(2, 3, 4)))
 
 
 def _coverage(report: ScanReport) -> str:

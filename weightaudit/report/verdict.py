@@ -50,14 +50,9 @@ def _checked(report: ScanReport) -> str:
     """What was checked, and what that does not say."""
     if not report.rules:
         return "<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>"
-    left_out = report.options.get("ignore") or ()
     rules = ", ".join(f"<code>{shown(rule)}</code>" for rule in report.rules)
-    ignored = ", ".join(f"<code>{shown(rule)}</code>" for rule in left_out)
     limits = "The rules know certain signs of damage, and no others: they do not say how well the model works."
     return (
-        f"<details><summary>{plural(len(report.rules), 'rule')} checked"
-        + (f", {count(len(left_out))} left out" if ignored else "")
-        + f"</summary><p>{rules}.</p>"
-        + (f"<p>Left out: {ignored}.</p>" if ignored else "")
-        + f"</details><p>{limits}</p>"
+        f"<details><summary>{plural(len(report.rules), 'rule')} checked</summary><p>{rules}.</p></details>"
+        f"<p>{limits}</p>"
     )

@@ -31,7 +31,8 @@ function digitsOf(x, digits, rounding = "nearest", zeros = true) {
   return zeros && exponent < digits ? shown : String(Number(shown));
 }
 
-const grouped = (n) => Number(n).toLocaleString("en-US");
+const THOUSANDS = new Intl.NumberFormat("en-US");
+const grouped = (n) => THOUSANDS.format(Number(n));
 
 function median(sorted) {
   const middle = sorted.length >> 1;

@@ -20,7 +20,7 @@ function findingsCell(i) {
   const counts = models.findings[i];
   const told = SEVERITY.flatMap(([word, css], at) =>
     counts[at] ? [element("span", { class: "count " + css }, `${grouped(counts[at])} ${word}${counts[at] > 1 && word !== "info" ? "s" : ""}`)] : []);
-  return told.length ? element("span", {}, ...told) : "–";
+  return told.length ? element("span", {}, ...told) : models.checked[i] ? "none" : "not checked";
 }
 
 function familyCell(i) {
@@ -64,7 +64,7 @@ const LAST = ["parameters_analysed", "share_analysed", "matrices", "not_converge
 
 function modelFields() {
   const text = (name, label, title, show) => ({ name, label, title, numeric: false, show, key: (i) => models[name][i].toLowerCase() });
-  const rank = (i) => (models.failed[i] ? NaN : models.findings[i].reduce((sum, n) => sum * 1e5 + Math.min(n, 99999), 0));
+  const rank = (i) => (models.failed[i] || !(models.checked[i] || models.findings[i].some(Boolean)) ? NaN : models.findings[i].reduce((sum, n) => sum * 1e5 + Math.min(n, 99999), 0));
   const fields = [
     text("name", "Model", "leads to the model's report", nameCell),
     text("family", "Family", "how its tensors are mapped to roles", familyCell),
@@ -93,6 +93,7 @@ const STATES = [
   ["Failed", (i) => models.failed[i]],
   ["With errors", (i) => models.findings[i][0]],
   ["With errors or warnings", (i) => models.findings[i][0] || models.findings[i][1]],
+  ["Not checked", (i) => !models.failed[i] && !models.checked[i]],
   ["Roles guessed", (i) => models.guessed[i]],
 ];
 

@@ -44,7 +44,7 @@ function detailOf(i) {
   });
   const facts = [
     ...(found.length ? [fact("Findings", element("ul", {}, ...found))] : []),
-    fact("Stable rank", element("b", {}, ends("stable_rank_lower", "stable_rank")), ` of at most ${grouped(row.full)}`),
+    fact("Stable rank", element("b", {}, ends("stable_rank_lower", "stable_rank")), `; the full rank is ${grouped(row.full)}`),
     fact("Spectral norm σ₁", ends("spectral_norm", "spectral_norm_upper")),
     fact("Frobenius norm", digitsOf(number(i, "frobenius_norm"), 6)),
     fact("Measured", measuredWords(i)),

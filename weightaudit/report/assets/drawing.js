@@ -19,10 +19,14 @@ function onTheme(draw) {
   window.addEventListener("afterprint", () => draw(currentTheme()));
 }
 
-// What a screen reader says of a plot; the tables hold its numbers.
-function describe(node, words) {
-  node.setAttribute("role", "img");
-  node.setAttribute("aria-label", words);
+// Draw `traces` into `node`; a screen reader hears `words`, and the tables hold the numbers. The drawing is the image, not
+// its element, which has buttons too.
+function paint(node, words, traces, layout) {
+  Plotly.react(node, traces, layout, SETTINGS);
+  node.querySelectorAll(".main-svg").forEach((drawing, i) => {
+    const said = i ? { "aria-hidden": "true" } : { role: "img", "aria-label": words };
+    for (const [name, value] of Object.entries(said)) drawing.setAttribute(name, value);
+  });
 }
 
 function baseLayout(theme, title) {

@@ -7,10 +7,10 @@ const style = (field) => "c-" + field.name + (field.numeric ? " n" : "");
 
 // `fields` are {name, label, title, numeric, show(i) → string or node, key(i) → number or string}; `indices` the lines.
 // The field marked `opener` opens a line: onto its `children(i)`, further lines that `parent` names again, or else onto
-// its `detail(i)`, a node. `anchor(i)` is a line's id. `cells(i)` may give a line cells of its own, or null; `arranged`
+// its `detail(i)`, a node. `cells(i)` may give a line cells of its own, or null; `arranged`
 // hears which lines are kept, in their order; `words()` says more of them.
 function pagedTable(caption, fields, indices, options = {}) {
-  const { cells = NOTHING, arranged = () => {}, children = NOTHING, parent = () => undefined, detail = null, anchor = () => "", words = () => "" } = options;
+  const { cells = NOTHING, arranged = () => {}, children = NOTHING, parent = () => undefined, detail = null, words = () => "" } = options;
   const state = { field: null, ascending: true, page: 0, given: indices, sorted: indices, lines: indices, size: PAGE, open: new Set(), marked: null };
   const openers = new Map();
   const body = element("tbody");
@@ -21,7 +21,7 @@ function pagedTable(caption, fields, indices, options = {}) {
     element("th", { scope: "col", class: style(field), "data-column": field.name },
       element("button", { type: "button", title: field.title, onclick: () => sortBy(field) }, field.label)),
   );
-  const scroller = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  const scroller = element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     element("table", {}, element("caption", { class: "hidden" }, caption), element("thead", {}, element("tr", {}, ...heads)), body));
 
   function turn(by) {
@@ -84,8 +84,7 @@ function pagedTable(caption, fields, indices, options = {}) {
 
   function lineOf(i) {
     const marks = [children(i) && "group", parent(i) !== undefined && "member", state.marked === i && "marked"].filter(Boolean).join(" ");
-    const attributes = { ...(marks && { class: marks }), ...(anchor(i) && { id: anchor(i) }) };
-    const line = element("tr", attributes, ...(cells(i) ?? fields.map((field) => cellOf(field, i))));
+    const line = element("tr", marks ? { class: marks } : {}, ...(cells(i) ?? fields.map((field) => cellOf(field, i))));
     if (!detail || children(i) || !state.open.has(i)) return [line];
     return [line, element("tr", { class: "opened" }, element("td", { colspan: String(fields.length) }, detail(i)))];
   }
@@ -124,7 +123,7 @@ function pagedTable(caption, fields, indices, options = {}) {
       state.page = Math.floor(state.lines.indexOf(i) / state.size);
       draw();
       const opener = openers.get(i);
-      opener.closest("tr").scrollIntoView({ block: "center" });
+      opener.closest("tr").scrollIntoView({ block: "center", behavior: "instant" });
       opener.focus({ preventScroll: true });
     },
   };

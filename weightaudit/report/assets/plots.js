@@ -128,8 +128,7 @@ function drawLines(figure, stack, theme, node) {
       { xref: "paper", x: 1, y: Math.log10(ceiling), xanchor: "right", yanchor: "bottom", showarrow: false, text: `model dimension ${grouped(ceiling)}`, font: { color: ink.muted, size: 12 } },
     ];
   }
-  describe(node, plotWords(`${figure.axis} by layer, one line a role`, stack, figure.column));
-  Plotly.react(node, lineTraces(stack, figure, theme), layout, SETTINGS);
+  paint(node, plotWords(`${figure.axis} by layer, one line a role`, stack, figure.column), lineTraces(stack, figure, theme), layout);
 }
 
 function drawHeat(stack, theme, node) {
@@ -170,8 +169,7 @@ function drawHeat(stack, theme, node) {
   }
   Object.assign(layout.xaxis, { showgrid: false, type: "linear", ...layerAxis(stack) });
   Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false, type: "category" });
-  describe(node, plotWords(`${choice.label} of each role by layer, as colours`, stack, heatColumn));
-  Plotly.react(node, [trace], layout, SETTINGS);
+  paint(node, plotWords(`${choice.label} of each role by layer, as colours`, stack, heatColumn), [trace], layout);
 }
 
 function plotWords(what, stack, name) {

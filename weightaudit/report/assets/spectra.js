@@ -56,8 +56,7 @@ function drawLeading(row, theme, node) {
     layout.annotations = [{ xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: "None is known within 5 %.", font: { color: data.ink[theme].muted } }];
   }
   const [first, last] = [values[0], values[values.length - 1]].map((x) => digitsOf(x, 4));
-  describe(node, `Leading singular values of ${placeWords(row)}: ` + (values.length ? `${values.length}, from ${first} down to ${last}` : "none is known within 5 %"));
-  Plotly.react(node, [trace], layout, SETTINGS);
+  paint(node, `Leading singular values of ${placeWords(row)}: ` + (values.length ? `${values.length}, from ${first} down to ${last}` : "none is known within 5 %"), [trace], layout);
 }
 
 function drawDistribution(row, kind, theme, node) {
@@ -77,6 +76,5 @@ function drawDistribution(row, kind, theme, node) {
     hovertext: ["", ...nodes.map((node_, i) => `${digitsOf(100 * shares[i], 3)} % of the singular values ≤ ${digitsOf(node_, 4)}<br>${kind}`)],
   };
   const middle = nodes[shares.findIndex((share) => share >= 0.5)];
-  describe(node, `Cumulative distribution of the singular values of ${placeWords(row)} (${kind}): half of them are at most ${digitsOf(middle, 3)}`);
-  Plotly.react(node, [trace], layout, SETTINGS);
+  paint(node, `Cumulative distribution of the singular values of ${placeWords(row)} (${kind}): half of them are at most ${digitsOf(middle, 3)}`, [trace], layout);
 }

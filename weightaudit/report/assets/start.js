@@ -1,10 +1,13 @@
 const matrices = startLayers();
 startLedger();
-if (window.Plotly) {
-  startPlots();
-  startSpectra();
-} else {
-  tellNoPlotly();
-}
 startAddresses(matrices);
+// The page stands and can be read; its plots come into the room kept for them.
+window.addEventListener("load", () => {
+  if (window.Plotly) {
+    startPlots();
+    startSpectra();
+  } else {
+    tellNoPlotly();
+  }
+});
 document.documentElement.dataset.ready = "true";

@@ -56,7 +56,6 @@ function startLayers() {
   let apart = false;
   const lines = () => (apart ? kept : groupedLines(kept));
   const table = pagedTable("Every matrix", names.map(layerField), lines(), {
-    anchor: (id) => (isGroup(id) ? "" : `m-${id}`),
     children: (id) => (isGroup(id) ? groupAt(id).members : null),
     parent: (id) => (apart ? undefined : groupOf.get(id)),
     detail: detailOf,
@@ -114,7 +113,7 @@ function startLayers() {
       unfiltered();
       rule.value = String(number);
       narrow();
-      host.scrollIntoView();
+      host.scrollIntoView({ behavior: "instant" });
       rule.focus({ preventScroll: true });
     },
   };

@@ -29,7 +29,8 @@ class ModelEntry:
 
     ``name`` is unique among those compared; ``reason`` says why it failed; ``link`` and ``log`` are relative addresses
     of its report and its log. ``metrics`` are `SUMMARY_COLUMNS`; ``profiles``: role → "stable_rank" or
-    "frobenius_norm" → (relative depth from 0 to 1, value) by layer; ``findings``: severity → how many.
+    "frobenius_norm" → (relative depth from 0 to 1, value) by layer; ``findings``: severity → how many, and
+    ``rules`` how many rules were checked; 0 is none, so that no findings say nothing.
     """
 
     name: str
@@ -43,3 +44,4 @@ class ModelEntry:
     metrics: dict[str, Metric] = field(default_factory=dict)
     profiles: Profiles = field(default_factory=dict)
     findings: dict[str, int] = field(default_factory=dict)
+    rules: int = 0

@@ -112,9 +112,7 @@ def _summary(found: Gathered) -> str:
         (
             "Findings",
             count(errors + warnings),
-            f"{plural(errors, 'error')} and {plural(warnings, 'warning')}, in {plural(touched, 'model')}"
-            if touched
-            else "no report holds any; a scan of this version checks no rules yet, so that is no clean bill of health",
+            _findings(found, errors, warnings, touched),
             errors > 0,
         ),
         (
@@ -135,6 +133,19 @@ def _summary(found: Gathered) -> str:
         for name, value, text, alarm in cards
     )
     return section("summary", "Summary", f'<dl class="cards">{items}</dl>')
+
+
+def _findings(found: Gathered, errors: int, warnings: int, touched: int) -> str:
+    """What was found, and in how many models nobody looked."""
+    checked = sum(found.columns["checked"])
+    if touched:
+        said = f"{plural(errors, 'error')} and {plural(warnings, 'warning')}, in {plural(touched, 'model')}"
+    elif checked:
+        said = f"no error and no warning in the {plural(checked, 'model')} whose rules were checked"
+    else:
+        return "no rules were checked, so that is no clean bill of health"
+    unchecked = found.models - found.failed - checked
+    return said + (f"; of {plural(unchecked, 'model')} no rules were checked" if unchecked else "")
 
 
 def _profiles(profiles: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import UsageError, printable
+from weightaudit.records import SEVERITIES
 from weightaudit.report.columns import COLUMNS, Value
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric
 from weightaudit.report.comparison.entries import Point, Profiles, metrics_of, profiles_of
@@ -28,8 +29,9 @@ BATCH_TABLE, BATCH_PAGE, BATCH_LOG, BATCH_OUTCOME, BATCH = (
 )
 """What a batch leaves of a model that can be read back, and its page and log; what says that it is a batch's folder, or
 the directory of a batch."""
-SEVERITIES = ("error", "warning", "info")
 _KEYS = ("schema", "model", "revision", "architecture", "summary", "findings")
+_LATER = ("rules",)
+"""What reports of an earlier version lack: they checked no rules."""
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "Int64": (int,),
@@ -54,6 +56,7 @@ class Finished:
     metrics: dict[str, Metric]
     profiles: Profiles
     findings: dict[str, int]
+    rules: int
     rows: Sequence[Row]
     page: Path | None = None
     log: Path | None = None
@@ -119,7 +122,9 @@ def _read_parquet(path: Path) -> dict[str, Any]:
 
     table = pq.ParquetFile(path).read(use_threads=False)
     kept: dict[bytes, bytes] = table.schema.metadata or {}
-    said = {key: json.loads(text) for key in _KEYS if (text := kept.get(f"weightaudit.{key}".encode())) is not None}
+    said = {
+        key: json.loads(text) for key in _KEYS + _LATER if (text := kept.get(f"weightaudit.{key}".encode())) is not None
+    }
     return {**said, "layers": table.to_pylist()}
 
 
@@ -141,6 +146,7 @@ def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
         metrics={column.name: _metric(metrics[column.name], column.kind) for column in SUMMARY_COLUMNS},
         profiles=profiles_of((_point(row) for row in rows), int(dimensions.get("layers", 0))),
         findings=dict(Counter(one["severity"] for one in said["findings"] if one["severity"] in SEVERITIES)),
+        rules=len(list(said.get("rules", []))),
         rows=rows,
         page=page,
         log=log if log and log.is_file() else None,

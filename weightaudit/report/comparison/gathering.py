@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from weightaudit.records import SEVERITIES
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric, SummaryColumn
 from weightaudit.report.comparison.profile_store import ProfileStore
 from weightaudit.report.figures import INK, role_styles
@@ -14,7 +15,6 @@ from weightaudit.report.figures import INK, role_styles
 if TYPE_CHECKING:
     from weightaudit.report.comparison import ModelEntry
 
-SEVERITIES = ("error", "warning", "info")
 DIGITS = 6
 """Significant digits of the table's numbers; summary.csv has more."""
 PALETTE = ("Q", "K", "V", "O", "QKV", "M1", "M2", "GATE")
@@ -43,7 +43,7 @@ class Gathered:
 
     def page_data(self) -> dict[str, Any]:
         """What the page's script reads."""
-        names = ("name", "revision", "failed", "reason", "link", "log", "family", "guessed", "findings")
+        names = ("name", "revision", "failed", "reason", "link", "log", "family", "guessed", "findings", "checked")
         return {
             "count": self.models,
             "models": {name: self.columns[name] for name in names},
@@ -64,7 +64,19 @@ class Gathered:
 def gather(entries: Iterable[ModelEntry], failures: int) -> Gathered:
     """Go through ``entries`` once; none of them is kept. The first ``failures`` that failed are told apart."""
     metrics = {column.name: column.kind for column in SUMMARY_COLUMNS}
-    names = ("name", "revision", "failed", "reason", "link", "log", "family", "guessed", "findings", *metrics)
+    names = (
+        "name",
+        "revision",
+        "failed",
+        "reason",
+        "link",
+        "log",
+        "family",
+        "guessed",
+        "findings",
+        "checked",
+        *metrics,
+    )
     found = Gathered({name: [] for name in names})
     columns = found.columns
     for entry in entries:
@@ -80,6 +92,7 @@ def gather(entries: Iterable[ModelEntry], failures: int) -> Gathered:
             "family": entry.family,
             "guessed": int(entry.guessed),
             "findings": [entry.findings.get(severity, 0) for severity in SEVERITIES],
+            "checked": int(entry.rules > 0),
             **{name: _plain(entry.metrics.get(name), kind) for name, kind in metrics.items()},
         }
         for name, value in row.items():

@@ -57,6 +57,7 @@ def _entry(name: str, report: Finished, directory: Path) -> ModelEntry:
         metrics=report.metrics,
         profiles=report.profiles,
         findings=report.findings,
+        rules=report.rules,
     )
 
 

@@ -1,0 +1,110 @@
+"""The verdict and the findings of a page: in words, by rule, each place leading to its matrix."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.report import factory
+from tests.report.test_html import read
+from weightaudit.records import Finding
+from weightaudit.report import ScanReport, html
+from weightaudit.report.findings import FOLDED, OPEN, findings_payload, grouped
+from weightaudit.report.places import Places
+
+
+def numbers_of(report: ScanReport, layer: int | None, role: str) -> list[int]:
+    return [i for i, row in enumerate(report.rows) if (row.matrix.layer, row.matrix.role) == (layer, role)]
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (factory.judged(), "2 errors, 24 warnings and 1 info"),
+        (replace(factory.judged(), findings=factory.judged().findings[2:4]), "2 warnings"),
+        (factory.clean(), "No error and no warning"),
+        (replace(factory.judged(), findings=factory.judged().findings[-1:]), "No error and no warning, 1 info"),
+        (factory.bert(), "No rules were checked"),
+    ],
+)
+def test_the_verdict_in_words(report: ScanReport, said: str) -> None:
+    text = read(report).text
+    assert said in text[: text.index("Summary")]
+    checked = "7 rules checked" in text
+    assert checked == bool(report.rules)
+    # Nobody takes a clean verdict for a guarantee, nor a missing one for a clean one.
+    assert ("they do not say how well the model works" in text) == checked
+    assert ("measured, not judged" in text) == (not checked)
+
+
+def test_findings_are_told_by_rule() -> None:
+    report = factory.judged()
+    groups = grouped(report)
+    ids = ["nonfinite", "missing", "outlier-norm", "pickle"]
+    assert [(group.id, len(group.findings)) for group in groups] == list(zip(ids, (1, 1, 24, 1), strict=True))
+    page = read(report)
+    articles = [a["id"] for tag, a in page.tags if tag == "article"]
+    assert articles == [f"finding-{i}" for i in range(4)]
+    assert page.text.count("Compare it with its neighbours") == 1
+    assert "24 places · rule outlier-norm · held against 4" in page.text
+    assert f"and {24 - OPEN} more" in page.text
+    assert "the whole model model.bin can run code" in page.text
+    assert "bert.encoder.layer.11.output.3 and 1 more tensor" in page.text
+
+
+def test_every_place_leads_to_its_row() -> None:
+    report = factory.judged()
+    page = read(report)
+    linked = {str(a["href"]) for tag, a in page.tags if tag == "a" and "href" in a}
+    (nan,) = numbers_of(report, 3, "M1")
+    expected = {f"#m-{i}" for layer in range(12) for role in "QK" for i in numbers_of(report, layer, role)}
+    assert {f"#m-{nan}"} | expected <= linked
+    told = findings_payload(grouped(report))
+    assert sorted(told["row"]) == sorted([nan, *(int(link[3:]) for link in expected)])
+
+
+def test_thousands_of_findings_do_not_bloat_the_page() -> None:
+    few, many = factory.judged_mixture(2, 8), factory.judged_mixture(8, 256)
+    assert len(many.findings) == 2048
+    text = html.page(many)
+    assert text.count("<li>") - html.page(few).count("<li>") < OPEN + FOLDED
+    assert f"{2048 - OPEN - FOLDED:,} further places are not listed here" in text
+    assert '<a href="#rule-0">show them in the table</a>' in text
+
+
+def test_a_finding_about_several_matrices_links_to_each() -> None:
+    report = factory.bert()
+    rows = [row for row in report.rows if row.matrix.layer in (2, 5) and row.matrix.role in ("M1", "M2")]
+    tensors = tuple(name for row in rows for name in row.matrix.tensors)
+    everywhere = Finding("duplicate", "warning", "Twice", tensors=tensors)
+    in_layer = replace(everywhere, layer=5)
+    places = Places(report.rows)
+    expected = [i for layer in (2, 5) for role in ("M1", "M2") for i in numbers_of(report, layer, role)]
+    assert list(places.of(everywhere)) == expected
+    assert list(places.of(in_layer)) == expected[2:]
+    assert places.of(replace(everywhere, tensors=("not.there",))) == ()
+    text = read(replace(report, findings=(everywhere,), rules=factory.RULES)).text
+    assert "several places layer 2 · M1 , layer 2 · M2 , layer 5 · M1 , layer 5 · M2" in text
+
+
+def test_equal_places_are_told_apart_by_their_tensors() -> None:
+    report = factory.guessed()
+    twins = replace(report, rows=(report.rows[0], replace(report.rows[0], matrix=replace(report.rows[0].matrix))))
+    other = factory.matrix("M1", 0, (96, 24), "blocks.0.other")
+    twins = replace(twins, rows=(twins.rows[0], replace(twins.rows[1], matrix=other)))
+    finding = Finding("x", "info", "x", layer=0, role="M1", tensors=("blocks.0.other",))
+    assert Places(twins.rows).of(finding) == (1,)
+
+
+def test_what_is_worth_a_look_names_matrix_interval_and_command() -> None:
+    report = factory.bert()
+    lowest = min((row for row in report.rows if row.matrix.layer is not None), key=lambda row: row.spectrum.stable_rank)
+    text = read(report).text
+    look = text[text.index("Worth a look") :]
+    place = f"layer {lowest.matrix.layer} · {lowest.matrix.role}"
+    ends = re.search(rf"Lowest stable rank in a layer: {place} , ([0-9.]+) – ([0-9.]+) of 768", look)
+    assert ends
+    assert float(ends[1]) <= lowest.spectrum.stable_rank_lower <= lowest.spectrum.stable_rank <= float(ends[2])
+    assert f"--roles {lowest.matrix.role} --layers {lowest.matrix.layer} --method auto --tol 0.01" in look

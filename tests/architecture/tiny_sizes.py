@@ -203,20 +203,28 @@ NOT_BUILT: dict[str, str] = dict.fromkeys(
 UNPROVEN: dict[str, dict[str, str]] = {
     "voxtral_realtime": {"*": "it runs on sound only"},
     **{name: {"*": "it runs on an image only"} for name in ("blip-2", "instructblip", "instructblipvideo")},
+    "llama4": {"*": "transformers 5.24 runs it on an image only; llama4_text is its language model"},
     "lara_mini": {"LINEAR_IN": "is four maps, which only the files join"},
     "paligemma": dict.fromkeys("QK", "its positions begin at 1, where rotary embeddings turn"),
     "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},
-    "mllama": dict.fromkeys(("XQ", "XK", "XV", "XO", "M1", "M2", "GATE"), "cross-attention runs on an image only"),
+    "mllama": dict.fromkeys(
+        ("XQ", "XK", "XV", "XO", "1/M1", "1/M2", "1/GATE"), "cross-attention runs on an image only, in layer 1"
+    ),
     "fuyu": {"PATCHES": "takes an image"},
     "luke": dict.fromkeys(("Q_W2E", "Q_E2W", "Q_E2E"), "takes entities"),
-    "pegasus_x": dict.fromkeys(("Q", "V", "O", "XO"), "its encoder mixes blocks of tokens with global tokens"),
+    "pegasus_x": dict.fromkeys(
+        ("encoder/Q", "encoder/V", "encoder/O", "XO"), "its encoder mixes blocks of tokens with global tokens"
+    ),
     "prophetnet": {"NGRAM": "is added, not looked up"},
     "whisper": {"POSITION": "is cut, not looked up"},
     **{name: dict.fromkeys("QKVO", "its attention has no softmax of a product") for name in ("mra", "yoso")},
 }
-"""Roles that cannot be proved so, and why: model type → role → reason; the role * is all, the model is not run."""
+"""Roles that cannot be proved so, and why: model type → role → reason. A role
+may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the model is not run.
+"""
 
 MORE_ATTENTIONS: dict[str, str] = {
     "albert": "one layer's matrices run as every layer",
+    "pegasus_x": "its encoder mixes blocks of tokens with global tokens",
 }
 """Model types that run attentions of which the map has no layer of its own, or layers in another order, and why."""

@@ -40,6 +40,15 @@ def test_a_fresh_model_is_untrained_and_nothing_else(model_type: str, tmp_path: 
     assert found(fresh(model_type), tmp_path) == [("warning", "untrained")]
 
 
+def test_a_row_for_padding_does_not_hide_an_untrained_embedding(tmp_path: Path) -> None:
+    model = fresh("bert")
+    assert not model.bert.embeddings.word_embeddings.weight[model.config.pad_token_id].any()
+    model.save_pretrained(tmp_path)
+    (finding,) = wa.scan(tmp_path).findings
+    assert finding.detail.startswith("All matrices that are large enough to tell")
+    assert ": EMBED, " in finding.detail
+
+
 def _sequences(vocabulary: int) -> Iterator[torch.Tensor]:
     """(16, 16) tokens: runs that step by 1 to 3, from any start."""
     generator = torch.Generator().manual_seed(1)

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.audit.findings.checkpoints import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
+from tests.models import HIDDEN as GPT2_HIDDEN
+from tests.models import tiny_model
 from weightaudit.audit.findings import RULES
 
 
@@ -153,6 +156,14 @@ def test_a_restricted_scan_judges_what_it_saw(tmp_path: Path) -> None:
     assert found(wa.scan(tmp_path, roles="QKV")) == [("nonfinite", 5, "QKV")]
     assert found(wa.scan(tmp_path, roles="QKV,Q,K,V")) == [("nonfinite", 5, "K")]
     assert found(wa.scan(tmp_path, layers="0-4")) == []
+
+
+def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
+    tiny_model("gpt2", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["transformer.h.1.attn.c_attn.weight"][5, GPT2_HIDDEN + 3] = float("nan")  # (in, out): output 3 of K
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    assert [place for place in found(wa.scan(tmp_path)) if place[0] != "untrained"] == [("nonfinite", 1, "K")]
 
 
 def test_every_rule_is_put_to_the_test() -> None:

@@ -62,7 +62,9 @@ def capture_attention(family: str, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     """Let the family's attention function write down the query, key and value it is called with."""
     seen: list[tuple[torch.Tensor, ...]] = []
     module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
-    owner, name = (module.GPTJAttention, "_attn") if family == "gptj" else (module, "eager_attention_forward")
+    # GPT-J's attention was a method before transformers 5.24.
+    older = family == "gptj" and hasattr(module.GPTJAttention, "_attn")
+    owner, name = (module.GPTJAttention, "_attn") if older else (module, "eager_attention_forward")
     real = getattr(owner, name)
 
     def attention(self: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:

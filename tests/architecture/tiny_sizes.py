@@ -213,7 +213,7 @@ UNPROVEN: dict[str, dict[str, str]] = {
     "fuyu": {"PATCHES": "takes an image"},
     "luke": dict.fromkeys(("Q_W2E", "Q_E2W", "Q_E2E"), "takes entities"),
     "pegasus_x": dict.fromkeys(
-        ("encoder/Q", "encoder/V", "encoder/O", "XO"), "its encoder mixes blocks of tokens with global tokens"
+        ("encoder/V", "encoder/O", "decoder/O", "decoder/XO"), "its encoder mixes blocks of tokens with global tokens"
     ),
     "prophetnet": {"NGRAM": "is added, not looked up"},
     "whisper": {"POSITION": "is cut, not looked up"},
@@ -225,6 +225,8 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 
 MORE_ATTENTIONS: dict[str, str] = {
     "albert": "one layer's matrices run as every layer",
+    "paligemma": "none of its attentions is known by query and key, as its positions begin at 1",
     "pegasus_x": "its encoder mixes blocks of tokens with global tokens",
+    "prophetnet": "each decoder layer attends once more for the token after the next",
 }
 """Model types that run attentions of which the map has no layer of its own, or layers in another order, and why."""

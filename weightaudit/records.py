@@ -247,7 +247,7 @@ class CoverageEntry:
 
     ``detail`` says why: the ignoring rule, the tensor it is tied to, or why it is unmapped; ``roles`` what it was
     analysed as. ``buffer`` says that its elements are no parameters of the model (masks, position numbers), and so
-    count in no share.
+    count in no share. ``file`` is the weight file that holds it.
     """
 
     tensor: str
@@ -258,6 +258,7 @@ class CoverageEntry:
     detail: str = ""
     roles: tuple[str, ...] = ()
     buffer: bool = False
+    file: str = ""
 
 
 Contradiction = Literal["missing", "extra", "misshapen"]

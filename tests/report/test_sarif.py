@@ -18,6 +18,7 @@ import pytest
 
 import weightaudit as wa
 from tests.cli.findings import CHECKED, FINDINGS, found, with_findings
+from tests.models import tiny_model
 from tests.report import factory
 from weightaudit.records import Finding, ModelIdentity, SourceFile
 from weightaudit.report import ScanReport
@@ -187,7 +188,7 @@ def test_texts_make_no_links_and_no_placeholders() -> None:
 )
 def test_the_file(name: str, location: str, files: list[str], uri: str) -> None:
     identity = ModelIdentity(name, "", location, tuple(SourceFile(file, 1) for file in files))
-    assert file_uri(identity) == uri
+    assert file_uri(identity, files[0]) == uri
     assert not urlsplit(uri).query
 
 
@@ -195,7 +196,21 @@ def test_the_file(name: str, location: str, files: list[str], uri: str) -> None:
 def test_the_file_of_a_scan(tiny_checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, inner: str) -> None:
     monkeypatch.chdir(tiny_checkpoints["gpt2"].parent)
     identity = wa.scan(Path("gpt2", inner), layers=0, roles="O").identity
-    assert file_uri(identity) == "gpt2/model.safetensors"
+    assert file_uri(identity, identity.files[0].name) == "gpt2/model.safetensors"
+
+
+def test_a_finding_points_to_the_shard_that_holds_its_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_model("gpt2", tmp_path / "gpt2", max_shard_size="20KB")
+    report = wa.scan("gpt2")
+    assert len(report.identity.files) > 3
+    shards = {entry.tensor: entry.file for entry in report.ledger}
+    tensor = report.rows[-1].matrix.tensors[0]
+    odd = [Finding("nonfinite", "error", "x", tensors=(tensor,)), Finding("pickle", "warning", "y")]
+    run = written(replace(report, findings=tuple(odd)))
+    uris = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]]
+    assert shards[tensor].startswith("model-0000")
+    assert uris == [f"gpt2/{shards[tensor]}", f"gpt2/{report.identity.files[0].name}"]
 
 
 def test_a_clean_model_has_no_results() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from weightaudit.architecture.assembly import Piece, assemble
 from weightaudit.architecture.nothing import nothing_mapped
@@ -68,13 +69,14 @@ class Ledger:
         )
 
     def _entry(self, info: TensorInfo, roles: Mapping[str, tuple[str, ...]]) -> CoverageEntry:
-        name, shape, dtype, parameters = info.name, info.shape, info.dtype, info.parameters
+        name = info.name
+        entry = CoverageEntry(name, info.shape, info.dtype, info.parameters, "unmapped", file=info.file)
         if name in roles:
-            return CoverageEntry(name, shape, dtype, parameters, "analysed", roles=roles[name])
+            return replace(entry, status="analysed", roles=roles[name])
         if name in self._ignored:
             rule, buffer = self._ignored[name]
-            return CoverageEntry(name, shape, dtype, parameters, "ignored", rule, buffer=buffer)
-        return CoverageEntry(name, shape, dtype, parameters, "unmapped", self._unmapped[name])
+            return replace(entry, status="ignored", detail=rule, buffer=buffer)
+        return replace(entry, detail=self._unmapped[name])
 
 
 def why_not_a_matrix(info: TensorInfo, *, stacked: bool = False, flat: bool = False) -> str:

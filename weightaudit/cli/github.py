@@ -27,10 +27,10 @@ def workflow_commands(report: ScanReport) -> str:
     """A command for each finding that GitHub would show, then a line with the verdict."""
     from urllib.parse import unquote
 
-    from weightaudit.report.sarif import file_uri
+    from weightaudit.report.sarif import files_of
     from weightaudit.report.wording import verdict_line
 
-    file = unquote(file_uri(report.identity)).removeprefix("file://")
+    uri = files_of(report)
     kinds = Counter(finding.severity for finding in report.findings)
     over = any(number > SHOWN for number in kinds.values())
     shown: Counter[str] = Counter({"info": 1} if over else {})  # the last notice says that there are more
@@ -38,7 +38,7 @@ def workflow_commands(report: ScanReport) -> str:
     for finding in report.findings:
         shown[finding.severity] += 1
         if shown[finding.severity] <= SHOWN:
-            lines.append(_annotation(finding, file))
+            lines.append(_annotation(finding, unquote(uri(finding)).removeprefix("file://")))
     if over:
         left = len(report.findings) - len(lines)
         lines.append(f"::notice title=weightaudit::and {left:,} more: GitHub shows {SHOWN} of a type; --json has all")

@@ -1,8 +1,8 @@
 """The findings as SARIF 2.1.0 (OASIS 2020), the format of code-scanning pages. No timings; the same report, the same
 bytes.
 
-Such pages need a file for every result, and a report does not say which of a model's files holds a tensor: it is the
-first, which is the only one unless the model is sharded. Tensors are named as logical locations.
+Such pages need a file for every result: it is the one that holds the tensor, or the model's first where a finding names
+none. Tensors are named as logical locations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
@@ -50,7 +50,7 @@ def log(report: ScanReport) -> dict[str, Any]:
                 "tool": {"driver": _driver(report.versions["weightaudit"], first.values())},
                 # Several models of one repository are several analyses there, by what stands before the last slash.
                 "automationDetails": {"id": f"weightaudit/{_encoded(identity.name)}/"},
-                "results": list(_results(findings, identity, list(first))),
+                "results": list(_results(report, list(first))),
                 "properties": {
                     "model": identity.name,
                     "revision": identity.revision,
@@ -62,13 +62,24 @@ def log(report: ScanReport) -> dict[str, Any]:
     }
 
 
-def file_uri(identity: ModelIdentity) -> str:
-    """The first weight file, percent-encoded.
+def files_of(report: ScanReport) -> Callable[[Finding], str]:
+    """Finding → `file_uri` of the file that holds its first tensor, or of the model's first where it names none."""
+    holding = {entry.tensor: entry.file for entry in report.ledger}
+    first = report.identity.files[0].name if report.identity.files else report.identity.name
+
+    def uri(finding: Finding) -> str:
+        held = (holding[name] for name in finding.tensors if holding.get(name))
+        return file_uri(report.identity, next(held, first))
+
+    return uri
+
+
+def file_uri(identity: ModelIdentity, name: str) -> str:
+    """The model's file ``name``, percent-encoded.
 
     A file of the Hub by its name; a local one by its path as the model's was given, so from the working directory, or
     absolute.
     """
-    name = identity.files[0].name if identity.files else identity.name
     if "://" in identity.location:
         return _encoded(name)
     path = Path(identity.location)
@@ -99,10 +110,10 @@ def _rule(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _results(findings: Iterable[Finding], identity: ModelIdentity, ids: list[str]) -> Iterator[dict[str, Any]]:
-    uri = file_uri(identity)
+def _results(report: ScanReport, ids: list[str]) -> Iterator[dict[str, Any]]:
+    uri = files_of(report)
     seen: Counter[str] = Counter()
-    for finding in findings:
+    for finding in report.findings:
         digest = _digest(finding)
         seen[digest] += 1
         yield {
@@ -110,7 +121,7 @@ def _results(findings: Iterable[Finding], identity: ModelIdentity, ids: list[str
             "ruleIndex": ids.index(finding.id),
             "level": LEVELS[finding.severity],
             "message": {"text": _text(located(finding))},
-            "locations": [_location(finding, uri)],
+            "locations": [_location(finding, uri(finding))],
             # By this name GitHub knows an alert again.
             "partialFingerprints": {"primaryLocationLineHash": f"{digest}:{seen[digest]}"},
             "properties": _properties(finding),

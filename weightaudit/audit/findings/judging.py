@@ -25,7 +25,7 @@ RULES: tuple[Rule, ...] = (
 )
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that it yields to."""
 
-MOST = 8
+MOST = 100
 """Findings of one rule told one by one; the rest are counted in one more."""
 
 
@@ -76,6 +76,6 @@ def check_ignored(ids: str | Iterable[str] | None) -> tuple[str, ...]:
             raise UsageError(
                 f"rule '{printable(one)}'",
                 "no rule has this id",
-                (f"Did you mean {near[0]}? " if near else "") + "docs/findings.md lists them",
+                (f"Did you mean {near[0]}? " if near else "") + "`weightaudit rules` lists them",
             )
     return named

@@ -7,12 +7,14 @@ import re
 import socket
 from html import unescape
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from tests.browser import needs_chromium, opened
 from tests.report import factory
 from weightaudit.report import ScanReport
+from weightaudit.report.method import matrix_command
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 BUTTONS = {"download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"}
@@ -147,7 +149,8 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
         const set = (node, value, event) => { node.value = value; node.dispatchEvent(new Event(event)); };
         answer.names = names;
         answer.lines = [body.rows.length, status()];
-        const every = [...document.querySelectorAll("#layers .tools button")].find((button) => button.textContent === "Every expert");
+        const every = document.querySelector("#layers .tools button[aria-pressed]");
+        answer.label = every.textContent;
         every.click();
         answer.pressed = every.getAttribute("aria-pressed");
         answer.drawn = body.rows.length;
@@ -174,7 +177,7 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
     rest = "inverse_stable_rank norm_ratio max_abs zeros nonfinite converged method passes dtype parameters tensors"
     assert answer["names"] == f"{shown} {rest}".split()
     assert answer["lines"] == [42, "1–42 of 42 lines, 1,176 matrices"]
-    assert answer["pressed"] == "true"
+    assert (answer["label"], answer["pressed"]) == ("Every expert", "true")
     assert (answer["drawn"], answer["start"]) == (100, "1–100 of 1,176")
     ranks = [row.spectrum.stable_rank for row in report.rows]
     down, highest, up, lowest = answer["sorts"]  # type: ignore[misc]
@@ -212,3 +215,111 @@ def test_heat_map_switches_and_colours_follow_the_role(tmp_path: Path) -> None:
     assert list(colours) == ["Q", "K", "V", "O", "QKV", "M1", "M2"]
     red, green, blue = (int(colours["Q"][i : i + 2], 16) for i in (1, 3, 5))
     assert answer["chip"] == f"rgb({red}, {green}, {blue})"
+
+
+def test_an_address_opens_the_table_at_its_row(tmp_path: Path) -> None:
+    """Whatever was filtered, in a group or not, on whichever page; by a link, or again by the same one."""
+    report = factory.judged_mixture()
+    row = next(
+        i for i, r in enumerate(report.rows) if (r.matrix.layer, r.matrix.expert, r.matrix.role) == (4, 37, "M2")
+    )
+    answer = asked(
+        report,
+        tmp_path,
+        f"""
+        const words = document.querySelector("#layers input");
+        const look = () => [
+          document.querySelector("#layers tr.marked td.c-expert")?.textContent,
+          document.activeElement.className,
+          document.activeElement.getAttribute("aria-expanded"),
+          words.value,
+        ];
+        words.value = "no such name";
+        words.dispatchEvent(new Event("input"));
+        location.hash = "#m-{row}";
+        dispatchEvent(new HashChangeEvent("hashchange"));
+        answer.row = look();
+        const box = document.querySelector("#layers tr.marked").getBoundingClientRect();
+        answer.seen = box.top >= 0 && box.bottom <= innerHeight;
+        answer.detail = document.querySelector("#layers tr.opened").innerText;
+        answer.links = [...document.querySelectorAll("#layers tr.opened a")].map((a) => a.getAttribute("href"));
+        document.activeElement.click();
+        answer.closed = document.querySelectorAll("#layers tr.opened").length;
+        const link = document.createElement("a");
+        link.href = "#m-{row}";
+        document.body.append(link);
+        words.value = "q_proj";
+        words.dispatchEvent(new Event("input"));
+        link.click();
+        answer.again = look();
+        location.hash = "#rule-0";
+        dispatchEvent(new HashChangeEvent("hashchange"));
+        answer.rule = document.querySelector("#layers .pager [role=status]").textContent;
+        location.hash = "#m-999999";
+        dispatchEvent(new HashChangeEvent("hashchange"));
+        """,
+    )
+    there = ["37", "opener", "true", ""]
+    assert (answer["row"], answer["again"], answer["closed"], answer["seen"]) == (there, there, 0, True)
+    measured, detail = report.rows[row], str(answer["detail"])
+    assert measured.digest in detail
+    assert measured.matrix.tensors[0] in detail
+    assert "A matrix that looks untrained: Its stable rank is" in detail
+    assert f"{matrix_command(report, 'M2', 4)}\n" in detail
+    low, high = (float(end) for end in re.findall(r"Stable rank\s+([\d.]+) to ([\d.]+)", detail)[0])
+    assert low <= measured.spectrum.stable_rank_lower <= measured.spectrum.stable_rank <= high
+    assert answer["links"] == ["#finding-0", f"#m-{row}", "#findings"]
+    # The six layers' M2, of which one is still open.
+    assert answer["rule"] == f"1–{6 + 64} of {6 + 64} lines, {6 * 64} matrices"
+
+
+def test_experts_are_one_line_that_opens(tmp_path: Path) -> None:
+    report = factory.mixture(2, 8)
+    answer = asked(
+        report,
+        tmp_path,
+        """
+        const told = (cell) => [cell.className.split(" ")[0], cell.textContent];
+        const cells = (line) => Object.fromEntries([...line.cells].map(told));
+        const lines = () => [...document.querySelectorAll("#layers tbody tr")];
+        const of = (role) => lines().find((line) => line.className === "group" && cells(line)["c-role"] === role);
+        answer.group = cells(of("GATE"));
+        of("GATE").querySelector("button").click();
+        answer.focus = document.activeElement.textContent;
+        answer.open = lines().filter((line) => line.className === "member").map((line) => cells(line)["c-expert"]);
+        const words = document.querySelector("#layers input");
+        words.value = "experts.3.";
+        words.dispatchEvent(new Event("input"));
+        answer.narrowed = [cells(of("GATE"))["c-expert"], lines().length];
+        """,
+    )
+    ranks = [row.spectrum.stable_rank for row in report.rows if (row.matrix.layer, row.matrix.role) == (0, "GATE")]
+    group: dict[str, str] = answer["group"]  # type: ignore[assignment]
+    assert group["c-expert"] == "8 experts"
+    assert group["c-tensors"] == "model.layers.0.mlp.experts.….gate.weight"
+    middle, low, high = (float(end) for end in re.findall(r"[\d.]+", group["c-stable_rank"]))
+    assert middle == pytest.approx(median(ranks), rel=1e-3)
+    assert min(ranks) * 0.999 < low <= min(ranks) < max(ranks) <= high < max(ranks) * 1.001
+    assert answer["open"] == [str(i) for i in range(8)]
+    assert answer["focus"] == "GATE"
+    assert answer["narrowed"] == ["1 of 8 experts", 7]  # six groups, one open with one expert
+
+
+@pytest.mark.parametrize("name", ["bert", "seq2seq", "judged", "all_nan", "mixture"])
+def test_nothing_moves_when_the_plots_come(name: str, tmp_path: Path) -> None:
+    """The room they take is kept from the first, so that no shift is left to see."""
+    page = written(factory.ALL[name](), tmp_path)
+    hosts = re.findall(r'id="(plot-[\w-]+)" class="plot" style="height:(\d+)px"', page.read_text("utf-8"))
+    answer = asked(
+        factory.ALL[name](),
+        tmp_path,
+        """
+        const plots = [...document.querySelectorAll(".plot")];
+        answer.heights = plots.map((node) => [node.id, String(node.offsetHeight)]);
+        answer.images = plots.map((node) => node.querySelector("svg[role=img]").getAttribute("aria-label"));
+        answer.wide = document.documentElement.scrollWidth - innerWidth;
+        """,
+    )
+    assert [tuple(one) for one in answer["heights"]] == hosts  # type: ignore[attr-defined]
+    assert all(re.search(r"from [\d.]+ to [\d.]+", label) for label in answer["images"])  # type: ignore[attr-defined]
+    assert int(str(answer["wide"])) <= 0

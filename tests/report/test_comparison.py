@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,19 @@ def test_totals() -> None:
     assert f"{warnings} warnings, in {touched} models" in text
     assert f"Findings {errors + warnings} " in text
     assert "failed" not in text
+
+
+def test_no_findings_say_what_was_checked() -> None:
+    model = models.model(0)
+    clean, unchecked = replace(model, findings={}, rules=7), replace(model, findings={}, rules=0)
+    assert "Findings 0 no error and no warning in the 2 models whose rules were checked " in read([clean] * 2).text
+    some = read([clean, unchecked, models.failed(0, "gone")]).text
+    assert "no warning in the 1 model whose rules were checked; of 1 model no rules were checked " in some
+    none = read([unchecked]).text
+    assert "Findings 0 no rules were checked, so that is no clean bill of health" in none
+    found = read([replace(model, findings={"error": 1}), unchecked]).text
+    assert "1 error and 0 warnings, in 1 model; of 1 model no rules were checked" in found
+    assert data_of([clean, unchecked])["models"]["checked"] == [1, 0]
 
 
 def test_hostile_words_steer_nothing() -> None:

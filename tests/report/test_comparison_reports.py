@@ -45,6 +45,31 @@ def test_json_parquet_and_scan_say_the_same(name: str, tmp_path: Path) -> None:
             assert told(read) == told(made)
 
 
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_reports_from_before_there_were_rules_are_unchecked(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"r.{kind}"
+    factory.judged().write(path)
+    now = read_finished(path)
+    assert now is not None
+    assert (now.rules, now.findings) == (len(factory.RULES), {"error": 2, "warning": 24, "info": 1})
+    if kind == "json":
+        said = json.loads(path.read_text("utf-8"))
+        assert said.pop("verdict") == "errors"
+        assert said.pop("rules") == list(factory.RULES)
+        for finding in said["findings"]:
+            del finding["detail"]
+        path.write_text(json.dumps(said), encoding="utf-8")
+    else:
+        table = pq.read_table(path)
+        later = (b"weightaudit.rules", b"weightaudit.verdict")
+        kept = {key: value for key, value in table.schema.metadata.items() if key not in later}
+        assert len(kept) == len(table.schema.metadata) - 2
+        pq.write_table(table.replace_schema_metadata(kept), path)
+    before = read_finished(path)
+    assert before is not None
+    assert told(before) == told(replace(now, rules=0))
+
+
 def test_pages_are_found(tmp_path: Path) -> None:
     report, folder = factory.bert(), tmp_path / "model"
     folder.mkdir()

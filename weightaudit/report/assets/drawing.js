@@ -27,6 +27,7 @@ function onTheme(draw) {
 // its element, which has buttons too.
 function paint(node, words, traces, layout) {
   if (onPaper) layout.width = node.closest(".pair") ? HALF_PAPER : PAPER;
+  else layout.autosize = true;
   Plotly.react(node, traces, layout, SETTINGS);
   node.querySelectorAll(".main-svg").forEach((drawing, i) => {
     const said = i ? { "aria-hidden": "true" } : { role: "img", "aria-label": words };

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from weightaudit.audit.findings.evidence import TOKEN_ROLES, Evidence
 from weightaudit.audit.findings.rule import Hit, Rule
 from weightaudit.audit.findings.words import listed, where
+from weightaudit.errors import printable
 from weightaudit.records import DEAD, LayerRow
 
 LEAST_ENTRIES = 8
@@ -18,13 +20,16 @@ MOSTLY, SEVERAL = 0.5, 10
 def _nonfinite(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
     for row in evidence.weights:
         if count := row.spectrum.nonfinite:
-            are = "is" if count == 1 else "are"
-            yield rule.of_row(
-                row,
-                f"{count:,} of {row.matrix.parameters:,} entries of {where(row.matrix)} {are} NaN or infinite; its "
-                "norms are undefined.",
-                value=float(count),
-            )
+            said = _share(count, row.matrix.parameters, where(row.matrix))
+            yield rule.of_row(row, f"{said}; its norms are undefined.", value=float(count))
+    entries = {entry.tensor: entry.parameters for entry in evidence.ledger}
+    for name, count in evidence.nonfinite_vectors.items():
+        hit = rule.of_model(f"{_share(count, entries[name], printable(name))}.", value=float(count))
+        yield replace(hit, finding=replace(hit.finding, tensors=(name,)))
+
+
+def _share(count: int, of: int, what: str) -> str:
+    return f"{count:,} of {of:,} entries of {what} {'is' if count == 1 else 'are'} NaN or infinite"
 
 
 def _zero(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
@@ -126,9 +131,10 @@ RULES = (
         id="nonfinite",
         title="Entries that are NaN or infinite",
         severity="error",
-        measures="Entries that are no finite number.",
+        measures="Entries that are no finite number, of matrices and, where no --roles or --layers is given, of norms "
+        "and biases: the only rule that looks at vectors.",
         threshold=0.0,
-        source="No computation with such a matrix gives a number.",
+        source="No computation with such weights gives a number.",
         advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
         "that overflowed or a damaged download.",
         check=_nonfinite,

@@ -30,6 +30,11 @@ def digest(blocks: Sequence[torch.Tensor]) -> str:
     return found.hexdigest()
 
 
+def count_nonfinite(vector: torch.Tensor) -> int:
+    """How many entries of a (n,) float tensor are NaN or infinite."""
+    return int(vector.numel() - torch.isfinite(vector).sum().item())
+
+
 def _pieces(stack: Stack, by_rows: bool) -> Iterator[torch.Tensor]:
     """The entries in the order in which they are hashed, in contiguous pieces, copied only where they are none."""
     A = [block if by_rows else block.t() for block in stack.blocks]

@@ -13,14 +13,17 @@ const SETTINGS = {
 const PAPER = 650;
 const HALF_PAPER = 310;
 let onPaper = false;
-const currentTheme = () => (darkMode.matches ? "dark" : "light");
+window.addEventListener("beforeprint", () => { onPaper = true; });
+window.addEventListener("afterprint", () => { onPaper = false; });
+const currentTheme = () => (darkMode.matches && !onPaper ? "dark" : "light");
 
 // Draw now, and again when the theme changes or the page is printed, which is always light.
 function onTheme(draw) {
-  draw(currentTheme());
-  darkMode.addEventListener("change", () => draw(currentTheme()));
-  window.addEventListener("beforeprint", () => { onPaper = true; draw("light"); });
-  window.addEventListener("afterprint", () => { onPaper = false; draw(currentTheme()); });
+  const now = () => draw(currentTheme());
+  now();
+  darkMode.addEventListener("change", now);
+  window.addEventListener("beforeprint", now);
+  window.addEventListener("afterprint", now);
 }
 
 // Draw `traces` into `node`; a screen reader hears `words`, and the tables hold the numbers. The drawing is the image, not

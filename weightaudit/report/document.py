@@ -1,10 +1,10 @@
 """One HTML document: style, data and scripts in a single file, and no way to the network.
 
 The content security policy lets only the two scripts run that it names, so that even an unescaped name could not run,
-and forbids every connection. plotly.js is inside, as text that `starting.js` runs and the policy names by its hash; or it lies beside the pages of a batch. Such a
-file browsers let a policy name by hash only when it comes from a server, so the policy names the script element
-instead, by a number drawn from all that the page says: nobody can write it into a name beforehand, as the name would
-change it.
+and forbids every connection. plotly.js is inside, as text that `starting.js` runs and the policy names by its hash; or
+it lies beside the pages of a batch. Such a file browsers let a policy name by hash only when it comes from a server, so
+the policy names the script element instead, by a number drawn from all that the page says: nobody can write it into a
+name beforehand, as the name would change it.
 """
 
 from __future__ import annotations

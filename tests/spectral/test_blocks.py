@@ -119,3 +119,31 @@ def test_the_other_storage_direction_gives_the_same_matrix_another_interval(dtyp
     exact = [measure(blocks, method="exact") for blocks in (linear, conv1d)]
     for name in ("frobenius_norm", "spectral_norm", "spectral_norm_upper", "stable_rank", "stable_rank_lower"):
         assert getattr(exact[0], name) == pytest.approx(getattr(exact[1], name), rel=1e-14)
+
+
+def test_rows_between_any_two_in_blocks_of_any_height() -> None:
+    W = torch.arange(13.0)[:, None]
+    for sizes in ([13], [1, 3, 2, 7], [4, 0, 9], [1] * 13, [0, 13, 0]):
+        stack = Stack(W.split(sizes))
+        assert (stack.rows, stack.seams[-1]) == (13, 13)
+        for first in range(14):
+            for end in range(first + 1, 16):
+                views = stack.between(first, end)
+                assert all(view.shape[0] for view in views)
+                assert [float(row) for view in views for row in view] == list(range(first, min(end, 13)))
+                assert all(view.untyped_storage().data_ptr() == W.untyped_storage().data_ptr() for view in views)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_blocks_are_each_cut_a_few_times(threads: int) -> None:
+    cuts = []
+
+    class Watched(torch.Tensor):
+        def __getitem__(self, rows: slice) -> torch.Tensor:  # type: ignore[override]
+            cuts.append(rows)
+            return self.as_subclass(torch.Tensor)[rows]
+
+    blocks = tuple(torch.ones(3, 5).as_subclass(Watched) for _ in range(200))
+    rows = fused.shared_rows(Stack(blocks), True, threads)
+    assert sum(run.rows for runs in rows.runs for run in runs) == 600
+    assert 200 <= len(cuts) <= 2 * 200

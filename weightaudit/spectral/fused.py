@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import llvmlite.binding
@@ -99,7 +99,7 @@ def _runs(A: Stack, first: int, end: int) -> list[Run]:
     """Rows ``first`` ≤ r < ``end`` of A as runs of whole groups of four, but for those that are left at the end. A
     group that lies in several blocks is copied and is a run of its own."""
     cuts = {first, end}
-    for seam in accumulate(block.shape[0] for block in A.blocks[:-1]):
+    for seam in A.seams[1:-1]:
         above = seam - seam % kernels.WIDTH
         below = above + kernels.WIDTH if above < seam else above
         cuts |= {min(end, max(first, above)), min(end, max(first, below))}

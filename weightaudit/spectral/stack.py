@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import torch
 
@@ -22,9 +25,14 @@ class Stack:
 
     blocks: tuple[torch.Tensor, ...]
 
+    @cached_property
+    def seams(self) -> tuple[int, ...]:
+        """Row of W at which each block begins, and at which the last one ends."""
+        return (0, *accumulate(block.shape[0] for block in self.blocks))
+
     @property
     def rows(self) -> int:
-        return sum(block.shape[0] for block in self.blocks)
+        return self.seams[-1]
 
     @property
     def cols(self) -> int:
@@ -58,14 +66,10 @@ class Stack:
         return self.blocks[0].device
 
     def between(self, first: int, end: int) -> list[torch.Tensor]:
-        """Rows ``first`` ≤ r < ``end`` of W as views of the blocks, in order."""
-        out, top = [], 0
-        for block in self.blocks:
-            mine = block[max(0, first - top) : max(0, end - top)]
-            if mine.shape[0]:
-                out.append(mine)
-            top += block.shape[0]
-        return out
+        """Rows ``first`` ≤ r < ``end`` of W, at least one, as views of the blocks, in order, and looks at no other."""
+        some = slice(bisect_right(self.seams, first) - 1, bisect_left(self.seams, end))
+        tops = zip(self.blocks[some], self.seams[some], strict=False)  # one more seam than blocks
+        return [block[max(0, first - top) : end - top] for block, top in tops if block.shape[0]]
 
     def views(self, upright: bool) -> Iterator[list[torch.Tensor]]:
         """A = W (``upright``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side by

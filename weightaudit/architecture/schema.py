@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES
 
+TOWERS = ("vision", "video", "audio")
+"""Stacks beside a language model; their numbers are none of its own."""
 ANY = "any"
 """A size that the config does not tell, such as a classifier's number of labels."""
 

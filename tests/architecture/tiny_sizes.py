@@ -49,6 +49,7 @@ TOWER_SIZES: dict[str, Any] = {
     "patch_size": 4,
     "num_mel_bins": 4,
     "max_source_positions": 4,
+    "out_hidden_size": H,
 }
 """Towers have other sizes than the language model beside them, so that none is taken for the other."""
 
@@ -85,6 +86,7 @@ _GEMMA4_U = {"global_head_dim": 20, "num_global_key_value_heads": 1}
 _GEMMA4_TOWER = {
     **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), HEADS),
     **{"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "head_dim": 8, "position_embedding_size": 16},
+    "patch_size": 4,
 }
 _GEMMA3N = {
     "hidden_size_per_layer_input": 12,
@@ -172,7 +174,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "gemma4_text": _GEMMA4,
     "gemma4_unified_text": _GEMMA4_U,
     "gemma4": {"text_config": _GEMMA4, "vision_config": _GEMMA4_TOWER},
-    "gemma4_unified": {"text_config": _GEMMA4_U},
+    "gemma4_unified": {"text_config": _GEMMA4_U, "vision_config": {"mm_embed_dim": 32, "mm_posemb_size": 8}},
     "mobilebert": {
         "embedding_size": 20,
         "intra_bottleneck_size": 32,

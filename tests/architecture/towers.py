@@ -59,6 +59,10 @@ def _inputs(tower: Any) -> dict[str, Any]:
     if "target_sizes" in names:
         row = torch.randn(1, channels, patch, SIDE * SIDE * patch)
         return {"pixel_values": row, "target_sizes": torch.tensor([[SIDE, SIDE]]), "use_vit_merger": False}
+    if "pixel_position_ids" in names:
+        side = config.pooling_kernel_size
+        places = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+        return {"pixel_values": torch.rand(1, side**2, channels * patch**2), "pixel_position_ids": places[None]}
     if "spatial_shapes" in names:
         mask = torch.ones(1, SIDE * SIDE, dtype=torch.long)
         shapes = torch.tensor([[SIDE, SIDE]])

@@ -32,7 +32,7 @@ class Contradictions:
         for kind, number in (("layer", found.layer), ("expert", found.expert)):
             if number is None or number < numbers.get(f"{kind}s", number + 1):
                 continue
-            where = self._dimensions.explain(found.stack, f"{kind}s")
+            where = self._dimensions.explain(f"{kind}s", stack=found.stack)
             why = f"{kind} {number} is beyond the {kind}s of the config ({where}, counted from 0)"
             place = (found.stack, found.layer, None if kind == "layer" else number)
             self._beyond.setdefault(place, (why, []))[1].append(name)

@@ -36,7 +36,7 @@ class Dimensions:
         own = _of_stack(self.values, stack)
         return own if stack in TOWERS else {**self.values, **own}
 
-    def explain(self, stack: str, *expressions: str) -> str:
+    def explain(self, *expressions: str, stack: str = "") -> str:
         """Where the numbers in the expressions, as they hold in a stack, came from; for a message."""
         own = _of_stack(self.origins, stack)
         origins = own if stack in TOWERS else {**self.origins, **own}
@@ -101,6 +101,8 @@ def _resolve(
 ) -> tuple[int, str] | None:
     for key in dimension.keys:
         value = lookup(config, key)
+        if dimension.open and isinstance(value, list):
+            return None
         if value is not None:
             return _whole_number(key, value), f"{key} = {value}"
     if not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
@@ -116,7 +118,7 @@ def _resolve(
             return None  # it follows from what the model has not
         except ValueError as error:
             raise ConfigError("config.json", f"{dimension.name} does not follow: {error}", _HINT) from error
-    if dimension.optional:
+    if dimension.optional or dimension.open:
         return None
     raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)
 

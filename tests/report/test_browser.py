@@ -323,3 +323,24 @@ def test_nothing_moves_when_the_plots_come(name: str, tmp_path: Path) -> None:
     assert [tuple(one) for one in answer["heights"]] == hosts  # type: ignore[attr-defined]
     assert all(re.search(r"from [\d.]+ to [\d.]+", label) for label in answer["images"])  # type: ignore[attr-defined]
     assert int(str(answer["wide"])) <= 0
+
+
+@pytest.mark.parametrize(("name", "width"), [("bert", 650), ("seq2seq", 310)])
+def test_plots_fit_the_paper_and_the_screen_again(name: str, width: int, tmp_path: Path) -> None:
+    answer = asked(
+        factory.ALL[name](),
+        tmp_path,
+        """
+        const widths = () => [...document.querySelectorAll(".main-svg:first-child")].map((node) => node.clientWidth);
+        answer.screen = widths();
+        dispatchEvent(new Event("beforeprint"));
+        answer.paper = widths();
+        dispatchEvent(new Event("afterprint"));
+        answer.again = widths();
+        """,
+    )
+    paper: list[int] = answer["paper"]  # type: ignore[assignment]
+    assert len(paper) >= 3
+    assert set(paper) == {width}
+    assert answer["screen"] == answer["again"]
+    assert width not in answer["screen"]  # type: ignore[operator]

@@ -172,10 +172,11 @@ def test_command_repeats_the_scan() -> None:
     )
     local = factory.guessed()
     identity = replace(local.identity, location="/data/my model; rm -rf $HOME")
-    chosen = replace(local, identity=identity, options={**local.options, "roles": ["Q", "M1"], "layers": [0, 1, 2, 5]})
+    options = {**local.options, "roles": ["Q", "M1"], "layers": [0, 1, 2, 5], "ignore": ["pickle", "untrained"]}
+    chosen = replace(local, identity=identity, options=options)
     words = shlex.split(reproduce_command(chosen))
     assert words[2] == "/data/my model; rm -rf $HOME"
-    assert words[3:7] == ["--roles", "Q,M1", "--layers", "0-2,5"]
+    assert words[3:9] == ["--roles", "Q,M1", "--layers", "0-2,5", "--ignore", "pickle,untrained"]
 
 
 @pytest.mark.parametrize(

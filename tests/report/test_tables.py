@@ -177,6 +177,7 @@ def test_json_says_where_the_model_came_from_and_how_it_was_computed(tmp_path: P
         "detail": "",
         "roles": ["M1"],
         "buffer": False,
+        "file": "",
     }
 
 

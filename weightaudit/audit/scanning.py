@@ -219,6 +219,7 @@ def _options(config: AuditConfig) -> dict[str, Any]:
         "delta": config.delta,
         "seed": config.seed,
         "spectrum": config.spectrum,
+        "ignore": list(config.ignore) or None,
         "device": config.device,
         "threads": torch.get_num_threads(),
     }

@@ -91,6 +91,8 @@ def reproduce_command(report: ScanReport) -> str:
         words += ["--roles", ",".join(options["roles"])]
     if options.get("layers") is not None:
         words += ["--layers", layer_ranges(options["layers"])]
+    if options.get("ignore"):
+        words += ["--ignore", ",".join(options["ignore"])]
     return " ".join([_model(report), *map(shlex.quote, words), *_settings(report), "--out", "report.html"])
 
 

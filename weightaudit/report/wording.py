@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from weightaudit.records import SEVERITIES, Finding
+from weightaudit.records import SEVERITIES, Finding, RoleMatrix
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -35,10 +35,10 @@ def verdict_line(report: ScanReport) -> str:
     return f"verdict: {', '.join(said)} ({counted(len(report.rules), 'rule')} checked)"
 
 
-def place(finding: Finding) -> str:
+def place(of: Finding | RoleMatrix) -> str:
     """``decoder layer 3 expert 5 M1``; "" for a finding about the whole model."""
-    numbered = (("layer", finding.layer), ("expert", finding.expert))
-    words = [finding.stack, *(f"{word} {number}" for word, number in numbered if number is not None), finding.role]
+    numbered = (("layer", of.layer), ("expert", of.expert))
+    words = [of.stack, *(f"{word} {number}" for word, number in numbered if number is not None), of.role]
     return " ".join(word for word in words if word)
 
 

@@ -6,25 +6,20 @@ from collections.abc import Iterable
 
 from weightaudit.errors import printable
 from weightaudit.records import Finding, RoleMatrix
+from weightaudit.report.wording import place
 
 NAMED = 4
 """Things named one by one within a sentence."""
 
 
-def where(place: RoleMatrix | Finding) -> str:
+def where(of: RoleMatrix | Finding) -> str:
     """Its place in words: "decoder layer 3 expert 7 M1"; a finding about no one place is about "the model".
 
     Example:
         >>> where(RoleMatrix("", 3, None, "Q", (), (4, 4), "float32"))
         'layer 3 Q'
     """
-    words = [
-        place.stack,
-        "" if place.layer is None else f"layer {place.layer}",
-        "" if place.expert is None else f"expert {place.expert}",
-        place.role,
-    ]
-    return printable(" ".join(word for word in words if word)) or "the model"
+    return printable(place(of)) or "the model"
 
 
 def listed(things: Iterable[str], most: int = NAMED) -> str:

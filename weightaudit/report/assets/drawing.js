@@ -9,19 +9,25 @@ const SETTINGS = {
   topojsonURL: "",
   responsive: true,
 };
+// Plots on paper, in CSS pixels: alone, and of two side by side. The page has the screen's width until it is printed.
+const PAPER = 650;
+const HALF_PAPER = 310;
+let onPaper = false;
 const currentTheme = () => (darkMode.matches ? "dark" : "light");
 
 // Draw now, and again when the theme changes or the page is printed, which is always light.
 function onTheme(draw) {
   draw(currentTheme());
   darkMode.addEventListener("change", () => draw(currentTheme()));
-  window.addEventListener("beforeprint", () => draw("light"));
-  window.addEventListener("afterprint", () => draw(currentTheme()));
+  window.addEventListener("beforeprint", () => { onPaper = true; draw("light"); });
+  window.addEventListener("afterprint", () => { onPaper = false; draw(currentTheme()); });
 }
 
 // Draw `traces` into `node`; a screen reader hears `words`, and the tables hold the numbers. The drawing is the image, not
 // its element, which has buttons too.
 function paint(node, words, traces, layout) {
+  if (onPaper) layout.width = node.closest(".pair") ? HALF_PAPER : PAPER;
+  else layout.autosize = true;
   Plotly.react(node, traces, layout, SETTINGS);
   node.querySelectorAll(".main-svg").forEach((drawing, i) => {
     const said = i ? { "aria-hidden": "true" } : { role: "img", "aria-label": words };

@@ -23,8 +23,10 @@ from tests.architecture.proving import Key, Proof, Prover, run
 from tests.architecture.saved import infos, value
 from tests.architecture.tiny import all_model_types, tiny
 from tests.architecture.tiny_sizes import INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
+from tests.architecture.towers import run_tower
 from weightaudit.architecture import map_model
 from weightaudit.architecture.registry import for_model_type, multimodal, not_mapped
+from weightaudit.architecture.schema import TOWERS
 
 _TOWERS = {rule.rule for rule in multimodal().ignored}
 
@@ -91,6 +93,26 @@ def _covers(reason: str, key: Key) -> bool:
     return role in ("*", key[3]) and where in ("", key[0], str(key[1]))
 
 
+def _proof(model_type: str, model: Any, matrices: dict[Key, torch.Tensor]) -> Proof:
+    """The language model's, and that of each tower that is mapped; a tower may attend elsewhere too (to pool)."""
+    reasons = UNPROVEN.get(model_type, {})
+    proof = Proof(missing={("", None, None, "*"): reasons.get("*", "")})
+    if "*" not in reasons:
+        inputs = {name: torch.tensor(values) for name, values in INPUTS.get(model_type, {}).items()}
+        language = {key: matrix for key, matrix in matrices.items() if key[0] not in TOWERS}
+        proof = Prover(language, run(model, **inputs), model).prove()
+    for stack in TOWERS:
+        own = {key: matrix for key, matrix in matrices.items() if key[0] == stack}
+        if own and f"{stack}/*" in reasons:
+            proof.missing[stack, None, None, "*"] = reasons[f"{stack}/*"]
+        elif own:
+            of_tower = Prover(own, run_tower(model, stack), model).prove()
+            proof.shown |= of_tower.shown
+            proof.missing |= of_tower.missing
+            proof.order |= of_tower.order
+    return proof
+
+
 def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
     """Build, save, map and prove a model type; its files go below ``directory``. ``values`` override its config."""
     transformers.utils.logging.disable_progress_bar()
@@ -108,10 +130,7 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
     matrices = {(m.stack, m.layer, m.expert, m.role): value(m, tensors).float() for m in model_map.matrices}
     assert len(matrices) == len(model_map.matrices)
     assert all(tuple(matrices[m.stack, m.layer, m.expert, m.role].shape) == m.shape for m in model_map.matrices)
-    proof = Proof(missing={("", None, None, "*"): UNPROVEN.get(model_type, {}).get("*", "")})
-    if "*" not in UNPROVEN.get(model_type, {}):
-        inputs = {name: torch.tensor(values) for name, values in INPUTS.get(model_type, {}).items()}
-        proof = Prover(matrices, run(model, **inputs), model).prove()
+    proof = _proof(model_type, model, matrices)
     shown: dict[str, set[str]] = {}
     for key, how in proof.shown.items():
         shown.setdefault(key[3], set()).add(how)

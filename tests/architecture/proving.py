@@ -307,13 +307,18 @@ def _made(
     return made | {"gpt-oss": (U + 1) * G * torch.sigmoid(1.702 * G)}
 
 
-def run(model: Any, **inputs: Any) -> Trace:
-    """The trace of the model on one token (an encoder-decoder has one in each)."""
+def attend_plainly(model: Any) -> None:
+    """Let it compute its attentions and experts by the operations that a trace sees."""
     for module in model.modules():
         config = getattr(module, "config", None)
         if config is not None:
             config._attn_implementation = "eager"
             config._experts_implementation = "eager"
+
+
+def run(model: Any, **inputs: Any) -> Trace:
+    """The trace of the model on one token (an encoder-decoder has one in each)."""
+    attend_plainly(model)
     given = {"input_ids": torch.tensor([[7]])}
     if getattr(model.config, "is_encoder_decoder", False):
         given["decoder_input_ids"] = torch.tensor([[5]])

@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
-from tests.architecture.tiny_sizes import CLASSES, OVERRIDES, SIZES
+from tests.architecture.tiny_sizes import CLASSES, OVERRIDES, SIZES, TOWER_SIZES
 
 _MAPPINGS = (
     modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
@@ -36,17 +36,17 @@ def model_class(model_type: str) -> Any:
     return getattr(transformers, name if isinstance(name, str) else name[0])
 
 
-def sizes(config_class: Any) -> dict[str, Any]:
+def sizes(config_class: Any, *, tower: bool = False) -> dict[str, Any]:
     """Small values for the fields of a configuration class, its nested configurations included."""
     fields = inspect.signature(config_class.__init__).parameters
-    found = {name: value for name, value in SIZES.items() if name in fields}
+    found = {name: value for name, value in (TOWER_SIZES if tower else SIZES).items() if name in fields}
     nested = [name for name in getattr(config_class, "sub_configs", None) or {} if name in fields]
     default = config_class() if nested else None
     for name in nested:
         inner = type(getattr(default, name))
         if inner is not type(None):
             kind = {"model_type": inner.model_type} if issubclass(inner, transformers.PreTrainedConfig) else {}
-            found[name] = sizes(inner) | kind
+            found[name] = sizes(inner, tower=name in ("vision_config", "audio_config")) | kind
     return found
 
 

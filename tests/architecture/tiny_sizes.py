@@ -39,10 +39,25 @@ SIZES: dict[str, Any] = {
     "first_k_dense_replace": 1,
 }
 
+TOWER_SIZES: dict[str, Any] = {
+    **SIZES,
+    **dict.fromkeys(("hidden_size", "d_model", "embed_dim"), 32),
+    **dict.fromkeys(("intermediate_size", "encoder_ffn_dim"), 40),
+    **dict.fromkeys(("num_hidden_layers", "encoder_layers", "depth"), 3),
+    "head_dim": 8,
+    "image_size": 8,
+    "patch_size": 4,
+    "num_mel_bins": 4,
+    "max_source_positions": 4,
+    "out_hidden_size": H,
+}
+"""Towers have other sizes than the language model beside them, so that none is taken for the other."""
+
 CLASSES: dict[str, str] = {
     name: f"{stem}ForConditionalGeneration"
     for name, stem in (
         *(("whisper", "Whisper"), ("qwen3_5", "Qwen3_5"), ("qwen3_5_moe", "Qwen3_5Moe"), ("llama4", "Llama4")),
+        *(("gemma4", "Gemma4"), ("gemma4_unified", "Gemma4Unified"), ("mllama", "Mllama")),
     )
 }
 """Classes other than those of the mappings, which give the decoder alone."""
@@ -68,6 +83,11 @@ _GEMMA4 = {
     "num_kv_shared_layers": 0,
 }
 _GEMMA4_U = {"global_head_dim": 20, "num_global_key_value_heads": 1}
+_GEMMA4_TOWER = {
+    **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), HEADS),
+    **{"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "head_dim": 8, "position_embedding_size": 16},
+    "patch_size": 4,
+}
 _GEMMA3N = {
     "hidden_size_per_layer_input": 12,
     "vocab_size_per_layer_input": VOCAB,
@@ -126,7 +146,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "prophetnet": {"num_encoder_attention_heads": HEADS, "num_decoder_attention_heads": HEADS},
     "xmod": {"default_language": "en_XX"},
     "llama4_text": {"intermediate_size_mlp": FF + 8},
-    "phi4_multimodal": {"vision_config": {"image_size": 28}},
     "jamba": {"attn_layer_offset": 1, "attn_layer_period": 2, "mamba_d_state": 8},
     "falcon_h1": {"mamba_d_ssm": 96, **_MAMBA},
     "bamba": {"attn_layer_indices": [1], **_MAMBA},
@@ -154,6 +173,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "gemma3n_text": _GEMMA3N,
     "gemma4_text": _GEMMA4,
     "gemma4_unified_text": _GEMMA4_U,
+    "gemma4": {"text_config": _GEMMA4, "vision_config": _GEMMA4_TOWER},
+    "gemma4_unified": {"text_config": _GEMMA4_U, "vision_config": {"mm_embed_dim": 32, "mm_posemb_size": 8}},
     "mobilebert": {
         "embedding_size": 20,
         "intra_bottleneck_size": 32,
@@ -174,7 +195,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
             "vision_output_dim": 32,
             "projector_input_dim": 32,
             "projector_output_dim": 32,
-            "image_size": 28,
+            "intermediate_size": 128,
         },
     },
     "kimi_linear": {

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from weightaudit.audit import pipeline
-from weightaudit.audit.pipeline import plan_units, read_units
+from weightaudit.audit.pipeline import plan_units, read_units, with_vectors
 from weightaudit.errors import UsageError
 from weightaudit.records import Part, RoleMatrix, TensorInfo
 
@@ -39,6 +39,20 @@ def test_matrices_that_share_tensors_are_one_unit_in_file_order() -> None:
     assert [[info.name for info in unit.tensors] for unit in units] == [["k", "v", "q"], ["m"], ["o"]]
     assert sorted(matrix.role for matrix in units[0].matrices) == ["K", "Q", "QKV", "V"]
     assert sum(len(unit.matrices) for unit in units) == len(matrices)
+
+
+def test_vectors_are_read_on_the_way_and_ask_for_no_more_memory() -> None:
+    tensors = {info.name: info for info in (_info("q", 32), _info("k", 0, "b"))}
+    units = plan_units([_matrix(0, "Q", "q"), _matrix(0, "K", "k")], tensors)
+    vectors = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
+    read = with_vectors(units, vectors)
+    assert [(unit.tensors[0].name, len(unit.matrices)) for unit in read] == [
+        ("first", 0),
+        ("q", 1),
+        ("k", 1),
+        ("last", 0),
+    ]
+    assert with_vectors([], vectors) == []
 
 
 class FakeCheckpoint:

@@ -38,15 +38,18 @@ def written(report: ScanReport, folder: Path) -> Path:
     return folder / "page.html"
 
 
-def asked(report: ScanReport, folder: Path, script: str) -> dict[str, object]:
-    """What ``script`` puts into ``answer`` when run in the page, drawn, whose policy is lifted for it."""
+def asked(report: ScanReport, folder: Path, script: str, *, height: int = 2000) -> dict[str, object]:
+    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it.
+
+    In a window 1280 wide and ``height`` high; of the usual one, plots are near enough to be drawn.
+    """
     page = written(report, folder)
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
     assert "</body>" in text
     told = "document.body.dataset.answer = JSON.stringify(answer);"
     ask = f"<script>addEventListener('load', () => {{const answer = {{}};\n{script}\n{told}}});</script></body>"
     page.write_text(text.replace("</body>", ask), encoding="utf-8")
-    dom, console = opened(page)
+    dom, console = opened(page, height)
     assert console == []
     found = re.search(r'data-answer="([^"]*)"', dom)
     assert found
@@ -323,6 +326,30 @@ def test_nothing_moves_when_the_plots_come(name: str, tmp_path: Path) -> None:
     assert [tuple(one) for one in answer["heights"]] == hosts  # type: ignore[attr-defined]
     assert all(re.search(r"from [\d.]+ to [\d.]+", label) for label in answer["images"])  # type: ignore[attr-defined]
     assert int(str(answer["wide"])) <= 0
+
+
+def test_plots_wait_until_they_are_near_or_printed(tmp_path: Path) -> None:
+    """Starting plotly.js takes longer than all the rest: what is at the top can be read before."""
+    answer = asked(
+        factory.judged(),
+        tmp_path,
+        """
+        const look = () => [typeof Plotly, document.querySelectorAll(".js-plotly-plot .main-svg:first-child").length];
+        answer.far = document.querySelector("figure").getBoundingClientRect().top / innerHeight > 1.5;
+        answer.before = look();
+        dispatchEvent(new Event("beforeprint"));
+        answer.printed = look();
+        answer.width = document.querySelector(".main-svg").clientWidth;
+        dispatchEvent(new Event("beforeprint"));
+        answer.again = look();
+        answer.scripts = document.scripts.length;
+        """,
+        height=700,
+    )
+    assert (answer["far"], answer["before"]) == (True, ["undefined", 0])
+    assert answer["printed"] == answer["again"] == ["object", 3]
+    assert answer["width"] == 650
+    assert answer["scripts"] == 4  # data, plotly.js as text, the page's, and this test's
 
 
 @pytest.mark.parametrize(("name", "width"), [("bert", 650), ("seq2seq", 310)])

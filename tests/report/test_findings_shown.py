@@ -39,6 +39,22 @@ def test_the_verdict_in_words(report: ScanReport, said: str) -> None:
     assert ("measured, not judged" in text) == (not checked)
 
 
+def test_the_verdict_says_where() -> None:
+    """A lone finding's place, else how many; a fifth rule is named rather than counted, a sixth is not."""
+    report = factory.judged()
+    top = read(report).text.split("Summary")[0]
+    assert "NaN or infinite entries layer 3 · M1 Tensors that the config describes are missing layer 11 A norm" in top
+    assert "A norm unlike its neighbours' 24 places The weights are a pickle 7 rules checked" in top
+    twice = Finding(
+        "duplicate", "warning", "Twice", tensors=("bert.pooler.dense.weight", report.rows[3].matrix.tensors[0])
+    )
+    five, six = (
+        (*report.findings, *(replace(twice, id=f"more-{i}", title=f"Rule {i}") for i in range(n))) for n in (1, 2)
+    )
+    assert "Rule 0 2 matrices The weights are a pickle" in read(replace(report, findings=five)).text
+    assert "Rule 0 2 matrices and 2 more rules" in read(replace(report, findings=six)).text
+
+
 def test_findings_are_told_by_rule() -> None:
     report = factory.judged()
     groups = grouped(report)
@@ -48,7 +64,10 @@ def test_findings_are_told_by_rule() -> None:
     articles = [a["id"] for tag, a in page.tags if tag == "article"]
     assert articles == [f"finding-{i}" for i in range(4)]
     assert page.text.count("Compare it with its neighbours") == 1
-    assert "24 places · rule outlier-norm · held against 4" in page.text
+    assert "24 places · rule outlier-norm · held against 4 · show them in the table" in page.text
+    assert "1 place · rule nonfinite · held against 0 · show it in the table" in page.text
+    assert "value 4.5" in page.text
+    assert "value 22.66" in read(replace(report, findings=(replace(report.findings[2], value=22.6649),))).text
     assert f"and {24 - OPEN} more" in page.text
     assert "the whole model model.bin can run code" in page.text
     assert "bert.encoder.layer.11.output.3 and 1 more tensor" in page.text

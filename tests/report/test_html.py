@@ -88,6 +88,8 @@ def test_policy_names_the_scripts_by_hash_and_nothing_else() -> None:
     assert policy is not None
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     data, plotly, script = page.scripts
+    types = [attributes.get("type") for tag, attributes in page.tags if tag == "script"]
+    assert types == ["application/json", "text/plain", None]  # plotly.js is run when there is something to draw
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (plotly, script)]
     assert rules.pop("script-src") == " ".join(f"'sha256-{text}'" for text in hashes)
     assert rules == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -51,6 +52,21 @@ def test_cards_share_a_scale_and_stay_inside() -> None:
         assert max(every) <= HEIGHT - MARGIN
     # Of the stable ranks, on a logarithmic scale, the least lies at the bottom; norms are drawn from zero.
     assert max(y for d in drawn[0::2] for y in heights(path(d, "band"))) == pytest.approx(HEIGHT - MARGIN, abs=0.01)
+
+
+def test_the_page_says_what_the_scales_are() -> None:
+    report = factory.bert()
+    usual = "stable ranks on a logarithmic scale, Frobenius norms from zero."
+    assert usual in profiles(report)
+    assert usual in profiles(factory.all_nan())
+    rows = tuple(
+        replace(row, spectrum=replace(row.spectrum, frobenius_norm=20 * row.spectrum.frobenius_norm)) if i == 5 else row
+        for i, row in enumerate(report.rows)
+    )
+    spoilt = profiles(replace(report, rows=rows))
+    assert "stable ranks and Frobenius norms on a logarithmic scale." in spoilt
+    (q,) = (one for one in drawings(spoilt) if label(one).startswith("Frobenius norm of Q "))
+    assert min(heights(path(q, "line"))) < HEIGHT - 2 * MARGIN  # one odd layer does not press the others flat
 
 
 def test_unknown_layers_are_gaps_and_told() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from weightaudit.architecture.schema import TOWERS
 from weightaudit.architecture.views import join
 from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES, Part, RoleMatrix
 
 STACKED = ("Q", "K", "V")
+STACKS = ("", "encoder", "decoder", *TOWERS)
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,19 @@ def _matrix(place: Place, role: str, pieces: Sequence[Piece], stored_rows: Mappi
 
 
 def in_report_order(matrices: Iterable[RoleMatrix]) -> list[RoleMatrix]:
-    """Embeddings; the encoder's layers, then the decoder's; then the rest, heads first.
+    """Embeddings; the encoder's layers, then the decoder's, then those of towers; then the rest, heads first.
 
     Within a layer what is shared comes before the experts, and roles run Q K V O QKV XQ ... GATE M1 M2, a
     family's own last.
     """
 
-    def key(matrix: RoleMatrix) -> tuple[int, bool, int, int, int, str]:
+    def key(matrix: RoleMatrix) -> tuple[int, int, int, int, int, str]:
         if matrix.layer is None:
             embedding = matrix.role in EMBEDDING_ROLES
             rank = EMBEDDING_ROLES.index(matrix.role) if embedding else int(matrix.role != "HEAD")
-            return (0 if embedding else 2, matrix.stack == "decoder", -1, -1, rank, matrix.role)
+            return (0 if embedding else 2, STACKS.index(matrix.stack), -1, -1, rank, matrix.role)
         rank = LAYER_ROLES.index(matrix.role) if matrix.role in LAYER_ROLES else len(LAYER_ROLES)
         expert = -1 if matrix.expert is None else matrix.expert
-        return (1, matrix.stack == "decoder", matrix.layer, expert, rank, matrix.role)
+        return (1, STACKS.index(matrix.stack), matrix.layer, expert, rank, matrix.role)
 
     return sorted(matrices, key=key)

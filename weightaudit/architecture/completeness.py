@@ -7,7 +7,7 @@ from itertools import count, groupby, islice
 from typing import Any
 
 from weightaudit.architecture.dimensions import Dimensions
-from weightaudit.architecture.schema import Family
+from weightaudit.architecture.schema import TOWERS, Family
 from weightaudit.errors import printable
 from weightaudit.records import LAYER_ROLES, Discrepancy
 
@@ -28,15 +28,28 @@ HEADLESS = ("ElectraForPreTraining",)
 def absences_of_stacks(
     family: Family, dimensions: Dimensions, found: Collection[tuple[str, int | None, str]]
 ) -> tuple[Discrepancy, ...]:
-    """`absences` of the encoder and of the decoder where the checkpoint has them; ``found``: (stack, layer, role)."""
-    stacks = sorted({stack for stack, layer, _ in found if layer is not None}) or [""]
+    """`absences` of each stack that the checkpoint has; ``found``: (stack, layer, role). A tower may be left out."""
+    numbered = {stack: set[tuple[int, str]]() for stack, layer, _ in found if layer is not None}
+    for stack, layer, role in found:
+        if layer is not None:
+            numbered[stack].add((layer, role))
     told: list[Discrepancy] = []
-    for stack in stacks:
-        own = {(layer, role) for other, layer, role in found if other == stack and layer is not None}
-        told += absences(family, dimensions.of(stack)["layers"], own, stack)
+    for stack in sorted(numbered.keys() - set(TOWERS)) or [""]:
+        told += absences(family, dimensions.of(stack)["layers"], numbered.get(stack, ()), stack)
+    for stack in (stack for stack in TOWERS if stack in numbered):
+        told += _absences_of_tower(numbered[stack], dimensions.of(stack).get("layers", 0), stack)
     if "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
         told.append(Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"))
     return tuple(told)
+
+
+def _absences_of_tower(found: Collection[tuple[int, str]], layers: int, stack: str) -> Iterable[Discrepancy]:
+    """A tower's layers are alike: each has the roles that any of them has. ``layers`` is 0 where no config says it."""
+    present = {layer for layer, _ in found}
+    yield from absent_layers(layers, present, stack)
+    roles = sorted({role for _, role in found}, key=LAYER_ROLES.index)
+    lacking = {role: tuple(sorted(layer for layer in present if (layer, role) not in found)) for role in roles}
+    yield from _told({role: without for role, without in lacking.items() if without}, present, stack)
 
 
 def without_head(
@@ -86,13 +99,21 @@ def _absent_roles(
     if family.hybrid:
         return
     of_a_layer = {role for rule in family.matrices if "{layer}" in rule.names[0] for role in rule.roles}
-    lacking: dict[tuple[int, ...], list[str]] = {}  # the layers that lack them → roles
+    lacking: dict[str, tuple[int, ...]] = {}  # role → the layers that lack it
     for role in (role for role in family.roles if role in of_a_layer):
         without = tuple(sorted(layer for layer in present if (layer, role) not in found))
         everywhere = len(without) == len(present)
         if without and (role in ESSENTIAL or (role in OF_EVERY_LAYER and not everywhere)):
-            lacking.setdefault(without, []).append(role)
-    for without, roles in lacking.items():
+            lacking[role] = without
+    yield from _told(lacking, present, stack)
+
+
+def _told(lacking: Mapping[str, tuple[int, ...]], present: Collection[int], stack: str) -> Iterable[Discrepancy]:
+    """One discrepancy for the roles that the same layers lack."""
+    together: dict[tuple[int, ...], list[str]] = {}
+    for role, without in lacking.items():
+        together.setdefault(without, []).append(role)
+    for without, roles in together.items():
         if len(without) == len(present) > 1:
             says = f"No layer has {' or '.join(roles)}."
         else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.matching import Match
+from weightaudit.architecture.schema import TOWERS
 from weightaudit.errors import MappingError, printable
 from weightaudit.records import Discrepancy
 
@@ -31,7 +32,7 @@ class Contradictions:
         for kind, number in (("layer", found.layer), ("expert", found.expert)):
             if number is None or number < numbers.get(f"{kind}s", number + 1):
                 continue
-            where = self._dimensions.explain(f"{found.stack}_{kind}s", f"{kind}s")
+            where = self._dimensions.explain(f"{kind}s", stack=found.stack)
             why = f"{kind} {number} is beyond the {kind}s of the config ({where}, counted from 0)"
             place = (found.stack, found.layer, None if kind == "layer" else number)
             self._beyond.setdefault(place, (why, []))[1].append(name)
@@ -53,7 +54,7 @@ class Contradictions:
 
         Where the file holds no layers (a shard of embeddings), where nothing fits at all.
         """
-        if self._first is None or any(piece.place.layer is not None for piece in pieces):
+        if self._first is None or any(p.place.layer is not None and p.place.stack not in TOWERS for p in pieces):
             return
         if self._of_layers or not pieces:
             name, why = self._first

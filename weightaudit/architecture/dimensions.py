@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from weightaudit.architecture.expressions import evaluate, names_in
-from weightaudit.architecture.schema import Dimension, Family
+from weightaudit.architecture.schema import TOWERS, Dimension, Family
 from weightaudit.errors import ConfigError, printable
 
 NESTED = ("text_config", "llm_config", "language_config")
@@ -29,14 +29,26 @@ class Dimensions:
     origins: dict[str, str]
 
     def of(self, stack: str) -> dict[str, int]:
-        """The numbers as they hold in a stack: in the decoder ``ff`` is ``decoder_ff`` where the family has that."""
-        own = {name.removeprefix(f"{stack}_"): name for name in self.values if stack and name.startswith(f"{stack}_")}
-        return {**self.values, **{short: self.values[name] for short, name in own.items()}}
+        """The numbers as they hold in a stack: in the decoder ``ff`` is ``decoder_ff`` where the family has that.
 
-    def explain(self, *expressions: str) -> str:
-        """Where the numbers in the expressions came from, for a message."""
+        A tower's are its own only.
+        """
+        own = _of_stack(self.values, stack)
+        return own if stack in TOWERS else {**self.values, **own}
+
+    def explain(self, *expressions: str, stack: str = "") -> str:
+        """Where the numbers in the expressions, as they hold in a stack, came from; for a message."""
+        own = _of_stack(self.origins, stack)
+        origins = own if stack in TOWERS else {**self.origins, **own}
         names = dict.fromkeys(name for expression in expressions for name in names_in(expression))
-        return ", ".join(dict.fromkeys(self.origins[name] for name in names if name in self.origins))
+        return ", ".join(dict.fromkeys(origins[name] for name in names if name in origins))
+
+
+T = TypeVar("T")
+
+
+def _of_stack(table: Mapping[str, T], stack: str) -> dict[str, T]:
+    return {name.removeprefix(f"{stack}_"): x for name, x in table.items() if stack and name.startswith(f"{stack}_")}
 
 
 def resolve(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimensions:
@@ -67,11 +79,11 @@ def inner_config(config: Mapping[str, Any], model_type: str) -> tuple[Mapping[st
 def flag(key: str, config: Mapping[str, Any], model_type: str) -> bool:
     """A true-or-false value of the config, or of the configuration class where it is silent; no value is false."""
     config, model_type = inner_config(config, model_type)
-    value = _lookup(config, key)
+    value = lookup(config, key)
     return bool(class_defaults(model_type).get(key) if value is None else value)
 
 
-def _lookup(config: Mapping[str, Any], key: str) -> Any:
+def lookup(config: Mapping[str, Any], key: str) -> Any:
     """The value of a key, ``decoder.hidden_size`` in a nested config, of ``#layer_types`` the length of the list; None
     where there is none.
     """
@@ -88,7 +100,9 @@ def _resolve(
     dimension: Dimension, model_type: str, config: Mapping[str, Any], earlier: Mapping[str, int]
 ) -> tuple[int, str] | None:
     for key in dimension.keys:
-        value = _lookup(config, key)
+        value = lookup(config, key)
+        if dimension.open and isinstance(value, list):
+            return None
         if value is not None:
             return _whole_number(key, value), f"{key} = {value}"
     if not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
@@ -104,7 +118,7 @@ def _resolve(
             return None  # it follows from what the model has not
         except ValueError as error:
             raise ConfigError("config.json", f"{dimension.name} does not follow: {error}", _HINT) from error
-    if dimension.optional:
+    if dimension.optional or dimension.open:
         return None
     raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)
 
@@ -127,7 +141,12 @@ def class_defaults(model_type: str) -> dict[str, Any]:
 
     if model_type not in CONFIG_MAPPING:
         return {}
-    parameters = inspect.signature(CONFIG_MAPPING[model_type].__init__).parameters.values()
+    return signature_defaults(CONFIG_MAPPING[model_type])
+
+
+def signature_defaults(config_class: Any) -> dict[str, Any]:
+    """Default values of a configuration class."""
+    parameters = inspect.signature(config_class.__init__).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from weightaudit.architecture import conventions
 from weightaudit.architecture.assembly import Piece, Place
-from weightaudit.architecture.completeness import absent_layers
 from weightaudit.architecture.conventions import Convention
 from weightaudit.architecture.dimensions import MAX_SIZE
 from weightaudit.architecture.fit import FUSED, fitting
@@ -41,6 +40,7 @@ class _Claim:
 def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, TensorInfo]) -> ModelMap:
     """Map a checkpoint by structure. Raises MappingError where not one matrix was found.
 
+    No layer is said to be missing: a model that nobody knows may count its layers otherwise than it names them.
     ``ties`` holds head and embedding where both are stored in one shape and the config does not deny that
     they are tied.
     """
@@ -50,10 +50,8 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
     hidden = _hidden(config, kept, tensors)
     conv1d = _stores_conv1d(kept, tensors, hidden)
     ledger.pieces += fitting([_piece(claim, tensors[claim.name], conv1d) for claim in kept], ledger)
-    layers = _layers(ledger.pieces)
-    expected = _whole_number(config, conventions.LAYER_KEYS)
     # Without a single numbered layer the config is all there is to go by: ALBERT stores one for all.
-    count = len(layers) or expected
+    count = len(_layers(ledger.pieces)) or _whole_number(config, conventions.LAYER_KEYS)
     return ledger.close(
         FAMILY,
         model_type,
@@ -61,7 +59,6 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
         ties=_ties(config, kept, tensors),
         guessed=True,
         nearest=nearest_families(model_type, ledger.names()),
-        discrepancies=tuple(absent_layers(expected, layers)) if expected and layers else (),
     )
 
 

@@ -6,12 +6,14 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from weightaudit.architecture import expressions, templates
 from weightaudit.architecture.inheritance import inherit
 from weightaudit.architecture.multimodal import Multimodal, tower_rules
-from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.schema import ANY, TOWERS, Dimension, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.towers import Tower, Towers
 from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import SpecError
 
@@ -20,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional")
+_DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional", "open")
 _HINT = "This is a bug in weightaudit, not in your model; please report it."
 
 
@@ -151,6 +153,31 @@ def read_multimodal(file_name: str, text: str) -> Multimodal:
     return Multimodal(types, table.texts("prefixes"), rules)
 
 
+def read_towers(file_name: str, text: str) -> Towers:
+    """The towers that the file describes. Raises SpecError for what the schema does not know."""
+    table = _Table(file_name, _toml(file_name, text), ("dimensions", "tower", "fused", "matrix"))
+    dimensions = _dimensions(table)
+    known = [dimension.name for dimension in dimensions]
+    rules = [_fused(item, known) for item in table.tables("fused", ("roles", "packing", *_RULE_KEYS))]
+    rules += [_matrix(item, known) for item in table.tables("matrix", ("role", *_RULE_KEYS))]
+    towers = []
+    for item in table.tables("tower", ("stack", "configs", "layers")):
+        stack = item.text("stack")
+        if stack not in TOWERS:
+            raise item.error(f"'stack' must be {' or '.join(TOWERS)}")
+        layers = item.texts("layers")
+        matrices = [
+            replace(rule, stack=stack, names=tuple(f"{layer}{name}" for layer in layers for name in rule.names))
+            for rule in rules
+        ]
+        for name in (name for rule in matrices for name in rule.names):
+            wrong = templates.check(name) or ("" if "{layer}" in name else f"'{name}' has no {{layer}}")
+            if wrong:
+                raise item.error(wrong)
+        towers.append(Tower(stack, item.texts("configs"), tuple(matrices)))
+    return Towers(dimensions, tuple(towers))
+
+
 def _dimensions(table: _Table) -> tuple[Dimension, ...]:
     value = table.values.get("dimensions", {})
     if not isinstance(value, dict):
@@ -166,6 +193,7 @@ def _dimensions(table: _Table) -> tuple[Dimension, ...]:
             item.text("rule", ""),
             item.flag("rule_if_missing", False),
             item.flag("optional", False),
+            item.flag("open", False),
         )
         if not re.fullmatch(r"[a-z_]+", name) or name == ANY:
             raise item.error("a dimension's name is lower-case letters and _")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weightaudit.architecture.assembly import Piece, Place
@@ -15,7 +15,7 @@ from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
 from weightaudit.architecture.matching import Match, Matcher
 from weightaudit.architecture.plain import plain_rule
-from weightaudit.architecture.registry import for_model_type
+from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import ConfigError, MappingError, printable
@@ -63,9 +63,11 @@ def _model_type(config: Mapping[str, Any]) -> str:
 def _map_family(
     family: Family, model_type: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo]
 ) -> ModelMap:
-    dimensions = resolve(family, model_type, config)
+    towers = layers_of_towers().of(config, model_type)
+    numbers = resolve(family, model_type, config)
+    dimensions = Dimensions({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
     tied = embeddings_tied(family, model_type, config)
-    matcher = Matcher(family, lambda key: flag(key, config, model_type))
+    matcher = Matcher(_with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type))
     ledger = Ledger(tensors)
     contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
@@ -95,7 +97,7 @@ def _map_family(
             ledger.leave(name, why)
             continue
         sizes = _sizes(found.rule, tensors[name], dimensions.of(found.stack))
-        why = _misfit(sizes, found.rule, tensors[name], dimensions)
+        why = _misfit(sizes, found.rule, tensors[name], dimensions, found.stack)
         if why:
             contradictions.misshapen(name, found, found.rule.roles, why)
             ledger.leave(name, why)
@@ -109,7 +111,8 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
-    head = [] if tied else without_head(family, config, present)
+    ties_head = tied and any(rule.tied_to for rule in family.matrices if "HEAD" in rule.roles)
+    head = [] if ties_head else without_head(family, config, present)
     return ledger.close(
         family.name,
         model_type,
@@ -119,6 +122,20 @@ def _map_family(
         tied=tied,
         discrepancies=(*contradictions.told(), *absences_of_stacks(family, dimensions, present), *head),
     )
+
+
+def _as_told(family: Family, numbers: Dimensions) -> Family:
+    """``family`` with its sizes any where an open dimension is not told."""
+    untold = [known.name for known in family.dimensions if known.open and known.name not in numbers.values]
+    return replace(family, matrices=tuple(rule.without(untold) for rule in family.matrices)) if untold else family
+
+
+def _with_towers(family: Family, layers: Sequence[MatrixRule]) -> Family:
+    """``family`` with the rules for the ``layers`` of towers, and those that name what else a tower has."""
+    if not layers:
+        return family
+    named = (rule for rule in multimodal().ignored if rule not in family.ignored)
+    return replace(family, matrices=(*layers, *family.matrices), ignored=(*named, *family.ignored))
 
 
 def _looks_ahead(found: Match, dimensions: Dimensions) -> bool:
@@ -159,7 +176,7 @@ def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _S
     return _Sizes(experts, stored, rows, stored[1] if rule.cols == ANY else _size(rule.cols, numbers))
 
 
-def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> str:
+def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions, stack: str) -> str:
     """How the tensor's shape contradicts the config; "" where it does not."""
     rows, cols = sum(sizes.rows), sizes.cols
     stacked = len(info.shape) == 3 and rule.experts
@@ -167,7 +184,8 @@ def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimen
         return ""
     expected = (cols, rows) if rule.transposed else (rows, cols)
     each = f"{sizes.experts} matrices of {expected}" if rule.experts else f"it {expected}"
-    return f"its shape is {info.shape}, the config makes {each} ({dimensions.explain(*rule.rows, rule.cols)})"
+    why = dimensions.explain(*rule.rows, rule.cols, stack=stack)
+    return f"its shape is {info.shape}, the config makes {each} ({why})"
 
 
 def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, numbers: Mapping[str, int]) -> list[Piece]:

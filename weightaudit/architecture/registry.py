@@ -6,9 +6,10 @@ import difflib
 from functools import cache
 from importlib.resources import files
 
-from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
+from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons, read_towers
 from weightaudit.architecture.multimodal import Multimodal
 from weightaudit.architecture.schema import Family
+from weightaudit.architecture.towers import Towers
 from weightaudit.errors import SpecError, UsageError, printable
 
 
@@ -54,6 +55,13 @@ def multimodal() -> Multimodal:
     """Models that hold a language model of a family that is known."""
     text = files(__package__).joinpath("multimodal.toml").read_text("utf-8")
     return read_multimodal("multimodal.toml", text)
+
+
+@cache
+def layers_of_towers() -> Towers:
+    """Towers for images and sound that may lie beside any language model."""
+    text = files(__package__).joinpath("towers.toml").read_text("utf-8")
+    return read_towers("towers.toml", text)
 
 
 def model_types() -> tuple[str, ...]:

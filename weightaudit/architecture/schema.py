@@ -12,10 +12,14 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
+from weightaudit.architecture.expressions import names_in
 from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES
 
+TOWERS = ("vision", "video", "audio")
+"""Stacks beside a language model; their numbers are none of its own."""
 ANY = "any"
 """A size that the config does not tell, such as a classifier's number of labels."""
 
@@ -29,7 +33,8 @@ class Dimension:
 
     ``rule_if_missing``: where config.json has none of the keys the rule holds too, as the default of transformers'
     configuration class is null (a test holds it to that); so the class need not be asked. ``optional``: not every model
-    of the family has it. A key may lie in a nested config: ``decoder.hidden_size``; ``#layer_types`` is
+    of the family has it. ``open``: nor need the config tell it of a model that has it, or it tells a list, one of each
+    layer; sizes of it are then any. A key may lie in a nested config: ``decoder.hidden_size``; ``#layer_types`` is
     the length of a list.
     """
 
@@ -38,6 +43,7 @@ class Dimension:
     rule: str = ""
     rule_if_missing: bool = False
     optional: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,14 @@ class MatrixRule:
     experts: str = ""
     flat: bool = False
     when: tuple[str, ...] = ()
+
+    def without(self, untold: Collection[str]) -> MatrixRule:
+        """The rule where nothing tells the dimensions ``untold``: sizes of them are any."""
+
+        def told(size: str) -> str:
+            return ANY if any(name in untold for name in names_in(size)) else size
+
+        return replace(self, rows=tuple(told(size) for size in self.rows), cols=told(self.cols))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ def digest(blocks: Sequence[torch.Tensor]) -> str:
     return found.hexdigest()
 
 
+def count_nonfinite(vector: torch.Tensor) -> int:
+    """How many entries of a (n,) float tensor are NaN or infinite."""
+    return int(vector.numel() - torch.isfinite(vector).sum().item())
+
+
 def _pieces(stack: Stack, by_rows: bool) -> Iterator[NDArray[np.signedinteger]]:
     """The stored bits in the order in which they are hashed, row by row of each piece.
 

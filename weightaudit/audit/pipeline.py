@@ -27,7 +27,7 @@ AHEAD = 64_000_000
 
 @dataclass(frozen=True)
 class Unit:
-    """Tensors to be read together and the matrices cut from them."""
+    """Tensors to be read together and the matrices cut from them; none from a vector that is only looked at."""
 
     tensors: tuple[TensorInfo, ...]
     matrices: tuple[RoleMatrix, ...]
@@ -74,6 +74,19 @@ def plan_units(
         names = dict.fromkeys(name for matrix in group for name in matrix.tensors)
         infos = sorted((tensors[name] for name in names), key=lambda info: (info.file, info.offset))
         units.append(Unit(tuple(infos), tuple(group)))
+    return _in_file_order(units)
+
+
+def with_vectors(units: Sequence[Unit], vectors: Iterable[TensorInfo]) -> list[Unit]:
+    """The ``units`` and, in file order among them, one without matrices for each of ``vectors`` that asks for no more
+    memory than they do.
+    """
+    most = max((unit.buffer_bytes for unit in units), default=0)
+    more = [Unit((info,), ()) for info in vectors]
+    return _in_file_order([*units, *(unit for unit in more if unit.buffer_bytes <= most)])
+
+
+def _in_file_order(units: Iterable[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: (unit.tensors[0].file, unit.tensors[0].offset))
 
 

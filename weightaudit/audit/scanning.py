@@ -14,11 +14,11 @@ import torch
 
 import weightaudit
 from weightaudit.architecture import map_model
-from weightaudit.audit.contents import digest
+from weightaudit.audit.contents import count_nonfinite, digest
 from weightaudit.audit.findings import RULES, Evidence, check_ignored, judge
 from weightaudit.audit.notes import notes
 from weightaudit.audit.once import repeated
-from weightaudit.audit.pipeline import plan_units, read_units
+from weightaudit.audit.pipeline import plan_units, read_units, with_vectors
 from weightaudit.audit.progress import Progress, reporting
 from weightaudit.audit.selection import parse_layers, parse_roles, select
 from weightaudit.audit.sizes import parse_bytes
@@ -26,8 +26,9 @@ from weightaudit.audit.summary import summarise
 from weightaudit.audit.ties import Ties, sort_out
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import DEFAULTS, AuditConfig, Method
+from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import ConfigError, MappingError, printable
-from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix
+from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
 
@@ -128,12 +129,18 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
 
     again = repeated(chosen)
     rows: dict[str, LayerRow] = {}
+    restricted = config.roles is not None or config.layers is not None
     units = plan_units(chosen, checkpoint.tensors, ties.open)
+    if not restricted:
+        units = with_vectors(units, _vectors(model_map, checkpoint.tensors))
+    vectors = {}
     pieces = read_units(checkpoint, units, memory=config.memory)
     with reporting(progress) as display, closing(pieces):
         display.start(checkpoint.identity.name, sum(unit.nbytes for unit in units))
         for unit, stored in pieces:
             ties.compare(stored)
+            if not unit.matrices:
+                (vectors[unit.tensors[0].name],) = map(count_nonfinite, stored.values())
             for matrix in _without_copies(unit.matrices, ties):
                 display.tensor(", ".join(matrix.tensors))
                 rows[matrix.key] = _measure(matrix, stored, config, hashed=matrix.key not in again)
@@ -149,7 +156,8 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         rows=ordered,
         ledger=ledger,
         broken_ties=tuple(ties.broken),
-        restricted=config.roles is not None or config.layers is not None,
+        nonfinite_vectors={name: count for name, count in sorted(vectors.items()) if count},
+        restricted=restricted,
     )
     return ScanReport(
         identity=checkpoint.identity,
@@ -168,6 +176,14 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
 def _without_copies(matrices: Iterable[RoleMatrix], ties: Ties) -> tuple[RoleMatrix, ...]:
     """Those of ``matrices`` that are not known to repeat another."""
     return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= ties.confirmed.keys())
+
+
+def _vectors(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Iterator[TensorInfo]:
+    """Norms and biases: they have no spectrum, but one NaN in them spoils every output."""
+    for entry in model_map.coverage:
+        floats = entry.dtype in BY_NAME and BY_NAME[entry.dtype].analysable
+        if floats and entry.status == "ignored" and not entry.buffer and len(entry.shape) == 1 and entry.parameters:
+            yield tensors[entry.tensor]
 
 
 def _map(checkpoint: Checkpoint) -> ModelMap:

@@ -53,7 +53,7 @@ def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, A
         style=_STYLE,
         body="\n".join(part for part in body if part),
         data=script_json(figures(result.charts)),
-        scripts=("figures.js",),
+        scripts=("starting.js", "figures.js"),
     )
     file.write(text.encode("utf-8", "backslashreplace"))
 

@@ -1,10 +1,10 @@
 """One HTML document: style, data and scripts in a single file, and no way to the network.
 
 The content security policy lets only the two scripts run that it names, so that even an unescaped name could not run,
-and forbids every connection. plotly.js is inside, named by its hash; or it lies beside the pages of a batch. Such a
-file browsers let a policy name by hash only when it comes from a server, so the policy names the script element
-instead, by a number drawn from all that the page says: nobody can write it into a name beforehand, as the name would
-change it.
+and forbids every connection. plotly.js is inside, as text that `starting.js` runs and the policy names by its hash; or
+it lies beside the pages of a batch. Such a file browsers let a policy name by hash only when it comes from a server, so
+the policy names the script element instead, by a number drawn from all that the page says: nobody can write it into a
+name beforehand, as the name would change it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def document(*, title: str, style: str, body: str, data: str, scripts: Sequence[
     else:
         code = plotly_code()
         allowed = f"'sha256-{_digest(code)}'"
-        element = f"<script>{code}</script>"
+        element = f'<script type="text/plain" id="plotly">{code}</script>'
     policy = (
         f"default-src 'none'; script-src {allowed} 'sha256-{_digest(script)}'; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"

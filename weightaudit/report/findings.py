@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.records import SEVERITIES, Finding, Severity
+from weightaudit.report.columns import number_text
 from weightaudit.report.encoding import encoded
 from weightaudit.report.markup import count, plural, section, setting, shown
 from weightaudit.report.places import Places, anchor, matrix_words, place_words
@@ -85,7 +86,8 @@ def _article(report: ScanReport, number: int, group: Group) -> str:
     items = [place(finding, rows) for finding, rows in listed]
     beyond = len(group.findings) - len(items)
     rest = items[OPEN:]
-    table = f'<a href="#rule-{number}">show them in the table</a>' if any(group.rows) else ""
+    them = "it" if len({row for rows in group.rows for row in rows}) == 1 else "them"
+    table = f'<a href="#rule-{number}">show {them} in the table</a>' if any(group.rows) else ""
     more = f"<p>{count(beyond)} further {'place is' if beyond == 1 else 'places are'} not listed here.</p>"
     fold = (
         f"<details><summary>and {count(len(group.findings) - OPEN)} more</summary>"
@@ -97,7 +99,7 @@ def _article(report: ScanReport, number: int, group: Group) -> str:
         f'<article class="banner finding {CSS[group.severity]}" id="finding-{number}" tabindex="-1">'
         f'<h3><span class="severity">{shown(group.severity)}</span> {shown(group.title)}</h3>'
         f'<p class="rule">{plural(len(group.findings), "place")} · rule <code>{shown(group.id)}</code>{held}'
-        + (f" · {table}" if table else "")
+        + (f'<span class="way"> · {table}</span>' if table else "")
         + "</p>"
         + f'<ul class="where">{"".join(items[:OPEN])}</ul>{fold}'
         + (f'<p class="advice">{shown(group.advice, 1000)}</p>' if group.advice else "")
@@ -120,7 +122,7 @@ def _place(report: ScanReport, finding: Finding, rows: tuple[int, ...], *, with_
         further = f" {named}" + _beyond(len(finding.tensors), "more tensor", "more tensors")
     numbers = []
     if finding.value is not None:
-        numbers.append(f"value {setting(finding.value)}")
+        numbers.append(f"value {number_text(finding.value, digits=4)}")
     if with_threshold and finding.threshold is not None:
         numbers.append(f"threshold {setting(finding.threshold)}")
     return (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
 
 SCRIPTS = (
-    *("common.js", "decoding.js", "rows.js", "drawing.js", "plots.js", "spectra.js"),
+    *("common.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js", "spectra.js"),
     *("paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
 )
 

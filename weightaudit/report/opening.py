@@ -74,9 +74,10 @@ def guessed(report: ScanReport) -> str:
     nearest = ", ".join(f"<strong>{shown(name)}</strong>" for name in report.map.nearest)
     known = f" The nearest known families are {nearest}." if nearest else ""
     return (
-        '<aside class="banner warn"><h2>The roles on this page are guessed</h2><p>No known family describes this '
-        f"model, so roles were inferred from tensor names and shapes.{known} The numbers of each matrix hold all the "
-        'same; what the matrix is called may be wrong. Check the <a href="#coverage">coverage</a> first.</p></aside>'
+        '<aside class="banner warn" aria-label="Guessed roles"><h2>The roles on this page are guessed</h2>'
+        f"<p>No known family describes this model, so roles were inferred from tensor names and shapes.{known} "
+        "The numbers of each matrix hold all the same; what the matrix is called may be wrong. "
+        'Check the <a href="#coverage">coverage</a> first.</p></aside>'
     )
 
 
@@ -87,4 +88,4 @@ def notes(report: ScanReport) -> str:
     items = [f"<li>{shown(note, 1000)}</li>" for note in report.notes]
     first, rest = "".join(items[:NOTES_SHOWN]), "".join(items[NOTES_SHOWN:])
     more = f"<details><summary>{plural(len(items) - NOTES_SHOWN, 'more note')}</summary><ul>{rest}</ul></details>"
-    return f'<aside class="banner info"><h2>Notes</h2><ul>{first}</ul>{more if rest else ""}</aside>'
+    return f'<aside class="banner info" aria-label="Notes"><h2>Notes</h2><ul>{first}</ul>{more if rest else ""}</aside>'

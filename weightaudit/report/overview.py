@@ -48,7 +48,7 @@ def _strip(report: ScanReport) -> str:
     of_hidden = f" of {count(hidden)} dimensions" if hidden else ""
     open_ends = summary.get("not_converged")
     nonfinite, zeros = summary.get("nonfinite"), summary.get("zeros")
-    worst = f"at most {figure(preserved.get('max'), 3)} in any layer; " if preserved.get("max") else ""
+    worst = f"{figure(preserved.get('max'), 3)} at most; " if preserved.get("max") else ""
     cards = [
         (
             "Parameters analysed",
@@ -64,12 +64,12 @@ def _strip(report: ScanReport) -> str:
         (
             "Norm preservation",
             figure(preserved.get("median"), 3),
-            f"largest over smallest Frobenius norm of QKV, M1 and M2 in a layer (median); {worst}1 is equal",
+            f"largest over smallest norm of QKV, M1 and M2 in a layer, in the median; {worst}1 is equal",
         ),
         (
-            "Intervals within tolerance",
+            "Within tolerance",
             UNKNOWN if open_ends is None else f"{count(len(report.rows) - open_ends)} of {count(len(report.rows))}",
-            f"relative width of σ₁² at most {setting(report.options.get('tol'))}",
+            f"intervals of σ₁² with a relative width of at most {setting(report.options.get('tol'))}",
         ),
         ("NaN or infinite entries", count(nonfinite), "norms of a matrix with any are unknown"),
         ("Zero entries", count(zeros), "exactly zero, in all measured matrices"),
@@ -93,9 +93,11 @@ def _worth_a_look(report: ScanReport) -> str:
         return ""
     i, lowest = min(layered, key=lambda item: item[1].spectrum.stable_rank)
     spectrum = lowest.spectrum
+    among = "" if lowest.matrix.expert is None else " Measured again, with the layer's other experts, by"
     items = [
         f"Lowest stable rank in a layer: {_link(i, lowest)}, "
         f"<b>{interval(spectrum.stable_rank_lower, spectrum.stable_rank, 5)}</b> of {count(min(lowest.matrix.shape))}."
+        f"{among}"
         f'<pre tabindex="0"><code>{shown(matrix_command(report, lowest.matrix.role, lowest.matrix.layer), 4000)}'
         "</code></pre>"
     ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, MARGIN = 100.0, 40.0, 3.0
 """Of a drawing, in units of its own: it stretches to its card."""
-LOG_FROM = 30.0
+LOG_FROM = 10.0
 """Largest over smallest at which a scale that starts at zero would hide the smaller."""
 DASHES = {"dash": "5 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3", "longdash": "9 3"}
 
@@ -36,6 +36,25 @@ class Dot:
     low: float
     middle: float
     high: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Of one number in all drawings: from its least value, or from zero where it is not logarithmic."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    def height(self, value: float) -> float:
+        """Of ``value`` in a drawing, from its top. Zeros lie at the bottom."""
+        if not self.logarithmic:
+            share = value / self.high
+        elif self.high > self.low:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        else:
+            share = 0.5
+        return HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN)
 
 
 @dataclass(frozen=True)
@@ -71,15 +90,16 @@ def profiles(report: ScanReport) -> str:
             _drawing(f"{stack} {role}".strip(), number, dots[number][stack, role], scales[number], styles[role].dash)
             for number in NUMBERS
         )
-        name = f'<span class="role role-{index[role]}">{shown(role)}</span>' + (f" {shown(stack)}" if stack else "")
+        told = f" <small>{shown(stack)}</small>" if stack else ""
+        name = f'<span><span class="role role-{index[role]}">{shown(role)}</span>{told}</span>'
         cards.append(
             f'<div class="profile role-{index[role]}"><h4>{name} <small>{_counted(rows)}</small></h4>{drawn}</div>'
         )
     if not cards:
         return ""
     return (
-        '<h3 id="profiles">Each role over the layers</h3><p class="hint">All cards share one scale; stable ranks are '
-        'logarithmic. Dots mark the smallest and the largest.</p><div class="profiles">' + "".join(cards) + "</div>"
+        '<h3 id="profiles">Each role over the layers</h3><p class="hint">All cards share their scales: '
+        f'{_words(scales)}. Dots mark the smallest and the largest.</p><div class="profiles">{"".join(cards)}</div>'
     )
 
 
@@ -104,21 +124,21 @@ def _dots(rows: Sequence[LayerRow], number: Number) -> list[Dot]:
     return found
 
 
-def _scale(lines: Iterable[list[Dot]], *, logarithmic: bool) -> Callable[[float], float]:
-    """Value → height in a drawing, from its top. Zeros lie at the bottom."""
+def _scale(lines: Iterable[list[Dot]], *, logarithmic: bool) -> Scale:
     ends = [end for dots in lines for dot in dots for end in (dot.low, dot.high)]
     positive = [end for end in ends if math.isfinite(end) and end > 0]
     low, high = (min(positive), max(positive)) if positive else (1.0, 1.0)
-
-    def share(value: float) -> float:
-        if not (logarithmic or high > LOG_FROM * low):
-            return value / high
-        return math.log(max(value, low) / low) / math.log(high / low) if high > low else 0.5
-
-    return lambda value: HEIGHT - MARGIN - share(value) * (HEIGHT - 2 * MARGIN)
+    return Scale(low, high, logarithmic or high > LOG_FROM * low)
 
 
-def _drawing(name: str, number: Number, dots: list[Dot], scale: Callable[[float], float], dash: str) -> str:
+def _words(scales: dict[Number, Scale]) -> str:
+    """What the scales are, for whom they are drawn."""
+    logarithmic = [f"{number.name}s" for number, scale in scales.items() if scale.logarithmic]
+    from_zero = [f"{number.name}s" for number, scale in scales.items() if not scale.logarithmic]
+    return " and ".join(logarithmic) + " on a logarithmic scale" + "".join(f", {name} from zero" for name in from_zero)
+
+
+def _drawing(name: str, number: Number, dots: list[Dot], scale: Scale, dash: str) -> str:
     known = [dot for dot in dots if math.isfinite(dot.middle)]
     unknown = plural(len(dots) - len(known), "layer") + " unknown" if len(known) < len(dots) else ""
     if not known:
@@ -133,7 +153,7 @@ def _drawing(name: str, number: Number, dots: list[Dot], scale: Callable[[float]
         return f"{MARGIN + (WIDTH - 2 * MARGIN) * (dot.layer - first) / span:.4g}" if span else f"{WIDTH / 2:.4g}"
 
     def y(value: float) -> str:
-        return f"{scale(value):.4g}"
+        return f"{scale.height(value):.4g}"
 
     runs = [list(run) for finite, run in groupby(dots, lambda dot: math.isfinite(dot.middle)) if finite]
     band = "".join(
@@ -151,8 +171,9 @@ def _drawing(name: str, number: Number, dots: list[Dot], scale: Callable[[float]
         f'aria-label="{shown(said)}">'
         + (f'<path class="band" d="{band}"/>' if band else "")
         + (f'<path class="line" d="{line}"{pattern}/>' if line else "")
-        + f'<path class="dots" d="{ends}"/></svg><p class="range">{number.name} <b>{low}</b>'
+        + f'<path class="dots" d="{ends}"/></svg><p class="range">{number.name} <span><b>{low}</b>'
         + (f" – <b>{high}</b>" if high != low else "")
+        + "</span>"
         + (f' <em class="unknown">{unknown}</em>' if unknown else "")
         + "</p></div>"
     )

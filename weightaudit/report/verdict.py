@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from weightaudit.records import SEVERITIES
 from weightaudit.report.findings import CSS, Group, severity_words
 from weightaudit.report.markup import count, plural, shown
+from weightaudit.report.places import place_words
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
 
 LEADING = 4
-"""Groups named in the line."""
+"""Groups named in the line, where more than one is left."""
 
 _CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unchecked"}
 
@@ -21,13 +22,14 @@ _CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unch
 def verdict_line(report: ScanReport, groups: list[Group]) -> str:
     """The verdict in words, the rules that were checked, and the way to the gravest findings."""
     words = _words(report)
+    named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
     leading = "".join(
         f'<li class="{CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
-        f"<span>{count(len(group.findings))}</span></li>"
-        for number, group in enumerate(groups[:LEADING])
+        f"<span>{_where(group)}</span></li>"
+        for number, group in enumerate(named)
     )
-    if len(groups) > LEADING:
-        leading += f'<li><a href="#findings">and {plural(len(groups) - LEADING, "more rule")}</a></li>'
+    if len(groups) > len(named):
+        leading += f'<li><a href="#findings">and {len(groups) - len(named)} more rules</a></li>'
     return (
         f'<div class="verdict {_CSS[report.verdict]}" role="group" aria-label="Verdict"><p><strong>{words}</strong></p>'
         + (f'<ul class="leading">{leading}</ul>' if leading else "")
@@ -44,6 +46,16 @@ def _words(report: ScanReport) -> str:
     if report.verdict == "clean":
         return f"No error and no warning{f', {listed}' if listed else ''}"
     return listed
+
+
+def _where(group: Group) -> str:
+    """The place of a group's only finding, or of how many matrices it is, or how many findings there are."""
+    if len(group.findings) > 1:
+        return f"{count(len(group.findings))} places"
+    (one,), (rows,) = group.findings, group.rows
+    if len(rows) > 1:
+        return plural(len(rows), "matrix", "matrices")
+    return shown(place_words(one.stack, one.layer, one.expert, one.role))
 
 
 def _checked(report: ScanReport) -> str:

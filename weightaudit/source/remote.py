@@ -18,11 +18,15 @@ from weightaudit.source.web import Access, Response, broken, origin, send
 
 @dataclass
 class _Task:
-    """A part of the file to be read: ``out`` is filled from byte ``offset`` of the file, up to ``done`` so far."""
+    """A part of the file to be read: ``out`` is filled from byte ``offset`` of the file, up to ``done`` so far.
+
+    ``served`` is how many answers had been believed, of whichever task, when this one was last refused.
+    """
 
     offset: int
     out: memoryview
     done: int = 0
+    served: int = 0
 
     @property
     def start(self) -> int:
@@ -62,7 +66,7 @@ class RemoteFile:
             self._place = persist(lambda: locate(url, commit, patience, access), patience)
         except GaveUp:
             raise ValueError(f"{label} is closed") from None
-        self._good: Place | None = None
+        self._served = 0  # answers that were believed, of all threads
         self.size = self._place.size
 
     def read_into(self, offset: int, out: memoryview) -> None:
@@ -148,15 +152,17 @@ class RemoteFile:
         except Astray as found:
             astray = found
         if astray is not None:
-            worked = place is self._good
+            # Somebody was served since this task was last refused: the address has expired, and that is no judgement on
+            # who asks. It may happen any number of times.
+            served, task.served = task.served, self._served
             self._relocate(place, patience)
-            if worked:  # so it has expired, and that is no judgement on who asks: it may happen any number of times
+            if served != task.served:
                 raise TryAgain(f"{astray.cause}, as it did not before", soon=True)
             raise astray
         etag = bare_etag(answer.headers.get("etag"))
         if etag != self._etags.setdefault(server, etag):
             raise self._changed()
-        self._good = place
+        self._served += 1
         return stop
 
     def _relocate(self, old: Place, patience: Patience) -> None:

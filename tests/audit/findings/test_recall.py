@@ -158,6 +158,24 @@ def test_a_restricted_scan_judges_what_it_saw(tmp_path: Path) -> None:
     assert found(wa.scan(tmp_path, layers="0-4")) == []
 
 
+def test_nan_in_a_norm_or_bias_is_found_though_it_has_no_role(tmp_path: Path) -> None:
+    norm, bias = "model.layers.3.input_layernorm.weight", "model.layers.4.self_attn.q_proj.bias"
+
+    def spoil(tensors: Tensors) -> None:
+        tensors[norm][7] = float("nan")
+        tensors[bias] = torch.full((HIDDEN,), float("inf"), dtype=torch.float16)
+        tensors["model.layers.0.self_attn.q_proj.bias"] = torch.zeros(HIDDEN)
+
+    report = wa.scan(write(tmp_path, spoil))
+    assert [(one.id, one.severity, one.tensors, one.value) for one in report.findings] == [
+        ("nonfinite", "error", (norm,), 1.0),
+        ("nonfinite", "error", (bias,), 64.0),
+    ]
+    assert report.findings[0].detail == f"1 of 64 entries of {norm} is NaN or infinite."
+    assert wa.scan(tmp_path, ignore="nonfinite").verdict == "clean"
+    assert wa.scan(tmp_path, roles="Q,K,V,O").verdict == "clean"  # nothing was asked of vectors
+
+
 def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
     tiny_model("gpt2", tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")

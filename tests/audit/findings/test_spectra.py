@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -120,6 +121,10 @@ def test_rank_one() -> None:
     (finding,) = judge(evidence([measured(values)]))
     assert (finding.id, finding.threshold) == ("near-rank-one", 1.05)
     assert finding.value == pytest.approx(1.0, abs=0.02)
+    said = re.search(r"at least ([\d.]+)% of its energy: the stable rank is at most ([\d.]+),", finding.detail)
+    assert said
+    assert float(said[1]) / 100 <= 1 / finding.value
+    assert finding.value <= float(said[2])
     assert judge(evidence([measured(values, "EMBED", None)])) == ()  # rows of a table share a mean
     assert judge(evidence([measured(values[:15])])) == ()
     assert found(changed(evidence(), "/3//M1", norms(60.0, 1.06, width=0.02))) == [("outlier-stable-rank", 3, "M1")]

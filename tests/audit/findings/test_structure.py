@@ -77,3 +77,32 @@ def test_what_contradicts_the_config_is_not_unmapped_too() -> None:
     extra = Discrepancy("extra", "Layer 12 is beyond the 12 of the config.", layers=(12,), tensors=("h.12.w",))
     (finding,) = judge(told_by_map(extra, unmapped=(entry("h.12.w", (8, 8), "unmapped"),)))
     assert finding.id == "extra"
+
+
+def quantised(unmapped: CoverageEntry, config: dict[str, object]) -> Evidence:
+    lacks = Discrepancy("missing", "config.json has 12 layers; the checkpoint holds no matrix of any.")
+    return replace(told_by_map(lacks, unmapped=(unmapped,)), config={"dtype": "float32"} | config)
+
+
+def test_packed_weights_are_unmapped_and_not_missing() -> None:
+    packed = replace(entry("layers.0.q_proj.qweight", (8, 160), "unmapped"), dtype="int32")
+    (finding,) = judge(quantised(packed, {"quantization_config": {"quant_method": "gptq"}}))
+    assert (finding.id, finding.severity) == ("unmapped", "warning")
+    assert finding.detail.endswith(" The config says that weights are quantised (gptq): such are not measured.")
+
+
+@pytest.mark.parametrize("said", [{}, {"quantization_config": None}, {"quantization_config": [1]}])
+def test_integers_alone_excuse_nothing(said: dict[str, object]) -> None:
+    packed = replace(entry("layers.0.q_proj.qweight", (8, 160), "unmapped"), dtype="int32")
+    assert {one.id for one in judge(quantised(packed, said))} == {"missing", "unmapped"}
+
+
+def test_a_quantised_model_without_packed_weights_misses_what_it_lacks() -> None:
+    plain = entry("layers.0.q_proj.weight_scale", (8, 160), "unmapped")
+    shown = quantised(plain, {"quantization_config": {"quant_method": "fp8"}})
+    assert {one.id for one in judge(shown)} == {"missing", "unmapped"}
+
+
+def test_weights_packed_into_one_column_are_unmapped() -> None:
+    packed = replace(entry("layers.0.q_proj.weight", (5120, 1), "unmapped"), dtype="uint8")
+    assert [one.id for one in judge(told_by_map(unmapped=(packed,)))] == ["unmapped"]

@@ -71,6 +71,39 @@ def test_numbers_are_told() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", ["dead-rows", "dead-columns", "subnormals"])
+def test_what_most_matrices_have_is_one_finding(rule: str) -> None:
+    """A model pruned or cast as a whole; fused matrices are told by their parts, and tables have no dead rows."""
+    shown = evidence()
+    inside = [one.matrix.key for one in shown.rows if one.matrix.layer is not None and one.matrix.role != "QKV"]
+    assert len(inside) == 72
+    for key in inside[:30]:  # of 72 to 75
+        shown = changed(shown, key, FAULTS[rule])
+    assert len(judge(shown)) == 30
+    for key in inside[30:]:
+        shown = changed(shown, key, FAULTS[rule])
+    (finding,) = judge(shown)
+    assert (finding.id, finding.layer, finding.role) == (rule, None, "")
+    assert finding.detail.startswith(f"72 of {72 if rule == 'dead-rows' else 75} matrices have ")
+    assert finding.detail.endswith(": layer 0 Q, layer 0 K, layer 0 V, layer 0 O and 68 more.")
+
+
+def test_few_matrices_are_told_one_by_one() -> None:
+    few = evidence([one for one in evidence().rows if one.matrix.role == "O" and (one.matrix.layer or 0) < 9])
+    for one in few.rows:
+        few = changed(few, one.matrix.key, FAULTS["dead-rows"])
+    assert len(judge(few)) == 9
+
+
+def test_one_is_singular() -> None:
+    said = [
+        judge(changed(evidence(), "/0//V", change))[0].detail
+        for change in (FAULTS["dead-columns"], lambda one: replace(one, spectrum=nan_spectrum(1)))
+    ]
+    assert said[0] == "1 of 768 columns (inputs) of layer 0 V is dead, number 7 counted from 0."
+    assert said[1] == "1 of 589,824 entries of layer 0 V is NaN or infinite; its norms are undefined."
+
+
 def test_subnormals_are_a_share_of_what_is_not_zero() -> None:
     pruned = measuring(entries=replace(SOUND, subnormals=1000), zeros=768 * 768 - 5000)
     assert found(changed(evidence(), "/2//O", pruned)) == [("subnormals", 2, "O")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from weightaudit.audit.summary import each_weight_once
@@ -22,6 +22,7 @@ class Evidence:
 
     ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``ledger`` in name
     order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
+    ``nonfinite_vectors`` are norms and biases with NaN or infinite entries, and how many; a restricted scan reads none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing.
     ``claimed`` is what the rules have found fault with to which the rule that looks yields (`judge` fills it in).
     """
@@ -32,6 +33,7 @@ class Evidence:
     rows: tuple[LayerRow, ...]
     ledger: tuple[CoverageEntry, ...]
     broken_ties: tuple[tuple[str, str], ...] = ()
+    nonfinite_vectors: Mapping[str, int] = field(default_factory=dict)
     restricted: bool = False
     claimed: frozenset[Subject] = frozenset()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from statistics import median
 
@@ -21,10 +22,11 @@ def _near_rank_one(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
         rank = row.spectrum.stable_rank
         large = min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in TOKEN_ROLES
         if rule.threshold is not None and large and rank <= rule.threshold:
+            least, most = math.floor(1000 / rank) / 1000, math.ceil(1e4 * rank) / 1e4
             yield rule.of_row(
                 row,
-                f"One direction of {where(row.matrix)} holds at least {1 / rank:.1%} of its energy: the stable rank is "
-                f"at most {rank:.4f}, of {min(row.matrix.shape):,}.",
+                f"One direction of {where(row.matrix)} holds at least {least:.1%} of its energy: the stable rank is "
+                f"at most {most:.4f}, of {min(row.matrix.shape):,}.",
                 value=rank,
             )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
 from weightaudit.audit.findings.evidence import Evidence, Subject
 from weightaudit.audit.findings.rule import TENSORS, Hit, Rule
 from weightaudit.audit.findings.words import listed
+from weightaudit.errors import printable
 from weightaudit.records import Contradiction, CoverageEntry, ModelIdentity
 from weightaudit.source.base import SHARD
 
@@ -33,12 +34,28 @@ def _told_by_map(kind: Contradiction, rule: Rule, evidence: Evidence) -> Iterato
 
 def _missing(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
     # The map is made of all headers, so it tells what is missing in a restricted scan too.
-    if lone_shard(evidence.identity) is None and not evidence.map.guessed:
+    if lone_shard(evidence.identity) is None and not evidence.map.guessed and not _packed(evidence):
         yield from _told_by_map("missing", rule, evidence)
 
 
+def _packed(evidence: Evidence) -> str:
+    """How config.json says that weights are quantised, where some are: "" where not.
+
+    Several weights in each integer, under names of the method's own: the map cannot know what stands for what.
+    """
+    said = (evidence.config or {}).get("quantization_config")
+    if not isinstance(said, Mapping) or not any(_is_packed(entry) for entry in evidence.unmapped):
+        return ""
+    return str(said.get("quant_method") or "an unnamed method")
+
+
+def _is_packed(entry: CoverageEntry) -> bool:
+    # bitsandbytes stores (n, 1), which is a matrix all the same.
+    return len(entry.shape) >= 2 and "int" in entry.dtype
+
+
 def _is_matrix(entry: CoverageEntry) -> bool:
-    return sum(size > 1 for size in entry.shape) >= 2
+    return _is_packed(entry) or sum(size > 1 for size in entry.shape) >= 2
 
 
 def _unmapped(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
@@ -48,9 +65,10 @@ def _unmapped(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
     total = sum(entry.parameters for entry in evidence.ledger if not entry.buffer and entry.status != "tied")
     share = sum(entry.parameters for entry in left) / total
     names = [entry.tensor for entry in left]
-    hit = rule.of_model(
-        f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}.", value=share
-    )
+    said = f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}."
+    if method := _packed(evidence):
+        said += f" The config says that weights are quantised ({printable(method, 60)}): such are not measured."
+    hit = rule.of_model(said, value=share)
     about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
     yield replace(hit, finding=replace(hit.finding, tensors=tuple(names[:TENSORS])), subjects=about)
 
@@ -63,7 +81,8 @@ RULES = (
         title="Weights that the config describes and the file lacks",
         severity="error",
         measures="Matrices of the model that config.json describes for which no tensor is there. Where one shard of "
-        "several was named the rest is not missed, and where roles were guessed it is a note.",
+        "several was named the rest is not missed, nor anything where weights are quantised and packed under names of "
+        "their own; where roles were guessed it is a note.",
         threshold=0.0,
         source=_CONFIG,
         advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",

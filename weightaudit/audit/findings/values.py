@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from weightaudit.audit.findings.evidence import TOKEN_ROLES, Evidence
 from weightaudit.audit.findings.rule import Hit, Rule
-from weightaudit.audit.findings.words import where
+from weightaudit.audit.findings.words import listed, where
+from weightaudit.errors import printable
 from weightaudit.records import DEAD, LayerRow
 
 LEAST_ENTRIES = 8
 """A row or column of fewer entries is never dead: so few numbers may be small by chance."""
+MOSTLY, SEVERAL = 0.5, 10
+"""Share and number of matrices from which on dead rows or columns and subnormals are told of the model as a whole."""
 
 
 def _nonfinite(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
     for row in evidence.weights:
         if count := row.spectrum.nonfinite:
-            yield rule.of_row(
-                row,
-                f"{count:,} of {row.matrix.parameters:,} entries of {where(row.matrix)} are NaN or infinite; its norms "
-                "are undefined.",
-                value=float(count),
-            )
+            said = _share(count, row.matrix.parameters, where(row.matrix))
+            yield rule.of_row(row, f"{said}; its norms are undefined.", value=float(count))
+    entries = {entry.tensor: entry.parameters for entry in evidence.ledger}
+    for name, count in evidence.nonfinite_vectors.items():
+        hit = rule.of_model(f"{_share(count, entries[name], printable(name))}.", value=float(count))
+        yield replace(hit, finding=replace(hit.finding, tensors=(name,)))
+
+
+def _share(count: int, of: int, what: str) -> str:
+    return f"{count:,} of {of:,} entries of {what} {'is' if count == 1 else 'are'} NaN or infinite"
 
 
 def _zero(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
@@ -32,24 +40,49 @@ def _zero(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
 
 
 def _dead_rows(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    for row in evidence.measured:
-        rows, cols = row.matrix.shape
-        facts = row.spectrum.entries
-        if facts and facts.dead_rows and cols >= LEAST_ENTRIES and row.matrix.role not in TOKEN_ROLES:
-            yield _dead(rule, row, "rows (outputs)", facts.dead_rows, rows, facts.first_dead_row)
+    large = [row for row in _known(evidence) if row.matrix.shape[1] >= LEAST_ENTRIES]
+    judged = [row for row in large if row.matrix.role not in TOKEN_ROLES]
+    hits = [
+        (row, _dead(rule, row, "rows (outputs)", facts.dead_rows, row.matrix.shape[0], facts.first_dead_row))
+        for row in judged
+        if (facts := row.spectrum.entries) and facts.dead_rows
+    ]
+    yield from _each_or_all(rule, hits, len(judged), "have dead rows (outputs)")
 
 
 def _dead_columns(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    for row in evidence.measured:
-        rows, cols = row.matrix.shape
-        facts = row.spectrum.entries
-        if facts and facts.dead_cols and rows >= LEAST_ENTRIES:
-            yield _dead(rule, row, "columns (inputs)", facts.dead_cols, cols, facts.first_dead_col)
+    judged = [row for row in _known(evidence) if row.matrix.shape[0] >= LEAST_ENTRIES]
+    hits = [
+        (row, _dead(rule, row, "columns (inputs)", facts.dead_cols, row.matrix.shape[1], facts.first_dead_col))
+        for row in judged
+        if (facts := row.spectrum.entries) and facts.dead_cols
+    ]
+    yield from _each_or_all(rule, hits, len(judged), "have dead columns (inputs)")
+
+
+def _known(evidence: Evidence) -> list[LayerRow]:
+    return [row for row in evidence.measured if row.spectrum.entries]
 
 
 def _dead(rule: Rule, row: LayerRow, kind: str, dead: int, of: int, first: int | None) -> Hit:
-    start = "" if first is None else f", the first is number {first} counted from 0"
-    return rule.of_row(row, f"{dead:,} of {of:,} {kind} of {where(row.matrix)} are dead{start}.", value=float(dead))
+    are = "is" if dead == 1 else "are"
+    start = "" if first is None else f", {'the first is ' * (dead > 1)}number {first} counted from 0"
+    return rule.of_row(row, f"{dead:,} of {of:,} {kind} of {where(row.matrix)} {are} dead{start}.", value=float(dead))
+
+
+def _each_or_all(rule: Rule, hits: list[tuple[LayerRow, Hit]], judged: int, have: str) -> Iterator[Hit]:
+    """A finding for each matrix, or one of them all where most of those ``judged`` have it: then the model was pruned
+    or cast as a whole, which is one thing to know.
+    """
+    rows = [row for row, _ in hits]
+    if len(rows) < SEVERAL or len(rows) <= MOSTLY * judged:
+        yield from (hit for _, hit in hits)
+        return
+    yield rule.of_rows(
+        rows,
+        f"{len(rows):,} of {judged:,} matrices {have}: {listed(where(row.matrix) for row in rows)}.",
+        value=max(hit.finding.value or 0.0 for _, hit in hits),
+    )
 
 
 def _unused_tokens(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
@@ -79,25 +112,29 @@ def _at_limit(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
 
 
 def _subnormals(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
-    for row in evidence.measured:
+    judged = _known(evidence)
+    hits = []
+    for row in judged:
         facts = row.spectrum.entries
         share = facts.subnormals / (row.matrix.parameters - row.spectrum.zeros) if facts else 0.0
         if rule.threshold is not None and share > rule.threshold:
-            yield rule.of_row(
-                row,
-                f"{share:.0%} of the non-zero entries of {where(row.matrix)} are subnormal in {row.matrix.dtype}.",
-                value=share,
-            )
+            said = f"{share:.0%} of the non-zero entries of {where(row.matrix)} are subnormal in {row.matrix.dtype}."
+            hits.append((row, rule.of_row(row, said, value=share)))
+    have = f"have more than {rule.threshold:.0%} of their non-zero entries subnormal"
+    yield from _each_or_all(rule, hits, len(judged), have)
 
+
+_TOGETHER = f"Where at least {SEVERAL} matrices and more than {MOSTLY:.0%} of all have it, it is one finding."
 
 RULES = (
     Rule(
         id="nonfinite",
         title="Entries that are NaN or infinite",
         severity="error",
-        measures="Entries that are no finite number.",
+        measures="Entries that are no finite number, of matrices and, where no --roles or --layers is given, of norms "
+        "and biases: the only rule that looks at vectors.",
         threshold=0.0,
-        source="No computation with such a matrix gives a number.",
+        source="No computation with such weights gives a number.",
         advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
         "that overflowed or a damaged download.",
         check=_nonfinite,
@@ -120,7 +157,7 @@ RULES = (
         title="Outputs that are dead",
         severity="warning",
         measures=f"Rows whose norm is at most {DEAD:g} of the root mean square of all rows' norms, of matrices other "
-        f"than tables of tokens or positions, with at least {LEAST_ENTRIES} columns.",
+        f"than tables of tokens or positions, with at least {LEAST_ENTRIES} columns. {_TOGETHER}",
         threshold=0.0,
         source=f"{DEAD:g} is where rounding in float32 hides a row beside the others. Rows of {LEAST_ENTRIES} random "
         "normal entries come that low with a probability of about 1e-47; MiniLM-L6 and a trained ALBERT have none.",
@@ -134,7 +171,7 @@ RULES = (
         title="Inputs that are dead",
         severity="warning",
         measures=f"Columns whose norm is at most {DEAD:g} of the root mean square of all columns' norms, of matrices "
-        f"with at least {LEAST_ENTRIES} rows.",
+        f"with at least {LEAST_ENTRIES} rows. {_TOGETHER}",
         threshold=0.0,
         source="As for dead-rows.",
         advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these inputs can be "
@@ -158,7 +195,8 @@ RULES = (
         title="Entries too small for their format",
         severity="warning",
         measures="The share of the entries other than zero that lie below the smallest normal magnitude of the stored "
-        "dtype (6.1e-5 in float16), where digits are lost and some hardware takes them for zero.",
+        "dtype (6.1e-5 in float16), where digits are lost and some hardware takes them for zero. "
+        f"{_TOGETHER}",
         threshold=0.10,
         source="Normal entries of standard deviation 0.02 in float16 have 0.24 % by nature, of 0.0014 (the scaled "
         "initialisation of 96 layers) 3.5 %. 10 % takes a deviation below 0.0005; hardware that flushes them to zero "

@@ -23,6 +23,8 @@ function commandFor(row) {
 }
 
 function measuredWords(i) {
+  const spoilt = number(i, "nonfinite");
+  if (spoilt > 0) return `no norm is defined: ${grouped(spoilt)} of ${grouped(number(i, "parameters"))} entries ${spoilt === 1 ? "is" : "are"} NaN or infinite`;
   const passes = number(i, "passes");
   const read = `${passes} ${passes === 1 ? "pass" : "passes"} over the weights`;
   const how = text(i, "method") === "exact" ? "from the whole spectrum, exact up to rounding" : `by ${printable(text(i, "method"))}`;

@@ -13,14 +13,17 @@ const SETTINGS = {
 const PAPER = 650;
 const HALF_PAPER = 310;
 let onPaper = false;
-const currentTheme = () => (darkMode.matches ? "dark" : "light");
+window.addEventListener("beforeprint", () => { onPaper = true; });
+window.addEventListener("afterprint", () => { onPaper = false; });
+const currentTheme = () => (darkMode.matches && !onPaper ? "dark" : "light");
 
 // Draw now, and again when the theme changes or the page is printed, which is always light.
 function onTheme(draw) {
-  draw(currentTheme());
-  darkMode.addEventListener("change", () => draw(currentTheme()));
-  window.addEventListener("beforeprint", () => { onPaper = true; draw("light"); });
-  window.addEventListener("afterprint", () => { onPaper = false; draw(currentTheme()); });
+  const now = () => draw(currentTheme());
+  now();
+  darkMode.addEventListener("change", now);
+  window.addEventListener("beforeprint", now);
+  window.addEventListener("afterprint", now);
 }
 
 // Draw `traces` into `node`; a screen reader hears `words`, and the tables hold the numbers. The drawing is the image, not
@@ -42,12 +45,12 @@ function baseLayout(theme, title) {
     font: { family: "system-ui, sans-serif", size: 13, color: ink.ink },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 56, r: 12, t: 36, b: 44 },
+    margin: { l: 56, r: 12, t: title ? 36 : 24, b: 44 },
     ...(title && { title: { text: plotText(title), x: 0, xref: "paper", font: { size: 14 } } }),
     hovermode: "closest",
     hoverlabel: { align: "left", bgcolor: ink.card, bordercolor: ink.muted, font: { color: ink.ink, size: 12.5 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.muted, activecolor: ink.accent },
-    xaxis: { ...axis, title: { text: "layer" }, tickformat: "d" },
+    xaxis: { ...axis, title: { text: "layer", standoff: 8 }, tickformat: "d" },
     yaxis: { ...axis },
   };
 }

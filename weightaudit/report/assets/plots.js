@@ -110,7 +110,7 @@ function drawLines(figure, stack, theme, node) {
   const ceiling = figure.column === "stable_rank" && data.hidden;
   Object.assign(layout.xaxis, layerAxis(stack));
   layout.yaxis.title = { text: figure.axis };
-  layout.legend = { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 13 } };
+  layout.legend = { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: 13 } };
   layout.showlegend = true;
   if (span.log) {
     const top = Math.max(span.high, ceiling || 0);
@@ -142,7 +142,8 @@ function drawHeat(stack, theme, node) {
   });
   const ticks = logTicks(span.low, span.high);
   const ink = data.ink[theme];
-  const room = node.clientWidth / (numbers.length + 3) > 44;
+  const cell = node.clientWidth / (numbers.length + 3);
+  const room = cell > 44;
   const trace = {
     type: "heatmap",
     x: numbers,
@@ -151,7 +152,7 @@ function drawHeat(stack, theme, node) {
     hovertext: cells.map((line) => line.map((p) => p.text)),
     hoverinfo: "text",
     hoverongaps: false,
-    xgap: 2,
+    xgap: Math.min(2, Math.floor(cell / 5)),
     ygap: 2,
     colorscale: "Cividis",
     zmin: Math.log10(span.low),

@@ -101,6 +101,9 @@ function startLayers() {
 
   const tools = [words, role, ...(data.findings.row.length ? [rule] : []), ...(groups.length ? [experts] : []), download];
   host.replaceChildren(element("div", { class: "tools" }, ...tools), ...table.nodes);
+  // Both stay in sight when the table is moved sideways: the role beside the layer.
+  const layer = host.querySelector("th.c-layer");
+  if (layer) host.style.setProperty("--layer-width", `${layer.offsetWidth - 1}px`);
   return {
     // The row, opened, marked and in sight, whatever was filtered.
     reveal(i) {

@@ -14,6 +14,8 @@ from weightaudit.report.markup import count, figure, magnitude, plural, section,
 FAILURES = 200
 """Failures in the banner: the first few open, the others folded; the table has all."""
 OPEN = 5
+TABLE_PAGE = 100
+"""Lines of the table at a time: PAGE of paged.js."""
 
 
 def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str]) -> str:
@@ -24,7 +26,12 @@ def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str
         "<main>",
         _failures(found),
         _summary(found),
-        section("models", "Models", '<div id="table"><noscript>This table needs JavaScript.</noscript></div>'),
+        section(
+            "models",
+            "Models",
+            f'<div id="table" style="--lines:{min(found.models, TABLE_PAGE)}">'
+            "<noscript>This table needs JavaScript.</noscript></div>",
+        ),
         profiles,
         _reading(found),
         "</main>",

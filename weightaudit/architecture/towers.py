@@ -1,0 +1,93 @@
+"""Towers for images and sound beside a language model: their layers, where they have the plain layout of towers.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weightaudit.architecture.dimensions import MAX_SIZE, class_defaults, lookup, signature_defaults
+from weightaudit.architecture.expressions import evaluate, names_in
+from weightaudit.architecture.schema import ANY, Dimension, MatrixRule
+
+
+@dataclass(frozen=True)
+class Tower:
+    """Layers of one stack: ``configs`` are the keys of its own config, ``matrices`` its rules, sizes in its numbers."""
+
+    stack: str
+    configs: tuple[str, ...]
+    matrices: tuple[MatrixRule, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The towers of one model: rules, and the numbers told of each (``vision_hidden``) with where each came from."""
+
+    matrices: tuple[MatrixRule, ...]
+    values: Mapping[str, int]
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Towers:
+    """What ``towers.toml`` says; ``dimensions`` are read from a tower's own config."""
+
+    dimensions: tuple[Dimension, ...]
+    towers: tuple[Tower, ...]
+
+    def of(self, config: Mapping[str, Any], model_type: str) -> Found:
+        """The towers for which a config has a config of their own."""
+        matrices: list[MatrixRule] = []
+        values: dict[str, int] = {}
+        origins: dict[str, str] = {}
+        for tower in self.towers:
+            key = next((key for key in tower.configs if isinstance(lookup(config, key), Mapping)), "")
+            if not key:
+                continue
+            own = lookup(config, key)
+            numbers, told = self._numbers(own, _defaults(own, key, model_type))
+            untold = [dimension.name for dimension in self.dimensions if dimension.name not in numbers]
+            rules = [rule.without(untold) for rule in tower.matrices]
+            matrices += [rule for rule in rules if len(rule.roles) == 1 or ANY not in rule.rows]  # others cannot be cut
+            values |= {f"{tower.stack}_{name}": value for name, value in numbers.items()}
+            origins |= {f"{tower.stack}_{name}": f"{key}.{origin}" for name, origin in told.items()}
+        return Found(tuple(matrices), values, origins)
+
+    def _numbers(
+        self, config: Mapping[str, Any], defaults: Mapping[str, Any]
+    ) -> tuple[dict[str, int], dict[str, str]]:
+        """(value, origin) by dimension; what is no whole number tells nothing: another layout's config has lists."""
+        values: dict[str, int] = {}
+        origins: dict[str, str] = {}
+        for dimension in self.dimensions:
+            silent = not any(key in config for key in dimension.keys)
+            for source, how in ((config, ""), *([(defaults, " by default")] if silent else [])):
+                key = next((key for key in dimension.keys if _is_size(source.get(key))), "")
+                if key:
+                    values[dimension.name], origins[dimension.name] = source[key], f"{key} = {source[key]}{how}"
+                    break
+            else:
+                if dimension.rule and all(name in values for name in names_in(dimension.rule)):
+                    try:
+                        values[dimension.name] = evaluate(dimension.rule, values)
+                        origins[dimension.name] = f"{dimension.keys[0]} = {dimension.rule}"
+                    except ValueError:
+                        continue
+        return values, origins
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_SIZE
+
+
+def _defaults(config: Mapping[str, Any], key: str, model_type: str) -> dict[str, Any]:
+    """Default values of the tower's configuration class: the one that the model's class names, or by its own type."""
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    outer = CONFIG_MAPPING[model_type] if model_type in CONFIG_MAPPING else None
+    inner = (getattr(outer, "sub_configs", None) or {}).get(key)
+    if inner is not None and inner is not AutoConfig:
+        return signature_defaults(inner)
+    own = config.get("model_type")
+    return class_defaults(own) if isinstance(own, str) else {}

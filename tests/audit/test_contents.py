@@ -102,3 +102,19 @@ def test_empty_blocks_and_parameters() -> None:
 def test_the_digest_is_the_same_in_every_process_and_version() -> None:
     """Reports keep it: a change here makes those of two versions incomparable, and belongs into the changelog."""
     assert digest([torch.arange(12.0).reshape(3, 4)]) == "9fc64784bf1d584e948624c69b82f223"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("turned", [False, True])
+def test_torch_and_so_its_threads_copy_nothing(monkeypatch: pytest.MonkeyPatch, dtype: str, turned: bool) -> None:
+    """They would be woken for each panel, and wait for the next: the waiting took far longer than the hash."""
+
+    def padded(block: torch.Tensor) -> torch.Tensor:
+        return VIEWS["padded columns"](block.t()).t() if turned else VIEWS["padded columns"](block)
+
+    whole, blocks = padded(matrix(dtype)), [padded(block) for block in matrix(dtype).split(50)]
+    expected = digest([matrix(dtype).t().contiguous().t() if turned else matrix(dtype)])
+    for name in ("contiguous", "clone", "copy_"):
+        monkeypatch.setattr(torch.Tensor, name, None)
+    monkeypatch.setattr(torch, "cat", None)
+    assert digest([whole]) == digest(blocks) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -15,6 +16,7 @@ HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub"
     [
         "import weightaudit",
         "import weightaudit.cli",
+        "import weightaudit.audit, weightaudit.spectral; dir(weightaudit.audit); weightaudit.spectral.check_options",
         "import sys; sys.argv = ['weightaudit', '--help']; from weightaudit.cli import app; app(standalone_mode=False)",
         "import sys; sys.argv = ['weightaudit', 'scan', '--help']; from weightaudit.cli import app; "
         "app(standalone_mode=False)",
@@ -26,11 +28,11 @@ def test_loads_nothing_heavy(program: str) -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_public_names_resolve() -> None:
-    import weightaudit as wa
-
-    assert set(wa.__all__) <= {*dir(wa)}
-    for name in wa.__all__:
-        assert getattr(wa, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'scann'"):
-        _ = wa.scann
+@pytest.mark.parametrize("package", ["weightaudit", "weightaudit.audit", "weightaudit.spectral"])
+def test_public_names_resolve(package: str) -> None:
+    module = import_module(package)
+    assert set(module.__all__) <= {*dir(module)}
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'scann'"):
+        _ = module.scann

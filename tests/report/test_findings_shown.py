@@ -127,3 +127,11 @@ def test_what_is_worth_a_look_names_matrix_interval_and_command() -> None:
     assert ends
     assert float(ends[1]) <= lowest.spectrum.stable_rank_lower <= lowest.spectrum.stable_rank <= float(ends[2])
     assert f"--roles {lowest.matrix.role} --layers {lowest.matrix.layer} --method auto --tol 0.01" in look
+
+
+def test_the_command_for_an_expert_says_that_it_measures_the_others_too() -> None:
+    report = factory.mixture(2, 8)
+    experts = replace(report, rows=tuple(row for row in report.rows if row.matrix.expert is not None))
+    others = "Measured again, with the layer's other experts, by weightaudit scan"
+    assert others in read(experts).text
+    assert others not in read(factory.bert()).text

@@ -20,6 +20,7 @@ HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub"
         "import sys; sys.argv = ['weightaudit', '--help']; from weightaudit.cli import app; app(standalone_mode=False)",
         "import sys; sys.argv = ['weightaudit', 'scan', '--help']; from weightaudit.cli import app; "
         "app(standalone_mode=False)",
+        "import sys; sys.argv = ['weightaudit', 'rules']; from weightaudit.cli import app; app(standalone_mode=False)",
     ],
 )
 def test_loads_nothing_heavy(program: str) -> None:

@@ -62,6 +62,14 @@ def test_many_findings_are_counted() -> None:
     assert "and 3 more; --json has all" in lines
 
 
+def test_many_findings_of_a_rule_leave_room_for_other_rules() -> None:
+    report = with_findings(factory.bert(), *[FINDINGS[0]] * 30, *[FINDINGS[1]] * 3, *[FINDINGS[2]] * 2)
+    part = summary_text(report).split("\n\n")[2].splitlines()
+    shown = [line.split(":")[0].split() for line in part if line[0] != " "]
+    assert shown[:-1] == [*[["error", "nonfinite"]] * 7, *[["warning", "dead-rows"]] * 3, *[["info", "saturated"]] * 2]
+    assert part[-1] == "and 23 more; --json has all"
+
+
 def test_profiles() -> None:
     lines = summary_text(REPORTS["bert"]).splitlines()
     table = {line.split()[0]: line for line in lines[lines.index("") + 4 :] if line}

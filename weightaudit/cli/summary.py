@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 WIDTH = 80
 """Columns of the whole summary."""
 MOST_FINDINGS = 12
+MOST_OF_RULE = 4
+"""Findings of one rule, where others wait."""
 MOST_LINES = 2
 """Lines of one finding."""
 LONGEST_ID, LONGEST_ROLE = 30, 18
@@ -91,8 +94,9 @@ def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
     """Each in a line or two; they come gravest first."""
     from weightaudit.report.wording import located
 
-    column = max((len(finding.severity) for finding in findings[:MOST_FINDINGS]), default=0)
-    for finding in findings[:MOST_FINDINGS]:
+    shown = _some(findings)
+    column = max((len(finding.severity) for finding in shown), default=0)
+    for finding in shown:
         text = f"{cut(finding.id, LONGEST_ID, look)}: {look.text(printable(located(finding), 1000))}"
         lines = textwrap.wrap(
             text,
@@ -104,8 +108,19 @@ def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
         yield f"{look.severity(finding.severity, column)}  {lines[0]}"
         for line in lines[1:]:
             yield " " * (column + 2) + line
-    if len(findings) > MOST_FINDINGS:
-        yield f"and {len(findings) - MOST_FINDINGS:,} more; --json has all"
+    if len(findings) > len(shown):
+        yield f"and {len(findings) - len(shown):,} more; --json has all"
+
+
+def _some(findings: Sequence[Finding]) -> list[Finding]:
+    """As many as are shown, in their order: the first of every rule before the fifth of any."""
+    seen: Counter[str] = Counter()
+    waits = []
+    for finding in findings:
+        seen[finding.id] += 1
+        waits.append(seen[finding.id] > MOST_OF_RULE)
+    chosen = sorted(range(len(findings)), key=waits.__getitem__)[:MOST_FINDINGS]  # stable: else as they come
+    return [findings[i] for i in sorted(chosen)]
 
 
 def _role_table(rows: Sequence[LayerRow], look: Look) -> list[str]:

@@ -55,7 +55,9 @@ def located(finding: Finding) -> str:
         'layer 3 Q: Too long'
         >>> located(Finding("x", "info", "", layer=3, role="Q", detail="7 rows of layer 3 Q are zero."))
         '7 rows of layer 3 Q are zero.'
+        >>> located(Finding("x", "info", "", layer=3, detail="Layer 3 is not there."))
+        'Layer 3 is not there.'
     """
     where, said = place(finding), sentence(finding)
-    named = not where or re.search(rf"(?<!\w){re.escape(where)}(?!\w)", said)
+    named = not where or re.search(rf"(?<!\w){re.escape(where)}(?!\w)", said, re.IGNORECASE)
     return said if named else f"{where}: {said}"

@@ -106,3 +106,14 @@ def test_a_quantised_model_without_packed_weights_misses_what_it_lacks() -> None
 def test_weights_packed_into_one_column_are_unmapped() -> None:
     packed = replace(entry("layers.0.q_proj.weight", (5120, 1), "unmapped"), dtype="uint8")
     assert [one.id for one in judge(told_by_map(unmapped=(packed,)))] == ["unmapped"]
+
+
+def test_many_layers_beyond_the_config_are_one_finding() -> None:
+    def beyond(*layers: int) -> Evidence:
+        several = (Discrepancy("extra", f"Layer {i} is beyond.", layers=(i,), tensors=(f"w{i}",)) for i in layers)
+        return told_by_map(*several, unmapped=tuple(entry(f"w{i}", (4, 4), "unmapped") for i in layers))
+
+    assert [(one.id, one.layer) for one in judge(beyond(12, 13, 14))] == [("extra", i) for i in (12, 13, 14)]
+    (finding,) = judge(beyond(*range(12, 24)))  # nor is any of them unmapped too
+    assert (finding.id, finding.layer, len(finding.tensors)) == ("extra", None, 12)
+    assert finding.detail == ("Layer 12 is beyond. So are 11 more: layer 13, layer 14, layer 15, layer 16 and 7 more.")

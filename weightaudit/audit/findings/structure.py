@@ -8,10 +8,13 @@ from functools import partial
 
 from weightaudit.audit.findings.evidence import Evidence, Subject
 from weightaudit.audit.findings.rule import TENSORS, Hit, Rule
-from weightaudit.audit.findings.words import listed
+from weightaudit.audit.findings.words import listed, where
 from weightaudit.errors import printable
 from weightaudit.records import Contradiction, CoverageEntry, ModelIdentity
 from weightaudit.source.base import SHARD
+
+SEVERAL = 3
+"""Layers and experts beyond the config's that are told one by one."""
 
 
 def lone_shard(identity: ModelIdentity) -> int | None:
@@ -47,6 +50,20 @@ def _packed(evidence: Evidence) -> str:
     if not isinstance(said, Mapping) or not any(_is_packed(entry) for entry in evidence.unmapped):
         return ""
     return str(said.get("quant_method") or "an unnamed method")
+
+
+def _extra(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    """One finding for each, or one for all where they are many: a config of half the layers is one mistake."""
+    hits = list(_told_by_map("extra", rule, evidence))
+    if len(hits) <= SEVERAL:
+        yield from hits
+        return
+    first, *others = [hit.finding for hit in hits]
+    more = listed(where(one) for one in others)
+    tensors = tuple(name for hit in hits for name in hit.finding.tensors)
+    hit = rule.of_model(f"{first.detail} So are {len(others):,} more: {more}.")
+    subjects = frozenset().union(*(hit.subjects for hit in hits))
+    yield replace(hit, finding=replace(hit.finding, tensors=tensors[:TENSORS]), subjects=subjects)
 
 
 def _is_packed(entry: CoverageEntry) -> bool:
@@ -107,7 +124,7 @@ RULES = (
         threshold=0.0,
         source=_CONFIG,
         advice="A loader drops them in silence. Correct config.json if they belong to the model, else remove them.",
-        check=partial(_told_by_map, "extra"),
+        check=_extra,
     ),
     Rule(
         id="unmapped",

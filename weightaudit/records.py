@@ -100,8 +100,9 @@ class Part:
 class RoleMatrix:
     """One matrix of the model, oriented (out_features, in_features), and where its rows come from.
 
-    Nothing is read until `load` or `blocks`. ``stack`` is "encoder" or "decoder" in encoder-decoder models, else "";
-    ``layer`` counts from 0, None outside the layers; ``expert`` numbers the experts of a mixture.
+    Nothing is read until `load` or `blocks`. ``stack`` is "encoder" or "decoder" in encoder-decoder models, "vision",
+    "video" or "audio" in a tower beside a language model, else ""; ``layer`` counts from 0, None outside the layers;
+    ``expert`` numbers the experts of a mixture.
     """
 
     stack: str

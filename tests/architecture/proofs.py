@@ -25,7 +25,8 @@ from tests.architecture.tiny import all_model_types, tiny
 from tests.architecture.tiny_sizes import INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
 from tests.architecture.towers import run_tower
 from weightaudit.architecture import map_model
-from weightaudit.architecture.registry import for_model_type, multimodal, not_mapped
+from weightaudit.architecture.dimensions import lookup
+from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal, not_mapped
 from weightaudit.architecture.schema import TOWERS
 
 _TOWERS = {rule.rule for rule in multimodal().ignored}
@@ -34,7 +35,7 @@ _TOWERS = {rule.rule for rule in multimodal().ignored}
 @dataclass(frozen=True)
 class Verdict:
     """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not; ``towers`` are the
-    tensors beside the language model of a multimodal one.
+    tensors beside the language model of a multimodal one, ``listed`` the towers of which no layer is mapped.
     """
 
     model_type: str
@@ -49,6 +50,7 @@ class Verdict:
     lacking: tuple[Key, ...]
     left: int
     in_order: bool
+    listed: tuple[str, ...]
 
     @property
     def ordinary(self) -> bool:
@@ -136,6 +138,11 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         shown.setdefault(key[3], set()).add(how)
     known = for_model_type(model_type)
     own = (known.note,) if known is not None else ()
+    with_config = {
+        tower.stack
+        for tower in layers_of_towers().towers
+        if tower.stack != "video" and any(isinstance(lookup(config, key), dict) for key in tower.configs)
+    }  # one config serves images and video, so it does not tell that there is a tower for video
     return Verdict(
         model_type,
         model_map.family,
@@ -149,6 +156,7 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         tuple(proof.missing),
         proof.left,
         proof.in_order,
+        tuple(sorted(with_config - {matrix.stack for matrix in model_map.matrices})),
     )
 
 

@@ -181,6 +181,8 @@ class Prover:
                     found[role] = how
             if len(found) > len(best):
                 best, taken = found, attention
+            if len(best) == len(computed):
+                break  # no other can be known by more roles
         for role in roles[:3]:
             if role in own:
                 self._note(place, role, best.get(role, ""), "no attention used it so")
@@ -266,13 +268,16 @@ def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: 
         *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
         *("as part of a block", "up to a factor a head, among other positions"),
     )
-    found = [
-        how
-        for operand in operands
-        for at, y in vectors
-        if at < attention.at and (how := same_vector(y, operand.flatten(), operand.shape[-1]))
-    ]
-    return min(found, key=ways.index, default="")
+    found = set()
+    for operand in operands:
+        flat = operand.flatten()
+        for at, y in reversed(vectors):
+            if at < attention.at:
+                how = same_vector(y, flat, operand.shape[-1])
+                if how == ways[0]:
+                    return how  # the strictest
+                found.add(how)
+    return min(found - {""}, key=ways.index, default="")
 
 
 def _activated(

@@ -153,7 +153,7 @@ def unknown(*names: str) -> dict[str, TensorInfo]:
 
 @pytest.mark.parametrize("layers", [{}, {"num_hidden_layers": 4}, {"n_layer": 2}, {"n_layer": "9"}])
 def test_a_guessed_model_is_said_to_lack_no_layer(layers: dict[str, object]) -> None:
-    """Dory has two attentions for each layer of its config, HRM two stacks: a guess does not know how layers are counted."""
+    """Dory's config counts attentions and MLPs by themselves, HRM's the turns of its stacks; a guess cannot know."""
     model_map = map_model({"model_type": "new", **layers}, unknown("layers.0.fc1.weight", "layers.2.fc1.weight"))
     assert (model_map.guessed, model_map.tied, model_map.discrepancies) == (True, None, ())
     assert model_map.dimensions["layers"] == 2

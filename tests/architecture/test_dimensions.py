@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import transformers
 
-from weightaudit.architecture import families, family
+from tests.architecture.saved import info
+from weightaudit.architecture import families, family, map_model
 from weightaudit.architecture.dimensions import class_defaults, embeddings_tied, resolve
 from weightaudit.architecture.registry import model_types
 from weightaudit.errors import ConfigError
@@ -112,3 +113,35 @@ def test_the_configs_on_the_hub_need_no_class(monkeypatch: pytest.MonkeyPatch) -
     phi = {"hidden_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 51200}
     values = resolve(family("phi"), "phi", {**phi, "intermediate_size": 10240, "num_key_value_heads": None}).values
     assert (values["kv_heads"], values["head_dim"]) == (32, 80)
+
+
+def mlp_of(width: int, **sizes: object) -> tuple[list[str], list[str]]:
+    """Roles of a Llama's MLP of that width, and the roles that the config is said to contradict."""
+    config = {
+        "model_type": "llama",
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "vocab_size": 11,
+    }
+    shapes = {
+        "self_attn.q_proj": (8, 8),
+        "mlp.gate_proj": (20, 8),
+        "mlp.up_proj": (width, 8),
+        "mlp.down_proj": (8, width),
+    }
+    names = {f"model.layers.0.{name}.weight": shape for name, shape in shapes.items()}
+    found = map_model(config | sizes, {name: info(name, shape) for name, shape in names.items()})
+    return [m.role for m in found.matrices], [told.role for told in found.discrepancies if told.kind == "misshapen"]
+
+
+@pytest.mark.parametrize("sizes", [{"intermediate_size": 20}, {"intermediate_size": [20]}, {"intermediate_size": []}])
+def test_an_mlp_of_the_width_that_the_config_says_fits(sizes: dict[str, object]) -> None:
+    assert mlp_of(20, **sizes) == (["Q", "GATE", "M1", "M2"], [])
+
+
+def test_an_mlp_of_another_width_than_the_config_says_contradicts_it() -> None:
+    assert mlp_of(19, intermediate_size=20) == (["Q", "GATE"], ["M2", "M1"])
+    # One width for each layer tells none of them; where the config is silent, transformers' class makes it 11008.
+    assert mlp_of(19, intermediate_size=[20]) == (["Q", "GATE", "M1", "M2"], [])
+    assert mlp_of(20)[1] == ["M2", "GATE", "M1"]

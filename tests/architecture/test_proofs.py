@@ -15,7 +15,7 @@ from tests.architecture.proofs import judge
 from tests.architecture.proving import Prover, run
 from tests.architecture.saved import info, infos, value
 from tests.architecture.tiny import all_model_types, tiny
-from tests.architecture.tiny_sizes import NOT_BUILT, UNPROVEN
+from tests.architecture.tiny_sizes import LISTED, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import families, map_model, views
 from weightaudit.architecture.registry import for_model_type, model_types, multimodal, not_mapped
 from weightaudit.records import Rows
@@ -33,6 +33,8 @@ def test_each_role_of_each_model_type_is_proved(family: str, tmp_path: Path) -> 
     # No tensor is dropped: each is analysed, ignored by a rule, or listed with a reason.
     assert all(verdict.tensors == verdict.accounted for verdict in verdicts)
     assert {verdict.model_type: verdict.stale for verdict in verdicts if verdict.stale} == {}
+    for verdict in verdicts:
+        assert set(verdict.listed) == LISTED.get(verdict.model_type, {}).keys()
 
 
 WRAPPED = [name for name in multimodal().types if name not in NOT_BUILT]
@@ -45,6 +47,7 @@ def test_the_language_model_within_a_multimodal_one_is_proved(model_type: str, t
     assert verdict.stale == ()
     assert verdict.tensors == verdict.accounted
     assert verdict.towers  # what is no part of it is ignored by a rule that says so
+    assert set(verdict.listed) == LISTED.get(model_type, {}).keys()
 
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

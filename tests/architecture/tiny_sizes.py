@@ -85,7 +85,11 @@ _GEMMA4 = {
 _GEMMA4_U = {"global_head_dim": 20, "num_global_key_value_heads": 1}
 _GEMMA4_TOWER = {
     **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), HEADS),
-    **{"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "head_dim": 8, "position_embedding_size": 16},
+    "hidden_size": 32,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "head_dim": 8,
+    "position_embedding_size": 16,
     "patch_size": 4,
 }
 _GEMMA3N = {
@@ -115,6 +119,16 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     ),
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
     "gptj": {"rotary_dim": 4},
+    "janus": {
+        "vision_config": {"projection_dim": 32},
+        "vq_config": {
+            "embed_dim": 8,
+            "num_embeddings": 32,
+            "projection_dim": 32,
+            "image_token_embed_dim": 32,
+            "base_channels": 32,
+        },
+    },
     "codegen": {"rotary_dim": 4},
     "fsmt": {"src_vocab_size": VOCAB, "tgt_vocab_size": VOCAB},
     "fuyu": {"image_size": 32, "patch_size": 4, "text_config": {"num_key_value_heads": HEADS}},
@@ -243,6 +257,16 @@ UNPROVEN: dict[str, dict[str, str]] = {
 """Roles that cannot be proved so, and why: model type → role → reason. A role
 may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the model is not run.
 """
+
+LISTED: dict[str, dict[str, str]] = {
+    "gemma4_unified": {"vision": "patches go through one map"},
+    "got_ocr2": {"vision": "SAM: relative positions in each layer"},
+    "lfm3_vl": {"vision": "convolutions in most layers"},
+    "mllama": {"vision": "two stacks of layers, one after the other"},
+    "phi4_multimodal": {"audio": "a conformer"},
+    "pp_chart2table": {"vision": "SAM: relative positions in each layer"},
+}
+"""Model type → towers of another layout than the plain one, and why; they are listed by a rule that names them."""
 
 MORE_ATTENTIONS: dict[str, str] = {
     "albert": "one layer's matrices run as every layer",

@@ -67,7 +67,9 @@ def _map_family(
     numbers = resolve(family, model_type, config)
     dimensions = Dimensions({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
     tied = embeddings_tied(family, model_type, config)
-    matcher = Matcher(_with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type))
+    matcher = Matcher(
+        _with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type)
+    )
     ledger = Ledger(tensors)
     contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to

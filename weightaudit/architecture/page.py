@@ -21,8 +21,11 @@ what that code publishes, not against the code itself.
 """
 
 _MULTIMODAL = """Of these the language model is mapped, by the family of the type that config.json says
-(`text_config.model_type`) or, where it does not, of the type below. Towers for images and sound, and what joins them to
-it, are ignored, each by a rule that names it. Multimodal models of a layout of their own stand in the table above."""
+(`text_config.model_type`) or, where it does not, of the type below. Towers for images and sound are mapped
+too, as stacks of their own (`vision`, `video`, `audio`), where their layers have the plain layout: q, k and v apart or
+fused one after the other, an output map, an MLP with or without a gate (`weightaudit/architecture/towers.toml`). What
+else a tower has, towers of another layout, and what joins them to the language model are ignored, each by a rule that
+names it. Multimodal models of a layout of their own stand in the table above."""
 
 
 def page() -> str:

@@ -1,4 +1,4 @@
-"""Towers for images and sound beside a language model: their layers, where they have the plain layout of towers.toml."""
+"""Towers for images and sound beside a language model: their layers, where these have the layout of towers.toml."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ class Towers:
             origins |= {f"{tower.stack}_{name}": f"{key}.{origin}" for name, origin in told.items()}
         return Found(tuple(matrices), values, origins)
 
-    def _numbers(
-        self, config: Mapping[str, Any], defaults: Mapping[str, Any]
-    ) -> tuple[dict[str, int], dict[str, str]]:
+    def _numbers(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:
         """(value, origin) by dimension; what is no whole number tells nothing: another layout's config has lists."""
         values: dict[str, int] = {}
         origins: dict[str, str] = {}
@@ -85,7 +83,7 @@ def _defaults(config: Mapping[str, Any], key: str, model_type: str) -> dict[str,
     """Default values of the tower's configuration class: the one that the model's class names, or by its own type."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    outer = CONFIG_MAPPING[model_type] if model_type in CONFIG_MAPPING else None
+    outer = CONFIG_MAPPING.get(model_type)
     inner = (getattr(outer, "sub_configs", None) or {}).get(key)
     if inner is not None and inner is not AutoConfig:
         return signature_defaults(inner)

@@ -65,7 +65,7 @@ def test_a_tower_has_a_stack_and_numbers_of_its_own() -> None:
     assert in_tower(model_map) == [(n, role) for n in (0, 1) for role in ("Q", "K", "V", "O", "QKV", "M1", "M2")]
     assert {m.stack for m in model_map.matrices} == {"", "vision"}
     assert [m.role for m in model_map.matrices][-1] == "HEAD"  # what lies outside the layers stays last
-    assert {name: n for name, n in model_map.dimensions.items() if name.startswith("vision_")} == {
+    assert {name: n for name, n in model_map.dimensions.items() if name.startswith(TOWERS)} == {
         "vision_hidden": OWN,
         "vision_layers": 2,
         "vision_heads": 3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,10 @@ class Found:
     matrices: tuple[MatrixRule, ...]
     values: Mapping[str, int]
     origins: Mapping[str, str]
+
+    def told_of(self, stacks: Collection[str]) -> dict[str, int]:
+        """The numbers of these stacks."""
+        return {name: value for name, value in self.values.items() if name.partition("_")[0] in stacks}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tests.architecture.proofs import judge
 from tests.architecture.saved import info, statuses
 from weightaudit.architecture import map_model, views
 from weightaudit.architecture.loader import read_towers
+from weightaudit.architecture.registry import layers_of_towers
 from weightaudit.architecture.schema import TOWERS
 from weightaudit.errors import SpecError
 from weightaudit.records import Discrepancy, ModelMap, Rows
@@ -144,3 +145,18 @@ def test_a_wrong_file_of_towers_is_refused(old: str, new: str, cause: str) -> No
     with pytest.raises(SpecError, match=r"towers\.toml") as caught:
         read_towers("towers.toml", GOOD.replace(old, new, 1))
     assert cause in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "vision", "hidden", "layers"),
+    [
+        ("qwen2_vl", {"hidden_size": 1536, "embed_dim": 640}, 640, 32),  # the model's class names the tower's
+        ("llava", {"model_type": "clip_vision_model", "hidden_size": 1024}, 1024, 12),  # the tower's own type
+        ("llava", {"model_type": "unheard-of", "hidden_size": 1024}, 1024, None),
+    ],
+)
+def test_what_a_towers_config_leaves_out_is_what_its_class_says(
+    model_type: str, vision: dict[str, object], hidden: int, layers: int | None
+) -> None:
+    told = layers_of_towers().of({"vision_config": vision}, model_type).values
+    assert (told["vision_hidden"], told.get("vision_layers")) == (hidden, layers)

@@ -87,9 +87,9 @@ def _defaults(config: Mapping[str, Any], key: str, model_type: str) -> dict[str,
     """Default values of the tower's configuration class: the one that the model's class names, or by its own type."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    outer = CONFIG_MAPPING.get(model_type)
-    inner = (getattr(outer, "sub_configs", None) or {}).get(key)
-    if inner is not None and inner is not AutoConfig:
-        return signature_defaults(inner)
+    if model_type in CONFIG_MAPPING:
+        inner = (getattr(CONFIG_MAPPING[model_type], "sub_configs", None) or {}).get(key)
+        if inner is not None and inner is not AutoConfig:
+            return signature_defaults(inner)
     own = config.get("model_type")
     return class_defaults(own) if isinstance(own, str) else {}

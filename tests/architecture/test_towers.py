@@ -14,6 +14,7 @@ from tests.architecture.proofs import judge
 from tests.architecture.saved import info, statuses
 from weightaudit.architecture import map_model, views
 from weightaudit.architecture.loader import read_towers
+from weightaudit.architecture.registry import layers_of_towers
 from weightaudit.architecture.schema import TOWERS
 from weightaudit.errors import SpecError
 from weightaudit.records import Discrepancy, ModelMap, Rows
@@ -65,7 +66,7 @@ def test_a_tower_has_a_stack_and_numbers_of_its_own() -> None:
     assert in_tower(model_map) == [(n, role) for n in (0, 1) for role in ("Q", "K", "V", "O", "QKV", "M1", "M2")]
     assert {m.stack for m in model_map.matrices} == {"", "vision"}
     assert [m.role for m in model_map.matrices][-1] == "HEAD"  # what lies outside the layers stays last
-    assert {name: n for name, n in model_map.dimensions.items() if name.startswith("vision_")} == {
+    assert {name: n for name, n in model_map.dimensions.items() if name.startswith(TOWERS)} == {
         "vision_hidden": OWN,
         "vision_layers": 2,
         "vision_heads": 3,
@@ -144,3 +145,18 @@ def test_a_wrong_file_of_towers_is_refused(old: str, new: str, cause: str) -> No
     with pytest.raises(SpecError, match=r"towers\.toml") as caught:
         read_towers("towers.toml", GOOD.replace(old, new, 1))
     assert cause in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "vision", "hidden", "layers"),
+    [
+        ("qwen2_vl", {"hidden_size": 1536, "embed_dim": 640}, 640, 32),  # the model's class names the tower's
+        ("llava", {"model_type": "clip_vision_model", "hidden_size": 1024}, 1024, 12),  # the tower's own type
+        ("llava", {"model_type": "unheard-of", "hidden_size": 1024}, 1024, None),
+    ],
+)
+def test_what_a_towers_config_leaves_out_is_what_its_class_says(
+    model_type: str, vision: dict[str, object], hidden: int, layers: int | None
+) -> None:
+    told = layers_of_towers().of({"vision_config": vision}, model_type).values
+    assert (told["vision_hidden"], told.get("vision_layers")) == (hidden, layers)

@@ -118,7 +118,7 @@ def _map_family(
     return ledger.close(
         family.name,
         model_type,
-        dimensions=dimensions.values,
+        dimensions={**numbers.values, **towers.told_of({piece.place.stack for piece in ledger.pieces})},
         ties=ties,
         notes=(family.note,) if family.note else (),
         tied=tied,

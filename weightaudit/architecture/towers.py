@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,10 @@ class Found:
     matrices: tuple[MatrixRule, ...]
     values: Mapping[str, int]
     origins: Mapping[str, str]
+
+    def told_of(self, stacks: Collection[str]) -> dict[str, int]:
+        """The numbers of these stacks."""
+        return {name: value for name, value in self.values.items() if name.partition("_")[0] in stacks}
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,9 @@ def _defaults(config: Mapping[str, Any], key: str, model_type: str) -> dict[str,
     """Default values of the tower's configuration class: the one that the model's class names, or by its own type."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    outer = CONFIG_MAPPING.get(model_type)
-    inner = (getattr(outer, "sub_configs", None) or {}).get(key)
-    if inner is not None and inner is not AutoConfig:
-        return signature_defaults(inner)
+    if model_type in CONFIG_MAPPING:
+        inner = (getattr(CONFIG_MAPPING[model_type], "sub_configs", None) or {}).get(key)
+        if inner is not None and inner is not AutoConfig:
+            return signature_defaults(inner)
     own = config.get("model_type")
     return class_defaults(own) if isinstance(own, str) else {}

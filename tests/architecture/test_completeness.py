@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from transformers import WhisperConfig, WhisperForAudioClassification
 
 from tests.architecture.saved import Saved, info, infos
 from tests.models import FF, HIDDEN, RECIPES, build
@@ -59,6 +60,15 @@ def test_an_absent_embedding(case: str) -> None:
     lacking = map_model(model.config.to_dict(), tensors)
     assert lacking.discrepancies == (Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"),)
     assert not any(discrepancy.kind == "missing" for discrepancy in whole.discrepancies)
+
+
+@pytest.mark.parametrize(("saved_by", "told"), [("WhisperForAudioClassification", False), ("WhisperModel", True)])
+def test_an_encoder_of_sound_reads_no_tokens(saved_by: str, told: bool) -> None:
+    sizes = dict.fromkeys(("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"), 2)
+    config = WhisperConfig(d_model=HIDDEN, encoder_ffn_dim=FF, decoder_ffn_dim=FF, pad_token_id=0, **sizes)
+    model = WhisperForAudioClassification(config)
+    found = map_model({**config.to_dict(), "architectures": [saved_by]}, infos(model.state_dict()))
+    assert [one.role for one in found.discrepancies] == ["EMBED"] * told
 
 
 def _other(tensor: TensorInfo, case: str) -> TensorInfo:

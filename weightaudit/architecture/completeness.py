@@ -23,10 +23,15 @@ WITH_HEAD = ("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForConditionalGenerat
 """How transformers' classes with an output head end."""
 HEADLESS = ("ElectraForPreTraining",)
 """Classes that end so and predict no tokens."""
+WITHOUT_EMBED = ("ForAudioClassification",)
+"""How classes end that read no tokens: the encoder of Whisper alone."""
 
 
 def absences_of_stacks(
-    family: Family, dimensions: Dimensions, found: Collection[tuple[str, int | None, str]]
+    family: Family,
+    config: Mapping[str, Any],
+    dimensions: Dimensions,
+    found: Collection[tuple[str, int | None, str]],
 ) -> tuple[Discrepancy, ...]:
     """`absences` of each stack that the checkpoint has; ``found``: (stack, layer, role). A tower may be left out."""
     numbered = {stack: set[tuple[int, str]]() for stack, layer, _ in found if layer is not None}
@@ -38,7 +43,8 @@ def absences_of_stacks(
         told += absences(family, dimensions.of(stack)["layers"], numbered.get(stack, ()), stack)
     for stack in (stack for stack in TOWERS if stack in numbered):
         told += _absences_of_tower(numbered[stack], dimensions.of(stack).get("layers", 0), stack)
-    if "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
+    tokens = not _class_of(config).endswith(WITHOUT_EMBED)
+    if tokens and "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
         told.append(Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"))
     return tuple(told)
 
@@ -56,9 +62,8 @@ def without_head(
     family: Family, config: Mapping[str, Any], found: Collection[tuple[str, int | None, str]]
 ) -> list[Discrepancy]:
     """The absence of an output head that nothing else can stand in for: the config ties it to no other tensor."""
-    listed = config.get("architectures")
-    named = listed[0] if isinstance(listed, list) and listed else None
-    if not isinstance(named, str) or not named.endswith(WITH_HEAD) or named in HEADLESS:
+    named = _class_of(config)
+    if not named.endswith(WITH_HEAD) or named in HEADLESS:
         return []
     if "HEAD" not in family.roles or any(role == "HEAD" for _, _, role in found):
         return []
@@ -67,6 +72,13 @@ def without_head(
         "embedding, so a loader would start it at random."
     )
     return [Discrepancy("missing", says, role="HEAD")]
+
+
+def _class_of(config: Mapping[str, Any]) -> str:
+    """The class of transformers that saved the model, "" where the config names none."""
+    listed = config.get("architectures")
+    named = listed[0] if isinstance(listed, list) and listed else ""
+    return named if isinstance(named, str) else ""
 
 
 def absences(

@@ -122,7 +122,7 @@ def _map_family(
         ties=ties,
         notes=(family.note,) if family.note else (),
         tied=tied,
-        discrepancies=(*contradictions.told(), *absences_of_stacks(family, dimensions, present), *head),
+        discrepancies=(*contradictions.told(), *absences_of_stacks(family, config, dimensions, present), *head),
     )
 
 

@@ -142,6 +142,12 @@ def test_the_state_dict_inside_a_trainer_s_checkpoint(key: str, form: str, tmp_p
         assert f"checkpoint.pt keeps its tensors under '{key}'; only these were taken." in checkpoint.notes
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_an_empty_state_dict_beside_tensors_is_no_state_dict(form: str, tmp_path: Path) -> None:
+    weights = {"a": torch.randn(2, 3)}
+    check_against_torch(saved({"state_dict": {}, **weights}, tmp_path / "checkpoint.pt", form), weights)
+
+
 def test_entries_that_are_no_tensors_are_passed_over_and_named(tmp_path: Path) -> None:
     contents = {
         "w": torch.ones(2),

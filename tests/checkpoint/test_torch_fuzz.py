@@ -33,16 +33,22 @@ QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthC
 
 
 def loaded_by_torch(data: bytes) -> dict[str, torch.Tensor] | None:
-    """The tensors as torch's restricted loader finds them; None where it refuses the file, in whatever way."""
+    """The tensors as torch's restricted loader finds them; None where it refuses the file, in whatever way.
+
+    They are those under "state_dict" where there are any.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         except Exception:  # it raises nearly anything
             return None
-    while isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
-    return {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    inner = loaded.get("state_dict") if isinstance(loaded, dict) else None
+    return (_tensors(inner) if isinstance(inner, dict) else {}) or _tensors(loaded)
+
+
+def _tensors(table: dict[str, object]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in table.items() if isinstance(value, torch.Tensor)}
 
 
 def check_verdict(data: bytes, folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_interrupted(tiny_checkpoints: dict[str, Path], tmp_path: Path, workers:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
-    assert (process.returncode, stdout) == (130, "")
+    assert (process.returncode, stdout) == (130, ""), stderr
     assert stderr.splitlines() == [
         f"What is finished in {out} is kept; the same command goes on from there.",
         "weightaudit: interrupted",

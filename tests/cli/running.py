@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -33,3 +36,23 @@ class CommandLine:
             main()
         captured = self.capsys.readouterr()
         return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+
+def on_a_terminal(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, bytes]:
+    """A process's exit code, and all that it shows on a terminal of its own."""
+    import pty  # which not every system has
+
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(words, stderr=terminal, stdout=terminal, env=env)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(controller, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(controller)
+    return process.wait(), shown

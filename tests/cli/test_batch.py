@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.cli.running import CommandLine, on_a_terminal
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 
@@ -156,22 +155,10 @@ def test_interrupted(tiny_checkpoints: dict[str, Path], tmp_path: Path, workers:
 def test_the_live_table(models: Path, tmp_path: Path) -> None:
     """On a terminal: a table that comes and goes, failures that stay, and names that are not taken for markup."""
     models.write_text(models.read_text() + f"{tmp_path}/[red]gone\n")
-    controller, terminal = pty.openpty()
     env = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
     words = [*WEIGHTAUDIT, "batch", str(models), "--out", str(tmp_path / "out"), "--workers", "1"]
-    process = subprocess.Popen(words, stderr=terminal, stdout=terminal, env=env)
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(controller, 65536)
-        except OSError:  # Linux says so when the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(controller)
-    assert process.wait() == 1
+    code, shown = on_a_terminal(words, env)
+    assert code == 1
     text = shown.decode()
     assert " of 4 models, " in text
     assert "[red]gone: failed: " in text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.findings import FINDINGS, found, with_findings
+from tests.cli.running import on_a_terminal
 from tests.report import factory
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.summary import WIDTH, cut, summary_text
@@ -181,20 +181,8 @@ def test_on_a_terminal(no_color: str, coloured: bool) -> None:
         "import sys; from tests.cli.findings import found; from weightaudit.cli.formats import show; "
         "show(found(), 'text')"
     )
-    controller, terminal = pty.openpty()
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color, "PYTHONIOENCODING": "utf-8"}
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=terminal, env=env)
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(controller, 65536)
-        except OSError:  # Linux says so when the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(controller)
-    assert process.wait() == 0
+    code, shown = on_a_terminal([sys.executable, "-c", program], env)
+    assert code == 0
     assert (b"\x1b[31merror  \x1b[0m  nonfinite:" in shown) is coloured
     assert (b"\x1b" in shown) is coloured

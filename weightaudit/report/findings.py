@@ -10,7 +10,8 @@ from weightaudit.records import SEVERITIES, Finding, Severity
 from weightaudit.report.columns import number_text
 from weightaudit.report.encoding import encoded
 from weightaudit.report.markup import count, plural, section, setting, shown
-from weightaudit.report.places import Places, anchor, matrix_words, place_words
+from weightaudit.report.places import BETWEEN, Places, anchor
+from weightaudit.report.wording import place
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -23,7 +24,6 @@ LISTED = 4
 """Matrices, or tensors, named one by one of a finding about several."""
 
 CSS = {"error": "bad", "warning": "warn", "info": "info"}
-_NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("info", "infos")}
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,6 @@ def grouped(report: ScanReport) -> list[Group]:
         groups.setdefault((finding.id, finding.severity, finding.title, finding.advice), []).append(finding)
     ordered = sorted(groups.items(), key=lambda item: SEVERITIES.index(item[0][1]))
     return [Group(*key, tuple(found), tuple(map(places.of, found))) for key, found in ordered]
-
-
-def severity_words(severity: Severity, number: int) -> str:
-    """Example:
-    >>> severity_words("info", 2)
-    '2 infos'
-    """
-    return plural(number, *_NAMES[severity])
 
 
 def findings_section(report: ScanReport, groups: list[Group]) -> str:
@@ -108,13 +100,13 @@ def _article(report: ScanReport, number: int, group: Group) -> str:
 
 
 def _place(report: ScanReport, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> str:
-    words = place_words(finding.stack, finding.layer, finding.expert, finding.role)
+    words = place(finding, BETWEEN)
     where = shown(words or "the whole model")
     further = ""
     if len(rows) == 1:
         where = _link(rows[0], where)
     elif rows:
-        links = [_link(row, shown(matrix_words(report.rows[row].matrix))) for row in rows[:LISTED]]
+        links = [_link(row, shown(place(report.rows[row].matrix, BETWEEN))) for row in rows[:LISTED]]
         further = f" {', '.join(links)}" + _beyond(len(rows), "more matrix", "more matrices")
         where = where if words else "several places"
     elif finding.tensors:

@@ -20,8 +20,9 @@ from weightaudit.report.markup import (
     table,
 )
 from weightaudit.report.method import matrix_command
-from weightaudit.report.places import anchor, matrix_words
+from weightaudit.report.places import BETWEEN, anchor
 from weightaudit.report.profiles import profiles
+from weightaudit.report.wording import place
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -116,7 +117,7 @@ def _worth_a_look(report: ScanReport) -> str:
 
 
 def _link(i: int, row: LayerRow) -> str:
-    return f'<a href="{anchor(i)}">{shown(matrix_words(row.matrix))}</a>'
+    return f'<a href="{anchor(i)}">{shown(place(row.matrix, BETWEEN))}</a>'
 
 
 def _dimensions(report: ScanReport) -> str:

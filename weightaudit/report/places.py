@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from weightaudit.records import Finding, LayerRow, RoleMatrix
+from weightaudit.records import Finding, LayerRow
+
+BETWEEN = " · "
+"""Between the words of a place in the page."""
 
 Key = tuple[str, int | None, int | None, str]
-
-
-def place_words(stack: str, layer: int | None, expert: int | None, role: str) -> str:
-    """Example:
-    >>> place_words("decoder", 3, None, "XQ")
-    'decoder · layer 3 · XQ'
-    """
-    numbered = [f"{word} {n}" for word, n in (("layer", layer), ("expert", expert)) if n is not None]
-    return " · ".join(part for part in (stack, *numbered, role) if part)
-
-
-def matrix_words(matrix: RoleMatrix) -> str:
-    """The place of ``matrix``."""
-    return place_words(matrix.stack, matrix.layer, matrix.expert, matrix.role)
 
 
 def anchor(row: int) -> str:

@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from weightaudit.records import SEVERITIES
-from weightaudit.report.findings import CSS, Group, severity_words
+from weightaudit.report.findings import CSS, Group
 from weightaudit.report.markup import count, plural, shown
-from weightaudit.report.places import place_words
+from weightaudit.report.places import BETWEEN
+from weightaudit.report.wording import counted, place
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -39,7 +40,7 @@ def verdict_line(report: ScanReport, groups: list[Group]) -> str:
 
 def _words(report: ScanReport) -> str:
     counts = Counter(finding.severity for finding in report.findings)
-    told = [severity_words(severity, counts[severity]) for severity in SEVERITIES if counts[severity]]
+    told = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
     if report.verdict == "unchecked":
         return "No rules were checked" + (f"; {listed} came with the scan" if listed else "")
@@ -55,7 +56,7 @@ def _where(group: Group) -> str:
     (one,), (rows,) = group.findings, group.rows
     if len(rows) > 1:
         return plural(len(rows), "matrix", "matrices")
-    return shown(place_words(one.stack, one.layer, one.expert, one.role))
+    return shown(place(one, BETWEEN))
 
 
 def _checked(report: ScanReport) -> str:

@@ -35,11 +35,16 @@ def verdict_line(report: ScanReport) -> str:
     return f"verdict: {', '.join(said)} ({counted(len(report.rules), 'rule')} checked)"
 
 
-def place(of: Finding | RoleMatrix) -> str:
-    """``decoder layer 3 expert 5 M1``; "" for a finding about the whole model."""
+def place(of: Finding | RoleMatrix, between: str = " ") -> str:
+    """``decoder layer 3 expert 5 M1``; "" for a finding about the whole model.
+
+    Example:
+        >>> place(Finding("x", "info", "", stack="decoder", layer=3, role="XQ"), " · ")
+        'decoder · layer 3 · XQ'
+    """
     numbered = (("layer", of.layer), ("expert", of.expert))
     words = [of.stack, *(f"{word} {number}" for word, number in numbered if number is not None), of.role]
-    return " ".join(word for word in words if word)
+    return between.join(word for word in words if word)
 
 
 def sentence(finding: Finding) -> str:

@@ -21,7 +21,8 @@ READABLE = [dtype for dtype in DTYPES if dtype.torch_name and hasattr(torch, dty
 
 def bits(tensor: torch.Tensor) -> bytes:
     """The stored bytes: NaN payloads and types without comparison count too."""
-    flat = tensor.detach().contiguous().view(-1)
+    # A copy: a single entry of stride 0 counts as contiguous, and cannot be viewed as bytes.
+    flat = tensor.detach().clone(memory_format=torch.contiguous_format).view(-1)
     return flat.view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 

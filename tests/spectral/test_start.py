@@ -42,13 +42,13 @@ def test_the_digest_is_what_keys_the_start(who: str) -> None:
     known = digest([torch.ones(3, 4)])
     W = misleading((300, 200), start(200, known))
     given = {"digest": known} if who == "a digest given" else {}
-    s = measure(W, method="krylov", name="W", **given)  # type: ignore[arg-type]
+    s = measure(W, method="krylov", name="W", tol=0.1, **given)  # type: ignore[arg-type]
     if given:
         assert s.converged
-        assert s.spectral_norm_upper < 1.45
+        assert s.spectral_norm_upper < 1.49
     else:
         assert_holds(s, W)
-        assert measure(W, method="krylov", name="W", digest=digest([W])) == s
+        assert measure(W, method="krylov", name="W", tol=0.1, digest=digest([W])) == s
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

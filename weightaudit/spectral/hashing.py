@@ -36,7 +36,7 @@ def digest_of(stack: Stack) -> str:
     by_rows = stack.along_rows or not stack.along_cols or min(stack.rows, stack.cols) == 1
     found = blake3(f"{stack.rows} {stack.cols} {stack.dtype} {'rows' if by_rows else 'columns'}\n".encode())
     for piece in _pieces(stack, by_rows):
-        found.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8))
+        found.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 

@@ -14,7 +14,7 @@ from weightaudit.spectral import digest
 class Digests:
     """Digests of the matrices of a scan, by key.
 
-    They are taken by the thread that reads, while the matrices read before are measured: hashing takes a tenth of the
+    They are taken by the thread that reads, while the matrices read before are measured: hashing takes an eighth of the
     time that measuring does.
     """
 

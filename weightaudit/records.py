@@ -121,7 +121,7 @@ class RoleMatrix:
 
     @property
     def key(self) -> str:
-        """Its name within the model, the same however the tensors are stored; seeds its random start."""
+        """Its name within the model, the same however the tensors are stored; its random start depends on it."""
         layer = "" if self.layer is None else str(self.layer)
         expert = "" if self.expert is None else str(self.expert)
         return f"{self.stack}/{layer}/{expert}/{self.role}"
@@ -230,8 +230,8 @@ class Spectrum:
 class LayerRow:
     """One row of the report: a matrix and what was measured of it.
 
-    ``digest`` is a hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is "" where
-    the matrix only repeats others (QKV beside Q, K and V).
+    ``digest`` is a BLAKE3 hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is ""
+    where the matrix only repeats others (QKV beside Q, K and V).
     """
 
     matrix: RoleMatrix

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -83,6 +84,23 @@ def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
             assert torch.equal(stored[info.name], torch.full((2, 2), float(info.offset)))
             seen.append(info.name)
     assert seen == checkpoint.reads == checkpoint.planned == list(tensors)
+
+
+@pytest.mark.parametrize("memory", [None, 1000])
+def test_every_unit_is_looked_at_once_before_it_comes(memory: int | None) -> None:
+    """By the thread that reads, where there is memory for two units."""
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(5)}
+    units = plan_units([_matrix(i, "Q", f"t{i}") for i in range(5)], tensors)
+    looked: list[tuple[str, float, str]] = []
+
+    def look(unit: pipeline.Unit, stored: Mapping[str, torch.Tensor]) -> None:
+        name = unit.tensors[0].name
+        looked.append((name, float(stored[name][1, 1]), threading.current_thread().name))
+
+    for done, (unit, _) in enumerate(read_units(FakeCheckpoint(tensors), units, memory=memory, look=look), 1):  # type: ignore[arg-type]
+        assert looked[done - 1][0] == unit.tensors[0].name
+    assert [(name, value) for name, value, _ in looked] == [(info.name, info.offset) for info in tensors.values()]
+    assert all(thread.startswith("weightaudit-read") for _, _, thread in looked)
 
 
 def test_pairs_to_be_compared_come_together() -> None:

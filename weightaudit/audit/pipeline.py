@@ -7,7 +7,7 @@ over a network they are asked for some way ahead of that.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -91,9 +91,13 @@ def _in_file_order(units: Iterable[Unit]) -> list[Unit]:
 
 
 def read_units(
-    checkpoint: Checkpoint, units: Sequence[Unit], *, memory: int | None = None
+    checkpoint: Checkpoint,
+    units: Sequence[Unit],
+    *,
+    memory: int | None = None,
+    look: Callable[[Unit, Mapping[str, torch.Tensor]], None] | None = None,
 ) -> Generator[tuple[Unit, dict[str, torch.Tensor]], None, None]:
-    """Each unit with its tensors in their stored dtype, one unit ahead read in a thread.
+    """Each unit with its tensors in their stored dtype, one unit ahead read in a thread, which shows it to ``look``.
 
     The tensors are views of reused memory: they are valid until the next iteration. ``memory`` bounds the bytes of
     tensors held at once, those on their way included (None: twice the largest tensor, and some more). Raises UsageError
@@ -120,6 +124,8 @@ def read_units(
         for info in unit.tensors:
             stored[info.name] = read(info.name, into=buffers[turn][start:])
             start += _place(info)
+        if look:
+            look(unit, stored)
         return stored
 
     in_order = [info for unit in units for info in unit.tensors]

@@ -9,18 +9,6 @@ from typing import Protocol
 
 from weightaudit.errors import CheckpointError, printable
 
-WEIGHT_SUFFIXES = (
-    ".safetensors",
-    ".safetensors.index.json",
-    ".bin",
-    ".bin.index.json",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".gguf",
-    ".h5",
-)
-"""How the names of weight files end, of whatever format."""
 STANDARD_WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),

@@ -15,7 +15,8 @@ from threading import Event
 from huggingface_hub import constants
 
 from weightaudit.errors import CheckpointError, ModelUnavailable, printable
-from weightaudit.source.base import WEIGHT_SUFFIXES, ByteSource, safe_name
+from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.download import download as download_files
 from weightaudit.source.hub_errors import endpoint

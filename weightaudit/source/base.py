@@ -34,6 +34,10 @@ class ByteSource(Protocol):
         """Fill ``out`` (bytes, writable) from ``offset``: all of it, or CheckpointError or ModelUnavailable."""
         ...
 
+    def check_unchanged(self) -> None:
+        """CheckpointError where the file is no longer what was opened; also after `close`."""
+        ...
+
     def close(self) -> None:
         """Let the file go; reading afterwards is an error, and a read over a network under way ends soon."""
         ...
@@ -61,6 +65,10 @@ class Repository(Protocol):
 
     def open(self, name: str) -> ByteSource:
         """The file called ``name``; CheckpointError where the name is unsafe or no such file can be read."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where a file that was opened is another one now, so that what was read may be a mixture."""
         ...
 
     def close(self) -> None:

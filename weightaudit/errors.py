@@ -3,6 +3,7 @@
     WeightauditError            exit code 3 at the command line unless a subclass says otherwise
     ├── UsageError              wrong options or arguments (exit code 2)
     │   └── OutputError         an output that cannot be written
+    │       └── OutputErrors    several such
     ├── DataError               an experiment's data set is missing, or its files are broken
     └── ModelError              the model cannot be read
         ├── ModelNotFound       no such path, Hub id or revision
@@ -17,6 +18,8 @@ callers can use them: ``thing``, ``cause``, ``hint``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class WeightauditError(Exception):
@@ -43,6 +46,17 @@ class UsageError(WeightauditError):
 
 class OutputError(UsageError):
     """An output file that cannot be written."""
+
+
+class OutputErrors(OutputError):
+    """Several outputs that could not be written: ``errors``, one or more lines of the message each."""
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        self.errors = tuple(errors)
+        super().__init__(f"{len(self.errors)} outputs", "they could not be written")
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
 
 
 class DataError(WeightauditError):

@@ -150,6 +150,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
                 display.tensor(", ".join(matrix.tensors))
                 rows[matrix.key] = _measure(matrix, stored, config, digests, shown=matrix.key not in again)
             display.advance(unit.nbytes)
+    checkpoint.check_unchanged()
     chosen = _without_copies(chosen, ties)
     ordered = tuple(rows[matrix.key] for matrix in chosen)
     analysed = {name for matrix in chosen for name in matrix.tensors}

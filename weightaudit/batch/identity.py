@@ -32,7 +32,7 @@ def key_of(model: str, state: str, label: str, config: AuditConfig) -> str:
 
 def local_state(path: str) -> str:
     """Sizes and times of the files that a scan of ``path`` may read; `ABSENT` where it cannot be seen from here."""
-    from weightaudit.source.base import WEIGHT_SUFFIXES
+    from weightaudit.model_files import WEIGHT_SUFFIXES
 
     folder, chosen = (path, None) if os.path.isdir(path) else os.path.split(path)
     found = []

@@ -17,7 +17,7 @@ from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.errors import OutputError
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, replacing
 from weightaudit.report.tables import csv_line, guarded
 
 JOINED = ("all.csv", "all.parquet", "summary.csv")
@@ -31,9 +31,9 @@ FINDING_COLUMNS = ("verdict", "errors", "warnings")
 
 
 def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
-    """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError.
+    """Write the joined files of these models of ``directory``, each whole or not at all. ``title`` is the page's.
 
-    ``title`` is the page's.
+    Raises OutputError where one cannot be written; the others are.
     """
     done: list[Path] = []
     summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
@@ -43,13 +43,16 @@ def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
         if outcome is not None and outcome.status == "done":
             done.append(directory / one.folder)
     all_csv, all_parquet, summary_csv = JOINED
-    with replacing(directory / all_csv) as file:
+    attempts = Attempts()
+    with attempts, replacing(directory / all_csv) as file:
         _join_csv(done, file)
-    with replacing(directory / all_parquet) as file:
+    with attempts, replacing(directory / all_parquet) as file:
         _join_parquet(done, file)
-    with replacing(directory / summary_csv) as file:
+    with attempts, replacing(directory / summary_csv) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
-    write_index(entries(listed, directory), directory, title=title or "models", beside=JOINED)
+    with attempts:
+        write_index(entries(listed, directory), directory, title=title or "models", beside=JOINED)
+    attempts.conclude()
 
 
 def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:

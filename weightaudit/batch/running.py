@@ -27,6 +27,7 @@ from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.planning import Planned, Step, sharded, steps
 from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import WeightauditError, printable
+from weightaudit.model_files import ModelFiles
 from weightaudit.report.document import share_plotly
 
 GO_ON = "What is finished is kept: the same command goes on from there"
@@ -66,6 +67,7 @@ def run_batch(
     planned = sharded(entries, names(entries), shard)
     listed = [_listed(one) for one in planned]
     directory = directory.absolute()
+    _check_directories(planned, directory)
     result = BatchResult()
     with closing(display or Silent()) as shown, locked(directory) as run:
         sweep(directory)
@@ -81,6 +83,14 @@ def run_batch(
         _manifest(listed, entries, shard, title).write(directory)
         join(listed, directory, title)
     return result
+
+
+def _check_directories(planned: Sequence[Planned], directory: Path) -> None:
+    """OutputError where what a run writes would come into the folder of one of its models."""
+    models = ModelFiles.of((one.entry.model for one in planned if one.entry.local), walk=False)
+    models.check_directory(directory)
+    for one in planned:
+        models.check_directory(directory / one.names.folder)
 
 
 def _listed(one: Planned) -> Listed:

@@ -75,7 +75,8 @@ def open_checkpoint(
         passed_over=passed_over(repository.files(), weights, names) if repository.chosen is None else (),
     )
     notes = tuple(note for file in files for note in file.notes)
-    return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources, notes)
+    tensors = {tensor.name: tensor for tensor in found}
+    return Checkpoint(identity, config, tensors, sources, notes, repository.check_unchanged)
 
 
 def _open(repository: Repository, name: str, sources: dict[str, ByteSource]) -> _Opened:

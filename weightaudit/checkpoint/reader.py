@@ -22,7 +22,8 @@ class Checkpoint:
     """The tensors of one model. Headers are read on opening, data on `read`; a context manager.
 
     ``identity`` says which model and files; ``config`` is config.json, None for a single file without one;
-    ``tensors`` maps names to what the headers say, in name order; ``notes`` are sentences for the reader of a report.
+    ``tensors`` maps names to what the headers say, in name order; ``notes`` are sentences for the reader of a report;
+    ``check_unchanged`` raises CheckpointError where any file that was read is another one now.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Checkpoint:
         tensors: dict[str, TensorInfo],
         sources: dict[str, ByteSource],
         notes: tuple[str, ...] = (),
+        check_unchanged: Callable[[], None] = lambda: None,
     ) -> None:
         self.identity = identity
         self.config = config
         self.tensors = tensors
         self.notes = notes
+        self.check_unchanged = check_unchanged
         self._sources = sources
 
     def read(self, name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
@@ -75,6 +78,7 @@ class Checkpoint:
         dtype = _torch_dtype(info, source)
         buffer = torch.empty(info.nbytes, dtype=torch.uint8) if into is None else _usable(into, info, dtype)
         fill(source, info.offset, buffer.numpy().data)
+        source.check_unchanged()
         stored = buffer.view(dtype)
         return stored.view(info.shape) if info.strides is None else stored.as_strided(info.shape, info.strides)
 

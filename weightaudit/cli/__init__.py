@@ -8,6 +8,7 @@ from weightaudit.cli.archs import archs
 from weightaudit.cli.batch import batch
 from weightaudit.cli.compare import compare
 from weightaudit.cli.failures import plain_failures
+from weightaudit.cli.once import OnceCommand
 from weightaudit.cli.options import show_version
 from weightaudit.cli.paper import paper
 from weightaudit.cli.rules import rules
@@ -23,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (scan, batch, compare, archs, rules):
-    app.command()(plain_failures(command))
+    app.command(cls=OnceCommand)(plain_failures(command))
 app.add_typer(paper)
 app.callback()(show_version)
 

@@ -15,7 +15,7 @@ from typing import ParamSpec
 import typer
 
 from weightaudit.cli.github import harmless
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import OutputErrors, WeightauditError, printable
 
 P = ParamSpec("P")
 LONGEST = 4000
@@ -39,7 +39,10 @@ def plain_failures(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:  # our own bugs too are told in one line
             if kwargs.get("debug"):
                 raise
-            raise _ended(*_told(error)) from None
+            *others, last = error.errors if isinstance(error, OutputErrors) else [error]
+            for other in others:
+                _ended(*_told(other))
+            raise _ended(*_told(last)) from None
 
     return run
 

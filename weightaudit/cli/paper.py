@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from weightaudit.cli import options
 from weightaudit.cli.failures import plain_failures
+from weightaudit.cli.once import OnceCommand
 from weightaudit.cli.settings import Given, setting_options, with_settings
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
@@ -61,7 +62,7 @@ paper = typer.Typer(
 
 def _command(name: str, function: Callable[..., None]) -> Any:
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, help=TITLES[name])(function)
+    single.command(name, cls=OnceCommand, help=TITLES[name])(function)
     return typer.main.get_command(single)
 
 

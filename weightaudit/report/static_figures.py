@@ -18,9 +18,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow
 from weightaudit.report.figures import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
-from weightaudit.report.files import check_writable, replacing
+from weightaudit.report.files import Attempts, check_writable, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,11 @@ class Course:
     high: tuple[float, ...]
 
 
-def check_figures(directory: Path) -> None:
-    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError."""
+def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
+    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError.
+
+    None of the figures may replace a file of ``models``.
+    """
     try:
         import matplotlib as matplotlib
     except ImportError:
@@ -101,16 +105,21 @@ def check_figures(directory: Path) -> None:
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise OutputError(str(directory), f"{existing} is no directory", "Name another directory")
-    check_writable(existing / "figure.png")
+    check_writable(existing / "figure.png", models)
+    if directory.is_dir():  # which of these will be drawn anew is not known yet
+        for kind in KINDS:
+            for path in directory.glob(f"*.{kind}"):
+                if path.is_symlink():
+                    models.check(path, path.resolve())
 
 
-def write_figures(report: ScanReport, directory: Path) -> list[Path]:
+def write_figures(report: ScanReport, directory: Path, models: ModelFiles = NO_MODELS) -> list[Path]:
     """Draw every figure into ``directory``, which is made if it is not there, and return the files.
 
     A stack (encoder, decoder) has figures of its own. There is none where no layer has a finite number. Raises
     UsageError and OutputError as `check_figures` does.
     """
-    check_figures(directory)
+    check_figures(directory, models)
     import matplotlib
 
     try:
@@ -118,6 +127,7 @@ def write_figures(report: ScanReport, directory: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(str(directory), (error.strerror or str(error)).lower(), "Name another directory") from error
     written: list[Path] = []
+    attempts = Attempts()
     with matplotlib.rc_context(), warnings.catch_warnings():
         # Whatever somebody's matplotlibrc says; a letter that the font lacks is drawn as a box.
         matplotlib.rcdefaults()
@@ -126,9 +136,11 @@ def write_figures(report: ScanReport, directory: Path) -> list[Path]:
         for name, figure in _figures(report):
             for kind in KINDS:
                 path = directory / f"{name}.{kind}"
-                with replacing(path) as file:
-                    figure.savefig(file, format=kind, dpi=DPI, metadata=_METADATA[kind])
-                written.append(path)
+                with attempts:
+                    with replacing(path, models) as file:
+                        figure.savefig(file, format=kind, dpi=DPI, metadata=_METADATA[kind])
+                    written.append(path)
+    attempts.conclude()
     return written
 
 

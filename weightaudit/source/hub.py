@@ -15,11 +15,12 @@ from threading import Event
 from huggingface_hub import constants
 
 from weightaudit.errors import CheckpointError, ModelUnavailable, printable
-from weightaudit.source.base import WEIGHT_SUFFIXES, ByteSource, safe_name
+from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.download import download as download_files
 from weightaudit.source.hub_errors import endpoint
-from weightaudit.source.local import LocalFile, LocalRepository
+from weightaudit.source.local import FileState, LocalFile, LocalRepository
 from weightaudit.source.location import file_url
 from weightaudit.source.names import check_model, check_revision, token_to_send
 from weightaudit.source.pin import Pinned, pin
@@ -55,6 +56,7 @@ class HubRepository:
         self._offline = offline
         self._download = download
         self._closing = Event()
+        self._opened: list[FileState] = []
 
     def files(self) -> list[str]:
         """Names at the top level of the repository, or of its cached folder if the Hub has not been asked."""
@@ -89,7 +91,9 @@ class HubRepository:
         safe_name(name, said_by=self.location)
         cached = self._cached(name)
         if cached is not None:
-            return LocalFile(cached, name=name)
+            file = LocalFile(cached, name=name)
+            self._opened.append(file.state)
+            return file
         label = f"{self.name}/{printable(name)}"
         if self._offline or name not in self._ask_hub().files:
             raise CheckpointError(label, "the file is missing", "Check the revision; the model may be incomplete")
@@ -97,6 +101,11 @@ class HubRepository:
         return RemoteFile(
             url, commit=self.revision, name=name, label=label, access=self._access, giving_up=self._closing
         )
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where a cached file is another one now; streamed ones are checked with every answer."""
+        for state in self._opened:
+            state.check()
 
     def close(self) -> None:
         """End each `open` that still waits for the Hub."""

@@ -8,6 +8,7 @@ import stat
 import threading
 import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from weightaudit.errors import CheckpointError, ModelUnavailable, printable
@@ -27,6 +28,42 @@ _HINTS = {
     errno.EIO: "Check the disk",
     errno.ENXIO: "It is a socket or a device: name a weight file",
 }
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells that the file at ``path`` is still the one that was opened, with the same bytes in it.
+
+    The time of the last change of any kind (ctime on Unix) is among it: writers can set the other one back.
+    """
+
+    path: Path
+    label: str
+    facts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: Path, label: str, status: os.stat_result) -> FileState:
+        """That of the file that has ``status``."""
+        return cls(path, label, _facts(status))
+
+    def check(self) -> None:
+        """CheckpointError where the file was written to or replaced. One that is gone was whole when it was read."""
+        try:
+            now = os.stat(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unavailable(self.path, error) from error
+        if _facts(now) != self.facts:
+            raise CheckpointError(
+                self.label,
+                "it was changed while it was read, so what was read may be a mixture",
+                "Scan again when nothing writes to it",
+            )
+
+
+def _facts(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 class LocalFile:
@@ -57,6 +94,7 @@ class LocalFile:
             self.close()
             raise CheckpointError(self.label, "it is not a regular file", "Name a weight file")
         self.size = status.st_size
+        self.state = FileState.of(path, self.label, status)
         self._seek_lock = threading.Lock()
         if hasattr(os, "posix_fadvise"):
             # Doubles the kernel's read-ahead; tensors are mostly read in file order.
@@ -94,6 +132,10 @@ class LocalFile:
         out[: len(data)] = data
         return len(data)
 
+    def check_unchanged(self) -> None:
+        """CheckpointError where the file was written to or replaced since it was opened."""
+        self.state.check()
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._closing()
@@ -110,6 +152,7 @@ class LocalRepository:
         self.location = location
         self.revision = revision
         self.chosen = chosen
+        self._opened: list[FileState] = []
 
     def files(self) -> list[str]:
         """Names at the directory's top level that are not folders, sorted; broken links are among them."""
@@ -127,7 +170,14 @@ class LocalRepository:
         # The user's own choice of file is trusted to be odd; names out of a file are not.
         if name != self.chosen:
             safe_name(name, said_by=printable(self.location, limit=1000))
-        return LocalFile(self.directory / name, name=name)
+        file = LocalFile(self.directory / name, name=name)
+        self._opened.append(file.state)
+        return file
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where a file that was opened is another one now."""
+        for state in self._opened:
+            state.check()
 
     def close(self) -> None:
         """Nothing to do: opening a local file does not wait."""

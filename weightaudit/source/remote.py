@@ -91,6 +91,9 @@ class RemoteFile:
         except GaveUp:
             raise ValueError(f"{self.label} is closed") from None
 
+    def check_unchanged(self) -> None:
+        """Nothing to do: each answer's ETag is that of the first."""
+
     def close(self) -> None:
         """End reading, that of other threads too; a second call does nothing."""
         self._closing.set()

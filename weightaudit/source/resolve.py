@@ -7,7 +7,8 @@ from pathlib import Path, PureWindowsPath
 
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelNotFound, UsageError, printable
-from weightaudit.source.base import WEIGHT_SUFFIXES, Repository
+from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.source.base import Repository
 from weightaudit.source.local import local_repository
 
 

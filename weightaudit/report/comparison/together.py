@@ -11,7 +11,7 @@ from weightaudit.report.comparison import ModelEntry
 from weightaudit.report.comparison.differences import Matched, write_differences
 from weightaudit.report.comparison.finished import Finished
 from weightaudit.report.comparison.page import write_index
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, replacing
 
 DIFFERENCES = "differences.csv"
 
@@ -19,14 +19,18 @@ DIFFERENCES = "differences.csv"
 def put_together(reports: Sequence[Finished], directory: Path) -> list[Matched]:
     """Write index.html, plotly.js and differences.csv into ``directory``; how the others match the first.
 
-    Raises OutputError where that cannot be written.
+    Raises OutputError where that cannot be written; what can be is.
     """
     names = titles(reports)
-    with replacing(directory / DIFFERENCES) as file:
+    attempts = Attempts()
+    matched: list[Matched] = []
+    with attempts, replacing(directory / DIFFERENCES) as file:
         matched = write_differences(list(zip(names, reports, strict=True)), file)
     entries = [_entry(name, report, directory) for name, report in zip(names, reports, strict=True)]
     title = " · ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
-    write_index(entries, directory, title=title, beside=(DIFFERENCES,))
+    with attempts:
+        write_index(entries, directory, title=title, beside=(DIFFERENCES,))
+    attempts.conclude()
     return matched
 
 

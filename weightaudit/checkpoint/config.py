@@ -7,11 +7,9 @@ from typing import Any
 from weightaudit.checkpoint.read_all import read_all
 from weightaudit.errors import ConfigError, printable
 from weightaudit.source import Repository
+from weightaudit.source.base import CONFIG as CONFIG
+from weightaudit.source.base import MAX_CONFIG
 from weightaudit.strict_json import parse_object
-
-CONFIG = "config.json"
-MAX_CONFIG = 10_000_000
-"""Bytes; real ones have some thousand."""
 
 
 def read_config(repository: Repository) -> dict[str, Any] | None:

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from weightaudit.errors import CheckpointError, printable
 
+CONFIG = "config.json"
+MAX_CONFIG = 10_000_000
+"""Bytes; real ones have some thousand."""
 WEIGHT_SUFFIXES = (
     ".safetensors",
     ".safetensors.index.json",

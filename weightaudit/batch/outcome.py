@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -45,7 +46,8 @@ class Outcome:
 
     def to_json(self) -> bytes:
         """As the folder keeps it."""
-        return (json.dumps({"schema": SCHEMA, **asdict(self)}, allow_nan=False) + "\n").encode()
+        said = {"schema": SCHEMA, **asdict(self)}
+        return (json.dumps({**said, "sha256": _digest(said)}, allow_nan=False) + "\n").encode()
 
     def results(self, folder: Path) -> Results:
         """The files that it speaks of, which lie in ``folder``."""
@@ -86,14 +88,21 @@ def finished(folder: Path) -> Outcome | None:
 
 
 def _checked(said: Any) -> Outcome:
-    told = record(said, _FIELDS)
+    told = record(said, {**_FIELDS, "sha256": text})
     if told.pop("schema") != SCHEMA:
         raise ValueError("another version wrote it")
+    if told.pop("sha256") != _digest({name: value for name, value in said.items() if name != "sha256"}):
+        raise ValueError("it has changed")
     done = told["status"] == "done"
     if told["files"].keys() != {LOG, *(RESULTS if done else ())}:
         raise ValueError("it speaks of other files than a scan leaves")
     told["entry"] = check_entry(told["entry"]) if done else record(told["entry"], {})
     return Outcome(**told)
+
+
+def _digest(said: dict[str, Any]) -> str:
+    """Of all that an outcome says, so that a part of it that has changed is not taken for what the scan found."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def check_answer(answer: Any, job: Job) -> Outcome:

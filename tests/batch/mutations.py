@@ -256,7 +256,7 @@ class Trial:
                 self.run(self.out)
             assert _contents(self.outside) == self.beside, "files beside the directory have changed"
             inner = [self.out / name / left for name in MODELS for left in ("inner", ".progress")]
-            for left in [*self.out.rglob("*.aside-*"), *inner]:
+            for left in [*self.out.rglob("*.aside-*"), *inner, self.out / ".weightaudit-0.tmp"]:
                 _remove(left)  # nobody's business: what was in the way, and what is not read
             assert self.state() == self.whole, "the run did not recover"
             for path in self.out.rglob("*"):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 from weightaudit.audit.progress import Progress
 from weightaudit.errors import OutOfTime, UsageError, printable
 
 LONGEST = 2_000_000.0
 """Seconds: some 23 days, about as long as a system can be asked to wait."""
-GRACE = 5.0
-"""Seconds in which a worker may end a scan by itself before it is ended."""
+GRACE = 30.0
+"""Seconds more that a worker process has to start and to end a scan by itself, before it is ended."""
 
 
 def check_max_time(seconds: float | None) -> None:
@@ -37,7 +37,7 @@ class TimeLimit:
 
     def __init__(self, told: Progress, title: str, seconds: float) -> None:
         self._told, self._title, self._seconds = told, title, seconds
-        self._until = time.monotonic() + seconds
+        self._until = monotonic() + seconds
 
     def start(self, model: str, total_bytes: int) -> None:
         self._check()
@@ -54,5 +54,5 @@ class TimeLimit:
         self._told.close()
 
     def _check(self) -> None:
-        if time.monotonic() > self._until:
+        if monotonic() > self._until:
             raise out_of_time(self._title, self._seconds)

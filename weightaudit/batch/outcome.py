@@ -20,6 +20,7 @@ SCHEMA = 2
 """1 told of its files only how large they are: such a model is scanned again."""
 MAX_OUTCOME = 1 << 28
 """Bytes. A model's profiles take some 50 a matrix."""
+SEAL, END = b', "sha256": "', b'"}\n'
 
 Status = Literal["done", "failed"]
 
@@ -45,9 +46,11 @@ class Outcome:
     verdict: str = ""
 
     def to_json(self) -> bytes:
-        """As the folder keeps it."""
-        said = {"schema": SCHEMA, **asdict(self)}
-        return (json.dumps({**said, "sha256": _digest(said)}, allow_nan=False) + "\n").encode()
+        """As the folder keeps it: an object whose last field is the digest of the text before it, so that nothing in it
+        that has changed is taken for what the scan found.
+        """
+        said = json.dumps({"schema": SCHEMA, **asdict(self)}, allow_nan=False).removesuffix("}").encode()
+        return said + SEAL + _digest(said) + END
 
     def results(self, folder: Path) -> Results:
         """The files that it speaks of, which lie in ``folder``."""
@@ -75,7 +78,7 @@ def read_outcome(folder: Path) -> Outcome | None:
     if not is_folder(folder):
         return None
     try:
-        outcome = _checked(parse_stored(read_plain(folder / OUTCOME, limit=MAX_OUTCOME, follow=False)))
+        outcome = _checked(read_plain(folder / OUTCOME, limit=MAX_OUTCOME, follow=False))
     except (OSError, ValueError):
         return None
     return outcome if outcome.results(folder).present() else None
@@ -87,12 +90,13 @@ def finished(folder: Path) -> Outcome | None:
     return outcome if outcome is not None and outcome.results(folder).unchanged() else None
 
 
-def _checked(said: Any) -> Outcome:
-    told = record(said, {**_FIELDS, "sha256": text})
+def _checked(content: bytes) -> Outcome:
+    said, _, digest = content.rpartition(SEAL)
+    if digest != _digest(said) + END:
+        raise ValueError("it has changed, or another version wrote it")
+    told = record(parse_stored(said + b"}"), _FIELDS)
     if told.pop("schema") != SCHEMA:
         raise ValueError("another version wrote it")
-    if told.pop("sha256") != _digest({name: value for name, value in said.items() if name != "sha256"}):
-        raise ValueError("it has changed")
     done = told["status"] == "done"
     if told["files"].keys() != {LOG, *(RESULTS if done else ())}:
         raise ValueError("it speaks of other files than a scan leaves")
@@ -100,9 +104,8 @@ def _checked(said: Any) -> Outcome:
     return Outcome(**told)
 
 
-def _digest(said: dict[str, Any]) -> str:
-    """Of all that an outcome says, so that a part of it that has changed is not taken for what the scan found."""
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def _digest(said: bytes) -> bytes:
+    return hashlib.sha256(said).hexdigest().encode()
 
 
 def check_answer(answer: Any, job: Job) -> Outcome:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from weightaudit.checkpoint import Checkpoint
-from weightaudit.errors import ModelError, UsageError, printable
+from weightaudit.errors import OutOfMemory, UsageError, printable
 from weightaudit.records import RoleMatrix, TensorInfo
 
 ALIGNMENT = 64
@@ -147,12 +147,12 @@ def read_units(
 
 
 def _buffer(unit: Unit) -> torch.Tensor:
-    """Fresh memory for the unit's tensors; ModelError where the machine has not so much."""
+    """Fresh memory for the unit's tensors; OutOfMemory where the machine has not so much."""
     try:
         return torch.empty(unit.buffer_bytes, dtype=torch.uint8)
     except RuntimeError as error:  # what torch raises for it on a CPU
         names = printable(", ".join(info.name for info in unit.tensors))
-        raise ModelError(
+        raise OutOfMemory(
             names,
             f"{unit.buffer_bytes:,} bytes must be held at once, more than this machine has free",
             "Leave it out with --roles or --layers, or scan on a larger machine",

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, Results
 from weightaudit.errors import OutputError
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
@@ -35,13 +35,13 @@ def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
 
     Raises OutputError where one cannot be written; the others are.
     """
-    done: list[Path] = []
+    done: list[Results] = []
     summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
     for one in listed:
         outcome = read_outcome(directory / one.folder)
         summary.append(_summary_line(one, outcome))
         if outcome is not None and outcome.status == "done":
-            done.append(directory / one.folder)
+            done.append(outcome.results(directory / one.folder))
     all_csv, all_parquet, summary_csv = JOINED
     attempts = Attempts()
     with attempts, replacing(directory / all_csv) as file:
@@ -95,23 +95,21 @@ def _findings(outcome: Outcome | None) -> list[str]:
     return [outcome.verdict, *(str(counts.get(severity, 0)) for severity in ("error", "warning"))]
 
 
-def _join_csv(folders: Iterable[Path], file: BinaryIO) -> None:
+def _join_csv(parts: Iterable[Results], file: BinaryIO) -> None:
     header = csv_line(NAMES).encode()
     file.write(header)
-    for folder in folders:
+    for results in parts:
         try:
-            with open(folder / CSV, "rb") as part:
+            with results.open(CSV) as part:
                 if part.readline() != header:
                     raise ValueError("it has other columns")
                 while block := part.read(1 << 20):
                     file.write(block)
-        except FileNotFoundError as error:
-            raise _changed(folder / CSV) from error
         except ValueError as error:
-            raise _changed(folder / CSV) from error
+            raise _changed(results.folder / CSV) from error
 
 
-def _join_parquet(folders: Iterable[Path], file: BinaryIO) -> None:
+def _join_parquet(parts: Iterable[Results], file: BinaryIO) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -123,12 +121,13 @@ def _join_parquet(folders: Iterable[Path], file: BinaryIO) -> None:
             writer.write_table(pa.concat_tables(gathered))
             gathered.clear()
 
-        for folder in folders:
+        for results in parts:
             try:
-                table = pq.ParquetFile(folder / PARQUET).read(use_threads=False)
+                with results.open(PARQUET) as part:
+                    table = pq.ParquetFile(part).read(use_threads=False)
                 gathered.append(table.select(schema.names).replace_schema_metadata(None).cast(schema))
-            except (FileNotFoundError, KeyError, ValueError) as error:  # Arrow's own are among these
-                raise _changed(folder / PARQUET) from error
+            except (KeyError, ValueError) as error:  # Arrow's own are among these
+                raise _changed(results.folder / PARQUET) from error
             if sum(table.num_rows for table in gathered) >= ROWS:
                 flush()
         if gathered:
@@ -149,4 +148,4 @@ def _arrow_type(dtype: str) -> Any:
 
 
 def _changed(path: Path) -> OutputError:
-    return OutputError(str(path), "it is not what the scan left there", "Remove its folder and run the batch again")
+    return OutputError(str(path), "it is not what the scan left there", "Run the batch again, which scans it again")

@@ -18,6 +18,8 @@ from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
+from weightaudit.errors import OutOfTime
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,12 +33,14 @@ class WorkerDied(Exception):
 class ProcessExecutor(Executor):
     """``workers`` processes of ``threads`` threads each, started when first needed.
 
-    Work given while all are busy waits. Processes are spawned, never forked: torch's threads do not survive a fork.
+    Work given while all are busy waits. A process that takes longer than ``max_time`` seconds over one piece is ended
+    and replaced, and the piece fails with OutOfTime. Processes are spawned, never forked: torch's threads do not
+    survive a fork.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __init__(self, workers: int, threads: int, max_time: float | None = None) -> None:
         self._work: queue.SimpleQueue[tuple[Future[Any], bytes] | None] = queue.SimpleQueue()
-        self._minders = [_Minder(self._work, threads) for _ in range(workers)]
+        self._minders = [_Minder(self._work, threads, max_time) for _ in range(workers)]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
@@ -74,8 +78,10 @@ class ProcessExecutor(Executor):
 class _Minder:
     """A thread that keeps one worker process: hands it work, waits for what comes of it, replaces it when it dies."""
 
-    def __init__(self, work: queue.SimpleQueue[tuple[Future[Any], bytes] | None], threads: int) -> None:
-        self._work, self._threads = work, threads
+    def __init__(
+        self, work: queue.SimpleQueue[tuple[Future[Any], bytes] | None], threads: int, max_time: float | None
+    ) -> None:
+        self._work, self._threads, self._max_time = work, threads, max_time
         self._thread = threading.Thread(target=self._mind, daemon=True)
         self._process: multiprocessing.process.BaseProcess | None = None
         self._killed = False
@@ -92,6 +98,10 @@ class _Minder:
     def kill(self) -> None:
         with self._guard:
             self._killed = True
+        self._end_now()
+
+    def _end_now(self) -> None:
+        with self._guard:
             if self._process is not None:
                 self._process.kill()
 
@@ -104,11 +114,14 @@ class _Minder:
             try:
                 connection = connection or self._begin()
                 connection.send_bytes(call)
+                if not connection.poll(self._max_time):
+                    self._end_now()
+                    raise OutOfTime("its worker", "it took too long and was ended")
                 well, result = pickle.loads(connection.recv_bytes())
-            except (EOFError, OSError):
+            except (EOFError, OSError, OutOfTime) as error:
                 self._end(connection)
                 connection = None
-                future.set_exception(WorkerDied(_how(self._process)))
+                future.set_exception(error if isinstance(error, OutOfTime) else WorkerDied(_how(self._process)))
             except Exception as error:  # a minder that stops would leave work waiting for ever
                 future.set_exception(error)
             else:
@@ -189,8 +202,8 @@ class Processes:
     here = True
     notes: tuple[str, ...] = ()
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self._processes = ProcessExecutor(workers, threads)
+    def __init__(self, workers: int, threads: int, max_time: float | None = None) -> None:
+        self._processes = ProcessExecutor(workers, threads, max_time)
         self.executor: Executor = self._processes
         self.room = workers + 1  # one waits, so that no worker does
 

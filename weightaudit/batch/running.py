@@ -15,7 +15,7 @@ from pathlib import Path
 
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
-from weightaudit.batch.folder import sweep
+from weightaudit.batch.folder import prepare
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
@@ -23,10 +23,11 @@ from weightaudit.batch.lock import locked
 from weightaudit.batch.manifest import Listed, Manifest, digest_of
 from weightaudit.batch.model_list import Entry
 from weightaudit.batch.names import names, options_that_differ
-from weightaudit.batch.outcome import Outcome
+from weightaudit.batch.outcome import Outcome, check_answer
 from weightaudit.batch.planning import Planned, Step, sharded, steps
+from weightaudit.batch.time_limit import out_of_time
 from weightaudit.batch.worker import record_failure, run_job
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost, printable
 from weightaudit.model_files import ModelFiles
 from weightaudit.report.document import share_plotly
 
@@ -53,6 +54,7 @@ def run_batch(
     pool: Callable[[], Pool],
     *,
     threads: int | None = None,
+    max_time: float | None = None,
     shard: tuple[int, int] = (1, 1),
     retry_failed: bool = False,
     display: Display | None = None,
@@ -60,9 +62,10 @@ def run_batch(
 ) -> BatchResult:
     """Scan every entry that ``directory`` does not have finished, then join all results there.
 
-    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan; ``title`` is that of
-    the page of all models. A model that fails is recorded and stops nothing. Raises OutputError where the directory
-    cannot be written or another run has it; what is finished by then, or by Ctrl-C, is kept.
+    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan, and ``max_time`` the
+    seconds after which it is given up; ``title`` is that of the page of all models. A model that fails is recorded and
+    stops nothing. Raises OutputError where the directory cannot be written or another run has it; what is finished by
+    then, or by Ctrl-C, is kept.
     """
     planned = sharded(entries, names(entries), shard)
     listed = [_listed(one) for one in planned]
@@ -70,12 +73,20 @@ def run_batch(
     _check_directories(planned, directory)
     result = BatchResult()
     with closing(display or Silent()) as shown, locked(directory) as run:
-        sweep(directory)
+        prepare(directory)
         title = title or directory.name
         _manifest(listed, entries, shard, title).write(directory)
         share_plotly(directory)
         shown.start(len(planned), directory)
-        todo = steps(planned, directory, run, threads=threads, live=shown.live, retry_failed=retry_failed)
+        todo = steps(
+            planned,
+            directory,
+            run,
+            threads=threads,
+            max_time=max_time,
+            live=shown.live,
+            retry_failed=retry_failed,
+        )
         with closing(_Work(pool, shown, result)) as work:
             same = work.through(todo)
         shown.joining()
@@ -173,13 +184,15 @@ class _Work:
     def _take(self, job: Job, future: Future[Outcome]) -> None:
         assert self._pool is not None
         try:
-            outcome = future.result()
+            outcome = check_answer(future.result(), job)
+        except OutOfTime:
+            outcome = record_failure(job, out_of_time(job.title, job.max_time or 0))
         except self._pool.lost as error:
             if job.number not in self._again:
                 self._again.add(job.number)
                 self._suspects.append(job)
                 return
-            lost = WeightauditError(printable(job.title), printable(str(error), limit=500))
+            lost = WorkerLost(printable(job.title), printable(str(error), limit=500))
             outcome = record_failure(job, lost)
         except WeightauditError:
             raise

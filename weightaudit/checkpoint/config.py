@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from weightaudit.checkpoint.read_all import read_all
-from weightaudit.checkpoint.strict_json import parse_object
 from weightaudit.errors import ConfigError, printable
 from weightaudit.source import Repository
-
-CONFIG = "config.json"
-MAX_CONFIG = 10_000_000
-"""Bytes; real ones have some thousand."""
+from weightaudit.source.base import CONFIG as CONFIG
+from weightaudit.source.base import MAX_CONFIG
+from weightaudit.strict_json import parse_object
 
 
 def read_config(repository: Repository) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError, printable
 
 MOST_TOLD = 20
-"""Failures repeated at the end."""
+"""Failures repeated at the end, and shards that are missing."""
 
 Paths = Annotated[
     list[Path],
@@ -35,6 +35,13 @@ Shard = Annotated[
 ]
 Merge = Annotated[bool, typer.Option("--merge", help="Join the named directories of batches into --out.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Scan again what failed in earlier runs.")]
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that the scan of one model may take; one that takes longer fails, and the others go on.",
+        show_default="any",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(help="Compute threads of each scan.", min=1, show_default="the cores, shared out; 1 on a cluster"),
@@ -52,6 +59,7 @@ def batch(
     merge: Merge = False,
     retry_failed: RetryFailed = False,
     scanning: Scanning,
+    max_time: MaxTime = None,
     threads: Threads = DEFAULTS.threads,
     fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
@@ -76,18 +84,21 @@ def batch(
     from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.planning import parse_shard
+    from weightaudit.batch.time_limit import check_max_time
 
     part = parse_shard(shard)
+    check_max_time(max_time)
     config = scanning.config()
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
-    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads)
+    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     try:
         result = run_batch(
             entries,
             out,
             pool,
             threads=threads,
+            max_time=max_time,
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
@@ -105,8 +116,10 @@ def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
 
     result = merge_batches(paths, out)
-    for part in result.missing:
+    for part in result.missing[:MOST_TOLD]:
         typer.echo(f"note: shard {part} is not among them", err=True)
+    if len(result.missing) > MOST_TOLD:
+        typer.echo(f"note: nor are {len(result.missing) - MOST_TOLD} more", err=True)
     for title in [] if quiet else result.same:
         typer.echo(f"{printable(title)}: the same scan as another name's, counted once", err=True)
     _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from weightaudit.errors import CheckpointError, printable
 
+CONFIG = "config.json"
+MAX_CONFIG = 10_000_000
+"""Bytes; real ones have some thousand."""
 STANDARD_WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),

@@ -14,7 +14,7 @@ from threading import Event
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CheckpointError, ModelUnavailable, printable
+from weightaudit.errors import CheckpointError, ModelUnreachable, printable
 from weightaudit.model_files import WEIGHT_SUFFIXES
 from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
@@ -67,13 +67,13 @@ class HubRepository:
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of ``names`` that the cache lacks and the Hub has, if downloads were asked for.
 
-        ModelUnavailable where the cache lacks some and the Hub is not to be asked, CheckpointError for an unsafe name.
+        ModelUnreachable where the cache lacks some and the Hub is not to be asked, CheckpointError for an unsafe name.
         """
         absent = [name for name in names if self._cached(safe_name(name, said_by=self.location)) is None]
         if not absent:
             return
         if self._offline:
-            raise ModelUnavailable(
+            raise ModelUnreachable(
                 self.name,
                 f"offline, and the Hugging Face cache lacks {_some(absent)}",
                 "Download the model first, or drop the offline option and unset HF_HUB_OFFLINE",
@@ -84,7 +84,7 @@ class HubRepository:
             download_files(self.name, self.revision, wanted, self._access)
             missing = [name for name in wanted if self._cached(name) is None]
             if missing:
-                raise ModelUnavailable(self.name, f"downloading {_some(missing)} failed", "Check the network")
+                raise ModelUnreachable(self.name, f"downloading {_some(missing)} failed", "Check the network")
 
     def open(self, name: str) -> ByteSource:
         """The file ``name``: from the cache, or from the Hub."""
@@ -139,7 +139,7 @@ def hub_repository(
             return repository(snapshot.name, snapshot=snapshot)
     if offline:
         at = f" at revision '{printable(revision)}'" if revision else ""
-        raise ModelUnavailable(
+        raise ModelUnreachable(
             model,
             f"no such file or directory here, and offline the Hugging Face cache has no weights of it{at}",
             "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from weightaudit.errors import CheckpointError, ModelUnavailable, printable
+from weightaudit.errors import CheckpointError, ModelUnavailable, ModelUnreachable, printable
 from weightaudit.source.base import safe_name
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
@@ -101,7 +101,9 @@ class LocalFile:
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def read_into(self, offset: int, out: memoryview) -> None:
-        """Fill ``out`` from ``offset``, both in bytes; CheckpointError if the file has fewer."""
+        """Fill ``out`` from ``offset``, both in bytes; CheckpointError if the file has fewer, ModelUnreachable where
+        the disk fails.
+        """
         if not self._closing.alive:
             raise ValueError(f"{self.label} is closed")
         out = out.cast("B")
@@ -110,7 +112,7 @@ class LocalFile:
             try:
                 count = self._read_some(offset + done, out[done : done + MAX_READ])
             except OSError as error:
-                raise CheckpointError(
+                raise ModelUnreachable(
                     self.label,
                     f"reading at byte {offset + done} failed: {_why(error)}",
                     "Check the disk",
@@ -216,7 +218,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _unavailable(path: Path, error: OSError) -> ModelUnavailable:
     hint = _HINTS.get(error.errno or 0, "Check the path")
-    return ModelUnavailable(printable(str(path), limit=1000), _why(error), hint)
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
+    kind = ModelUnavailable if refused else ModelUnreachable  # the others are this machine's, and of the moment
+    return kind(printable(str(path), limit=1000), _why(error), hint)
 
 
 def _why(error: OSError) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from huggingface_hub import constants
 
-from weightaudit.errors import ModelUnavailable
+from weightaudit.errors import ModelUnreachable
 from weightaudit.source.ask import ask
 from weightaudit.source.names import is_hub_id
 from weightaudit.source.retry import Patience, persist
@@ -30,7 +30,7 @@ class Pinned:
 
 
 def pin(access: Access, revision: str | None) -> Pinned:
-    """Ask the Hub for the model of ``access``. Raises ModelNotFound, ModelUnavailable.
+    """Ask the Hub for the model of ``access``. Raises ModelNotFound, ModelUnreachable.
 
     Not by the client's `model_info`: that also reads the model card, and fails where a stranger wrote an odd one.
     """
@@ -41,7 +41,7 @@ def pin(access: Access, revision: str | None) -> Pinned:
     reply = persist(lambda: ask("GET", url, patience, access, limit=MAX_LISTING), patience)
     pinned = _parsed(reply.body)
     if pinned is None:
-        raise ModelUnavailable(patience.thing, "what answers in the Hub's place is not the Hub", SOMEBODY_ELSE)
+        raise ModelUnreachable(patience.thing, "what answers in the Hub's place is not the Hub", SOMEBODY_ELSE)
     return pinned
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Lock
 
-from weightaudit.errors import CheckpointError
+from weightaudit.errors import ChangedMeanwhile, CheckpointError
 from weightaudit.source.answer import DOWNLOAD, REFUSALS, Astray, body_stop
 from weightaudit.source.hub_errors import HTTP_ERROR
 from weightaudit.source.location import Place, bare_etag, locate
@@ -182,8 +182,8 @@ class RemoteFile:
         finally:
             self._locating.release()
 
-    def _changed(self) -> CheckpointError:
-        return CheckpointError(self.label, "it has changed while it was read", "Scan the model again")
+    def _changed(self) -> ChangedMeanwhile:
+        return ChangedMeanwhile(self.label, "it has changed while it was read", "Scan the model again")
 
 
 def _hang_up(answer: Response) -> None:

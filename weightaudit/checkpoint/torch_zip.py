@@ -36,8 +36,9 @@ def read_zip(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
     cursor = Cursor(source, starts[0], starts[0] + pickle.size, chunk=pickle.size, beyond=CUT_SHORT)
     root = read_pickle(cursor, storages)
     found, notes = views(source, root)
-    used = {view.storage.key: view.storage for view in found}
-    places = _places(source, records, used)
+    stored = {key: _record(source, records, storage) for key, storage in storages.found.items()}
+    used = {view.storage.key: stored[view.storage.key] for view in found}
+    places = dict(zip(used, data_offsets(source, used.values()), strict=True))
     return [view.placed(source.name, places[view.storage.key]) for view in found], notes
 
 
@@ -65,18 +66,12 @@ def _check_byte_order(source: ByteSource, offset: int, size: int) -> None:
         fail(source, f"it says that its byte order is {printable(repr(order), 50)}")
 
 
-def _places(source: ByteSource, records: Mapping[str, Record], used: Mapping[str, Storage]) -> dict[str, int]:
-    """Where the bytes of each storage begin, by its key."""
-    found: list[Record] = []
-    for key, storage in used.items():
-        record = records.get(f"data/{key}")
-        if record is None:
-            fail(source, f"its pickle refers to the record '{printable(f'data/{key}', 80)}', which is missing")
-        if record.size != storage.nbytes:
-            fail(
-                source,
-                f"record '{printable(f'data/{key}', 80)}' has {record.size} bytes, "
-                f"its tensors' storage {storage.nbytes}",
-            )
-        found.append(record)
-    return dict(zip(used, data_offsets(source, found), strict=True))
+def _record(source: ByteSource, records: Mapping[str, Record], storage: Storage) -> Record:
+    """Where the bytes of ``storage`` are."""
+    name = f"data/{storage.key}"
+    record = records.get(name)
+    if record is None:
+        fail(source, f"its pickle refers to the record '{printable(name, 80)}', which is missing")
+    if record.size != storage.nbytes:
+        fail(source, f"record '{printable(name, 80)}' has {record.size} bytes, its tensors' storage {storage.nbytes}")
+    return record

@@ -12,12 +12,27 @@ from collections.abc import Callable, Sequence
 
 from torch._weights_only_unpickler import _get_allowed_globals
 
+from tests.checkpoint.torch_files import legacy, torch_zip
+
 STORED = b"".join(struct.pack("<f", n) for n in range(1, 13))
 """Bytes of each storage."""
 STORAGES = {"FloatStorage": 12, "HalfStorage": 24, "LongStorage": 6, "ByteStorage": 48, "BoolStorage": 48}
 """torch's types for `STORED`, and how many elements that makes."""
+USUAL = ("FloatStorage", "HalfStorage", "FloatStorage")
+"""What the storages "0", "1" and "2" are, most of the time."""
 KEYS = ("a", "b", "c", "state_dict", "model", "data")
-ATTRIBUTES = ("label", "data", "real", "grad", "requires_grad", "_backward_hooks", "__class__", "__dict__", "names", "x")
+ATTRIBUTES = (
+    "label",
+    "data",
+    "real",
+    "grad",
+    "requires_grad",
+    "_backward_hooks",
+    "__class__",
+    "__dict__",
+    "names",
+    "x",
+)
 OF_DICTS = ("_metadata", "keys", "items", "__class__", "__iter__", "label")
 GLOBALS = tuple(sorted(_get_allowed_globals()))
 FUNCTIONS = tuple(name for name in GLOBALS if "_rebuild" in name)
@@ -31,13 +46,20 @@ class Program:
         self.out = bytearray(b"\x80\x02")
         self.memos: dict[str, list[int]] = {}
         self.used = 0
-        self.keys: list[str] = []
+        self.stored: dict[str, int] = {}
         self.depth = 0
         self.legacy = False
 
+    def file(self) -> bytes:
+        """A whole file of either form around `write`."""
+        self.legacy = self.chance(0.3)
+        body = self.write()
+        if self.legacy:
+            return legacy(body, {key: (elements, STORED) for key, elements in self.stored.items()})
+        return torch_zip(body, dict.fromkeys("012", STORED))
+
     def write(self) -> bytes:
-        """The whole of it: a dict of tensors, most of the time."""
-        self.legacy = self.rng.random() < 0.2
+        """A pickle: of a dict of tensors, most of the time."""
         if self.rng.random() < 0.05:
             self.anything()
         else:
@@ -145,28 +167,31 @@ class Program:
     def called(self, path: str, *arguments: Callable[[], None]) -> None:
         self.name(path)
         self.tuple_of(*arguments)
-        self.raw(pickle.NEWOBJ if self.chance(0.03) else pickle.REDUCE)
+        is_class = path in ("collections.OrderedDict", "torch.nn.parameter.Parameter")
+        self.raw(pickle.NEWOBJ if self.chance(0.1 if is_class else 0.002) else pickle.REDUCE)
 
     def storage(self) -> None:
         if self.chance(0.2) and self.recall("storage"):
             return
-        kind = self.rng.choice(list(STORAGES))
+        number = self.rng.randrange(3)
+        kind = USUAL[number] if self.chance(0.95) else self.rng.choice(list(STORAGES))
         elements = STORAGES[kind]
-        key = str(self.rng.randrange(3)) if self.chance(0.6) else {"FloatStorage": "0"}.get(kind, "1")
+        key = str(number)
+        self.stored.setdefault(key, elements)
         module = "torch.cuda" if self.chance(0.05) else "torch"
         more: list[Callable[[], None]] = []
-        if self.legacy != self.chance(0.02):
+        if self.legacy != self.chance(0.01):
             more = [lambda: self.raw(pickle.NONE)]
-        if self.chance(0.05):
+        if self.chance(0.01) and not self.legacy:  # torch writes it there too, and cannot load it
             kind, elements = "storage.UntypedStorage", 48
         parts: list[Callable[[], None]] = [
             lambda: self.text("storage"),
             lambda: self.name(f"{module}.{kind}"),
             lambda: self.text(key),
-            lambda: self.text("meta" if self.chance(0.02) else "cpu"),
+            lambda: self.text("meta" if self.chance(0.005) else "cpu"),
             lambda: self.number(elements),
         ]
-        if self.chance(0.05):
+        if self.chance(0.01):
             parts[self.rng.randrange(len(parts))] = self.atom
         self.tuple_of(*parts, *more)
         self.raw(pickle.BINPERSID)
@@ -175,29 +200,29 @@ class Program:
 
     def view(self) -> list[Callable[[], None]]:
         """A storage, an offset, a shape and strides."""
-        shape = [self.rng.choice([1, 2, 3, 0] if self.chance(0.2) else [1, 2, 3]) for _ in range(self.rng.randrange(3))]
+        shape = [self.rng.choice([1, 2, 3, 0] if self.chance(0.1) else [1, 2, 3]) for _ in range(self.rng.randrange(3))]
         strides = [self.rng.choice([0, 1, 2, 3]) for _ in shape]
         if self.chance(0.5):
             strides = [shape[1], 1] if len(shape) == 2 else [1] * len(shape)
-        offset = self.rng.choice([0, 0, 0, 1, 2, 5])
+        offset = self.rng.choice([0, 0, 0, 1, 2, 3])
         parts: list[Callable[[], None]] = [
             self.storage,
             lambda: self.number(offset),
             lambda: self.numbers(shape),
             lambda: self.numbers(strides),
         ]
-        if self.chance(0.05):
+        if self.chance(0.01):
             parts[self.rng.randrange(4)] = self.atom
         return parts
 
     def hooks(self) -> None:
-        if self.chance(0.05):
+        if self.chance(0.02):
             self.atom()
         else:
-            self.one_of(lambda: self.called("collections.OrderedDict"), lambda: self.raw(pickle.EMPTY_DICT))
+            self.raw(pickle.EMPTY_DICT if self.chance(0.7) else pickle.NONE)
 
     def flag(self) -> None:
-        if self.chance(0.03):
+        if self.chance(0.01):
             self.atom()
         else:
             self.raw(pickle.NEWTRUE if self.chance(0.1) else pickle.NEWFALSE)
@@ -206,7 +231,7 @@ class Program:
         if self.chance(0.15) and self.recall("tensor"):
             return
         self.depth += 1
-        if self.depth > 4 or self.chance(0.65):
+        if self.depth > 4 or self.chance(0.7):
             self.plain_tensor()
         else:
             self.one_of(
@@ -293,12 +318,12 @@ class Program:
 
     def state(self) -> None:
         choice = self.rng.random()
-        if choice < 0.2:
+        if choice < 0.05:
             self.atom()
         elif choice < 0.4:
-            self.tuple_of(lambda: self.attributes(ATTRIBUTES), lambda: self.attributes(ATTRIBUTES))
+            self.tuple_of(lambda: self.attributes(("label",)), lambda: self.attributes(ATTRIBUTES))
         else:
-            self.attributes(ATTRIBUTES[:1] if self.chance(0.4) else ATTRIBUTES)
+            self.attributes(("label", "x") if self.chance(0.7) else ATTRIBUTES)
 
     def attributes(self, names: Sequence[str]) -> None:
         """A dict of them."""
@@ -310,13 +335,11 @@ class Program:
 
     def table(self) -> None:
         self.depth += 1
-        self.one_of(
-            lambda: self.raw(pickle.EMPTY_DICT),
-            lambda: self.called("collections.OrderedDict"),
-            lambda: self.called("collections.OrderedDict"),
-            self.from_pairs,
-            self.counter,
-        )
+        plain = self.chance(0.4)
+        if plain:
+            self.raw(pickle.EMPTY_DICT)
+        else:
+            self.one_of(lambda: self.called("collections.OrderedDict"), self.from_pairs, self.counter)
         if self.chance(0.3):
             self.remember("table")
         for _ in range(self.rng.randrange(1, 3)):
@@ -327,7 +350,7 @@ class Program:
         if self.chance(0.2):
             self.entry()
             self.raw(pickle.SETITEM)
-        if self.chance(0.3):
+        if self.chance(0.01 if plain else 0.4):
             self.attributes(OF_DICTS[:1] if self.chance(0.5) else OF_DICTS)
             self.raw(pickle.BUILD)
         self.depth -= 1
@@ -337,16 +360,16 @@ class Program:
         self.tensor() if self.chance(0.75) else self.anything()
 
     def key(self) -> None:
-        self.text(self.rng.choice(KEYS)) if self.chance(0.97) else self.atom()
+        self.text(self.rng.choice(KEYS)) if self.chance(0.99) else self.atom()
 
     def from_pairs(self) -> None:
         def pairs() -> None:
             self.items(*(self.pair for _ in range(self.rng.randrange(3))))
 
-        self.called("collections.OrderedDict", pairs if self.chance(0.9) else self.anything)
+        self.called("collections.OrderedDict", pairs if self.chance(0.97) else self.anything)
 
     def pair(self) -> None:
-        if self.chance(0.1):
+        if self.chance(0.03):
             self.anything()
         elif self.chance(0.5):
             self.items(self.key, self.tensor)

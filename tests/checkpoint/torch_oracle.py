@@ -23,18 +23,18 @@ def loaded_by_torch(data: bytes) -> dict[str, torch.Tensor] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            loaded: dict[str, Any] = {}
-            # As transformers does: an OrderedDict may claim to hold others than its items.
-            loaded.update(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+            loaded = _updated(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+            nested = [_updated(loaded[key]) for key in NESTED if isinstance(loaded.get(key), dict)]
         except Exception:  # it raises nearly anything
             return None
-    for key in NESTED:
-        inner: dict[str, Any] = {}
-        if isinstance(loaded.get(key), dict):
-            inner.update(loaded[key])
-        if tensors := _tensors(inner):
-            return tensors
-    return _tensors(loaded)
+    return next((tensors for tensors in map(_tensors, nested) if tensors), None) or _tensors(loaded)
+
+
+def _updated(table: Any) -> dict[str, Any]:
+    """As transformers takes it: an OrderedDict may claim to hold others than its items."""
+    copy: dict[str, Any] = {}
+    copy.update(table)
+    return copy
 
 
 def _tensors(table: dict[str, Any]) -> dict[str, torch.Tensor]:

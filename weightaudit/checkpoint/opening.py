@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from weightaudit.checkpoint.checksums import Checksums, Summed
 from weightaudit.checkpoint.config import CONFIG, read_config
 from weightaudit.checkpoint.foreign import read_head
 from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
@@ -25,12 +26,14 @@ SHARDS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class _Opened:
-    """One weight file: its format, its tensors in name order, and what the reader of a report should know."""
+    """One weight file: its format, its tensors in name order, what the reader of a report should know,
+    and the checksums of its bytes."""
 
     file: SourceFile
     format: str
     tensors: Sequence[TensorInfo]
     notes: tuple[str, ...] = ()
+    summed: Sequence[Summed] = ()
 
 
 def open_checkpoint(
@@ -75,7 +78,8 @@ def open_checkpoint(
         passed_over=passed_over(repository.files(), weights, names) if repository.chosen is None else (),
     )
     notes = tuple(note for file in files for note in file.notes)
-    return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources, notes)
+    sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
+    return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources, notes, sums)
 
 
 def _open(repository: Repository, name: str, sources: dict[str, ByteSource]) -> _Opened:

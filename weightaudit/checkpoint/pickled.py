@@ -77,6 +77,11 @@ class Cursor:
         self._at = end + 1
         return taken
 
+    def rest(self) -> bytes:
+        """All bytes up to the end, fetched at once and left to be taken."""
+        self._more(self._stop - self._fetched)
+        return self._held[self._at :]
+
     def _more(self, missing: int) -> None:
         available = self._stop - self._fetched
         if missing > available:

@@ -224,7 +224,8 @@ def _described(
     if function != REBUILD_V3:
         return storage, offset, shape, strides, storage.dtype
     dtype = given[6]
-    if not isinstance(dtype, Name) or not dtype.path.startswith("torch."):
+    # torch itself cannot load what asks for a gradient in this form.
+    if not isinstance(dtype, Name) or not dtype.path.startswith("torch.") or given[4] is True:
         _malformed(source, shown)
     return storage, offset, shape, strides, dtype.path.removeprefix("torch.")
 

@@ -265,6 +265,7 @@ class Program:
         rebuilding: list[tuple[str, list[Callable[[], None]]]] = [
             ("_rebuild_tensor_v2", [*self.view(), self.flag, self.hooks]),
             ("_rebuild_parameter", [self.tensor, self.flag, self.hooks]),
+            ("_rebuild_parameter_with_state", [self.tensor, self.flag, self.hooks, self.state]),
             ("_rebuild_device_tensor_from_cpu_tensor", [self.tensor, *self.same_place()]),
         ]
         function, arguments = self.rng.choice(rebuilding)

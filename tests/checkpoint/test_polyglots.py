@@ -44,7 +44,7 @@ def test_the_files_are_what_they_claim(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(tar_and_pickles())
     assert tarfile.is_tarfile(path)
-    with pytest.raises(RuntimeError, match="legacy .tar format"):
+    with pytest.raises(RuntimeError, match=r"legacy \.tar format"):
         torch.load(path, weights_only=True)
     assert torch.load(io.BytesIO(path.read_bytes()), weights_only=True)["a"].shape == (2, 3)  # no file: no tar tried
     path.write_bytes(pickles_and_zip())

@@ -37,12 +37,9 @@ def apply(function: Name, arguments: Arguments) -> object:
 
     ValueError where that is nothing that torch.save writes, or not known for certain.
     """
-    check = _CHECKS.get(function.path)
     if function.path in _CONTAINERS:
         return _CONTAINERS[function.path](arguments)
-    if check is None and function.path not in TENSORS:
-        raise ValueError
-    if check is not None and not check(arguments):
+    if function.path not in _CHECKS.keys() | TENSORS or not _CHECKS.get(function.path, _any)(arguments):
         raise ValueError
     return Call(function, arguments)
 
@@ -130,16 +127,24 @@ def _is_parameter(arguments: Arguments) -> bool:
 
 
 def _is_wrapped(arguments: Arguments) -> bool:
-    if len(arguments) != 4 or not isinstance(arguments[2], tuple):
+    """Another of torch's functions, the type of what it makes, its arguments, and state."""
+    if len(arguments) != 4:
         return False
-    function, kind = arguments[:2]
+    function, kind, inner, state = arguments
     return (
         isinstance(function, Name)
         and function.path in TENSORS
+        and function.path != WITH_ATTRIBUTES
+        and isinstance(inner, tuple)
+        and _CHECKS.get(function.path, _any)(inner)
         and isinstance(kind, Name)
         and kind.path in PLAIN_TYPES
-        and _is_state(arguments[3])
+        and _is_state(state)
     )
+
+
+def _any(_: Arguments) -> bool:
+    return True
 
 
 def _is_state(state: object) -> bool:

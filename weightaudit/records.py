@@ -356,7 +356,8 @@ class PassedOver:
 class ModelIdentity:
     """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL).
 
-    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them.
+    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them;
+    ``loaded_otherwise`` are sentences on why a program may load other weights than these.
     """
 
     name: str
@@ -365,3 +366,4 @@ class ModelIdentity:
     files: tuple[SourceFile, ...]
     format: str = ""
     passed_over: tuple[PassedOver, ...] = ()
+    loaded_otherwise: tuple[str, ...] = ()

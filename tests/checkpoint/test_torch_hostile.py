@@ -119,7 +119,11 @@ INSTRUCTIONS = {
     "EXT1": (b"\x80\x02\x82\x01.", "the instruction EXT1"),
     "a name over two lines": (b"\x80\x02cos\x1b[2J\nsys\x00tem\n.", r"would use 'os\\x1b\[2J.sys\\x00tem'"),
     "a call of a string": (b"\x80\x02X\x02\0\0\0os)R.", "calls what is no name"),
-    "state of a tensor": (b"\x80\x02ctorch\ndevice\n)R)b.", "sets the state of what is no dictionary"),
+    "state of a device": (
+        b"\x80\x02ctorch\ndevice\nX\x03\0\0\0cpu\x85R)b.",
+        "sets the state of what is no OrderedDict",
+    ),
+    "state of a dictionary that has none": (b"\x80\x02}}b.", "sets the state of what is no OrderedDict"),
     "unknown instruction": (b"\x80\x02\xff.", "its pickle is damaged"),
     "nothing to take": (b"\x80\x020.", "the instruction POP"),
     "stop without a value": (b"\x80\x02.", "its pickle is damaged"),
@@ -131,9 +135,15 @@ INSTRUCTIONS = {
     "an item of a list": (b"\x80\x02]X\x01\0\0\0aNs.", "sets an item of what is no dictionary"),
     "an append to a dictionary": (b"\x80\x02}Na.", "appends to what is no list"),
     "a storage that is none": (b"\x80\x02NQ.", "refers to something that is no tensor storage"),
-    "a tuple in itself thousands deep": (b"\x80\x02})" + b"\x85" * 300_000 + b"Ns.", "holds no tensors"),
-    "twice itself, again and again": (b"\x80\x02})" + b"q\x01h\x01\x86" * 5_000 + b"Ns.", "holds no tensors"),
-    "a terabyte of memory": (b"\x80\x02c__builtin__\nbytearray\n\x8a\x06\0\0\0\0\0\x01\x85R.", "something else where"),
+    "a tuple in itself thousands deep": (b"\x80\x02}X\x01\0\0\0a)" + b"\x85" * 300_000 + b"s.", "holds no tensors"),
+    "twice itself, again and again": (
+        b"\x80\x02}X\x01\0\0\0a)" + b"q\x01h\x01\x86" * 5_000 + b"s.",
+        "holds no tensors",
+    ),
+    "a terabyte of memory": (
+        b"\x80\x02c__builtin__\nbytearray\n\x8a\x06\0\0\0\0\0\x01\x85R.",
+        "calls 'builtins.bytearray' in a way",
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from weightaudit.errors import CheckpointError, ModelUnavailable, ModelUnreachable, printable
+from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable, printable
 from weightaudit.source.base import safe_name
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
@@ -47,7 +47,7 @@ class FileState:
         return cls(path, label, _facts(status))
 
     def check(self) -> None:
-        """CheckpointError where the file was written to or replaced. One that is gone was whole when it was read."""
+        """ChangedMeanwhile where the file was written to or replaced. One that is gone was whole when it was read."""
         try:
             now = os.stat(self.path)
         except FileNotFoundError:
@@ -55,7 +55,7 @@ class FileState:
         except OSError as error:
             raise _unavailable(self.path, error) from error
         if _facts(now) != self.facts:
-            raise CheckpointError(
+            raise ChangedMeanwhile(
                 self.label,
                 "it was changed while it was read, so what was read may be a mixture",
                 "Scan again when nothing writes to it",

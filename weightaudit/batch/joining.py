@@ -6,15 +6,16 @@ The order is that of the list, so that the bytes are the same however and in wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.errors import OutputError
+from weightaudit.errors import printable
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
 from weightaudit.report.files import replacing
@@ -23,6 +24,8 @@ from weightaudit.report.tables import csv_line, guarded
 JOINED = ("all.csv", "all.parquet", "summary.csv")
 ROWS = 1 << 16
 """Rows of a row group in all.parquet: what is gathered in memory before it is written."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a line of a CSV: a row names a few tensors of at most a thousand characters."""
 UNFINISHED = "not finished: run its batch again"
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
@@ -30,32 +33,40 @@ FINDING_COLUMNS = ("verdict", "errors", "warnings")
 """Those behind: blank for a model that failed, and for a scan of before there were verdicts."""
 
 
-def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
+def join(listed: Sequence[Listed], directory: Path, title: str) -> dict[str, str]:
     """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError.
 
-    ``title`` is the page's.
+    ``title`` is the page's. A model whose layers cannot be read stops nothing: it has failed, with no row in any of the
+    files, and is returned by its title with the reason.
     """
-    done: list[Path] = []
-    summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
-    for one in listed:
-        outcome = read_outcome(directory / one.folder)
-        summary.append(_summary_line(one, outcome))
-        if outcome is not None and outcome.status == "done":
-            done.append(directory / one.folder)
     all_csv, all_parquet, summary_csv = JOINED
-    with replacing(directory / all_csv) as file:
-        _join_csv(done, file)
-    with replacing(directory / all_parquet) as file:
-        _join_parquet(done, file)
+    outcomes = {one.folder: read_outcome(directory / one.folder) for one in listed}
+    done = [folder for folder, outcome in outcomes.items() if outcome is not None and outcome.status == "done"]
+    with replacing(directory / all_csv) as text, replacing(directory / all_parquet) as table:
+        unreadable = _join_layers(directory, done, text, table)
+    summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
+    summary += [_summary_line(one, _as_read(outcomes[one.folder], unreadable.get(one.folder))) for one in listed]
     with replacing(directory / summary_csv) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
-    write_index(entries(listed, directory), directory, title=title or "models", beside=JOINED)
+    write_index(entries(listed, directory, unreadable), directory, title=title or "models", beside=JOINED)
+    return {one.title: unreadable[one.folder] for one in listed if one.folder in unreadable}
 
 
-def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:
-    """What a comparison page in ``directory`` says of each model, read when its turn comes."""
+def _as_read(outcome: Outcome | None, reason: str | None) -> Outcome | None:
+    """``outcome``, as that of a model that failed where there is a ``reason``."""
+    if outcome is None or reason is None:
+        return outcome
+    return Outcome(outcome.key, "failed", outcome.title, outcome.revision, reason)
+
+
+def entries(
+    listed: Iterable[Listed], directory: Path, unreadable: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[ModelEntry]:
+    """What a comparison page in ``directory`` says of each model, read when its turn comes; ``unreadable``: folder →
+    why its layers could not be joined.
+    """
     for one in listed:
-        outcome = read_outcome(directory / one.folder)
+        outcome = _as_read(read_outcome(directory / one.folder), unreadable.get(one.folder))
         if outcome is None:
             yield ModelEntry(one.title, "", "failed", UNFINISHED)
             continue
@@ -92,44 +103,90 @@ def _findings(outcome: Outcome | None) -> list[str]:
     return [outcome.verdict, *(str(counts.get(severity, 0)) for severity in ("error", "warning"))]
 
 
-def _join_csv(folders: Iterable[Path], file: BinaryIO) -> None:
-    header = csv_line(NAMES).encode()
-    file.write(header)
-    for folder in folders:
-        try:
-            with open(folder / CSV, "rb") as part:
-                if part.readline() != header:
-                    raise ValueError("it has other columns")
-                while block := part.read(1 << 20):
-                    file.write(block)
-        except FileNotFoundError as error:
-            raise _changed(folder / CSV) from error
-        except ValueError as error:
-            raise _changed(folder / CSV) from error
+class _Unreadable(Exception):
+    """Why the part of one model cannot be joined."""
 
 
-def _join_parquet(folders: Iterable[Path], file: BinaryIO) -> None:
+def _join_layers(directory: Path, folders: Iterable[str], text: BinaryIO, table: BinaryIO) -> dict[str, str]:
+    """The layers of each folder in both files, or in neither: then the folder is returned, with the reason."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    text.write(csv_line(NAMES).encode())
     schema = pa.schema([(column.name, _arrow_type(column.dtype)) for column in COLUMNS])
+    unreadable: dict[str, str] = {}
     gathered: list[Any] = []
-    with pq.ParquetWriter(file, schema) as writer:
+    with pq.ParquetWriter(table, schema) as writer:
 
         def flush() -> None:
             writer.write_table(pa.concat_tables(gathered))
             gathered.clear()
 
         for folder in folders:
+            start = text.tell()
             try:
-                table = pq.ParquetFile(folder / PARQUET).read(use_threads=False)
-                gathered.append(table.select(schema.names).replace_schema_metadata(None).cast(schema))
-            except (FileNotFoundError, KeyError, ValueError) as error:  # Arrow's own are among these
-                raise _changed(folder / PARQUET) from error
+                rows = _join_csv(directory / folder / CSV, text)
+                gathered.append(_read_parquet(directory / folder / PARQUET, schema, rows))
+            except _Unreadable as error:
+                unreadable[folder] = str(error)
+                text.seek(start)
+                text.truncate()
             if sum(table.num_rows for table in gathered) >= ROWS:
                 flush()
         if gathered:
             flush()
+    return unreadable
+
+
+def _join_csv(path: Path, file: BinaryIO) -> int:
+    """Copy what follows the header; the number of rows. Raises _Unreadable, with some of them copied, where ``path`` is
+    no whole table of our columns.
+    """
+    rows, commas, quoted = 0, 0, False
+    for line in _lines(path):
+        # A cell in quotes may hold commas and line ends; quotes in it are doubled.
+        for i, piece in enumerate(line.split(b'"')):
+            quoted ^= i > 0
+            commas += 0 if quoted else piece.count(b",")
+        if not quoted:
+            if commas != len(NAMES) - 1 or not line.endswith(b"\n"):
+                raise _unreadable(path, "it is cut off or has other columns")
+            rows, commas = rows + 1, 0
+        file.write(line)
+    if quoted:
+        raise _unreadable(path, "it is cut off")
+    return rows
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines behind the header, each with its end. Raises _Unreadable."""
+    try:
+        with open(path, "rb") as part:
+            header = csv_line(NAMES).encode()
+            if part.readline(len(header)) != header:
+                raise _unreadable(path, "it is cut off or has other columns")
+            while line := part.readline(LONGEST_LINE):
+                yield line
+    except OSError as error:
+        raise _unreadable(path, (error.strerror or str(error)).lower()) from error
+
+
+def _read_parquet(path: Path, schema: Any, rows: int) -> Any:
+    """The table of ``schema`` in ``path``, which has so many rows. Raises _Unreadable."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as part:
+            if part.metadata.num_rows != rows:
+                raise _unreadable(path, f"it has {part.metadata.num_rows} rows and {CSV} has {rows}")
+            table = part.read(columns=schema.names, use_threads=False)
+        # Not only as many bytes as the footer says: what was read must be UTF-8 and the like, too.
+        table.validate(full=True)
+        return table.select(schema.names).replace_schema_metadata(None).cast(schema)
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, NotImplementedError, pa.ArrowException) as error:
+        said = printable(str(error).strip().partition("\n")[0], 300) or type(error).__name__
+        raise _unreadable(path, said) from error
 
 
 def _arrow_type(dtype: str) -> Any:
@@ -145,5 +202,5 @@ def _arrow_type(dtype: str) -> Any:
     return types[dtype]
 
 
-def _changed(path: Path) -> OutputError:
-    return OutputError(str(path), "it is not what the scan left there", "Remove its folder and run the batch again")
+def _unreadable(path: Path, why: str) -> _Unreadable:
+    return _Unreadable(f"{path.name} cannot be joined: {why}. Remove its folder and run the batch again")

@@ -42,6 +42,62 @@ def test_matrices_that_share_tensors_are_one_unit_in_file_order() -> None:
     assert sum(len(unit.matrices) for unit in units) == len(matrices)
 
 
+def test_a_unit_keeps_the_order_in_which_its_matrices_came_together() -> None:
+    """Groups are joined in the order of the joining matrix's tensors, whichever of them is the largest."""
+    tensors = {info.name: info for info in (_info("a", 0), _info("b", 16), _info("c", 32))}
+    matrices = [
+        _matrix(0, "A", "a"),
+        *(_matrix(expert, "B", "b") for expert in range(3)),
+        _matrix(0, "C", "c"),
+        _matrix(0, "CBA", "c", "b", "a"),
+        _matrix(1, "A", "a"),
+    ]
+    (unit,) = plan_units(matrices, tensors)
+    assert [matrix.role for matrix in unit.matrices] == ["C", "B", "B", "B", "A", "CBA", "A"]
+    tied = plan_units(matrices[:5], tensors, [("c", "a")])
+    assert [[matrix.role for matrix in unit.matrices] for unit in tied] == [["C", "A"], ["B", "B", "B"]]
+
+
+def _steps(monkeypatch: pytest.MonkeyPatch, plan: Callable[[], object]) -> int:
+    """How often ``plan`` asks a matrix for its tensors."""
+    asked = 0
+    tensors_of = RoleMatrix.tensors.fget
+    assert tensors_of is not None
+
+    def counting(matrix: RoleMatrix) -> tuple[str, ...]:
+        nonlocal asked
+        asked += 1
+        found: tuple[str, ...] = tensors_of(matrix)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RoleMatrix, "tensors", property(counting))
+        plan()
+    return asked
+
+
+def test_work_grows_with_the_matrices_cut_from_one_tensor_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"t{i}" for i in range(2000)]
+    tensors = {name: _info(name, 16 * i) for i, name in enumerate(names)}
+
+    def one_tensor(n: int) -> int:
+        return _steps(monkeypatch, lambda: plan_units([_matrix(i, "M1", "t0") for i in range(n)], tensors))
+
+    def a_chain(n: int) -> int:
+        matrices = [_matrix(i, "M1", names[i], names[i + 1]) for i in range(n)]
+        return _steps(monkeypatch, lambda: plan_units(matrices, tensors))
+
+    def all_tied(n: int) -> int:
+        matrices = [_matrix(i, "M1", names[i]) for i in range(n)]
+        pairs = [(names[0], names[i]) for i in range(1, n)]
+        return _steps(monkeypatch, lambda: plan_units(matrices, tensors, pairs))
+
+    for work in (one_tensor, a_chain, all_tied):
+        assert work(1600) < 3 * work(800)
+
+
 def test_vectors_are_read_on_the_way_and_ask_for_no_more_memory() -> None:
     tensors = {info.name: info for info in (_info("q", 32), _info("k", 0, "b"))}
     units = plan_units([_matrix(0, "Q", "q"), _matrix(0, "K", "k")], tensors)

@@ -155,6 +155,23 @@ def test_a_crafted_pickle_is_refused(case: str, tmp_path: Path) -> None:
     refused(path, cause)
 
 
+@pytest.mark.parametrize("strides", [(0, 1), (1, 1)])
+def test_many_views_of_the_same_bytes_are_refused(strides: tuple[int, int], tmp_path: Path) -> None:
+    """Each is smaller than the file; together they grow with its square."""
+    of = storage(elements=2000)
+    views = {f"layers.{i}.w": tensor(of=of, shape=(2, 1500), strides=strides, offset=i % 100) for i in range(400)}
+    path = tmp_path / "model.bin"
+    path.write_bytes(torch_zip(views, {"0": bytes(8000)}))
+    refused(path, "its tensors repeat its bytes to 4800000 bytes, more than 64 times the whole file")
+
+
+def test_a_layer_under_many_names_is_read(tmp_path: Path) -> None:
+    one = torch.ones(64, 64)
+    with open_checkpoint(saved({f"layers.{i}.w": one for i in range(48)}, tmp_path / "model.bin")) as checkpoint:
+        assert len({(info.offset, info.nbytes) for info in checkpoint.tensors.values()}) == 1
+        assert len(checkpoint.tensors) == 48
+
+
 def test_a_pickle_of_too_many_instructions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(GOOD, tmp_path / "model.bin")
     monkeypatch.setattr(reading, "MAX_STEPS", 50)

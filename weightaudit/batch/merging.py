@@ -95,7 +95,7 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
             total, digest = len(listed), ""
         Manifest(tuple(listed), total=total, shard=(1, 1), digest=digest, title=title).write(out)
         share_plotly(out)
-        join(listed, out, title)
+        result.failed.update(join(listed, out, title))
     return result
 
 

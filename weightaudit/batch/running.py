@@ -92,7 +92,9 @@ def run_batch(
         shown.joining()
         listed = [one for one in listed if one.number not in same]
         _manifest(listed, entries, shard, title).write(directory)
-        join(listed, directory, title)
+        for unreadable, reason in join(listed, directory, title).items():
+            result.failed[unreadable] = reason
+            shown.note(f"{printable(unreadable)} failed: {printable(reason, 1000)}")
     return result
 
 

@@ -29,6 +29,10 @@ from weightaudit.source import ByteSource
 
 NESTED = ("state_dict", "model_state_dict", "model")
 """Where trainers keep the state dict in a checkpoint of theirs."""
+REPEATS = 64
+"""How often all tensors together may repeat the bytes of their file: one that the layers share has a name in each, and
+each may be a view of all of it.
+"""
 SHOWN = 5
 """Entries named one by one."""
 PUBLISH = "Save the model's state_dict() as ordinary tensors, best as safetensors"
@@ -104,6 +108,9 @@ def views(source: ByteSource, root: object) -> tuple[list[View], tuple[str, ...]
     if len(table) > MAX_TENSORS:
         fail(source, f"it lists {len(table)} tensors, more than the {MAX_TENSORS} that are accepted")
     found = [_view(source, name, value) for name, value in table.items() if _is_tensor(value)]
+    total = sum(math.prod(view.shape) * BY_NAME[view.dtype].bits // 8 for view in found)
+    if total > REPEATS * source.size:
+        fail(source, f"its tensors repeat its bytes to {total} bytes, more than {REPEATS} times the whole file")
     others = [name for name, value in table.items() if not _is_tensor(value)]
     notes = []
     if inside:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -36,17 +37,17 @@ def put_together(reports: Sequence[Finished], directory: Path) -> list[Matched]:
 
 def titles(reports: Sequence[Finished]) -> list[str]:
     """A name for each that no other has: the model's, with the revision or a number where that is not enough."""
-    names = [report.name for report in reports]
-    out: list[str] = []
+    called = Counter(report.name for report in reports)
+    reached: dict[str, int] = {}  # name → the last number that it was given
+    out: dict[str, None] = {}
     for report in reports:
-        several = names.count(report.name) > 1 and report.revision
+        several = called[report.name] > 1 and report.revision
         name = base = f"{report.name}@{report.revision[:10]}" if several else report.name
-        number = 1
         while name in out:
-            number += 1
-            name = f"{base} ({number})"
-        out.append(name)
-    return out
+            reached[base] = reached.get(base, 1) + 1
+            name = f"{base} ({reached[base]})"
+        out[name] = None
+    return list(out)
 
 
 def _entry(name: str, report: Finished, directory: Path) -> ModelEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,9 +48,10 @@ def parse_shard(shard: str | None) -> tuple[int, int]:
     """``"2/8"`` → (2, 8), the second of eight parts; None is (1, 1). Raises UsageError for anything else."""
     if shard is None:
         return 1, 1
-    part, _, parts = shard.partition("/")
-    if not (part.isascii() and part.isdigit() and parts.isascii() and parts.isdigit()):
+    written = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
+    if written is None:
         raise UsageError(f"shard '{printable(shard)}'", "is not written i/n", "Write for example 1/8 … 8/8")
+    part, parts = written.groups()
     if not 1 <= int(part) <= int(parts):
         raise UsageError(f"shard '{printable(shard)}'", f"{part} is not from 1 to {parts}", "Shards count from 1")
     return int(part), int(parts)

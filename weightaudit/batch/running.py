@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from weightaudit.batch.names import names, options_that_differ
 from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.planning import Planned, Step, sharded, steps
 from weightaudit.batch.worker import record_failure, run_job
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import OutputError, WeightauditError, printable
 from weightaudit.report.document import share_plotly
 
 GO_ON = "What is finished is kept: the same command goes on from there"
@@ -137,10 +137,13 @@ class _Work:
         return same
 
     def close(self) -> None:
-        """Stop what is still under way."""
+        """Stop what is still under way, and remove what killed workers were writing."""
         if self._pool is not None:
             self._pool.close(kill=True)
             self._pool = None
+            for job in self._flying.values():
+                with suppress(OutputError):
+                    sweep(Path(job.directory) / job.folder)
 
     def _send(self, job: Job) -> None:
         if self._pool is None:

@@ -125,7 +125,7 @@ def test_a_reader_that_went_away_is_no_fault(data: bool) -> None:
 def test_what_stdout_cannot_write_is_raised() -> None:
     stream = PlainStream(Failing(errno.ENOSPC), data=True)
     for _ in range(2):
-        with pytest.raises(WeightauditError, match="^standard output: no space left on device"):
+        with pytest.raises(WeightauditError, match="standard output: no space left on device"):
             stream.write("x\n")
     stream.flush()  # as the interpreter does at its end
     talk = PlainStream(Failing(errno.ENOSPC), data=False)

@@ -5,6 +5,7 @@ Nothing is imported before `main` listens for signals, so that Ctrl-C is answere
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command line in this process and exit."""
-    from weightaudit.cli import ending
-
+    try:
+        from weightaudit.cli import ending
+    except KeyboardInterrupt:  # before anything listens
+        print("weightaudit: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     ending.run(_run)
 
 

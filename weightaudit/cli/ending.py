@@ -21,6 +21,12 @@ SAID = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 """Signals that stop a command, each with what is said of it; Windows lacks the last."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal came. A class of its own, as Python ends a process by SIGINT, whatever its exit code, where it saw a
+    KeyboardInterrupt itself pass some code that was made from text.
+    """
+
+
 class _Stopping:
     """What has come so far. ``received`` is the first signal."""
 
@@ -69,7 +75,7 @@ def _listen(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
 def _first(number: int, frame: Any) -> None:
     _state.received = number
     _listen(_again)
-    raise KeyboardInterrupt
+    raise Stopped
 
 
 def _again(number: int, frame: Any) -> None:

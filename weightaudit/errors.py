@@ -146,5 +146,15 @@ def printable(text: str, limit: int = 200) -> str:
         >>> printable("wte\\x1b[2J")
         'wte\\\\x1b[2J'
     """
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    safe = escaped(text[:limit])
     return safe if len(text) <= limit and len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def escaped(text: str) -> str:
+    """``text`` with each character that cannot be printed as an escape.
+
+    Example:
+        >>> escaped("a\\nb")
+        'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

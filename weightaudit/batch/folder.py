@@ -59,6 +59,12 @@ class ModelFolder:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
+    def abandon(self) -> None:
+        """Remove what a worker that was killed was writing there, if it had come so far as to make the folder."""
+        with suppress(OSError):
+            if not self.path.is_symlink():
+                _sweep(self.path)
+
     def finish(self, outcome: Outcome) -> None:
         """Write the outcome, once all that it speaks of is on the disk."""
         try:

@@ -49,9 +49,10 @@ def parse_shard(shard: str | None) -> tuple[int, int]:
     """``"2/8"`` → (2, 8), the second of eight parts; None is (1, 1). Raises UsageError for anything else."""
     if shard is None:
         return 1, 1
-    part, _, parts = shard.partition("/")
-    if not re.fullmatch("[0-9]{1,18}", part) or not re.fullmatch("[0-9]{1,18}", parts):
+    written = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
+    if written is None:
         raise UsageError(f"shard '{printable(shard)}'", "is not written i/n", "Write for example 1/8 … 8/8")
+    part, parts = written.groups()
     if not 1 <= int(part) <= int(parts):
         raise UsageError(f"shard '{printable(shard)}'", f"{part} is not from 1 to {parts}", "Shards count from 1")
     if int(parts) > MOST_SHARDS:

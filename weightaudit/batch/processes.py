@@ -15,10 +15,13 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from weightaudit.errors import OutOfTime
+from weightaudit.streams import protect
+from weightaudit.unfinished import remove_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,6 +109,7 @@ class _Minder:
                 self._process.kill()
 
     def _mind(self) -> None:
+        _spare_children_interrupts()
         connection: Connection | None = None
         while (item := self._work.get()) is not None:
             future, call = item
@@ -163,6 +167,11 @@ def _how(process: multiprocessing.process.BaseProcess | None) -> str:
 def _work(connection: Connection, threads: int) -> None:
     """What a worker process does. Ctrl-C goes to every process of a terminal, and is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not where it is to be ignored
+            signal.signal(number, _terminated)
+    protect()
     for name in _THREADS:  # before anything imports numpy or torch
         os.environ[name] = str(threads)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the parent's table has the terminal
@@ -170,9 +179,9 @@ def _work(connection: Connection, threads: int) -> None:
     while True:
         try:
             call = connection.recv_bytes()
-        except (EOFError, OSError):
+            connection.send_bytes(_answer(call))
+        except (EOFError, OSError):  # the parent is no more, or wants no more
             return
-        connection.send_bytes(_answer(call))
 
 
 def _answer(call: bytes) -> bytes:
@@ -192,7 +201,24 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os._exit(1)
+        _end_at_once(1)
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    _end_at_once(128 + number)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End this worker, whatever it is at, without the files it has begun."""
+    remove_all()
+    os._exit(code)
+
+
+def _spare_children_interrupts() -> None:
+    """Have the processes that this thread starts get no Ctrl-C before they can say what to do with it."""
+    if os.name != "nt":
+        resource_tracker.ensure_running()  # whose own start would undo it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 class Processes:

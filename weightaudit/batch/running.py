@@ -15,7 +15,7 @@ from pathlib import Path
 
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
-from weightaudit.batch.folder import prepare
+from weightaudit.batch.folder import ModelFolder, prepare
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
@@ -160,10 +160,12 @@ class _Work:
         return same
 
     def close(self) -> None:
-        """Stop what is still under way."""
+        """Stop what is still under way, and remove what killed workers were writing."""
         if self._pool is not None:
             self._pool.close(kill=True)
             self._pool = None
+            for job in self._flying.values():
+                ModelFolder(Path(job.directory) / job.folder).abandon()
 
     def _send(self, job: Job) -> None:
         if self._pool is None:

@@ -10,6 +10,7 @@ import typer
 
 from weightaudit.cli import options
 from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.terminal import tell
 from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError, printable
@@ -105,7 +106,7 @@ def batch(
             title=paths[0].stem,
         )
     except KeyboardInterrupt:
-        typer.echo(f"What is finished in {out} is kept; the same command goes on from there.", err=True)
+        tell(f"What is finished in {out} is kept; the same command goes on from there.")
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
     models = f"{len(result.scanned) + len(result.kept)} models{kept}"
@@ -117,11 +118,11 @@ def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
 
     result = merge_batches(paths, out)
     for part in result.missing[:MOST_TOLD]:
-        typer.echo(f"note: shard {part} is not among them", err=True)
+        tell(f"note: shard {part} is not among them")
     if len(result.missing) > MOST_TOLD:
-        typer.echo(f"note: nor are {len(result.missing) - MOST_TOLD} more", err=True)
+        tell(f"note: nor are {len(result.missing) - MOST_TOLD} more")
     for title in [] if quiet else result.same:
-        typer.echo(f"{printable(title)}: the same scan as another name's, counted once", err=True)
+        tell(f"{printable(title)}: the same scan as another name's, counted once")
     _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)
 
 
@@ -131,11 +132,11 @@ def _tell(models: str, failed: dict[str, str], out: Path, fail_on: str, *, quiet
     """
     shown = [] if told else list(failed.items())
     for title, reason in shown[:MOST_TOLD]:
-        typer.echo(f"failed: {printable(title)}: {reason}", err=True)
+        tell(f"failed: {printable(title)}: {reason}")
     if len(shown) > MOST_TOLD:
-        typer.echo(f"and {len(shown) - MOST_TOLD} more", err=True)
+        tell(f"and {len(shown) - MOST_TOLD} more")
     if failed or not quiet:
-        typer.echo(f"{models}, {len(failed)} failed: {out / 'summary.csv'}", err=True)
+        tell(f"{models}, {len(failed)} failed: {out / 'summary.csv'}")
     if fail_on != NEVER:
         end(_findings(out), fail_on)
     if failed:

@@ -12,6 +12,7 @@ import typer
 
 from weightaudit.cli import options
 from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.terminal import tell
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import OutputError, UsageError, printable
 from weightaudit.model_files import ModelFiles
@@ -63,12 +64,11 @@ def compare(
     if quiet:
         return
     for one in matched:
-        typer.echo(
+        tell(
             f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
-            f"{one.only_first} of the first have none",
-            err=True,
+            f"{one.only_first} of the first have none"
         )
-    typer.echo(f"wrote {out / 'index.html'} and {out / 'differences.csv'}", err=True)
+    tell(f"wrote {out / 'index.html'} and {out / 'differences.csv'}")
 
 
 def _prepare(out: Path, models: ModelFiles, folders: Iterable[Path]) -> None:
@@ -96,7 +96,7 @@ def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Fi
     model, revision = _parted(name)
     report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
     for note in report.notes:
-        typer.echo(f"note: {printable(report.identity.name)}: {note}", err=True)
+        tell(f"note: {printable(report.identity.name)}: {note}")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

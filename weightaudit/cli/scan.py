@@ -6,12 +6,10 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
-
 from weightaudit.cli import options
 from weightaudit.cli.formats import FORMATS, TEXT, show
-from weightaudit.cli.github import harmless
 from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.terminal import tell
 from weightaudit.cli.threshold import FAIL_ON, check_choice, end
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError
@@ -56,18 +54,18 @@ def scan(
 
     report = scan_model(model, progress=not quiet, **asdict(config))
     for note in report.notes:
-        typer.echo(harmless(f"note: {note}"), err=True)
+        tell(f"note: {note}")
     attempts = Attempts()
     for path, kind in outputs:
         with attempts:
             report.write(path, kind)
             if not quiet:
-                typer.echo(f"wrote {path}", err=True)
+                tell(f"wrote {path}")
     if figures is not None:
         with attempts:
             drawn = report.to_figures(figures)
             if not quiet:
-                typer.echo(f"wrote {len(drawn)} figures into {figures}", err=True)
+                tell(f"wrote {len(drawn)} figures into {figures}")
     if format != TEXT or not quiet:
         show(report, format)
     attempts.conclude()

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from weightaudit import unfinished
 from weightaudit.errors import OutputError, OutputErrors, UsageError
 from weightaudit.model_files import NO_MODELS, ModelFiles
 
@@ -44,6 +45,7 @@ def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS)
         raise _unwritable(path, error) from error
     os.close(descriptor)
     os.unlink(trial)
+    unfinished.end(trial)
 
 
 class Attempts:
@@ -99,6 +101,8 @@ def replacing(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> I
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+        finally:
+            unfinished.end(temporary)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -130,7 +134,7 @@ def _create_beside(target: Path) -> tuple[int, Path]:
     """New empty file in the target's directory: (descriptor, path). A short name, so that long targets still
     fit.
     """
-    temporary = target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp"
+    temporary = unfinished.begin(target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     # Mode 0o666 is cut by the umask, as for any ordinary file; tempfile's 0o600 would surprise.
     return os.open(temporary, flags, 0o666), temporary

@@ -30,6 +30,8 @@ from weightaudit.checkpoint.torch_names import (
 )
 
 Arguments = tuple[object, ...]
+MAX_ATTRIBUTES = 20
+"""Attributes that are set at once: one state may be given again and again, and each time is looked through."""
 
 
 def apply(function: Name, arguments: Arguments) -> object:
@@ -51,6 +53,8 @@ def sets_attributes_only(state: object, kind: type) -> bool:
     """
     if not isinstance(state, Table):
         return state is None
+    if len(state.entries) > MAX_ATTRIBUTES:
+        return False
     return not state.others and not any(hasattr(kind, name) for name in state.entries)
 
 

@@ -54,10 +54,8 @@ def is_key(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float, bytes, Name))
 
 
-def size_of(value: object, depth: int = 2) -> int:
-    """How many items ``value`` has, those of the containers in it included: what it takes to look through it once."""
+def size_of(value: object) -> int:
+    """How many items ``value`` has, if it is a container: what it takes to copy it."""
     if isinstance(value, Table):
         return len(value.entries) + len(value.others)
-    if not isinstance(value, (tuple, list)):
-        return 0
-    return len(value) + (sum(size_of(item, depth - 1) for item in value) if depth > 1 else 0)
+    return len(value) if isinstance(value, (tuple, list)) else 0

@@ -197,7 +197,10 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             fail(self.cursor.source, "its pickle calls what is no name")
-        self.look_through(arguments)
+        # What is copied or looked through item by item may be long, and an argument again and again.
+        self.looked_at += sum(map(size_of, arguments))
+        if self.looked_at > MAX_STEPS:
+            self.too_long()
         try:
             self.stack.append(apply(function, arguments))
         except ValueError as error:
@@ -213,7 +216,6 @@ class _Machine:
         if not isinstance(target, Table) or not target.ordered:
             fail(self.cursor.source, "its pickle sets the state of what is no OrderedDict")
         # Attributes of a dict (torch's _metadata) are no entries of it; its methods would show others.
-        self.look_through(state)
         if not isinstance(state, Table) or not sets_attributes_only(state, OrderedDict):
             fail(self.cursor.source, "its pickle replaces what an OrderedDict does")
 
@@ -254,12 +256,6 @@ class _Machine:
             fail(self.cursor.source, "its pickle adds to what is no set")
         for item in items:
             self.check_key(item)
-
-    def look_through(self, value: object) -> None:
-        """Count the items of ``value``, which may be long and given again and again."""
-        self.looked_at += size_of(value)
-        if self.looked_at > MAX_STEPS:
-            self.too_long()
 
     def check_key(self, key: object) -> None:
         if not is_key(key):

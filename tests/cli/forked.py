@@ -2,8 +2,9 @@
 
     python -m tests.cli.forked
 
-A line is JSON: ``words``, and where ``stdout`` and ``stderr`` go: a file's path, "gone" (a pipe that nobody reads),
-"full" (a full disk) or "closed". It answers with the exit code.
+The first line is JSON: command lines to run here, which loads what they need. A later one is JSON too: ``words``, and
+where ``stdout`` and ``stderr`` go: a file's path, "gone" (a pipe that nobody reads), "full" (a full disk) or "closed".
+It answers with the exit code.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn, TextIO
 
 
@@ -56,20 +58,19 @@ def child(words: list[str], stdout: str, stderr: str) -> NoReturn:
 
 
 def main() -> None:
-    import torch
+    from weightaudit.cli import main as command
 
-    import weightaudit.audit.scanning
-    import weightaudit.cli
-    import weightaudit.report.comparison.together
-
-    torch.set_num_threads(1)
-    assert weightaudit.cli.app
+    answers, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115  # for good
+    for words in json.loads(sys.stdin.readline()):
+        sys.argv = ["weightaudit", *words]
+        with suppress(SystemExit):
+            command()
     for line in sys.stdin:
         process = os.fork()
         if process == 0:
             child(**json.loads(line))
         _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import safetensors.torch
 from tests.cli.running import CommandLine
 
 ROOT = Path(__file__).parent.parent.parent
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 FULL = "weightaudit: standard output: no space left on device. Send it where it can be written\n"
 CLOSED = "weightaudit: standard output: it is closed. Send it where it can be written\n"
 
@@ -24,13 +25,27 @@ CLOSED = "weightaudit: standard output: it is closed. Send it where it can be wr
 class Forks:
     """`tests.cli.forked`, running: commands with streams of every kind, without loading anything anew."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder, self.model = folder, model
         words = [sys.executable, "-m", "tests.cli.forked"]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self._send([self.words(words, folder) for words, _, _ in COMMANDS.values()])
+
+    def words(self, words: list[str], folder: Path) -> list[str]:
+        """``words`` with the model, a list of it and an output directory in ``folder``."""
+        (folder / "list.txt").write_text(f"{self.model}\n")
+        known = {"MODEL": str(self.model), "LIST": str(folder / "list.txt"), "OUT": str(folder / "out")}
+        for short, path in known.items():
+            words = [word.replace(short, path) for word in words]
+        return words
+
+    def _send(self, order: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{json.dumps(order)}\n")
+        self.process.stdin.flush()
 
     def run(self, words: list[str], stdout: str = "", stderr: str = "") -> tuple[int, str]:
         """The exit code, and what it says on stderr; streams are files unless told otherwise."""
@@ -38,16 +53,14 @@ class Forks:
         said.write_text("")
         (self.folder / "stdout").write_text("")
         order = {"words": words, "stdout": stdout or str(self.folder / "stdout"), "stderr": stderr or str(said)}
-        assert self.process.stdin is not None
+        self._send(order)
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{json.dumps(order)}\n")
-        self.process.stdin.flush()
         return int(self.process.stdout.readline()), said.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    runner = Forks(tmp_path_factory.mktemp("streams"))
+def forks(tmp_path_factory: pytest.TempPathFactory, damaged: Path) -> Iterator[Forks]:
+    runner = Forks(tmp_path_factory.mktemp("streams"), damaged)
     try:
         yield runner
     finally:
@@ -68,6 +81,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str
     return folder
 
 
+ONE = ("--threads", "1")
 # words, exit code, whether they write on stdout
 COMMANDS = {
     "--version": (["--version"], 0, True),
@@ -81,14 +95,13 @@ COMMANDS = {
     "archs --check": (["archs", "--check", "MODEL"], 0, True),
     "rules": (["rules"], 0, True),
     "rules ID": (["rules", "nonfinite"], 0, True),
-    "scan": (["scan", "MODEL"], 1, True),
-    "scan without findings that count": (["scan", "MODEL", "--fail-on", "never"], 0, True),
-    "scan --format json": (["scan", "MODEL", "--format", "json", "--quiet"], 1, True),
-    "scan --format sarif": (["scan", "MODEL", "--format", "sarif"], 1, True),
-    "scan --format github": (["scan", "MODEL", "--format", "github"], 1, True),
-    "scan --quiet": (["scan", "MODEL", "--quiet"], 1, False),
+    "scan": (["scan", "MODEL", *ONE], 1, True),
+    "scan without findings that count": (["scan", "MODEL", "--fail-on", "never", *ONE], 0, True),
+    "scan --format json": (["scan", "MODEL", "--format", "json", "--quiet", *ONE], 1, True),
+    "scan --format github": (["scan", "MODEL", "--format", "github", *ONE], 1, True),
+    "scan --quiet": (["scan", "MODEL", "--quiet", *ONE], 1, False),
     "batch": (["batch", "LIST", "--out", "OUT", "--workers", "0", "--threads", "1"], 0, False),
-    "compare": (["compare", "MODEL", "MODEL", "--out", "OUT"], 0, False),
+    "compare": (["compare", "MODEL", "MODEL", "--out", "OUT", *ONE], 0, False),
     "a missing model": (["scan", "MODEL/none"], 3, False),
     "wrong usage": (["scan", "MODEL", "--bogus"], 2, False),
 }
@@ -96,12 +109,9 @@ COMMANDS = {
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
 @pytest.mark.parametrize("name", COMMANDS)
-def test_streams_that_cannot_be_written(name: str, forks: Forks, damaged: Path, tmp_path: Path) -> None:
+def test_streams_that_cannot_be_written(name: str, forks: Forks, tmp_path: Path) -> None:
     words, code, writes = COMMANDS[name]
-    (tmp_path / "list.txt").write_text(f"{damaged}\n")
-    known = {"MODEL": str(damaged), "LIST": str(tmp_path / "list.txt"), "OUT": str(tmp_path / "out")}
-    for short, path in known.items():
-        words = [word.replace(short, path) for word in words]
+    words = forks.words(words, tmp_path)
     ends, says = forks.run(words)
     assert (ends, bool((forks.folder / "stdout").read_text())) == (code, writes)
     says = (
@@ -118,6 +128,23 @@ def test_streams_that_cannot_be_written(name: str, forks: Forks, damaged: Path, 
     assert forks.run(words, stdout="closed", stderr="closed") == (3 if writes else code, "")
 
 
+@posix
+@pytest.mark.parametrize("words", [["--version"], ["scan", "MODEL"]])
+def test_processes_of_their_own(words: list[str], damaged: Path) -> None:
+    """Nothing is said by the interpreter either, at its end."""
+    program = [sys.executable, "-m", "weightaudit", *(word.replace("MODEL", str(damaged)) for word in words)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    code, says = ended(process)
+    assert (code, says.count("\n")) == ((0, 0) if words == ["--version"] else (1, 1))
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (3, FULL)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
 def test_a_closed_stream_is_no_file_that_is_opened_next(forks: Forks, damaged: Path, tmp_path: Path) -> None:
     for lost in ({"stdout": "closed"}, {"stderr": "closed"}, {"stdout": "closed", "stderr": "closed"}):
         out = tmp_path / "r.csv"
@@ -202,11 +229,9 @@ def waiting(program: str, folder: Path, *, before: str = "", words: str = "archs
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, stderr = process.communicate(timeout=60)
-    return process.returncode, stderr
-
-
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+    assert process.stderr is not None
+    stderr = process.stderr.read()
+    return process.wait(60), stderr
 
 
 @posix
@@ -230,6 +255,26 @@ def test_stopped_while_commands_are_loaded(tmp_path: Path) -> None:
     process = waiting("", tmp_path, before=IMPORTING)
     process.send_signal(signal.SIGINT)
     assert ended(process) == (130, "weightaudit: interrupted\n")
+
+
+@posix
+def test_stopped_where_a_library_must_not_see_an_exception(tmp_path: Path) -> None:
+    """Native code that is being loaded may abort: nothing is raised there, and what was begun is removed."""
+    (tmp_path / "slow.py").write_text(
+        "import time\n"
+        "try:\n    print('waiting', flush=True)\n    time.sleep(60)\n"
+        "except BaseException:\n    import os\n    os.abort()\n"
+    )
+    process = waiting(
+        "def families():\n"
+        "    from weightaudit.report.files import replacing\n"
+        "    with replacing('report.csv'):\n        import slow\n",
+        tmp_path,
+        before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
+    )
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (143, "weightaudit: terminated\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["slow.py"]
 
 
 @posix

@@ -1,8 +1,9 @@
 """How the process ends: its signals, and that nothing is left behind.
 
 Ctrl-C, SIGTERM and SIGHUP stop a command in the same way: as a KeyboardInterrupt, so that whatever is under way cleans
-up after itself, then with one line and 128 plus the signal's number. A second signal, or one that comes while the
-interpreter ends, ends the process at once; files begun are removed then too. A signal that is ignored stays so.
+up after itself, then with one line and 128 plus the signal's number. A second signal, or one that comes while a module
+is loaded or the interpreter ends, ends the process at once; files begun are removed then too. A signal that is ignored
+stays so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Any, NoReturn
 
 from weightaudit.unfinished import remove_all
@@ -61,7 +63,7 @@ def run(body: Callable[[], int]) -> NoReturn:
     sys.exit(code)
 
 
-def _listen(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
+def _listen(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     """Have ``handler`` get the signals that are not ignored, nor somebody else's to answer."""
     if threading.current_thread() is not threading.main_thread():
         return  # no other may
@@ -72,13 +74,24 @@ def _listen(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
             signal.signal(number, handler)
 
 
-def _first(number: int, frame: Any) -> None:
+def _first(number: int, frame: FrameType | None) -> None:
     _state.received = number
     _listen(_again)
+    if _importing(frame):
+        _end_at_once(number)
     raise Stopped
 
 
-def _again(number: int, frame: Any) -> None:
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded: a library in native code may answer an exception there by aborting."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _again(number: int, frame: FrameType | None) -> None:
     _end_at_once(_state.received or number)
 
 

@@ -11,7 +11,6 @@ from weightaudit.model_files import WEIGHT_SUFFIXES
 from weightaudit.source.base import Repository
 from weightaudit.source.local import local_repository
 
-
 MOST_WAIT = 1e7
 """Seconds, some 116 days: what the system waits by has an end, and infinity is beyond it."""
 

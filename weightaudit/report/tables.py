@@ -77,9 +77,11 @@ def write_csv(report: ScanReport, file: BinaryIO) -> None:
 
 def write_json(report: ScanReport, file: BinaryIO) -> None:
     """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
-    text = json.dumps(document(report), indent=1, ensure_ascii=False, allow_nan=False)
-    # A lone surrogate has no UTF-8; as a backslash escape inside a JSON string it keeps its meaning.
-    file.write((text + "\n").encode("utf-8", "backslashreplace"))
+    # Piece by piece: as one text, pieces and all, it takes ten times its bytes.
+    for piece in json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False).iterencode(document(report)):
+        # A lone surrogate has no UTF-8; as a backslash escape inside a JSON string it keeps its meaning.
+        file.write(piece.encode("utf-8", "backslashreplace"))
+    file.write(b"\n")
 
 
 def document(report: ScanReport) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""No output is out of all proportion to the model that made it, whatever its names and numbers say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.hostile.forge import LAYER, write_config, write_model
+from weightaudit.audit import scan
+from weightaudit.cli.github import workflow_commands
+from weightaudit.cli.summary import summary_text
+
+CONSTANT, MULTIPLE = 8_000_000, 20
+"""Bytes of an output of the smallest model (the page has plotly.js in it) with some room, and for each byte of it."""
+LONG = "module." * 138
+"""Before a name it leaves the role as it is: wrappers of models do that."""
+
+
+def experts(model: Path) -> None:
+    """4,500 experts of one or two entries in two tensors with long names."""
+    n = 4500
+    stored = {f"{LONG}{LAYER}self_attn.{x}_proj.weight": torch.randn(1, 1) for x in "qkvo"}
+    stored[f"{LONG}{LAYER}mlp.experts.gate_up_proj"] = torch.randn(n, 1, 2, dtype=torch.float16)
+    stored[f"{LONG}{LAYER}mlp.experts.down_proj"] = torch.randn(n, 1, 1, dtype=torch.float16)
+    write_model(model, stored)
+    sizes = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+    config = {**dict.fromkeys((*sizes, "head_dim", "vocab_size"), 1), "num_local_experts": n}
+    write_config(model, {"model_type": "gpt_oss", **config})
+
+
+def layers(matrix: Callable[[], torch.Tensor], prefix: str = "") -> Callable[[Path], None]:
+    """100 layers, and 100 tensors of which nothing is known."""
+
+    def make(model: Path) -> None:
+        stored: Mapping[str, torch.Tensor] = {
+            **{f"{prefix}layers.{i}.self_attn.{x}_proj.weight": matrix() for i in range(100) for x in "qkvo"},
+            **{f"{prefix}odd.{i}": matrix() for i in range(100)},
+        }
+        write_model(model, stored)
+
+    return make
+
+
+MODELS: dict[str, Callable[[Path], None]] = {
+    "experts without end": experts,
+    "long names": layers(lambda: torch.randn(4, 4), "é𝄞." * 320),
+    "equal matrices": layers(lambda: torch.eye(4)),
+    "equal matrices with long names": layers(lambda: torch.eye(4), "a." * 480),
+    "NaN everywhere": layers(lambda: torch.full((4, 4), torch.nan), "a." * 480),
+    "zeros everywhere": layers(lambda: torch.zeros(4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_are_small_multiples_of_the_model(name: str, model: Path, tmp_path: Path) -> None:
+    MODELS[name](model)
+    most = CONSTANT + MULTIPLE * sum(path.stat().st_size for path in model.iterdir())
+    report = scan(model, threads=1)
+    sizes: dict[str, Any] = {"stdout": len(summary_text(report)), "commands": len(workflow_commands(report))}
+    for kind in (".csv", ".json", ".parquet", ".html", ".sarif"):
+        report.write(tmp_path / f"report{kind}")
+        sizes[kind] = (tmp_path / f"report{kind}").stat().st_size
+    assert max(sizes.values()) < most, sizes
+    assert sizes["stdout"] < 10_000
+    assert sizes["commands"] < 100_000
+    told = json.loads((tmp_path / "report.json").read_bytes())
+    assert len(json.dumps(told["findings"])) < most

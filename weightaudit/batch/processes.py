@@ -18,6 +18,8 @@ from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
+from weightaudit.batch.safe_path import safe_path
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -123,7 +125,8 @@ class _Minder:
             if self._killed:
                 raise EOFError
             process = context.Process(target=_work, args=(theirs, self._threads), daemon=True)
-            process.start()  # where it cannot, there is nothing to wait for
+            with safe_path():
+                process.start()  # where it cannot, there is nothing to wait for
             self._process = process
         theirs.close()
         return ours

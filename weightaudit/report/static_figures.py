@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import OutputError, UsageError, printable
 from weightaudit.records import LayerRow
+from weightaudit.report.drawing_library import load_matplotlib
 from weightaudit.report.figures import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.report.files import check_writable, replacing
 
@@ -92,9 +93,11 @@ class Course:
 
 
 def check_figures(directory: Path) -> None:
-    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError."""
+    """Fail now where `write_figures` would fail after the scan: UsageError without a matplotlib that works,
+    OutputError.
+    """
     try:
-        import matplotlib as matplotlib
+        load_matplotlib()
     except ImportError:
         hint = "pip install 'weightaudit[figures]'"
         raise UsageError("matplotlib", "it is not installed, and figures are drawn with it", hint) from None

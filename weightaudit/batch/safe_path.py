@@ -15,8 +15,8 @@ from multiprocessing import util
 from typing import Any
 
 FLAG = "-P" if sys.version_info >= (3, 11) else "-I"
-"""What keeps the working directory out. In Python 3.10 only -I does, which also ignores variables PYTHON… and the user's
-site folder; the path that the parent sends makes up for that."""
+"""What keeps the working directory out. In Python 3.10 only -I does, which also ignores variables PYTHON… and the
+user's site folder; the path that the parent sends makes up for that."""
 
 _ONE_AT_A_TIME = threading.Lock()
 

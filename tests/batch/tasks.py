@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -90,3 +91,7 @@ def elsewhere(work: Work, job: Job) -> Outcome:
 
 def of_version_zero(work: Work, job: Job) -> Outcome:
     return work(replace(job, version="0.0"))
+
+
+def importable(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -23,6 +23,8 @@ from weightaudit.errors import OutOfTime
 from weightaudit.streams import protect
 from weightaudit.unfinished import remove_all
 
+from weightaudit.batch.safe_path import safe_path
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -140,7 +142,8 @@ class _Minder:
             if self._killed:
                 raise EOFError
             process = context.Process(target=_work, args=(theirs, self._threads), daemon=True)
-            process.start()  # where it cannot, there is nothing to wait for
+            with safe_path():
+                process.start()  # where it cannot, there is nothing to wait for
             self._process = process
         theirs.close()
         return ours

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weightaudit.errors import WeightauditError
 from weightaudit.paper import drawing
 from weightaudit.paper.charts import Chart, Series
+from weightaudit.report.drawing_library import load_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +23,9 @@ MANY = 60
 
 
 def check_drawable() -> None:
-    """WeightauditError where matplotlib is not installed; called before an experiment spends its minutes."""
+    """WeightauditError where there is no matplotlib that works; called before an experiment spends its minutes."""
     try:
-        import matplotlib as matplotlib
+        load_matplotlib()
     except ImportError:
         raise WeightauditError(
             "matplotlib", "it is not installed, and the experiments draw with it", "pip install 'weightaudit[paper]'"
@@ -32,7 +33,8 @@ def check_drawable() -> None:
 
 
 def write_png(charts: Sequence[Chart], title: str, file: BinaryIO) -> None:
-    """All charts on one sheet, each in its panel."""
+    """All charts on one sheet, each in its panel. Raises WeightauditError as `check_drawable` does."""
+    check_drawable()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from weightaudit.errors import OutputError, UsageError, printable
 from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow
+from weightaudit.report.drawing_library import load_matplotlib
 from weightaudit.report.figures import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.report.files import Attempts, check_writable, replacing
 
@@ -97,12 +98,11 @@ class Course:
 
 
 def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
-    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError.
-
-    None of the figures may replace a file of ``models``.
+    """Fail now where `write_figures` would fail after the scan: UsageError without a matplotlib that works,
+    OutputError. None of the figures may replace a file of ``models``.
     """
     try:
-        import matplotlib as matplotlib
+        load_matplotlib()
     except ImportError:
         hint = "pip install 'weightaudit[figures]'"
         raise UsageError("matplotlib", "it is not installed, and figures are drawn with it", hint) from None

@@ -12,7 +12,7 @@ from weightaudit.spectral.statistics import Statistics, concluded, statistics
 
 try:
     from weightaudit.spectral import fused
-except ImportError:  # numba is missing, or too old for this numpy: torch does the passes, some times slower
+except ImportError:  # numba cannot be used, `jit` knows why: torch does the passes, some times slower
     fused = None  # type: ignore[assignment]  # a module otherwise
 
 LONG_SIDE = 8

@@ -15,12 +15,12 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import llvmlite.binding
-import numba
 import numpy as np
 import torch
 
 from weightaudit.spectral import kernels
 from weightaudit.spectral.formats import FORMATS
+from weightaudit.spectral.jit import numba
 from weightaudit.spectral.stack import Stack, runs_along_rows
 from weightaudit.spectral.statistics import Counts, Sums
 

@@ -1,4 +1,4 @@
-"""The loops over the weights, compiled by numba on first use and cached on disk. Rows come in as stored numbers.
+"""The loops over the weights, compiled by numba on first use and kept on disk. Rows come in as stored numbers.
 
 A stored matrix is a flat C array and (stride, rows, n): row i is ``flat[i·stride :][:n]``. float32 and
 float64 come as they are, bfloat16 as uint16, float16 as int16; numbers are widened to float64 in registers. Sums may be
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload
+
+from weightaudit.spectral.jit import intrinsic, numba, overload, types
+from weightaudit.spectral.kernel_cache import keep
 
 FASTMATH = {"reassoc", "contract", "nsz"}
 WIDTH = 4
@@ -30,12 +30,8 @@ as long from memory, as what the processor fetches ahead ends with every row."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` jitted; compiled again in every process where there is no folder to cache it in."""
-    options = {"nogil": True, "fastmath": FASTMATH, "boundscheck": False}
-    try:
-        jitted: Callable[..., Any] = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba: "no locator available"
-        jitted = numba.njit(**options)(function)
+    """``function`` jitted; compiled again in every process where there is no folder to keep it in."""
+    jitted: Callable[..., Any] = keep(numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False)(function))
     return jitted
 
 

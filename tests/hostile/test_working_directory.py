@@ -1,0 +1,144 @@
+"""Every command, started in a directory full of traps: nothing there runs or is followed, and nothing is written but
+what was asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.traps import lay_traps
+
+NOBODY = 65534
+AS_NOBODY = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    # May read whatever root may, for the interpreter and this code may lie in root's home; writes as nobody does.
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+)
+CACHES = ("weightaudit", "matplotlib", "fontconfig")
+"""Caches of a user that may appear: our kernels', and those of what draws."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders for one run, which all lie in ``root``."""
+
+    root: Path
+
+    def __getattr__(self, name: str) -> Path:
+        return self.root / name
+
+    def run(self, commands: list[list[str]], *before: str, home: Path) -> list[tuple[int, str]]:
+        """(exit code, stderr) of each command, run in the traps."""
+        env = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "NUMBA", "XDG", "MPL"))
+        }
+        env |= {"HOME": str(home), "TMPDIR": str(self.tmp), "PYTHONDONTWRITEBYTECODE": "1"}
+        env["DRIVER_LOG"] = str(self.log)
+        words = [*before, sys.executable, str(self.clean / "driver.py"), json.dumps(commands)]
+        done = subprocess.run(words, cwd=self.traps, env=env, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        return [tuple(each) for each in json.loads(done.stdout.splitlines()[-1])]
+
+    def written(self, home: Path) -> set[Path]:
+        """What was touched, or would have been, outside of ``out``, ``tmp`` and ``home``."""
+        paths = {Path(os.fsdecode(path)) for path in self.log.read_bytes().split(b"\0") if path}
+        allowed = (self.out, self.tmp, home, self.log, Path("/dev"))
+        return {path for path in paths if not any(path.is_relative_to(place) for place in allowed)}
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Not in pytest's folder, where only root may go."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Place(Path(name).resolve())
+        place.root.chmod(0o755)
+        for folder in ("home", "tmp", "out", "clean"):
+            (place.root / folder).mkdir()
+        shutil.copy(Path(__file__).with_name("driver.py"), place.clean)
+        lay_traps(place.traps, place.canary)
+        yield place
+
+
+def state(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Every path in ``directory``, with what changes when somebody touches it."""
+    found = [directory, *directory.rglob("*")]
+    marks = {str(path): path.lstat() for path in found}
+    return {
+        path: (mark.st_mode, mark.st_uid, mark.st_size, mark.st_ino, mark.st_mtime_ns, mark.st_ctime_ns)
+        for path, mark in marks.items()
+    }
+
+
+def scans(out: Path) -> list[tuple[list[str], int]]:
+    """Scans with every kind of output: words, and the exit code."""
+    outputs = [f"--out={out / f'report.{kind}'}" for kind in ("html", "csv", "json", "parquet", "sarif")]
+    figures = ["--figures", str(out / "figures")] if importlib.util.find_spec("matplotlib") else []
+    return [
+        (["scan", ".", "--fail-on", "never", *outputs, *figures, "--spectrum", "--format", "github"], 0),
+        (["scan", "pickled", "--csv", str(out / "none.csv")], 3),
+    ]
+
+
+def batches(out: Path, *kinds: tuple[str, str, str]) -> list[tuple[list[str], int]]:
+    return [(["batch", "list.txt", "--out", str(out / name), *words], 0) for name, *words in kinds]
+
+
+def everything(out: Path) -> list[tuple[list[str], int]]:
+    cluster = [("dask", "--scheduler", "CLUSTER")] if importlib.util.find_spec("distributed") else []
+    paper = ["paper", "figure1", "--models", ".", "--offline", "--out", str(out / "paper")]
+    return [
+        *scans(out),
+        *batches(out, ("processes", "--workers", "2"), ("threads", "--workers", "0"), *cluster),
+        (["batch", "--merge", str(out / "processes"), "--out", str(out / "merged")], 0),
+        (["compare", ".", "other", "--out", str(out / "comparison.html")], 0),
+        (["archs"], 0),
+        (["archs", "--check", "."], 0),
+        (["rules"], 0),
+        (["--version"], 0),
+        (["--help"], 0),
+        *([(paper, 0)] if importlib.util.find_spec("matplotlib") else []),
+    ]
+
+
+def check(place: Place, commands: list[tuple[list[str], int]], *before: str, home: Path) -> None:
+    laid = state(place.traps)
+    done = place.run([words for words, _ in commands], *before, home=home)
+    ran = place.canary.read_text().split() if place.canary.exists() else []
+    assert ran == []
+    for (words, code), (ended, talk) in zip(commands, done, strict=True):
+        assert (words, ended) == (words, code), talk
+        assert "This is a bug" not in talk
+    assert state(place.traps) == laid
+    assert place.written(home) == set()
+    assert list(place.tmp.iterdir()) == []
+    kept = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
+    assert {path.parts[1] for path in kept} <= set(CACHES)
+
+
+def test_every_command(place: Place) -> None:
+    check(place, everything(place.out), home=place.home)
+    assert (place.home / ".cache" / "weightaudit").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: -1)() != 0, reason="only root can become nobody")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+def test_nobody_who_has_no_home(place: Place) -> None:
+    for folder in (place.traps, place.out, place.tmp):
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    place.log.touch()
+    os.chown(place.log, NOBODY, NOBODY)
+    place.canary.parent.chmod(0o1777)  # so that a trap could leave its line
+    commands = [*scans(place.out), *batches(place.out, ("processes", "--workers", "1"))]
+    check(place, commands, *AS_NOBODY, home=place.clean / "missing")

@@ -1,0 +1,97 @@
+"""Settings files of the working directory that the libraries we import do not see."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from weightaudit.imports import unseen
+
+DRAWN = """
+import os, sys
+from pathlib import Path
+os.chdir(sys.argv[1])
+from weightaudit.report.static_figures import check_figures
+from weightaudit.paper.picture import check_drawable
+check_figures(Path("out")) if sys.argv[2] == "figures" else check_drawable()
+import matplotlib
+print(matplotlib.rcParams["figure.dpi"], sys.modules.get("evil"))
+"""
+
+
+def test_only_the_named_file_of_the_working_directory_is_unseen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("settings", "other"):
+        (tmp_path / name).touch()
+    usual = os.path.exists
+    with unseen("settings"):
+        seen = [os.path.exists(path) for path in ("settings", tmp_path / "settings", "other", b"other", "missing")]
+    assert seen == [False, True, True, True, False]
+    assert os.path.exists is usual
+
+
+def test_blocks_in_two_threads_do_not_mix() -> None:
+    usual = os.path.exists
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with unseen("a"):
+            inside.set()
+            leave.wait(10)
+
+    def follow() -> None:
+        with unseen("b"):
+            pass
+
+    threads = [threading.Thread(target=hold), threading.Thread(target=follow)]
+    threads[0].start()
+    inside.wait(10)
+    threads[1].start()
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert os.path.exists is usual
+
+
+def _draw(place: Path, what: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", DRAWN, str(place), what]
+    return subprocess.run(
+        words, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "content"),
+    [
+        ("figures", b"figure.dpi: 7\nbackend: module://evil\n"),
+        ("figures", b"\xff\n"),
+        ("paper", b"figure.dpi: 7\nnonsense"),
+        ("paper", None),
+    ],
+)
+def test_a_matplotlibrc_in_the_working_directory_is_not_read(tmp_path: Path, what: str, content: bytes | None) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "evil.py").write_text("")
+    if content is not None:
+        (tmp_path / "matplotlibrc").write_bytes(content)
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "matplotlibrc")  # which would be waited for
+    done = _draw(tmp_path, what)
+    assert (done.stdout, done.stderr) == ("100.0 None\n", "")
+
+
+@pytest.mark.parametrize("what", ["figures", "paper"])
+def test_settings_of_the_users_own_that_matplotlib_refuses(tmp_path: Path, what: str) -> None:
+    pytest.importorskip("matplotlib")
+    done = _draw(tmp_path, what, MPLBACKEND="nonsense")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("weightaudit.errors.UsageError: matplotlib: its settings are refused: ")
+    assert "'nonsense' is not a valid value for backend" in last
+    assert last.endswith("Correct your matplotlibrc, or unset MPLBACKEND and MATPLOTLIBRC")

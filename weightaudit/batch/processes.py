@@ -19,11 +19,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from weightaudit.batch.safe_path import safe_path
 from weightaudit.errors import OutOfTime
 from weightaudit.streams import protect
 from weightaudit.unfinished import remove_all
-
-from weightaudit.batch.safe_path import safe_path
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from weightaudit.batch import BatchResult, joining, merge
-from weightaudit.batch.folder import CSV, PARQUET
 from weightaudit.batch.joining import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.results import CSV, PARQUET, Results, content_of
 from weightaudit.report import ScanReport
 from weightaudit.report.columns import NAMES
 from weightaudit.report.tables import csv_line
@@ -31,8 +32,16 @@ def joined(
     out = tmp_path / "out"
     batch(few[:3])
     listed = read_manifest(out).models
-    outcomes: dict[Path, Outcome | None] = {out / one.folder: read_outcome(out / one.folder) for one in listed}
-    monkeypatch.setattr(joining, "read_outcome", outcomes.get)
+    outcomes = {out / one.folder: read_outcome(out / one.folder) for one in listed}
+
+    def as_left(folder: Path) -> Outcome | None:
+        """As if the scan itself had left its files so."""
+        outcome = outcomes[folder]
+        assert outcome is not None
+        files = {name: content_of(folder / name) for name in outcome.files if (folder / name).is_file()}
+        return replace(outcome, files={**outcome.files, **files})
+
+    monkeypatch.setattr(joining, "read_outcome", as_left)
     return lambda: join(listed, out, "list")
 
 
@@ -46,8 +55,11 @@ def _check_without(out: Path, few: list[Path], found: dict[str, str], part: str)
     """The second of the three has failed by its ``part``, and there is no row of it."""
     first, second, third = (path.name for path in few[:3])
     assert list(found) == [second]
-    assert found[second].startswith(f"{part} cannot be joined: ")
-    assert found[second].endswith("Remove its folder and run the batch again")
+    gone = not (out / second / part).is_file()  # which the next run notices by itself
+    assert found[second].startswith(
+        f"{part} is not what the scan left there: " if gone else f"{part} cannot be joined: "
+    )
+    assert ("Remove its folder and run the batch again" in found[second]) != gone
     assert found[second].isprintable()
     assert (out / "all.csv").read_bytes() == _rows(out, first, third)
     models = pq.read_table(out / "all.parquet").column("model").to_pylist()
@@ -150,7 +162,7 @@ def test_quoted_cells_with_line_ends_and_commas_are_whole_rows(tmp_path: Path) -
     cells = ['a,"b"\n', "\r\n,", *["x"] * (len(NAMES) - 2)]
     (tmp_path / CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
     with open(tmp_path / "all.csv", "wb") as file:
-        assert joining._join_csv(tmp_path / CSV, file) == 3
+        assert joining._join_csv(Results(tmp_path, {CSV: content_of(tmp_path / CSV)}), file) == 3
     assert (tmp_path / "all.csv").read_text() == (csv_line(cells) * 3).replace("\r\n", "\n")
 
 

@@ -34,6 +34,18 @@ def model(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> Path:
     return folder
 
 
+def refusing(name: str) -> Callable[[str, Path], None]:
+    """`os.replace` on a disk that is full when ``name`` is to be written."""
+    replace = os.replace
+
+    def full(source: str, target: Path) -> None:
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    return full
+
+
 def linked(folder: Path, kind: str) -> str:
     """The name of a link to the weights, which lies outside the model."""
     path = folder.parent / f"{kind}.csv"
@@ -181,14 +193,7 @@ FAILING = ("r.html", "l.csv", "a.json", "l.parquet")
 def test_one_output_that_fails_leaves_the_others(
     failing: str, weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = os.replace
-
-    def full(source: str, target: Path) -> None:
-        if Path(target).name == failing:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", refusing(failing))
     done = weightaudit("scan", model, "--layers", "0", *(w for name in FAILING for w in ("--out", tmp_path / name)))
     assert done.code == 2
     assert f"{failing}: No space left on device" in done.stderr
@@ -222,17 +227,15 @@ def test_interrupted_while_writing_writes_no_more(
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_a_batch_joins_what_can_be(
-    weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_joins_what_can_be(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
     out = tmp_path / "out"
-    (out / "all.csv").mkdir(parents=True)
     words = ("batch", tmp_path / "list.txt", "--out", out, "--workers", "0")
-    done = weightaudit(*words)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "replace", refusing("all.csv"))
+        done = weightaudit(*words)
     assert (done.code, "all.csv" in done.stderr) == (2, True)
     assert {path.name for path in out.iterdir()} >= {"all.parquet", "summary.csv", "index.html"}
-    (out / "all.csv").rmdir()
     assert weightaudit(*words).code == 0
     assert (out / "all.csv").is_file()
 
@@ -242,15 +245,8 @@ def test_a_comparison_writes_what_can_be(weightaudit: CommandLine, model: Path, 
     assert weightaudit("scan", model, "--layers", "0", "--json", report).code == 0
     out = tmp_path / "out"
     out.mkdir()
-    replace = os.replace
-
-    def refusing(source: str, target: Path) -> None:
-        if Path(target).name == "differences.csv":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "replace", refusing)
+        patched.setattr(os, "replace", refusing("differences.csv"))
         done = weightaudit("compare", report, report, "--out", out)
     assert (done.code, "differences.csv" in done.stderr) == (2, True)
     assert (out / "index.html").is_file()

@@ -7,6 +7,7 @@ The order is that of the list, so that the bytes are the same however and in wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -164,7 +165,7 @@ def _lines(results: Results) -> Iterator[bytes]:
             while line := part.readline(LONGEST_LINE):
                 yield line
     except ValueError as error:
-        raise _unreadable(CSV, str(error)) from error
+        raise _changed(CSV, error) from error
 
 
 def _join_parquet(parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO) -> dict[str, str]:
@@ -197,11 +198,20 @@ def _join_parquet(parts: Mapping[str, Results], rows: Mapping[str, int], file: B
 
 def _read_parquet(results: Results, schema: Any, rows: int | None) -> Any:
     """The table of ``schema``; ``rows`` are those that it should have. Raises _Unreadable."""
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(results.open(PARQUET))
+        except ValueError as error:
+            raise _changed(PARQUET, error) from error
+        return _table(file, schema, rows)
+
+
+def _table(file: BinaryIO, schema: Any, rows: int | None) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with results.open(PARQUET) as file, pq.ParquetFile(file) as part:
+        with pq.ParquetFile(file) as part:
             if rows not in (None, part.metadata.num_rows):
                 raise _unreadable(PARQUET, f"it has {part.metadata.num_rows} rows and {CSV} has {rows}")
             table = part.read(columns=schema.names, use_threads=False)
@@ -224,6 +234,11 @@ def _arrow_type(dtype: str) -> Any:
         "bool": pa.bool_(),
     }
     return types[dtype]
+
+
+def _changed(name: str, error: ValueError) -> _Unreadable:
+    """For what is not as its outcome tells, which the next run notices too."""
+    return _Unreadable(f"{name} is not what the scan left there: {error}. Run the batch again, which scans it again")
 
 
 def _unreadable(name: str, why: str) -> _Unreadable:

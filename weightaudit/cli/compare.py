@@ -54,11 +54,12 @@ def compare(
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
-    to_scan = {name: out / _folder(place, name) for place, name in enumerate(compared, 1) if reports[place - 1] is None}
-    _prepare(out, ModelFiles.of(to_scan), to_scan.values())
+    folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
+    models = [name for name, report in zip(compared, reports, strict=True) if report is None]
+    _prepare(out, ModelFiles.of(models), folders)
     whole = [
-        report if report is not None else _scanned(name, to_scan[name], config, quiet=quiet)
-        for name, report in zip(compared, reports, strict=True)
+        report if report is not None else _scanned(name, folder, config, quiet=quiet)
+        for name, report, folder in zip(compared, reports, folders, strict=True)
     ]
     matched = put_together(whole, out)
     if quiet:

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 from weightaudit.errors import ModelUnavailable
 from weightaudit.source.ask import ask
-from weightaudit.source.names import is_hub_id
+from weightaudit.source.names import COMMIT, is_hub_id
 from weightaudit.source.retry import Patience, persist
 from weightaudit.source.web import SOMEBODY_ELSE, Access
 
@@ -55,8 +55,7 @@ def _parsed(body: bytes) -> Pinned | None:
     model, commit, siblings = said.get("id"), said.get("sha"), said.get("siblings") or []
     if not isinstance(model, str) or not is_hub_id(model):
         return None
-    # The commit becomes a part of paths and addresses.
-    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit) or not isinstance(siblings, list):
+    if not isinstance(commit, str) or not re.fullmatch(COMMIT, commit) or not isinstance(siblings, list):
         return None
     names = [entry.get("rfilename") for entry in siblings if isinstance(entry, dict)]
     return Pinned(model, commit, tuple(name for name in names if isinstance(name, str)))

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from tests.hostile import forge
 from tests.hostile.conftest import Attack
-from weightaudit.checkpoint import opening, strict_json
+from weightaudit import strict_json
+from weightaudit.checkpoint import opening
 
 INDEX = "model.safetensors.index.json"
 FIRST = forge.LAYER + forge.ROLES["Q"]

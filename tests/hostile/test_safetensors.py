@@ -12,7 +12,7 @@ import pytest
 from tests.checkpoint.files import entry, packed
 from tests.hostile import forge
 from tests.hostile.conftest import Attack
-from weightaudit.checkpoint import strict_json
+from weightaudit import strict_json
 
 FILE = "model.safetensors"
 NAME = forge.LAYER + forge.ROLES["Q"]

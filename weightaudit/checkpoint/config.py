@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from weightaudit.checkpoint.read_all import read_all
-from weightaudit.checkpoint.strict_json import parse_object
 from weightaudit.errors import ConfigError, printable
 from weightaudit.source import Repository
+from weightaudit.strict_json import parse_object
 
 CONFIG = "config.json"
 MAX_CONFIG = 10_000_000

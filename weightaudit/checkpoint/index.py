@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 
 from weightaudit.checkpoint.read_all import read_all
-from weightaudit.checkpoint.strict_json import parse_object
 from weightaudit.errors import CheckpointError, printable
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource, safe_name
+from weightaudit.strict_json import parse_object
 
 MAX_INDEX = 100_000_000
 """Bytes; the published ones stay below 20 MB."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import UsageError, printable
 from weightaudit.records import SEVERITIES
-from weightaudit.report.columns import COLUMNS, Value
-from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric
+from weightaudit.report.columns import COLUMNS, Column, Value
+from weightaudit.report.comparison.checking import check_metrics
+from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.entries import Point, Profiles, metrics_of, profiles_of
 from weightaudit.report.tables import SCHEMA, document
+from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -32,13 +33,10 @@ the directory of a batch."""
 _KEYS = ("schema", "model", "revision", "architecture", "summary", "findings")
 _LATER = ("rules",)
 """What reports of an earlier version lack: they checked no rules."""
-_KINDS: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "Int64": (int,),
-    "int64": (int,),
-    "float64": (float, int),
-    "bool": (bool,),
-}
+MAX_REPORT = 1 << 30
+"""Bytes of a report as JSON: some 500 a matrix and 200 a tensor."""
+_CELLS: dict[str, Callable[[Any], Value]] = {"string": text, "Int64": whole, "int64": whole, "bool": flag}
+_NULLABLE = ("string", "Int64")
 
 Row = Mapping[str, Value]
 
@@ -86,7 +84,7 @@ def read_finished(path: Path) -> Finished | None:
         said = _read_json(path) if path.suffix == ".json" else _read_parquet(path)
     except OSError as error:
         raise UsageError(shown, (error.strerror or str(error)).lower(), "Name another report") from error
-    except (ValueError, RecursionError, NotImplementedError) as error:  # the last for odd Parquet
+    except (ValueError, LookupError, TypeError, MemoryError, NotImplementedError) as error:  # most are Arrow's
         raise UsageError(shown, f"it cannot be read: {printable(str(error))}", "Scan the model again") from error
     if said is None:
         return None
@@ -113,17 +111,20 @@ def _read_folder(path: Path) -> Finished | None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     """None for JSON that is something else, as a shard index is."""
-    said = json.loads(path.read_bytes())
+    said = parse_stored(read_plain(path, limit=MAX_REPORT, follow=True))
     return said if isinstance(said, dict) and {"schema", "model"} <= said.keys() else None
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(path).read(use_threads=False)
+    with open_plain(path, follow=True) as file:
+        table = pq.ParquetFile(file).read(use_threads=False)
     kept: dict[bytes, bytes] = table.schema.metadata or {}
     said = {
-        key: json.loads(text) for key in _KEYS + _LATER if (text := kept.get(f"weightaudit.{key}".encode())) is not None
+        key: parse_stored(content)
+        for key in _KEYS + _LATER
+        if (content := kept.get(f"weightaudit.{key}".encode())) is not None
     }
     return {**said, "layers": table.to_pylist()}
 
@@ -134,19 +135,18 @@ def _page_of(table: Path) -> Path | None:
 
 
 def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
-    rows = [_row(row) for row in said["layers"]]
+    rows = [_row(row) for row in items(dict)(said["layers"])]
     dimensions = said["architecture"]["dimensions"]
-    metrics = metrics_of(said["summary"], dimensions)
     log = page.with_name(BATCH_LOG) if page else None
     return Finished(
-        name=_text(said["model"]),
-        revision=_text(said["revision"]),
-        family=_text(said["architecture"]["family"]),
-        guessed=bool(said["architecture"]["guessed"]),
-        metrics={column.name: _metric(metrics[column.name], column.kind) for column in SUMMARY_COLUMNS},
-        profiles=profiles_of((_point(row) for row in rows), int(dimensions.get("layers", 0))),
+        name=text(said["model"]),
+        revision=text(said["revision"]),
+        family=text(said["architecture"]["family"]),
+        guessed=flag(said["architecture"]["guessed"]),
+        metrics=check_metrics(metrics_of(said["summary"], dimensions)),
+        profiles=profiles_of((_point(row) for row in rows), whole(dimensions.get("layers", 0))),
         findings=dict(Counter(one["severity"] for one in said["findings"] if one["severity"] in SEVERITIES)),
-        rules=len(list(said.get("rules", []))),
+        rules=len(items(text)(said.get("rules", []))),
         rows=rows,
         page=page,
         log=log if log and log.is_file() else None,
@@ -155,16 +155,18 @@ def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
 
 def _row(said: Mapping[str, Any]) -> dict[str, Value]:
     """Every column, of the type it says; an unknown number is NaN."""
-    row: dict[str, Value] = {}
-    for column in COLUMNS:
-        value: Value = said[column.name]
-        if value is not None and not isinstance(value, _KINDS[column.dtype]):
-            raise TypeError(f"{column.name} is no {column.dtype}")
-        if column.dtype == "float64":
-            row[column.name] = _number(value)
-        else:
-            row[column.name] = value
-    return row
+    return {column.name: _cell(column, said[column.name]) for column in COLUMNS}
+
+
+def _cell(column: Column, value: Any) -> Value:
+    if column.dtype == "float64":
+        return _number(value)
+    if value is None and column.dtype in _NULLABLE:
+        return None
+    try:
+        return _CELLS[column.dtype](value)
+    except ValueError as error:
+        raise ValueError(f"{column.name} is no {column.dtype}") from error
 
 
 def _point(row: Row) -> Point:
@@ -178,19 +180,9 @@ def _point(row: Row) -> Point:
     )
 
 
-def _number(value: Value) -> float:
-    return float(value) if isinstance(value, float | int) else math.nan
-
-
-def _metric(value: Any, kind: str) -> Metric:
+def _number(value: Any) -> float:
     if value is None:
-        return None
-    if kind == "text":
-        return _text(value)
-    return int(value) if kind == "int" else float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+        return math.nan
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)

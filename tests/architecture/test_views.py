@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from weightaudit.architecture.views import PACKINGS, contiguous, join
 from weightaudit.records import Part, Rows
@@ -138,6 +142,37 @@ def test_one_expert_of_a_stack_in_either_orientation() -> None:
     together = stored.reshape(12, 5)  # DBRX: all experts' rows in two dimensions
     assert torch.equal(Part("w", index=2, of=3).cut(together), stored[2])
     assert torch.equal(Part("w", True, index=2, of=3).cut(together), stored[2].t())
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_runs_of_rows_are_those_rows_in_a_block_of_their_own(transposed: bool) -> None:
+    stored = torch.arange(30 * 7).reshape((7, 30) if transposed else (30, 7))
+    matrix = stored.t() if transposed else stored
+    for start, size, count, stride in itertools.product((0, 1, 3), (1, 2, 4), (2, 3, 5), (4, 5)):
+        cut = Part("w", transposed, Rows(start, size, count, stride)).cut(stored)
+        rows = [start + j * stride + i for j in range(count) for i in range(size)]
+        assert torch.equal(cut, matrix[rows])
+        assert cut.is_contiguous()
+
+
+class _Counted(TorchDispatchMode):
+    """How many operations torch was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.asked += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_million_runs_of_a_row_are_a_few_operations() -> None:
+    """Gate and up alternate row by row in tensors that may have any number of rows."""
+    with _Counted() as counted:
+        cut = Part("w", rows=Rows(1, 1, 1_000_000, 2)).cut(torch.zeros(2_000_000, 1, dtype=torch.bfloat16))
+    assert cut.shape == (1_000_000, 1)
+    assert counted.asked < 20
 
 
 def test_a_matrix_in_three_dimensions_is_its_first_by_the_others() -> None:

@@ -1,120 +1,78 @@
-"""Equal matrices have equal digests, however they are cut and padded, and others have others."""
+"""Digests are taken once for each matrix, of what is measured, by the thread that reads wherever that is no waste."""
 
 from __future__ import annotations
 
-import sys
+import shutil
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
-import xxhash
+from safetensors.torch import load_file, save_file
 
-from tests.spectral.planted import DTYPES
-from tests.spectral.test_layouts import VIEWS
-from weightaudit.audit.contents import digest
-from weightaudit.records import Part, Rows
-
-
-def matrix(dtype: str = "f32", m: int = 150, n: int = 90) -> torch.Tensor:
-    return torch.randn(m, n, generator=torch.Generator().manual_seed(0)).to(DTYPES[dtype])
+import weightaudit as wa
+from weightaudit.audit import contents
+from weightaudit.spectral import digest, measuring
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("turned", [False, True])
-def test_what_is_hashed(dtype: str, turned: bool) -> None:
-    """Shape, dtype and direction in one line, then the bytes of W or Wᵀ."""
-    W = matrix(dtype)
-    stored = W.t().contiguous().t() if turned else W
-    raw = (W.t() if turned else W).contiguous().view(torch.int16).numpy().tobytes()
-    head = f"150 90 {W.dtype} {'columns' if turned else 'rows'}\n".encode()
-    assert digest([stored]) == xxhash.xxh3_128(head + raw).hexdigest()
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, str]]:
+    """(whether the reading thread took it, the digest) of all that a scan takes."""
+    found: list[tuple[bool, str]] = []
+
+    def watched(blocks: list[torch.Tensor]) -> str:
+        found.append((threading.current_thread().name.startswith("weightaudit-read"), digest(blocks)))
+        return found[-1][1]
+
+    monkeypatch.setattr(contents, "digest", watched)
+    monkeypatch.setattr(measuring, "digest_of", None)
+    return found
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "shape", [(150, 90), (90, 3000), (3000, 90), (1, 70), (70, 1), (1, 1), (4, 300_000), (300_000, 4)]
-)
-@pytest.mark.parametrize("turned", [False, True])
-def test_views_copies_and_blocks(dtype: str, shape: tuple[int, int], turned: bool) -> None:
-    W = matrix(dtype, *shape)
-    wide = torch.zeros(W.shape[0] + 9, W.shape[1] + 9, dtype=W.dtype)
-    tall = torch.zeros(W.shape[1] + 9, W.shape[0] + 9, dtype=W.dtype)
-    wide[4:-5, 3:-6] = W
-    tall[3:-6, 4:-5] = W.t()
-    padded = tall[3:-6, 4:-5].t() if turned else wide[4:-5, 3:-6]
-    whole = W.t().contiguous().t() if turned else W
-    expected = digest([whole])
-    assert digest([padded]) == expected
-    for first in {1, shape[0] // 2, shape[0] - 1} - {0, shape[0]}:
-        for source in (whole, padded):
-            slices = [source[:first], source[first:]]
-            copies = [part.t().contiguous().t() if turned else part.clone() for part in slices]
-            assert digest(slices) == expected
-            assert digest(copies) == expected
+@pytest.mark.parametrize("method", ["krylov", "exact"])
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_each_matrix_has_its_own_and_the_stack_only_where_it_needs_a_start(
+    tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]], family: str, method: Literal["krylov", "exact"]
+) -> None:
+    rows = wa.scan(tiny_checkpoints[family], method=method).rows
+    expected = {matrix.key: digest(matrix.blocks()) for matrix in wa.matrices(tiny_checkpoints[family])}
+    shown = {row.matrix.key: row.digest for row in rows}
+    stacks = {key for key in expected if key.endswith("QKV")}
+    assert len(stacks) == 2
+    assert shown == expected | dict.fromkeys(stacks, "")
+    unseen = stacks if method == "exact" else set()
+    assert Counter(taken) == Counter((True, expected[key]) for key in expected.keys() - unseen)
 
 
-def test_a_slice_of_a_fused_tensor_equals_a_tensor_of_its_own() -> None:
-    W = matrix(m=150)
-    for transposed in (False, True):
-        file = W.t().contiguous() if transposed else W
-        part = Part("qkv", transposed, Rows(50, 50)).cut(file)
-        alone = W[50:100].t().contiguous().t() if transposed else W[50:100].clone()
-        assert digest([part]) == digest([alone])
-    heads = W.reshape(5, 3, 10, 90)[:, 1].reshape(50, 90)
-    assert digest([Part("qkv", False, Rows(10, 10, 5, 30)).cut(W)]) == digest([heads])
+def test_heads_that_cutting_copies_are_hashed_when_they_are_measured(
+    tmp_path: Path, tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]]
+) -> None:
+    """GPT-NeoX packs Q, K and V head by head."""
+    import transformers
+
+    config = transformers.GPTNeoXConfig(
+        hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=40, vocab_size=56
+    )
+    transformers.GPTNeoXForCausalLM(config).save_pretrained(tmp_path)
+    rows = {row.matrix.role: row.digest for row in wa.scan(tmp_path, method="krylov").rows}
+    ahead = {found: early for early, found in taken}
+    assert {role: ahead[found] for role, found in rows.items() if found} == {
+        role: role not in {"Q", "K", "V"} for role in rows if role != "QKV"
+    }
 
 
-def test_other_matrices_have_other_digests() -> None:
-    """Shape, dtype, order, a single bit, and the direction in which they are stored."""
-    W = matrix()
-    bit = W.clone()
-    bit.view(torch.int32)[149, 89] ^= 1
-    minus, zero = torch.zeros(3, 4), torch.zeros(3, 4)
-    minus[1, 1] = -0.0
-    others = [
-        *(W, bit, W.flip(0), W.reshape(90, 150), W[:149], W[:, :89], W.view(torch.bfloat16), W.double()),
-        *(W.t().contiguous().t(), minus, zero, zero.half(), zero.bfloat16(), zero.reshape(4, 3), zero[:0], zero[:, :0]),
-    ]
-    assert len({digest([other]) for other in others}) == len(others)
-
-
-def test_nan_equals_itself_and_no_other() -> None:
-    W = matrix()
-    W[3, 4] = torch.nan
-    other = W.clone()
-    assert digest([W]) == digest([other]) == digest([VIEWS["padded columns"](W)])
-    other.view(torch.int32)[3, 4] += 1
-    assert other.isnan().sum() == 1
-    assert digest([W]) != digest([other])
-
-
-def test_a_matrix_that_lies_along_neither_side_is_hashed_by_rows() -> None:
-    W = matrix()
-    assert digest([VIEWS["scattered"](W)]) == digest([W])
-    assert digest([W[:50], W[50:].t().contiguous().t()]) == digest([W])
-
-
-def test_empty_blocks_and_parameters() -> None:
-    W = matrix()
-    assert digest([W[:0], W, W[:0]]) == digest([torch.nn.Parameter(W)]) == digest([W])
-
-
-@pytest.mark.skipif(sys.byteorder == "big", reason="of the bytes as they are stored")
-def test_the_digest_is_the_same_in_every_process_and_version() -> None:
-    """Reports keep it: a change here makes those of two versions incomparable, and belongs into the changelog."""
-    assert digest([torch.arange(12.0).reshape(3, 4)]) == "9fc64784bf1d584e948624c69b82f223"
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("turned", [False, True])
-def test_torch_and_so_its_threads_copy_nothing(monkeypatch: pytest.MonkeyPatch, dtype: str, turned: bool) -> None:
-    """They would be woken for each panel, and wait for the next: the waiting took far longer than the hash."""
-
-    def padded(block: torch.Tensor) -> torch.Tensor:
-        return VIEWS["padded columns"](block.t()).t() if turned else VIEWS["padded columns"](block)
-
-    whole, blocks = padded(matrix(dtype)), [padded(block) for block in matrix(dtype).split(50)]
-    expected = digest([matrix(dtype).t().contiguous().t() if turned else matrix(dtype)])
-    for name in ("contiguous", "clone", "copy_"):
-        monkeypatch.setattr(torch.Tensor, name, None)
-    monkeypatch.setattr(torch, "cat", None)
-    assert digest([whole]) == digest(blocks) == expected
+@pytest.mark.parametrize("equal", [True, False])
+def test_a_tied_copy_is_hashed_only_where_it_is_measured(
+    tmp_path: Path, tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]], equal: bool
+) -> None:
+    directory = tmp_path / "gpt2"
+    shutil.copytree(tiny_checkpoints["gpt2"], directory)
+    tensors = load_file(directory / "model.safetensors")
+    head = tensors["transformer.wte.weight"].clone()
+    head[0, 0] += not equal
+    save_file({**tensors, "lm_head.weight": head}, directory / "model.safetensors")
+    rows = wa.scan(directory, method="krylov").rows
+    assert len(taken) == len(rows)
+    assert [found for early, found in taken if not early] == ([] if equal else [digest([head])])

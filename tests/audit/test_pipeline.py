@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -39,6 +40,62 @@ def test_matrices_that_share_tensors_are_one_unit_in_file_order() -> None:
     assert [[info.name for info in unit.tensors] for unit in units] == [["k", "v", "q"], ["m"], ["o"]]
     assert sorted(matrix.role for matrix in units[0].matrices) == ["K", "Q", "QKV", "V"]
     assert sum(len(unit.matrices) for unit in units) == len(matrices)
+
+
+def test_a_unit_keeps_the_order_in_which_its_matrices_came_together() -> None:
+    """Groups are joined in the order of the joining matrix's tensors, whichever of them is the largest."""
+    tensors = {info.name: info for info in (_info("a", 0), _info("b", 16), _info("c", 32))}
+    matrices = [
+        _matrix(0, "A", "a"),
+        *(_matrix(expert, "B", "b") for expert in range(3)),
+        _matrix(0, "C", "c"),
+        _matrix(0, "CBA", "c", "b", "a"),
+        _matrix(1, "A", "a"),
+    ]
+    (unit,) = plan_units(matrices, tensors)
+    assert [matrix.role for matrix in unit.matrices] == ["C", "B", "B", "B", "A", "CBA", "A"]
+    tied = plan_units(matrices[:5], tensors, [("c", "a")])
+    assert [[matrix.role for matrix in unit.matrices] for unit in tied] == [["C", "A"], ["B", "B", "B"]]
+
+
+def _steps(monkeypatch: pytest.MonkeyPatch, plan: Callable[[], object]) -> int:
+    """How often ``plan`` asks a matrix for its tensors."""
+    asked = 0
+    tensors_of = RoleMatrix.tensors.fget
+    assert tensors_of is not None
+
+    def counting(matrix: RoleMatrix) -> tuple[str, ...]:
+        nonlocal asked
+        asked += 1
+        found: tuple[str, ...] = tensors_of(matrix)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RoleMatrix, "tensors", property(counting))
+        plan()
+    return asked
+
+
+def test_work_grows_with_the_matrices_cut_from_one_tensor_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"t{i}" for i in range(2000)]
+    tensors = {name: _info(name, 16 * i) for i, name in enumerate(names)}
+
+    def one_tensor(n: int) -> int:
+        return _steps(monkeypatch, lambda: plan_units([_matrix(i, "M1", "t0") for i in range(n)], tensors))
+
+    def a_chain(n: int) -> int:
+        matrices = [_matrix(i, "M1", names[i], names[i + 1]) for i in range(n)]
+        return _steps(monkeypatch, lambda: plan_units(matrices, tensors))
+
+    def all_tied(n: int) -> int:
+        matrices = [_matrix(i, "M1", names[i]) for i in range(n)]
+        pairs = [(names[0], names[i]) for i in range(1, n)]
+        return _steps(monkeypatch, lambda: plan_units(matrices, tensors, pairs))
+
+    for work in (one_tensor, a_chain, all_tied):
+        assert work(1600) < 3 * work(800)
 
 
 def test_vectors_are_read_on_the_way_and_ask_for_no_more_memory() -> None:
@@ -83,6 +140,23 @@ def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
             assert torch.equal(stored[info.name], torch.full((2, 2), float(info.offset)))
             seen.append(info.name)
     assert seen == checkpoint.reads == checkpoint.planned == list(tensors)
+
+
+@pytest.mark.parametrize("memory", [None, 1000])
+def test_every_unit_is_looked_at_once_before_it_comes(memory: int | None) -> None:
+    """By the thread that reads, where there is memory for two units."""
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(5)}
+    units = plan_units([_matrix(i, "Q", f"t{i}") for i in range(5)], tensors)
+    looked: list[tuple[str, float, str]] = []
+
+    def look(unit: pipeline.Unit, stored: Mapping[str, torch.Tensor]) -> None:
+        name = unit.tensors[0].name
+        looked.append((name, float(stored[name][1, 1]), threading.current_thread().name))
+
+    for done, (unit, _) in enumerate(read_units(FakeCheckpoint(tensors), units, memory=memory, look=look), 1):  # type: ignore[arg-type]
+        assert looked[done - 1][0] == unit.tensors[0].name
+    assert [(name, value) for name, value, _ in looked] == [(info.name, info.offset) for info in tensors.values()]
+    assert all(thread.startswith("weightaudit-read") for _, _, thread in looked)
 
 
 def test_pairs_to_be_compared_come_together() -> None:

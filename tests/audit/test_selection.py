@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,27 @@ def test_select() -> None:
     assert select(MODEL, None, None) == MODEL.matrices
     assert [m.layer for m in select(MODEL, ["Q"], None)] == [0, 1]
     assert [m.role for m in select(MODEL, None, [0])] == ["Q", "M1"]
+
+
+def test_the_work_of_selecting_grows_with_the_layers_not_with_their_square() -> None:
+    compared = 0
+
+    class Layer(int):
+        __hash__ = int.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return int.__eq__(self, other)
+
+    def comparisons(layers: int) -> int:
+        nonlocal compared
+        model = replace(MODEL, matrices=tuple(_matrix(Layer(i), "Q") for i in range(layers)))
+        compared = 0
+        assert len(select(model, None, [Layer(i) for i in range(layers)])) == layers
+        return compared
+
+    assert comparisons(800) < 3 * comparisons(400) + 100
 
 
 @pytest.mark.parametrize(

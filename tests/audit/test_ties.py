@@ -52,6 +52,22 @@ def test_open_pairs_are_settled_by_their_bytes(equal: bool) -> None:
     assert (ties.open, ties.confirmed, ties.broken) == ([], {HEAD: EMBED} if equal else {}, [] if equal else TIE)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.complex64])
+@pytest.mark.parametrize(
+    ("shape", "strides"), [((1, 1), (0, 0)), ((1, 1), (7, 3)), ((3, 4), (0, 0)), ((2, 2), (0, 1)), ((2, 0), (1, 5))]
+)
+def test_tensors_of_any_strides_are_compared(
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    info = {"dtype": "float32", "shape": shape, "file": "a", "nbytes": 8}
+    tensors = {name: TensorInfo(name, offset=i, **info) for i, name in enumerate((HEAD, EMBED))}  # type: ignore[arg-type]
+    for value, equal in ((1, True), (2, 0 in shape)):
+        ties = sort_out(TIE, tensors, {HEAD, EMBED}, guessed=False)
+        head, embed = (torch.full((8,), number).to(dtype).as_strided(shape, strides) for number in (1, value))
+        ties.compare({HEAD: head, EMBED: embed.clone(memory_format=torch.contiguous_format)})
+        assert (len(ties.confirmed), len(ties.broken)) == (equal, not equal)
+
+
 def test_ties_of_ties_have_one_original() -> None:
     tensors = {name: TensorInfo(name, "float32", (4, 2), "a", 32 * i, 32) for i, name in enumerate("abcd")}
     declared = [("d", "b"), ("b", "a"), ("c", "a")]

@@ -19,7 +19,7 @@ from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.folder import RESULTS
 from weightaudit.batch.joining import UNFINISHED
 from weightaudit.config import AuditConfig
-from weightaudit.errors import OutputError, UsageError
+from weightaudit.errors import CheckpointError, UsageError
 
 Batch = Callable[..., BatchResult]
 JOINED = ("all.csv", "all.parquet", "summary.csv")
@@ -177,7 +177,7 @@ def test_one_commit_under_two_names_in_two_shards_counts_once(
     def local(model: str, **options: Any) -> Any:
         if model == "org/name":
             if next(calls) in failing:
-                raise MemoryError
+                raise CheckpointError("org/name", "it is corrupt")
             model, options = str(few[0]), {**options, "revision": None}
         return scan(model, **options)
 
@@ -228,8 +228,10 @@ def test_what_cannot_be_merged(batch: Batch, few: list[Path], tmp_path: Path) ->
         merge([tmp_path / "a"], tmp_path / "c")
 
 
-def test_a_part_that_lost_files_is_not_merged(batch: Batch, few: list[Path], tmp_path: Path) -> None:
-    batch(few[:1], tmp_path / "a")
-    (tmp_path / "a" / few[0].name / "log.txt").unlink()
-    with pytest.raises(OutputError, match=r"log\.txt: no such file"):
-        merge([tmp_path / "a"], tmp_path / "c")
+@pytest.mark.parametrize("name", [*RESULTS, "log.txt"])
+def test_a_model_that_lost_files_is_not_finished(batch: Batch, few: list[Path], tmp_path: Path, name: str) -> None:
+    batch(few[:2], tmp_path / "a")
+    (tmp_path / "a" / few[0].name / name).unlink()
+    result = merge([tmp_path / "a"], tmp_path / "c")
+    assert result.failed == {few[0].name: UNFINISHED}
+    assert [path.name for path in (tmp_path / "c").iterdir() if path.is_dir()] == [few[1].name]

@@ -125,29 +125,40 @@ def test_shutdown_waits_for_work_and_ends_workers() -> None:
     wait_until_gone(process)
 
 
-def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """Whether they are at work or about to answer, they say nothing of it on the terminal that they share."""
     program = tmp_path / "parent.py"
     program.write_text(
         "import time\n"
         "from tests.batch import tasks\n"
         "from weightaudit.batch.processes import ProcessExecutor\n"
         "if __name__ == '__main__':\n"
-        "    executor = ProcessExecutor(1, 1)\n"
+        "    executor = ProcessExecutor(2, 1)\n"
         "    print(executor.submit(tasks.who_after, 0).result(), flush=True)\n"
-        "    executor.submit(time.sleep, 600)\n"
-        "    time.sleep(600)\n"
+        "    long = executor.submit(time.sleep, 600)\n"
+        "    while True:\n"
+        "        executor.submit(tasks.divide, 6, 3).result()\n"
     )
     root = Path(__file__).parent.parent.parent
-    parent = subprocess.Popen(
-        [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
-    )
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
-    time.sleep(0.2)  # into the sleep
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-    wait_until_gone(worker)
+    for _ in range(3):
+        with (tmp_path / "said").open("w+") as said:
+            parent = subprocess.Popen(
+                [sys.executable, str(program)],
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(root)},
+            )
+            assert parent.stdout is not None
+            worker = int(parent.stdout.readline())
+            time.sleep(0.5)  # into the work
+            parent.send_signal(signal.SIGKILL)
+            parent.wait()
+            parent.stdout.close()
+            wait_until_gone(worker)
+            time.sleep(0.2)  # for the other one
+            said.seek(0)
+            assert said.read() == ""
 
 
 @pytest.mark.parametrize(

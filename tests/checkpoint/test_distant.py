@@ -21,7 +21,9 @@ from weightaudit.source.local import LocalFile
 NAMES = tuple(f"w{i:02}" for i in range(13))
 TENSORS = {name: torch.full((30 + i, 50), float(i)) for i, name in enumerate(NAMES)}
 TENSORS["transposed"] = torch.arange(1500.0).view(30, 50).t()
-FORMS = ("safetensors", "zip", "legacy")
+OPENING = {"safetensors": 5_000, "zip": 5_000, "legacy": 5_000 + 0xFFFF}
+"""Bytes of a file that opening it may read; in the last 64 KiB of a legacy one a zip archive could be hidden."""
+FORMS = tuple(OPENING)
 
 
 class Reads:
@@ -85,7 +87,7 @@ def test_a_reader_gives_every_tensor_and_fetches_little_else(
         check_values(checkpoint)
     wanted = sum(value.numel() * 4 for value in TENSORS.values())
     assert reads.nbytes - opening <= 1.02 * wanted
-    assert opening <= 3_000 + shards * 5_000 + 200 * len(TENSORS)
+    assert opening <= 3_000 + shards * OPENING[form] + 200 * len(TENSORS)
 
 
 def test_a_reader_of_some_tensors_fetches_only_those(tmp_path: Path, reads: Reads) -> None:
@@ -175,5 +177,5 @@ def test_pytorch_files_are_read_from_the_hub(form: str, shards: int, tmp_path: P
             assert checkpoint.identity.revision == hub.sha
         wanted = sum(value.numel() * 4 for value in TENSORS.values())
         assert hub.sent("cdn") - opening <= 1.02 * wanted
-        assert opening <= shards * 5_000 + 200 * len(TENSORS)
+        assert opening <= shards * OPENING[form] + 200 * len(TENSORS)
         assert not cache.exists()

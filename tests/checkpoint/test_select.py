@@ -18,10 +18,10 @@ TAKEN = {
     "the single file before the index": (["model.safetensors", INDEX], "model.safetensors"),
     "the standard name among others": (["a.safetensors", "model.safetensors"], "model.safetensors"),
     "the index before a consolidated copy": (["consolidated.safetensors", INDEX], INDEX),
-    "the only other file": (
-        ["weights.safetensors", "config.json", "pytorch_model.bin"],
-        "weights.safetensors",
-    ),
+    "the only other file": (["weights.safetensors", "config.json", "weights.bin"], "weights.safetensors"),
+    "pytorch before safetensors of another name": (["weights.safetensors", "pytorch_model.bin"], "pytorch_model.bin"),
+    "a pytorch index before safetensors of another name": (["weights.safetensors", BIN_INDEX], BIN_INDEX),
+    "pytorch among safetensors of other names": (["a.safetensors", "b.safetensors", BIN_INDEX], BIN_INDEX),
     "the only other index": (
         ["lm-00001-of-00001.safetensors", "lm.safetensors.index.json"],
         "lm.safetensors.index.json",
@@ -91,7 +91,7 @@ def test_a_file_name_cannot_steer_the_terminal() -> None:
 def test_the_file_that_the_user_names_is_taken(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     (tmp_path / "model.safetensors").touch()
-    assert select_weights(open_repository(str(tmp_path / name))) == name
+    assert select_weights(open_repository(str(tmp_path / name)), None) == name
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_file_that_the_user_names_is_taken(name: str, tmp_path: Path) -> Non
 def test_a_named_file_of_another_format_is_refused(name: str, cause: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     with pytest.raises(CheckpointError, match=cause):
-        select_weights(open_repository(str(tmp_path / name)))
+        select_weights(open_repository(str(tmp_path / name)), None)
 
 
 def test_what_was_passed_over_is_told_with_its_reason() -> None:

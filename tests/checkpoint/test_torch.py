@@ -240,7 +240,7 @@ UNREADABLE: dict[str, tuple[Any, str]] = {
     ),
     "an instance of a class": (
         lambda form: Applied(torch.nn.Parameter, tensor(of=_storage(form))),
-        "described in a way",
+        "calls 'torch.nn.parameter.Parameter' in a way",
     ),
     "beyond its storage": (
         lambda form: tensor(of=_storage(form), offset=1),

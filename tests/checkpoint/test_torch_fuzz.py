@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import pickle
-import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.checkpoint.test_torch import bits
 from tests.checkpoint.torch_files import Applied, legacy, saved_bytes, storage, torch_zip
+from tests.checkpoint.torch_oracle import loaded_by_torch
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 
@@ -30,25 +29,6 @@ FILES = {
     for form in FORMS
 }
 QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def loaded_by_torch(data: bytes) -> dict[str, torch.Tensor] | None:
-    """The tensors as torch's restricted loader finds them; None where it refuses the file, in whatever way.
-
-    They are those under "state_dict" where there are any.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        except Exception:  # it raises nearly anything
-            return None
-    inner = loaded.get("state_dict") if isinstance(loaded, dict) else None
-    return (_tensors(inner) if isinstance(inner, dict) else {}) or _tensors(loaded)
-
-
-def _tensors(table: dict[str, object]) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in table.items() if isinstance(value, torch.Tensor)}
 
 
 def check_verdict(data: bytes, folder: Path) -> None:

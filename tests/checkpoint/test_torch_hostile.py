@@ -119,7 +119,11 @@ INSTRUCTIONS = {
     "EXT1": (b"\x80\x02\x82\x01.", "the instruction EXT1"),
     "a name over two lines": (b"\x80\x02cos\x1b[2J\nsys\x00tem\n.", r"would use 'os\\x1b\[2J.sys\\x00tem'"),
     "a call of a string": (b"\x80\x02X\x02\0\0\0os)R.", "calls what is no name"),
-    "state of a tensor": (b"\x80\x02ctorch\ndevice\n)R)b.", "sets the state of what is no dictionary"),
+    "state of a device": (
+        b"\x80\x02ctorch\ndevice\nX\x03\0\0\0cpu\x85R)b.",
+        "sets the state of what is no OrderedDict",
+    ),
+    "state of a dictionary that has none": (b"\x80\x02}}b.", "sets the state of what is no OrderedDict"),
     "unknown instruction": (b"\x80\x02\xff.", "its pickle is damaged"),
     "nothing to take": (b"\x80\x020.", "the instruction POP"),
     "stop without a value": (b"\x80\x02.", "its pickle is damaged"),
@@ -131,9 +135,15 @@ INSTRUCTIONS = {
     "an item of a list": (b"\x80\x02]X\x01\0\0\0aNs.", "sets an item of what is no dictionary"),
     "an append to a dictionary": (b"\x80\x02}Na.", "appends to what is no list"),
     "a storage that is none": (b"\x80\x02NQ.", "refers to something that is no tensor storage"),
-    "a tuple in itself thousands deep": (b"\x80\x02})" + b"\x85" * 300_000 + b"Ns.", "holds no tensors"),
-    "twice itself, again and again": (b"\x80\x02})" + b"q\x01h\x01\x86" * 5_000 + b"Ns.", "holds no tensors"),
-    "a terabyte of memory": (b"\x80\x02c__builtin__\nbytearray\n\x8a\x06\0\0\0\0\0\x01\x85R.", "something else where"),
+    "a tuple in itself thousands deep": (b"\x80\x02}X\x01\0\0\0a)" + b"\x85" * 300_000 + b"s.", "holds no tensors"),
+    "twice itself, again and again": (
+        b"\x80\x02}X\x01\0\0\0a)" + b"q\x01h\x01\x86" * 5_000 + b"s.",
+        "holds no tensors",
+    ),
+    "a terabyte of memory": (
+        b"\x80\x02c__builtin__\nbytearray\n\x8a\x06\0\0\0\0\0\x01\x85R.",
+        "calls 'builtins.bytearray' in a way",
+    ),
 }
 
 
@@ -143,6 +153,23 @@ def test_a_crafted_pickle_is_refused(case: str, tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(torch_zip(data))
     refused(path, cause)
+
+
+@pytest.mark.parametrize("strides", [(0, 1), (1, 1)])
+def test_many_views_of_the_same_bytes_are_refused(strides: tuple[int, int], tmp_path: Path) -> None:
+    """Each is smaller than the file; together they grow with its square."""
+    of = storage(elements=2000)
+    views = {f"layers.{i}.w": tensor(of=of, shape=(2, 1500), strides=strides, offset=i % 100) for i in range(400)}
+    path = tmp_path / "model.bin"
+    path.write_bytes(torch_zip(views, {"0": bytes(8000)}))
+    refused(path, "its tensors repeat its bytes to 4800000 bytes, more than 64 times the whole file")
+
+
+def test_a_layer_under_many_names_is_read(tmp_path: Path) -> None:
+    one = torch.ones(64, 64)
+    with open_checkpoint(saved({f"layers.{i}.w": one for i in range(48)}, tmp_path / "model.bin")) as checkpoint:
+        assert len({(info.offset, info.nbytes) for info in checkpoint.tensors.values()}) == 1
+        assert len(checkpoint.tensors) == 48
 
 
 def test_a_pickle_of_too_many_instructions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,9 +90,9 @@ def torch_zip(contents: Any, data: Mapping[str, bytes] | None = None, **records:
 
 
 def legacy(contents: Any, data: Mapping[str, tuple[int, bytes]] | None = None, keys: Any = None) -> bytes:
-    """A legacy file of ``contents`` and storages: key → (elements, bytes)."""
+    """A legacy file of ``contents`` (bytes: the pickle itself) and storages: key → (elements, bytes)."""
     stored = {"0": (6, bytes(24))} if data is None else data
     pickles = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, contents, list(stored) if keys is None else keys)
-    return b"".join(pickled(part) for part in pickles) + b"".join(
+    return b"".join(part if isinstance(part, bytes) else pickled(part) for part in pickles) + b"".join(
         count.to_bytes(8, "little") + value for count, value in stored.values()
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -32,10 +34,24 @@ class CommandLine:
     def __call__(self, *words: object) -> Outcome:
         self.monkeypatch.setattr(sys, "argv", ["weightaudit", *map(str, words)])
         self.capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with signals_kept(), pytest.raises(SystemExit) as ended:
             main()
         captured = self.capsys.readouterr()
         return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """What a command does with signals until its process ends, it is not to do with those of the tests."""
+    kept = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    hook = sys.unraisablehook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in kept.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                signal.signal(number, handler)
 
 
 def on_a_terminal(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, bytes]:

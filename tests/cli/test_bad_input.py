@@ -217,7 +217,9 @@ def test_an_old_report_survives_a_failed_scan(weightaudit: CommandLine, tmp_path
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, weightaudit: CommandLine) -> None:
-    from weightaudit.errors import ModelNotFound
-
-    with pytest.raises(ModelNotFound):
-        weightaudit("scan", tmp_path / "nowhere", "--debug")
+    plain = weightaudit("scan", tmp_path / "nowhere")
+    done = weightaudit("scan", tmp_path / "nowhere", "--debug")
+    assert (plain.code, done.code) == (3, 3)
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert "weightaudit.errors.ModelNotFound: " in done.stderr
+    assert done.stderr.endswith(f"\n{plain.stderr}")

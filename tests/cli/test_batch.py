@@ -116,11 +116,24 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_interrupted(tiny_checkpoints: dict[str, Path], tmp_path: Path, workers: str) -> None:
-    """Ctrl-C reaches the whole group of processes: one message, no traceback, nobody left, and what is done stays."""
+@pytest.mark.parametrize(
+    ("workers", "number", "said", "group"),
+    [
+        ("0", signal.SIGINT, "interrupted", True),
+        ("2", signal.SIGINT, "interrupted", True),
+        ("0", signal.SIGTERM, "terminated", False),
+        ("2", signal.SIGTERM, "terminated", False),
+        ("2", signal.SIGTERM, "terminated", True),
+    ],
+)
+def test_stopped(
+    tiny_checkpoints: dict[str, Path], tmp_path: Path, workers: str, number: int, said: str, group: bool
+) -> None:
+    """Ctrl-C reaches the whole group of processes, SIGTERM one of them or all: one message, no traceback, nobody and
+    nothing left, and what is done stays.
+    """
     path, out = tmp_path / "list.txt", tmp_path / "out"
-    copies = [tmp_path / f"model{i}" for i in range(40)]
+    copies = [tmp_path / f"model{i}" for i in range(20)]
     for copy in copies:
         copy.symlink_to(next(iter(tiny_checkpoints.values())))
     path.write_text("".join(f"{copy}\n" for copy in copies))
@@ -128,12 +141,12 @@ def test_interrupted(tiny_checkpoints: dict[str, Path], tmp_path: Path, workers:
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while len(list(out.glob("*/outcome.json"))) < 3 and process.poll() is None:
         time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGINT)
+    (os.killpg if group else os.kill)(process.pid, number)
     stdout, stderr = process.communicate(timeout=120)
-    assert (process.returncode, stdout) == (130, ""), stderr
+    assert (process.returncode, stdout) == (128 + number, ""), stderr
     assert stderr.splitlines() == [
         f"What is finished in {out} is kept; the same command goes on from there.",
-        "weightaudit: interrupted",
+        f"weightaudit: {said}",
     ]
     for _ in range(200):  # the interpreter's own helper process ends a little later
         try:
@@ -143,12 +156,13 @@ def test_interrupted(tiny_checkpoints: dict[str, Path], tmp_path: Path, workers:
         time.sleep(0.05)
     else:
         pytest.fail("some process of the run is still there")
+    assert not list(out.rglob("*.tmp"))
     finished = {file: file.stat().st_ino for file in out.glob("*/outcome.json")}
-    assert 3 <= len(finished) < 40
+    assert 3 <= len(finished) < 20
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert {file: file.stat().st_ino for file in finished} == finished
-    assert len((out / "summary.csv").read_text().splitlines()) == 41
+    assert len((out / "summary.csv").read_text().splitlines()) == 21
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")

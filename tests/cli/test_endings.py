@@ -1,60 +1,302 @@
-"""How a command ends when it is interrupted, when nobody reads its output, and when that cannot be written."""
+"""How a command ends when a signal comes, when nobody reads its output, and when that cannot be written."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 
 from tests.cli.running import CommandLine
 
-WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
+ROOT = Path(__file__).parent.parent.parent
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+FULL = "weightaudit: standard output: no space left on device. Send it where it can be written\n"
+CLOSED = "weightaudit: standard output: it is closed. Send it where it can be written\n"
 
 
-@pytest.mark.parametrize("command", ["archs", "scan"])
-def test_nobody_reads(command: str, tiny_checkpoints: dict[str, Path]) -> None:
-    words = [command] if command == "archs" else [command, str(tiny_checkpoints["bert"])]
-    process = subprocess.Popen([*WEIGHTAUDIT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+class Forks:
+    """`tests.cli.forked`, running: commands with streams of every kind, without loading anything anew."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder, self.model = folder, model
+        words = [sys.executable, "-m", "tests.cli.forked"]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._send([self.words(words, folder) for words, _, _ in COMMANDS.values()])
+
+    def words(self, words: list[str], folder: Path) -> list[str]:
+        """``words`` with the model, a list of it and an output directory in ``folder``."""
+        (folder / "list.txt").write_text(f"{self.model}\n")
+        known = {"MODEL": str(self.model), "LIST": str(folder / "list.txt"), "OUT": str(folder / "out")}
+        for short, path in known.items():
+            words = [word.replace(short, path) for word in words]
+        return words
+
+    def _send(self, order: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{json.dumps(order)}\n")
+        self.process.stdin.flush()
+
+    def run(self, words: list[str], stdout: str = "", stderr: str = "") -> tuple[int, str]:
+        """The exit code, and what it says on stderr; streams are files unless told otherwise."""
+        said = self.folder / "stderr"
+        said.write_text("")
+        (self.folder / "stdout").write_text("")
+        order = {"words": words, "stdout": stdout or str(self.folder / "stdout"), "stderr": stderr or str(said)}
+        self._send(order)
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline()), said.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory, damaged: Path) -> Iterator[Forks]:
+    runner = Forks(tmp_path_factory.mktemp("streams"), damaged)
+    try:
+        yield runner
+    finally:
+        assert runner.process.stdin is not None
+        assert runner.process.stdout is not None
+        runner.process.stdin.close()
+        runner.process.stdout.close()
+        runner.process.wait()
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str, Path]) -> Path:
+    """A model with an entry that is no number: an error is found in it."""
+    folder = Path(shutil.copytree(tiny_checkpoints["bert"], tmp_path_factory.mktemp("damaged") / "bert"))
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    tensors["bert.encoder.layer.0.attention.self.query.weight"][0, 0] = float("nan")
+    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+ONE = ("--threads", "1")
+# words, exit code, whether they write on stdout
+COMMANDS = {
+    "--version": (["--version"], 0, True),
+    "--help": (["--help"], 0, True),
+    "no words": ([], 2, True),
+    "scan --help": (["scan", "--help"], 0, True),
+    "paper --help": (["paper", "--help"], 0, True),
+    "paper figure1 --help": (["paper", "figure1", "--help"], 0, True),
+    "archs": (["archs"], 0, True),
+    "archs NAME": (["archs", "bert"], 0, True),
+    "archs --check": (["archs", "--check", "MODEL"], 0, True),
+    "rules": (["rules"], 0, True),
+    "rules ID": (["rules", "nonfinite"], 0, True),
+    "scan": (["scan", "MODEL", *ONE], 1, True),
+    "scan without findings that count": (["scan", "MODEL", "--fail-on", "never", *ONE], 0, True),
+    "scan --format json": (["scan", "MODEL", "--format", "json", "--quiet", *ONE], 1, True),
+    "scan --format github": (["scan", "MODEL", "--format", "github", *ONE], 1, True),
+    "scan --quiet": (["scan", "MODEL", "--quiet", *ONE], 1, False),
+    "batch": (["batch", "LIST", "--out", "OUT", "--workers", "0", "--threads", "1"], 0, False),
+    "compare": (["compare", "MODEL", "MODEL", "--out", "OUT", *ONE], 0, False),
+    "a missing model": (["scan", "MODEL/none"], 3, False),
+    "wrong usage": (["scan", "MODEL", "--bogus"], 2, False),
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_streams_that_cannot_be_written(name: str, forks: Forks, tmp_path: Path) -> None:
+    words, code, writes = COMMANDS[name]
+    words = forks.words(words, tmp_path)
+    ends, says = forks.run(words)
+    assert (ends, bool((forks.folder / "stdout").read_text())) == (code, writes)
+    says = (
+        says
+        if name != "batch"
+        else says.splitlines()[-1].replace("1 models,", "1 models (1 from earlier runs),") + "\n"
+    )
+    assert forks.run(words, stdout="gone") == (code, says)
+    # Findings are not told after the failure: one line says why the code is what it is.
+    assert forks.run(words, stdout="full") == ((3, FULL) if writes else (code, says))
+    assert forks.run(words, stdout="closed") == ((3, CLOSED) if writes else (code, says))
+    for lost in ("full", "closed"):
+        assert forks.run(words, stderr=lost) == (code, "")
+    assert forks.run(words, stdout="closed", stderr="closed") == (3 if writes else code, "")
+
+
+@posix
+@pytest.mark.parametrize("words", [["--version"], ["scan", "MODEL"]])
+def test_processes_of_their_own(words: list[str], damaged: Path) -> None:
+    """Nothing is said by the interpreter either, at its end."""
+    program = [sys.executable, "-m", "weightaudit", *(word.replace("MODEL", str(damaged)) for word in words)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stderr is not None
     process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait(60) == 0
+    code, says = ended(process)
+    assert (code, says.count("\n")) == ((0, 0) if words == ["--version"] else (1, 1))
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (3, FULL)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_full_disk_behind_stdout() -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([*WEIGHTAUDIT, "archs"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (3, "weightaudit: No space left on device\n")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
+def test_a_closed_stream_is_no_file_that_is_opened_next(forks: Forks, damaged: Path, tmp_path: Path) -> None:
+    for lost in ({"stdout": "closed"}, {"stderr": "closed"}, {"stdout": "closed", "stderr": "closed"}):
+        out = tmp_path / "r.csv"
+        assert forks.run(["scan", str(damaged), "--csv", str(out)], **lost)[0] in (1, 3)
+        assert out.read_text().startswith("model,")
+        assert "verdict" not in out.read_text()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_interrupted(tmp_path: Path) -> None:
-    # Interrupted in the middle of a scan, which here only waits.
+# Each waits in the middle of a command, after it has said so, and is then sent signals.
+WAITING = {
+    "at work": "def families():\n    print('waiting', flush=True)\n    time.sleep(60)",
+    "in what takes any failure for its own": (
+        "def families():\n"
+        "    try:\n        print('waiting', flush=True)\n        time.sleep(60)\n"
+        "    except BaseException:\n        raise ImportError('half loaded') from None"
+    ),
+    "in what swallows it": (
+        "def families():\n    try:\n        print('waiting', flush=True)\n        time.sleep(60)\n"
+        "    except BaseException:\n        return []"
+    ),
+    "in a destructor": (
+        "class Last:\n    def __del__(self):\n        print('waiting', flush=True)\n        time.sleep(60)\n"
+        "def families():\n    last = Last()\n    del last\n    time.sleep(60)"
+    ),
+    "with a file begun": (
+        "def families():\n"
+        "    from weightaudit.report.files import replacing\n"
+        "    with replacing('report.csv') as file:\n"
+        "        file.write(b'half')\n        print('waiting', flush=True)\n        time.sleep(60)"
+    ),
+    "at the end": (
+        "import atexit\natexit.register(lambda: (print('waiting', flush=True), time.sleep(60)))\n"
+        "def families():\n    return []"
+    ),
+}
+IMPORTING = """
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'weightaudit.cli.scan':
+            print('waiting', flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+"""
+STUCK = """
+def families():
+    from weightaudit.report.files import replacing
+    with replacing('report.csv') as file:
+        try:
+            print('waiting', flush=True)
+            time.sleep(60)
+        finally:
+            print('stuck', flush=True)
+            time.sleep(60)
+"""
+SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if os.name != "nt":
+    SAID[signal.SIGHUP] = "hung up"
+
+
+def waiting(program: str, folder: Path, *, before: str = "", words: str = "archs") -> subprocess.Popen[str]:
+    """The command ``archs`` as ``program`` has it, once it waits."""
     program = (
-        "import sys, time, weightaudit.audit as audit\n"
-        "def scan(*args, **options): print('waiting', flush=True); time.sleep(60)\n"
-        "audit.scan = scan\n"
-        f"sys.argv = ['weightaudit', 'scan', '.', '--csv', {str(tmp_path / 'l.csv')!r}]\n"
-        "from weightaudit.cli import main; main()"
+        f"import signal, sys, time\n{before}\n"
+        "import weightaudit.architecture\n"
+        f"{program}\n"
+        "if 'families' in globals():\n    weightaudit.architecture.families = families\n"
+        f"sys.argv = ['weightaudit', {words!r}]\n"
+        "from weightaudit.cli import main\nmain()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "waiting\n"
-    time.sleep(0.1)  # into the sleep
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, "weightaudit: interrupted\n")
+    while (line := process.stdout.readline()) != "waiting\n":
+        assert line, process.stderr and process.stderr.read()
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    assert process.stderr is not None
+    stderr = process.stderr.read()
+    return process.wait(60), stderr
+
+
+@posix
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        *((where, signal.SIGINT) for where in WAITING),
+        *((where, signal.SIGTERM) for where in WAITING),
+        ("with a file begun", 1),
+    ],
+)
+def test_stopped(where: str, number: int, tmp_path: Path) -> None:
+    process = waiting(WAITING[where], tmp_path)
+    process.send_signal(number)
+    assert ended(process) == (128 + number, f"weightaudit: {SAID[signal.Signals(number)]}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_stopped_while_commands_are_loaded(tmp_path: Path) -> None:
+    process = waiting("", tmp_path, before=IMPORTING)
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (130, "weightaudit: interrupted\n")
+
+
+@posix
+def test_stopped_where_a_library_must_not_see_an_exception(tmp_path: Path) -> None:
+    """Native code that is being loaded may abort: nothing is raised there, and what was begun is removed."""
+    (tmp_path / "slow.py").write_text(
+        "import time\n"
+        "try:\n    print('waiting', flush=True)\n    time.sleep(60)\n"
+        "except BaseException:\n    import os\n    os.abort()\n"
+    )
+    process = waiting(
+        "def families():\n"
+        "    from weightaudit.report.files import replacing\n"
+        "    with replacing('report.csv'):\n        import slow\n",
+        tmp_path,
+        before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
+    )
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (143, "weightaudit: terminated\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["slow.py"]
+
+
+@posix
+def test_stopped_twice(tmp_path: Path) -> None:
+    """What does not come to its end after the first signal ends with the second, and leaves nothing."""
+    process = waiting(STUCK, tmp_path)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "stuck\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (143, "weightaudit: terminated\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As nohup has it."""
+    process = waiting(WAITING["at work"], tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (143, "weightaudit: terminated\n")
 
 
 def test_a_bug_is_told_in_one_line(weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +304,10 @@ def test_a_bug_is_told_in_one_line(weightaudit: CommandLine, monkeypatch: pytest
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("weightaudit.architecture.families", broken)
+    told = "weightaudit: ZeroDivisionError: division by zero. This is a bug; --debug shows where\n"
     done = weightaudit("archs")
-    assert done.code == 3
-    assert done.stderr == "weightaudit: ZeroDivisionError: division by zero. This is a bug; --debug shows where\n"
-    with pytest.raises(ZeroDivisionError):
-        weightaudit("archs", "--debug")
+    assert (done.code, done.stderr) == (3, told)
+    debug = weightaudit("archs", "--debug")
+    assert debug.code == 3
+    assert debug.stderr.startswith("Traceback (most recent call last):\n")
+    assert debug.stderr.endswith(f"\nZeroDivisionError: division by zero\n{told}")

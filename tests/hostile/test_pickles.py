@@ -210,7 +210,7 @@ def test_an_archive_within_an_archive_is_not_opened(attack: Attack, model: Path,
         info.size = len(inner)
         file.addfile(info, io.BytesIO(inner))
     (model / "pytorch_model.bin").write_bytes(tar.getvalue())
-    attack.refused(model, "pytorch_model.bin", "neither a zip archive nor a pickle")
+    attack.refused(model, "pytorch_model.bin", "tar archive too")
     assert not canary.exists()
 
 
@@ -232,16 +232,28 @@ def test_no_part_of_a_bin_scan_unpickles(attack: Attack, model: Path, monkeypatc
 
 SIZE = global_of("torch", "Size") + b"r\x01\0\0\0"
 ORDERED = global_of("collections", "OrderedDict") + b"r\x01\0\0\0"
+COUNTER = global_of("collections", "Counter") + b"r\x01\0\0\0"
+PARAMETER = global_of("torch._utils", "_rebuild_parameter") + b"r\x01\0\0\0"
+LONG = b"}r\0\0\0\0(" + b"".join(text_of(str(i)) + b"N" for i in range(10_000)) + b"u"
 AGAIN = b"j\x01\0\0\0j\x00\0\0\0\x85R"  # apply the name to the list, once more
 PAIR = text_of("a") + b"N\x86"
 ENDLESS: dict[str, tuple[bytes, str]] = {
     "a long list copied again and again": (
-        SIZE + b"]r\0\0\0\0(" + b"N" * 10_000 + b"e" + AGAIN * 10_000 + b".",
+        SIZE + b"]r\0\0\0\0(" + b"K\0" * 10_000 + b"e" + AGAIN * 10_000 + b".",
         "more than",
     ),
     "a long dictionary made again and again": (
         ORDERED + b"]r\0\0\0\0(" + PAIR * 10_000 + b"e" + AGAIN * 10_000 + b".",
         "more than",
+    ),
+    "a long dictionary counted again and again": (COUNTER + LONG + AGAIN * 10_000 + b".", "more than"),
+    "long state set again and again": (
+        ORDERED + LONG + b"j\x01\0\0\0)R" + b"j\0\0\0\0b" * 10_000 + b".",
+        "replaces what an OrderedDict does",
+    ),
+    "a pair of long states": (
+        LONG + (global_of("torch._utils", "_rebuild_parameter_with_state") + b"(NNN}j\0\0\0\0\x86tR") * 10_000 + b".",
+        "in a way",
     ),
     "one table under ten thousand names": (
         b"}r\0\0\0\0("
@@ -251,8 +263,18 @@ ENDLESS: dict[str, tuple[bytes, str]] = {
         + b"u.",
         "no tensors",
     ),
-    "tuples within tuples, twice each": (b"})" + b"r\0\0\0\0j\0\0\0\0\x86" * 10_000 + b"Ns.", "no tensors"),
-    "calls within calls": (ORDERED + b"j\x01\0\0\0" * 20_000 + b")" + b"R\x85" * 20_000 + b"N\x85.", "something else"),
+    "tuples within tuples, twice each": (
+        b"}" + text_of("a") + b")" + b"r\0\0\0\0j\0\0\0\0\x86" * 10_000 + b"s.",
+        "no tensors",
+    ),
+    "calls within calls": (
+        PARAMETER + b"j\x01\0\0\0" * 20_000 + b")" + b"R\x85" * 20_000 + b"N\x85.",
+        "something else",
+    ),
+    "dictionaries out of dictionaries": (
+        ORDERED + b"j\x01\0\0\0" * 20_000 + b")" + b"R\x85" * 20_000 + b".",
+        "in a way",
+    ),
     "lists within lists": (b"]" * 100_000 + b"a" * 99_999 + b".", "something else"),
     "dictionaries within dictionaries": ((b"}" + text_of("model")) * 50_000 + b"N" + b"s" * 50_000 + b".", "no"),
     "marks": (b"(" * 100_000 + b".", "damaged"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from torch import Tensor
@@ -55,11 +57,12 @@ def test_every_row_is_that_of_networks_trained_alone() -> None:
     assert len(points) == 2 * 2 * 2 * (4 + 4 + 1)
     assert sorted(set(points["step"])) == [0, 10, 20, 30]
     assert not points.duplicated(["pair", "side", "draw", "lambda", "step"]).any()
+    trained = cache(lambda draw, name, decay, steps: alone(draws[draw][name], name, draw, decay, steps))
     for row in points.itertuples(index=False):
         values = row._asdict()
         draw, decay, steps = values["draw"], values["_3"], values["step"]
         pair = next(one for one in PAIRS if one.name == values["pair"])
-        first, second = (alone(draws[draw][name], name, draw, decay, steps) for name in (pair.first, pair.second))
+        first, second = (trained(draw, name, decay, steps) for name in (pair.first, pair.second))
         name, own = (pair.first, first) if values["side"] == "first" else (pair.second, second)
         models = {
             "own": own,

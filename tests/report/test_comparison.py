@@ -206,3 +206,14 @@ def test_thousands_of_models_make_a_page_of_some_megabytes(tmp_path: Path) -> No
     once = [models.model(i) for i in range(50)]
     write_index((once[i % 50] for i in range(5000)), tmp_path, title="many")
     assert (tmp_path / "index.html").stat().st_size < 12_000_000
+
+
+@pytest.mark.parametrize("value", [1e39, -1e300, 1.7976931348623157e308, float("inf"), float("nan")])
+def test_numbers_beyond_single_precision_are_not_drawn(value: float) -> None:
+    """A checkpoint in double precision may have such norms, and must not keep the page of all from being made."""
+    points = [(0.0, 2.0), (0.5, value), (1.0, 3.0)]
+    store = profile_store.ProfileStore()
+    store.add(0, {"Q": {"stable_rank": points, "frobenius_norm": points}})
+    data = store.data()
+    json.dumps(data, allow_nan=False)
+    assert data["frobenius_norm"][0][2] == [[2.0, 3.0]]

@@ -261,6 +261,9 @@ def test_titles_are_unique() -> None:
         "x (2)",
     ]
     assert titles([report, lone]) == ["bert-base-uncased", "x"]
+    assert titles([lone] * 3 + [replace(lone, name="x (4)")] + [lone] * 2) == [
+        *("x", "x (2)", "x (3)", "x (4)", "x (5)", "x (6)"),
+    ]
 
 
 def test_a_folder_that_moved_is_still_a_report(tmp_path: Path) -> None:

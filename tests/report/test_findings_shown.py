@@ -11,7 +11,7 @@ from tests.report import factory
 from tests.report.test_html import read
 from weightaudit.records import Finding
 from weightaudit.report import ScanReport, html
-from weightaudit.report.findings import FOLDED, OPEN, findings_payload, grouped
+from weightaudit.report.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
 from weightaudit.report.places import Places
 
 
@@ -91,6 +91,32 @@ def test_thousands_of_findings_do_not_bloat_the_page() -> None:
     assert text.count("<li>") - html.page(few).count("<li>") < OPEN + FOLDED
     assert f"{2048 - OPEN - FOLDED:,} further places are not listed here" in text
     assert '<a href="#rule-0">show them in the table</a>' in text
+
+
+def test_many_findings_about_all_experts_of_one_tensor_do_not_bloat_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 findings each is about every row: they are found once, and not all marked."""
+    rows = tuple(
+        replace(row, matrix=factory.matrix("M1", 0, (8, 8), "fused", expert=expert))
+        for expert, row in enumerate(factory.mixture(2, 800).rows[:2000])
+    )
+    told = tuple(
+        Finding("duplicate", "warning", "Twice", role="M1", tensors=("fused",), detail=f"{i}") for i in range(100)
+    )
+    report = replace(factory.judged(), rows=rows, findings=told)
+    looked = 0
+    fits = Places._fits
+
+    def counted(places: Places, finding: Finding, row: int) -> bool:
+        nonlocal looked
+        looked += 1
+        return fits(places, finding, row)
+
+    monkeypatch.setattr(Places, "_fits", counted)
+    (group,) = grouped(report)
+    assert [len(rows) for rows in group.rows] == [2000] * 100
+    assert looked == 2000
+    payload = findings_payload([group])
+    assert len(payload["row"]) == len(payload["group"]) == MARKS
 
 
 def test_a_finding_about_several_matrices_links_to_each() -> None:

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.report import factory
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
 from weightaudit.report.figures import role_styles
-from weightaudit.report.static_figures import _DASHES, _MARKERS, check_figures, courses
+from weightaudit.report.static_figures import _DASHES, _MARKERS, SPANNED, Course, _columns, check_figures, courses
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("frobenius-norm", "stable-rank", "heat-map")
@@ -103,6 +104,37 @@ def test_experts_are_a_median_and_a_range() -> None:
     assert course.low[:2] == (2.0, 4.0)
     assert course.high[:2] == (40.0, 7.0)
     assert all(math.isnan(ends[2]) for ends in (course.values, course.low, course.high))
+
+
+def test_a_layer_numbered_far_beyond_the_others_takes_no_memory(tmp_path: Path) -> None:
+    """A name may say any number: what is drawn goes by what is there."""
+    report = factory.bert(layers=3)
+    rows = tuple(
+        replace(row, matrix=replace(row.matrix, layer=999_999_999)) if row.matrix.layer == 2 else row
+        for row in report.rows
+    )
+    replace(report, rows=rows).to_figures(tmp_path)  # a column for each number would take 72 GB
+    said = texts(tmp_path / "heat-map.svg")
+    assert {"0", "1", "999999999", "layer, gaps left out"} <= set(said)
+
+
+@pytest.mark.parametrize(
+    ("layers", "columns"),
+    [
+        ((0, 1, 2), range(3)),
+        ((0, SPANNED - 1), range(SPANNED)),
+        ((7, 7 + SPANNED), [7, 7 + SPANNED]),
+        (tuple(range(0, 2 * SPANNED, 2)), range(2 * SPANNED - 1)),
+        (tuple(range(0, 9 * SPANNED, 3)), list(range(0, 9 * SPANNED, 3))),
+        ((5,), range(5, 6)),
+    ],
+)
+def test_columns_of_a_heat_map(layers: tuple[int, ...], columns: Sequence[int]) -> None:
+    numbers = (1.0,) * len(layers)
+    found = _columns(
+        [Course("Q", layers[:1], numbers[:1], numbers[:1], numbers[:1]), Course("K", layers, *[numbers] * 3)]
+    )
+    assert found == columns
 
 
 def test_every_style_of_the_page_can_be_drawn() -> None:

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -15,9 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report import factory
+from tests.report import factory, spectra
+from weightaudit.records import SourceFile
 from weightaudit.report.columns import COLUMNS, NAMES, number_text
-from weightaudit.report.tables import csv_line, guarded
+from weightaudit.report.comparison.finished import read_finished
+from weightaudit.report.tables import LONGEST_KEPT, csv_line, guarded
 
 PLAN = """
 model revision stack layer expert role tensors rows cols dtype parameters
@@ -186,6 +190,39 @@ def test_parquet_metadata_carry_the_schema_version(tmp_path: Path) -> None:
     metadata = pq.read_schema(tmp_path / "report.parquet").metadata
     assert metadata[b"weightaudit.schema"] == b"1"
     assert json.loads(metadata[b"weightaudit.options"]) == factory.OPTIONS
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    said = pq.read_schema(path).metadata
+    return {key.decode(): json.loads(text) for key, text in said.items() if key.startswith(b"weightaudit.")}
+
+
+def test_parquet_metadata_do_not_grow_with_the_tensors(tmp_path: Path) -> None:
+    """What has an item for each tensor or matrix stays out: pyarrow reads no file whose metadata are too long."""
+    report = spectra.asked(factory.bert())
+    many = replace(report, ledger=tuple(factory.entry(f"tensor.{i}", (4, 4)) for i in range(20_000)))
+    sizes = []
+    for one in (report, many):
+        written(one, tmp_path, ".parquet")
+        kept = _kept(tmp_path / "report.parquet")
+        assert {f"weightaudit.{key}" for key in ("coverage", "layers", "spectra")}.isdisjoint(kept)
+        told = json.loads(written(one, tmp_path, ".json"))
+        assert len(told["coverage"]) == len(one.ledger)
+        assert len(told["spectra"]) > 0
+        assert {f"weightaudit.{key}": value for key, value in told.items()}.items() >= kept.items()
+        sizes.append(pq.ParquetFile(tmp_path / "report.parquet").metadata.serialized_size)
+    assert sizes[1] == sizes[0]
+
+
+def test_no_value_of_the_parquet_metadata_is_too_long(tmp_path: Path) -> None:
+    report = factory.bert()
+    files = tuple(SourceFile(f"model-{i:06}-of-100000.safetensors", 10) for i in range(100_000))
+    report = replace(report, identity=replace(report.identity, files=files), notes=("n" * LONGEST_KEPT,))
+    written(report, tmp_path, ".parquet")
+    kept = _kept(tmp_path / "report.parquet")
+    assert "weightaudit.notes" not in kept
+    assert max(len(json.dumps(value)) for value in kept.values()) <= LONGEST_KEPT
+    assert read_finished(tmp_path / "report.parquet") is not None
 
 
 def test_hostile_names_survive_csv_and_json(tmp_path: Path) -> None:

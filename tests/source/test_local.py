@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, UsageError, printable
+from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError, printable
 from weightaudit.source import local as local_module
 from weightaudit.source import open_repository, safe_name
 from weightaudit.source.local import LocalFile
@@ -59,7 +59,7 @@ def test_a_failing_disk_is_reported(file: LocalFile, monkeypatch: pytest.MonkeyP
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "preadv", fail)
-    with pytest.raises(CheckpointError, match="byte 8 failed: input/output error"):
+    with pytest.raises(ModelUnreachable, match="byte 8 failed: input/output error"):
         file.read_into(8, memoryview(bytearray(1)))
 
 

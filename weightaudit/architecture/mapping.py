@@ -24,6 +24,15 @@ from weightaudit.records import ModelMap, Part, Rows, TensorInfo
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
 
+FEW_STACKED = 4096
+"""Matrices that a checkpoint may stack in tensors, however small."""
+LEAST_STACKED = 256
+"""Elements of tensors for each further one. Models have millions; without a bound a file of 100 kB holds 100,000
+matrices, each of which takes the time and the lines in reports of a large one.
+"""
+
+TOO_MANY = f"the checkpoint stacks more than {FEW_STACKED:,} matrices, and more than one for {LEAST_STACKED} elements"
+
 AHEAD = "layer that predicts further tokens"
 """The rule for multi-token prediction layers: they are no layers of the model that a loader runs."""
 
@@ -71,6 +80,7 @@ def _map_family(
         _with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type)
     )
     ledger = Ledger(tensors)
+    room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)
     contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
     present: set[tuple[str, int | None, str]] = set()  # (stack, layer, role), measurable or not
@@ -104,6 +114,12 @@ def _map_family(
             contradictions.misshapen(name, found, found.rule.roles, why)
             ledger.leave(name, why)
             continue
+        if found.rule.experts:
+            stacked = sizes.experts * len(found.rule.roles)
+            if stacked > room:
+                ledger.leave(name, TOO_MANY)
+                continue
+            room -= stacked
         for piece in _pieces(found, found.rule, tensors[name], sizes, dimensions.of(found.stack)):
             _claim(claimed, piece, name, found.rule.tied_to)
             ledger.pieces.append(piece)

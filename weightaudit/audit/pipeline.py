@@ -7,14 +7,15 @@ over a network they are asked for some way ahead of that.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from weightaudit.checkpoint import Checkpoint
-from weightaudit.errors import ModelError, UsageError, printable
+from weightaudit.errors import OutOfMemory, UsageError, printable
 from weightaudit.records import RoleMatrix, TensorInfo
 
 ALIGNMENT = 64
@@ -43,6 +44,34 @@ class Unit:
         return sum(_place(info) for info in self.tensors)
 
 
+@dataclass(eq=False)
+class _Group:
+    """Matrices that share tensors, in the order in which they came together, and these tensors."""
+
+    matrices: deque[RoleMatrix] = field(default_factory=deque)
+    tensors: list[str] = field(default_factory=list)
+
+
+def _joined(groups: Sequence[_Group], group_of: dict[str, _Group]) -> _Group:
+    """``groups`` as one, a new one where there are none; ``group_of`` (tensor → its group) is kept up to date.
+
+    The largest takes in the others, so nothing moves more than log₂ n times in all joins of n matrices.
+    """
+    if not groups:
+        return _Group()
+    largest = max(groups, key=lambda group: len(group.matrices) + len(group.tensors))
+    at = groups.index(largest)
+    for group in reversed(groups[:at]):
+        largest.matrices.extendleft(reversed(group.matrices))
+    for group in groups[at + 1 :]:
+        largest.matrices.extend(group.matrices)
+    for group in groups:
+        if group is not largest:
+            group_of.update(dict.fromkeys(group.tensors, largest))
+            largest.tensors += group.tensors
+    return largest
+
+
 def _place(info: TensorInfo) -> int:
     """Bytes from one tensor's start to the next's: aligned, and never adjoining, so that file order is no matter."""
     return (info.nbytes // ALIGNMENT + 2) * ALIGNMENT
@@ -55,25 +84,24 @@ def plan_units(
 
     The tensors of each of ``pairs``, all of them in some matrix, come in one unit too, since they are to be compared.
     """
-    group_of: dict[str, list[RoleMatrix]] = {}  # tensor → the group it belongs to, shared by the group's tensors
+    group_of: dict[str, _Group] = {}
     for matrix in matrices:
-        merged: list[RoleMatrix] = []
-        for group in {id(group_of[name]): group_of[name] for name in matrix.tensors if name in group_of}.values():
-            merged += group
-        merged.append(matrix)
-        for member in merged:
-            for name in member.tensors:
-                group_of[name] = merged
+        cut_from = matrix.tensors
+        shared = {id(group): group for name in cut_from if (group := group_of.get(name)) is not None}
+        group = _joined(list(shared.values()), group_of)
+        group.matrices.append(matrix)
+        for name in cut_from:
+            if name not in group_of:
+                group_of[name] = group
+                group.tensors.append(name)
     for first, second in pairs:
         if group_of[first] is not group_of[second]:
-            joined = group_of[first] + group_of[second]
-            for name in {name for matrix in joined for name in matrix.tensors}:
-                group_of[name] = joined
+            _joined([group_of[first], group_of[second]], group_of)
     units = []
     for group in {id(group): group for group in group_of.values()}.values():
-        names = dict.fromkeys(name for matrix in group for name in matrix.tensors)
+        names = dict.fromkeys(name for matrix in group.matrices for name in matrix.tensors)
         infos = sorted((tensors[name] for name in names), key=lambda info: (info.file, info.offset))
-        units.append(Unit(tuple(infos), tuple(group)))
+        units.append(Unit(tuple(infos), tuple(group.matrices)))
     return _in_file_order(units)
 
 
@@ -91,9 +119,13 @@ def _in_file_order(units: Iterable[Unit]) -> list[Unit]:
 
 
 def read_units(
-    checkpoint: Checkpoint, units: Sequence[Unit], *, memory: int | None = None
+    checkpoint: Checkpoint,
+    units: Sequence[Unit],
+    *,
+    memory: int | None = None,
+    look: Callable[[Unit, Mapping[str, torch.Tensor]], None] | None = None,
 ) -> Generator[tuple[Unit, dict[str, torch.Tensor]], None, None]:
-    """Each unit with its tensors in their stored dtype, one unit ahead read in a thread.
+    """Each unit with its tensors in their stored dtype, one unit ahead read in a thread, which shows it to ``look``.
 
     The tensors are views of reused memory: they are valid until the next iteration. ``memory`` bounds the bytes of
     tensors held at once, those on their way included (None: twice the largest tensor, and some more). Raises UsageError
@@ -120,6 +152,8 @@ def read_units(
         for info in unit.tensors:
             stored[info.name] = read(info.name, into=buffers[turn][start:])
             start += _place(info)
+        if look:
+            look(unit, stored)
         return stored
 
     in_order = [info for unit in units for info in unit.tensors]
@@ -141,12 +175,12 @@ def read_units(
 
 
 def _buffer(unit: Unit) -> torch.Tensor:
-    """Fresh memory for the unit's tensors; ModelError where the machine has not so much."""
+    """Fresh memory for the unit's tensors; OutOfMemory where the machine has not so much."""
     try:
         return torch.empty(unit.buffer_bytes, dtype=torch.uint8)
     except RuntimeError as error:  # what torch raises for it on a CPU
         names = printable(", ".join(info.name for info in unit.tensors))
-        raise ModelError(
+        raise OutOfMemory(
             names,
             f"{unit.buffer_bytes:,} bytes must be held at once, more than this machine has free",
             "Leave it out with --roles or --layers, or scan on a larger machine",

@@ -14,7 +14,7 @@ import torch
 
 import weightaudit
 from weightaudit.architecture import map_model
-from weightaudit.audit.contents import count_nonfinite, digest
+from weightaudit.audit.contents import Digests, count_nonfinite, cut
 from weightaudit.audit.findings import RULES, Evidence, check_ignored, judge
 from weightaudit.audit.notes import notes
 from weightaudit.audit.once import repeated
@@ -31,6 +31,7 @@ from weightaudit.errors import ConfigError, MappingError, printable
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
+from weightaudit.spectral.method import choose
 
 VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
 
@@ -134,7 +135,11 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     if not restricted:
         units = with_vectors(units, _vectors(model_map, checkpoint.tensors))
     vectors = {}
-    pieces = read_units(checkpoint, units, memory=config.memory)
+    digests = Digests(
+        (one for one in chosen if one.key not in again or choose(config.method, *one.shape, config.tol) == "krylov"),
+        later={copy for copy, _ in ties.open},
+    )
+    pieces = read_units(checkpoint, units, memory=config.memory, look=digests.take)
     with reporting(progress) as display, closing(pieces):
         display.start(checkpoint.identity.name, sum(unit.nbytes for unit in units))
         for unit, stored in pieces:
@@ -143,8 +148,9 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
                 (vectors[unit.tensors[0].name],) = map(count_nonfinite, stored.values())
             for matrix in _without_copies(unit.matrices, ties):
                 display.tensor(", ".join(matrix.tensors))
-                rows[matrix.key] = _measure(matrix, stored, config, hashed=matrix.key not in again)
+                rows[matrix.key] = _measure(matrix, stored, config, digests, shown=matrix.key not in again)
             display.advance(unit.nbytes)
+    checkpoint.check_unchanged()
     chosen = _without_copies(chosen, ties)
     ordered = tuple(rows[matrix.key] for matrix in chosen)
     analysed = {name for matrix in chosen for name in matrix.tensors}
@@ -195,8 +201,11 @@ def _map(checkpoint: Checkpoint) -> ModelMap:
         raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
 
 
-def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig, *, hashed: bool) -> LayerRow:
-    blocks = [part.cut(stored[part.tensor]) for part in matrix.parts]
+def _measure(
+    matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig, digests: Digests, *, shown: bool
+) -> LayerRow:
+    blocks = cut(matrix, stored)
+    digest = digests.of(matrix, blocks)
     spectrum = measure(
         blocks,
         tol=config.tol,
@@ -206,8 +215,9 @@ def _measure(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: Aud
         name=matrix.key,
         device=config.device,
         spectrum=config.spectrum,
+        digest=digest,
     )
-    return LayerRow(matrix, spectrum, digest(blocks) if hashed else "")
+    return LayerRow(matrix, spectrum, digest if digest and shown else "")
 
 
 def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:

@@ -83,19 +83,20 @@ def select(model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[in
                 "the model has no such role",
                 (f"Did you mean {near[0]}? " if near else "") + f"It has {', '.join(known_roles)}.",
             )
-    known_layers = sorted({matrix.layer for matrix in model_map.matrices if matrix.layer is not None})
+    known_layers = {matrix.layer for matrix in model_map.matrices if matrix.layer is not None}
     for layer in layers or ():
         if layer not in known_layers:
-            has = f"It has layers {known_layers[0]}-{known_layers[-1]}." if known_layers else "It has no layers."
+            has = f"It has layers {min(known_layers)}-{max(known_layers)}." if known_layers else "It has no layers."
             raise UsageError(f"layer {layer}", "the model has no such layer", has)
+    wanted = None if layers is None else set(layers)
     chosen = tuple(
         matrix
         for matrix in model_map.matrices
-        if (roles is None or matrix.role in roles) and (layers is None or matrix.layer in layers)
+        if (roles is None or matrix.role in roles) and (wanted is None or matrix.layer in wanted)
     )
     if not chosen:
         raise UsageError(
-            f"roles {','.join(roles or known_roles)} in layers {','.join(map(str, layers or known_layers))}",
+            f"roles {','.join(roles or known_roles)} in layers {','.join(map(str, layers or ()))}",
             "the model has no such matrix",
             "Embeddings and heads lie outside the layers: ask for them without --layers.",
         )

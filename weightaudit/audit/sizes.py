@@ -18,7 +18,8 @@ UNITS = {
     "GI": 2**30,
     "TI": 2**40,
 }
-WRITTEN = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?I?)B?\s*", re.IGNORECASE | re.ASCII)
+WRITTEN = re.compile(r"\s*(?P<number>\d{1,30}(?:\.\d{1,30})?)\s*(?P<unit>[KMGT]?I?)B?\s*", re.IGNORECASE | re.ASCII)
+"""More digits than any amount has are no amount: they would be infinite."""
 
 
 def parse_bytes(memory: str | int | None) -> int | None:

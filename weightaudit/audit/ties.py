@@ -9,6 +9,9 @@ import torch
 
 from weightaudit.records import TensorInfo
 
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""What holds the bytes of one entry, by how many it has: equal as integers are equal as bytes."""
+
 
 @dataclass
 class Ties:
@@ -81,4 +84,5 @@ def _place(info: TensorInfo) -> tuple[object, ...]:
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
-    return torch.equal(*(tensor.reshape(-1).view(torch.uint8) for tensor in (first, second)))
+    """Of one shape and dtype, whatever their strides: a single entry, or one entry repeated, may have any."""
+    return torch.equal(*(tensor.view(INTEGERS[tensor.itemsize]) for tensor in (first, second)))

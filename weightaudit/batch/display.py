@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.progress_file import Step, read_progress
-from weightaudit.errors import printable
+from weightaudit.errors import escaped, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,7 +74,7 @@ class Lines:
         self._total = total
 
     def note(self, text: str) -> None:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        print(f"note: {escaped(text)}", file=sys.stderr, flush=True)
 
     def same(self, title: str) -> None:
         self._count(f"{printable(title)}: the same scan as an earlier line's")
@@ -93,7 +93,7 @@ class Lines:
 
     def _count(self, text: str) -> None:
         self._ended += 1
-        print(f"[{self._ended}/{self._total}] {text}", file=sys.stderr, flush=True)
+        print(f"[{self._ended}/{self._total}] {escaped(text)}", file=sys.stderr, flush=True)
 
 
 class LiveTable:
@@ -115,7 +115,7 @@ class LiveTable:
         self._live.start()
 
     def note(self, text: str) -> None:
-        self._console.print(f"note: {text}", markup=False, highlight=False)
+        self._console.print(f"note: {escaped(text)}", markup=False, highlight=False)
 
     def same(self, title: str) -> None:
         self._ended += 1
@@ -125,7 +125,8 @@ class LiveTable:
         self._kept += kept
         if outcome.status == "failed":
             self._failed += 1
-            self._console.print(f"{printable(title)}: failed: {outcome.reason}", markup=False, highlight=False)
+            reason = escaped(outcome.reason)  # of a file that anybody may have written
+            self._console.print(f"{printable(title)}: failed: {reason}", markup=False, highlight=False)
 
     def tick(self, jobs: Iterable[Job]) -> None:
         running = [

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from weightaudit.batch.clearing import clear, remove
 from weightaudit.batch.lock import unwritable
+from weightaudit.batch.names import RESERVED
 from weightaudit.batch.outcome import OUTCOME, Outcome
 from weightaudit.batch.progress_file import PROGRESS
+from weightaudit.batch.results import LOG, RESULTS, Content, content_of
 from weightaudit.report.files import replacing
 
-CSV, PARQUET, SUMMARY, PAGE, LOG = "layers.csv", "layers.parquet", "summary.json", "report.html", "log.txt"
-RESULTS = (CSV, PARQUET, SUMMARY, PAGE)
 
-
-def sweep(directory: Path) -> None:
-    """Remove what a killed run was writing there. Raises OutputError."""
+def prepare(directory: Path) -> None:
+    """Have a batch's directory be fit to be written into: what a killed run was writing there is removed, and what is
+    in the way of its files is out of it. Raises OutputError.
+    """
     try:
-        for name in os.listdir(directory):
-            if name.startswith(".weightaudit-") and name.endswith(".tmp"):
-                (directory / name).unlink(missing_ok=True)
+        for name in RESERVED:
+            clear(directory / name)
+        _sweep(directory)
     except OSError as error:
         raise unwritable(directory, error) from error
 
 
+def _sweep(directory: Path) -> None:
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    for name in names:
+        if name.startswith(".weightaudit-") and name.endswith(".tmp"):
+            (directory / name).unlink(missing_ok=True)
+
+
 class ModelFolder:
-    """Where one model's results are written. Every method raises OutputError where the file system refuses."""
+    """Where one model's results are written: a directory, and never a link that leads elsewhere.
+
+    Every method raises OutputError where the file system refuses.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,12 +48,22 @@ class ModelFolder:
     def begin(self) -> None:
         """Make it, and take back what an earlier scan said of it: from here on the model is unfinished."""
         try:
+            clear(self.path, folder=True)
             self.path.mkdir(exist_ok=True)
-            (self.path / OUTCOME).unlink(missing_ok=True)
+            for name in (OUTCOME, PROGRESS):
+                remove(self.path / name)
+            for name in (*RESULTS, LOG):
+                clear(self.path / name)
             self._settle()
+            _sweep(self.path)
         except OSError as error:
             raise unwritable(self.path, error) from error
-        sweep(self.path)
+
+    def abandon(self) -> None:
+        """Remove what a worker that was killed was writing there, if it had come so far as to make the folder."""
+        with suppress(OSError):
+            if not self.path.is_symlink():
+                _sweep(self.path)
 
     def finish(self, outcome: Outcome) -> None:
         """Write the outcome, once all that it speaks of is on the disk."""
@@ -60,10 +84,10 @@ class ModelFolder:
         with replacing(self.path / name) as file:
             file.write(content)
 
-    def sizes(self, names: tuple[str, ...]) -> dict[str, int]:
-        """Bytes of these files."""
+    def contents(self, names: Iterable[str]) -> dict[str, Content]:
+        """What is in these files."""
         try:
-            return {name: (self.path / name).stat().st_size for name in names}
+            return {name: content_of(self.path / name) for name in names}
         except OSError as error:
             raise unwritable(self.path, error) from error
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import weightaudit
 from weightaudit.config import AuditConfig
+from weightaudit.errors import ConfigError
+from weightaudit.stored import read_plain
+from weightaudit.strict_json import parse_value
 
 NO_NUMBERS = frozenset({"revision", "token", "offline", "download", "max_wait", "memory", "threads"})
 """Options that leave a model's numbers and findings as they are; ``threads`` but for the last digit, and the revision
@@ -31,21 +34,58 @@ def key_of(model: str, state: str, label: str, config: AuditConfig) -> str:
 
 
 def local_state(path: str) -> str:
-    """Sizes and times of the files that a scan of ``path`` may read; `ABSENT` where it cannot be seen from here."""
-    from weightaudit.source.base import WEIGHT_SUFFIXES
+    """Sizes and times of the files that a scan of ``path`` may read; `ABSENT` where it cannot be seen from here.
+
+    These are the config, what it names, and what is called like weights; of a model that is one file, that file and the
+    config, and where it is an index also the shards, which lie beside it.
+    """
+    from weightaudit.source.base import CONFIG
 
     folder, chosen = (path, None) if os.path.isdir(path) else os.path.split(path)
-    found = []
     try:
-        for name in sorted(os.listdir(folder)):
-            if name == "config.json" or name.endswith(WEIGHT_SUFFIXES):
-                # A file's own shards lie beside it, so that all weights there count for an index.
-                if chosen is not None and name not in ("config.json", chosen) and not chosen.endswith(".json"):
-                    continue
-                status = os.stat(os.path.join(folder, name))
-                found.append([name, status.st_size, status.st_mtime_ns])
+        names = sorted(os.listdir(folder))
     except OSError:
         return ABSENT
     if chosen is not None and not os.path.exists(path):
         return ABSENT
-    return json.dumps(found)
+    alone = chosen is not None and not chosen.endswith(".json")
+    read = {CONFIG, chosen} if alone else {CONFIG, chosen, *filter(_called_like_weights, names), *_named(folder)}
+    return json.dumps([_state(folder, name) for name in names if name in read])
+
+
+def _called_like_weights(name: str) -> bool:
+    from weightaudit.model_files import WEIGHT_SUFFIXES
+
+    return name.endswith(WEIGHT_SUFFIXES)
+
+
+def _named(folder: str) -> set[str]:
+    """Every text in the config: some may be files' names, whatever they end in."""
+    from weightaudit.source.base import CONFIG, MAX_CONFIG
+
+    try:
+        said = parse_value(
+            read_plain(os.path.join(folder, CONFIG), limit=MAX_CONFIG, follow=True),
+            thing=CONFIG,
+            error=ConfigError,
+            hint="",
+            machine_made=False,
+        )
+    except (OSError, ConfigError):  # a scan will say so
+        return set()
+    found, left = set(), [said]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            found.add(one)
+        elif isinstance(one, (list, dict)):
+            left += one if isinstance(one, list) else one.values()
+    return found
+
+
+def _state(folder: str, name: str) -> list[Any]:
+    try:
+        status = os.stat(os.path.join(folder, name))
+    except OSError:  # a broken link, say: one of many files that may not even be read
+        return [name, ABSENT]
+    return [name, status.st_size, status.st_mtime_ns]

@@ -14,8 +14,8 @@ class Job:
 
     ``number`` is the model's place in the list, from 0; ``title`` is what people call it, ``label`` what its rows are
     called by ("" leaves the scan's own name); ``key`` says which scan it is. The config's revision is a commit where
-    that is known, ``asked`` is what the list calls it. ``live`` asks for word of its progress; ``version`` is this
-    package's where the work was made.
+    that is known, ``asked`` is what the list calls it. ``live`` asks for word of its progress, ``max_time`` is
+    how many seconds it may take (None: any); ``version`` is this package's where the work was made.
     """
 
     number: int
@@ -29,4 +29,5 @@ class Job:
     run: str
     asked: str | None = None
     live: bool = False
+    max_time: float | None = None
     version: str = weightaudit.__version__

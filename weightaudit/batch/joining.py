@@ -6,23 +6,26 @@ The order is that of the list, so that the bytes are the same however and in wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.errors import OutputError
+from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, Results
+from weightaudit.errors import printable
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, replacing
 from weightaudit.report.tables import csv_line, guarded
 
-JOINED = ("all.csv", "all.parquet", "summary.csv")
+JOINED = ALL_CSV, ALL_PARQUET, SUMMARY_CSV = ("all.csv", "all.parquet", "summary.csv")
 ROWS = 1 << 16
 """Rows of a row group in all.parquet: what is gathered in memory before it is written."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a line of a CSV: a row names a few tensors of at most a thousand characters."""
 UNFINISHED = "not finished: run its batch again"
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
@@ -30,32 +33,48 @@ FINDING_COLUMNS = ("verdict", "errors", "warnings")
 """Those behind: blank for a model that failed, and for a scan of before there were verdicts."""
 
 
-def join(listed: Sequence[Listed], directory: Path, title: str) -> None:
-    """Write the joined files of these models of ``directory``, each whole or not at all. Raises OutputError.
+def join(listed: Sequence[Listed], directory: Path, title: str) -> dict[str, str]:
+    """Write the joined files of these models of ``directory``, each whole or not at all. ``title`` is the page's.
 
-    ``title`` is the page's.
+    A model whose layers cannot be read stops nothing: it has failed, with no row in any of the files, and is returned
+    by its title with the reason. Raises OutputError where a file cannot be written; the others are.
     """
-    done: list[Path] = []
+    outcomes = {one.folder: read_outcome(directory / one.folder) for one in listed}
+    parts = {
+        folder: outcome.results(directory / folder)
+        for folder, outcome in outcomes.items()
+        if outcome is not None and outcome.status == "done"
+    }
+    unreadable: dict[str, str] = {}
+    attempts, found = _join_layers(parts, directory)
+    while found:  # once more without them
+        unreadable |= found
+        attempts, found = _join_layers({name: parts[name] for name in parts if name not in unreadable}, directory)
     summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
-    for one in listed:
-        outcome = read_outcome(directory / one.folder)
-        summary.append(_summary_line(one, outcome))
-        if outcome is not None and outcome.status == "done":
-            done.append(directory / one.folder)
-    all_csv, all_parquet, summary_csv = JOINED
-    with replacing(directory / all_csv) as file:
-        _join_csv(done, file)
-    with replacing(directory / all_parquet) as file:
-        _join_parquet(done, file)
-    with replacing(directory / summary_csv) as file:
+    summary += [_summary_line(one, _as_read(outcomes[one.folder], unreadable.get(one.folder))) for one in listed]
+    with attempts, replacing(directory / SUMMARY_CSV) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
-    write_index(entries(listed, directory), directory, title=title or "models", beside=JOINED)
+    with attempts:
+        write_index(entries(listed, directory, unreadable), directory, title=title or "models", beside=JOINED)
+    attempts.conclude()
+    return {one.title: unreadable[one.folder] for one in listed if one.folder in unreadable}
 
 
-def entries(listed: Iterable[Listed], directory: Path) -> Iterator[ModelEntry]:
-    """What a comparison page in ``directory`` says of each model, read when its turn comes."""
+def _as_read(outcome: Outcome | None, reason: str | None) -> Outcome | None:
+    """``outcome``, as that of a model that failed where there is a ``reason``."""
+    if outcome is None or reason is None:
+        return outcome
+    return Outcome(key=outcome.key, status="failed", title=outcome.title, revision=outcome.revision, reason=reason)
+
+
+def entries(
+    listed: Iterable[Listed], directory: Path, unreadable: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[ModelEntry]:
+    """What a comparison page in ``directory`` says of each model, read when its turn comes; ``unreadable``: folder →
+    why its layers could not be joined.
+    """
     for one in listed:
-        outcome = read_outcome(directory / one.folder)
+        outcome = _as_read(read_outcome(directory / one.folder), unreadable.get(one.folder))
         if outcome is None:
             yield ModelEntry(one.title, "", "failed", UNFINISHED)
             continue
@@ -92,27 +111,71 @@ def _findings(outcome: Outcome | None) -> list[str]:
     return [outcome.verdict, *(str(counts.get(severity, 0)) for severity in ("error", "warning"))]
 
 
-def _join_csv(folders: Iterable[Path], file: BinaryIO) -> None:
-    header = csv_line(NAMES).encode()
-    file.write(header)
-    for folder in folders:
-        try:
-            with open(folder / CSV, "rb") as part:
-                if part.readline() != header:
-                    raise ValueError("it has other columns")
-                while block := part.read(1 << 20):
-                    file.write(block)
-        except FileNotFoundError as error:
-            raise _changed(folder / CSV) from error
-        except ValueError as error:
-            raise _changed(folder / CSV) from error
+class _Unreadable(Exception):
+    """Why the part of one model cannot be joined."""
 
 
-def _join_parquet(folders: Iterable[Path], file: BinaryIO) -> None:
+def _join_layers(parts: Mapping[str, Results], directory: Path) -> tuple[Attempts, dict[str, str]]:
+    """all.csv and all.parquet: what became of writing them, and which of ``parts`` cannot be read, and why. Where there
+    are such, the files are to be written again without them.
+    """
+    attempts = Attempts()
+    rows: dict[str, int] = {}
+    unreadable: dict[str, str] = {}
+    with attempts, replacing(directory / ALL_CSV) as file:
+        file.write(csv_line(NAMES).encode())
+        for folder, results in parts.items():
+            try:
+                rows[folder] = _join_csv(results, file)
+            except _Unreadable as error:
+                unreadable[folder] = str(error)
+    with attempts, replacing(directory / ALL_PARQUET) as file:
+        unreadable |= _join_parquet(parts, rows, file)
+    return attempts, unreadable
+
+
+def _join_csv(results: Results, file: BinaryIO) -> int:
+    """Copy what follows the header; the number of rows. Raises _Unreadable, with some of them copied, where it is no
+    whole table of our columns.
+    """
+    rows, commas, quoted = 0, 0, False
+    for line in _lines(results):
+        # A cell in quotes may hold commas and line ends; quotes in it are doubled.
+        for i, piece in enumerate(line.split(b'"')):
+            quoted ^= i > 0
+            commas += 0 if quoted else piece.count(b",")
+        if not quoted:
+            if commas != len(NAMES) - 1 or not line.endswith(b"\n"):
+                raise _unreadable(CSV, "it is cut off or has other columns")
+            rows, commas = rows + 1, 0
+        file.write(line)
+    if quoted:
+        raise _unreadable(CSV, "it is cut off")
+    return rows
+
+
+def _lines(results: Results) -> Iterator[bytes]:
+    """The lines behind the header, each with its end. Raises _Unreadable."""
+    try:
+        with results.open(CSV) as part:
+            header = csv_line(NAMES).encode()
+            if part.readline(len(header)) != header:
+                raise _unreadable(CSV, "it is cut off or has other columns")
+            while line := part.readline(LONGEST_LINE):
+                yield line
+    except ValueError as error:
+        raise _unreadable(CSV, str(error)) from error
+
+
+def _join_parquet(parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO) -> dict[str, str]:
+    """Write the tables of ``parts``, each of which must have the ``rows`` that are known of it; folder → why it has
+    none.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([(column.name, _arrow_type(column.dtype)) for column in COLUMNS])
+    unreadable: dict[str, str] = {}
     gathered: list[Any] = []
     with pq.ParquetWriter(file, schema) as writer:
 
@@ -120,16 +183,34 @@ def _join_parquet(folders: Iterable[Path], file: BinaryIO) -> None:
             writer.write_table(pa.concat_tables(gathered))
             gathered.clear()
 
-        for folder in folders:
+        for folder, results in parts.items():
             try:
-                table = pq.ParquetFile(folder / PARQUET).read(use_threads=False)
-                gathered.append(table.select(schema.names).replace_schema_metadata(None).cast(schema))
-            except (FileNotFoundError, KeyError, ValueError) as error:  # Arrow's own are among these
-                raise _changed(folder / PARQUET) from error
+                gathered.append(_read_parquet(results, schema, rows.get(folder)))
+            except _Unreadable as error:
+                unreadable[folder] = str(error)
             if sum(table.num_rows for table in gathered) >= ROWS:
                 flush()
         if gathered:
             flush()
+    return unreadable
+
+
+def _read_parquet(results: Results, schema: Any, rows: int | None) -> Any:
+    """The table of ``schema``; ``rows`` are those that it should have. Raises _Unreadable."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with results.open(PARQUET) as file, pq.ParquetFile(file) as part:
+            if rows not in (None, part.metadata.num_rows):
+                raise _unreadable(PARQUET, f"it has {part.metadata.num_rows} rows and {CSV} has {rows}")
+            table = part.read(columns=schema.names, use_threads=False)
+        # Not only as many bytes as the footer says: what was read must be UTF-8 and the like, too.
+        table.validate(full=True)
+        return table.select(schema.names).replace_schema_metadata(None).cast(schema)
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, NotImplementedError, pa.ArrowException) as error:
+        said = printable(str(error).strip().partition("\n")[0], 300) or type(error).__name__
+        raise _unreadable(PARQUET, said) from error
 
 
 def _arrow_type(dtype: str) -> Any:
@@ -145,5 +226,5 @@ def _arrow_type(dtype: str) -> Any:
     return types[dtype]
 
 
-def _changed(path: Path) -> OutputError:
-    return OutputError(str(path), "it is not what the scan left there", "Remove its folder and run the batch again")
+def _unreadable(name: str, why: str) -> _Unreadable:
+    return _Unreadable(f"{name} cannot be joined: {why}. Remove its folder and run the batch again")

@@ -7,12 +7,14 @@ import json
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+from weightaudit.batch.clearing import clear
 from weightaudit.errors import OutputError, printable
+from weightaudit.stored import parse_stored, printed, read_plain, record, whole
 
 try:
     import fcntl
@@ -22,6 +24,8 @@ except ImportError:  # Windows
 LOCK = ".lock"
 RUN = ".run"
 """Holds the name of the run that may write: workers elsewhere outlive the process that sent them work."""
+MOST_TRIES = 20
+"""Of opening a lock file that is exchanged meanwhile."""
 _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -33,11 +37,10 @@ def locked(directory: Path) -> Iterator[str]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise unwritable(directory, error) from error
+    descriptor = _locked_file(directory)
     try:
-        _take(descriptor, directory)
         run = secrets.token_hex(8)
         try:
             os.ftruncate(descriptor, 0)
@@ -58,9 +61,10 @@ def locked(directory: Path) -> Iterator[str]:
 
 
 def write_run(directory: Path, run: str) -> None:
-    """Say which run may write."""
+    """Say which run may write. Raises OSError and OutputError."""
     from weightaudit.report.files import replacing
 
+    clear(directory / RUN)
     with replacing(directory / RUN) as file:
         file.write(run.encode())
 
@@ -68,7 +72,7 @@ def write_run(directory: Path, run: str) -> None:
 def check_run(directory: Path, run: str) -> None:
     """OutputError unless ``run`` is the one that may write into ``directory``."""
     try:
-        current = (directory / RUN).read_text()
+        current = read_plain(directory / RUN, limit=100, follow=False).decode("ascii", "replace")
     except FileNotFoundError:
         current = ""
     except OSError as error:
@@ -84,6 +88,39 @@ def check_run(directory: Path, run: str) -> None:
 def unwritable(path: Path, error: OSError) -> OutputError:
     """What an error of the file system means to someone who wanted ``path`` written."""
     return OutputError(str(path), (error.strerror or str(error)).lower(), "Name a directory that can be written")
+
+
+def _locked_file(directory: Path) -> int:
+    """The directory's lock file, open and locked: a plain file that has no other name, for it is emptied and written.
+
+    What else is called so is put out of the way. That may be done to a file that another run has just locked, so the
+    lock counts only where it is that of the file which is there now.
+    """
+    path = directory / LOCK
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    for _ in range(MOST_TRIES):
+        try:
+            clear(path)
+            descriptor = os.open(path, flags, 0o666)
+        except OSError as error:
+            raise unwritable(directory, error) from error
+        try:
+            _take(descriptor, directory)
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.lstat(path)):
+                if status.st_nlink == 1:
+                    return descriptor
+                path.unlink()  # the other names keep what is in it
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(descriptor)
+            raise unwritable(directory, error) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise OutputError(str(path), "other runs keep exchanging it", "Wait for them, or name another directory")
 
 
 def _take(descriptor: int, directory: Path) -> None:
@@ -102,7 +139,7 @@ def _take(descriptor: int, directory: Path) -> None:
 
 def _holder(descriptor: int) -> str:
     try:
-        said: Any = json.loads(os.read(descriptor, 1000))
-        return f" (process {int(said['process'])} on {printable(str(said['host']))})"
-    except (OSError, ValueError, KeyError, TypeError):
+        said = record(parse_stored(os.read(descriptor, 1000)), {"process": whole, "host": printed})
+        return f" (process {said['process']} on {printable(said['host'])})"
+    except (OSError, ValueError):
         return ""

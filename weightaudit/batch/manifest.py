@@ -9,10 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from weightaudit.batch.names import check_folder
 from weightaudit.errors import UsageError, printable
+from weightaudit.stored import items, parse_stored, printed, read_plain, record, text, whole
 
 MANIFEST = "batch.json"
 SCHEMA = 1
+MAX_MANIFEST = 1 << 28
+"""Bytes; a model takes some 200."""
+MOST_SHARDS = 100_000
+"""Parts of one list."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +54,48 @@ class Manifest:
             file.write((json.dumps({"schema": SCHEMA, **asdict(self)}) + "\n").encode())
 
 
+_LISTED = {"number": whole, "title": text, "folder": check_folder}
+_FIELDS = {
+    "schema": whole,
+    "models": items(lambda said: Listed(**record(said, _LISTED, {"model": text, "options": text}))),
+    "total": whole,
+    "shard": items(whole),
+    "digest": printed,
+    "title": text,
+}
+
+
 def read_manifest(directory: Path) -> Manifest:
-    """That of ``directory``. UsageError where it is no batch's."""
+    """That of ``directory``. UsageError where it is no batch's, or its manifest is none that we would write."""
     shown = printable(str(directory), limit=1000)
+    again = "Run its batch again, which writes it anew"
     try:
-        said: Any = json.loads((directory / MANIFEST).read_bytes())
-        if said.pop("schema") != SCHEMA:
-            raise ValueError("another schema")
-        models = tuple(Listed(**model) for model in said.pop("models"))
-        part, parts = said.pop("shard")
-        return Manifest(models, shard=(part, parts), **said)
+        return _checked(parse_stored(read_plain(directory / MANIFEST, limit=MAX_MANIFEST, follow=False)))
     except FileNotFoundError as error:
         hint = "Name directories that `weightaudit batch` has written"
         raise UsageError(shown, f"it is no batch's directory: there is no {MANIFEST} in it", hint) from error
+    except NotADirectoryError as error:
+        raise UsageError(shown, "not a directory", "Name a batch's directory") from error
     except OSError as error:
-        raise UsageError(shown, (error.strerror or str(error)).lower(), "Name a batch's directory") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(shown, f"its {MANIFEST} cannot be read", "Run the batch again") from error
+        cause = (error.strerror or str(error)).lower()
+        raise UsageError(shown, f"its {MANIFEST} cannot be read: {cause}", again) from error
+    except ValueError as error:
+        raise UsageError(shown, f"its {MANIFEST} cannot be read: {printable(str(error))}", again) from error
+
+
+def _checked(said: Any) -> Manifest:
+    told = record(said, _FIELDS)
+    if told.pop("schema") != SCHEMA:
+        raise ValueError("another version wrote it")
+    models, shard, total = tuple(told["models"]), told["shard"], told["total"]
+    if len(shard) != 2 or not 1 <= shard[0] <= shard[1] <= MOST_SHARDS:
+        raise ValueError("its shard is none")
+    if any(one.number >= total for one in models):
+        raise ValueError("it has more models than its list")
+    for called in zip(*((one.number, one.title, one.folder.casefold()) for one in models), strict=True):
+        if len(set(called)) < len(models):
+            raise ValueError("two of its models are called the same")
+    return Manifest(**{**told, "models": models, "shard": (shard[0], shard[1])})
 
 
 def digest_of(titles: Iterable[str]) -> str:
@@ -73,9 +104,11 @@ def digest_of(titles: Iterable[str]) -> str:
 
 
 def incomplete(manifests: Sequence[Manifest]) -> list[str]:
-    """Which shards of a list are not among ``manifests``, as "3/8"."""
+    """Which shards of a list are not among ``manifests``, as "3/8". Those behind the last model have none to miss."""
     missing = []
     for digest, parts in {(manifest.digest, manifest.shard[1]) for manifest in manifests}:
-        here = {m.shard[0] for m in manifests if (m.digest, m.shard[1]) == (digest, parts)}
-        missing += [f"{part}/{parts}" for part in range(1, parts + 1) if part not in here]
+        group = [m for m in manifests if (m.digest, m.shard[1]) == (digest, parts)]
+        here = {manifest.shard[0] for manifest in group}
+        most = min(parts, max(manifest.total for manifest in group))
+        missing += [f"{part}/{parts}" for part in range(1, most + 1) if part not in here]
     return sorted(missing)

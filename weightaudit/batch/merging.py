@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from weightaudit.batch.folder import LOG, RESULTS, ModelFolder, sweep
+from weightaudit.batch.folder import ModelFolder, prepare
 from weightaudit.batch.joining import UNFINISHED, join
-from weightaudit.batch.lock import locked, unwritable
+from weightaudit.batch.lock import locked
 from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manifest
 from weightaudit.batch.names import own_folder
-from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.errors import UsageError, printable
+from weightaudit.batch.outcome import Outcome, finished
+from weightaudit.batch.results import Results, content_of
+from weightaudit.errors import OutputError, UsageError, printable
 from weightaudit.report.document import share_plotly
 from weightaudit.report.files import replacing
 
@@ -73,7 +75,7 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
     result = MergeResult(missing=incomplete(manifests))
     taken = _each_once(_found(directories, manifests), result.same)
     with locked(out):
-        sweep(out)
+        prepare(out)
         for one in taken:
             title, outcome = one.listed.title, one.found.outcome
             result.models.append(title)
@@ -93,7 +95,7 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
             total, digest = len(listed), ""
         Manifest(tuple(listed), total=total, shard=(1, 1), digest=digest, title=title).write(out)
         share_plotly(out)
-        join(listed, out, title)
+        result.failed.update(join(listed, out, title))
     return result
 
 
@@ -105,7 +107,7 @@ def _of_one_list(manifests: Sequence[Manifest]) -> bool:
 def _found(directories: Sequence[Path], manifests: Sequence[Manifest]) -> list[_Found]:
     """Every model of every directory, in order."""
     everything = [
-        _Found(listed, manifest.digest, directory, read_outcome(directory / listed.folder))
+        _Found(listed, manifest.digest, directory, finished(directory / listed.folder))
         for directory, manifest in zip(directories, manifests, strict=True)
         for listed in manifest.models
     ]
@@ -190,31 +192,32 @@ def _different_scans(first: _Found, second: _Found) -> UsageError:
 
 def _bring(source: Path, target: Path, outcome: Outcome) -> None:
     """The folder ``source`` as ``target``, finished; nothing to do where it is that already."""
-    known = read_outcome(target)
+    known = finished(target)
     if known is not None and known.key == outcome.key and known.status == outcome.status:
         return
     folder = ModelFolder(target)
     folder.begin()
-    for name in (*RESULTS, LOG):
-        if name in outcome.files or name == LOG:
-            _link(source / name, target / name)
+    results = outcome.results(source)
+    for name in outcome.files:
+        _link(results, name, target / name)
     folder.finish(outcome)
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(results: Results, name: str, target: Path) -> None:
     """One file, under a second name if the file system can: results are never changed in place, only replaced."""
+    source = results.folder / name
     aside = target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp"
     try:
         os.link(source, aside)
-        os.replace(aside, target)
-    except FileNotFoundError as error:
-        raise unwritable(source, error) from error
+        if content_of(aside) == results.files[name]:  # and so no link to elsewhere either
+            os.replace(aside, target)
+            return
     except OSError:  # another file system, or one without links
-        with suppress(FileNotFoundError):
-            aside.unlink()
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise unwritable(source, error) from error
-        with replacing(target) as file:
-            file.write(content)
+        pass
+    with suppress(FileNotFoundError):
+        aside.unlink()
+    try:
+        with results.open(name) as file, replacing(target) as copy:
+            shutil.copyfileobj(file, copy)
+    except ValueError as error:
+        raise OutputError(str(source), "it changed while it was merged", "Merge again") from error

@@ -9,13 +9,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.model_list import Entry
 from weightaudit.config import DEFAULTS, AuditConfig
+from weightaudit.stored import printed
 
 RESERVED = frozenset({"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"})
 """Files that a batch's directory has beside its models."""
+DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""Names that Windows gives to devices, whatever follows a dot."""
 LONGEST = 100
 """Characters of a folder's name before what makes it unique."""
 
@@ -50,14 +54,30 @@ def names(entries: Sequence[Entry]) -> list[Names]:
     taken = Counter(slug.casefold() for slug in slugs)
     out = []
     for title, label, slug in zip(titles, labels, slugs, strict=True):
-        shared = taken[slug.casefold()] > 1 or slug.casefold() in RESERVED or slug.startswith(".")
-        out.append(Names(title, label, own_folder(title) if shared else slug))
+        free = taken[slug.casefold()] == 1 and _is_free(slug)
+        out.append(Names(title, label, slug if free else own_folder(title)))
     return out
 
 
 def own_folder(title: str) -> str:
     """A folder's name that no other title has, where the plain one is not free."""
-    return f"{_slug(title).strip('.-') or 'model'}-{_digest(title)}"
+    name = f"{_slug(title).strip('.-') or 'model'}-{_digest(title)}"
+    return f"model-{name}" if DEVICES.fullmatch(name) else name
+
+
+def check_folder(said: Any) -> str:
+    """A folder's name out of a file: one that `names` could have given. Raises ValueError."""
+    name = printed(said)
+    if not re.fullmatch(r"[A-Za-z0-9._@-]{1,200}", name) or not _is_free(name):
+        raise ValueError("it is no model's folder")
+    return name
+
+
+def _is_free(name: str) -> bool:
+    """Whether a model's folder may have that name: on every system it lies in the batch's directory, and is none of
+    the directory's own files.
+    """
+    return not (name.startswith(".") or name.endswith(".") or name.casefold() in RESERVED or DEVICES.fullmatch(name))
 
 
 def _own_name(entry: Entry) -> str:

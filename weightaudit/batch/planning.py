@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from weightaudit.batch.ahead import ahead
 from weightaudit.batch.identity import key_of
 from weightaudit.batch.jobs import Job
+from weightaudit.batch.manifest import MOST_SHARDS
 from weightaudit.batch.model_list import Entry
 from weightaudit.batch.names import Names
-from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.state import State, state_of
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, ModelUnavailable, UsageError, printable
@@ -47,11 +49,14 @@ def parse_shard(shard: str | None) -> tuple[int, int]:
     """``"2/8"`` → (2, 8), the second of eight parts; None is (1, 1). Raises UsageError for anything else."""
     if shard is None:
         return 1, 1
-    part, _, parts = shard.partition("/")
-    if not (part.isascii() and part.isdigit() and parts.isascii() and parts.isdigit()):
+    written = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
+    if written is None:
         raise UsageError(f"shard '{printable(shard)}'", "is not written i/n", "Write for example 1/8 … 8/8")
+    part, parts = written.groups()
     if not 1 <= int(part) <= int(parts):
         raise UsageError(f"shard '{printable(shard)}'", f"{part} is not from 1 to {parts}", "Shards count from 1")
+    if int(parts) > MOST_SHARDS:
+        raise UsageError(f"shard '{printable(shard)}'", f"there are more than {MOST_SHARDS:,}", "Make fewer parts")
     return int(part), int(parts)
 
 
@@ -63,22 +68,33 @@ def sharded(entries: Sequence[Entry], names: Sequence[Names], shard: tuple[int, 
 
 
 def steps(
-    planned: Iterable[Planned], directory: Path, run: str, *, threads: int | None, live: bool, retry_failed: bool
+    planned: Iterable[Planned],
+    directory: Path,
+    run: str,
+    *,
+    threads: int | None,
+    max_time: float | None,
+    live: bool,
+    retry_failed: bool,
 ) -> Iterator[Step]:
     """What to do, in the list's order, each model looked up some way ahead of its turn.
 
-    ``threads`` are those of each scan, where the entry does not say. While nobody can say which commit a Hub model is
-    at, the one that is finished is kept.
+    ``threads`` are those of each scan, where the entry does not say, and ``max_time`` the seconds that it may take. A
+    failure that was temporary is tried again, any other with ``retry_failed``. While nobody can say which commit a Hub
+    model is at, the one that is finished is kept.
     """
     seen: dict[str, int] = {}
-    for one, state in ahead(lambda one: state_of(one.entry), planned, threads=ASKING, window=WINDOW):
+
+    def look(one: Planned) -> tuple[State, Outcome | None]:
+        return state_of(one.entry), finished(directory / one.names.folder)
+
+    for one, (state, kept) in ahead(look, planned, threads=ASKING, window=WINDOW):
         entry, called = one.entry, one.names
         config = entry.config
         if state.commit:
             config = replace(config, revision=state.commit)
         if config.threads is None:
             config = replace(config, threads=threads)
-        kept = read_outcome(directory / called.folder)
         key = key_of(entry.model, state.text, called.label, config)
         if kept is not None and _cannot_be_asked(entry, state) and kept.key == _key_then(entry, called, config, kept):
             key = kept.key
@@ -94,12 +110,13 @@ def steps(
             run=run,
             asked=entry.config.revision,
             live=live,
+            max_time=max_time,
         )
         if job.key in seen:
             yield Step(job, same_as=seen[job.key])
             continue
         seen[job.key] = one.number
-        if kept is not None and (kept.key != job.key or (retry_failed and kept.status == "failed")):
+        if kept is not None and (kept.key != job.key or (kept.status == "failed" and (retry_failed or kept.temporary))):
             kept = None
         yield Step(job, kept=kept, error=None if kept else state.error)
 

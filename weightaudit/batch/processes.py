@@ -15,8 +15,13 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from weightaudit.errors import OutOfTime
+from weightaudit.streams import protect
+from weightaudit.unfinished import remove_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,12 +36,14 @@ class WorkerDied(Exception):
 class ProcessExecutor(Executor):
     """``workers`` processes of ``threads`` threads each, started when first needed.
 
-    Work given while all are busy waits. Processes are spawned, never forked: torch's threads do not survive a fork.
+    Work given while all are busy waits. A process that takes longer than ``max_time`` seconds over one piece is ended
+    and replaced, and the piece fails with OutOfTime. Processes are spawned, never forked: torch's threads do not
+    survive a fork.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __init__(self, workers: int, threads: int, max_time: float | None = None) -> None:
         self._work: queue.SimpleQueue[tuple[Future[Any], bytes] | None] = queue.SimpleQueue()
-        self._minders = [_Minder(self._work, threads) for _ in range(workers)]
+        self._minders = [_Minder(self._work, threads, max_time) for _ in range(workers)]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
@@ -74,8 +81,10 @@ class ProcessExecutor(Executor):
 class _Minder:
     """A thread that keeps one worker process: hands it work, waits for what comes of it, replaces it when it dies."""
 
-    def __init__(self, work: queue.SimpleQueue[tuple[Future[Any], bytes] | None], threads: int) -> None:
-        self._work, self._threads = work, threads
+    def __init__(
+        self, work: queue.SimpleQueue[tuple[Future[Any], bytes] | None], threads: int, max_time: float | None
+    ) -> None:
+        self._work, self._threads, self._max_time = work, threads, max_time
         self._thread = threading.Thread(target=self._mind, daemon=True)
         self._process: multiprocessing.process.BaseProcess | None = None
         self._killed = False
@@ -92,10 +101,15 @@ class _Minder:
     def kill(self) -> None:
         with self._guard:
             self._killed = True
+        self._end_now()
+
+    def _end_now(self) -> None:
+        with self._guard:
             if self._process is not None:
                 self._process.kill()
 
     def _mind(self) -> None:
+        _spare_children_interrupts()
         connection: Connection | None = None
         while (item := self._work.get()) is not None:
             future, call = item
@@ -104,11 +118,14 @@ class _Minder:
             try:
                 connection = connection or self._begin()
                 connection.send_bytes(call)
+                if not connection.poll(self._max_time):
+                    self._end_now()
+                    raise OutOfTime("its worker", "it took too long and was ended")
                 well, result = pickle.loads(connection.recv_bytes())
-            except (EOFError, OSError):
+            except (EOFError, OSError, OutOfTime) as error:
                 self._end(connection)
                 connection = None
-                future.set_exception(WorkerDied(_how(self._process)))
+                future.set_exception(error if isinstance(error, OutOfTime) else WorkerDied(_how(self._process)))
             except Exception as error:  # a minder that stops would leave work waiting for ever
                 future.set_exception(error)
             else:
@@ -150,6 +167,11 @@ def _how(process: multiprocessing.process.BaseProcess | None) -> str:
 def _work(connection: Connection, threads: int) -> None:
     """What a worker process does. Ctrl-C goes to every process of a terminal, and is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not where it is to be ignored
+            signal.signal(number, _terminated)
+    protect()
     for name in _THREADS:  # before anything imports numpy or torch
         os.environ[name] = str(threads)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the parent's table has the terminal
@@ -157,9 +179,9 @@ def _work(connection: Connection, threads: int) -> None:
     while True:
         try:
             call = connection.recv_bytes()
-        except (EOFError, OSError):
+            connection.send_bytes(_answer(call))
+        except (EOFError, OSError):  # the parent is no more, or wants no more
             return
-        connection.send_bytes(_answer(call))
 
 
 def _answer(call: bytes) -> bytes:
@@ -179,7 +201,24 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os._exit(1)
+        _end_at_once(1)
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    _end_at_once(128 + number)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End this worker, whatever it is at, without the files it has begun."""
+    remove_all()
+    os._exit(code)
+
+
+def _spare_children_interrupts() -> None:
+    """Have the processes that this thread starts get no Ctrl-C before they can say what to do with it."""
+    if os.name != "nt":
+        resource_tracker.ensure_running()  # whose own start would undo it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 class Processes:
@@ -189,8 +228,8 @@ class Processes:
     here = True
     notes: tuple[str, ...] = ()
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self._processes = ProcessExecutor(workers, threads)
+    def __init__(self, workers: int, threads: int, max_time: float | None = None) -> None:
+        self._processes = ProcessExecutor(workers, threads, max_time)
         self.executor: Executor = self._processes
         self.room = workers + 1  # one waits, so that no worker does
 

@@ -8,9 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightaudit.stored import items, parse_stored, read_plain, text, whole
+
 PROGRESS = ".progress"
 EVERY = 0.5
 """Seconds between two writes."""
+MAX_PROGRESS = 1 << 20
+"""Bytes: two numbers and a tensor's name."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ class ProgressFile:
 def read_progress(folder: Path) -> Step | None:
     """The last word on the model in ``folder``; None where it is not being scanned, or the file is half written."""
     try:
-        total, done, tensor = json.loads((folder / PROGRESS).read_text())
-        return Step(int(total), int(done), str(tensor))
-    except (OSError, ValueError, TypeError):
+        total, done, tensor = items(lambda item: item)(
+            parse_stored(read_plain(folder / PROGRESS, limit=MAX_PROGRESS, follow=False))
+        )
+        return Step(whole(total), whole(done), text(tensor))
+    except (OSError, ValueError):
         return None

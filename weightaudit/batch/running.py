@@ -15,7 +15,7 @@ from pathlib import Path
 
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
-from weightaudit.batch.folder import sweep
+from weightaudit.batch.folder import ModelFolder, prepare
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
@@ -23,10 +23,12 @@ from weightaudit.batch.lock import locked
 from weightaudit.batch.manifest import Listed, Manifest, digest_of
 from weightaudit.batch.model_list import Entry
 from weightaudit.batch.names import names, options_that_differ
-from weightaudit.batch.outcome import Outcome
+from weightaudit.batch.outcome import Outcome, check_answer
 from weightaudit.batch.planning import Planned, Step, sharded, steps
+from weightaudit.batch.time_limit import out_of_time
 from weightaudit.batch.worker import record_failure, run_job
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost, printable
+from weightaudit.model_files import ModelFiles
 from weightaudit.report.document import share_plotly
 
 GO_ON = "What is finished is kept: the same command goes on from there"
@@ -52,6 +54,7 @@ def run_batch(
     pool: Callable[[], Pool],
     *,
     threads: int | None = None,
+    max_time: float | None = None,
     shard: tuple[int, int] = (1, 1),
     retry_failed: bool = False,
     display: Display | None = None,
@@ -59,28 +62,48 @@ def run_batch(
 ) -> BatchResult:
     """Scan every entry that ``directory`` does not have finished, then join all results there.
 
-    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan; ``title`` is that of
-    the page of all models. A model that fails is recorded and stops nothing. Raises OutputError where the directory
-    cannot be written or another run has it; what is finished by then, or by Ctrl-C, is kept.
+    ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan, and ``max_time`` the
+    seconds after which it is given up; ``title`` is that of the page of all models. A model that fails is recorded and
+    stops nothing. Raises OutputError where the directory cannot be written or another run has it; what is finished by
+    then, or by Ctrl-C, is kept.
     """
     planned = sharded(entries, names(entries), shard)
     listed = [_listed(one) for one in planned]
     directory = directory.absolute()
+    _check_directories(planned, directory)
     result = BatchResult()
     with closing(display or Silent()) as shown, locked(directory) as run:
-        sweep(directory)
+        prepare(directory)
         title = title or directory.name
         _manifest(listed, entries, shard, title).write(directory)
         share_plotly(directory)
         shown.start(len(planned), directory)
-        todo = steps(planned, directory, run, threads=threads, live=shown.live, retry_failed=retry_failed)
+        todo = steps(
+            planned,
+            directory,
+            run,
+            threads=threads,
+            max_time=max_time,
+            live=shown.live,
+            retry_failed=retry_failed,
+        )
         with closing(_Work(pool, shown, result)) as work:
             same = work.through(todo)
         shown.joining()
         listed = [one for one in listed if one.number not in same]
         _manifest(listed, entries, shard, title).write(directory)
-        join(listed, directory, title)
+        for unreadable, reason in join(listed, directory, title).items():
+            result.failed[unreadable] = reason
+            shown.note(f"{printable(unreadable)} failed: {printable(reason, 1000)}")
     return result
+
+
+def _check_directories(planned: Sequence[Planned], directory: Path) -> None:
+    """OutputError where what a run writes would come into the folder of one of its models."""
+    models = ModelFiles.of((one.entry.model for one in planned if one.entry.local), walk=False)
+    models.check_directory(directory)
+    for one in planned:
+        models.check_directory(directory / one.names.folder)
 
 
 def _listed(one: Planned) -> Listed:
@@ -137,10 +160,12 @@ class _Work:
         return same
 
     def close(self) -> None:
-        """Stop what is still under way."""
+        """Stop what is still under way, and remove what killed workers were writing."""
         if self._pool is not None:
             self._pool.close(kill=True)
             self._pool = None
+            for job in self._flying.values():
+                ModelFolder(Path(job.directory) / job.folder).abandon()
 
     def _send(self, job: Job) -> None:
         if self._pool is None:
@@ -163,13 +188,15 @@ class _Work:
     def _take(self, job: Job, future: Future[Outcome]) -> None:
         assert self._pool is not None
         try:
-            outcome = future.result()
+            outcome = check_answer(future.result(), job)
+        except OutOfTime:
+            outcome = record_failure(job, out_of_time(job.title, job.max_time or 0))
         except self._pool.lost as error:
             if job.number not in self._again:
                 self._again.add(job.number)
                 self._suspects.append(job)
                 return
-            lost = WeightauditError(printable(job.title), printable(str(error), limit=500))
+            lost = WorkerLost(printable(job.title), printable(str(error), limit=500))
             outcome = record_failure(job, lost)
         except WeightauditError:
             raise

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import weightaudit
-from weightaudit.batch.folder import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY, ModelFolder
+from weightaudit.batch.folder import ModelFolder
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.lock import check_run
 from weightaudit.batch.log import Log
-from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
-from weightaudit.errors import OutputError, UsageError
+from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY
+from weightaudit.errors import OutputError, UsageError, is_temporary
 
 if TYPE_CHECKING:
+    from weightaudit.audit import Progress
     from weightaudit.report import ScanReport
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -47,7 +49,7 @@ def run_job(job: Job) -> Outcome:
     check_run(directory, job.run)
     folder = ModelFolder(directory / job.folder)
     with ONE_AT_A_TIME:
-        known = read_outcome(folder.path)
+        known = finished(folder.path)
         if known is not None and (known.key, known.run) == (job.key, job.run):
             return replace(known, entry={})  # its worker was lost after it, and before the answer had arrived
         folder.begin()
@@ -61,33 +63,48 @@ def run_job(job: Job) -> Outcome:
                 raise _no_room(error) from error
             outcome = _failed(job, error, log)
         check_run(directory, job.run)
-        known = read_outcome(folder.path)
+        known = finished(folder.path)
         if outcome.status == "failed" and known is not None and (known.key, known.run) == (job.key, job.run):
             return replace(known, entry={})  # another worker was given the same work, and has done it meanwhile
-        folder.write(LOG, log.text())
-        folder.finish(outcome)
+        outcome = _left(folder, outcome, log)
     return replace(outcome, entry={})
 
 
 def record_failure(job: Job, error: Exception) -> Outcome:
-    """Leave the folder of a model that could not even be sent to be scanned."""
+    """Leave the folder of a model that could not be sent to be scanned, or whose worker gave no answer.
+
+    What that worker may have finished all the same counts.
+    """
     folder = ModelFolder(Path(job.directory) / job.folder)
+    known = finished(folder.path)
+    if known is not None and (known.key, known.run) == (job.key, job.run):
+        return known
     folder.begin()
     log = Log(job)
-    outcome = _failed(job, error, log)
+    return _left(folder, _failed(job, error, log), log)
+
+
+def _left(folder: ModelFolder, outcome: Outcome, log: Log) -> Outcome:
+    """The ``outcome`` with what the folder has, where it is the last to be written."""
     folder.write(LOG, log.text())
+    outcome = replace(outcome, files=folder.contents((*RESULTS, LOG) if outcome.status == "done" else (LOG,)))
     folder.finish(outcome)
     return outcome
 
 
 def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
     from weightaudit.audit import scan
+    from weightaudit.audit.progress import Silent
+    from weightaudit.batch.time_limit import TimeLimit
 
     options = {known.name: getattr(job.config, known.name) for known in fields(job.config)}
     started = time.perf_counter()
     if job.config.download and job.asked != job.config.revision:
         _remember(job)
-    report = scan(job.model, progress=ProgressFile(folder.path) if job.live else False, **options)
+    progress: Progress = ProgressFile(folder.path) if job.live else Silent()
+    if job.max_time is not None:
+        progress = TimeLimit(progress, job.title, job.max_time)
+    report = scan(job.model, progress=progress, **options)
     if job.label:
         report = replace(report, identity=replace(report.identity, name=job.label))
     log.scanned(report, time.perf_counter() - started)
@@ -99,7 +116,6 @@ def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
         title=job.title,
         run=job.run,
         revision=report.identity.revision,
-        files=folder.sizes(RESULTS),
         entry=_entry(report),
         verdict=report.verdict,
     )
@@ -121,9 +137,14 @@ def _no_room(error: OSError) -> OutputError:
 
 
 def _failed(job: Job, error: Exception, log: Log) -> Outcome:
-    reason = log.failed(error)
     return Outcome(
-        key=job.key, status="failed", title=job.title, run=job.run, revision=job.config.revision or "", reason=reason
+        key=job.key,
+        status="failed",
+        title=job.title,
+        run=job.run,
+        revision=job.config.revision or "",
+        reason=log.failed(error),
+        temporary=is_temporary(error),
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 
-HEAD = 64
-"""Bytes at a file's start that tell its kind."""
+HEAD = 512
+"""Bytes at a file's start that tell its kind; a tar archive's first header has as many."""
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 NAME_IT = "Name it as what it is (such as pytorch_model.bin), or get the model's own file"
 AGAIN = "Download it again"

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from weightaudit.checkpoint.config import CONFIG, read_config
+from weightaudit.checkpoint.checksums import Checksums, Summed
+from weightaudit.checkpoint.config import CONFIG, check_config, read_config
 from weightaudit.checkpoint.foreign import read_head
 from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
+from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.safetensors import read_header
 from weightaudit.checkpoint.select import passed_over, select_weights
@@ -25,12 +27,14 @@ SHARDS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class _Opened:
-    """One weight file: its format, its tensors in name order, and what the reader of a report should know."""
+    """One weight file: its format, its tensors in name order, what the reader of a report should know,
+    and the checksums of its bytes."""
 
     file: SourceFile
     format: str
     tensors: Sequence[TensorInfo]
     notes: tuple[str, ...] = ()
+    summed: Sequence[Summed] = ()
 
 
 def open_checkpoint(
@@ -55,9 +59,11 @@ def open_checkpoint(
     repository = open_repository(
         model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
     )
-    weights = select_weights(repository)
-    repository.fetch([CONFIG, weights])
+    repository.fetch([CONFIG])
     config = read_config(repository)
+    weights = select_weights(repository, config)
+    check_config(repository, config)
+    repository.fetch([weights])
     sources: dict[str, ByteSource] = {}
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
         opened.callback(close_all, sources)
@@ -66,16 +72,20 @@ def open_checkpoint(
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
     found = sorted((tensor for file in files for tensor in file.tensors), key=lambda tensor: tensor.name)
+    whole = repository.chosen is None
     identity = ModelIdentity(
         name=repository.name,
         revision=repository.revision,
         location=repository.location,
         files=tuple(file.file for file in files),
         format=" and ".join(formats),
-        passed_over=passed_over(repository.files(), weights, names) if repository.chosen is None else (),
+        passed_over=passed_over(repository.files(), weights, names) if whole else (),
+        loaded_otherwise=tuple(loaded_otherwise(config, repository.files(), weights)) if whole else (),
     )
     notes = tuple(note for file in files for note in file.notes)
-    return Checkpoint(identity, config, {tensor.name: tensor for tensor in found}, sources, notes)
+    tensors = {tensor.name: tensor for tensor in found}
+    sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
+    return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged)
 
 
 def _open(repository: Repository, name: str, sources: dict[str, ByteSource]) -> _Opened:

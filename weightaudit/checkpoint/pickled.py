@@ -16,11 +16,13 @@ from __future__ import annotations
 import pickle
 import pickletools
 import struct
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 
-from weightaudit.checkpoint.torch_names import HARMLESS, ORDERED_DICT, SIZE
+from weightaudit.checkpoint.pickle_calls import apply, sets_attributes_only
+from weightaudit.checkpoint.pickle_values import Call, Name, Table, is_key, size_of
+from weightaudit.checkpoint.torch_names import HARMLESS, SET
 from weightaudit.errors import CheckpointError, printable
 from weightaudit.source import ByteSource
 
@@ -34,36 +36,6 @@ CODE = (
     "Only a file of weights can be read. If this is the model's weight file, convert it to safetensors where its "
     "publisher is trusted"
 )
-
-
-@dataclass(frozen=True)
-class Name:
-    """A Python name as the file spells it, such as "torch.FloatStorage"."""
-
-    path: str
-
-
-@dataclass(eq=False)
-class Call:
-    """``function`` applied to ``arguments``, had it been run."""
-
-    function: Name
-    arguments: object
-
-
-@dataclass(eq=False)
-class Table:
-    """A dict. Only text makes an entry; ``others`` are the values of all other keys, which are forgotten."""
-
-    entries: dict[str, object] = field(default_factory=dict)
-    others: list[object] = field(default_factory=list)
-
-    def put(self, key: object, value: object) -> None:
-        """As ``dict[key] = value``. Other keys than text could be made to collide, and so are never hashed."""
-        if isinstance(key, str):
-            self.entries[key] = value
-        else:
-            self.others.append(value)
 
 
 class Cursor:
@@ -105,6 +77,11 @@ class Cursor:
         self._at = end + 1
         return taken
 
+    def rest(self) -> bytes:
+        """All bytes up to the end, fetched at once and left to be taken."""
+        self._more(self._stop - self._fetched)
+        return self._held[self._at :]
+
     def _more(self, missing: int) -> None:
         available = self._stop - self._fetched
         if missing > available:
@@ -144,7 +121,7 @@ class _Machine:
         self.stack: list[object] = []
         self.outer: list[list[object]] = []
         self.memo: dict[int, object] = {}
-        self.copied = 0
+        self.looked_at = 0
 
     def run(self) -> object:
         take = self.cursor.take
@@ -220,18 +197,27 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             fail(self.cursor.source, "its pickle calls what is no name")
-        if len(arguments) == 1 and isinstance(arguments[0], list):
-            # Copied item by item below, and one long list may be an argument again and again.
-            self.copied += len(arguments[0])
-            if self.copied > MAX_STEPS:
-                self.too_long()
-        self.stack.append(_applied(function, arguments))
+        # What is copied or looked through item by item may be long, and an argument again and again.
+        self.looked_at += sum(map(size_of, arguments))
+        if self.looked_at > MAX_STEPS:
+            self.too_long()
+        try:
+            self.stack.append(apply(function, arguments))
+        except ValueError as error:
+            raise CheckpointError(
+                self.cursor.source.label,
+                f"its pickle calls '{printable(function.path)}' in a way that torch.save does not use. Nothing of it "
+                "was executed",
+                CODE,
+            ) from error
 
     def build(self) -> None:
-        self.stack.pop()
-        # Attributes of a dict (OrderedDict's _metadata) are no entries of it; of a tensor they could be other data.
-        if not isinstance(self.stack[-1], Table):
-            fail(self.cursor.source, "its pickle sets the state of what is no dictionary")
+        state, target = self.stack.pop(), self.stack[-1]
+        if not isinstance(target, Table) or not target.ordered:
+            fail(self.cursor.source, "its pickle sets the state of what is no OrderedDict")
+        # Attributes of a dict (torch's _metadata) are no entries of it; its methods would show others.
+        if not isinstance(state, Table) or not sets_attributes_only(state, OrderedDict):
+            fail(self.cursor.source, "its pickle replaces what an OrderedDict does")
 
     def append(self) -> None:
         item = self.stack.pop()
@@ -258,16 +244,22 @@ class _Machine:
         table = self.stack[-1]
         if len(pairs) % 2:
             fail(self.cursor.source, "its pickle is damaged")
-        if isinstance(table, Table):
-            for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-                table.put(key, value)
-        elif not isinstance(table, Call):  # a Counter, for one
+        if not isinstance(table, Table):
             fail(self.cursor.source, "its pickle sets an item of what is no dictionary")
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            self.check_key(key)
+            table.put(key, value)
 
     def additems(self) -> None:
-        self.pop_mark()
-        if not isinstance(self.stack[-1], Call):
+        items, target = self.pop_mark(), self.stack[-1]
+        if not isinstance(target, Call) or target.function.path != SET:
             fail(self.cursor.source, "its pickle adds to what is no set")
+        for item in items:
+            self.check_key(item)
+
+    def check_key(self, key: object) -> None:
+        if not is_key(key):
+            fail(self.cursor.source, "its pickle takes for a key what can be none")
 
     def tuple_of(self, count: int) -> None:
         items = [self.stack.pop() for _ in range(count)]
@@ -309,21 +301,6 @@ class _Machine:
         self.memo[len(self.memo)] = self.stack[-1]
 
 
-def _applied(function: Name, arguments: tuple[object, ...]) -> object:
-    """What ``function`` makes of ``arguments``, where that is a mere container; else the note that it was asked for."""
-    if function.path == ORDERED_DICT and not arguments:
-        return Table()
-    if function.path == ORDERED_DICT and len(arguments) == 1 and isinstance(arguments[0], list):
-        table = Table()  # as Python 2 wrote it: a list of (key, value)
-        for pair in arguments[0]:
-            if isinstance(pair, (tuple, list)) and len(pair) == 2:
-                table.put(*pair)
-        return table
-    if function.path == SIZE and len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
-        return tuple(arguments[0])
-    return Call(function, arguments)
-
-
 _STEPS: dict[bytes, Callable[[_Machine], None]] = {
     pickle.PROTO: _Machine.proto,
     pickle.FRAME: _Machine.frame,
@@ -331,7 +308,6 @@ _STEPS: dict[bytes, Callable[[_Machine], None]] = {
     pickle.GLOBAL: _Machine.global_,
     pickle.STACK_GLOBAL: _Machine.stack_global,
     pickle.REDUCE: _Machine.reduce,
-    pickle.NEWOBJ: _Machine.reduce,
     pickle.BUILD: _Machine.build,
     pickle.APPEND: _Machine.append,
     pickle.APPENDS: _Machine.appends,
@@ -345,7 +321,7 @@ _STEPS: dict[bytes, Callable[[_Machine], None]] = {
     pickle.EMPTY_TUPLE: lambda machine: machine.stack.append(()),
     pickle.EMPTY_LIST: lambda machine: machine.stack.append([]),
     pickle.EMPTY_DICT: lambda machine: machine.stack.append(Table()),
-    pickle.EMPTY_SET: lambda machine: machine.stack.append(Call(Name("builtins.set"), ())),
+    pickle.EMPTY_SET: lambda machine: machine.stack.append(Call(Name(SET), ())),
     pickle.NONE: lambda machine: machine.stack.append(None),
     pickle.NEWTRUE: lambda machine: machine.stack.append(True),
     pickle.NEWFALSE: lambda machine: machine.stack.append(False),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from weightaudit.checkpoint.checksums import Checksums
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, printable
 from weightaudit.records import ModelIdentity, TensorInfo
@@ -22,7 +23,8 @@ class Checkpoint:
     """The tensors of one model. Headers are read on opening, data on `read`; a context manager.
 
     ``identity`` says which model and files; ``config`` is config.json, None for a single file without one;
-    ``tensors`` maps names to what the headers say, in name order; ``notes`` are sentences for the reader of a report.
+    ``tensors`` maps names to what the headers say, in name order; ``notes`` are sentences for the reader of a report;
+    ``check_unchanged`` raises CheckpointError where any file that was read is another one now.
     """
 
     def __init__(
@@ -32,19 +34,24 @@ class Checkpoint:
         tensors: dict[str, TensorInfo],
         sources: dict[str, ByteSource],
         notes: tuple[str, ...] = (),
+        sums: Mapping[str, Checksums] | None = None,
+        check_unchanged: Callable[[], None] = lambda: None,
     ) -> None:
         self.identity = identity
         self.config = config
         self.tensors = tensors
         self.notes = notes
+        self.check_unchanged = check_unchanged
         self._sources = sources
+        self._sums = sums or {}
 
     def read(self, name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
         """Tensor ``name`` in its stored dtype, shape and strides. Thread-safe, if each thread has its own ``into``.
 
         ``into`` is memory to reuse: a contiguous 1-D uint8 CPU tensor of at least the tensor's bytes; the
         result is a view of it. Without it the memory is fresh. Raises CheckpointError where the bytes cannot
-        be read or torch has no such dtype, KeyError for an unknown name.
+        be read or have another checksum than their archive says, or torch has no such dtype, KeyError for an
+        unknown name.
         """
         return self._read(name, into, _plainly)
 
@@ -75,6 +82,14 @@ class Checkpoint:
         dtype = _torch_dtype(info, source)
         buffer = torch.empty(info.nbytes, dtype=torch.uint8) if into is None else _usable(into, info, dtype)
         fill(source, info.offset, buffer.numpy().data)
+        source.check_unchanged()
+        sums = self._sums.get(info.file)
+        if sums is not None and (damaged := sums.pass_by(info.offset, buffer.numpy().data)):
+            raise CheckpointError(
+                source.label,
+                f"the bytes of tensor '{printable(info.name)}' are damaged: its {damaged} has another checksum",
+                "Download the file again",
+            )
         stored = buffer.view(dtype)
         return stored.view(info.shape) if info.strides is None else stored.as_strided(info.shape, info.strides)
 

@@ -1,15 +1,17 @@
 """Which of a model's files hold its weights.
 
 The file that the user names is taken. Of a directory or Hub repository only the top level is looked at: folders
-(``original/``, ``onnx/``, ``checkpoint-500/``) are never entered. There the first of these is taken:
+(``original/``, ``onnx/``, ``checkpoint-500/``) are never entered. There the first of these is taken, 1 and 2 as
+transformers does:
 
-1. ``model.safetensors``; then ``model.safetensors.index.json`` with its shards, as transformers does;
-2. the only other safetensors file or index;
-3. ``pytorch_model.bin``; then ``pytorch_model.bin.index.json`` with its shards;
+1. what config.json names as ``transformers_weights``;
+2. ``model.safetensors``; ``model.safetensors.index.json`` with its shards; ``pytorch_model.bin``;
+   ``pytorch_model.bin.index.json`` with its shards;
+3. the only other safetensors file or index;
 4. the only other ``*.bin``, ``*.pt`` or ``*.pth`` file, or ``*.bin`` index;
 5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first.
 
-Where 2, 4 or 5 find several, the user has to say which. Passed over as no weights of the model: adapters
+Where 3, 4 or 5 find several, the user has to say which. Passed over as no weights of the model: adapters
 (``adapter_model.*``) and what trainers leave beside them (``training_args``, ``optimizer``, ``scheduler``, ``scaler``,
 ``rng_state``). They are read when named, if they hold nothing but tensors.
 """
@@ -17,10 +19,12 @@ Where 2, 4 or 5 find several, the user has to say which. Passed over as no weigh
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index
+from weightaudit.checkpoint.loaders import named_weights
 from weightaudit.errors import CheckpointError, printable
 from weightaudit.records import PassedOver
 from weightaudit.source import Repository
@@ -38,14 +42,15 @@ MOST = 5
 """Names told one by one in a message."""
 
 
-def select_weights(repository: Repository) -> str:
-    """The one weight file of ``repository``, or the index of its shards, by the rules above.
+def select_weights(repository: Repository, config: Mapping[str, Any] | None) -> str:
+    """The one weight file of ``repository``, whose config.json is ``config``, or the index of its shards.
 
     Raises CheckpointError saying what was found instead.
     """
     where = printable(repository.location, limit=1000)
     if repository.chosen is None:
-        return choose(repository.files(), where=where)
+        files = repository.files()
+        return named_weights(config, files, where=where) or choose(files, where=where)
     if repository.chosen.endswith(UNREAD):
         raise CheckpointError(where, "its format is not read here", CONVERT)
     if repository.chosen.endswith(".json") and not is_index(repository.chosen):
@@ -54,12 +59,14 @@ def select_weights(repository: Repository) -> str:
 
 
 def choose(files: Iterable[str], *, where: str) -> str:
-    """`select_weights` among the names ``files``; ``where`` names their place in messages."""
+    """`select_weights` among the names ``files`` alone; ``where`` names their place in messages."""
     files = sorted(files)
+    for names in STANDARD_WEIGHTS:
+        for name in names:
+            if name in files:
+                return name
     for suffixes in (SAFETENSORS, TORCH):
-        taken = next((name for name in STANDARD[suffixes] if name in files), None)
-        taken = taken or _only_other(files, suffixes, where)
-        if taken is not None:
+        if (taken := _only_other(files, suffixes, where)) is not None:
             return taken
     consolidated = [name for name in files if CONSOLIDATED.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
     if len(consolidated) == 1:

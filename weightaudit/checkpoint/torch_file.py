@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from weightaudit.checkpoint.checksums import Summed
 from weightaudit.checkpoint.foreign import PICKLE, ZIP, read_head, refuse_foreign
+from weightaudit.checkpoint.polyglot import refuse_tar, refuse_zip_behind
 from weightaudit.checkpoint.torch_legacy import read_legacy
 from weightaudit.checkpoint.torch_zip import read_zip
 from weightaudit.errors import CheckpointError
@@ -18,13 +20,15 @@ def is_torch(head: bytes) -> bool:
     return head.startswith(ZIP) or (head.startswith(PICKLE) and any(head[4:8]))
 
 
-def read_torch(source: ByteSource) -> tuple[str, list[TensorInfo], tuple[str, ...]]:
-    """Which of PyTorch's formats ``source`` has, its tensors in name order, and notes for the reader of a report."""
+def read_torch(source: ByteSource) -> tuple[str, list[TensorInfo], tuple[str, ...], list[Summed]]:
+    """Which of PyTorch's formats ``source`` has, its tensors in name order, notes for the reader, and checksums."""
     head = read_head(source)
+    refuse_tar(source, head)
     if head.startswith(ZIP):
         return ("torch zip", *read_zip(source))
     if head.startswith(PICKLE):
-        return ("torch legacy", *read_legacy(source))
+        refuse_zip_behind(source)
+        return ("torch legacy", *read_legacy(source), [])
     refuse_foreign(source, head, expected="a PyTorch file")
     if head[8:9] == b"{":
         raise CheckpointError(

@@ -27,7 +27,12 @@ STORAGES: dict[str, tuple[str, int]] = {
 """torch's typed storages → (name of the data type, bytes of one element)."""
 UNTYPED = "torch.storage.UntypedStorage"
 ORDERED_DICT = "collections.OrderedDict"
+COUNTER = "collections.Counter"
 SIZE = "torch.Size"
+DEVICE = "torch.device"
+LAYOUT = "torch.serialization._get_layout"
+ENCODE = "_codecs.encode"
+BYTEARRAY, SET, COMPLEX = "builtins.bytearray", "builtins.set", "builtins.complex"
 
 REBUILD = "torch._utils._rebuild_tensor"
 REBUILD_V2 = "torch._utils._rebuild_tensor_v2"
@@ -96,16 +101,16 @@ _SCHEMES = (
 HARMLESS = frozenset(
     {
         ORDERED_DICT,
-        "collections.Counter",
+        COUNTER,
         SIZE,
-        "torch.device",
-        "torch.serialization._get_layout",
+        DEVICE,
+        LAYOUT,
         "torch.storage.TypedStorage",
         UNTYPED,
-        "_codecs.encode",
-        "builtins.bytearray",
-        "builtins.set",
-        "builtins.complex",
+        ENCODE,
+        BYTEARRAY,
+        SET,
+        COMPLEX,
         *PLAIN_TYPES,
         *TENSORS,
         *(f"torch.{name}" for name in (*STORAGES, *_DTYPES, *_SCHEMES)),

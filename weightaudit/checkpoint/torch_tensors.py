@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from weightaudit.checkpoint.limits import MAX_ELEMENTS, MAX_TENSORS, fault_of_name, fault_of_shape
-from weightaudit.checkpoint.pickled import Call, Name, Table, fail
+from weightaudit.checkpoint.pickle_values import Call, Name, Table
+from weightaudit.checkpoint.pickled import fail
 from weightaudit.checkpoint.torch_names import (
     PARAMETER,
     PARAMETER_WITH_STATE,
-    PLAIN_TYPES,
     REBUILD,
     REBUILD_V2,
     REBUILD_V3,
@@ -28,7 +28,11 @@ from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
 
 NESTED = ("state_dict", "model_state_dict", "model")
-"""Where trainers keep the state dict in a checkpoint of theirs; the first that holds tensors is taken."""
+"""Where trainers keep the state dict in a checkpoint of theirs."""
+REPEATS = 64
+"""How often all tensors together may repeat the bytes of their file: one that the layers share has a name in each, and
+each may be a view of all of it.
+"""
 SHOWN = 5
 """Entries named one by one."""
 PUBLISH = "Save the model's state_dict() as ordinary tensors, best as safetensors"
@@ -54,7 +58,7 @@ class Storages:
 
     def __call__(self, identity: object) -> Storage:
         """The storage of a persistent id: ("storage", its type, key, device, elements), and a view in legacy files."""
-        if not isinstance(identity, tuple) or len(identity) != self._fields or identity[0] != "storage":
+        if type(identity) is not tuple or len(identity) != self._fields or identity[0] != "storage":
             fail(self._source, "its pickle refers to something that is no tensor storage")
         kind, key, device, elements = identity[1:5]
         named = isinstance(kind, Name) and isinstance(key, str) and isinstance(device, str)
@@ -62,6 +66,8 @@ class Storages:
             fail(self._source, "its pickle refers to a malformed tensor storage")
         if identity[5:] not in ((), (None,)):
             fail(self._source, "its tensor storages are views of others, as PyTorch before 0.4 wrote them")
+        if device == "meta":
+            fail(self._source, "its pickle takes tensor storages from the meta device, where torch finds no data")
         if kind.path == UNTYPED:
             dtype, width = "uint8", 1
         else:
@@ -102,6 +108,9 @@ def views(source: ByteSource, root: object) -> tuple[list[View], tuple[str, ...]
     if len(table) > MAX_TENSORS:
         fail(source, f"it lists {len(table)} tensors, more than the {MAX_TENSORS} that are accepted")
     found = [_view(source, name, value) for name, value in table.items() if _is_tensor(value)]
+    total = sum(math.prod(view.shape) * BY_NAME[view.dtype].bits // 8 for view in found)
+    if total > REPEATS * source.size:
+        fail(source, f"its tensors repeat its bytes to {total} bytes, more than {REPEATS} times the whole file")
     others = [name for name, value in table.items() if not _is_tensor(value)]
     notes = []
     if inside:
@@ -116,10 +125,15 @@ def _state_dict(source: ByteSource, root: object) -> tuple[Mapping[str, object],
     if not isinstance(root, Table):
         what = "a single tensor" if _is_tensor(root) else "something else"
         raise CheckpointError(source.label, f"it holds {what} where a dictionary of named tensors belongs", PUBLISH)
-    for key in NESTED:
-        inner = root.entries.get(key)
-        if isinstance(inner, Table) and _has_tensors(inner):
-            return _entries(source, inner), key
+    nested = [(key, root.entries.get(key)) for key in NESTED]
+    inner = [(key, table) for key, table in nested if isinstance(table, Table) and _has_tensors(table)]
+    places = [f"under '{key}'" for key, _ in inner] + ["at its top"] * any(map(_is_matrix, root.entries.values()))
+    if inner and len(places) > 1:
+        raise CheckpointError(
+            source.label, f"it holds tensors {' and '.join(places)}, and programs differ in which they load", PUBLISH
+        )
+    for key, table in inner:
+        return _entries(source, table), key
     if _has_tensors(root):
         return _entries(source, root), ""
     # Each table once: one of many entries may be there under many names.
@@ -145,8 +159,16 @@ def _entries(source: ByteSource, table: Table) -> Mapping[str, object]:
     return table.entries
 
 
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Call) and value.function.path in TENSORS | PLAIN_TYPES
+def _is_tensor(value: object) -> TypeGuard[Call]:
+    return isinstance(value, Call) and value.function.path in TENSORS
+
+
+def _is_matrix(value: object) -> bool:
+    """Whether ``value`` is a tensor that is not known to be a mere number or list, such as a step or random state."""
+    if not _is_tensor(value):
+        return False
+    shape = value.arguments[2:3] if value.function.path in (REBUILD, REBUILD_V2, REBUILD_V3) else ()
+    return not (shape and isinstance(shape[0], tuple) and len(shape[0]) <= 1)
 
 
 def _view(source: ByteSource, name: str, value: object) -> View:
@@ -154,12 +176,15 @@ def _view(source: ByteSource, name: str, value: object) -> View:
     shown = f"tensor '{printable(name)}'"
     if fault := fault_of_name(name):
         fail(source, f"{shown} {fault}")
-    storage, offset, shape, strides, dtype = _described(source, shown, value)
+    call, trainable = _unwrapped(source, shown, value)
+    storage, offset, shape, strides, dtype = _described(source, shown, call)
     known = BY_NAME.get(dtype)
     if known is None:
         raise CheckpointError(
             source.label, f"{shown} has the data type {printable(dtype, 50)}, which is not read here", PUBLISH
         )
+    if trainable and known.kind in ("integer", "bool"):
+        fail(source, f"{shown} is of whole numbers and to be trained, which torch does not do")
     if fault := fault_of_shape(shape):
         fail(source, f"{shown} {fault}")
     width = known.bits // 8
@@ -177,15 +202,14 @@ def _view(source: ByteSource, name: str, value: object) -> View:
 
 
 def _described(
-    source: ByteSource, shown: str, value: object
+    source: ByteSource, shown: str, call: Call
 ) -> tuple[Storage, int, tuple[int, ...], tuple[int, ...], str]:
-    """Storage, offset in elements, shape, strides in elements and data type that ``value`` asks for."""
-    call = _unwrapped(source, shown, value)
+    """Storage, offset in elements, shape, strides in elements and data type that ``call`` asks for."""
     function, given = call.function.path, call.arguments
     if function in UNREADABLE:
         raise CheckpointError(source.label, f"{shown} {UNREADABLE[function]}, which is not read here", PUBLISH)
     least = {REBUILD: 4, REBUILD_V2: 6, REBUILD_V3: 7}.get(function)
-    if least is None or not isinstance(given, tuple) or not least <= len(given) <= least + (least > 4):
+    if least is None or not least <= len(given) <= least + (least > 4):
         _malformed(source, shown)
     storage, offset, shape, strides = given[:4]
     if (
@@ -198,32 +222,39 @@ def _described(
         or max((offset, *strides)) > MAX_ELEMENTS
     ):
         _malformed(source, shown)
-    if len(given) > least and not (given[-1] is None or (isinstance(given[-1], Table) and not given[-1].entries)):
+    if len(given) > least and not _is_empty(given[least]):
         raise CheckpointError(
             source.label, f"{shown} is stored with its conjugation or negation still to be done", PUBLISH
         )
+    if least > 4 and not (type(given[4]) is bool and _is_empty(given[5])):
+        _malformed(source, shown)
     if function != REBUILD_V3:
         return storage, offset, shape, strides, storage.dtype
     dtype = given[6]
-    if not isinstance(dtype, Name) or not dtype.path.startswith("torch."):
+    # torch itself cannot load what asks for a gradient in this form.
+    if not isinstance(dtype, Name) or not dtype.path.startswith("torch.") or given[4] is True:
         _malformed(source, shown)
     return storage, offset, shape, strides, dtype.path.removeprefix("torch.")
 
 
-def _unwrapped(source: ByteSource, shown: str, value: object) -> Call:
-    """The call that makes the tensor itself: parameters and tensors with Python attributes are wrapped around it."""
+def _unwrapped(source: ByteSource, shown: str, value: object) -> tuple[Call, bool]:
+    """The call that makes the tensor itself, around which parameters and Python attributes are wrapped.
+
+    And whether it, or what is wrapped around it, asks for a gradient.
+    """
+    trainable = False
     for _ in range(4):
-        if not isinstance(value, Call) or not isinstance(value.arguments, tuple):
+        if not isinstance(value, Call):
             break
         function, given = value.function.path, value.arguments
-        if function in (PARAMETER, PARAMETER_WITH_STATE) and given:
-            value = given[0]
-        elif function == WITH_ATTRIBUTES and len(given) == 4 and isinstance(given[0], Name):
-            if not isinstance(given[1], Name) or given[1].path not in PLAIN_TYPES:
-                raise CheckpointError(source.label, f"{shown} is of a tensor subclass, which is not read here", PUBLISH)
+        if function in (PARAMETER, PARAMETER_WITH_STATE):
+            if len(given) < 3 or type(given[1]) is not bool or not _is_empty(given[2]):
+                break
+            value, trainable = given[0], trainable or given[1]
+        elif function == WITH_ATTRIBUTES and isinstance(given[0], Name) and isinstance(given[2], tuple):
             value = Call(given[0], given[2])
         else:
-            return value
+            return value, trainable or (len(given) > 4 and given[4] is True)
     return _malformed(source, shown)
 
 
@@ -231,7 +262,12 @@ def _malformed(source: ByteSource, shown: str) -> NoReturn:
     fail(source, f"{shown} is described in a way that torch.save does not use")
 
 
-def _naturals(value: object) -> bool:
+def _is_empty(value: object) -> bool:
+    """Whether ``value`` is what torch writes for hooks and bits that a tensor has not: a dict of none, or None."""
+    return value is None or (isinstance(value, Table) and not value.entries and not value.others)
+
+
+def _naturals(value: object) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and all(type(item) is int and item >= 0 for item in value)
 
 

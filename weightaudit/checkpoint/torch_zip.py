@@ -6,8 +6,10 @@ stay where they are until a tensor is read.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 
+from weightaudit.checkpoint.checksums import Summed
 from weightaudit.checkpoint.pickled import CUT_SHORT, MAX_PICKLE, Cursor, fail, read_pickle
 from weightaudit.checkpoint.pieces import read_pieces
 from weightaudit.checkpoint.torch_tensors import Storage, Storages, views
@@ -17,10 +19,12 @@ from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
 
 PICKLE, BYTE_ORDER = "data.pkl", "byteorder"
+NOT_SUMMED = 0
+"""The CRC-32 of a record where torch was told to compute none (`torch.serialization.set_crc32_options`)."""
 
 
-def read_zip(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
-    """The tensors of ``source`` in name order, and what the reader of a report should know of it.
+def read_zip(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...], list[Summed]]:
+    """The tensors of ``source`` in name order, what the reader of a report should know of it, and checksums.
 
     Raises CheckpointError: not an archive of torch.save, damaged, or with code in its pickle.
     """
@@ -31,14 +35,22 @@ def read_zip(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
         fail(source, f"its pickle has {pickle.size} bytes, more than the {MAX_PICKLE} that are accepted")
     starts = data_offsets(source, [pickle] if order is None else [pickle, order])
     if order is not None:
-        _check_byte_order(source, starts[1], order.size)
+        _check_byte_order(source, starts[1], order)
     storages = Storages(source, fields=5)
     cursor = Cursor(source, starts[0], starts[0] + pickle.size, chunk=pickle.size, beyond=CUT_SHORT)
+    if pickle.crc != NOT_SUMMED:
+        _check_sum(source, pickle, cursor.rest())
     root = read_pickle(cursor, storages)
     found, notes = views(source, root)
-    used = {view.storage.key: view.storage for view in found}
-    places = _places(source, records, used)
-    return [view.placed(source.name, places[view.storage.key]) for view in found], notes
+    stored = {key: _record(source, records, storage) for key, storage in storages.found.items()}
+    used = {view.storage.key: stored[view.storage.key] for view in found}
+    places = dict(zip(used, data_offsets(source, used.values()), strict=True))
+    tensors = [view.placed(source.name, places[view.storage.key]) for view in found]
+    if any(record.crc == NOT_SUMMED and record.size for record in used.values()):
+        said = f"{printable(source.name)} was saved without checksums, so a damaged byte in it cannot be seen."
+        notes = (*notes, said)
+    summed = [Summed(used[key].shown, places[key], used[key].size, used[key].crc) for key in used]
+    return tensors, notes, [one for one in summed if one.crc != NOT_SUMMED]
 
 
 def _check_kind(source: ByteSource, records: Mapping[str, Record]) -> None:
@@ -52,9 +64,14 @@ def _check_kind(source: ByteSource, records: Mapping[str, Record]) -> None:
         fail(source, "it is a zip archive without a version record, so torch.save did not write it")
 
 
-def _check_byte_order(source: ByteSource, offset: int, size: int) -> None:
+def _check_sum(source: ByteSource, record: Record, data: bytes) -> None:
+    if zlib.crc32(data) != record.crc:
+        fail(source, f"the bytes of its {record.shown} do not have the checksum that they should")
+
+
+def _check_byte_order(source: ByteSource, offset: int, record: Record) -> None:
     """Torch before 2.1 did not say, and little-endian is what it assumes then."""
-    (order,) = read_pieces(source, [(offset, min(size, 16))])
+    (order,) = read_pieces(source, [(offset, min(record.size, 16))])
     if order == b"big":
         raise CheckpointError(
             source.label,
@@ -65,18 +82,12 @@ def _check_byte_order(source: ByteSource, offset: int, size: int) -> None:
         fail(source, f"it says that its byte order is {printable(repr(order), 50)}")
 
 
-def _places(source: ByteSource, records: Mapping[str, Record], used: Mapping[str, Storage]) -> dict[str, int]:
-    """Where the bytes of each storage begin, by its key."""
-    found: list[Record] = []
-    for key, storage in used.items():
-        record = records.get(f"data/{key}")
-        if record is None:
-            fail(source, f"its pickle refers to the record '{printable(f'data/{key}', 80)}', which is missing")
-        if record.size != storage.nbytes:
-            fail(
-                source,
-                f"record '{printable(f'data/{key}', 80)}' has {record.size} bytes, "
-                f"its tensors' storage {storage.nbytes}",
-            )
-        found.append(record)
-    return dict(zip(used, data_offsets(source, found), strict=True))
+def _record(source: ByteSource, records: Mapping[str, Record], storage: Storage) -> Record:
+    """Where the bytes of ``storage`` are."""
+    name = f"data/{storage.key}"
+    record = records.get(name)
+    if record is None:
+        fail(source, f"its pickle refers to the record '{printable(name, 80)}', which is missing")
+    if record.size != storage.nbytes:
+        fail(source, f"record '{printable(name, 80)}' has {record.size} bytes, its tensors' storage {storage.nbytes}")
+    return record

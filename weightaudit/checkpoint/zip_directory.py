@@ -43,12 +43,21 @@ AGAIN = "The file is damaged or was packed anew by another program: download it 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: ``raw`` is its whole name in the archive, ``header`` where its own header begins, ``end`` a bound."""
+    """One record: ``raw`` is its whole name in the archive, ``header`` where its own header begins, ``end`` a bound.
+
+    ``crc`` is the CRC-32 that its bytes should have.
+    """
 
     raw: bytes
     header: int
     size: int
+    crc: int
     end: int
+
+    @property
+    def shown(self) -> str:
+        """Its name in messages."""
+        return f"record '{printable(self.raw.decode('latin-1'), 80)}'"
 
     @property
     def lead(self) -> int:
@@ -217,7 +226,7 @@ def _under_one_folder(source: ByteSource, entries: list[zipfile.ZipInfo], start:
     for entry, end in zip(ordered, [*(entry.header_offset for entry in ordered[1:]), start], strict=True):
         name = entry.orig_filename
         shown = f"record '{printable(name, 80)}'"
-        record = Record(_raw(entry), entry.header_offset, entry.file_size, end)
+        record = Record(_raw(entry), entry.header_offset, entry.file_size, entry.CRC, end)
         if record.header + record.lead + record.size > end:
             beyond = "the zip directory" if end == start else "another record"
             _fail(source, f"{shown} reaches into {beyond}")
@@ -233,22 +242,23 @@ def _under_one_folder(source: ByteSource, entries: list[zipfile.ZipInfo], start:
 
 
 def _data_offset(source: ByteSource, record: Record, head: bytes) -> int:
-    shown = f"record '{printable(record.raw.decode('latin-1'), 80)}'"
-    magic, _, flags, method, _, _, _, packed, size, name_length, extra_length = LOCAL.unpack(head[: LOCAL.size])
-    known = {record.size, UNKNOWN32} | ({0} if flags & SIZES_FOLLOW else set())
+    magic, _, flags, method, _, _, crc, packed, size, name_length, extra_length = LOCAL.unpack(head[: LOCAL.size])
+    later = {0} if flags & SIZES_FOLLOW else set()
+    known = {record.size, UNKNOWN32} | later
     if (
         magic != MAGIC
         or method != zipfile.ZIP_STORED
         or flags & ~UNDERSTOOD
         or packed not in known
         or size not in known
+        or crc not in {record.crc} | later
         or name_length != len(record.raw)
         or head[LOCAL.size :] != record.raw
     ):
-        _fail(source, f"{shown} has a header that contradicts the zip directory")
+        _fail(source, f"{record.shown} has a header that contradicts the zip directory")
     offset = record.header + record.lead + int(extra_length)
     if offset + record.size > record.end:
-        _fail(source, f"{shown} reaches into what follows it")
+        _fail(source, f"{record.shown} reaches into what follows it")
     return offset
 
 

@@ -1,34 +1,46 @@
-"""The command line. stdout is data, stderr is talk; every failure is one message and an exit code (see `failures`)."""
+"""The command line. stdout is data, stderr is talk; every failure is one message and an exit code (see `failures`).
+
+Nothing is imported before `main` listens for signals, so that Ctrl-C is answered while the commands are loaded too.
+"""
 
 from __future__ import annotations
 
-import typer
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
-from weightaudit.cli.archs import archs
-from weightaudit.cli.batch import batch
-from weightaudit.cli.compare import compare
-from weightaudit.cli.failures import plain_failures
-from weightaudit.cli.options import show_version
-from weightaudit.cli.paper import paper
-from weightaudit.cli.rules import rules
-from weightaudit.cli.scan import scan
-from weightaudit.cli.terminal import never_stumble
-
-app = typer.Typer(
-    name="weightaudit",
-    help="What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (scan, batch, compare, archs, rules):
-    app.command()(plain_failures(command))
-app.add_typer(paper)
-app.callback()(show_version)
+if TYPE_CHECKING:
+    from weightaudit.cli.commands import app as app
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line in this process and exit."""
+    try:
+        from weightaudit.cli import ending
+    except KeyboardInterrupt:  # before anything listens
+        print("weightaudit: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    ending.run(_run)
+
+
+def _run() -> int:
+    from weightaudit.cli.failures import exit_code
+    from weightaudit.cli.terminal import never_stumble
+    from weightaudit.streams import protect
+
     never_stumble()
-    app()
+    protect()
+
+    def run_app() -> object:
+        from weightaudit.cli.commands import app
+
+        return app(prog_name="weightaudit", standalone_mode=False)
+
+    return exit_code(run_app)
+
+
+def __getattr__(name: str) -> object:
+    if name == "app":
+        from weightaudit.cli.commands import app
+
+        return app
+    raise AttributeError(f"module 'weightaudit.cli' has no attribute {name!r}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.terminal import say
 from weightaudit.config import DEFAULTS
 
 
@@ -26,17 +27,17 @@ def archs(
 
     if check is not None:
         for line in _reading(check, revision, token, offline):
-            typer.echo(line)
+            say(line)
         return
     if name is not None:
         typer.echo(family(name).describe())
         return
     for known in families():
-        typer.echo(f"{known.name:<10} {', '.join(known.model_types)}")
-        typer.echo(f"{'':<10} roles {' '.join(known.roles)}")
+        say(f"{known.name:<10} {', '.join(known.model_types)}")
+        say(f"{'':<10} roles {' '.join(known.roles)}")
         if known.packings:
-            typer.echo(f"{'':<10} fused tensors packed {', '.join(known.packings)}")
-    typer.echo("Any other model type is mapped by common projection names, and its roles are marked as guessed.")
+            say(f"{'':<10} fused tensors packed {', '.join(known.packings)}")
+    say("Any other model type is mapped by common projection names, and its roles are marked as guessed.")
 
 
 def _reading(model: str, revision: str | None, token: str | None, offline: bool) -> list[str]:

@@ -10,12 +10,13 @@ import typer
 
 from weightaudit.cli import options
 from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.terminal import tell
 from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError, printable
 
 MOST_TOLD = 20
-"""Failures repeated at the end."""
+"""Failures repeated at the end, and shards that are missing."""
 
 Paths = Annotated[
     list[Path],
@@ -35,6 +36,13 @@ Shard = Annotated[
 ]
 Merge = Annotated[bool, typer.Option("--merge", help="Join the named directories of batches into --out.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Scan again what failed in earlier runs.")]
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that the scan of one model may take; one that takes longer fails, and the others go on.",
+        show_default="any",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(help="Compute threads of each scan.", min=1, show_default="the cores, shared out; 1 on a cluster"),
@@ -52,6 +60,7 @@ def batch(
     merge: Merge = False,
     retry_failed: RetryFailed = False,
     scanning: Scanning,
+    max_time: MaxTime = None,
     threads: Threads = DEFAULTS.threads,
     fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
@@ -76,25 +85,28 @@ def batch(
     from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.planning import parse_shard
+    from weightaudit.batch.time_limit import check_max_time
 
     part = parse_shard(shard)
+    check_max_time(max_time)
     config = scanning.config()
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
-    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads)
+    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     try:
         result = run_batch(
             entries,
             out,
             pool,
             threads=threads,
+            max_time=max_time,
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
             title=paths[0].stem,
         )
     except KeyboardInterrupt:
-        typer.echo(f"What is finished in {out} is kept; the same command goes on from there.", err=True)
+        tell(f"What is finished in {out} is kept; the same command goes on from there.")
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
     models = f"{len(result.scanned) + len(result.kept)} models{kept}"
@@ -105,10 +117,12 @@ def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
 
     result = merge_batches(paths, out)
-    for part in result.missing:
-        typer.echo(f"note: shard {part} is not among them", err=True)
+    for part in result.missing[:MOST_TOLD]:
+        tell(f"note: shard {part} is not among them")
+    if len(result.missing) > MOST_TOLD:
+        tell(f"note: nor are {len(result.missing) - MOST_TOLD} more")
     for title in [] if quiet else result.same:
-        typer.echo(f"{printable(title)}: the same scan as another name's, counted once", err=True)
+        tell(f"{printable(title)}: the same scan as another name's, counted once")
     _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)
 
 
@@ -118,11 +132,11 @@ def _tell(models: str, failed: dict[str, str], out: Path, fail_on: str, *, quiet
     """
     shown = [] if told else list(failed.items())
     for title, reason in shown[:MOST_TOLD]:
-        typer.echo(f"failed: {printable(title)}: {reason}", err=True)
+        tell(f"failed: {printable(title)}: {reason}")
     if len(shown) > MOST_TOLD:
-        typer.echo(f"and {len(shown) - MOST_TOLD} more", err=True)
+        tell(f"and {len(shown) - MOST_TOLD} more")
     if failed or not quiet:
-        typer.echo(f"{models}, {len(failed)} failed: {out / 'summary.csv'}", err=True)
+        tell(f"{models}, {len(failed)} failed: {out / 'summary.csv'}")
     if fail_on != NEVER:
         end(_findings(out), fail_on)
     if failed:

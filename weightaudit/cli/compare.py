@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +12,10 @@ import typer
 
 from weightaudit.cli import options
 from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.terminal import tell
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison.finished import Finished
@@ -51,35 +54,37 @@ def compare(
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
-    _prepare(out)
+    to_scan = {name: out / _folder(place, name) for place, name in enumerate(compared, 1) if reports[place - 1] is None}
+    _prepare(out, ModelFiles.of(to_scan), to_scan.values())
     whole = [
-        report if report is not None else _scanned(name, out / _folder(place, name), config, quiet=quiet)
-        for place, (name, report) in enumerate(zip(compared, reports, strict=True), 1)
+        report if report is not None else _scanned(name, to_scan[name], config, quiet=quiet)
+        for name, report in zip(compared, reports, strict=True)
     ]
     matched = put_together(whole, out)
     if quiet:
         return
     for one in matched:
-        typer.echo(
+        tell(
             f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
-            f"{one.only_first} of the first have none",
-            err=True,
+            f"{one.only_first} of the first have none"
         )
-    typer.echo(f"wrote {out / 'index.html'} and {out / 'differences.csv'}", err=True)
+    tell(f"wrote {out / 'index.html'} and {out / 'differences.csv'}")
 
 
-def _prepare(out: Path) -> None:
-    """Have ``out`` be there and writable. Raises OutputError."""
+def _prepare(out: Path, models: ModelFiles, folders: Iterable[Path]) -> None:
+    """Have ``out`` be there and writable, and nothing in it or in ``folders`` be one of ``models``'. OutputError."""
     from weightaudit.report.files import check_writable
 
     if (out / "batch.json").exists():
         raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
+    for directory in (out, *folders):
+        models.check_directory(directory)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(str(out), (error.strerror or str(error)).lower(), "Name another directory") from error
     for name in ("index.html", "plotly.js", "differences.csv"):
-        check_writable(out / name)
+        check_writable(out / name, models)
 
 
 def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Finished:
@@ -91,7 +96,7 @@ def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Fi
     model, revision = _parted(name)
     report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
     for note in report.notes:
-        typer.echo(f"note: {printable(report.identity.name)}: {note}", err=True)
+        tell(f"note: {printable(report.identity.name)}: {note}")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

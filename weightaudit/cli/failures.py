@@ -1,25 +1,28 @@
-"""What a person sees when a command fails: one message on stderr and an exit code; a traceback only with --debug.
+"""What a person sees when a command fails: one message on stderr and an exit code; before it a traceback with --debug.
 
 Exit codes: 0 done; 1 findings at or above a threshold; 2 wrong usage; 3 the model cannot be read, or anything else that
-went wrong; 130 interrupted.
+went wrong; 128 and a signal's number where one stopped it: 130 for Ctrl-C (see `ending`).
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec
 
 import typer
 
-from weightaudit.cli.github import harmless
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.cli.ending import stopped
+from weightaudit.cli.terminal import tell
+from weightaudit.errors import OutputErrors, WeightauditError, printable
 
 P = ParamSpec("P")
 LONGEST = 4000
 """Characters of a message."""
+LONGEST_USAGE = 400
+"""Of one that repeats what was typed."""
 
 
 def plain_failures(command: Callable[P, None]) -> Callable[P, None]:
@@ -29,39 +32,64 @@ def plain_failures(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
-        except BrokenPipeError:
-            _abandon_stdout()  # whoever read it has seen enough
-        except KeyboardInterrupt:
-            raise _ended("interrupted", 130) from None
+            sys.stdout.flush()
         except typer.Exit:
             raise
         except Exception as error:  # our own bugs too are told in one line
-            if kwargs.get("debug"):
-                raise
-            raise _ended(*_told(error)) from None
+            *others, last = error.errors if isinstance(error, OutputErrors) else [error]
+            for other in others:
+                _tell(other, debug=False)
+            raise typer.Exit(_tell(last, debug=bool(kwargs.get("debug")))) from None
 
     return run
+
+
+def exit_code(application: Callable[[], object]) -> int:
+    """Run typer's ``application``, which returns or raises what came of it, and tell what no command could tell: words
+    that are none of its options, or help that cannot be written.
+    """
+    try:
+        code = application()
+        if code:
+            assert isinstance(code, int)
+            return code
+        sys.stdout.flush()
+    except Exception as error:
+        return _tell(error, debug=False)
+    return 0
+
+
+def _tell(error: Exception, *, debug: bool) -> int:
+    """Say what went wrong; the exit code."""
+    message, code = _told(error)
+    if debug:
+        traceback.print_exception(error)
+    # After a signal, which is told when all has ended, libraries fail in ways of their own.
+    if message and not stopped():
+        # Our own messages are printable already; a library's may repeat what a stranger's file says, in several lines.
+        tell(f"weightaudit: {printable(message, LONGEST)}")
+    return code
 
 
 def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, WeightauditError):
         return str(error), error.exit_code
+    if hasattr(error, "format_message"):  # typer's errors of usage, whose classes move from version to version
+        return _usage(error), getattr(error, "exit_code", 2)
     if isinstance(error, OSError):
-        _abandon_stdout()
-        return f"{error.strerror or error}", 3
+        said = error.strerror or str(error)
+        return f"{error.filename}: {said}" if error.filename else said, 3
     # torch has no error of its own for this on a CPU.
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
         return "out of memory. Scan fewer roles at a time, or on a larger machine", 3
     return f"{type(error).__name__}: {error}. This is a bug; --debug shows where", 3
 
 
-def _ended(message: str, code: int) -> typer.Exit:
-    # Our own messages are printable already; a library's may repeat what a stranger's file says, in several lines.
-    typer.echo(harmless(f"weightaudit: {printable(message, LONGEST)}"), err=True)
-    return typer.Exit(code)
-
-
-def _abandon_stdout() -> None:
-    """Send what stdout still holds nowhere, or Python complains about it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _usage(error: Exception) -> str:
+    """What is wrong with the words of a command, in one line; nothing where there were none and help has been shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ""
+    message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]  # it has one
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "weightaudit"
+    return f"{printable(message, LONGEST_USAGE)}. See '{path} --help'"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING
 
-from weightaudit.cli.github import harmless, workflow_commands
-from weightaudit.cli.terminal import look_of, say
+from weightaudit.cli.github import workflow_commands
+from weightaudit.cli.terminal import look_of
+from weightaudit.streams import plain_stdout
 
 if TYPE_CHECKING:
     from weightaudit.report import ScanReport
@@ -16,16 +18,19 @@ FORMATS = (TEXT, "github", "sarif", "json")
 
 
 def show(report: ScanReport, format: str) -> None:
-    """Print ``report`` in one of `FORMATS`: a document as its bytes are, and nothing else with it."""
+    """Print ``report`` in one of `FORMATS`: a document in its own encoding, and nothing else with it."""
+    stdout = plain_stdout()
     if format == TEXT:
         from weightaudit.cli.summary import summary_text
 
-        say(harmless(summary_text(report, look_of(sys.stdout))))
+        stdout.write(summary_text(report, look_of(sys.stdout)) + "\n")
     elif format == "github":
-        say(workflow_commands(report))
+        stdout.write_commands(workflow_commands(report))
     else:
         from weightaudit.report.sarif import write_sarif
         from weightaudit.report.tables import write_json
 
-        sys.stdout.flush()
-        (write_sarif if format == "sarif" else write_json)(report, sys.stdout.buffer)
+        document = io.BytesIO()
+        (write_sarif if format == "sarif" else write_json)(report, document)
+        stdout.write_json(document.getvalue())
+    stdout.flush()

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from weightaudit.errors import printable
+from weightaudit.streams import without_commands
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding
@@ -45,11 +46,6 @@ def workflow_commands(report: ScanReport) -> str:
     return "\n".join([*lines, verdict_line(report)])
 
 
-def harmless(text: str) -> str:
-    """``text`` without the older form of a command, which counts anywhere in a line of a log."""
-    return text.replace("##[", "## [")
-
-
 def _annotation(finding: Finding, file: str) -> str:
     from weightaudit.report.wording import place, sentence
 
@@ -61,4 +57,4 @@ def _annotation(finding: Finding, file: str) -> str:
 
 
 def _escaped(text: str, characters: dict[str, str]) -> str:
-    return "".join(characters.get(c, c) for c in harmless(printable(text, LONGEST)))
+    return "".join(characters.get(c, c) for c in without_commands(printable(text, LONGEST)))

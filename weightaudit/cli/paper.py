@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from weightaudit.cli import options
 from weightaudit.cli.failures import plain_failures
+from weightaudit.cli.once import OnceCommand
 from weightaudit.cli.settings import Given, setting_options, with_settings
+from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
+
+if TYPE_CHECKING:
+    from weightaudit.paper.running import Ran
 
 ALL = "all"
 TITLES = {name: experiment.title for name, experiment in EXPERIMENTS.items()} | {
@@ -61,7 +66,7 @@ paper = typer.Typer(
 
 def _command(name: str, function: Callable[..., None]) -> Any:
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, help=TITLES[name])(function)
+    single.command(name, cls=OnceCommand, help=TITLES[name])(function)
     return typer.main.get_command(single)
 
 
@@ -86,27 +91,33 @@ def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
     from weightaudit.paper.showing import bar
-    from weightaudit.paper.telling import told
 
     config = configured(experiment.config_class, given)
     with bar(not quiet) as progress:
         ran = run_one(experiment, config, out, progress, again=again, say=_saying(quiet))
     if not quiet:
-        typer.echo(told([ran]))
+        _show([ran])
 
 
 def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
     from weightaudit.paper.running import all_configs, run_all
     from weightaudit.paper.showing import bar
-    from weightaudit.paper.telling import told, write_readme
+    from weightaudit.paper.telling import write_readme
 
     configs = all_configs(EXPERIMENTS, given)
     with bar(not quiet) as progress:
         ran = run_all(configs, out, progress, again=again, say=_saying(quiet))
     write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
     if not quiet:
-        typer.echo(told(ran))
+        _show(ran)
+
+
+def _show(ran: Sequence[Ran]) -> None:
+    from weightaudit.paper.telling import told
+
+    for line in told(ran).split("\n"):
+        say(line)
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:
-    return (lambda text: None) if quiet else (lambda text: typer.echo(text, err=True))
+    return (lambda text: None) if quiet else tell

@@ -33,7 +33,7 @@ def rules(
     named = check_ignored(id)
     for rule in RULES:
         if rule.id in named:
-            say("\n".join(_in_full(rule)))
+            print("\n".join(_in_full(rule)))
 
 
 def _in_full(rule: Rule) -> Iterator[str]:

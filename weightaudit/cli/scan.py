@@ -6,15 +6,14 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
-
 from weightaudit.cli import options
 from weightaudit.cli.formats import FORMATS, TEXT, show
-from weightaudit.cli.github import harmless
 from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.terminal import tell
 from weightaudit.cli.threshold import FAIL_ON, check_choice, end
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError
+from weightaudit.model_files import ModelFiles
 
 
 @with_scanning
@@ -43,39 +42,47 @@ def scan(
     config = scanning.config(revision=revision, threads=threads)
     check_choice("--format", format, FORMATS)
     check_choice("--fail-on", fail_on, FAIL_ON)
-    outputs = _outputs(out or [], csv, json, parquet)
+    models = ModelFiles.of([model])
+    outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
         from weightaudit.report.static_figures import check_figures
 
-        check_figures(figures)
+        check_figures(figures, models)
 
     from weightaudit.audit import scan as scan_model
+    from weightaudit.report.files import Attempts
 
     report = scan_model(model, progress=not quiet, **asdict(config))
     for note in report.notes:
-        typer.echo(harmless(f"note: {note}"), err=True)
+        tell(f"note: {note}")
+    attempts = Attempts()
     for path, kind in outputs:
-        report.write(path, kind)
-        if not quiet:
-            typer.echo(f"wrote {path}", err=True)
+        with attempts:
+            report.write(path, kind)
+            if not quiet:
+                tell(f"wrote {path}")
     if figures is not None:
-        drawn = report.to_figures(figures)
-        if not quiet:
-            typer.echo(f"wrote {len(drawn)} figures into {figures}", err=True)
+        with attempts:
+            drawn = report.to_figures(figures)
+            if not quiet:
+                tell(f"wrote {len(drawn)} figures into {figures}")
     if format != TEXT or not quiet:
         show(report, format)
+    attempts.conclude()
     end(Counter(finding.severity for finding in report.findings), fail_on)
 
 
-def _outputs(out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None) -> list[tuple[Path, str]]:
-    """Every output with its format, each checked to be writable and named once."""
+def _outputs(
+    out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None, models: ModelFiles
+) -> list[tuple[Path, str]]:
+    """Every output with its format, each checked to be writable, no file of ``models``, and named once."""
     from weightaudit.report.files import check_writable, output_extension
 
     outputs = [(path, output_extension(path)) for path in out]
     outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]
     seen: set[Path] = set()
     for path, _ in outputs:
-        check_writable(path)
+        check_writable(path, models)
         if path.resolve() in seen:
             raise UsageError(str(path), "named for two outputs", "Give each output its own file.")
         seen.add(path.resolve())

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from weightaudit.errors import escaped
+
 LOOKALIKE = "weightaudit.lookalike"
 """Error handler of codecs: ASCII that means the same where an encoding lacks a character, else an escape."""
 _LOOKALIKES = {
@@ -73,6 +75,11 @@ def never_stumble() -> None:
         reconfigure(errors=LOOKALIKE)
 
 
-def say(text: str) -> None:
-    """``text`` and a line end on stdout."""
-    sys.stdout.write(text + "\n")
+def say(line: str) -> None:
+    """``line`` on stdout, and no more lines than one, whatever name is in it."""
+    print(escaped(line))
+
+
+def tell(line: str) -> None:
+    """``line`` on stderr, and no more lines than one, whatever name is in it."""
+    print(escaped(line), file=sys.stderr, flush=True)

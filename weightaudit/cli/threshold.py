@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import typer
 
+from weightaudit.cli.terminal import tell
 from weightaudit.errors import UsageError, printable
 from weightaudit.records import SEVERITIES
 
@@ -40,5 +41,5 @@ def end(counts: Mapping[str, int], fail_on: str) -> None:
     """Say why and exit with code 1 where a finding is at or above ``fail_on``."""
     reason = exceeded(counts, fail_on)
     if reason:
-        typer.echo(reason, err=True)
+        tell(reason)
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.errors import UsageError, WeightauditError
+from weightaudit.model_files import ModelFiles
 from weightaudit.paper import outputs
 from weightaudit.paper.picture import check_drawable
 from weightaudit.paper.registry import Experiment
@@ -38,6 +39,7 @@ def run_one(experiment: Experiment, config: Any, out: Path, progress: Progress, 
         say(f"{experiment.name}: {directory} has it already, by the same settings and versions; --again runs it anew")
         return Ran(experiment, before)
     check_drawable()
+    ModelFiles.of(getattr(config, "models", ()), walk=False).check_directory(directory)
     outputs.prepare(directory)
     try:
         result = experiment.run(config, progress)

@@ -26,6 +26,8 @@ T = TypeVar("T")
 Origin = Literal["stated", "ours"]
 
 _KEY = "weightaudit.paper.setting"
+MOST = 10**18
+"""Largest whole number of a setting: it fits 64 bits, and floats can be told from it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +141,12 @@ def _item(name: str, text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         raise UsageError(thing, f"it is not {_CALLED[kind]}", "") from None
+    if kind is int and abs(value) > MOST:
+        raise UsageError(thing, "it is too large", f"At most {MOST}")
+    return value
 
 
 def _check_number(name: str, value: float, known: About) -> None:

@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from weightaudit.errors import OutputError, UsageError
+from weightaudit import unfinished
+from weightaudit.errors import OutputError, OutputErrors, UsageError
+from weightaudit.model_files import NO_MODELS, ModelFiles
 
 EXTENSIONS = (".html", ".csv", ".json", ".parquet", ".sarif")
 
@@ -23,37 +25,69 @@ def output_extension(path: str | os.PathLike[str]) -> str:
     return extension
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
-    """Fail now where `ScanReport.write` would fail after the scan: UsageError for an unknown extension,
-    OutputError.
+def check_output(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> None:
+    """Fail now where `ScanReport.write` would fail after the scan of one of ``models``: UsageError for an unknown
+    extension, OutputError.
     """
     output_extension(path)
-    check_writable(path)
+    check_writable(path, models)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> None:
     """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind.
 
-    OutputError: no such directory, no permission, or not a plain file.
+    OutputError: no such directory, no permission, not a plain file, or what must not be replaced, as one of ``models``.
     """
     try:
-        target = _target(path)
+        target = _target(path, models)
         descriptor, trial = _create_beside(target)
     except OSError as error:
         raise _unwritable(path, error) from error
     os.close(descriptor)
     os.unlink(trial)
+    unfinished.end(trial)
+
+
+class Attempts:
+    """Several outputs of finished work: where one cannot be written, the others still are.
+
+    Example:
+        >>> attempts = Attempts()
+        >>> for write in (report.to_csv, report.to_html):  # doctest: +SKIP
+        ...     with attempts:
+        ...         write("out")
+        >>> attempts.conclude()
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):  # not Ctrl-C, which ends everything
+            self._errors.append(error)
+        return isinstance(error, Exception)
+
+    def conclude(self) -> None:
+        """Raise what went wrong: the one error, or OutputErrors with all of several."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise OutputErrors(self._errors)
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> Iterator[BinaryIO]:
     """Binary file that becomes ``path`` when the block ends well; on any error ``path`` stays as it was.
 
     The bytes go to a new file in the same directory, which `os.replace` then renames: on one file system that
-    is atomic. A symbolic link is followed, as opening it would. OutputError where the file system refuses.
+    is atomic. A symbolic link is followed, as opening it would. OutputError where the file system refuses, and for a
+    weight file's name or a file of ``models``.
     """
     try:
-        target = _target(path)
+        target = _target(path, models)
         descriptor, temporary = _create_beside(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -67,12 +101,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+        finally:
+            unfinished.end(temporary)
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
-    """The file behind ``path``; OutputError where something else than a writable plain file is there."""
+def _target(path: str | os.PathLike[str], models: ModelFiles) -> Path:
+    """The file behind ``path``; OutputError where something else than a writable plain file is there, or what must not
+    be replaced.
+    """
     if os.fspath(path) == "-":
         raise OutputError("-", "a report is written to a file; stdout has the summary", "Name an output file")
     # Before links are followed: /dev/stdout may lead to a plain file, which a shell holds open and must keep.
@@ -80,6 +118,7 @@ def _target(path: str | os.PathLike[str]) -> Path:
     if called.parts[1:2] in (("dev",), ("proc",)) and called.parts[2:3] != ("shm",):
         raise OutputError(str(path), "it is not a plain file", "Name an output file")
     target = Path(os.path.realpath(path))
+    models.check(path, target)
     if target.is_dir():
         raise OutputError(str(path), "it is a directory", "Name a file in it")
     if not target.parent.is_dir():
@@ -95,7 +134,7 @@ def _create_beside(target: Path) -> tuple[int, Path]:
     """New empty file in the target's directory: (descriptor, path). A short name, so that long targets still
     fit.
     """
-    temporary = target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp"
+    temporary = unfinished.begin(target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     # Mode 0o666 is cut by the umask, as for any ordinary file; tempfile's 0o600 would surprise.
     return os.open(temporary, flags, 0o666), temporary

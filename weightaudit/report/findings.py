@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.records import SEVERITIES, Finding, Severity
@@ -20,6 +21,8 @@ OPEN = 5
 """Places of a group that are open."""
 FOLDED = 60
 """Further places in a group's fold. The table has what lies beyond, so that thousands do not bloat the page."""
+MARKS = 100_000
+"""Marks of findings on rows of the table, gravest first; a hundred findings may be about each of very many rows."""
 LISTED = 4
 """Matrices, or tensors, named one by one of a finding about several."""
 
@@ -54,13 +57,14 @@ def findings_section(report: ScanReport, groups: list[Group]) -> str:
 
 
 def findings_payload(groups: list[Group]) -> dict[str, Any]:
-    """What the table says of the findings on a matrix: lists with one item for every row of a finding."""
-    told = [
+    """What the table says of the findings on a matrix: at most `MARKS` items, one for every row of a finding."""
+    every = (
         (number, row, finding.detail)
         for number, group in enumerate(groups)
         for finding, rows in zip(group.findings, group.rows, strict=True)
         for row in rows
-    ]
+    )
+    told = list(islice(every, MARKS))
     return {
         "groups": [{"id": group.id, "severity": group.severity, "title": group.title} for group in groups],
         "group": [number for number, _, _ in told],
@@ -78,7 +82,7 @@ def _article(report: ScanReport, number: int, group: Group) -> str:
     items = [place(finding, rows) for finding, rows in listed]
     beyond = len(group.findings) - len(items)
     rest = items[OPEN:]
-    them = "it" if len({row for rows in group.rows for row in rows}) == 1 else "them"
+    them = "it" if len(set().union(*group.rows)) == 1 else "them"
     table = f'<a href="#rule-{number}">show {them} in the table</a>' if any(group.rows) else ""
     more = f"<p>{count(beyond)} further {'place is' if beyond == 1 else 'places are'} not listed here.</p>"
     fold = (

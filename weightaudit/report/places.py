@@ -25,6 +25,7 @@ class Places:
         self._rows = rows
         self._by_key: dict[Key, list[int]] = defaultdict(list)
         self._by_tensor: dict[str, list[int]] = defaultdict(list)
+        self._cut_from: dict[tuple[object, ...], tuple[int, ...]] = {}
         for i, row in enumerate(rows):
             matrix = row.matrix
             self._by_key[matrix.stack, matrix.layer, matrix.expert, matrix.role].append(i)
@@ -41,9 +42,15 @@ class Places:
         same = [i for i in found if self._rows[i].matrix.tensors == finding.tensors]
         if found:
             return tuple(same or found)
-        told = set(finding.tensors)
-        touched = sorted({i for name in told for i in self._by_tensor.get(name, ())})
-        return tuple(i for i in touched if told.issuperset(self._rows[i].matrix.tensors) and self._fits(finding, i))
+        # Once for all that say the same: a hundred findings may be about a tensor of a hundred thousand experts.
+        said = (finding.tensors, finding.stack, finding.layer, finding.expert, finding.role)
+        if said not in self._cut_from:
+            told = set(finding.tensors)
+            touched = sorted({i for name in told for i in self._by_tensor.get(name, ())})
+            self._cut_from[said] = tuple(
+                i for i in touched if told.issuperset(self._rows[i].matrix.tensors) and self._fits(finding, i)
+            )
+        return self._cut_from[said]
 
     def _fits(self, finding: Finding, row: int) -> bool:
         """Whether the place of ``row`` is what the finding says of its place."""

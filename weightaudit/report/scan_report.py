@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from weightaudit.model_files import ModelFiles
 from weightaudit.records import CoverageEntry, Finding, LayerRow, ModelIdentity, ModelMap
 from weightaudit.report import tables
 from weightaudit.report.files import output_extension, replacing
@@ -97,7 +98,7 @@ class ScanReport:
         """
         from weightaudit.report.static_figures import write_figures
 
-        return write_figures(self, Path(directory))
+        return write_figures(self, Path(directory), self._model_files())
 
     def write(self, path: str | os.PathLike[str], kind: str = "") -> None:
         """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet .sarif.
@@ -114,5 +115,9 @@ class ScanReport:
         writers[kind or output_extension(path)](path)
 
     def _write(self, path: str | os.PathLike[str], write: Callable[[ScanReport, BinaryIO], None]) -> None:
-        with replacing(path) as file:
+        with replacing(path, self._model_files()) as file:
             write(self, file)
+
+    def _model_files(self) -> ModelFiles:
+        """What no output of this report may replace: the model that it is about, where that lies on this machine."""
+        return ModelFiles.of([self.identity.location])

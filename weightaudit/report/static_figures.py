@@ -18,9 +18,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow
 from weightaudit.report.figures import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
-from weightaudit.report.files import check_writable, replacing
+from weightaudit.report.files import Attempts, check_writable, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +41,10 @@ LETTER, BESIDE = 0.62, 5.0
 """Width of a wide letter, and of what stands in a legend's entry beside its letters, in font sizes."""
 MARKERS_SHOWN = 24
 """Markers on a line at most; a line of more points has one at every so many."""
+SPANNED = 4096
+"""Columns of a heat map up to which layers that are not there have one too."""
+TICKS = 3
+"""Numbers of layers under a heat map that leaves gaps out: each may have nine digits."""
 LONGEST_TITLE, LONGEST_ROLE = 40, 14
 """Characters."""
 _MARKERS = {
@@ -91,8 +96,11 @@ class Course:
     high: tuple[float, ...]
 
 
-def check_figures(directory: Path) -> None:
-    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError."""
+def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
+    """Fail now where `write_figures` would fail after the scan: UsageError without matplotlib, OutputError.
+
+    None of the figures may replace a file of ``models``.
+    """
     try:
         import matplotlib as matplotlib
     except ImportError:
@@ -101,16 +109,21 @@ def check_figures(directory: Path) -> None:
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise OutputError(str(directory), f"{existing} is no directory", "Name another directory")
-    check_writable(existing / "figure.png")
+    check_writable(existing / "figure.png", models)
+    if directory.is_dir():  # which of these will be drawn anew is not known yet
+        for kind in KINDS:
+            for path in directory.glob(f"*.{kind}"):
+                if path.is_symlink():
+                    models.check(path, path.resolve())
 
 
-def write_figures(report: ScanReport, directory: Path) -> list[Path]:
+def write_figures(report: ScanReport, directory: Path, models: ModelFiles = NO_MODELS) -> list[Path]:
     """Draw every figure into ``directory``, which is made if it is not there, and return the files.
 
     A stack (encoder, decoder) has figures of its own. There is none where no layer has a finite number. Raises
     UsageError and OutputError as `check_figures` does.
     """
-    check_figures(directory)
+    check_figures(directory, models)
     import matplotlib
 
     try:
@@ -118,6 +131,7 @@ def write_figures(report: ScanReport, directory: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(str(directory), (error.strerror or str(error)).lower(), "Name another directory") from error
     written: list[Path] = []
+    attempts = Attempts()
     with matplotlib.rc_context(), warnings.catch_warnings():
         # Whatever somebody's matplotlibrc says; a letter that the font lacks is drawn as a box.
         matplotlib.rcdefaults()
@@ -126,9 +140,11 @@ def write_figures(report: ScanReport, directory: Path) -> list[Path]:
         for name, figure in _figures(report):
             for kind in KINDS:
                 path = directory / f"{name}.{kind}"
-                with replacing(path) as file:
-                    figure.savefig(file, format=kind, dpi=DPI, metadata=_METADATA[kind])
-                written.append(path)
+                with attempts:
+                    with replacing(path, models) as file:
+                        figure.savefig(file, format=kind, dpi=DPI, metadata=_METADATA[kind])
+                    written.append(path)
+    attempts.conclude()
     return written
 
 
@@ -224,12 +240,13 @@ def _heat_map(drawn: Sequence[Course], label: str, title: str) -> Figure:
     from matplotlib.colors import LogNorm
 
     figure, axes = _sheet(0.85 + 0.15 * len(drawn), title)
-    first = min(course.layers[0] for course in drawn)
-    last = max(course.layers[-1] for course in drawn)
-    cells = [[math.nan] * (last - first + 1) for _ in drawn]
+    shown = _columns(drawn)
+    at = {layer: column for column, layer in enumerate(shown)}
+    cells = [[math.nan] * len(shown) for _ in drawn]
     for row, course in zip(cells, drawn, strict=True):
         for layer, value in zip(course.layers, course.values, strict=True):
-            row[layer - first] = value
+            row[at[layer]] = value
+    first, last = (shown[0], shown[-1]) if isinstance(shown, range) else (0, len(shown) - 1)
     axes.set_facecolor(INK["light"]["line"])
     image = axes.imshow(
         cells,
@@ -242,12 +259,26 @@ def _heat_map(drawn: Sequence[Course], label: str, title: str) -> Figure:
     axes.set_xlabel("layer", fontsize=PLAIN)
     axes.set_yticks(range(len(drawn)), [_cut(course.role, LONGEST_ROLE) for course in drawn])
     axes.tick_params(axis="y", length=0)
-    _whole_layers(axes)
+    if isinstance(shown, range):
+        _whole_layers(axes)
+    else:
+        axes.set_xlabel("layer, gaps left out", fontsize=PLAIN)
+        ticks = range(0, len(shown), math.ceil(len(shown) / TICKS))
+        axes.set_xticks(ticks, [str(shown[column]) for column in ticks])
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.08)
     bar.set_label(label.lower(), fontsize=PLAIN)
     bar.ax.tick_params(which="both", labelsize=SMALL)
     _plain_numbers(bar.ax.yaxis, *image.get_clim())
     return figure
+
+
+def _columns(drawn: Sequence[Course]) -> Sequence[int]:
+    """The layers that have a column of a heat map: a range from the first to the last, or only those that are there
+    where a name numbers one far beyond the others.
+    """
+    there = sorted({layer for course in drawn for layer in course.layers})
+    spanned = range(there[0], there[-1] + 1)
+    return spanned if len(spanned) <= max(SPANNED, 2 * len(there)) else there
 
 
 def _sheet(height: float, title: str) -> tuple[Figure, Axes]:

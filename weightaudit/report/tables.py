@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the columns and of the JSON; grows when a reader of the old one would break."""
 
+LONGEST_KEPT = 8_000_000
+"""Bytes of a value in a Parquet file's metadata; pyarrow reads at most 100 MB of them, and they are there twice."""
+
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 # A spreadsheet runs a cell that starts like this; where ; separates its cells, also what follows a ; or a
 # line end. Where full-width forms are at home, their = + - @ are taken for the same.
@@ -81,6 +84,17 @@ def write_json(report: ScanReport, file: BinaryIO) -> None:
 
 def document(report: ScanReport) -> dict[str, Any]:
     """The report as plain JSON values, keys in a fixed order."""
+    long = {
+        "layers": [dict(zip(NAMES, values(report.identity, row), strict=True)) for row in report.rows],
+        "coverage": [asdict(entry) for entry in report.ledger],
+    }
+    if asked(report):
+        long["spectra"] = spectra_json(report)
+    return {**_head(report), **{key: _plain(value) for key, value in long.items()}}
+
+
+def _head(report: ScanReport) -> dict[str, Any]:
+    """What the document says of the model as a whole: all of it but what has an item for each matrix or tensor."""
     model_map, identity = report.map, report.identity
     result = {
         "schema": SCHEMA,
@@ -106,11 +120,7 @@ def document(report: ScanReport) -> dict[str, Any]:
         "verdict": report.verdict,
         "rules": report.rules,
         "findings": [asdict(finding) for finding in report.findings],
-        "layers": [dict(zip(NAMES, values(identity, row), strict=True)) for row in report.rows],
-        "coverage": [asdict(entry) for entry in report.ledger],
     }
-    if asked(report):
-        result["spectra"] = spectra_json(report)
     plain: dict[str, Any] = _plain(result)
     return plain
 
@@ -161,14 +171,16 @@ def coverage_frame(report: ScanReport) -> pd.DataFrame:
 
 
 def write_parquet(report: ScanReport, file: BinaryIO) -> None:
-    """The layers as Parquet. The file's metadata hold the rest of the JSON report, key by key, as
-    ``weightaudit.<key>``: schema, model, architecture (guessed or not), summary, coverage and so on.
+    """The layers as Parquet. The file's metadata hold what the JSON report says of the model as a whole, key by key, as
+    ``weightaudit.<key>``: schema, model, architecture (guessed or not), summary, findings and so on. A value of more
+    than `LONGEST_KEPT` bytes is left out: readers refuse a file whose metadata are too long.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(layers_frame(report), preserve_index=False)
-    ours = {f"weightaudit.{key}": json.dumps(value) for key, value in document(report).items() if key != "layers"}
+    said = {f"weightaudit.{key}": json.dumps(value) for key, value in _head(report).items()}
+    ours = {key: text for key, text in said.items() if len(text) <= LONGEST_KEPT}
     pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), file)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # public
 
-from weightaudit.errors import ModelError, ModelUnavailable
+from weightaudit.errors import ModelError, ModelUnreachable
 from weightaudit.source.deadline import within
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, endpoint, explain
 from weightaudit.source.retry import RETRYABLE, Patience, failed_status
@@ -58,7 +58,7 @@ def ask(method: str, url: str, patience: Patience, access: Access, *, limit: int
             return Reply(url, False, headers, commit, body)
         finally:
             answer.close()
-    raise ModelUnavailable(patience.thing, "the Hub redirects without end", SOMEBODY_ELSE)
+    raise ModelUnreachable(patience.thing, "the Hub redirects without end", SOMEBODY_ELSE)
 
 
 def _joined(url: str, location: str, thing: str) -> str:
@@ -66,7 +66,7 @@ def _joined(url: str, location: str, thing: str) -> str:
         return str(HTTP.URL(url).join(location))
     except (HTTP.InvalidURL, ValueError):
         pass
-    raise ModelUnavailable(thing, "the Hub sends us to an address that is none", SOMEBODY_ELSE)
+    raise ModelUnreachable(thing, "the Hub sends us to an address that is none", SOMEBODY_ELSE)
 
 
 def _refuse(answer: Response, patience: Patience, access: Access) -> None:
@@ -77,7 +77,7 @@ def _refuse(answer: Response, patience: Patience, access: Access) -> None:
         hf_raise_for_status(HTTP.Response(answer.status_code, headers=said, request=answer.request))
     except (HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
         failure = explain(error, access.model, access.revision, thing=patience.thing)
-    raise failure or ModelUnavailable(patience.thing, f"the Hub answered HTTP {answer.status_code}", SOMEBODY_ELSE)
+    raise failure or ModelUnreachable(patience.thing, f"the Hub answered HTTP {answer.status_code}", SOMEBODY_ELSE)
 
 
 def _body(answer: Response, patience: Patience, limit: int) -> bytes:
@@ -99,5 +99,5 @@ def _body(answer: Response, patience: Patience, limit: int) -> bytes:
     else:
         if len(body) <= limit and answer.headers.get("content-encoding", "identity") == "identity":
             return body
-        failure = ModelUnavailable(patience.thing, "the Hub's answer is not what was asked for", SOMEBODY_ELSE)
+        failure = ModelUnreachable(patience.thing, "the Hub's answer is not what was asked for", SOMEBODY_ELSE)
     raise failure

@@ -9,18 +9,9 @@ from typing import Protocol
 
 from weightaudit.errors import CheckpointError, printable
 
-WEIGHT_SUFFIXES = (
-    ".safetensors",
-    ".safetensors.index.json",
-    ".bin",
-    ".bin.index.json",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".gguf",
-    ".h5",
-)
-"""How the names of weight files end, of whatever format."""
+CONFIG = "config.json"
+MAX_CONFIG = 10_000_000
+"""Bytes; real ones have some thousand."""
 STANDARD_WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
@@ -44,6 +35,10 @@ class ByteSource(Protocol):
 
     def read_into(self, offset: int, out: memoryview) -> None:
         """Fill ``out`` (bytes, writable) from ``offset``: all of it, or CheckpointError or ModelUnavailable."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where the file is no longer what was opened; also after `close`."""
         ...
 
     def close(self) -> None:
@@ -73,6 +68,10 @@ class Repository(Protocol):
 
     def open(self, name: str) -> ByteSource:
         """The file called ``name``; CheckpointError where the name is unsafe or no such file can be read."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where a file that was opened is another one now, so that what was read may be a mixture."""
         ...
 
     def close(self) -> None:

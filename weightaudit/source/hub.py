@@ -14,13 +14,14 @@ from threading import Event
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CheckpointError, ModelUnavailable, printable
-from weightaudit.source.base import WEIGHT_SUFFIXES, ByteSource, safe_name
+from weightaudit.errors import CheckpointError, ModelUnreachable, printable
+from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
 from weightaudit.source.hub_errors import endpoint
-from weightaudit.source.local import LocalFile, LocalRepository
+from weightaudit.source.local import FileState, LocalFile, LocalRepository
 from weightaudit.source.location import file_url
 from weightaudit.source.names import check_model, check_revision, token_to_send
 from weightaudit.source.pin import Pinned, pin
@@ -56,6 +57,7 @@ class HubRepository:
         self._offline = offline
         self._download = download
         self._closing = Event()
+        self._opened: list[FileState] = []
 
     def files(self) -> list[str]:
         """Names at the top level of the repository, or of its cached folder if the Hub has not been asked."""
@@ -66,13 +68,13 @@ class HubRepository:
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of ``names`` that the cache lacks and the Hub has, if downloads were asked for.
 
-        ModelUnavailable where the cache lacks some and the Hub is not to be asked, CheckpointError for an unsafe name.
+        ModelUnreachable where the cache lacks some and the Hub is not to be asked, CheckpointError for an unsafe name.
         """
         absent = [name for name in names if self._cached(safe_name(name, said_by=self.location)) is None]
         if not absent:
             return
         if self._offline:
-            raise ModelUnavailable(
+            raise ModelUnreachable(
                 self.name,
                 f"offline, and the Hugging Face cache lacks {_some(absent)}",
                 "Download the model first, or drop the offline option and unset HF_HUB_OFFLINE",
@@ -83,14 +85,16 @@ class HubRepository:
             download_files(self.name, self.revision, wanted, self._at_hub, self.close)
             missing = [name for name in wanted if self._cached(name) is None]
             if missing:
-                raise ModelUnavailable(self.name, f"downloading {_some(missing)} failed", "Check the network")
+                raise ModelUnreachable(self.name, f"downloading {_some(missing)} failed", "Check the network")
 
     def open(self, name: str) -> ByteSource:
         """The file ``name``: from the cache, or from the Hub."""
         safe_name(name, said_by=self.location)
         cached = self._cached(name)
         if cached is not None:
-            return LocalFile(cached, name=name)
+            file = LocalFile(cached, name=name)
+            self._opened.append(file.state)
+            return file
         if self._offline or name not in self._ask_hub().files:
             label = f"{self.name}/{printable(name)}"
             raise CheckpointError(label, "the file is missing", "Check the revision; the model may be incomplete")
@@ -102,6 +106,11 @@ class HubRepository:
         return RemoteFile(
             url, commit=self.revision, name=name, label=label, access=self._access, giving_up=self._closing
         )
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where a cached file is another one now; streamed ones are checked with every answer."""
+        for state in self._opened:
+            state.check()
 
     def close(self) -> None:
         """End each `open` that still waits for the Hub."""
@@ -135,7 +144,7 @@ def hub_repository(
             return repository(snapshot.name, snapshot=snapshot)
     if offline:
         at = f" at revision '{printable(revision)}'" if revision else ""
-        raise ModelUnavailable(
+        raise ModelUnreachable(
             model,
             f"no such file or directory here, and offline the Hugging Face cache has no weights of it{at}",
             "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",

@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, printable
+from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable, printable
 
 # The base that the Hub's own errors share with those of the HTTP library beneath it, whose package differs between
 # huggingface_hub 1 (httpx) and 2 (httpx2). Its module is the way to that library's other names.
@@ -61,7 +61,7 @@ def explain(error: BaseException, model: str, revision: str | None, *, thing: st
     if isinstance(error, DisabledRepoError):
         return ModelUnavailable(model, "the Hub has disabled the model", "Its page may say why")
     if isinstance(error, OfflineModeIsEnabled):
-        return ModelUnavailable(
+        return ModelUnreachable(
             model,
             "the Hub's client is set to stay offline",
             "Unset HF_HUB_OFFLINE, or download the model first",
@@ -72,22 +72,22 @@ def explain(error: BaseException, model: str, revision: str | None, *, thing: st
             thing, f"the Hub refuses access (HTTP {status})", "Check the access token: 'hf auth whoami'"
         )
     if status == 429:
-        return ModelUnavailable(thing, "the Hub's rate limit is reached (HTTP 429)", "Wait some minutes")
+        return ModelUnreachable(thing, "the Hub's rate limit is reached (HTTP 429)", "Wait some minutes")
     if isinstance(error, EntryNotFoundError):
         return CheckpointError(thing, "the Hub has no such file", "Check the revision")
     if status is not None:
-        return ModelUnavailable(thing, f"the Hub answered HTTP {status}", "Try again later")
+        return ModelUnreachable(thing, f"the Hub answered HTTP {status}", "Try again later")
     if untrusted_certificate(error):
         return untrusted(thing, endpoint())
     if not isinstance(error, OSError):
-        return ModelUnavailable(
+        return ModelUnreachable(
             thing,
             f"the Hugging Face cache lacks it or a part of it, and {endpoint()} cannot be reached "
             f"({type(error).__name__})",
             "Check the network and HF_ENDPOINT, then try again",
         )
     reason = (error.strerror or type(error).__name__).lower()
-    return ModelUnavailable(thing, f"reading it from the Hub failed: {reason}", "Check the network and the disk")
+    return ModelUnreachable(thing, f"reading it from the Hub failed: {reason}", "Check the network and the disk")
 
 
 def untrusted_certificate(error: BaseException | None) -> bool:
@@ -99,9 +99,9 @@ def untrusted_certificate(error: BaseException | None) -> bool:
     return False
 
 
-def untrusted(thing: str, server: str) -> ModelUnavailable:
+def untrusted(thing: str, server: str) -> ModelUnreachable:
     """Somebody between us and the server, or a certificate that this machine does not know."""
-    return ModelUnavailable(
+    return ModelUnreachable(
         thing,
         f"the certificate of {printable(server)} cannot be verified",
         "Check this machine's clock; behind a company's proxy set SSL_CERT_FILE to its certificates",

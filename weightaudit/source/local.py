@@ -8,9 +8,10 @@ import stat
 import threading
 import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from weightaudit.errors import CheckpointError, ModelUnavailable, printable
+from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable, printable
 from weightaudit.source.base import safe_name
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
@@ -27,6 +28,42 @@ _HINTS = {
     errno.EIO: "Check the disk",
     errno.ENXIO: "It is a socket or a device: name a weight file",
 }
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells that the file at ``path`` is still the one that was opened, with the same bytes in it.
+
+    The time of the last change of any kind (ctime on Unix) is among it: writers can set the other one back.
+    """
+
+    path: Path
+    label: str
+    facts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: Path, label: str, status: os.stat_result) -> FileState:
+        """That of the file that has ``status``."""
+        return cls(path, label, _facts(status))
+
+    def check(self) -> None:
+        """ChangedMeanwhile where the file was written to or replaced. One that is gone was whole when it was read."""
+        try:
+            now = os.stat(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unavailable(self.path, error) from error
+        if _facts(now) != self.facts:
+            raise ChangedMeanwhile(
+                self.label,
+                "it was changed while it was read, so what was read may be a mixture",
+                "Scan again when nothing writes to it",
+            )
+
+
+def _facts(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 class LocalFile:
@@ -57,13 +94,16 @@ class LocalFile:
             self.close()
             raise CheckpointError(self.label, "it is not a regular file", "Name a weight file")
         self.size = status.st_size
+        self.state = FileState.of(path, self.label, status)
         self._seek_lock = threading.Lock()
         if hasattr(os, "posix_fadvise"):
             # Doubles the kernel's read-ahead; tensors are mostly read in file order.
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def read_into(self, offset: int, out: memoryview) -> None:
-        """Fill ``out`` from ``offset``, both in bytes; CheckpointError if the file has fewer."""
+        """Fill ``out`` from ``offset``, both in bytes; CheckpointError if the file has fewer, ModelUnreachable where
+        the disk fails.
+        """
         if not self._closing.alive:
             raise ValueError(f"{self.label} is closed")
         out = out.cast("B")
@@ -72,7 +112,7 @@ class LocalFile:
             try:
                 count = self._read_some(offset + done, out[done : done + MAX_READ])
             except OSError as error:
-                raise CheckpointError(
+                raise ModelUnreachable(
                     self.label,
                     f"reading at byte {offset + done} failed: {_why(error)}",
                     "Check the disk",
@@ -94,6 +134,10 @@ class LocalFile:
         out[: len(data)] = data
         return len(data)
 
+    def check_unchanged(self) -> None:
+        """CheckpointError where the file was written to or replaced since it was opened."""
+        self.state.check()
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._closing()
@@ -110,6 +154,7 @@ class LocalRepository:
         self.location = location
         self.revision = revision
         self.chosen = chosen
+        self._opened: list[FileState] = []
 
     def files(self) -> list[str]:
         """Names at the directory's top level that are not folders, sorted; broken links are among them."""
@@ -127,7 +172,14 @@ class LocalRepository:
         # The user's own choice of file is trusted to be odd; names out of a file are not.
         if name != self.chosen:
             safe_name(name, said_by=printable(self.location, limit=1000))
-        return LocalFile(self.directory / name, name=name)
+        file = LocalFile(self.directory / name, name=name)
+        self._opened.append(file.state)
+        return file
+
+    def check_unchanged(self) -> None:
+        """CheckpointError where a file that was opened is another one now."""
+        for state in self._opened:
+            state.check()
 
     def close(self) -> None:
         """Nothing to do: opening a local file does not wait."""
@@ -166,7 +218,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _unavailable(path: Path, error: OSError) -> ModelUnavailable:
     hint = _HINTS.get(error.errno or 0, "Check the path")
-    return ModelUnavailable(printable(str(path), limit=1000), _why(error), hint)
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
+    kind = ModelUnavailable if refused else ModelUnreachable  # the others are this machine's, and of the moment
+    return kind(printable(str(path), limit=1000), _why(error), hint)
 
 
 def _why(error: OSError) -> str:

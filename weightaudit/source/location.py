@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from huggingface_hub import constants
 
-from weightaudit.errors import ModelUnavailable
+from weightaudit.errors import ModelUnreachable
 from weightaudit.source.ask import ask
 from weightaudit.source.retry import Patience
 from weightaudit.source.web import SOMEBODY_ELSE, Access
@@ -45,12 +45,12 @@ def locate(url: str, commit: str, patience: Patience, access: Access) -> Place:
     said = reply.headers
     size = said.get("x-linked-size") or ("" if reply.elsewhere else said.get("content-length", ""))
     if not re.fullmatch(r"[0-9]{1,18}", size):
-        raise ModelUnavailable(patience.thing, "the Hub does not say how large the file is", SOMEBODY_ELSE)
+        raise ModelUnreachable(patience.thing, "the Hub does not say how large the file is", SOMEBODY_ELSE)
     linked = bare_etag(said.get("x-linked-etag"))
     etag = linked or bare_etag(said.get("etag"))
     sha256 = linked if linked is not None and re.fullmatch(r"[0-9a-f]{64}", linked) else None
     if reply.commit not in (None, commit):
-        raise ModelUnavailable(patience.thing, "the Hub serves another commit than the one asked for", SOMEBODY_ELSE)
+        raise ModelUnreachable(patience.thing, "the Hub serves another commit than the one asked for", SOMEBODY_ELSE)
     return Place(reply.url, int(size), etag, sha256)
 
 

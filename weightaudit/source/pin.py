@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from huggingface_hub import constants
 
-from weightaudit.errors import ModelUnavailable
+from weightaudit.errors import ModelUnreachable
 from weightaudit.source.ask import ask
 from weightaudit.source.names import COMMIT, is_hub_id
 from weightaudit.source.retry import Patience, persist
@@ -32,7 +32,7 @@ class Pinned:
 
 
 def pin(access: Access, revision: str | None) -> Pinned:
-    """Ask the Hub for the model of ``access``. Raises ModelNotFound, ModelUnavailable.
+    """Ask the Hub for the model of ``access``. Raises ModelNotFound, ModelUnreachable.
 
     Not by the client's `model_info`: that also reads the model card, and fails where a stranger wrote an odd one.
     """
@@ -44,13 +44,13 @@ def pin(access: Access, revision: str | None) -> Pinned:
     cause = "it does not say which commit and files the model has"
     try:
         said = parse_object(
-            reply.body, thing="", error=ModelUnavailable, hint="", machine_made=False, max_values=MAX_VALUES
+            reply.body, thing="", error=ModelUnreachable, hint="", machine_made=False, max_values=MAX_VALUES
         )
         pinned = _parsed(said)
-    except ModelUnavailable as failure:
+    except ModelUnreachable as failure:
         cause, pinned = failure.cause, None
     if pinned is None:
-        raise ModelUnavailable(
+        raise ModelUnreachable(
             patience.thing, f"what answers in the Hub's place is not the Hub: {cause}", SOMEBODY_ELSE
         )
     return pinned

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Lock
 
-from weightaudit.errors import CheckpointError
+from weightaudit.errors import ChangedMeanwhile, CheckpointError
 from weightaudit.source.answer import DOWNLOAD, REFUSALS, Astray, body_stop
 from weightaudit.source.hub_errors import HTTP_ERROR
 from weightaudit.source.location import Place, bare_etag, locate
@@ -128,6 +128,9 @@ class RemoteFile:
         except GaveUp:
             raise ValueError(f"{self.label} is closed") from None
 
+    def check_unchanged(self) -> None:
+        """Nothing to do: each answer's ETag is that of the first."""
+
     def close(self) -> None:
         """End reading, that of other threads too; a second call does nothing."""
         self._closing.set()
@@ -216,8 +219,8 @@ class RemoteFile:
         finally:
             self._locating.release()
 
-    def _changed(self) -> CheckpointError:
-        return CheckpointError(self.label, "it has changed while it was read", "Scan the model again")
+    def _changed(self) -> ChangedMeanwhile:
+        return ChangedMeanwhile(self.label, "it has changed while it was read", "Scan the model again")
 
 
 def _hang_up(answer: Response) -> None:

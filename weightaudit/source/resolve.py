@@ -7,8 +7,13 @@ from pathlib import Path, PureWindowsPath
 
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelNotFound, UsageError, printable
-from weightaudit.source.base import WEIGHT_SUFFIXES, Repository
+from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.source.base import Repository
 from weightaudit.source.local import local_repository
+
+
+MOST_WAIT = 1e7
+"""Seconds, some 116 days: what the system waits by has an end, and infinity is beyond it."""
 
 
 def open_repository(
@@ -35,8 +40,9 @@ def open_repository(
     shown = printable(asked, limit=1000)
     if not asked.strip():
         raise UsageError("model", "it is empty", "Give a directory, a weight file, or a Hub id such as gpt2")
-    if not max_wait > 0:  # NaN too
-        raise UsageError(f"max-wait {max_wait:g}", "it must be greater than 0", "It is in seconds, for example 120")
+    if not 0 < max_wait <= MOST_WAIT:  # NaN too
+        cause = f"it must be greater than 0, and at most {MOST_WAIT:g}"
+        raise UsageError(f"max-wait {max_wait:g}", cause, "It is in seconds, for example 120")
     path = Path(os.path.expanduser(asked))
     if os.path.lexists(path):
         if revision is not None:

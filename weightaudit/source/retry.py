@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from threading import Event
 from typing import TypeVar
 
-from weightaudit.errors import ModelUnavailable, printable
+from weightaudit.errors import ModelUnreachable, printable
 
 T = TypeVar("T")
 
@@ -101,17 +101,17 @@ class Patience:
             raise TryAgain("the bytes come too slowly")
 
     def pause(self, trouble: TryAgain) -> None:
-        """Wait before the next try. ModelUnavailable where there is to be none, GaveUp where it was closed."""
+        """Wait before the next try. ModelUnreachable where there is to be none, GaveUp where it was closed."""
         self._failures[trouble.cause, trouble.hint] += 1
         failures, alike, left = self._failures.total(), self._failures[trouble.cause, trouble.hint], self.left()
         if trouble.after is not None and trouble.after > left:
-            raise ModelUnavailable(
+            raise ModelUnreachable(
                 self.thing,
                 f"{trouble.cause}, and it asks to wait {trouble.after:.0f} seconds",
                 f"Try again then, or allow a longer wait (--max-wait, now {self._max_wait:g} seconds)",
             )
         if failures == self._tries or alike == trouble.tries:
-            raise ModelUnavailable(self.thing, f"{trouble.cause} ({failures} tries)", trouble.hint)
+            raise ModelUnreachable(self.thing, f"{trouble.cause} ({failures} tries)", trouble.hint)
         seconds = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * random.uniform(0.75, 1.25)
         seconds = max(seconds, trouble.after or 0.0)
         if trouble.soon and alike == 1:
@@ -119,7 +119,7 @@ class Patience:
         if seconds >= left:
             # The last failure may only say that there was no time left; the most frequent one says why.
             (cause, hint), _ = self._failures.most_common(1)[0]
-            raise ModelUnavailable(
+            raise ModelUnreachable(
                 self.thing,
                 f"{cause}, and nothing helped within {self._max_wait:g} seconds",
                 f"{hint}; --max-wait allows more",

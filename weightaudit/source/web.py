@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # public
 
 import weightaudit
-from weightaudit.errors import ModelUnavailable, printable
+from weightaudit.errors import ModelUnreachable, printable
 from weightaudit.source.deadline import within
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, explain, untrusted, untrusted_certificate
 from weightaudit.source.retry import Patience, TryAgain
@@ -58,7 +58,7 @@ def send(
 ) -> Response:
     """The answer's head; its body is still to come, and the caller closes it. Redirects are not followed.
 
-    Raises TryAgain where the network fails, ModelUnavailable where no other try would help, GaveUp.
+    Raises TryAgain where the network fails, ModelUnreachable where no other try would help, GaveUp.
     """
     address = parsed(url, patience.thing)
 
@@ -105,7 +105,7 @@ def server_of(address: Any) -> str:
 
 
 def parsed(url: str, thing: str) -> Any:
-    """``url`` as the HTTP library reads it; ModelUnavailable where it is none that can be asked."""
+    """``url`` as the HTTP library reads it; ModelUnreachable where it is none that can be asked."""
     try:
         address = HTTP.URL(url)
     except HTTP.InvalidURL:
@@ -113,8 +113,8 @@ def parsed(url: str, thing: str) -> Any:
     if address is not None and address.scheme in ("http", "https") and address.host:
         return address
     if url.startswith(constants.ENDPOINT):
-        raise ModelUnavailable(thing, "HF_ENDPOINT is not the address of a server", "It looks like https://example.org")
-    raise ModelUnavailable(thing, "the Hub sends us to an address that is none", SOMEBODY_ELSE)
+        raise ModelUnreachable(thing, "HF_ENDPOINT is not the address of a server", "It looks like https://example.org")
+    raise ModelUnreachable(thing, "the Hub sends us to an address that is none", SOMEBODY_ELSE)
 
 
 def _failure(error: Exception, server: str, thing: str, access: Access) -> Exception:
@@ -124,7 +124,7 @@ def _failure(error: Exception, server: str, thing: str, access: Access) -> Excep
     if isinstance(error, OSError):  # the client stays offline, or has not the files it needs
         return explain(error, access.model, access.revision, thing=thing)
     if isinstance(error, HTTP.LocalProtocolError | HTTP.UnsupportedProtocol):
-        return ModelUnavailable(thing, f"{server} cannot be asked ({type(error).__name__})", SOMEBODY_ELSE)
+        return ModelUnreachable(thing, f"{server} cannot be asked ({type(error).__name__})", SOMEBODY_ELSE)
     return broken(error, server)
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from weightaudit.spectral.hashing import digest as digest
     from weightaudit.spectral.measuring import measure as measure
     from weightaudit.spectral.options import check_options as check_options
     from weightaudit.spectral.threads import compute_threads as compute_threads
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "check_options": "weightaudit.spectral.options",
     "compute_threads": "weightaudit.spectral.threads",
+    "digest": "weightaudit.spectral.hashing",
     "measure": "weightaudit.spectral.measuring",
 }
 
-__all__ = ["check_options", "compute_threads", "measure"]
+__all__ = ["check_options", "compute_threads", "digest", "measure"]
 
 
 def __getattr__(name: str) -> object:

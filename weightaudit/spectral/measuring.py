@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum, SpectrumDetail
 from weightaudit.spectral.engine import engine_for
 from weightaudit.spectral.exact import exact
+from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.krylov import Interval, krylov
 from weightaudit.spectral.method import BLOCK, choose
 from weightaudit.spectral.options import check_options
@@ -40,14 +41,16 @@ def measure(
     name: str = "",
     device: str = DEFAULTS.device,
     spectrum: bool = DEFAULTS.spectrum,
+    digest: str | None = None,
 ) -> Spectrum:
     """Norms and stable rank of one matrix W, with a certified interval on its spectral norm.
 
     ``matrix``: (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes;
     or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated.
     ``tol`` bounds the relative width of the interval on σ₁²; ``delta`` is the probability that its upper end is too
-    low; the random start is a function of (``seed``, ``name``). ``spectrum`` asks for ``detail``, at no further pass.
-    Nothing is written into ``matrix``.
+    low; the random start is a function of ``seed``, ``name`` and the entries, so that no matrix can be made to mislead
+    it. ``digest`` is `weightaudit.spectral.digest` of the blocks, where it has been taken already; a wrong one voids
+    ``delta``. ``spectrum`` asks for ``detail``, at no further pass. Nothing is written into ``matrix``.
 
     A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix. Raises
     UsageError for anything that is not such a matrix, and for options out of range.
@@ -61,12 +64,18 @@ def measure(
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     with ONE_AT_A_TIME:
         # Merged where they lie, so that the device changes nothing.
-        blocks = merged(_blocks(matrix))
-        stack = Stack(tuple(block.to(torch.device(device)) for block in blocks))
-        return _measure(stack, float(tol), float(delta), method, seed, name, bool(spectrum))
+        given = Stack(merged(_blocks(matrix)))
+        stack = Stack(tuple(block.to(torch.device(device)) for block in given.blocks))
+
+        def start() -> np.random.Generator:
+            return rng_for(seed, name, digest or digest_of(given))
+
+        return _measure(stack, float(tol), float(delta), method, start, bool(spectrum))
 
 
-def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, name: str, spectrum: bool) -> Spectrum:
+def _measure(
+    stack: Stack, tol: float, delta: float, method: Method, start: Callable[[], np.random.Generator], spectrum: bool
+) -> Spectrum:
     route = choose(method, stack.rows, stack.cols, tol)
     with torch.no_grad(), engine_for(stack) as engine:
         stats = engine.statistics()
@@ -77,7 +86,7 @@ def _measure(stack: Stack, tol: float, delta: float, method: Method, seed: int, 
         elif route == "exact":
             interval = exact(stack, stats.scale, stats.frob_sq)
         else:
-            gram, rng = engine.gram(stats.scale), rng_for(seed, name)
+            gram, rng = engine.gram(stats.scale), start()
             interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
     known = interval.spectrum if spectrum else None
     detail = known.detail(stats.frob_sq, stats.scale) if known else None

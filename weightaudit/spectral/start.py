@@ -1,4 +1,6 @@
-"""The random start of a matrix: a function of (seed, name) alone, so that order and device cannot change it."""
+"""The random start of a matrix: a function of seed, name and entries, so that order and device cannot change it, and
+whoever chooses the entries cannot choose them by the start.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def rng_for(seed: int, name: str) -> np.random.Generator:
-    """Generator of the matrix called ``name`` under ``seed``.
+def rng_for(seed: int, name: str, digest: str) -> np.random.Generator:
+    """Generator of the matrix called ``name`` under ``seed``; ``digest`` is the matrix's, 64 hex digits.
 
     numpy's and not torch's, because torch draws other numbers on another device.
     """
-    key = blake2b(f"{seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    key = blake2b(f"{seed}\0{name}\0{digest}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(key, "little")))
 
 

@@ -9,6 +9,7 @@ from tests.audit.findings.healthy import changed, evidence, facts, norms, row, s
 from tests.audit.findings.test_values import found
 from tests.report.factory import nan_spectrum
 from weightaudit.audit.findings import RULES, judge
+from weightaudit.audit.findings.judging import NAMES
 from weightaudit.records import SEVERITIES
 
 
@@ -67,6 +68,19 @@ def test_a_model_that_is_wholly_broken_is_told_briefly() -> None:
         "And 15,260 more: layer 0 expert 100 M1, layer 0 expert 101 M1, layer 0 expert 102 M1, layer 0 expert 103 M1 "
         "and 15,256 more."
     )
+
+
+def test_findings_of_long_names_have_a_bound() -> None:
+    """100 sets of 50 equal matrices, whose names have a thousand characters: told as ever, until there is no room."""
+    rows = [
+        row("M1", 50 * copy + of, (64, 256), 1.0, 5.0, f"{'n' * 1000}{of}.{copy}", digest=str(of))
+        for of in range(100)
+        for copy in range(50)
+    ]
+    told = judge(evidence(rows))
+    assert [len(one.tensors) for one in told] == [50] * 19 + [0] * 81
+    assert sum(len(name) for one in told for name in one.tensors) <= NAMES
+    assert max(len(one.detail) for one in told) < 1000
 
 
 def test_names_from_files_come_out_printable() -> None:

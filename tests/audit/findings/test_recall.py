@@ -107,6 +107,7 @@ FAULTS = (
     Fault("tie-broken", config={"tie_word_embeddings": True}),
     Fault("tie-undeclared", lambda tensors: _to(HEAD, lambda _: tensors[EMBED].clone())(tensors)),
     Fault("dtype-mismatch", config={"dtype": "bfloat16"}),
+    Fault("loaded-otherwise", config={"configuration_files": ["config.4.0.0.json"]}),
     Fault("mixed-dtypes", _to(name(8, "q_proj"), torch.Tensor.bfloat16), ((8, "Q"),)),
     Fault("near-rank-one", _to(name(6, "gate_proj"), lambda v: torch.outer(v[:, 0], v[0])), ((6, "GATE"),)),
     Fault("near-rank-one", _to(name(6, "o_proj"), lambda v: torch.full_like(v, 0.01)), ((6, "O"),)),

@@ -24,11 +24,28 @@ def _pickle(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
         yield rule.of_model(" ".join(said), value=float(len(read) + len(beside)))
 
 
+def _loaded_otherwise(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
+    yield from map(rule.of_model, evidence.identity.loaded_otherwise)
+
+
 def _count(names: Sequence[str]) -> str:
     return "a pickle" if len(names) == 1 else f"{len(names):,} pickles"
 
 
 RULES = (
+    Rule(
+        id="loaded-otherwise",
+        title="Other weights may be loaded than were audited",
+        severity="error",
+        measures="What makes transformers, with its defaults, load something else than the files that were read, or "
+        "than programs load that go by the usual names: transformers_weights (also in a part of config.json), "
+        "configuration_files, an adapter_config.json beside the weights, a distributed checkpoint.",
+        source="transformers 5: modeling_utils.py, configuration_utils.py, integrations/peft.py and "
+        "distributed/checkpoint.py.",
+        advice="Do not rely on this audit for a program that loads those. Before release, leave one set of weights "
+        "under the usual name. Before use, name the file that you load and audit that.",
+        check=_loaded_otherwise,
+    ),
     Rule(
         id="pickle",
         title="Files that can run code when they are loaded",

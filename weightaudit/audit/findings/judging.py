@@ -28,6 +28,11 @@ RULES: tuple[Rule, ...] = (
 MOST = 100
 """Findings of one rule told one by one; the rest are counted in one more."""
 
+NAMES = 1_000_000
+"""Characters of tensors' names in all findings of a scan; when they are used up, further findings name none. A name may
+have a thousand, and a finding 50 of them.
+"""
+
 
 def judge(evidence: Evidence, ignore: Collection[str] = ()) -> tuple[Finding, ...]:
     """What the rules find, but for those named in ``ignore``: gravest first, then in the rules' order.
@@ -43,7 +48,19 @@ def judge(evidence: Evidence, ignore: Collection[str] = ()) -> tuple[Finding, ..
         claims[rule.id] = frozenset().union(*(hit.subjects for hit in hits))
         if rule.id not in ignore:
             found += _told(rule, hits)
-    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+    return tuple(_within(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))))
+
+
+def _within(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings, without tensors where there is no room for their names."""
+    room = NAMES
+    for finding in findings:
+        needed = sum(map(len, finding.tensors))
+        if needed > room:
+            yield replace(finding, tensors=())
+        else:
+            room -= needed
+            yield finding
 
 
 def _told(rule: Rule, hits: Sequence[Hit]) -> Iterator[Finding]:

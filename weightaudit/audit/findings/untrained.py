@@ -111,8 +111,8 @@ RULES = (
         threshold=HIGHEST,
         source="Johnstone 2001; the law has a mean of −1.21 and a standard deviation of 1.27, and lies outside with a "
         "probability of about 1e-5. Of 112,890 random matrices (normal, uniform, truncated normal; 16² to 1024²) none "
-        "was missed. The layers of MiniLM-L6 have 20 to 2,243, of an ALBERT 23 to 413; their poolers, which their "
-        "losses do not reach, −2.2 to 0.2. A rank-one part shows from 1 % of the energy on at 256², 0.3 % at 1024², "
+        "was missed. The layers of MiniLM-L6 have 20 to 2,239, of an ALBERT 23 to 413; their poolers, which their "
+        "losses do not reach, −2.2 to 0.4. A rank-one part shows from 1 % of the energy on at 256², 0.3 % at 1024², "
         "but 20 % at 24×40 and more at 16²: a small matrix may be trained and look random.",
         advice="If the model is to be used as it is, do not use this part: it was never trained, or its weights were "
         "not loaded and a library filled them in. A pooler or head is often so; fine-tune it first.",

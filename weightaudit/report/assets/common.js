@@ -34,6 +34,10 @@ function digitsOf(x, digits, rounding = "nearest", zeros = true) {
 const THOUSANDS = new Intl.NumberFormat("en-US");
 const grouped = (n) => THOUSANDS.format(Number(n));
 
+// Not Math.min(...all): a call takes some 100,000 arguments, and a model may have more matrices.
+const least = (all) => all.reduce((a, b) => Math.min(a, b));
+const most = (all) => all.reduce((a, b) => Math.max(a, b));
+
 function median(sorted) {
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

@@ -7,12 +7,15 @@ let findingsByRow = null;
 function findingsOn(i) {
   if (!findingsByRow) {
     findingsByRow = new Map();
-    data.findings.row.forEach((row, at) => findingsByRow.set(row, [...(findingsByRow.get(row) ?? []), at]));
+    data.findings.row.forEach((row, at) => {
+      if (!findingsByRow.has(row)) findingsByRow.set(row, []);
+      findingsByRow.get(row).push(at);
+    });
   }
   return findingsByRow.get(i) ?? [];
 }
 
-const gravest = (i) => data.findings.groups[Math.min(...findingsOn(i).map((at) => data.findings.group[at]))].severity;
+const gravest = (i) => data.findings.groups[least(findingsOn(i).map((at) => data.findings.group[at]))].severity;
 const CSS = { error: "bad", warning: "warn", info: "info" };
 
 const inShell = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\"'\"'") + "'");

@@ -91,7 +91,7 @@ function lineTraces(stack, figure, theme) {
 
 function layerAxis(stack) {
   const numbers = layered.filter((row) => row.stack === stack).map((row) => row.layer);
-  const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
+  const [first, last] = [least(numbers), most(numbers)];
   return { range: [first - 0.5, last + 0.5], ...(last - first < 16 && { dtick: 1 }) };
 }
 
@@ -177,8 +177,6 @@ function plotWords(what, stack, name) {
   const here = layered.filter((row) => row.stack === stack);
   const known = here.map((row) => value(row, name)).filter(Number.isFinite);
   const layers = here.map((row) => row.layer);
-  const least = (all) => all.reduce((a, b) => Math.min(a, b));
-  const most = (all) => all.reduce((a, b) => Math.max(a, b));
   const range = known.length ? `from ${digitsOf(least(known), 4)} to ${digitsOf(most(known), 4)}` : "no number is finite";
   return `${stack ? printable(stack) + ": " : ""}${what}: ${range}, over layers ${least(layers)} to ${most(layers)}. The table of matrices has every number.`;
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ MOST_ROLES = 40
 DEPTHS = 1000
 """Depths are kept in thousandths."""
 DIGITS = 4
+LARGEST = 1e38
+"""Values beyond are not drawn: they are kept in single precision."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ProfileStore:
                     found[name].append(profile)
 
     def _profile(self, model: int, points: Sequence[tuple[float, float]]) -> _Profile | None:
-        finite = [(depth, value) for depth, value in points if 0 <= depth <= 1 and math.isfinite(value)]
+        finite = [(depth, value) for depth, value in points if 0 <= depth <= 1 and abs(value) <= LARGEST]  # nor NaN
         self._deepest = max(self._deepest, len(finite))
         if not finite:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from weightaudit.report.comparison import ModelEntry
 from weightaudit.report.comparison.differences import Matched, write_differences
 from weightaudit.report.comparison.finished import Finished
 from weightaudit.report.comparison.page import write_index
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, replacing
 
 DIFFERENCES = "differences.csv"
 
@@ -19,30 +20,34 @@ DIFFERENCES = "differences.csv"
 def put_together(reports: Sequence[Finished], directory: Path) -> list[Matched]:
     """Write index.html, plotly.js and differences.csv into ``directory``; how the others match the first.
 
-    Raises OutputError where that cannot be written.
+    Raises OutputError where that cannot be written; what can be is.
     """
     names = titles(reports)
-    with replacing(directory / DIFFERENCES) as file:
+    attempts = Attempts()
+    matched: list[Matched] = []
+    with attempts, replacing(directory / DIFFERENCES) as file:
         matched = write_differences(list(zip(names, reports, strict=True)), file)
     entries = [_entry(name, report, directory) for name, report in zip(names, reports, strict=True)]
     title = " · ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
-    write_index(entries, directory, title=title, beside=(DIFFERENCES,))
+    with attempts:
+        write_index(entries, directory, title=title, beside=(DIFFERENCES,))
+    attempts.conclude()
     return matched
 
 
 def titles(reports: Sequence[Finished]) -> list[str]:
     """A name for each that no other has: the model's, with the revision or a number where that is not enough."""
-    names = [report.name for report in reports]
-    out: list[str] = []
+    called = Counter(report.name for report in reports)
+    reached: dict[str, int] = {}  # name → the last number that it was given
+    out: dict[str, None] = {}
     for report in reports:
-        several = names.count(report.name) > 1 and report.revision
+        several = called[report.name] > 1 and report.revision
         name = base = f"{report.name}@{report.revision[:10]}" if several else report.name
-        number = 1
         while name in out:
-            number += 1
-            name = f"{base} ({number})"
-        out.append(name)
-    return out
+            reached[base] = reached.get(base, 1) + 1
+            name = f"{base} ({reached[base]})"
+        out[name] = None
+    return list(out)
 
 
 def _entry(name: str, report: Finished, directory: Path) -> ModelEntry:

@@ -1,0 +1,106 @@
+"""Who publishes a matrix knows every seed, name and option: none of them helps to hide its largest singular value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import weightaudit as wa
+from tests.models import build
+from tests.spectral.misleading import misleading, public_start
+from tests.spectral.planted import truth
+from tests.spectral.test_layouts import VIEWS
+from weightaudit.records import RoleMatrix, Spectrum
+from weightaudit.spectral import measure
+from weightaudit.spectral.engine import gram_side
+from weightaudit.spectral.stack import Stack
+
+SHAPES = [(300, 200), (200, 300), (256, 256)]
+
+
+def assert_holds(s: Spectrum, stored: torch.Tensor) -> None:
+    sigma, _ = truth(stored)
+    assert s.spectral_norm <= sigma * (1 + 1e-13)
+    assert sigma * (1 - 1e-13) <= s.spectral_norm_upper
+    assert s.converged
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_matrix_orthogonal_to_the_start_that_its_name_would_have(
+    shape: tuple[int, int], dtype: torch.dtype, seed: int
+) -> None:
+    name = f"/{seed}//M1"
+    W = misleading(shape, public_start(name, shape[1], seed), seed).to(dtype)
+    assert_holds(measure(W, method="krylov", seed=seed, name=name), W)
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "scattered"])
+def test_however_it_lies_in_memory(view: str) -> None:
+    upright = view != "transposed storage"
+    W = misleading((300, 200), public_start("W", 200 if upright else 300), upright=upright)
+    assert_holds(measure(VIEWS[view](W), method="krylov", name="W"), W)
+
+
+@pytest.mark.parametrize("stored", ["linear", "conv1d"])
+def test_in_blocks(stored: str) -> None:
+    """The stack of Q, K and V is attacked where each of them is measured as it should be."""
+    upright = stored == "linear"
+    W = misleading((360, 120), public_start("/0//QKV", 120 if upright else 360), upright=upright).float()
+    blocks = [block.clone() if upright else VIEWS["transposed storage"](block) for block in W.split(120)]
+    assert_holds(measure(blocks, method="krylov", name="/0//QKV"), W)
+    for block in blocks:
+        assert_holds(measure(block, method="krylov", name="/0//Q"), block)
+
+
+def test_from_numpy_without_a_name() -> None:
+    W = misleading((300, 200), public_start("", 200))
+    assert_holds(wa.measure(W.numpy(), method="krylov"), W)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_leading_singular_values_begin_with_the_largest(shape: tuple[int, int]) -> None:
+    W = misleading(shape, public_start("", shape[1]))
+    detail = measure(W, method="krylov", spectrum=True).detail
+    assert detail is not None
+    assert detail.singular_values[0] == pytest.approx(1.5, abs=1e-3)
+
+
+def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A matrix like ``matrix``, which lies as ``blocks`` do, made for the start that its name would have."""
+    stack = Stack(tuple(blocks))
+    upright, _ = gram_side(stack)
+    return misleading(matrix.shape, public_start(matrix.key, matrix.shape[upright]), upright=upright).float()
+
+
+@pytest.mark.parametrize("roles", ["Q,K,V,O,M1,M2", "QKV,O,M1,M2"])
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_checkpoint_of_such_matrices(tmp_path: Path, family: str, roles: str) -> None:
+    """Split and fused tensors, Linear and Conv1D; every one hides its norm, or every stack of Q, K and V does."""
+    sizes = {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    directory = tmp_path / family
+    build(family, **sizes).save_pretrained(directory)
+    tensors = load_file(directory / "model.safetensors")
+    for matrix in wa.matrices(directory):
+        if matrix.role not in roles.split(","):
+            continue
+        stored = [tensors[part.tensor] for part in matrix.parts]
+        blocks = [part.cut(tensor) for part, tensor in zip(matrix.parts, stored, strict=True)]
+        made = attack(matrix, blocks)
+        for block, rows in zip(blocks, made.split([len(block) for block in blocks]), strict=True):
+            block.copy_(rows)  # a view of the stored tensor
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    asked = {matrix.key: matrix for matrix in wa.matrices(directory)}
+    rows = wa.scan(directory, method="krylov", roles=roles).rows
+    assert len(rows) == (12 if "QKV" not in roles else 8)
+    for row in rows:
+        W = asked[row.matrix.key].load()
+        assert truth(W)[0] == pytest.approx(1.5, rel=1e-6)
+        assert_holds(row.spectrum, W)
+    assert np.isfinite([row.spectrum.stable_rank for row in rows]).all()

@@ -1,0 +1,28 @@
+"""All commands, as one application of typer's."""
+
+from __future__ import annotations
+
+import typer
+
+from weightaudit.cli.archs import archs
+from weightaudit.cli.batch import batch
+from weightaudit.cli.compare import compare
+from weightaudit.cli.failures import plain_failures
+from weightaudit.cli.once import OnceCommand
+from weightaudit.cli.options import show_version
+from weightaudit.cli.paper import paper
+from weightaudit.cli.rules import rules
+from weightaudit.cli.scan import scan
+
+app = typer.Typer(
+    name="weightaudit",
+    help="What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (scan, batch, compare, archs, rules):
+    app.command(cls=OnceCommand)(plain_failures(command))
+app.add_typer(paper)
+app.callback()(show_version)

@@ -151,6 +151,7 @@ def test_a_full_disk_is_one_error(hub: Hub, home: Path, tmp_path: Path, monkeypa
     with pytest.raises(WeightauditError, match=r"no space left on device.*HF_HOME") as caught:
         fetched()
     assert caught.value.exit_code == 2
+    assert caught.value.temporary  # a batch tries it again
     assert all_within(tmp_path, home)
 
 

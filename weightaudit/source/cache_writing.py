@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CheckpointError, OutputError, printable
+from weightaudit.errors import CacheError, CheckpointError, printable
 from weightaudit.source.local import LocalFile
 from weightaudit.source.remote import RemoteFile
 from weightaudit.source.web import SOMEBODY_ELSE
@@ -39,7 +39,7 @@ class CacheFolder:
     def keep(self, source: RemoteFile, commit: str) -> None:
         """Put the whole of ``source`` there as that commit's file of its name, if need be by downloading it.
 
-        Raises CheckpointError where the bytes are not those that the Hub names, OutputError where the disk refuses, and
+        Raises CheckpointError where the bytes are not those that the Hub names, CacheError where the disk refuses, and
         as `RemoteFile.copy` does.
         """
         with _disk(self._top):
@@ -61,7 +61,7 @@ class CacheFolder:
         # Before anything is made: a cache may have been unpacked from a stranger's archive, links and all.
         if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self._top)):
             shown = printable(str(folder), limit=1000)
-            raise OutputError(shown, "a link leads it outside of the model's folder", "Remove the link")
+            raise CacheError(shown, "a link leads it outside of the model's folder", "Remove the link")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -80,7 +80,7 @@ class CacheFolder:
     def _fetched(self, source: RemoteFile, blobs: Path) -> Path:
         free = shutil.disk_usage(blobs).free
         if source.size > free:
-            raise OutputError(
+            raise CacheError(
                 printable(str(self._top), limit=1000),
                 f"{source.label} has {source.size} bytes, and {free} are free there",
                 "Make room, set HF_HOME to another disk, or leave out --download",
@@ -112,7 +112,7 @@ def _disk(folder: Path) -> Iterator[None]:
         where = printable(str(error.filename or folder), limit=1000)
         reason = (error.strerror or type(error).__name__).lower()
         hint = "Make room or check the permissions there, set HF_HOME to another folder, or leave out --download"
-        raise OutputError(where, reason, hint) from error
+        raise CacheError(where, reason, hint) from error
 
 
 def _create(path: Path) -> int:

@@ -19,6 +19,7 @@ from tests.source.impatience import shorten_pauses
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError, ModelUnavailable, WeightauditError
 from weightaudit.source import open_repository
+from weightaudit.source.cache_writing import CacheFolder
 
 CONFIG = b'{"model_type": "gpt2"}'
 WEIGHTS = save({"wte.weight": torch.arange(6.0).view(2, 3)})
@@ -139,6 +140,18 @@ def test_an_empty_file(hub: Hub) -> None:
     hub.push(MODEL, {**FILES, "empty.bin": b""})
     fetched(("empty.bin",))
     assert open_repository(MODEL).open("empty.bin").size == 0
+
+
+def test_a_ref_that_says_so_already_is_left_alone(hub: Hub, home: Path) -> None:
+    fetched()
+    ref = home / "hub" / "models--org--tiny" / "refs" / "main"
+    before = ref.stat().st_ino
+    CacheFolder(MODEL).remember("main", SHA)
+    assert ref.stat().st_ino == before
+    CacheFolder(MODEL).remember("main", "0" * 40)
+    CacheFolder(MODEL).remember("refs/pr/1", SHA)
+    assert (ref.read_text(), (ref.parent / "refs" / "pr" / "1").read_text()) == ("0" * 40, SHA)
+    assert sorted(path.name for path in ref.parent.iterdir()) == ["main", "refs"]
 
 
 # Disks

@@ -53,7 +53,10 @@ class CacheFolder:
             return
         *folders, name = PurePosixPath(revision).parts
         with _disk(self._top):
-            _write_ref(self._folder("refs", *folders) / name, commit)
+            ref = self._folder("refs", *folders) / name
+            # The cache may be one that others filled and that cannot be written to.
+            if not _says(ref, commit):
+                _write_ref(ref, commit)
 
     def _folder(self, *parts: str) -> Path:
         """A folder within this one, made if need be."""
@@ -157,6 +160,13 @@ def _link(blob: Path, name: Path) -> None:
     except BaseException:  # Ctrl-C too; raised again
         link.unlink(missing_ok=True)
         raise
+
+
+def _says(ref: Path, commit: str) -> bool:
+    if not ref.is_file():
+        return False
+    with ref.open("rb") as file:
+        return file.read(len(commit) + 1) == commit.encode()
 
 
 def _write_ref(path: Path, commit: str) -> None:

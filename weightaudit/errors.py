@@ -3,6 +3,7 @@
     WeightauditError            exit code 3 at the command line unless a subclass says otherwise
     ├── UsageError              wrong options or arguments (exit code 2)
     │   └── OutputError         an output that cannot be written
+    │       ├── CacheError      the Hugging Face cache cannot be written
     │       └── OutputErrors    several such
     ├── DataError               an experiment's data set is missing, or its files are broken
     ├── WorkerLost              a worker died over its work
@@ -54,6 +55,12 @@ class UsageError(WeightauditError):
 
 class OutputError(UsageError):
     """An output file that cannot be written."""
+
+
+class CacheError(OutputError):
+    """The Hugging Face cache cannot be written: the disk is full, or something is in the way."""
+
+    temporary = True
 
 
 class OutputErrors(OutputError):

@@ -22,10 +22,16 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_object(
-    data: bytes, *, thing: str, error: type[WeightauditError], hint: str, machine_made: bool = True
+    data: bytes,
+    *,
+    thing: str,
+    error: type[WeightauditError],
+    hint: str,
+    machine_made: bool = True,
+    max_values: int | None = None,
 ) -> dict[str, Any]:
     """The JSON object in ``data``, or ``error`` about ``thing`` with the cause: see `parse_value`."""
-    value = parse_value(data, thing=thing, error=error, hint=hint, machine_made=machine_made)
+    value = parse_value(data, thing=thing, error=error, hint=hint, machine_made=machine_made, max_values=max_values)
     if not isinstance(value, dict):
         raise error(thing, f"it holds a JSON {_kind(value)} where an object was expected", hint)
     return value
@@ -39,6 +45,7 @@ def parse_value(
     hint: str,
     machine_made: bool = True,
     half_pairs: bool = False,
+    max_values: int | None = None,
 ) -> Any:
     """The JSON value in ``data``, or ``error`` about ``thing`` with the cause.
 
@@ -47,12 +54,13 @@ def parse_value(
     not read, nor start with a byte-order mark: where readers disagree on what such a file says, none should be
     trusted. A config.json may, since infinities are written into it and people edit it by hand, in editors that add the
     mark; its last value wins, as in transformers. ``half_pairs`` lets half a surrogate pair pass: this package writes
-    such where a file is called by bytes that are no text.
+    such where a file is called by bytes that are no text. ``max_values`` stands in for `MAX_VALUES`.
     """
     if machine_made and data.startswith(BOM_UTF8):
         raise error(thing, "it starts with a byte-order mark", hint)
-    if sum(map(data.count, (b"[", b"{", b":", b","))) > MAX_VALUES:
-        raise error(thing, f"its JSON has more than {MAX_VALUES} values", hint)
+    most = MAX_VALUES if max_values is None else max_values
+    if sum(map(data.count, (b"[", b"{", b":", b","))) > most:
+        raise error(thing, f"its JSON has more than {most} values", hint)
     try:
         text = data.removeprefix(BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as failure:

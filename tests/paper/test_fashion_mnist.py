@@ -99,8 +99,13 @@ def test_the_same_seed_gives_the_same_bytes_from_anywhere_on_any_number_of_threa
             texts.append(result.points.to_csv(index=False))
     finally:
         torch.set_num_threads(before)
-    with serve({"datasets/zalando-datasets/fashion_mnist": files}) as hub, pointed_at(hub.url, tmp_path / "home"):
+    home = tmp_path / "home"
+    with (
+        serve({"datasets/zalando-datasets/fashion_mnist": files}) as hub,
+        pointed_at(hub.url, home, token=hub.token),
+    ):
         from_hub = fashion_mnist.run(dataclasses.replace(config, data_dir=None), silent())
+    assert {request.token for request in hub.log} == {None}
     assert from_hub.notes[0] == f"images: 20, from zalando-datasets/fashion_mnist at {hub.sha[:7]}"
     assert texts[0] == texts[1] == texts[2] == from_hub.points.to_csv(index=False)
     assert texts[0] != fashion_mnist.run(dataclasses.replace(config, seed=1), silent()).points.to_csv(index=False)

@@ -125,13 +125,10 @@ def _remember(job: Job) -> None:
     """Have this machine's Hugging Face cache know the name under which the list asks for the commit: offline it is all
     there is to find it by.
     """
-    from weightaudit.checkpoint.config import CONFIG
-    from weightaudit.source.download import download
-    from weightaudit.source.names import token_to_send
-    from weightaudit.source.web import Access
+    from weightaudit.source.cache_writing import CacheFolder
 
-    token = token_to_send(job.config.token)
-    download(job.model, job.asked or "main", [CONFIG], Access(job.model, job.asked, token, job.config.max_wait))
+    if job.config.revision is not None:
+        CacheFolder(job.model).remember(job.asked or "main", job.config.revision)
 
 
 def _no_room(error: OSError) -> OutputError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from weightaudit.checkpoint.checksums import Checksums, Summed
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
 from weightaudit.checkpoint.foreign import read_head
+from weightaudit.checkpoint.headers import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.reader import Checkpoint, close_all
@@ -88,13 +89,16 @@ def open_checkpoint(
     return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged)
 
 
-def _open(repository: Repository, name: str, sources: dict[str, ByteSource]) -> _Opened:
+def _open(
+    repository: Repository, name: str, sources: dict[str, ByteSource], budget: HeaderBudget | None = None
+) -> _Opened:
     """Open one weight file into ``sources``. What its name does not say its first bytes do."""
     source = sources[name] = repository.open(name)
     file = SourceFile(name, source.size)
-    if name.endswith(SUFFIXES) or (not name.endswith(".safetensors") and is_torch(read_head(source))):
-        return _Opened(file, *read_torch(source))
-    return _Opened(file, "safetensors", read_header(source).tensors)
+    head = source if budget is None else CountedSource(source, budget)
+    if name.endswith(SUFFIXES) or (not name.endswith(".safetensors") and is_torch(read_head(head))):
+        return _Opened(file, *read_torch(head))
+    return _Opened(file, "safetensors", read_header(head).tensors)
 
 
 def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource]) -> list[_Opened]:
@@ -116,9 +120,10 @@ def _open_together(
     repository: Repository, index: str, weight_map: Mapping[str, str], sources: dict[str, ByteSource]
 ) -> list[_Opened]:
     """The shards in their order; of several failures, that of the first."""
+    budget = HeaderBudget()
 
     def open_one(shard: str) -> _Opened:
-        file = _open(repository, shard, sources)
+        file = _open(repository, shard, sources, budget)
         # At once, and not of all together: a thousand names for one file must not fill the memory first.
         check_shard(index, weight_map, shard, file.tensors)
         return file

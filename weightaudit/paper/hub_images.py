@@ -47,6 +47,7 @@ def _downloaded(name: str, offline: bool) -> Path:
             DATASET,
             name,
             repo_type="dataset",
+            token=False,  # it is public, and the client would take a token wherever a server sends it
             etag_timeout=TIMEOUT,
             local_files_only=offline,
             tqdm_class=_Progress,

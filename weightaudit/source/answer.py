@@ -19,11 +19,11 @@ class Astray(TryAgain):
     """The answer does not fit what the Hub said of the file: it should be asked again where the file is."""
 
 
-def body_stop(answer: Response, server: str, start: int, stop: int, size: int) -> int:
+def body_stop(answer: Response, server: str, start: int, stop: int, size: int, hint: str) -> int:
     """The byte of the file before which the body ends: ``stop`` or, if the server says so, an earlier one.
 
     Bytes ``start`` to before ``stop`` were asked for, of a file with ``size`` bytes. Raises TryAgain for an answer that
-    is not to be believed.
+    is not to be believed, with ``hint`` where the server does not serve parts of files properly.
     """
     status, headers = answer.status_code, answer.headers
     if status in RETRYABLE:
@@ -35,21 +35,21 @@ def body_stop(answer: Response, server: str, start: int, stop: int, size: int) -
     if status not in (200, 206):
         raise TryAgain(f"{server} answered HTTP {status}", tries=REFUSALS)
     if headers.get("content-encoding", "identity") != "identity":
-        raise TryAgain(f"{server} serves the file compressed", DOWNLOAD, tries=REFUSALS)
+        raise TryAgain(f"{server} serves the file compressed", hint, tries=REFUSALS)
     if status == 206:
-        stop = _said_stop(headers.get("content-range", ""), server, start, stop, size)
+        stop = _said_stop(headers.get("content-range", ""), server, start, stop, size, hint)
     elif (start, stop) != (0, size):
-        raise TryAgain(f"{server} ignores which part of the file was asked for", DOWNLOAD, tries=REFUSALS)
+        raise TryAgain(f"{server} ignores which part of the file was asked for", hint, tries=REFUSALS)
     # Absent from a body in chunks, whose length is counted as it comes.
     if headers.get("content-length", str(stop - start)).strip() != str(stop - start):
-        raise TryAgain(f"{server} announces fewer or more bytes than it says it has", DOWNLOAD, tries=REFUSALS)
+        raise TryAgain(f"{server} announces fewer or more bytes than it says it has", hint, tries=REFUSALS)
     return stop
 
 
-def _said_stop(content_range: str, server: str, start: int, stop: int, size: int) -> int:
+def _said_stop(content_range: str, server: str, start: int, stop: int, size: int, hint: str) -> int:
     said = CONTENT_RANGE.fullmatch(content_range.strip())
     if said is not None:
         first, last, total = map(int, said.groups())
         if first == start <= last < stop and total == size:
             return last + 1
-    raise Astray(f"{server} serves another part of the file than was asked for", DOWNLOAD, tries=REFUSALS)
+    raise Astray(f"{server} serves another part of the file than was asked for", hint, tries=REFUSALS)

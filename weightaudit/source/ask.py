@@ -15,6 +15,8 @@ from weightaudit.source.web import SOMEBODY_ELSE, Access, Response, broken, is_h
 
 MAX_HOPS = 5
 """Redirects followed in a row."""
+REASONS = ("x-error-code", "x-error-message")
+"""Headers in which the Hub says why it refuses."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,11 @@ def _joined(url: str, location: str, thing: str) -> str:
 
 
 def _refuse(answer: Response, patience: Patience, access: Access) -> None:
-    """Raise what a status other than 200 means."""
-
-    def call() -> None:
-        hf_raise_for_status(answer)  # type: ignore[arg-type]  # it may read the body, and so take time
-
+    """Raise what a status other than 200 means. By its head: the body may have no end, or be a bomb."""
+    said = {name: answer.headers[name] for name in REASONS if name in answer.headers}
     failure: ModelError | None = None
     try:
-        within(patience, call, discard=lambda nothing: None, cause=f"{endpoint()} does not end its answer")
+        hf_raise_for_status(HTTP.Response(answer.status_code, headers=said, request=answer.request))
     except (HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
         failure = explain(error, access.model, access.revision, thing=patience.thing)
     raise failure or ModelUnreachable(patience.thing, f"the Hub answered HTTP {answer.status_code}", SOMEBODY_ELSE)

@@ -1,38 +1,51 @@
-"""The ordinary download of the Hub's client into its cache, for those who want to keep a model.
+"""The download of a model's files into the Hugging Face cache, for those who want to keep it.
 
-File by file, of names that the Hub has listed already: the client's way of downloading several asks the Hub for their
-list again, and would wait for that answer without end.
+By the same requests and checks as a scan that streams. Not by the Hub's client: it makes paths of the ETag and the
+commit that a server sends, and takes the token to whatever address its Xet headers name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
+from threading import Lock
 
-from huggingface_hub import hf_hub_download
+from weightaudit.source.cache_writing import CacheFolder
+from weightaudit.source.remote import RemoteFile
 
-from weightaudit.source.hub_errors import hub_errors
-from weightaudit.source.web import Access
-
-ANSWER = 20.0
-"""Seconds that the Hub may take to say where a file is; for the bytes the client has its own limit, 10 of silence."""
 FILES_AT_ONCE = 8
 
 
-def download(model: str, revision: str, names: Sequence[str], access: Access) -> Path:
-    """Bring ``names``, which the model has, into the cache; the cached folder of that revision.
+def download(
+    model: str, commit: str, names: Sequence[str], open_file: Callable[[str], RemoteFile], give_up: Callable[[], None]
+) -> None:
+    """Bring ``names``, plain names of files that the commit has, into the cache.
 
-    Where the network fails, the client may return what the cache has of another time and say nothing.
+    ``open_file`` opens one at the Hub, and ``give_up`` ends those openings. Raises as `CacheFolder.keep`.
     """
-    fetch = partial(
-        hf_hub_download,
-        model,
-        revision=revision,
-        token=access.token if access.token is not None else False,
-        etag_timeout=min(ANSWER, access.max_wait),
-    )
-    with hub_errors(model, revision), ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="weightaudit-get") as pool:
-        paths = list(pool.map(lambda name: fetch(filename=name), names))
-    return Path(paths[0]).parent
+    folder = CacheFolder(model)
+    under_way: set[RemoteFile] = set()
+    lock = Lock()
+
+    def fetch(name: str) -> None:
+        source = open_file(name)
+        with lock:
+            under_way.add(source)
+        try:
+            folder.keep(source, commit)
+        finally:
+            source.close()
+            with lock:
+                under_way.discard(source)
+
+    with ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="weightaudit-get") as pool:
+        try:
+            list(pool.map(fetch, names))
+        except BaseException:  # Ctrl-C too; raised again
+            pool.shutdown(wait=False, cancel_futures=True)
+            give_up()  # this and the next end what is still under way, for which leaving the pool waits
+            with lock:
+                left = list(under_way)
+            for source in left:
+                source.close()
+            raise

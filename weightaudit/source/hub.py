@@ -18,6 +18,7 @@ from weightaudit.errors import CheckpointError, ModelUnreachable, printable
 from weightaudit.model_files import WEIGHT_SUFFIXES
 from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
+from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
 from weightaudit.source.hub_errors import endpoint
 from weightaudit.source.local import FileState, LocalFile, LocalRepository
@@ -81,7 +82,7 @@ class HubRepository:
         files = self._ask_hub().files
         wanted = [name for name in absent if name in files]
         if self._download and wanted:
-            download_files(self.name, self.revision, wanted, self._access)
+            download_files(self.name, self.revision, wanted, self._at_hub, self.close)
             missing = [name for name in wanted if self._cached(name) is None]
             if missing:
                 raise ModelUnreachable(self.name, f"downloading {_some(missing)} failed", "Check the network")
@@ -94,9 +95,13 @@ class HubRepository:
             file = LocalFile(cached, name=name)
             self._opened.append(file.state)
             return file
-        label = f"{self.name}/{printable(name)}"
         if self._offline or name not in self._ask_hub().files:
+            label = f"{self.name}/{printable(name)}"
             raise CheckpointError(label, "the file is missing", "Check the revision; the model may be incomplete")
+        return self._at_hub(name)
+
+    def _at_hub(self, name: str) -> RemoteFile:
+        label = f"{self.name}/{printable(name)}"
         url = file_url(self._ask_hub().model, self.revision, name)
         return RemoteFile(
             url, commit=self.revision, name=name, label=label, access=self._access, giving_up=self._closing
@@ -145,12 +150,12 @@ def hub_repository(
             "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",
         )
     pinned = pin(access, revision)
+    found = repository(pinned.commit, pinned=pinned)
     if download and CONFIG in pinned.files:
-        # Asking by the user's own name for the revision makes the cache remember that name, so that the same command
-        # works offline afterwards.
-        commit = download_files(model, revision or "main", [CONFIG], access).name
-        pinned = pinned if commit == pinned.commit else pin(access, commit)
-    return repository(pinned.commit, pinned=pinned)
+        found.fetch([CONFIG])
+        # So that the same command works offline afterwards.
+        CacheFolder(model).remember(revision or "main", pinned.commit)
+    return found
 
 
 def _names_in(folder: Path) -> list[str]:

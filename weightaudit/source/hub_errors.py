@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 import ssl
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -18,7 +16,6 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -37,24 +34,12 @@ def endpoint() -> str:
     return re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)
 
 
-@contextmanager
-def hub_errors(model: str, revision: str | None) -> Iterator[None]:
-    """Turn what the Hub's client raises into this package's errors."""
-    try:
-        yield
-    except (HTTP_ERROR, EntryNotFoundError, OSError, RuntimeError, ValueError) as error:
-        raise explain(error, printable(model), revision) from None
-
-
 def explain(error: BaseException, model: str, revision: str | None, *, thing: str = "") -> ModelError:
     """What an error of the Hub's client means to someone who asked for ``model``, and for ``thing`` in it.
 
     Subclasses come first.
     """
     thing = thing or model
-    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        # "Not in the cache either": what matters is why the Hub did not help.
-        return explain(error.__cause__, model, revision, thing=thing)
     if isinstance(error, GatedRepoError):
         return ModelUnavailable(
             model,

@@ -16,11 +16,15 @@ from weightaudit.source.web import SOMEBODY_ELSE, Access
 
 @dataclass(frozen=True)
 class Place:
-    """``url`` may be signed and expire. ``size`` in bytes and ``etag``, the Hub's, say which file it is."""
+    """``url`` may be signed and expire. ``size`` in bytes and ``etag``, the Hub's, say which file it is.
+
+    ``sha256`` is what the Hub says that the file's SHA-256 is, in hexadecimal, or None.
+    """
 
     url: str = field(repr=False)
     size: int
     etag: str | None
+    sha256: str | None
 
     @property
     def marks(self) -> tuple[int, str | None]:
@@ -42,10 +46,12 @@ def locate(url: str, commit: str, patience: Patience, access: Access) -> Place:
     size = said.get("x-linked-size") or ("" if reply.elsewhere else said.get("content-length", ""))
     if not re.fullmatch(r"[0-9]{1,18}", size):
         raise ModelUnreachable(patience.thing, "the Hub does not say how large the file is", SOMEBODY_ELSE)
-    etag = bare_etag(said.get("x-linked-etag")) or bare_etag(said.get("etag"))
+    linked = bare_etag(said.get("x-linked-etag"))
+    etag = linked or bare_etag(said.get("etag"))
+    sha256 = linked if linked is not None and re.fullmatch(r"[0-9a-f]{64}", linked) else None
     if reply.commit not in (None, commit):
         raise ModelUnreachable(patience.thing, "the Hub serves another commit than the one asked for", SOMEBODY_ELSE)
-    return Place(reply.url, int(size), etag)
+    return Place(reply.url, int(size), etag, sha256)
 
 
 def bare_etag(etag: str | None) -> str | None:

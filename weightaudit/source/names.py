@@ -11,6 +11,9 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from weightaudit.errors import ModelNotFound, UsageError, printable
 
+COMMIT = r"[0-9a-f]{40,64}"
+"""A commit, which becomes a part of paths and addresses."""
+
 
 def is_hub_id(model: str) -> bool:
     """Whether it is written as the Hub's ids are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,15 @@ from huggingface_hub import constants
 
 from weightaudit.errors import ModelUnreachable
 from weightaudit.source.ask import ask
-from weightaudit.source.names import is_hub_id
+from weightaudit.source.names import COMMIT, is_hub_id
 from weightaudit.source.retry import Patience, persist
 from weightaudit.source.web import SOMEBODY_ELSE, Access
+from weightaudit.strict_json import parse_object
 
-MAX_LISTING = 100_000_000
+MAX_LISTING = 30_000_000
 """Bytes of the Hub's description of a model; that of one with 100,000 files has some 10 million."""
+MAX_VALUES = 1_000_000
+"""Values in it, counted as `parse_object` does: three for each file, and some hundred."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,26 @@ def pin(access: Access, revision: str | None) -> Pinned:
     if revision is not None:
         url += f"/revision/{quote(revision, safe='')}"
     reply = persist(lambda: ask("GET", url, patience, access, limit=MAX_LISTING), patience)
-    pinned = _parsed(reply.body)
+    cause = "it does not say which commit and files the model has"
+    try:
+        said = parse_object(
+            reply.body, thing="", error=ModelUnreachable, hint="", machine_made=False, max_values=MAX_VALUES
+        )
+        pinned = _parsed(said)
+    except ModelUnreachable as failure:
+        cause, pinned = failure.cause, None
     if pinned is None:
-        raise ModelUnreachable(patience.thing, "what answers in the Hub's place is not the Hub", SOMEBODY_ELSE)
+        raise ModelUnreachable(
+            patience.thing, f"what answers in the Hub's place is not the Hub: {cause}", SOMEBODY_ELSE
+        )
     return pinned
 
 
-def _parsed(body: bytes) -> Pinned | None:
-    try:
-        said: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict):
-        return None
+def _parsed(said: dict[str, Any]) -> Pinned | None:
     model, commit, siblings = said.get("id"), said.get("sha"), said.get("siblings") or []
     if not isinstance(model, str) or not is_hub_id(model):
         return None
-    # The commit becomes a part of paths and addresses.
-    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40,64}", commit) or not isinstance(siblings, list):
+    if not isinstance(commit, str) or not re.fullmatch(COMMIT, commit) or not isinstance(siblings, list):
         return None
     names = [entry.get("rfilename") for entry in siblings if isinstance(entry, dict)]
     return Pinned(model, commit, tuple(name for name in names if isinstance(name, str)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Lock
@@ -13,18 +14,22 @@ from weightaudit.source.answer import DOWNLOAD, REFUSALS, Astray, body_stop
 from weightaudit.source.hub_errors import HTTP_ERROR
 from weightaudit.source.location import Place, bare_etag, locate
 from weightaudit.source.retry import MAX_ATTEMPTS, GaveUp, Patience, TryAgain, persist
-from weightaudit.source.web import Access, Response, broken, origin, send
+from weightaudit.source.web import SOMEBODY_ELSE, Access, Response, broken, origin, send
 
 
 @dataclass
 class _Task:
-    """A part of the file to be read: ``out`` is filled from byte ``offset`` of the file, up to ``done`` so far.
+    """A part of the file to be read: ``length`` bytes from byte ``offset`` of the file on, ``done`` of them so far.
 
-    ``served`` is how many answers had been believed, of whichever task, when this one was last refused.
+    ``put(position, bytes)`` takes them, at their position in the part, some again where an answer was not believed in
+    the end. ``copying`` asks for the whole file without naming a range. ``served`` is how many answers had been
+    believed, of whichever task, when this one was last refused.
     """
 
     offset: int
-    out: memoryview
+    length: int
+    put: Callable[[int, bytes], None]
+    copying: bool = False
     done: int = 0
     served: int = 0
 
@@ -34,7 +39,12 @@ class _Task:
 
     @property
     def stop(self) -> int:
-        return self.offset + len(self.out)
+        return self.offset + self.length
+
+    @property
+    def hint(self) -> str:
+        """For the error where the server does not serve files, or parts of them, properly."""
+        return SOMEBODY_ELSE if self.copying else DOWNLOAD
 
 
 class RemoteFile:
@@ -69,16 +79,43 @@ class RemoteFile:
         self._served = 0  # answers that were believed, of all threads
         self.size = self._place.size
 
+    @property
+    def sha256(self) -> str | None:
+        """What the Hub says that the file's SHA-256 is, in hexadecimal; it says so of large files."""
+        return self._place.sha256
+
+    @property
+    def git_sha1(self) -> str | None:
+        """The file's ETag, where that may be git's SHA-1 of it, as it is of small files."""
+        etag = self._place.etag
+        return etag if etag is not None and re.fullmatch(r"[0-9a-f]{40}", etag) else None
+
     def read_into(self, offset: int, out: memoryview) -> None:
         """Fill ``out`` from ``offset``, both in bytes.
 
         Raises CheckpointError where the file has fewer bytes or changes meanwhile, ModelUnavailable where the network
         or the Hub fails for longer than is allowed, ValueError where the file is closed, before or meanwhile.
         """
-        task = _Task(offset, out.cast("B"))
+        view = out.cast("B")
+
+        def put(position: int, chunk: bytes) -> None:
+            view[position : position + len(chunk)] = chunk
+
+        self._read(_Task(offset, len(view), put))
+
+    def copy(self, put: Callable[[int, bytes], None]) -> None:
+        """The whole file: ``put(position, bytes)`` takes it, mostly in its order, a few bytes perhaps several times.
+
+        In one request without a range, so that servers serve it that do not serve parts; the rest of a broken answer is
+        asked for as a part. Raises as `read_into`, and what ``put`` raises.
+        """
+        self._read(_Task(0, self.size, put, copying=True))
+
+    def _read(self, task: _Task) -> None:
+        offset = task.offset
         if self._closing.is_set():
             raise ValueError(f"{self.label} is closed")
-        if task.out and task.stop > self.size:
+        if task.length and task.stop > self.size:
             raise CheckpointError(
                 self.label,
                 f"bytes {offset} to {task.stop} were expected, but it ends at {self.size}",
@@ -86,7 +123,7 @@ class RemoteFile:
             )
         patience = self._patience()
         try:
-            while task.done < len(task.out):
+            while task.done < task.length:
                 persist(lambda: self._ask(task, patience), patience)
         except GaveUp:
             raise ValueError(f"{self.label} is closed") from None
@@ -111,7 +148,7 @@ class RemoteFile:
         """Make one request for what is left of ``task`` and take what it brings."""
         place = self._place
         server = origin(place.url)
-        asked = {"range": f"bytes={task.start}-{task.stop - 1}"}
+        asked = {} if task.copying and not task.done else {"range": f"bytes={task.start}-{task.stop - 1}"}
         with self._open(place, patience, asked) as answer:
             stop = self._checked(answer, place, task, patience)
             first = task.done
@@ -120,8 +157,8 @@ class RemoteFile:
                 for chunk in answer.iter_raw():
                     if task.start + len(chunk) > stop:
                         task.done = first  # whatever this is, none of it is to be believed
-                        raise TryAgain(f"{server} sends more than it says it has", DOWNLOAD, tries=REFUSALS)
-                    task.out[task.done : task.done + len(chunk)] = chunk
+                        raise TryAgain(f"{server} sends more than it says it has", task.hint, tries=REFUSALS)
+                    task.put(task.done, chunk)
                     task.done += len(chunk)
                     patience.arrived(len(chunk))
             except (HTTP_ERROR, RuntimeError) as error:
@@ -151,7 +188,7 @@ class RemoteFile:
         server = origin(place.url)
         astray: Astray | None = None
         try:
-            stop = body_stop(answer, server, task.start, task.stop, self.size)
+            stop = body_stop(answer, server, task.start, task.stop, self.size, task.hint)
         except Astray as found:
             astray = found
         if astray is not None:

@@ -10,7 +10,6 @@ from weightaudit.errors import ModelNotFound, UsageError, printable
 from weightaudit.source.base import WEIGHT_SUFFIXES, Repository
 from weightaudit.source.local import local_repository
 
-
 MOST_WAIT = 1e7
 """Seconds, some 116 days: what the system waits by has an end, and infinity is beyond it."""
 

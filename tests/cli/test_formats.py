@@ -15,7 +15,6 @@ from tests.report import factory
 from weightaudit.cli.github import SHOWN, workflow_commands
 from weightaudit.records import Finding, ModelIdentity, SourceFile
 from weightaudit.report import ScanReport
-from weightaudit.streams import json_without_commands
 
 HOSTILE = ("::error::x", "a\n::stop-commands::x", "##[add-mask]e", "%0A::error::x", "a,file=b:c\r", "lone\ud800")
 
@@ -37,9 +36,8 @@ def test_a_document_and_nothing_else(
     done = weightaudit("scan", "x", "--format", kind, "--out", file, *quiet)
     assert done.code == 1
     written = file.read_text("utf-8")
-    assert done.stdout == json_without_commands(written)
+    assert done.stdout == written.replace("##[", r"#\u0023[")  # the same bytes, but for a name that is a command
     assert json.loads(done.stdout) == json.loads(written)
-    assert json.loads(done.stdout)
     assert done.stderr.splitlines()[-1] == "1 finding at or above error: exit code 1 (--fail-on)"
 
 

@@ -176,6 +176,18 @@ def test_no_scheduler(few: list[Path], tmp_path: Path, monkeypatch: pytest.Monke
             Cluster(address)
 
 
+@needs_dask
+def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the working directory, as a path that reads like it."""
+    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "1s")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tcp:").mkdir()
+    (tmp_path / "tcp:" / "127.0.0.1:1").write_text('{"address": "nowhere"}')
+    with pytest.raises(UsageError, match="no Dask scheduler answers there") as refused:
+        Cluster("tcp://127.0.0.1:1")
+    assert isinstance(refused.value.__cause__, OSError)  # somebody was asked at that address
+
+
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"Dask is not installed here. pip install 'weightaudit\[dask\]'"):

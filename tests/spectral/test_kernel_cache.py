@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.checkpoint.torch_files import Applied
@@ -120,6 +119,17 @@ def test_no_folder_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert [use(), use()] == [(42, 0), (42, 0)]
 
 
+def test_a_full_disk_fails_nothing(caches: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        assert use() == (42, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(caches.iterdir()) == []
+
+
 def test_the_kernels_are_kept(caches: Path) -> None:
     from weightaudit.spectral import kernels
 
@@ -127,4 +137,3 @@ def test_the_kernels_are_kept(caches: Path) -> None:
         again = keep(numba.njit(kernel.py_func))
         assert again.stats.cache_path == str(caches)
         assert Path(kernel.stats.cache_path).name == caches.name
-    assert np.isfinite(use(1.0)[0])

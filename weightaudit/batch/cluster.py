@@ -32,7 +32,9 @@ class Cluster:
         except ImportError as error:
             raise UsageError("--scheduler", "Dask is not installed here", "pip install 'weightaudit[dask]'") from error
         _hush()
-        where: dict[str, Any] = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+        # A URL is no path, whatever lies in the working directory.
+        named = "://" not in address and Path(address).is_file()
+        where: dict[str, Any] = {"scheduler_file" if named else "address": address}
         try:
             self._client = distributed.Client(**where, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:

@@ -334,8 +334,9 @@ def test_a_file_beyond_4_gib(tmp_path: Path) -> None:
         assert found["large"].nbytes == 5 << 30
         assert found["turned"].strides == (1, 512)
         assert min(found["small"].offset, found["turned"].offset) > 5 << 30
-        with open(path, "r+b") as file:
-            file.seek(found["small"].offset)
-            file.write(torch.arange(10.0).numpy().tobytes())
+    with open(path, "r+b") as file:
+        file.seek(found["small"].offset)
+        file.write(torch.arange(10.0).numpy().tobytes())
+    with open_checkpoint(path) as checkpoint:
         assert torch.equal(checkpoint.read("small"), torch.arange(10.0))
     assert torch.equal(torch.load(path, mmap=True, weights_only=True)["small"], torch.arange(10.0))

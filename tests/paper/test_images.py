@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hub import pointed_at, serve
+from tests.hub import faults, pointed_at, serve
 from tests.hub.answers import plain
 from tests.paper.idx_files import IMAGES, LABELS, idx, parquet, png, toy_images, write_idx
 from weightaudit.errors import DataError
@@ -117,6 +117,29 @@ def test_from_the_hub_then_from_the_cache(tmp_path: Path) -> None:
         hub.stop()
         again = load(None, "test", offline=True)
     assert np.array_equal(again.pixels, found.pixels)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("ETag", '"../../../../evil"'),
+        ("X-Linked-ETag", '"../../../../evil"'),
+        ("X-Linked-ETag", ""),
+        ("ETag", "a" * 10_000),
+        ("X-Repo-Commit", "../../../../evil"),
+    ],
+)
+def test_no_word_of_the_hub_becomes_a_path(header: str, value: str, tmp_path: Path) -> None:
+    data = parquet([png(image) for image in PIXELS], CLASSES.tolist())
+    home = tmp_path / "within" / "within" / "home"
+    home.mkdir(parents=True)
+    with serve({DATASET: {NAME: data}}) as hub, pointed_at(hub.url, home):
+        hub.faults.append(faults.alter({header: value}, where=faults.HEADS, times=None))
+        with pytest.raises(DataError, match="cannot be had from the Hub"):
+            load(None, "test", offline=False)
+    outside = {path.name for path in tmp_path.rglob("*") if home not in (path, *path.parents)}
+    assert outside == {"within"}
+    assert not any(path.is_file() and path.stat().st_size == len(data) for path in tmp_path.rglob("*"))
 
 
 def test_what_the_hub_lacks(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # public, not in __all__
+from huggingface_hub.utils import get_session, tqdm  # type: ignore[attr-defined]  # public, not in __all__
 from PIL import Image, UnidentifiedImageError
 
 from weightaudit.errors import DataError
@@ -29,6 +30,9 @@ from weightaudit.source.hub_errors import HTTP_ERROR
 DATASET = "zalando-datasets/fashion_mnist"
 THING = f"data set {DATASET}"
 ELSEWHERE = "Check the network, or give a directory of the IDX files: --data-dir DIR"
+_ETAG = re.compile(r'(W/)?"?[A-Za-z0-9_-]{1,128}"?')
+_NAMES = {"etag": _ETAG, "x-linked-etag": _ETAG, "x-repo-commit": re.compile("[0-9a-f]{40}")}
+"""Headers of whose values the Hub's client makes names in its cache, each with what it may look like."""
 TIMEOUT = 20.0
 """Seconds that the Hub may take for an answer."""
 
@@ -42,6 +46,10 @@ def from_hub(split: Split, *, offline: bool) -> Images:
 
 
 def _downloaded(name: str, offline: bool) -> Path:
+    session = get_session()
+    hooks = session.event_hooks
+    if _check_names not in hooks["response"]:
+        session.event_hooks = {**hooks, "response": [*hooks["response"], _check_names]}
     try:
         found = hf_hub_download(
             DATASET,
@@ -57,6 +65,14 @@ def _downloaded(name: str, offline: bool) -> Path:
     else:
         return Path(str(found))
     raise failure  # outside of the handler: the client's texts may repeat signed addresses
+
+
+def _check_names(response: Any) -> None:
+    """ValueError where the client would make a path of what no file should be called."""
+    for header, form in _NAMES.items():
+        value = response.headers.get(header)
+        if value is not None and form.fullmatch(value) is None:
+            raise ValueError(f"the header {header} names no file of the cache")
 
 
 def _cause(error: BaseException, name: str, offline: bool) -> str:

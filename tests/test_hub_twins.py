@@ -360,7 +360,7 @@ def test_a_token_opens_a_model_and_goes_nowhere_else(
         assert nameless.returncode == 3
         assert nameless.stderr.count("\n") == 1
         stranger = run([*words, "--debug"], {**env, "HF_TOKEN": hub.stranger}, tmp_path / "cwd")
-        assert stranger.returncode == 1
+        assert stranger.returncode == 3
         assert "Traceback" in stranger.stderr
         assert hub.stranger not in stranger.stderr
         assert not any(output.exists() for output in outputs.values())

@@ -219,7 +219,8 @@ def _end_at_once(code: int) -> NoReturn:
 def _spare_children_interrupts() -> None:
     """Have the processes that this thread starts get no Ctrl-C before they can say what to do with it."""
     if os.name != "nt":
-        resource_tracker.ensure_running()  # whose own start would undo it
+        with safe_path():
+            resource_tracker.ensure_running()  # whose own start would undo it
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 

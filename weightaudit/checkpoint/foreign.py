@@ -5,8 +5,8 @@ from __future__ import annotations
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 
-HEAD = 512
-"""Bytes at a file's start that tell its kind; a tar archive's first header has as many."""
+HEAD = 64
+"""Bytes at a file's start that tell its kind."""
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 NAME_IT = "Name it as what it is (such as pytorch_model.bin), or get the model's own file"
 AGAIN = "Download it again"
@@ -20,9 +20,9 @@ _KINDS = (
 )
 
 
-def read_head(source: ByteSource) -> bytes:
-    """The first bytes of ``source``, at most `HEAD`."""
-    head = bytearray(min(source.size, HEAD))
+def read_head(source: ByteSource, nbytes: int = HEAD) -> bytes:
+    """The first ``nbytes`` of ``source``, or all that it has."""
+    head = bytearray(min(source.size, nbytes))
     source.read_into(0, memoryview(head))
     return bytes(head)
 

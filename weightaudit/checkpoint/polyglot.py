@@ -10,6 +10,8 @@ from weightaudit.checkpoint.zip_directory import END, END64, LOCATOR, RECORD
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 
+TAR_HEAD = 512
+"""Bytes of a tar archive's first header."""
 COMMENT = 0xFFFF
 """The most bytes behind a zip archive's end that programs look through for it."""
 TWICE = "It was made to deceive: use the model's own weights, best as safetensors"

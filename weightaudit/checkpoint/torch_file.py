@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightaudit.checkpoint.checksums import Summed
 from weightaudit.checkpoint.foreign import PICKLE, ZIP, read_head, refuse_foreign
-from weightaudit.checkpoint.polyglot import refuse_tar, refuse_zip_behind
+from weightaudit.checkpoint.polyglot import TAR_HEAD, refuse_tar, refuse_zip_behind
 from weightaudit.checkpoint.torch_legacy import read_legacy
 from weightaudit.checkpoint.torch_zip import read_zip
 from weightaudit.errors import CheckpointError
@@ -22,7 +22,7 @@ def is_torch(head: bytes) -> bool:
 
 def read_torch(source: ByteSource) -> tuple[str, list[TensorInfo], tuple[str, ...], list[Summed]]:
     """Which of PyTorch's formats ``source`` has, its tensors in name order, notes for the reader, and checksums."""
-    head = read_head(source)
+    head = read_head(source, TAR_HEAD)
     refuse_tar(source, head)
     if head.startswith(ZIP):
         return ("torch zip", *read_zip(source))

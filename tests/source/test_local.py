@@ -238,7 +238,11 @@ def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
         open_repository(tmp_path).open("w")
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "a\\b", "C:b", "", ".", "..", "a\0b", "a\nb"])
+UNSAFE = ["../secret", "/etc/passwd", "a/b", "a\\b", "C:b", "", ".", "..", "a\0b", "a\nb"]
+WINDOWS = ["NUL", "con.safetensors", "COM1.bin", "Lpt².x.bin", "aux .bin", "CONIN$", "a.bin:stream", "a.bin.", "a.bin "]
+
+
+@pytest.mark.parametrize("name", [*UNSAFE, *WINDOWS])
 def test_unsafe_names_are_not_opened(name: str, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "secret").touch()
@@ -247,7 +251,9 @@ def test_unsafe_names_are_not_opened(name: str, tmp_path: Path) -> None:
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "a b", "..a", "ünïcode.bin", "-x"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "a b", "..a", "ünïcode.bin", "-x", "console.bin", "com10.bin", "nul-1.bin"]
+)
 def test_plain_names_are_safe(name: str) -> None:
     assert safe_name(name, said_by="the index") == name
 

@@ -19,6 +19,8 @@ STANDARD_WEIGHTS = (
 """The usual names of a model's one weight file or its shards' index, in the order in which they are taken."""
 SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
 """The name of one shard of several."""
+DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *([.:].*)?", re.IGNORECASE)
+"""What Windows takes for a device, with any ending, in any folder."""
 
 
 class ByteSource(Protocol):
@@ -86,7 +88,9 @@ def safe_name(name: str, *, said_by: str) -> str:
     letters), so a model is as safe, or as refused, on every system.
     """
     plain = PureWindowsPath(name).name == name and name not in ("", ".", "..")
-    if not plain or not name.isprintable():
+    # A colon would name a stream behind the file, and a last dot or blank is dropped: another name for the same file.
+    odd = ":" in name or name.endswith((".", " ")) or DEVICE.fullmatch(name)
+    if not plain or odd or not name.isprintable():
         raise CheckpointError(
             said_by,
             f"it names the file '{printable(name)}', which is not a plain file name in the same directory",

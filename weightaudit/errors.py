@@ -70,6 +70,9 @@ class OutputErrors(OutputError):
         self.errors = tuple(errors)
         super().__init__(f"{len(self.errors)} outputs", "they could not be written")
 
+    def __reduce__(self) -> tuple[type[OutputErrors], tuple[tuple[Exception, ...]]]:
+        return OutputErrors, (self.errors,)
+
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
 

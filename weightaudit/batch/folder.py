@@ -50,10 +50,9 @@ class ModelFolder:
         try:
             clear(self.path, folder=True)
             self.path.mkdir(exist_ok=True)
-            for name in (OUTCOME, PROGRESS):
+            # The outcome first. Old results too: a link in a model's folder to one would make it a file of the model.
+            for name in (OUTCOME, PROGRESS, *RESULTS, LOG):
                 remove(self.path / name)
-            for name in (*RESULTS, LOG):
-                clear(self.path / name)
             self._settle()
             _sweep(self.path)
         except OSError as error:

@@ -23,7 +23,7 @@ from weightaudit.batch.log import Log
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
 from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY
-from weightaudit.errors import OutputError, UsageError, is_temporary
+from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
 
 if TYPE_CHECKING:
     from weightaudit.audit import Progress
@@ -56,6 +56,8 @@ def run_job(job: Job) -> Outcome:
         log = Log(job)
         try:
             outcome = _scanned(job, folder, log)
+        except CacheError as error:  # of this model's folder, or for want of room for it: others may fit
+            outcome = _failed(job, error, log)
         except OutputError:
             raise
         except Exception as error:  # whatever it is, it must not stop the other models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -80,10 +81,10 @@ def _outputs(
 
     outputs = [(path, output_extension(path)) for path in out]
     outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path, _ in outputs:
         check_writable(path, models)
-        if path.resolve() in seen:
+        if os.path.realpath(path) in seen:
             raise UsageError(str(path), "named for two outputs", "Give each output its own file.")
-        seen.add(path.resolve())
+        seen.add(os.path.realpath(path))
     return outputs

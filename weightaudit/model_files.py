@@ -126,12 +126,12 @@ NO_MODELS = ModelFiles()
 
 
 def _files(folder: Path, depth: int) -> Iterator[os.DirEntry[str]]:
-    """What is no folder in ``folder`` and, ``depth`` levels down, below it; links to folders are not entered."""
+    """What is no folder in ``folder`` and, ``depth`` levels down, below it; links are entered, as loaders do."""
     below: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
+                if not os.path.isdir(entry.path):  # unlike entry.is_dir(), it stands a link to itself
                     yield entry
                 elif depth > 0:
                     below.append(entry.path)

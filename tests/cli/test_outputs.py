@@ -168,6 +168,64 @@ def test_nor_an_experiment(weightaudit: CommandLine, model: Path, tmp_path: Path
     assert (done.code, contents(model)) == (2, before)
 
 
+def test_links_where_results_belong_are_not_followed(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    report = tmp_path / "a.json"
+    assert weightaudit("scan", model, "--layers", "0", "--json", report).code == 0
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "differences.csv").symlink_to(report)
+    (out / "index.html").symlink_to(kept)
+    before = report.read_bytes()
+    assert weightaudit("compare", report, report, "--out", out).code == 0
+    assert (report.read_bytes(), kept.read_text()) == (before, "mine")
+    assert not (out / "differences.csv").is_symlink()
+
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "report.html").write_text("mine")
+    (out / "1-model").symlink_to(tmp_path / "victim")
+    assert weightaudit("compare", model, report, "--out", out).code == 2
+    (out / "1-model").unlink()
+    (out / "1-model").mkdir()
+    (out / "1-model" / "report.html").symlink_to(kept)
+    assert weightaudit("compare", model, report, "--out", out).code == 2
+    assert [path.name for path in (tmp_path / "victim").iterdir()] == ["report.html"]
+    assert kept.read_text() == "mine"
+
+
+def test_a_figure_replaces_a_link(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figures = tmp_path / "figures"
+    assert weightaudit("scan", model, "--figures", figures).code == 0
+    drawn = next(figures.glob("*.svg"))
+    drawn.unlink()
+    (tmp_path / "kept").write_text("mine")
+    drawn.symlink_to(tmp_path / "kept")
+    assert weightaudit("scan", model, "--figures", figures).code == 0
+    assert (tmp_path / "kept").read_text() == "mine"
+    assert not drawn.is_symlink()
+
+
+def test_a_merge_writes_into_no_model(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    assert weightaudit("batch", tmp_path / "list.txt", "--out", tmp_path / "b", "--workers", "0").code == 0
+    (model / "report.html").write_text("the model's own")
+    before = contents(model)
+    for out in (model.parent, model):
+        assert weightaudit("batch", "--merge", tmp_path / "b", "--out", out).code == 2
+    assert contents(model) == before
+
+
+def test_a_linked_folder_is_the_model_s(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    shutil.move(model / "1_Pooling", tmp_path / "pool")
+    (model / "1_Pooling").symlink_to(tmp_path / "pool")
+    (model / "loop").symlink_to(model)
+    before = contents(tmp_path / "pool")
+    assert weightaudit("scan", model, "--json", tmp_path / "pool" / "config.json").code == 2
+    assert contents(tmp_path / "pool") == before
+
+
 def test_in_python(model: Path, tmp_path: Path) -> None:
     report = scan(model, layers=0)
     before = contents(model)

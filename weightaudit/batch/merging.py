@@ -19,6 +19,7 @@ from weightaudit.batch.names import own_folder
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.results import Results, content_of
 from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.model_files import NO_MODELS
 from weightaudit.report.document import share_plotly
 from weightaudit.report.files import replacing
 
@@ -74,6 +75,8 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
     manifests = [read_manifest(directory) for directory in directories]
     result = MergeResult(missing=incomplete(manifests))
     taken = _each_once(_found(directories, manifests), result.same)
+    for folder in (out, *(out / one.listed.folder for one in taken)):
+        NO_MODELS.check_directory(folder)
     with locked(out):
         prepare(out)
         for one in taken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,12 +72,17 @@ def compare(
     tell(f"wrote {out / 'index.html'} and {out / 'differences.csv'}")
 
 
-def _prepare(out: Path, models: ModelFiles, folders: Iterable[Path]) -> None:
+def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     """Have ``out`` be there and writable, and nothing in it or in ``folders`` be one of ``models``'. OutputError."""
+    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
     from weightaudit.report.files import check_writable
 
     if (out / "batch.json").exists():
         raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
+    tables = [folder / name for folder in folders for name in (BATCH_TABLE, BATCH_PAGE)]
+    for path in (*folders, *tables):
+        if path.is_symlink():
+            raise OutputError(str(path), "it is a link, through which nothing is written", "Remove it")
     for directory in (out, *folders):
         models.check_directory(directory)
     try:

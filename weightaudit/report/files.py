@@ -39,7 +39,7 @@ def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS)
     OutputError: no such directory, no permission, not a plain file, or what must not be replaced, as one of ``models``.
     """
     try:
-        target = _target(path, models)
+        target = _target(path, models, follow=True)
         descriptor, trial = _create_beside(target)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -79,22 +79,24 @@ class Attempts:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> Iterator[BinaryIO]:
+def replacing(
+    path: str | os.PathLike[str], models: ModelFiles = NO_MODELS, *, follow: bool = False
+) -> Iterator[BinaryIO]:
     """Binary file that becomes ``path`` when the block ends well; on any error ``path`` stays as it was.
 
     The bytes go to a new file in the same directory, which `os.replace` then renames: on one file system that
-    is atomic. A symbolic link is followed, as opening it would. OutputError where the file system refuses, and for a
-    weight file's name or a file of ``models``.
+    is atomic. A symbolic link is replaced; with ``follow``, for a path that the user wrote, what it leads to is, as by
+    opening it. OutputError where the file system refuses, and for a weight file's name or a file of ``models``.
     """
     try:
-        target = _target(path, models)
+        target = _target(path, models, follow=follow)
         descriptor, temporary = _create_beside(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            if target.exists():
+            if target.exists() and not target.is_symlink():
                 os.chmod(temporary, target.stat().st_mode & 0o777)
             os.replace(temporary, target)
         except BaseException:  # Ctrl-C too; raised again
@@ -107,9 +109,9 @@ def replacing(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> I
         raise _unwritable(path, error) from error
 
 
-def _target(path: str | os.PathLike[str], models: ModelFiles) -> Path:
-    """The file behind ``path``; OutputError where something else than a writable plain file is there, or what must not
-    be replaced.
+def _target(path: str | os.PathLike[str], models: ModelFiles, *, follow: bool) -> Path:
+    """The file to be written, behind ``path`` if it is a link to ``follow``; OutputError where something else than a
+    writable plain file is there, or what must not be replaced.
     """
     if os.fspath(path) == "-":
         raise OutputError("-", "a report is written to a file; stdout has the summary", "Name an output file")
@@ -117,12 +119,14 @@ def _target(path: str | os.PathLike[str], models: ModelFiles) -> Path:
     called = Path(os.path.abspath(path))
     if called.parts[1:2] in (("dev",), ("proc",)) and called.parts[2:3] != ("shm",):
         raise OutputError(str(path), "it is not a plain file", "Name an output file")
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path)) if follow else Path(os.path.realpath(called.parent), called.name)
     models.check(path, target)
     if target.is_dir():
         raise OutputError(str(path), "it is a directory", "Name a file in it")
     if not target.parent.is_dir():
         raise OutputError(str(path), f"there is no directory {target.parent}", "Create it first")
+    if target.is_symlink():
+        return target
     if target.exists() and not target.is_file():
         raise OutputError(str(path), "it is not a plain file", "Name another output file")
     if target.exists() and not os.access(target, os.W_OK):

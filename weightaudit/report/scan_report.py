@@ -115,7 +115,7 @@ class ScanReport:
         writers[kind or output_extension(path)](path)
 
     def _write(self, path: str | os.PathLike[str], write: Callable[[ScanReport, BinaryIO], None]) -> None:
-        with replacing(path, self._model_files()) as file:
+        with replacing(path, self._model_files(), follow=True) as file:
             write(self, file)
 
     def _model_files(self) -> ModelFiles:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-import weightaudit
 from weightaudit.architecture import map_model
 from weightaudit.audit.contents import Digests, count_nonfinite, cut
 from weightaudit.audit.findings import RULES, Evidence, check_ignored, judge
@@ -32,6 +31,7 @@ from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, T
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
 from weightaudit.spectral.method import choose
+from weightaudit.version import __version__
 
 VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
 
@@ -252,7 +252,7 @@ def _options(config: AuditConfig) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"weightaudit": weightaudit.__version__, "python": platform.python_version()}
+    versions = {"weightaudit": __version__, "python": platform.python_version()}
     for package in VERSIONED:
         try:
             versions[package] = version(package)

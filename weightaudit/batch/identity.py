@@ -10,11 +10,11 @@ import os
 from dataclasses import fields
 from typing import Any
 
-import weightaudit
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ConfigError
 from weightaudit.stored import read_plain
 from weightaudit.strict_json import parse_value
+from weightaudit.version import __version__
 
 NO_NUMBERS = frozenset({"revision", "token", "offline", "download", "max_wait", "memory", "threads"})
 """Options that leave a model's numbers and findings as they are; ``threads`` but for the last digit, and the revision
@@ -29,7 +29,7 @@ def number_options(config: AuditConfig) -> dict[str, Any]:
 
 def key_of(model: str, state: str, label: str, config: AuditConfig) -> str:
     """The key under which a finished scan is known again. ``state`` is the commit, or `local_state`."""
-    parts = [model, state, label, number_options(config), weightaudit.__version__]
+    parts = [model, state, label, number_options(config), __version__]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import weightaudit
 from weightaudit.config import AuditConfig
+from weightaudit.version import __version__
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,4 @@ class Job:
     asked: str | None = None
     live: bool = False
     max_time: float | None = None
-    version: str = weightaudit.__version__
+    version: str = __version__

@@ -15,7 +15,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import weightaudit
 from weightaudit.batch.folder import ModelFolder
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.lock import check_run
@@ -24,6 +23,7 @@ from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
 from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY
 from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
+from weightaudit.version import __version__
 
 if TYPE_CHECKING:
     from weightaudit.audit import Progress
@@ -39,10 +39,10 @@ def run_job(job: Job) -> Outcome:
     """Scan the job's model; its folder is complete when this returns. Raises OutputError, and UsageError for a worker
     of another version.
     """
-    if job.version != weightaudit.__version__:
+    if job.version != __version__:
         raise UsageError(
             "the worker",
-            f"it has weightaudit {weightaudit.__version__}, and this work was made by {job.version}",
+            f"it has weightaudit {__version__}, and this work was made by {job.version}",
             "Install the same version everywhere",
         )
     directory = Path(job.directory)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-import weightaudit
 from weightaudit.cli.threshold import FAIL_ON
 from weightaudit.config import METHODS
+from weightaudit.version import __version__
 
 Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
 Out = Annotated[
@@ -93,7 +93,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"weightaudit {weightaudit.__version__}")
+        typer.echo(f"weightaudit {__version__}")
         raise typer.Exit
 
 

@@ -15,13 +15,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import weightaudit
 from weightaudit.errors import OutputError
 from weightaudit.paper.page import write_page
 from weightaudit.paper.picture import write_png
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import describe
 from weightaudit.report.files import replacing
+from weightaudit.version import __version__
 
 SCHEMA = 1
 """Version of verdict.json and config.json; grows when a reader of the old ones would break."""
@@ -127,7 +127,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"weightaudit": weightaudit.__version__, "python": platform.python_version()}
+    versions = {"weightaudit": __version__, "python": platform.python_version()}
     for package in VERSIONED:
         try:
             versions[package] = version(package)

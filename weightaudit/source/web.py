@@ -15,16 +15,14 @@ import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # public
 
-import weightaudit
 from weightaudit.errors import ModelUnreachable, printable
 from weightaudit.source.deadline import within
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, explain, untrusted, untrusted_certificate
 from weightaudit.source.retry import Patience, TryAgain
+from weightaudit.version import __version__
 
 PRIVATE_HEADERS = ("authorization", "cookie")
-AGENT = (
-    f"weightaudit/{weightaudit.__version__}; hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
-)
+AGENT = f"weightaudit/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
 SOMEBODY_ELSE = "Check HF_ENDPOINT and the network: something between here and the Hub answers in its place"
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-import weightaudit
 from weightaudit.report.comparison.gathering import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
 from weightaudit.report.markup import count, figure, magnitude, plural, section, share, shown
+from weightaudit.version import __version__
 
 FAILURES = 200
 """Failures in the banner: the first few open, the others folded; the table has all."""
@@ -35,7 +35,7 @@ def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str
         profiles,
         _reading(found),
         "</main>",
-        f"<footer>Made by weightaudit {shown(weightaudit.__version__)}. This page draws with the plotly.js beside it "
+        f"<footer>Made by weightaudit {shown(__version__)}. This page draws with the plotly.js beside it "
         "and opens no connection.</footer>",
     )
     return "\n".join(part for part in parts if part)

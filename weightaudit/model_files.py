@@ -21,7 +21,8 @@ from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 
-from weightaudit.errors import OutputError, printable
+from weightaudit.errors import OutputError
+from weightaudit.text import printable
 
 WEIGHT_SUFFIXES = (
     ".safetensors",

@@ -8,7 +8,8 @@ import re
 from codecs import BOM_UTF8
 from typing import Any
 
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import WeightauditError
+from weightaudit.text import printable
 
 MAX_VALUES = 16_000_000
 """Values in one JSON text, counted by the marks around them: a header of a million tensors has some 12 million. Empty

@@ -134,7 +134,7 @@ cols = "hidden"
         ('stack = "vision"', 'stack = "sight"', "'stack' must be vision or video or audio"),
         ("tower.{layer}.", "tower.", "'tower.q.weight' has no {layer}"),
         ("tower.{layer}.", "tower.{lair}.", "is no placeholder"),
-        ("configs", "config", "unknown key 'config', did you mean 'configs'?"),
+        ("configs", "config", "unknown key 'config'. Did you mean configs?"),
         ('cols = "hidden"', 'cols = "width"', "'width' is no dimension"),
         ("[[tower]]", "[tower]", "must be written as"),
     ],

@@ -86,7 +86,7 @@ def test_duplicates_are_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("gpt2 role=Q", "'role': it is no option of a line. Did you mean 'roles'?"),
+        ("gpt2 role=Q", "'role': it is no option of a line. Did you mean roles?"),
         ("gpt2 token=hf_x", "'token': it is no option of a line. A line may set roles, layers,"),
         ("gpt2 threads=2", "'threads': it is no option of a line"),
         ("gpt2 medium", "'medium': it is no option"),

@@ -183,7 +183,8 @@ def test_a_changed_checkpoint_is_scanned_again(batch: Batch, few: list[Path], tm
 
 def test_another_version_scans_again(batch: Batch, few: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     batch(few[:1])
-    monkeypatch.setattr(wa, "__version__", "99")
+    for module in ("identity", "worker"):
+        monkeypatch.setattr(f"weightaudit.batch.{module}.__version__", "99")
     pool = Recorded(before=lambda job: None)
     with pytest.raises(UsageError, match=r"it has weightaudit 99, and this work was made by"):
         batch(few[:1], pool=pool)  # the jobs' version is fixed when the package is imported

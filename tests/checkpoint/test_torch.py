@@ -298,7 +298,7 @@ def test_tensors_that_torch_saved_and_are_no_plain_tensors(tmp_path: Path) -> No
         ({"lr": 1.0, "state_dict": {}}, "holds no tensors"),
         ({0: torch.ones(2)}, "a tensor in it has no text as its name"),
         ({"a": torch.ones(2), b"b": torch.ones(2)}, "a tensor in it has no text as its name"),
-        ({"encoder": {"w": torch.ones(2)}, "decoder": {"w": torch.ones(2)}}, "under 'encoder', 'decoder', and none"),
+        ({"encoder": {"w": torch.ones(2)}, "decoder": {"w": torch.ones(2)}}, "under 'encoder' and 'decoder', and none"),
         ({"a\x1b[2J": torch.ones(2)}, r"tensor 'a\\x1b\[2J' has control characters"),
         ({"a" * 2000: torch.ones(2)}, "has a name of 2000 characters"),
     ],

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError, printable
+from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
 from weightaudit.source import local as local_module
 from weightaudit.source import open_repository, safe_name
 from weightaudit.source.local import LocalFile
 from weightaudit.source.resolve import looks_like_path
+from weightaudit.text import printable
 
 CONTENT = bytes(range(256)) * 5
 

@@ -7,9 +7,9 @@ from itertools import count, groupby, islice
 from typing import Any
 
 from weightaudit.architecture.dimensions import Dimensions
-from weightaudit.architecture.schema import TOWERS, Family
-from weightaudit.errors import printable
-from weightaudit.records import LAYER_ROLES, Discrepancy
+from weightaudit.architecture.schema import Family
+from weightaudit.records import LAYER_ROLES, TOWERS, Discrepancy
+from weightaudit.text import printable
 
 ESSENTIAL = ("Q", "K", "V", "O", "M1", "M2")
 """Roles that every layer has where the family has them; others (cross-attention) a whole model may lack."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.matching import Match
-from weightaudit.architecture.schema import TOWERS
-from weightaudit.errors import MappingError, printable
-from weightaudit.records import Discrepancy
+from weightaudit.errors import MappingError
+from weightaudit.records import TOWERS, Discrepancy
+from weightaudit.text import printable
 
 HINT = "Check that config.json and the weights belong together."
 MOST = 100

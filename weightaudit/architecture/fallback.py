@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightaudit.architecture import conventions
-from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.conventions import Convention
 from weightaudit.architecture.dimensions import MAX_SIZE
 from weightaudit.architecture.fit import FUSED, fitting
 from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
 from weightaudit.architecture.nearest import nearest_families
-from weightaudit.errors import printable
-from weightaudit.records import ModelMap, Part, TensorInfo
+from weightaudit.records import ModelMap, Part, Place, TensorInfo
+from weightaudit.text import printable
 
 FAMILY = "structural guess"
 """What a guessed map calls its family."""

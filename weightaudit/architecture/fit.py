@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.ledger import Ledger
+from weightaudit.records import Place
 
 FUSED = "gate and up fused in an unknown layout"
 """Why a matrix that holds both is left."""

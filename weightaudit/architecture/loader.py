@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -12,10 +11,12 @@ from typing import Any
 from weightaudit.architecture import expressions, templates
 from weightaudit.architecture.inheritance import inherit
 from weightaudit.architecture.multimodal import Multimodal, tower_rules
-from weightaudit.architecture.schema import ANY, TOWERS, Dimension, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.towers import Tower, Towers
 from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import SpecError
+from weightaudit.records import TOWERS
+from weightaudit.text import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,11 +35,10 @@ class _Table:
         self.values = values
         for key in values:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-                raise self.error(f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else ""))
+                raise self.error(f"unknown key '{key}'", did_you_mean(key, keys))
 
-    def error(self, cause: str) -> SpecError:
-        return SpecError(self.where, cause, _HINT)
+    def error(self, cause: str, hint: str = "") -> SpecError:
+        return SpecError(self.where, cause, hint + _HINT)
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self.values.get(key, default)
@@ -236,8 +236,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
     for size in (*rows, cols):
         _check_size(item, size, known)
     if packing not in PACKINGS:
-        near = difflib.get_close_matches(packing, PACKINGS, n=1)
-        raise item.error(f"unknown packing '{packing}'" + (f", did you mean '{near[0]}'?" if near else ""))
+        raise item.error(f"unknown packing '{packing}'", did_you_mean(packing, PACKINGS))
     return MatrixRule(
         names=_names(item, known),
         roles=_roles(item, roles),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.completeness import absences_of_stacks, without_head
 from weightaudit.architecture.contradictions import HINT, Contradictions
 from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, inner_config, resolve
@@ -18,8 +18,9 @@ from weightaudit.architecture.plain import plain_rule
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.views import PACKINGS
-from weightaudit.errors import ConfigError, MappingError, printable
-from weightaudit.records import ModelMap, Part, Rows, TensorInfo
+from weightaudit.errors import ConfigError, MappingError
+from weightaudit.records import ModelMap, Part, Place, Rows, TensorInfo
+from weightaudit.text import printable
 
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from weightaudit.architecture.nearest import nearest_families
 from weightaudit.architecture.registry import for_model_type
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import MappingError, printable
+from weightaudit.errors import MappingError
 from weightaudit.records import TensorInfo
+from weightaudit.text import printable
 
 
 def nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, str], model_type: str) -> MappingError:

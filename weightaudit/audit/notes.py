@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from weightaudit.audit.findings.structure import lone_shard
 from weightaudit.audit.findings.words import where
-from weightaudit.errors import printable
 from weightaudit.records import LayerRow, ModelIdentity, ModelMap
+from weightaudit.text import printable
 
 MOST = 8
 """Matrices named one by one."""

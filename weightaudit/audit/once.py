@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from weightaudit.records import RoleMatrix
+from weightaudit.records import Place, RoleMatrix
 
 WHOLE = frozenset({"Q", "K", "V"})
 
@@ -15,11 +15,11 @@ def repeated(matrices: Iterable[RoleMatrix]) -> frozenset[str]:
 
     QKV stacks Q, K and V: it is left out where all three are there, and stands for them where one is missing.
     """
-    places: dict[tuple[str, int | None, int | None], dict[str, str]] = defaultdict(dict)
+    modules: dict[Place, dict[str, str]] = defaultdict(dict)
     for matrix in matrices:
-        places[matrix.stack, matrix.layer, matrix.expert][matrix.role] = matrix.key
+        modules[matrix.place.module][matrix.role] = matrix.key
     again = []
-    for keys in places.values():
+    for keys in modules.values():
         if "QKV" in keys:
             again += [keys["QKV"]] if keys.keys() >= WHOLE else [key for role, key in keys.items() if role in WHOLE]
     return frozenset(again)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import torch
 
 from weightaudit.checkpoint import Checkpoint
-from weightaudit.errors import OutOfMemory, UsageError, printable
+from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import RoleMatrix, TensorInfo
+from weightaudit.text import printable
 
 ALIGNMENT = 64
 """Each tensor starts on a cache line of the buffer, bytes."""

@@ -26,11 +26,12 @@ from weightaudit.audit.ties import Ties, sort_out
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import DEFAULTS, AuditConfig, Method
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import ConfigError, MappingError, printable
+from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
 from weightaudit.spectral.method import choose
+from weightaudit.text import printable
 from weightaudit.version import __version__
 
 VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")

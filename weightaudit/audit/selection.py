@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Iterable, Sequence
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
 from weightaudit.records import ModelMap, RoleMatrix
+from weightaudit.text import did_you_mean, printable
 
 MAX_LAYER = 99_999
 """Largest layer number accepted; far above any model, small enough to hold a range of them."""
@@ -77,11 +77,10 @@ def select(model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[in
     known_roles = list(dict.fromkeys(matrix.role for matrix in model_map.matrices))
     for role in roles or ():
         if role not in known_roles:
-            near = difflib.get_close_matches(role, known_roles, n=1)
             raise UsageError(
                 f"role '{printable(role)}'",
                 "the model has no such role",
-                (f"Did you mean {near[0]}? " if near else "") + f"It has {', '.join(known_roles)}.",
+                did_you_mean(role, known_roles) + f"It has {', '.join(known_roles)}.",
             )
     known_layers = {matrix.layer for matrix in model_map.matrices if matrix.layer is not None}
     for layer in layers or ():

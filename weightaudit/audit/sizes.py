@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
 
 UNITS = {
     "": 1,

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from typing import Any
 
 from weightaudit.audit.once import repeated
-from weightaudit.records import CoverageEntry, LayerRow
+from weightaudit.records import CoverageEntry, LayerRow, Place
 
 NORM_PRESERVATION_ROLES = ("QKV", "M1", "M2")
 
@@ -56,10 +56,6 @@ def _role(row: LayerRow) -> str:
     return f"{row.matrix.stack} {row.matrix.role}".strip()
 
 
-def _place(row: LayerRow) -> tuple[str, int | None, int | None]:
-    return row.matrix.stack, row.matrix.layer, row.matrix.expert
-
-
 def each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
     """The rows but for those that repeat others: see `weightaudit.audit.once`."""
     again = repeated(row.matrix for row in rows)
@@ -85,10 +81,10 @@ def _spread(rows: Sequence[LayerRow]) -> dict[str, float | None]:
 
 def norm_ratios(rows: Sequence[LayerRow]) -> list[float]:
     """max/min of the Frobenius norms of QKV, M1 and M2, of each layer that has all three."""
-    norms: dict[tuple[str, int | None, int | None], dict[str, float]] = defaultdict(dict)
+    norms: dict[Place, dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row.matrix.role in NORM_PRESERVATION_ROLES and row.spectrum.frobenius_norm > 0:
-            norms[_place(row)][row.matrix.role] = row.spectrum.frobenius_norm
+            norms[row.matrix.place.module][row.matrix.role] = row.spectrum.frobenius_norm
     return [max(n.values()) / min(n.values()) for n in norms.values() if len(n) == len(NORM_PRESERVATION_ROLES)]
 
 

@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
 
 TIMEOUT = "30s"
 """How long a scheduler may take to answer."""

@@ -16,11 +16,11 @@ from urllib.parse import quote
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, Results
-from weightaudit.errors import printable
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
 from weightaudit.report.files import Attempts, replacing
 from weightaudit.report.tables import csv_line, guarded
+from weightaudit.text import printable
 
 JOINED = ALL_CSV, ALL_PARQUET, SUMMARY_CSV = ("all.csv", "all.parquet", "summary.csv")
 ROWS = 1 << 16

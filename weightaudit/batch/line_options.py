@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from weightaudit.config import AuditConfig
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.text import did_you_mean, printable
 
 _FLAGS = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -26,8 +26,7 @@ def with_options(words: Iterable[str], base: AuditConfig) -> AuditConfig:
             )
         reader = _readers().get(name)
         if reader is None:
-            near = difflib.get_close_matches(name, _readers(), n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"A line may set {', '.join(_readers())}"
+            hint = did_you_mean(name, _readers()) + f"A line may set {', '.join(_readers())}"
             raise UsageError(f"'{printable(name)}'", "it is no option of a line", hint)
         if name in found:
             raise UsageError(f"'{name}'", "it is set twice", "Keep one of them")

@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from weightaudit.batch.clearing import clear
-from weightaudit.errors import OutputError, printable
+from weightaudit.errors import OutputError
 from weightaudit.stored import parse_stored, printed, read_plain, record, whole
+from weightaudit.text import printable
 
 try:
     import fcntl

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import WeightauditError
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.report import ScanReport

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.batch.names import check_folder
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
 from weightaudit.stored import items, parse_stored, printed, read_plain, record, text, whole
+from weightaudit.text import printable
 
 MANIFEST = "batch.json"
 SCHEMA = 1

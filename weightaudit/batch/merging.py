@@ -18,10 +18,11 @@ from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manife
 from weightaudit.batch.names import own_folder
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.results import Results, content_of
-from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS
 from weightaudit.report.document import share_plotly
 from weightaudit.report.files import replacing
+from weightaudit.text import printable
 
 
 @dataclass

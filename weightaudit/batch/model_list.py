@@ -11,7 +11,8 @@ from weightaudit.batch.identity import number_options
 from weightaudit.batch.line_options import with_options
 from weightaudit.batch.words import split_words
 from weightaudit.config import AuditConfig
-from weightaudit.errors import ModelError, UsageError, printable
+from weightaudit.errors import ModelError, UsageError
+from weightaudit.text import plural, printable
 
 MOST_SHOWN = 8
 """Bad lines told one by one."""
@@ -56,7 +57,7 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
             bad.append(f"line {number}: {error}")
     if bad:
         more = [f"and {len(bad) - MOST_SHOWN} more"] if len(bad) > MOST_SHOWN else []
-        raise UsageError(shown, f"{_count(len(bad), 'line')} cannot be used: {'; '.join([*bad[:MOST_SHOWN], *more])}")
+        raise UsageError(shown, f"{plural(len(bad), 'line')} cannot be used: {'; '.join([*bad[:MOST_SHOWN], *more])}")
     if not entries:
         raise UsageError(shown, "there is no model in it", "Write one model a line: a Hub id, id@revision or a path")
     return list(_each_once(entries))
@@ -127,7 +128,3 @@ def _each_once(entries: list[Entry]) -> Iterator[Entry]:
         if what not in seen:
             seen.add(what)
             yield entry
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

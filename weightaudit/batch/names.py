@@ -15,6 +15,7 @@ from weightaudit.batch.identity import number_options
 from weightaudit.batch.model_list import Entry
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.stored import printed
+from weightaudit.text import slug
 
 RESERVED = frozenset({"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"})
 """Files that a batch's directory has beside its models."""
@@ -49,19 +50,19 @@ def names(entries: Sequence[Entry]) -> list[Names]:
         label = f"{base} ({options_that_differ(entry.config)})" if several else base
         labels.append(label if label != _own_name(entry) else "")
         titles.append(f"{label}@{entry.config.revision}" if entry.config.revision else label)
-    slugs = [_slug(title) for title in titles]
+    folders = [slug(title, longest=LONGEST) or "model" for title in titles]
     # As a file system sees them that does not tell A from a.
-    taken = Counter(slug.casefold() for slug in slugs)
+    taken = Counter(folder.casefold() for folder in folders)
     out = []
-    for title, label, slug in zip(titles, labels, slugs, strict=True):
-        free = taken[slug.casefold()] == 1 and _is_free(slug)
-        out.append(Names(title, label, slug if free else own_folder(title)))
+    for title, label, folder in zip(titles, labels, folders, strict=True):
+        free = taken[folder.casefold()] == 1 and _is_free(folder)
+        out.append(Names(title, label, folder if free else own_folder(title)))
     return out
 
 
 def own_folder(title: str) -> str:
     """A folder's name that no other title has, where the plain one is not free."""
-    name = f"{_slug(title).strip('.-') or 'model'}-{_digest(title)}"
+    name = f"{slug(title, longest=LONGEST).strip('.-') or 'model'}-{_digest(title)}"
     return f"model-{name}" if DEVICES.fullmatch(name) else name
 
 
@@ -124,11 +125,6 @@ def options_that_differ(config: AuditConfig) -> str:
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             said.append(f"{name}={text}")
     return " ".join(said) or "default options"
-
-
-def _slug(title: str) -> str:
-    """A folder's name that every system takes; a Hub id's slash becomes two hyphens, which no id has."""
-    return re.sub(r"[^A-Za-z0-9._@-]+", "-", title.replace("/", "--"))[:LONGEST].strip("-") or "model"
 
 
 def _digest(title: str) -> str:

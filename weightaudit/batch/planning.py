@@ -16,7 +16,8 @@ from weightaudit.batch.names import Names
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.state import State, state_of
 from weightaudit.config import AuditConfig
-from weightaudit.errors import ModelError, ModelUnavailable, UsageError, printable
+from weightaudit.errors import ModelError, ModelUnavailable, UsageError
+from weightaudit.text import printable
 
 ASKING = 8
 """Threads that ask the Hub for commits."""

@@ -27,9 +27,10 @@ from weightaudit.batch.outcome import Outcome, check_answer
 from weightaudit.batch.planning import Planned, Step, sharded, steps
 from weightaudit.batch.time_limit import out_of_time
 from weightaudit.batch.worker import record_failure, run_job
-from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost, printable
+from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost
 from weightaudit.model_files import ModelFiles
 from weightaudit.report.document import share_plotly
+from weightaudit.text import printable
 
 GO_ON = "What is finished is kept: the same command goes on from there"
 TICK = 0.25

@@ -5,7 +5,8 @@ from __future__ import annotations
 from time import monotonic
 
 from weightaudit.audit.progress import Progress
-from weightaudit.errors import OutOfTime, UsageError, printable
+from weightaudit.errors import OutOfTime, UsageError
+from weightaudit.text import printable
 
 LONGEST = 2_000_000.0
 """Seconds: some 23 days, about as long as a system can be asked to wait."""

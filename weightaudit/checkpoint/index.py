@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 
 from weightaudit.checkpoint.read_all import read_all
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource, safe_name
 from weightaudit.strict_json import parse_object
+from weightaudit.text import listed, printable
 
 MAX_INDEX = 100_000_000
 """Bytes; the published ones stay below 20 MB."""
@@ -51,10 +52,7 @@ def check_present(index: str, shards: Iterable[str], files: Iterable[str]) -> No
     present = set(files)
     missing = [printable(shard) for shard in shards if shard not in present]
     if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise CheckpointError(
-            index, f"shards that it lists are missing: {', '.join(missing[:5])}{more}", "Download them too"
-        )
+        raise CheckpointError(index, f"shards that it lists are missing: {listed(missing, 5)}", "Download them too")
 
 
 def check_shard(index: str, weight_map: Mapping[str, str], shard: str, tensors: Iterable[TensorInfo]) -> None:

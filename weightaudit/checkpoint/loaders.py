@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.source import safe_name
 from weightaudit.source.base import STANDARD_WEIGHTS
+from weightaudit.text import printable
 
 NAMED = "transformers_weights"
 """The entry of config.json that names the weights."""

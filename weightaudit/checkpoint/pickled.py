@@ -23,8 +23,9 @@ from typing import NoReturn
 from weightaudit.checkpoint.pickle_calls import apply, sets_attributes_only
 from weightaudit.checkpoint.pickle_values import Call, Name, Table, is_key, size_of
 from weightaudit.checkpoint.torch_names import HARMLESS, SET
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
+from weightaudit.text import printable
 
 MAX_PICKLE = 16 << 20
 """Bytes of a file's pickle; 100 to 300 a tensor are usual."""

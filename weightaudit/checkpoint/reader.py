@@ -11,10 +11,11 @@ import torch
 
 from weightaudit.checkpoint.checksums import Checksums
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import ModelIdentity, TensorInfo
 from weightaudit.source import ByteSource
 from weightaudit.source.readahead import ReadAhead
+from weightaudit.text import printable
 
 Fill = Callable[[ByteSource, int, memoryview], None]
 

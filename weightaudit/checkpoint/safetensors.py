@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 from weightaudit.checkpoint.foreign import read_head, refuse_foreign
 from weightaudit.checkpoint.limits import MAX_TENSORS, fault_of_name, fault_of_shape
 from weightaudit.dtypes import BY_CODE
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
 from weightaudit.strict_json import parse_object
+from weightaudit.text import printable
 
 PREFIX = 8
 """Bytes of the header's length, a little-endian unsigned integer."""

@@ -25,10 +25,11 @@ from typing import Any
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index
 from weightaudit.checkpoint.loaders import named_weights
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import PassedOver
 from weightaudit.source import Repository
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
+from weightaudit.text import listed, printable
 
 SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth")
 # transformers' own order (its _get_resolved_checkpoint_files): the single file wins over the index.
@@ -165,5 +166,4 @@ def _nothing(files: list[str], where: str) -> CheckpointError:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:MOST])
-    return shown if len(names) <= MOST else f"{shown} and {len(names) - MOST} more"
+    return listed(map(printable, names), MOST)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from weightaudit.checkpoint.pickled import MAX_PICKLE, Cursor, fail, read_pickle
 from weightaudit.checkpoint.pieces import read_pieces
 from weightaudit.checkpoint.torch_tensors import Storage, Storages, views
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
+from weightaudit.text import printable
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001

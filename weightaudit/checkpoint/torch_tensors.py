@@ -23,9 +23,10 @@ from weightaudit.checkpoint.torch_names import (
     WITH_ATTRIBUTES,
 )
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
+from weightaudit.text import listed, printable
 
 NESTED = ("state_dict", "model_state_dict", "model")
 """Where trainers keep the state dict in a checkpoint of theirs."""
@@ -284,5 +285,4 @@ def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(f"'{printable(name, 60)}'" for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+    return listed((f"'{printable(name, 60)}'" for name in names), SHOWN)

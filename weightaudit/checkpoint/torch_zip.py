@@ -14,9 +14,10 @@ from weightaudit.checkpoint.pickled import CUT_SHORT, MAX_PICKLE, Cursor, fail, 
 from weightaudit.checkpoint.pieces import read_pieces
 from weightaudit.checkpoint.torch_tensors import Storage, Storages, views
 from weightaudit.checkpoint.zip_directory import Record, data_offsets, read_directory
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
+from weightaudit.text import printable
 
 PICKLE, BYTE_ORDER = "data.pkl", "byteorder"
 NOT_SUMMED = 0

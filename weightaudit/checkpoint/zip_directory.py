@@ -17,8 +17,9 @@ from typing import NoReturn
 
 from weightaudit.checkpoint.limits import MAX_NAME
 from weightaudit.checkpoint.pieces import read_pieces
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
+from weightaudit.text import printable
 
 MAX_RECORDS = 200_000
 """Records in one archive: one a tensor, and a handful more."""

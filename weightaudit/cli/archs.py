@@ -46,7 +46,7 @@ def _reading(model: str, revision: str | None, token: str | None, offline: bool)
 
     from weightaudit.architecture import map_model
     from weightaudit.checkpoint import open_checkpoint
-    from weightaudit.errors import printable
+    from weightaudit.text import listed, printable
 
     with open_checkpoint(model, revision=revision, token=token, offline=offline) as checkpoint:
         found = map_model(checkpoint.config, checkpoint.tensors)
@@ -55,21 +55,16 @@ def _reading(model: str, revision: str | None, token: str | None, offline: bool)
     lines = [f"model type {printable(found.model_type) or '(none)'}, family {found.family}{guessed}{near}"]
     places: dict[str, set[str]] = {}
     for matrix in found.matrices:
-        where = " ".join([*([matrix.stack] if matrix.stack else []), *_numbers(matrix.layer, matrix.expert)])
         for tensor in matrix.tensors:
-            places.setdefault(tensor, set()).add(where)
+            places.setdefault(tensor, set()).add(matrix.place.module.words())
     for entry in found.coverage:
         shape = "×".join(map(str, entry.shape)) or "scalar"
         said = " ".join(dict.fromkeys(entry.roles)) if entry.roles else f"{entry.status}: {entry.detail}"
         at = sorted(places.get(entry.tensor, ()))
-        where = "" if not at or at == [""] else f" ({at[0]}{f' and {len(at) - 1} more' if len(at) > 1 else ''})"
+        where = "" if not at or at == [""] else f" ({listed(at, 1)})"
         lines.append(f"{printable(entry.tensor, limit=200)}  {shape}  {said}{where}")
     lines += [f"{told.kind}: {told.says}" for told in found.discrepancies]
     lines += [f"note: {note}" for note in found.notes]
     counts = Counter(entry.status for entry in found.coverage)
     lines.append(", ".join(f"{counts[status]} {status}" for status in ("analysed", "ignored", "unmapped")))
     return lines
-
-
-def _numbers(layer: int | None, expert: int | None) -> list[str]:
-    return [f"{word} {number}" for word, number in (("layer", layer), ("expert", expert)) if number is not None]

@@ -13,7 +13,8 @@ from weightaudit.cli.scanning import Scanning, with_scanning
 from weightaudit.cli.terminal import tell
 from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
 from weightaudit.config import DEFAULTS
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""

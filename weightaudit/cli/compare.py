@@ -14,8 +14,9 @@ from weightaudit.cli import options
 from weightaudit.cli.scanning import Scanning, with_scanning
 from weightaudit.cli.terminal import tell
 from weightaudit.config import DEFAULTS, AuditConfig
-from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import ModelFiles
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison.finished import Finished

@@ -16,7 +16,8 @@ import typer
 
 from weightaudit.cli.ending import stopped
 from weightaudit.cli.terminal import tell
-from weightaudit.errors import OutputErrors, WeightauditError, printable
+from weightaudit.errors import OutputErrors, WeightauditError
+from weightaudit.text import printable
 
 P = ParamSpec("P")
 LONGEST = 4000

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from weightaudit.errors import printable
 from weightaudit.streams import without_commands
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding
@@ -47,9 +47,9 @@ def workflow_commands(report: ScanReport) -> str:
 
 
 def _annotation(finding: Finding, file: str) -> str:
-    from weightaudit.report.wording import place, sentence
+    from weightaudit.report.wording import sentence
 
-    where = place(finding)
+    where = finding.place.words()
     title = _escaped(f"{finding.id} ({where})" if where else finding.id, _PROPERTY)
     words = [sentence(finding), *([finding.advice] if finding.advice else [])]
     command = COMMANDS[finding.severity]

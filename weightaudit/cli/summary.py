@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.terminal import Look
-from weightaudit.errors import printable
+from weightaudit.text import listed, printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding, LayerRow
@@ -80,14 +80,12 @@ def _weights(report: ScanReport) -> Iterator[str]:
     """Which files were read, and which others stood beside them."""
     identity = report.identity
     names = [file.name for file in identity.files]
-    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
-    yield f"weights {shown}{f' ({identity.format})' if identity.format else ''}"
+    yield f"weights {listed(names, 1, spare=1)}{f' ({identity.format})' if identity.format else ''}"
     by_reason: dict[str, list[str]] = {}
     for file in identity.passed_over:
         by_reason.setdefault(file.why, []).append(file.name)
     for why, others in by_reason.items():
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        yield f"passed over {others[0]}{more}: {why}"
+        yield f"passed over {listed(others, 1)}: {why}"
 
 
 def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from weightaudit.errors import escaped
+from weightaudit.text import escaped
 
 LOOKALIKE = "weightaudit.lookalike"
 """Error handler of codecs: ASCII that means the same where an encoding lacks a character, else an escape."""

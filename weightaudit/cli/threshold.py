@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import typer
 
 from weightaudit.cli.terminal import tell
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
 from weightaudit.records import SEVERITIES
+from weightaudit.text import printable
 
 NEVER = "never"
 FAIL_ON: tuple[str, ...] = (*SEVERITIES, NEVER)

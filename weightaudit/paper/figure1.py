@@ -13,12 +13,13 @@ import pandas as pd
 
 import weightaudit
 from weightaudit.config import DEFAULTS
-from weightaudit.errors import ModelError, ModelUnavailable, UsageError, printable
+from weightaudit.errors import ModelError, ModelUnavailable, UsageError
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.findings import ROLES, claims
 from weightaudit.paper.results import Progress, Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.table1 import NAMES_IN_SPECS, SIX, SIZES, TABLE
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit import ScanReport

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weightaudit.errors import DataError, printable
+from weightaudit.errors import DataError
+from weightaudit.text import printable
 
 UNSIGNED_BYTE = 8
 MOST = 2**28

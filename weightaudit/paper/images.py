@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from weightaudit.errors import DataError, printable
+from weightaudit.errors import DataError
+from weightaudit.text import printable
 
 Split = Literal["test", "train"]
 SIDE = 28

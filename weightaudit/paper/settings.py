@@ -20,7 +20,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
 
 T = TypeVar("T")
 Origin = Literal["stated", "ours"]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from weightaudit.errors import printable
 from weightaudit.paper.results import Progress, silent
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

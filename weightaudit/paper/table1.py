@@ -10,11 +10,12 @@ import pandas as pd
 from weightaudit.architecture import family
 from weightaudit.architecture.dimensions import resolve
 from weightaudit.checkpoint.config import read_config
-from weightaudit.errors import ConfigError, ModelError, UsageError, printable
+from weightaudit.errors import ConfigError, ModelError, UsageError
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.results import Claim, Progress, Result, judged
 from weightaudit.paper.settings import setting
 from weightaudit.source import open_repository
+from weightaudit.text import printable
 
 Sizes = tuple[int, int, int]
 SIZES = ("layers", "model dimension", "FF dimension")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from weightaudit.records import SEVERITIES, Finding, Severity
 from weightaudit.report.columns import number_text
 from weightaudit.report.encoding import encoded
-from weightaudit.report.markup import count, plural, section, setting, shown
+from weightaudit.report.markup import count, section, setting, shown
 from weightaudit.report.places import BETWEEN, Places, anchor
-from weightaudit.report.wording import place
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -104,13 +104,13 @@ def _article(report: ScanReport, number: int, group: Group) -> str:
 
 
 def _place(report: ScanReport, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> str:
-    words = place(finding, BETWEEN)
+    words = finding.place.words(BETWEEN)
     where = shown(words or "the whole model")
     further = ""
     if len(rows) == 1:
         where = _link(rows[0], where)
     elif rows:
-        links = [_link(row, shown(place(report.rows[row].matrix, BETWEEN))) for row in rows[:LISTED]]
+        links = [_link(row, shown(report.rows[row].matrix.place.words(BETWEEN))) for row in rows[:LISTED]]
         further = f" {', '.join(links)}" + _beyond(len(rows), "more matrix", "more matrices")
         where = where if words else "several places"
     elif finding.tensors:

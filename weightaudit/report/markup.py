@@ -6,8 +6,8 @@ import html
 import itertools
 from collections.abc import Iterable, Sequence
 
-from weightaudit.errors import printable
 from weightaudit.report.columns import Rounding, number_text
+from weightaudit.text import printable
 
 UNKNOWN = "—"
 
@@ -67,11 +67,6 @@ def share(value: float | None) -> str:
         return UNKNOWN
     percent = number_text(100 * value, "down", 4)
     return f"{percent} %"
-
-
-def plural(number: int, one: str, many: str = "") -> str:
-    """``number`` and its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from weightaudit.config import DEFAULTS
 from weightaudit.report.columns import COLUMNS
-from weightaudit.report.markup import plural, section, setting, shown, table
+from weightaudit.report.markup import section, setting, shown, table
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport

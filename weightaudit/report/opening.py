@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from weightaudit.report.findings import Group
-from weightaudit.report.markup import count, nbytes, plural, share, shown
+from weightaudit.report.markup import count, nbytes, share, shown
 from weightaudit.report.spectra import asked
 from weightaudit.report.verdict import verdict_line
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport

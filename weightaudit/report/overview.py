@@ -12,7 +12,6 @@ from weightaudit.report.markup import (
     figure,
     interval,
     magnitude,
-    plural,
     section,
     setting,
     share,
@@ -22,7 +21,7 @@ from weightaudit.report.markup import (
 from weightaudit.report.method import matrix_command
 from weightaudit.report.places import BETWEEN, anchor
 from weightaudit.report.profiles import profiles
-from weightaudit.report.wording import place
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -117,7 +116,7 @@ def _worth_a_look(report: ScanReport) -> str:
 
 
 def _link(i: int, row: LayerRow) -> str:
-    return f'<a href="{anchor(i)}">{shown(place(row.matrix, BETWEEN))}</a>'
+    return f'<a href="{anchor(i)}">{shown(row.matrix.place.words(BETWEEN))}</a>'
 
 
 def _dimensions(report: ScanReport) -> str:

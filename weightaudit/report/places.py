@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from weightaudit.records import Finding, LayerRow
+from weightaudit.records import Finding, LayerRow, Place
 
 BETWEEN = " · "
 """Between the words of a place in the page."""
-
-Key = tuple[str, int | None, int | None, str]
 
 
 def anchor(row: int) -> str:
@@ -23,12 +21,12 @@ class Places:
 
     def __init__(self, rows: Sequence[LayerRow]) -> None:
         self._rows = rows
-        self._by_key: dict[Key, list[int]] = defaultdict(list)
+        self._by_place: dict[Place, list[int]] = defaultdict(list)
         self._by_tensor: dict[str, list[int]] = defaultdict(list)
-        self._cut_from: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._cut_from: dict[tuple[tuple[str, ...], Place], tuple[int, ...]] = {}
         for i, row in enumerate(rows):
             matrix = row.matrix
-            self._by_key[matrix.stack, matrix.layer, matrix.expert, matrix.role].append(i)
+            self._by_place[matrix.place].append(i)
             for name in matrix.tensors:
                 self._by_tensor[name].append(i)
 
@@ -38,12 +36,12 @@ class Places:
         Where several rows have one place, the one of the finding's tensors is meant. () for a finding about what the
         report has no row of.
         """
-        found = self._by_key.get((finding.stack, finding.layer, finding.expert, finding.role), [])
+        found = self._by_place.get(finding.place, [])
         same = [i for i in found if self._rows[i].matrix.tensors == finding.tensors]
         if found:
             return tuple(same or found)
         # Once for all that say the same: a hundred findings may be about a tensor of a hundred thousand experts.
-        said = (finding.tensors, finding.stack, finding.layer, finding.expert, finding.role)
+        said = (finding.tensors, finding.place)
         if said not in self._cut_from:
             told = set(finding.tensors)
             touched = sorted({i for name in told for i in self._by_tensor.get(name, ())})

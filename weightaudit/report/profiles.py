@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from weightaudit.records import LayerRow, Spectrum
 from weightaudit.report.columns import Rounding
 from weightaudit.report.figures import role_styles
-from weightaudit.report.markup import count, figure, plural, shown
+from weightaudit.report.markup import count, figure, shown
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.errors import printable
 from weightaudit.records import Finding, ModelIdentity
 from weightaudit.report.wording import located
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport

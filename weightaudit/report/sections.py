@@ -15,7 +15,6 @@ from weightaudit.report.markup import (
     count,
     figure,
     interval,
-    plural,
     section,
     share,
     shown,
@@ -26,6 +25,7 @@ from weightaudit.report.opening import guessed, header, notes
 from weightaudit.report.overview import summary
 from weightaudit.report.plotting import plot_hosts
 from weightaudit.report.spectra import spectra_section
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport

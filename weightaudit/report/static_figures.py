@@ -17,12 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow
 from weightaudit.report.drawing_library import load_matplotlib
 from weightaudit.report.figures import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.report.files import Attempts, check_writable, replacing
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

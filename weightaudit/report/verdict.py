@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from weightaudit.records import SEVERITIES
 from weightaudit.report.findings import CSS, Group
-from weightaudit.report.markup import count, plural, shown
+from weightaudit.report.markup import count, shown
 from weightaudit.report.places import BETWEEN
-from weightaudit.report.wording import counted, place
+from weightaudit.report.wording import counted
+from weightaudit.text import listed, plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -41,12 +42,12 @@ def verdict_line(report: ScanReport, groups: list[Group]) -> str:
 def _words(report: ScanReport) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     told = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
-    listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    found = listed(told)
     if report.verdict == "unchecked":
-        return "No rules were checked" + (f"; {listed} came with the scan" if listed else "")
+        return "No rules were checked" + (f"; {found} came with the scan" if found else "")
     if report.verdict == "clean":
-        return f"No error and no warning{f', {listed}' if listed else ''}"
-    return listed
+        return f"No error and no warning{f', {found}' if found else ''}"
+    return found
 
 
 def _where(group: Group) -> str:
@@ -56,7 +57,7 @@ def _where(group: Group) -> str:
     (one,), (rows,) = group.findings, group.rows
     if len(rows) > 1:
         return plural(len(rows), "matrix", "matrices")
-    return shown(place(one, BETWEEN))
+    return shown(one.place.words(BETWEEN))
 
 
 def _checked(report: ScanReport) -> str:

@@ -8,7 +8,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from weightaudit.records import SEVERITIES, Finding, RoleMatrix
+from weightaudit.records import SEVERITIES, Finding
+from weightaudit.text import plural
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -21,7 +22,7 @@ def counted(number: int, noun: str) -> str:
         >>> counted(1, "warning"), counted(1234, "rule"), counted(2, "info")
         ('1 warning', '1,234 rules', '2 info')
     """
-    return f"{number:,} {noun}" if number == 1 or noun == "info" else f"{number:,} {noun}s"
+    return plural(number, noun, "info" if noun == "info" else "")
 
 
 def verdict_line(report: ScanReport) -> str:
@@ -33,18 +34,6 @@ def verdict_line(report: ScanReport) -> str:
     if report.verdict == "clean":
         said.insert(0, "clean")
     return f"verdict: {', '.join(said)} ({counted(len(report.rules), 'rule')} checked)"
-
-
-def place(of: Finding | RoleMatrix, between: str = " ") -> str:
-    """``decoder layer 3 expert 5 M1``; "" for a finding about the whole model.
-
-    Example:
-        >>> place(Finding("x", "info", "", stack="decoder", layer=3, role="XQ"), " · ")
-        'decoder · layer 3 · XQ'
-    """
-    numbered = (("layer", of.layer), ("expert", of.expert))
-    words = [of.stack, *(f"{word} {number}" for word, number in numbered if number is not None), of.role]
-    return between.join(word for word in words if word)
 
 
 def sentence(finding: Finding) -> str:
@@ -63,6 +52,6 @@ def located(finding: Finding) -> str:
         >>> located(Finding("x", "info", "", layer=3, detail="Layer 3 is not there."))
         'Layer 3 is not there.'
     """
-    where, said = place(finding), sentence(finding)
+    where, said = finding.place.words(), sentence(finding)
     named = not where or re.search(rf"(?<!\w){re.escape(where)}(?!\w)", said, re.IGNORECASE)
     return said if named else f"{where}: {said}"

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import PureWindowsPath
 from typing import Protocol
 
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
+from weightaudit.text import printable
 
 CONFIG = "config.json"
 MAX_CONFIG = 10_000_000

@@ -21,10 +21,11 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CacheError, CheckpointError, printable
+from weightaudit.errors import CacheError, CheckpointError
 from weightaudit.source.local import LocalFile
 from weightaudit.source.remote import RemoteFile
 from weightaudit.source.web import SOMEBODY_ELSE
+from weightaudit.text import printable
 
 PIECE = 1 << 20
 """Bytes read at once for a digest."""

@@ -13,7 +13,8 @@ from email.utils import parsedate_to_datetime
 from threading import Event
 from typing import TypeVar
 
-from weightaudit.errors import ModelUnreachable, printable
+from weightaudit.errors import ModelUnreachable
+from weightaudit.text import printable
 
 T = TypeVar("T")
 

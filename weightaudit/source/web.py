@@ -15,10 +15,11 @@ import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # public
 
-from weightaudit.errors import ModelUnreachable, printable
+from weightaudit.errors import ModelUnreachable
 from weightaudit.source.deadline import within
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, explain, untrusted, untrusted_certificate
 from weightaudit.source.retry import Patience, TryAgain
+from weightaudit.text import printable
 from weightaudit.version import __version__
 
 PRIVATE_HEADERS = ("authorization", "cookie")

@@ -11,8 +11,8 @@ from weightaudit.audit.findings.evidence import Evidence
 from weightaudit.audit.findings.rule import Hit, Rule
 from weightaudit.audit.findings.words import listed, where
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import printable
 from weightaudit.records import LayerRow
+from weightaudit.text import printable
 
 ALIASES = {"half": "float16", "float": "float32", "double": "float64"}
 """torch's other names of its dtypes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -10,8 +9,9 @@ from weightaudit.audit.findings import agreement, files, repeats, spectra, stand
 from weightaudit.audit.findings.evidence import Evidence, Subject
 from weightaudit.audit.findings.rule import Hit, Rule
 from weightaudit.audit.findings.words import listed, where
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
 from weightaudit.records import SEVERITIES, Finding
+from weightaudit.text import did_you_mean, printable
 
 RULES: tuple[Rule, ...] = (
     *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
@@ -89,10 +89,9 @@ def check_ignored(ids: str | Iterable[str] | None) -> tuple[str, ...]:
     known = [rule.id for rule in RULES]
     for one in named:
         if one not in known:
-            near = difflib.get_close_matches(one, known, n=1)
             raise UsageError(
                 f"rule '{printable(one)}'",
                 "no rule has this id",
-                (f"Did you mean {near[0]}? " if near else "") + "`weightaudit rules` lists them",
+                did_you_mean(one, known) + "`weightaudit rules` lists them",
             )
     return named

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from weightaudit.audit.findings.evidence import TOKEN_ROLES, Evidence
 from weightaudit.audit.findings.rule import Hit, Rule
-from weightaudit.audit.findings.words import listed, where
+from weightaudit.audit.findings.words import NAMED, listed, where
 from weightaudit.records import LayerRow
-
-Place = tuple[str, int | None, int | None]
+from weightaudit.text import shortened
 
 
 def _duplicate(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
@@ -24,25 +23,15 @@ def _duplicate(rule: Rule, evidence: Evidence) -> Iterator[Hit]:
         if len({row.matrix.parts for row in rows}) < 2:
             continue  # alone, or one stored tensor in several roles
         same_role = len({row.matrix.role for row in rows}) == 1
-        together[tuple(map(_place, rows)) if same_role else rows[0].digest].append(rows)
+        together[tuple(row.matrix.place.module for row in rows) if same_role else rows[0].digest].append(rows)
     for groups in together.values():
         rows = [row for group in groups for row in group]
         copies = [len(group) for group in groups]
-        names = listed(" = ".join(_first(where(row.matrix) for row in group)) for group in groups)
+        names = listed(" = ".join(shortened((where(row.matrix) for row in group), NAMED, spare=1)) for group in groups)
         extra = sum(row.matrix.parameters for group in groups for row in group[1:])
         yield rule.of_rows(
             rows, f"{names}: equal entry by entry; {extra:,} parameters repeat others.", value=float(max(copies))
         )
-
-
-def _place(row: LayerRow) -> Place:
-    return row.matrix.stack, row.matrix.layer, row.matrix.expert
-
-
-def _first(places: Iterator[str], most: int = 4) -> list[str]:
-    """The first places of a group, the others counted."""
-    names = list(places)
-    return names if len(names) <= most + 1 else [*names[:most], f"{len(names) - most:,} more"]
 
 
 RULES = (

@@ -9,9 +9,9 @@ from functools import partial
 from weightaudit.audit.findings.evidence import Evidence, Subject
 from weightaudit.audit.findings.rule import TENSORS, Hit, Rule
 from weightaudit.audit.findings.words import listed, where
-from weightaudit.errors import printable
 from weightaudit.records import Contradiction, CoverageEntry, ModelIdentity
 from weightaudit.source.base import SHARD
+from weightaudit.text import printable
 
 SEVERAL = 3
 """Layers and experts beyond the config's that are told one by one."""

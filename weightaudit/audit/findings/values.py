@@ -8,8 +8,8 @@ from dataclasses import replace
 from weightaudit.audit.findings.evidence import TOKEN_ROLES, Evidence
 from weightaudit.audit.findings.rule import Hit, Rule
 from weightaudit.audit.findings.words import listed, where
-from weightaudit.errors import printable
 from weightaudit.records import DEAD, LayerRow
+from weightaudit.text import printable
 
 LEAST_ENTRIES = 8
 """A row or column of fewer entries is never dead: so few numbers may be small by chance."""

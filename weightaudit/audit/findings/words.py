@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weightaudit.errors import printable
+from weightaudit import text
 from weightaudit.records import Finding, RoleMatrix
-from weightaudit.report.wording import place
+from weightaudit.text import printable
 
 NAMED = 4
 """Things named one by one within a sentence."""
@@ -19,12 +19,9 @@ def where(of: RoleMatrix | Finding) -> str:
         >>> where(RoleMatrix("", 3, None, "Q", (), (4, 4), "float32"))
         'layer 3 Q'
     """
-    return printable(place(of)) or "the model"
+    return printable(of.place.words()) or "the model"
 
 
 def listed(things: Iterable[str], most: int = NAMED) -> str:
     """As a list in a sentence: "a, b and c", or "a, b, c, d and 5 more"; each printable."""
-    names = [printable(thing) for thing in things]
-    if len(names) > most + 1:  # "and 1 more" would take as much room as its name
-        names = [*names[:most], f"{len(names) - most:,} more"]
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return text.listed(map(printable, things), most, spare=1)

@@ -8,7 +8,8 @@ from typing import Any
 
 from weightaudit.report.comparison.gathering import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
-from weightaudit.report.markup import count, figure, magnitude, plural, section, share, shown
+from weightaudit.report.markup import count, figure, magnitude, section, share, shown
+from weightaudit.text import plural
 from weightaudit.version import __version__
 
 FAILURES = 200

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
 from weightaudit.records import SEVERITIES
 from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
@@ -17,6 +17,7 @@ from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.entries import Point, Profiles, metrics_of, profiles_of
 from weightaudit.report.tables import SCHEMA, document
 from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from weightaudit.audit.sizes import parse_bytes
 from weightaudit.errors import UsageError
+from weightaudit.parse import parse_bytes
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_full_disk_elsewhere_is_no_models_fault(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/cache")
 
-    monkeypatch.setattr("weightaudit.audit.scan", full)
+    monkeypatch.setattr("weightaudit.api.scan", full)
     says = r"/elsewhere/cache on .*: no space left on device\. Make room there; the same command goes on"
     with pytest.raises(OutputError, match=says):
         batch(few[:2], tmp_path / "out")

@@ -11,11 +11,11 @@ import pytest
 
 import weightaudit as wa
 from tests.batch.checkpoints import corrupt, random_model
+from weightaudit import ScanReport
 from weightaudit.batch import BatchResult
 from weightaudit.batch.joining import UNFINISHED, entries
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.records import LayerRow
-from weightaudit.report import ScanReport
 from weightaudit.report.comparison import SUMMARY_NAMES
 from weightaudit.report.comparison.entries import metrics, profiles
 

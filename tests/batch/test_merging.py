@@ -15,6 +15,7 @@ import pytest
 
 from tests.batch.checkpoints import corrupt
 from tests.batch.pools import Recorded
+from weightaudit import api
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.folder import RESULTS
 from weightaudit.batch.joining import UNFINISHED
@@ -168,11 +169,10 @@ def test_one_commit_under_two_names_in_two_shards_counts_once(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...]
 ) -> None:
     """As in one run, which scans it once: here each shard has scanned it."""
-    import weightaudit.audit as audit
     from weightaudit.batch import planning
     from weightaudit.batch.state import State
 
-    scan, calls = audit.scan, itertools.count()
+    scan, calls = api.scan, itertools.count()
 
     def local(model: str, **options: Any) -> Any:
         if model == "org/name":
@@ -181,7 +181,7 @@ def test_one_commit_under_two_names_in_two_shards_counts_once(
             model, options = str(few[0]), {**options, "revision": None}
         return scan(model, **options)
 
-    monkeypatch.setattr(audit, "scan", local)
+    monkeypatch.setattr(api, "scan", local)
     commits = {"org/name": "c" * 40}
     monkeypatch.setattr(
         planning, "state_of", lambda entry: State(commits.get(entry.model, "d"), commits.get(entry.model, ""))

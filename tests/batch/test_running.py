@@ -20,6 +20,7 @@ import weightaudit as wa
 from tests.batch.checkpoints import corrupt
 from tests.batch.conftest import entries_of
 from tests.batch.pools import Lost, Recorded
+from weightaudit import api
 from weightaudit.batch import BatchResult, run_batch
 from weightaudit.config import AuditConfig
 from weightaudit.errors import OutputError, UsageError, WeightauditError
@@ -97,9 +98,8 @@ def test_the_joined_files(batch: Batch, few: list[Path], tmp_path: Path) -> None
 def test_what_the_findings_come_to(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import weightaudit.audit as audit
 
-    scan = audit.scan
+    scan = api.scan
     severities: dict[str, tuple[tuple[Severity, ...], tuple[str, ...]]] = {
         str(few[0]): (("error", "warning", "warning", "info"), ("R1",)),
         str(few[1]): (("warning",), ("R1",)),
@@ -112,7 +112,7 @@ def test_what_the_findings_come_to(
         findings = tuple(Finding("R1", severity, "something") for severity in several)
         return replace(scan(model, **options), findings=findings, rules=rules)
 
-    monkeypatch.setattr(audit, "scan", judged)
+    monkeypatch.setattr(api, "scan", judged)
     models = [*few[:4], tmp_path / "none"]
     batch(models)
 
@@ -242,9 +242,8 @@ def test_options_that_do_not_fit_one_model_fail_that_model(batch: Batch, few: li
 def test_own_bugs_and_memory_are_a_models_failure_too(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import weightaudit.audit as audit
 
-    scan = audit.scan
+    scan = api.scan
     address = "https://cdn.example/weights?X-Signature=secret"
 
     def odd(model: str, **options: Any) -> Any:
@@ -254,7 +253,7 @@ def test_own_bugs_and_memory_are_a_models_failure_too(
             raise MemoryError
         return scan(model, **options)
 
-    monkeypatch.setattr(audit, "scan", odd)
+    monkeypatch.setattr(api, "scan", odd)
     result = batch(few[:3], base=AuditConfig(token="hf_token"))
     assert result.failed == {
         few[0].name: "ZeroDivisionError: at https://cdn.example/weights?… with …",
@@ -307,7 +306,6 @@ def test_a_late_failure_replaces_no_finished_scan(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken_over: bool
 ) -> None:
     """A worker fails over a model that another one has begun and finished meanwhile."""
-    import weightaudit.audit as audit
     from weightaudit.batch import worker
     from weightaudit.batch.lock import write_run
     from weightaudit.batch.outcome import read_outcome
@@ -320,16 +318,16 @@ def test_a_late_failure_replaces_no_finished_scan(
     other = replace(late, run="second" if taken_over else "first")
     write_run(directory, late.run)
     monkeypatch.setattr(worker, "ONE_AT_A_TIME", threading.RLock())  # the other one is another process, told here
-    scan, finished = audit.scan, {}
+    scan, finished = api.scan, {}
 
     def slow(model: str, **options: Any) -> Any:
-        monkeypatch.setattr(audit, "scan", scan)
+        monkeypatch.setattr(api, "scan", scan)
         write_run(directory, other.run)
         assert worker.run_job(other).status == "done"
         finished.update({path: path.read_bytes() for path in (directory / late.folder).iterdir()})
         raise MemoryError
 
-    monkeypatch.setattr(audit, "scan", slow)
+    monkeypatch.setattr(api, "scan", slow)
     if taken_over:
         with pytest.raises(OutputError, match="this is not the directory of the run that sent this work"):
             worker.run_job(late)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.batch import tasks
 from tests.batch.pools import Recorded
+from weightaudit import api
 from weightaudit.batch import BatchResult, time_limit
 from weightaudit.batch.crew import crew
 from weightaudit.batch.outcome import read_outcome
@@ -26,9 +27,8 @@ def test_a_scan_ends_between_two_matrices(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the run's own process or on a cluster, where nobody can end it from without."""
-    import weightaudit.audit as audit
 
-    scan, seen = audit.scan, []
+    scan, seen = api.scan, []
     monkeypatch.setattr(time_limit, "monotonic", lambda: float(len(seen)))  # a second for each matrix
 
     def slow(model: str, *, progress: Any, **options: Any) -> Any:
@@ -42,7 +42,7 @@ def test_a_scan_ends_between_two_matrices(
 
         return scan(model, progress=Slow(), **options)
 
-    monkeypatch.setattr(audit, "scan", slow)
+    monkeypatch.setattr(api, "scan", slow)
     result = batch(few[1:2], max_time=3.0)
     assert result.failed == {
         few[1].name: f"{few[1].name}: its scan took longer than the 3 seconds allowed. Allow more with --max-time, "

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from weightaudit import ScanReport
 from weightaudit.batch import BatchResult, joining, merge
 from weightaudit.batch.joining import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import CSV, PARQUET, Results, content_of
-from weightaudit.report import ScanReport
 from weightaudit.report.columns import NAMES
 from weightaudit.report.tables import csv_line
 

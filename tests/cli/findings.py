@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.report import factory
+from weightaudit import ScanReport
 from weightaudit.audit.findings.rule import Rule
 from weightaudit.records import Finding
-from weightaudit.report import ScanReport
 
 CHECKED = tuple(f"rule-{i}" for i in range(21))
 QUERY = "bert.encoder.layer.3.attention.self.query.weight"

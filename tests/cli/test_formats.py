@@ -12,9 +12,9 @@ import pytest
 from tests.cli.findings import FINDINGS, found, with_findings
 from tests.cli.running import CommandLine
 from tests.report import factory
+from weightaudit import ScanReport
 from weightaudit.cli.github import SHOWN, workflow_commands
 from weightaudit.records import Finding, ModelIdentity, SourceFile
-from weightaudit.report import ScanReport
 
 HOSTILE = ("::error::x", "a\n::stop-commands::x", "##[add-mask]e", "%0A::error::x", "a,file=b:c\r", "lone\ud800")
 
@@ -23,7 +23,7 @@ HOSTILE = ("::error::x", "a\n::stop-commands::x", "##[add-mask]e", "%0A::error::
 def scanned(monkeypatch: pytest.MonkeyPatch) -> ScanReport:
     """What every scan returns in this test."""
     report = replace(found(), notes=("a note with ##[group]",))
-    monkeypatch.setattr("weightaudit.audit.scan", lambda model, **options: report)
+    monkeypatch.setattr("weightaudit.api.scan", lambda model, **options: report)
     return report
 
 

@@ -84,7 +84,7 @@ def test_no_output_replaces_a_file_of_the_model(
         pytest.skip("what lies below a lone file's folder is not read with it")
     words = OUTPUTS[case](model)
     before = contents(model.parent)
-    monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+    monkeypatch.setattr("weightaudit.api.scan", lambda *a, **k: pytest.fail("a byte was read"))
     done = weightaudit("scan", model / "model.safetensors" if lone else model, *words)
     assert done.code == 2
     assert "weight file" in done.stderr or "model" in done.stderr

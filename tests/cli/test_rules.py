@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-import weightaudit.audit
+import weightaudit.api
 from tests.cli.findings import FINDINGS, made_rules
 from tests.cli.running import CommandLine
+from weightaudit import ScanReport
 from weightaudit.batch import read_model_list
 from weightaudit.batch.identity import key_of
 from weightaudit.cli.threshold import exceeded
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.records import Finding
-from weightaudit.report import ScanReport
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +30,14 @@ def _rules(monkeypatch: pytest.MonkeyPatch) -> None:
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The ``ignore`` of every scan; each finds `FINDINGS` but for the ignored rules."""
     ignored: list[tuple[str, ...]] = []
-    scan = weightaudit.audit.scan
+    scan = weightaudit.api.scan
 
     def finding(model: str, *, ignore: Iterable[str] = (), **options: Any) -> ScanReport:
         ignored.append(tuple(ignore))
         kept: tuple[Finding, ...] = tuple(one for one in FINDINGS if one.id not in ignored[-1])
         return replace(scan(model, ignore=ignore, **options), findings=kept, rules=("untrained",))
 
-    monkeypatch.setattr("weightaudit.audit.scan", finding)
+    monkeypatch.setattr("weightaudit.api.scan", finding)
     return ignored
 
 

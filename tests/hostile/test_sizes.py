@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.hostile.forge import LAYER, write_config, write_model
-from weightaudit.audit import scan
+from weightaudit import scan
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.summary import summary_text
 

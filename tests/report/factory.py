@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from weightaudit import ScanReport
 from weightaudit.records import (
     CoverageEntry,
     Finding,
@@ -18,7 +19,6 @@ from weightaudit.records import (
     SourceFile,
     Spectrum,
 )
-from weightaudit.report import ScanReport
 
 HOSTILE = "<img src=x onerror=document.title='pwned'>"
 HOSTILE_NAMES = (

@@ -13,7 +13,7 @@ import pytest
 
 from tests.browser import needs_chromium, opened
 from tests.report import factory
-from weightaudit.report import ScanReport
+from weightaudit import ScanReport
 from weightaudit.report.method import matrix_command
 
 pytestmark = [pytest.mark.browser, needs_chromium]

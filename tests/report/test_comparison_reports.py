@@ -16,9 +16,9 @@ import pytest
 
 from tests.report import factory
 from tests.report.test_html import Reader
+from weightaudit import ScanReport
 from weightaudit.errors import UsageError
 from weightaudit.records import LayerRow
-from weightaudit.report import ScanReport
 from weightaudit.report.comparison.differences import COMPARED, HEADER, difference
 from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
 from weightaudit.report.comparison.finished import Finished, finished, read_finished

@@ -9,8 +9,8 @@ import pytest
 
 from tests.report import factory
 from tests.report.test_html import read
+from weightaudit import ScanReport, html
 from weightaudit.records import Finding
-from weightaudit.report import ScanReport, html
 from weightaudit.report.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
 from weightaudit.report.places import Places
 

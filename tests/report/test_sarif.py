@@ -20,8 +20,8 @@ import weightaudit as wa
 from tests.cli.findings import CHECKED, FINDINGS, found, with_findings
 from tests.models import tiny_model
 from tests.report import factory
+from weightaudit import ScanReport
 from weightaudit.records import Finding, ModelIdentity, SourceFile
-from weightaudit.report import ScanReport
 from weightaudit.report.sarif import file_uri, log, write_sarif
 
 # object → (properties it must have, others that it has here); sections of the standard in brackets.

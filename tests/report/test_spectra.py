@@ -13,8 +13,8 @@ from tests.browser import needs_chromium, opened
 from tests.report import factory
 from tests.report.spectra import asked
 from tests.report.test_browser import asked as answered
+from weightaudit import ScanReport
 from weightaudit.records import LayerRow, SpectrumDetail
-from weightaudit.report import ScanReport
 from weightaudit.report.html import page
 from weightaudit.report.method import reproduce_command
 from weightaudit.report.payload import payload

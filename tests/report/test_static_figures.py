@@ -179,7 +179,7 @@ def test_the_same_bytes_whatever_the_settings(tmp_path: Path) -> None:
 def test_told_before_the_scan(
     weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_checkpoints: dict[str, Path]
 ) -> None:
-    monkeypatch.setattr("weightaudit.audit.scan", pytest.fail)
+    monkeypatch.setattr("weightaudit.api.scan", pytest.fail)
     (tmp_path / "file").write_text("")
     for bad in (tmp_path / "file", tmp_path / "file" / "in"):
         with pytest.raises(OutputError, match="file is no directory"):

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weightaudit.audit.progress import Progress as Progress
-    from weightaudit.audit.scanning import matrices as matrices
-    from weightaudit.audit.scanning import scan as scan
+    from weightaudit.audit.scanning import check_config as check_config
+    from weightaudit.audit.scanning import model_matrices as model_matrices
+    from weightaudit.audit.scanning import read_map as read_map
+    from weightaudit.audit.scanning import scan_model as scan_model
 
 _HOMES = {
     "Progress": "weightaudit.audit.progress",
-    "matrices": "weightaudit.audit.scanning",
-    "scan": "weightaudit.audit.scanning",
+    "check_config": "weightaudit.audit.scanning",
+    "model_matrices": "weightaudit.audit.scanning",
+    "read_map": "weightaudit.audit.scanning",
+    "scan_model": "weightaudit.audit.scanning",
 }
 
-__all__ = ["Progress", "matrices", "scan"]
+__all__ = ["Progress", "check_config", "model_matrices", "read_map", "scan_model"]
 
 
 def __getattr__(name: str) -> object:

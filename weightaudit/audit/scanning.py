@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
-from os import PathLike, fspath
 from typing import Any
 
 import torch
@@ -19,110 +16,73 @@ from weightaudit.audit.notes import notes
 from weightaudit.audit.once import repeated
 from weightaudit.audit.pipeline import plan_units, read_units, with_vectors
 from weightaudit.audit.progress import Progress, reporting
-from weightaudit.audit.selection import parse_layers, parse_roles, select
-from weightaudit.audit.sizes import parse_bytes
+from weightaudit.audit.selection import select
 from weightaudit.audit.summary import summarise
 from weightaudit.audit.ties import Ties, sort_out
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
-from weightaudit.config import DEFAULTS, AuditConfig, Method
+from weightaudit.config import AuditConfig
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import ConfigError, MappingError
-from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, TensorInfo
-from weightaudit.report import ScanReport
+from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorInfo
 from weightaudit.spectral import check_options, compute_threads, measure
 from weightaudit.spectral.method import choose
 from weightaudit.text import printable
-from weightaudit.version import __version__
+from weightaudit.version import versions_of
 
 VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 
-def scan(
-    model: str | PathLike[str],
-    *,
-    revision: str | None = DEFAULTS.revision,
-    token: str | None = DEFAULTS.token,
-    offline: bool = DEFAULTS.offline,
-    download: bool = DEFAULTS.download,
-    max_wait: float = DEFAULTS.max_wait,
-    memory: str | int | None = DEFAULTS.memory,
-    roles: str | Iterable[str] | None = DEFAULTS.roles,
-    layers: str | int | Iterable[int] | None = DEFAULTS.layers,
-    method: Method = DEFAULTS.method,
-    tol: float = DEFAULTS.tol,
-    delta: float = DEFAULTS.delta,
-    seed: int = DEFAULTS.seed,
-    spectrum: bool = DEFAULTS.spectrum,
-    ignore: str | Iterable[str] | None = DEFAULTS.ignore,
-    device: str = DEFAULTS.device,
-    threads: int | None = DEFAULTS.threads,
-    progress: bool | Progress = False,
-) -> ScanReport:
-    """Measure every weight matrix of a model, and judge what was found.
+def check_config(config: AuditConfig, *, check_device: bool = True) -> None:
+    """Raise UsageError for options that no model could be scanned with, before a byte is read.
 
-    ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`. A Hub
-    model that is not in the local cache is streamed, and nothing of it is kept on disk.
-    ``progress=True`` shows a bar on stderr. Raises UsageError for options that make no sense and ModelError for a
-    model that cannot be read.
-
-    Example:
-        >>> import weightaudit as wa
-        >>> report = wa.scan("gpt2", roles="Q,K,V")  # doctest: +SKIP
-        >>> report.layers[["layer", "role", "stable_rank"]]  # doctest: +SKIP
+    ``check_device=False`` lets devices pass that this machine does not have.
     """
-    config = AuditConfig(
-        revision=revision,
-        token=token,
-        offline=offline,
-        download=download,
-        max_wait=max_wait,
-        memory=parse_bytes(memory),
-        roles=parse_roles(roles),
-        layers=parse_layers(layers),
-        method=method,
-        tol=tol,
-        delta=delta,
-        seed=seed,
-        spectrum=spectrum,
-        ignore=check_ignored(ignore),
-        device=device,
-        threads=threads,
+    check_ignored(config.ignore)
+    check_options(
+        tol=config.tol,
+        delta=config.delta,
+        method=config.method,
+        seed=config.seed,
+        device=config.device if check_device else "cpu",
     )
-    # Before a byte is read, let alone downloaded.
-    check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
-    with (
-        compute_threads(threads),
-        open_checkpoint(
-            fspath(model), revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
-        ) as checkpoint,
-    ):
+
+
+def open_model(model: str, config: AuditConfig) -> Checkpoint:
+    """The checkpoint of a directory, a weight file or a Hub id, as ``config`` says where it may come from."""
+    return open_checkpoint(
+        model,
+        revision=config.revision,
+        token=config.token,
+        offline=config.offline,
+        download=config.download,
+        max_wait=config.max_wait,
+    )
+
+
+def scan_model(model: str, config: AuditConfig, progress: bool | Progress = False) -> ScanResult:
+    """Measure every weight matrix of a model, and check what was found against the rules.
+
+    Raises UsageError for options that make no sense and ModelError for a model that cannot be read.
+    """
+    check_config(config)  # before a byte is read, let alone downloaded
+    with compute_threads(config.threads), open_model(model, config) as checkpoint:
         return _scan(checkpoint, config, progress)
 
 
-def matrices(
-    model: str | PathLike[str],
-    *,
-    revision: str | None = DEFAULTS.revision,
-    token: str | None = DEFAULTS.token,
-    offline: bool = DEFAULTS.offline,
-    download: bool = DEFAULTS.download,
-    max_wait: float = DEFAULTS.max_wait,
-) -> Iterator[RoleMatrix]:
-    """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``.
+def read_map(model: str, config: AuditConfig) -> ModelMap:
+    """What the model's names, shapes and config say of its tensors; no weights are read."""
+    with open_model(model, config) as checkpoint:
+        return _map(checkpoint)
 
-    Example:
-        >>> import weightaudit as wa
-        >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
-        ...     print(m.layer, m.role, m.shape)
-    """
-    checkpoint = open_checkpoint(
-        fspath(model), revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
-    )
+
+def model_matrices(model: str, config: AuditConfig) -> Iterator[RoleMatrix]:
+    """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``."""
+    checkpoint = open_model(model, config)
     model_map = _map(checkpoint)
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
 
-def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress) -> ScanReport:
+def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress) -> ScanResult:
     model_map = _map(checkpoint)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
@@ -166,14 +126,14 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         nonfinite_vectors={name: count for name, count in sorted(vectors.items()) if count},
         restricted=restricted,
     )
-    return ScanReport(
+    return ScanResult(
         identity=checkpoint.identity,
         map=model_map,
         rows=ordered,
         ledger=ledger,
         summary=summarise(ordered, ledger),
         options=_options(config),
-        versions=_versions(),
+        versions=versions_of(VERSIONED),
         findings=judge(evidence, config.ignore),
         notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered)),
         rules=tuple(rule.id for rule in RULES if rule.id not in config.ignore),
@@ -238,25 +198,9 @@ def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[
 
 
 def _options(config: AuditConfig) -> dict[str, Any]:
-    return {
-        "roles": list(config.roles) if config.roles is not None else None,
-        "layers": list(config.layers) if config.layers is not None else None,
-        "method": config.method,
-        "tol": config.tol,
-        "delta": config.delta,
-        "seed": config.seed,
-        "spectrum": config.spectrum,
-        "ignore": list(config.ignore) or None,
-        "device": config.device,
-        "threads": torch.get_num_threads(),
+    """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
+    listed = {
+        name: list(value) or None if isinstance(value, tuple) else value
+        for name, value in config.result_options().items()
     }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"weightaudit": __version__, "python": platform.python_version()}
-    for package in VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    return {**listed, "threads": torch.get_num_threads()}

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from weightaudit.batch.identity import number_options
 from weightaudit.batch.line_options import with_options
 from weightaudit.batch.words import split_words
 from weightaudit.config import AuditConfig
@@ -105,26 +104,20 @@ def _absolute(path: str) -> str:
 
 def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> None:
     """Raise for what no scan could be started with."""
-    from weightaudit.spectral import check_options
+    from weightaudit.audit import check_config
 
     if not local:
         from weightaudit.source.names import check_model, check_revision
 
         check_model(model)
         check_revision(model, config.revision)
-    check_options(
-        tol=config.tol,
-        delta=config.delta,
-        method=config.method,
-        seed=config.seed,
-        device=config.device if check_device else "cpu",
-    )
+    check_config(config, check_device=check_device)
 
 
 def _each_once(entries: list[Entry]) -> Iterator[Entry]:
     seen: set[tuple[object, ...]] = set()
     for entry in entries:
-        what = (entry.model, entry.config.revision, *number_options(entry.config).values())
+        what = (entry.model, entry.config.revision, *entry.config.result_options().values())
         if what not in seen:
             seen.add(what)
             yield entry

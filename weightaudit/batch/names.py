@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightaudit.batch.identity import number_options
 from weightaudit.batch.model_list import Entry
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.stored import printed
@@ -120,7 +119,7 @@ def _bases(entries: Sequence[Entry]) -> list[str]:
 def options_that_differ(config: AuditConfig) -> str:
     """The options that change numbers and are not the defaults, as a list's line has them."""
     said = []
-    for name, value in number_options(config).items():
+    for name, value in config.result_options().items():
         if value != getattr(DEFAULTS, name):
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             said.append(f"{name}={text}")

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.results import LOG, RESULTS, Content, Results, check_content
+from weightaudit.records import Verdict
 from weightaudit.report.comparison.checking import check_entry
-from weightaudit.report.scan_report import Verdict
 from weightaudit.stored import by_name, flag, is_folder, one_of, parse_stored, printed, read_plain, record, text
 
 OUTCOME = "outcome.json"

@@ -16,7 +16,6 @@ from pathlib import Path
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
 from weightaudit.batch.folder import ModelFolder, prepare
-from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
 from weightaudit.batch.lock import locked
@@ -112,7 +111,7 @@ def _listed(one: Planned) -> Listed:
 
 
 def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[int, int], title: str) -> Manifest:
-    digest = digest_of(f"{entry.model} {entry.config.revision} {number_options(entry.config)}" for entry in entries)
+    digest = digest_of(f"{entry.model} {entry.config.revision} {entry.config.result_options()}" for entry in entries)
     return Manifest(tuple(listed), total=len(entries), shard=shard, digest=digest, title=title)
 
 

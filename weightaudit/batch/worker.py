@@ -23,11 +23,11 @@ from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
 from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY
 from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
+from weightaudit.records import ScanResult
 from weightaudit.version import __version__
 
 if TYPE_CHECKING:
     from weightaudit.audit import Progress
-    from weightaudit.report import ScanReport
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No model's fault, though a library may meet it in the middle of a scan (the Hub's client, as it downloads)."""
@@ -95,7 +95,7 @@ def _left(folder: ModelFolder, outcome: Outcome, log: Log) -> Outcome:
 
 
 def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
-    from weightaudit.audit import scan
+    from weightaudit.api import scan
     from weightaudit.audit.progress import Silent
     from weightaudit.batch.time_limit import TimeLimit
 
@@ -150,19 +150,20 @@ def _failed(job: Job, error: Exception, log: Log) -> Outcome:
     )
 
 
-def _write(report: ScanReport, folder: ModelFolder) -> None:
+def _write(report: ScanResult, folder: ModelFolder) -> None:
+    from weightaudit.report import write
     from weightaudit.report.document import PLOTLY
     from weightaudit.report.tables import document
 
-    report.to_csv(folder.path / CSV)
-    report.to_parquet(folder.path / PARQUET)
+    write(report, folder.path / CSV)
+    write(report, folder.path / PARQUET)
     rest = {name: value for name, value in document(report).items() if name not in ("layers", "coverage")}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     folder.write(SUMMARY, text.encode("utf-8", "backslashreplace"))
-    report.to_html(folder.path / PAGE, plotly=f"../{PLOTLY}")
+    write(report, folder.path / PAGE, plotly=f"../{PLOTLY}")
 
 
-def _entry(report: ScanReport) -> dict[str, Any]:
+def _entry(report: ScanResult) -> dict[str, Any]:
     """What a comparison says of the model, but for its links: see `joining`."""
     from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
 

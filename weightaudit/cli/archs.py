@@ -7,26 +7,27 @@ from typing import Annotated
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import say
-from weightaudit.config import DEFAULTS
+from weightaudit.config import AuditConfig
 
 
+@with_scan_options(only=("revision", "token", "offline"))
 def archs(
     name: Annotated[str | None, typer.Argument(help="A family or model type.", show_default=False)] = None,
     check: Annotated[
         str | None,
         typer.Option(help="A model: say from headers alone how each of its tensors would be read.", show_default=False),
     ] = None,
-    revision: options.Revision = DEFAULTS.revision,
-    token: options.Token = DEFAULTS.token,
-    offline: options.Offline = DEFAULTS.offline,
+    *,
+    config: AuditConfig,
     debug: options.Debug = False,
 ) -> None:
     """List the model families known, show how one is mapped, or how a model would be read."""
     from weightaudit.architecture import families, family
 
     if check is not None:
-        for line in _reading(check, revision, token, offline):
+        for line in _reading(check, config):
             say(line)
         return
     if name is not None:
@@ -40,16 +41,14 @@ def archs(
     say("Any other model type is mapped by common projection names, and its roles are marked as guessed.")
 
 
-def _reading(model: str, revision: str | None, token: str | None, offline: bool) -> list[str]:
+def _reading(model: str, config: AuditConfig) -> list[str]:
     """One line a tensor, then where config and checkpoint contradict each other, then the counts."""
     from collections import Counter
 
-    from weightaudit.architecture import map_model
-    from weightaudit.checkpoint import open_checkpoint
+    from weightaudit.audit import read_map
     from weightaudit.text import listed, printable
 
-    with open_checkpoint(model, revision=revision, token=token, offline=offline) as checkpoint:
-        found = map_model(checkpoint.config, checkpoint.tensors)
+    found = read_map(model, config)
     guessed = ", roles guessed by structure" if found.guessed else ""
     near = f", nearest known: {', '.join(found.nearest)}" if found.nearest else ""
     lines = [f"model type {printable(found.model_type) or '(none)'}, family {found.family}{guessed}{near}"]

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from weightaudit.cli import options
-from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
-from weightaudit.config import DEFAULTS
+from weightaudit.cli.threshold import NEVER, FailOn, end
+from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
@@ -50,7 +50,7 @@ Threads = Annotated[
 ]
 
 
-@with_scanning
+@with_scan_options(without=["revision", "threads"])
 def batch(
     paths: Paths,
     *,
@@ -60,9 +60,9 @@ def batch(
     shard: Shard = None,
     merge: Merge = False,
     retry_failed: RetryFailed = False,
-    scanning: Scanning,
+    config: AuditConfig,
     max_time: MaxTime = None,
-    threads: Threads = DEFAULTS.threads,
+    threads: Threads = None,
     fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -73,7 +73,6 @@ def batch(
     same command again to go on after anything that stopped it. Exit code 1 says that some models failed, or that
     something was found in one that is as grave as --fail-on says.
     """
-    check_choice("--fail-on", fail_on, FAIL_ON)
     if merge:
         _merge(paths, out, fail_on, quiet)
         return
@@ -90,7 +89,6 @@ def batch(
 
     part = parse_shard(shard)
     check_max_time(max_time)
-    config = scanning.config()
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
@@ -114,7 +112,7 @@ def batch(
     _tell(models, result.failed, out, fail_on, quiet=quiet, told=not quiet)
 
 
-def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
+def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
 
     result = merge_batches(paths, out)
@@ -127,7 +125,7 @@ def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
     _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)
 
 
-def _tell(models: str, failed: dict[str, str], out: Path, fail_on: str, *, quiet: bool, told: bool) -> None:
+def _tell(models: str, failed: dict[str, str], out: Path, fail_on: FailOn, *, quiet: bool, told: bool) -> None:
     """What a person wants to know at the end, failures too unless they were ``told``; exit code 1 where some are, or
     findings at or above ``fail_on``.
     """

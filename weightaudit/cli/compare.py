@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightaudit.cli import options
-from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.config import DEFAULTS, AuditConfig
+from weightaudit.config import AuditConfig
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import ModelFiles
 from weightaudit.text import printable
@@ -32,13 +32,12 @@ Compared = Annotated[
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
 
 
-@with_scanning
+@with_scan_options(without=["revision"])
 def compare(
     compared: Compared,
     *,
     out: Directory,
-    scanning: Scanning,
-    threads: options.Threads = DEFAULTS.threads,
+    config: AuditConfig,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -48,7 +47,6 @@ def compare(
     """
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
-    config = scanning.config(threads=threads)
 
     from weightaudit.report.comparison.finished import read_finished
     from weightaudit.report.comparison.together import put_together
@@ -96,7 +94,7 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
 
 def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Finished:
     """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again."""
-    from weightaudit.audit import scan
+    from weightaudit.api import scan
     from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
     from weightaudit.report.document import PLOTLY
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from weightaudit.records import ScanResult
 from weightaudit.streams import without_commands
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding
-    from weightaudit.report import ScanReport
 
 COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 SHOWN = 10
@@ -24,7 +24,7 @@ _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 
 
-def workflow_commands(report: ScanReport) -> str:
+def workflow_commands(report: ScanResult) -> str:
     """A command for each finding that GitHub would show, then a line with the verdict."""
     from urllib.parse import unquote
 

@@ -8,16 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from weightaudit.cli import options
-from weightaudit.cli.formats import FORMATS, TEXT, show
-from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.formats import TEXT, show
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import FAIL_ON, check_choice, end
-from weightaudit.config import DEFAULTS
+from weightaudit.cli.threshold import end
+from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 
 
-@with_scanning
+@with_scan_options()
 def scan(
     model: options.Model,
     *,
@@ -27,9 +27,7 @@ def scan(
     parquet: options.Parquet = None,
     figures: options.Figures = None,
     format: options.Format = TEXT,
-    revision: options.Revision = DEFAULTS.revision,
-    scanning: Scanning,
-    threads: options.Threads = DEFAULTS.threads,
+    config: AuditConfig,
     fail_on: options.FailOn = "error",
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -40,9 +38,6 @@ def scan(
     Exit code 1 says that something was found that is as grave as --fail-on says.
     """
     # Wrong usage is found before a byte is read.
-    config = scanning.config(revision=revision, threads=threads)
-    check_choice("--format", format, FORMATS)
-    check_choice("--fail-on", fail_on, FAIL_ON)
     models = ModelFiles.of([model])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
@@ -50,7 +45,7 @@ def scan(
 
         check_figures(figures, models)
 
-    from weightaudit.audit import scan as scan_model
+    from weightaudit.api import scan as scan_model
     from weightaudit.report.files import Attempts
 
     report = scan_model(model, progress=not quiet, **asdict(config))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.terminal import Look
+from weightaudit.records import ScanResult
 from weightaudit.text import listed, printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding, LayerRow
-    from weightaudit.report import ScanReport
 
 WIDTH = 80
 """Columns of the whole summary."""
@@ -33,7 +33,7 @@ PROFILE_HEADER = "by layer"
 _DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}
 
 
-def summary_text(report: ScanReport, look: Look = Look()) -> str:  # noqa: B008  # frozen
+def summary_text(report: ScanResult, look: Look = Look()) -> str:  # noqa: B008  # frozen
     """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
     of numbers with the stable rank's course by layer.
     """
@@ -64,7 +64,7 @@ def cut(text: str, width: int, look: Look) -> str:
     return safe[: kept - kept // 2] + look.text("…") + safe[len(safe) - kept // 2 :]
 
 
-def _identity(report: ScanReport) -> Iterator[str]:
+def _identity(report: ScanResult) -> Iterator[str]:
     identity = report.identity
     whole = f"{identity.name} @ {identity.revision}" if identity.revision else identity.name
     # Twelve characters of a commit say which it is; a long name needs the room.
@@ -76,7 +76,7 @@ def _identity(report: ScanReport) -> Iterator[str]:
     yield f"family {report.map.family}{guessed}{': ' if sizes else ''}{', '.join(sizes)}"
 
 
-def _weights(report: ScanReport) -> Iterator[str]:
+def _weights(report: ScanResult) -> Iterator[str]:
     """Which files were read, and which others stood beside them."""
     identity = report.identity
     names = [file.name for file in identity.files]
@@ -178,7 +178,7 @@ def _range(values: Iterable[float]) -> str:
     return low if low == high else f"{low} – {high}"
 
 
-def _coverage(report: ScanReport) -> Iterator[str]:
+def _coverage(report: ScanResult) -> Iterator[str]:
     from weightaudit.report.wording import counted
 
     summary = report.summary

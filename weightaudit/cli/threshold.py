@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import typer
 
 from weightaudit.cli.terminal import tell
-from weightaudit.errors import UsageError
 from weightaudit.records import SEVERITIES
-from weightaudit.text import printable
 
-NEVER = "never"
-FAIL_ON: tuple[str, ...] = (*SEVERITIES, NEVER)
-
-
-def check_choice(option: str, word: str, choices: tuple[str, ...]) -> str:
-    """``word`` if it is one of ``choices``; UsageError for any other."""
-    if word not in choices:
-        raise UsageError(f"{option} '{printable(word)}'", "there is no such choice", f"Write {', '.join(choices)}")
-    return word
+NEVER: Literal["never"] = "never"
+FailOn = Literal["error", "warning", "info", "never"]
+FAIL_ON: tuple[FailOn, ...] = (*SEVERITIES, NEVER)
 
 
 def exceeded(counts: Mapping[str, int], fail_on: str) -> str:

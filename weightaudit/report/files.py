@@ -26,7 +26,7 @@ def output_extension(path: str | os.PathLike[str]) -> str:
 
 
 def check_output(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> None:
-    """Fail now where `ScanReport.write` would fail after the scan of one of ``models``: UsageError for an unknown
+    """Fail now where `ScanResult.write` would fail after the scan of one of ``models``: UsageError for an unknown
     extension, OutputError.
     """
     output_extension(path)

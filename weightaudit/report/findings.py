@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from weightaudit.records import SEVERITIES, Finding, Severity
+from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
 from weightaudit.report.columns import number_text
 from weightaudit.report.encoding import encoded
 from weightaudit.report.markup import count, section, setting, shown
 from weightaudit.report.places import BETWEEN, Places, anchor
 from weightaudit.text import plural
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 OPEN = 5
 """Places of a group that are open."""
@@ -41,7 +38,7 @@ class Group:
     rows: tuple[tuple[int, ...], ...]
 
 
-def grouped(report: ScanReport) -> list[Group]:
+def grouped(report: ScanResult) -> list[Group]:
     """The report's findings by rule, gravest first, then in the order in which they are told."""
     places = Places(report.rows)
     groups: dict[tuple[str, Severity, str, str], list[Finding]] = {}
@@ -51,7 +48,7 @@ def grouped(report: ScanReport) -> list[Group]:
     return [Group(*key, tuple(found), tuple(map(places.of, found))) for key, found in ordered]
 
 
-def findings_section(report: ScanReport, groups: list[Group]) -> str:
+def findings_section(report: ScanResult, groups: list[Group]) -> str:
     """Nothing where there are none."""
     return section("findings", "Findings", *(_article(report, number, group) for number, group in enumerate(groups)))
 
@@ -73,7 +70,7 @@ def findings_payload(groups: list[Group]) -> dict[str, Any]:
     }
 
 
-def _article(report: ScanReport, number: int, group: Group) -> str:
+def _article(report: ScanResult, number: int, group: Group) -> str:
     thresholds = {finding.threshold for finding in group.findings}
     shared = thresholds.pop() if len(thresholds) == 1 else None
     held = f" · held against {setting(shared)}" if shared is not None else ""
@@ -103,7 +100,7 @@ def _article(report: ScanReport, number: int, group: Group) -> str:
     )
 
 
-def _place(report: ScanReport, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> str:
+def _place(report: ScanResult, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> str:
     words = finding.place.words(BETWEEN)
     where = shown(words or "the whole model")
     further = ""

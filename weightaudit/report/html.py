@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from weightaudit.records import ScanResult
 from weightaudit.report.document import asset, colours, document
 from weightaudit.report.figures import role_styles
 from weightaudit.report.payload import payload, script_json
 from weightaudit.report.sections import body
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 SCRIPTS = (
     *("common.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js", "spectra.js"),
@@ -18,12 +16,12 @@ SCRIPTS = (
 )
 
 
-def write_html(report: ScanReport, file: BinaryIO, plotly: str = "") -> None:
+def write_html(report: ScanResult, file: BinaryIO, plotly: str = "") -> None:
     """The page, UTF-8; the same bytes for the same report."""
     file.write(page(report, plotly).encode("utf-8", "backslashreplace"))
 
 
-def page(report: ScanReport, plotly: str = "") -> str:
+def page(report: ScanResult, plotly: str = "") -> str:
     """The page as text; ``plotly`` as in `document`."""
     styles = role_styles(row.matrix.role for row in report.rows).values()
     return document(

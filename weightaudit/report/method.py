@@ -7,20 +7,17 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from weightaudit.config import DEFAULTS
+from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS
 from weightaudit.report.markup import section, setting, shown, table
 from weightaudit.text import plural
 
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
-
 REPEATED = ("method", "tol", "delta", "seed", "device", "threads")
 
 
-def method_section(report: ScanReport) -> str:
+def method_section(report: ScanResult) -> str:
     """The page's last section."""
     options = report.options
     methods = Counter(row.spectrum.method for row in report.rows)
@@ -84,7 +81,7 @@ def method_section(report: ScanReport) -> str:
     )
 
 
-def reproduce_command(report: ScanReport) -> str:
+def reproduce_command(report: ScanResult) -> str:
     """The command line that repeats the scan, quoted for a POSIX shell."""
     options = report.options
     words = []
@@ -97,25 +94,25 @@ def reproduce_command(report: ScanReport) -> str:
     return " ".join([_model(report), *map(shlex.quote, words), *_settings(report), "--out", "report.html"])
 
 
-def matrix_command(report: ScanReport, role: str, layer: int | None) -> str:
+def matrix_command(report: ScanResult, role: str, layer: int | None) -> str:
     """The command line that computes only the matrices of one role in one layer again (outside the layers: None)."""
     before, after = command_ends(report)
     words = ["--roles", role] + (["--layers", str(layer)] if layer is not None else [])
     return " ".join([before, *map(shlex.quote, words), after])
 
 
-def command_ends(report: ScanReport) -> tuple[str, str]:
+def command_ends(report: ScanResult) -> tuple[str, str]:
     """What stands before and after the roles and layers of `matrix_command`."""
     return _model(report), " ".join([*_settings(report), "--out", "matrix.csv"])
 
 
-def _model(report: ScanReport) -> str:
+def _model(report: ScanResult) -> str:
     identity = report.identity
     model = [identity.name, "--revision", identity.revision] if identity.revision else [identity.location]
     return " ".join(map(shlex.quote, ["weightaudit", "scan", *model]))
 
 
-def _settings(report: ScanReport) -> list[str]:
+def _settings(report: ScanResult) -> list[str]:
     """The options that change numbers, as the scan had them."""
     chosen = [(f"--{name}", str(report.options[name])) for name in REPEATED if report.options.get(name) is not None]
     words = [word for pair in chosen for word in pair] + ["--spectrum"] * bool(report.options.get("spectrum"))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from weightaudit.records import ScanResult
 from weightaudit.report.findings import Group
 from weightaudit.report.markup import count, nbytes, share, shown
 from weightaudit.report.spectra import asked
 from weightaudit.report.verdict import verdict_line
 from weightaudit.text import plural
 
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
-
 NOTES_SHOWN = 5
 
 
-def header(report: ScanReport, groups: list[Group]) -> str:
+def header(report: ScanResult, groups: list[Group]) -> str:
     """Name, verdict, source, size and the way to the sections."""
     identity, model_map, summary = report.identity, report.map, report.summary
     dtypes = ", ".join(
@@ -49,7 +45,7 @@ def header(report: ScanReport, groups: list[Group]) -> str:
     )
 
 
-def _files(report: ScanReport) -> str:
+def _files(report: ScanResult) -> str:
     files = report.identity.files
     named = [f"<code>{shown(file.name)}</code> {nbytes(file.nbytes)}" for file in files]
     kind = f" ({shown(report.identity.format)})" if report.identity.format else ""
@@ -60,7 +56,7 @@ def _files(report: ScanReport) -> str:
     return f"<details><summary>{plural(len(files), 'file')}, {total}{kind}</summary><ul>{items}</ul></details>"
 
 
-def _passed_over(report: ScanReport) -> str:
+def _passed_over(report: ScanResult) -> str:
     passed = report.identity.passed_over
     items = "".join(f"<li><code>{shown(file.name)}</code> {shown(file.why)}</li>" for file in passed)
     if not items:
@@ -68,7 +64,7 @@ def _passed_over(report: ScanReport) -> str:
     return f"<details><summary>{plural(len(passed), 'other weight file')}</summary><ul>{items}</ul></details>"
 
 
-def guessed(report: ScanReport) -> str:
+def guessed(report: ScanResult) -> str:
     """A banner where no family describes the model, else nothing."""
     if not report.map.guessed:
         return ""
@@ -82,7 +78,7 @@ def guessed(report: ScanReport) -> str:
     )
 
 
-def notes(report: ScanReport) -> str:
+def notes(report: ScanResult) -> str:
     """Warnings of the scan, the first few open."""
     if not report.notes:
         return ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from weightaudit.records import LayerRow
+from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.markup import (
     UNKNOWN,
     count,
@@ -23,9 +22,6 @@ from weightaudit.report.places import BETWEEN, anchor
 from weightaudit.report.profiles import profiles
 from weightaudit.text import plural
 
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
-
 DIMENSIONS = {
     "layers": "Layers",
     "hidden": "Model dimension",
@@ -35,12 +31,12 @@ DIMENSIONS = {
 """The paper's Table 1 first, by the config's keys as the map names them."""
 
 
-def summary(report: ScanReport) -> str:
+def summary(report: ScanResult) -> str:
     """The section."""
     return section("summary", "Summary", _strip(report), _worth_a_look(report), profiles(report), _dimensions(report))
 
 
-def _strip(report: ScanReport) -> str:
+def _strip(report: ScanResult) -> str:
     summary = report.summary
     ranks = summary.get("stable_rank_harmonic_mean") or {}
     preserved = summary.get("norm_preservation") or {}
@@ -82,7 +78,7 @@ def _strip(report: ScanReport) -> str:
     return f'<dl class="cards">{tiles}</dl>'
 
 
-def _worth_a_look(report: ScanReport) -> str:
+def _worth_a_look(report: ScanResult) -> str:
     """The layers' extremes, by name, with the command that gives the first of them again."""
     layered = [
         (i, row)
@@ -119,7 +115,7 @@ def _link(i: int, row: LayerRow) -> str:
     return f'<a href="{anchor(i)}">{shown(row.matrix.place.words(BETWEEN))}</a>'
 
 
-def _dimensions(report: ScanReport) -> str:
+def _dimensions(report: ScanResult) -> str:
     dimensions = report.map.dimensions
     if not dimensions:
         return ""

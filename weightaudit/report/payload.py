@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.encoding import encoded
 from weightaudit.report.figures import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
@@ -18,11 +19,8 @@ from weightaudit.report.method import command_ends
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.tables import csv_cells
 
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
-
-def payload(report: ScanReport) -> dict[str, Any]:
+def payload(report: ScanResult) -> dict[str, Any]:
     """What the page's script reads; the columns of its tables are `encoded`."""
     cells = list(csv_cells(report))
     styles = role_styles(row.matrix.role for row in report.rows)

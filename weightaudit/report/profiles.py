@@ -11,16 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
-from typing import TYPE_CHECKING
 
-from weightaudit.records import LayerRow, Spectrum
+from weightaudit.records import LayerRow, ScanResult, Spectrum
 from weightaudit.report.columns import Rounding
 from weightaudit.report.figures import role_styles
 from weightaudit.report.markup import count, figure, shown
 from weightaudit.text import plural
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 WIDTH, HEIGHT, MARGIN = 100.0, 40.0, 3.0
 """Of a drawing, in units of its own: it stretches to its card."""
@@ -75,7 +71,7 @@ NUMBERS = (
 )
 
 
-def profiles(report: ScanReport) -> str:
+def profiles(report: ScanResult) -> str:
     """The cards; nothing for a model without layers."""
     groups: dict[tuple[str, str], list[LayerRow]] = {}
     for row in report.rows:

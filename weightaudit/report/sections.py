@@ -5,9 +5,8 @@ script.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from weightaudit.records import LayerRow, Status
+from weightaudit.records import LayerRow, ScanResult, Status
 from weightaudit.report.figures import HEAT, LINES, heat_height, role_styles
 from weightaudit.report.findings import findings_section, grouped
 from weightaudit.report.markup import (
@@ -26,9 +25,6 @@ from weightaudit.report.overview import summary
 from weightaudit.report.plotting import plot_hosts
 from weightaudit.report.spectra import spectra_section
 from weightaudit.text import plural
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 STATUSES: dict[Status, str] = {
     "analysed": "measured, as a matrix of its own or as a part of one",
@@ -52,7 +48,7 @@ PLOTS = (
 """Title and text of each of `LINES`."""
 
 
-def body(report: ScanReport, *, alone: bool = True) -> str:
+def body(report: ScanResult, *, alone: bool = True) -> str:
     """Everything between the page's body tags; ``alone`` says that it needs no other file."""
     groups = grouped(report)
     parts = (
@@ -83,7 +79,7 @@ def body(report: ScanReport, *, alone: bool = True) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _layer_plots(report: ScanReport) -> str:
+def _layer_plots(report: ScanResult) -> str:
     layered = [row for row in report.rows if row.matrix.layer is not None]
     if not layered:
         return section("plots", "By layer", '<p class="empty">No measured matrix belongs to a layer.</p>')
@@ -110,7 +106,7 @@ def _layer_plots(report: ScanReport) -> str:
     return section("plots", "By layer", noscript, drawn + heat)
 
 
-def table_lines(report: ScanReport) -> int:
+def table_lines(report: ScanResult) -> int:
     """Lines that the table of matrices has at first: a layer's experts of one role are one."""
     return len(
         {
@@ -120,7 +116,7 @@ def table_lines(report: ScanReport) -> int:
     )
 
 
-def _roles(report: ScanReport) -> str:
+def _roles(report: ScanResult) -> str:
     groups: dict[tuple[str, str], list[LayerRow]] = {}
     for row in report.rows:
         if row.matrix.layer is not None:
@@ -171,12 +167,12 @@ def _shapes(rows: list[LayerRow]) -> str:
     return "several" if len(shapes) > 2 else ", ".join(f"{a:,} × {b:,}" for a, b in shapes)
 
 
-def _chip(report: ScanReport, role: str) -> str:
+def _chip(report: ScanResult, role: str) -> str:
     index = list(role_styles(row.matrix.role for row in report.rows)).index(role)
     return f'<span class="role role-{index}">{shown(role)}</span>'
 
 
-def _outside(report: ScanReport) -> str:
+def _outside(report: ScanResult) -> str:
     rows = [row for row in report.rows if row.matrix.layer is None]
     if not rows:
         return ""
@@ -195,7 +191,7 @@ def _outside(report: ScanReport) -> str:
     return section("outside", "Outside the layers", table("Outside the layers", heads, lines, numeric=(2, 3, 4)))
 
 
-def _coverage(report: ScanReport) -> str:
+def _coverage(report: ScanResult) -> str:
     groups = {status: [entry for entry in report.ledger if entry.status == status] for status in STATUSES}
     groups = {status: entries for status, entries in groups.items() if entries}
     sizes = {status: sum(entry.parameters for entry in entries) for status, entries in groups.items()}

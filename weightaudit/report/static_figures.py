@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS, ModelFiles
-from weightaudit.records import LayerRow
+from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.drawing_library import load_matplotlib
 from weightaudit.report.figures import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.report.files import Attempts, check_writable, replacing
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-    from weightaudit.report.scan_report import ScanReport
 
 KINDS = ("png", "svg")
 WIDTH = 3.3
@@ -118,7 +117,7 @@ def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
                     models.check(path, path.resolve())
 
 
-def write_figures(report: ScanReport, directory: Path, models: ModelFiles = NO_MODELS) -> list[Path]:
+def write_figures(report: ScanResult, directory: Path, models: ModelFiles = NO_MODELS) -> list[Path]:
     """Draw every figure into ``directory``, which is made if it is not there, and return the files.
 
     A stack (encoder, decoder) has figures of its own. There is none where no layer has a finite number. Raises
@@ -175,7 +174,7 @@ def _course(role: str, layers: dict[int, list[tuple[float, float]]]) -> Course:
     return Course(role, numbers, values, low, high)
 
 
-def _figures(report: ScanReport) -> Iterator[tuple[str, Figure]]:
+def _figures(report: ScanResult) -> Iterator[tuple[str, Figure]]:
     """Each figure with the name of its files."""
     styles = role_styles(row.matrix.role for row in report.rows)
     for stack in dict.fromkeys(row.matrix.stack for row in report.rows):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
-from weightaudit.records import SEVERITIES
+from weightaudit.records import SEVERITIES, ScanResult
 from weightaudit.report.findings import CSS, Group
 from weightaudit.report.markup import count, shown
 from weightaudit.report.places import BETWEEN
 from weightaudit.report.wording import counted
 from weightaudit.text import listed, plural
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 LEADING = 4
 """Groups named in the line, where more than one is left."""
@@ -21,7 +17,7 @@ LEADING = 4
 _CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unchecked"}
 
 
-def verdict_line(report: ScanReport, groups: list[Group]) -> str:
+def verdict_line(report: ScanResult, groups: list[Group]) -> str:
     """The verdict in words, the rules that were checked, and the way to the gravest findings."""
     words = _words(report)
     named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
@@ -39,7 +35,7 @@ def verdict_line(report: ScanReport, groups: list[Group]) -> str:
     )
 
 
-def _words(report: ScanReport) -> str:
+def _words(report: ScanResult) -> str:
     counts = Counter(finding.severity for finding in report.findings)
     told = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     found = listed(told)
@@ -60,7 +56,7 @@ def _where(group: Group) -> str:
     return shown(one.place.words(BETWEEN))
 
 
-def _checked(report: ScanReport) -> str:
+def _checked(report: ScanResult) -> str:
     """What was checked, and what that does not say."""
     if not report.rules:
         return "<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>"

@@ -6,13 +6,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
 
-from weightaudit.records import SEVERITIES, Finding
+from weightaudit.records import SEVERITIES, Finding, ScanResult
 from weightaudit.text import plural
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 
 def counted(number: int, noun: str) -> str:
@@ -25,7 +21,7 @@ def counted(number: int, noun: str) -> str:
     return plural(number, noun, "info" if noun == "info" else "")
 
 
-def verdict_line(report: ScanReport) -> str:
+def verdict_line(report: ScanResult) -> str:
     """``verdict: 2 errors, 1 warning (21 rules checked)``; "clean" where no finding is either."""
     if report.verdict == "unchecked":
         return "verdict: unchecked (no rules were checked)"

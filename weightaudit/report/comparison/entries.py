@@ -6,12 +6,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from weightaudit.records import ScanResult
 from weightaudit.report.comparison.columns import RANKED_ROLES, Metric
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 Profiles = dict[str, dict[str, list[tuple[float, float]]]]
 
@@ -20,7 +18,7 @@ DIGITS = 6
 """Significant digits of a profile's points: they are drawn, not read."""
 
 
-def metrics(report: ScanReport) -> dict[str, Metric]:
+def metrics(report: ScanResult) -> dict[str, Metric]:
     """The numbers of `SUMMARY_COLUMNS`, by name; None where the model has no such number."""
     return metrics_of(report.summary, report.map.dimensions)
 
@@ -46,7 +44,7 @@ def metrics_of(summary: Mapping[str, Any], dimensions: Mapping[str, int]) -> dic
     }
 
 
-def profiles(report: ScanReport) -> Profiles:
+def profiles(report: ScanResult) -> Profiles:
     """role → number → (relative depth, value) by layer; the median where a layer has several (experts).
 
     A stack's roles are called "encoder Q" and so on. Depth is 0 at the first layer of the stack and 1 at the last.
@@ -104,7 +102,7 @@ def _by_depth(points: list[Point], name: str, deepest: int) -> list[tuple[float,
     ]
 
 
-def finding_counts(report: ScanReport) -> dict[str, int]:
+def finding_counts(report: ScanResult) -> dict[str, int]:
     """severity → how many."""
     return dict(Counter(finding.severity for finding in report.findings))
 

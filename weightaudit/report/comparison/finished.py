@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from weightaudit.errors import UsageError
-from weightaudit.records import SEVERITIES
+from weightaudit.records import SEVERITIES, ScanResult
 from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
 from weightaudit.report.comparison.columns import Metric
@@ -18,9 +18,6 @@ from weightaudit.report.comparison.entries import Point, Profiles, metrics_of, p
 from weightaudit.report.tables import SCHEMA, document
 from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
 from weightaudit.text import printable
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
 
 BATCH_TABLE, BATCH_PAGE, BATCH_LOG, BATCH_OUTCOME, BATCH = (
     "layers.parquet",
@@ -61,7 +58,7 @@ class Finished:
     log: Path | None = None
 
 
-def finished(report: ScanReport, page: Path | None = None) -> Finished:
+def finished(report: ScanResult, page: Path | None = None) -> Finished:
     """That of a scan just made."""
     return _finished(document(report), page=page)
 

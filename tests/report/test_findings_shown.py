@@ -9,8 +9,9 @@ import pytest
 
 from tests.report import factory
 from tests.report.test_html import read
-from weightaudit import ScanReport, html
+from weightaudit import ScanReport
 from weightaudit.records import Finding
+from weightaudit.report import html
 from weightaudit.report.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
 from weightaudit.report.places import Places
 

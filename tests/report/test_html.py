@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.report import factory
-from weightaudit import ScanReport, html
+from weightaudit import ScanReport
+from weightaudit.report import html
 from weightaudit.report.figures import INK, role_styles
 from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share, shown
 from weightaudit.report.method import layer_ranges, reproduce_command

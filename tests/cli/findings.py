@@ -9,7 +9,7 @@ import pytest
 
 from tests.report import factory
 from weightaudit import ScanReport
-from weightaudit.audit.findings.rule import Rule
+from weightaudit.audit.rules.rule import Rule
 from weightaudit.records import Finding
 
 CHECKED = tuple(f"rule-{i}" for i in range(21))
@@ -71,5 +71,5 @@ def made_rules(monkeypatch: pytest.MonkeyPatch) -> None:
         return Rule(id, **known | changes)
 
     rules = (rule("untrained", severity="error", threshold=1e-3), rule("dead-rows"))
-    for home in ("weightaudit.audit.findings", "weightaudit.audit.findings.judging"):
+    for home in ("weightaudit.audit.rules", "weightaudit.audit.rules.checking"):
         monkeypatch.setattr(f"{home}.RULES", rules)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from weightaudit.audit.findings.structure import lone_shard
-from weightaudit.audit.findings.words import where
+from weightaudit.audit.rules.coverage import lone_shard
+from weightaudit.audit.rules.wording import where
 from weightaudit.records import LayerRow, ModelIdentity, ModelMap
 from weightaudit.text import printable
 

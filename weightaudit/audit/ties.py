@@ -37,7 +37,7 @@ class Ties:
                 self.broken.append((tensor, original))
 
 
-def sort_out(
+def classify_ties(
     declared: Iterable[tuple[str, str]], tensors: Mapping[str, TensorInfo], asked: Collection[str], *, guessed: bool
 ) -> Ties:
     """What headers alone say of the ``declared`` ties, in a scan of the tensors ``asked``.
@@ -84,5 +84,5 @@ def _place(info: TensorInfo) -> tuple[object, ...]:
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Of one shape and dtype, whatever their strides: a single entry, or one entry repeated, may have any."""
+    """Of one shape and dtype, whatever their strides: a single entry, or one entry overlapping_keys, may have any."""
     return torch.equal(*(tensor.view(INTEGERS[tensor.itemsize]) for tensor in (first, second)))

@@ -26,7 +26,7 @@ class Digests:
         self._taken: dict[str, str] = {}
 
     def take(self, group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
-        """Take those of ``group``, whose tensors are ``stored``, but for matrices that have to be copied out of them."""
+        """Take those of ``group``, whose tensors are ``stored``, but for matrices that must be copied out of them."""
         for matrix in group.matrices:
             copied = any(part.rows and part.rows.count > 1 for part in matrix.parts)
             if matrix.key in self._wanted and not copied and not self._later.issuperset(matrix.tensors):

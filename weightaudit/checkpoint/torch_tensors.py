@@ -117,7 +117,7 @@ def views(source: ByteSource, root: object) -> tuple[list[View], tuple[str, ...]
     if inside:
         notes.append(f"{printable(source.name)} keeps its tensors under '{inside}'; only these were taken.")
     if others:
-        notes.append(f"Of {printable(source.name)} these entries are no tensors and were passed over: {_some(others)}.")
+        notes.append(f"Of {printable(source.name)} these entries are no tensors and were skipped: {_some(others)}.")
     return sorted(found, key=lambda view: view.name), tuple(notes)
 
 

@@ -71,7 +71,7 @@ def batch(
 
     A line of the list is a Hub id, id@revision or a path, then options such as roles=Q,K; # starts a comment. Run the
     same command again to go on after anything that stopped it. Exit code 1 says that some models failed, or that
-    something was found in one that is as grave as --fail-on says.
+    that one has a finding at or above --fail-on.
     """
     if merge:
         _merge(paths, out, fail_on, quiet)

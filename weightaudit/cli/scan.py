@@ -35,7 +35,7 @@ def scan(
     """Measure every weight matrix of a model, check it against the rules and write a report.
 
     Prints a summary on stdout; --out, --csv, --json, --parquet and --figures write the details.
-    Exit code 1 says that something was found that is as grave as --fail-on says.
+    Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
     models = ModelFiles.of([model])

@@ -85,11 +85,11 @@ def _weights(report: ScanResult) -> Iterator[str]:
     for file in identity.passed_over:
         by_reason.setdefault(file.why, []).append(file.name)
     for why, others in by_reason.items():
-        yield f"passed over {listed(others, 1)}: {why}"
+        yield f"skipped {listed(others, 1)}: {why}"
 
 
 def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
-    """Each in a line or two; they come gravest first."""
+    """Each in a line or two; the most severe come first."""
     from weightaudit.report.wording import located
 
     shown = _some(findings)

@@ -26,8 +26,8 @@ def exceeded(counts: Mapping[str, int], fail_on: str) -> str:
     """
     from weightaudit.report.wording import counted
 
-    grave = () if fail_on == NEVER else FAIL_ON[: FAIL_ON.index(fail_on) + 1]
-    number = sum(counts.get(severity, 0) for severity in grave)
+    severities = () if fail_on == NEVER else FAIL_ON[: FAIL_ON.index(fail_on) + 1]
+    number = sum(counts.get(severity, 0) for severity in severities)
     return f"{counted(number, 'finding')} at or above {fail_on}: exit code 1 (--fail-on)" if number else ""
 
 

@@ -44,7 +44,7 @@ have a thousand, and a finding 50 of them.
 
 
 def run_rules(context: RuleContext, ignore: Collection[str] = ()) -> tuple[Finding, ...]:
-    """What the rules find, but for those named in ``ignore``: gravest first, then in the rules' order.
+    """What the rules find, but for those named in ``ignore``: most severe first, then in the rules' order.
 
     A rule whose findings are ignored still suppresses others: ignoring "untrained" does not turn an untrained matrix
     into an outlier.

@@ -128,7 +128,7 @@ RULES = (
     ),
     Rule(
         id="unmapped",
-        title="Tensors that nothing was said of",
+        title="Unmapped tensors",
         severity="warning",
         measures="Tensors of two or more dimensions that have no role and are no buffers; their share of the "
         "parameters.",

@@ -1,4 +1,4 @@
-"""What a rule is: one thing to look for, what is measured, what it is held against, and what to do about it."""
+"""What a rule is: one thing to look for, what is measured, the threshold, and what to do about it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rule:
     """One rule.
 
     ``id`` is what --ignore takes: lower-case words joined by hyphens. ``measures`` says in a sentence what is measured,
-    ``threshold`` is the number it is held against (None where there is no number), ``source`` says where that comes
+    ``threshold`` is the number from which on it is a finding (None where there is none), ``source`` says where that comes
     from, ``advice`` what to do. ``check`` gives what this rule finds, in report order; it makes it by `of_row`,
     `of_rows`, `of_discrepancy` and `of_model`.
 

@@ -9,12 +9,13 @@ _HEAD = f"""# Findings
 
 Generated from the rules in `weightaudit/audit/rules` by `python -m weightaudit.audit.rules.page`; do not edit.
 
-Every scan is checked against the rules below. A finding says where, what was measured, the threshold, and what to do. **error**: do not use or release the file as it is. **warning**: look at it first. **info**: good to know.
+Every scan is checked against the rules below. A finding says where, what was measured, the threshold, and what to do.
+**error**: do not use or release the file as it is. **warning**: look at it first. **info**: good to know.
 
-One fault is one finding. A rule that is *suppressed by* others does not look at what one of those has found, nor compare
-anything with it: an all-zero matrix is no outlier too. Of a fused matrix and its parts (QKV; Q, K and V) the
-parts are judged, and the whole only where a part is not there. Of each rule {MOST} findings are told one by one and the
-rest counted. `--ignore untrained,pickle` leaves rules out; what they find stays hidden from the rules that they
+One fault is one finding. A rule that is *suppressed by* others does not look at what one of those has found, nor
+compare anything with it: an all-zero matrix is no outlier too. Of a fused matrix and its parts (QKV; Q, K and V) the
+parts are judged, and the whole only where a part is not there. Of each rule {MOST} findings are told one by one and
+the rest counted. `--ignore untrained,pickle` leaves rules out; what they find stays hidden from the rules that they
 suppress.
 """
 

@@ -27,10 +27,10 @@ Check = Callable[["Rule", RuleContext], Iterable[Match]]
 class Rule:
     """One rule.
 
-    ``id`` is what --ignore takes: lower-case words joined by hyphens. ``measures`` says in a sentence what is measured,
-    ``threshold`` is the number from which on it is a finding (None where there is none), ``source`` says where that comes
-    from, ``advice`` what to do. ``check`` gives what this rule finds, in report order; it makes it by `of_row`,
-    `of_rows`, `of_discrepancy` and `of_model`.
+    ``id`` is what --ignore takes: lower-case words joined by hyphens. ``measures`` says in a sentence what is
+    measured, ``threshold`` is the number from which on it is a finding (None where there is none), ``source`` says
+    where that comes from, ``advice`` what to do. ``check`` gives what this rule finds, in report order; it makes it
+    by `of_row`, `of_rows`, `of_discrepancy` and `of_model`.
 
     ``suppressed_by`` names rules that say more of the same matrix or tensor: what one of them has found fault with is
     neither shown to this rule nor compared with. They come before it in RULES.

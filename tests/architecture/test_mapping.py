@@ -12,8 +12,8 @@ from tests.architecture.saved import info, infos, read_saved, statuses
 from tests.architecture.tiny import tiny
 from tests.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
 from weightaudit.architecture import map_model
-from weightaudit.architecture.contradictions import MOST
 from weightaudit.architecture.mapping import FEW_STACKED, TOO_MANY
+from weightaudit.architecture.mismatches import MOST
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import Discrepancy, TensorInfo
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
-from weightaudit.checkpoint.read_all import read_all
+from weightaudit.checkpoint.small_reads import read_all
 from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource, safe_name

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from weightaudit.checkpoint.foreign import read_head, refuse_foreign
+from weightaudit.checkpoint.formats.sniff import read_head, refuse_foreign
 from weightaudit.checkpoint.limits import MAX_TENSORS, fault_of_name, fault_of_shape
 from weightaudit.dtypes import BY_CODE
 from weightaudit.errors import CheckpointError

@@ -10,7 +10,7 @@ from transformers import WhisperConfig, WhisperForAudioClassification
 from tests.architecture.saved import Saved, info, infos
 from tests.models import FF, HIDDEN, RECIPES, build
 from weightaudit.architecture import family, map_model
-from weightaudit.architecture.completeness import MOST_LAYERS, absences
+from weightaudit.architecture.missing import MOST_LAYERS, absences
 from weightaudit.records import Discrepancy, TensorInfo
 
 Found = set[tuple[int, str]]

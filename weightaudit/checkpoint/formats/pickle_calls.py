@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from weightaudit.checkpoint.pickle_values import Call, Name, Size, Table, is_key
-from weightaudit.checkpoint.torch_names import (
+from weightaudit.checkpoint.formats.pickle_values import Call, Name, Size, Table, is_key
+from weightaudit.checkpoint.formats.torch_names import (
     BYTEARRAY,
     COMPLEX,
     COUNTER,

@@ -6,9 +6,9 @@ tensors follow from them, and the bytes stay where they are until a tensor is re
 
 from __future__ import annotations
 
-from weightaudit.checkpoint.pickled import MAX_PICKLE, Cursor, fail, read_pickle
-from weightaudit.checkpoint.pieces import read_pieces
-from weightaudit.checkpoint.torch_tensors import Storage, Storages, views
+from weightaudit.checkpoint.formats.pickle_vm import MAX_PICKLE, Cursor, fail, read_pickle
+from weightaudit.checkpoint.formats.torch_tensors import Storage, Storages, views
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
@@ -40,7 +40,7 @@ def read_legacy(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
         )
     if read_pickle(cursor) != PROTOCOL:
         fail(source, "it is of an unknown version of PyTorch's old format")
-    read_pickle(cursor)  # about the machine that wrote it; the numbers are little-endian on all
+    read_pickle(cursor)  # about the vm that wrote it; the numbers are little-endian on all
     storages = Storages(source, fields=6)
     found, notes = views(source, read_pickle(cursor, storages))
     places = _places(source, _in_file_order(source, read_pickle(cursor), storages), cursor.offset)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import tarfile
 
-from weightaudit.checkpoint.pieces import read_pieces
-from weightaudit.checkpoint.zip_directory import END, END64, LOCATOR, RECORD
+from weightaudit.checkpoint.formats.zip_directory import END, END64, LOCATOR, RECORD
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from weightaudit.checkpoint.torch_names import ENCODE
+from weightaudit.checkpoint.formats.torch_names import ENCODE
 
 
 @dataclass(frozen=True)

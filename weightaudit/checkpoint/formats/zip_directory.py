@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from weightaudit.checkpoint.limits import MAX_NAME
-from weightaudit.checkpoint.pieces import read_pieces
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 from weightaudit.text import printable

@@ -20,9 +20,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NoReturn
 
-from weightaudit.checkpoint.pickle_calls import apply, sets_attributes_only
-from weightaudit.checkpoint.pickle_values import Call, Name, Table, is_key, size_of
-from weightaudit.checkpoint.torch_names import HARMLESS, SET
+from weightaudit.checkpoint.formats.pickle_calls import apply, sets_attributes_only
+from weightaudit.checkpoint.formats.pickle_values import Call, Name, Table, is_key, size_of
+from weightaudit.checkpoint.formats.torch_names import HARMLESS, SET
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 from weightaudit.text import printable
@@ -105,16 +105,16 @@ def read_pickle(cursor: Cursor, storage: Callable[[object], object] | None = Non
     ``storage`` turns a persistent id, which stands for a tensor's bytes, into what takes its place. The cursor is left
     behind the pickle. Raises CheckpointError: a name or instruction that may run code, or damage.
     """
-    machine = _Machine(cursor, storage)
+    vm = PickleVM(cursor, storage)
     try:
-        return machine.run()
+        return vm.run()
     except (IndexError, KeyError, UnicodeDecodeError, struct.error) as error:
         # Taking from an empty stack, an empty memo, text that is none.
         raise CheckpointError(cursor.source.label, "its pickle is damaged", DAMAGED) from error
 
 
-class _Machine:
-    """The stack machine of the pickle language, without its power to call."""
+class PickleVM:
+    """The stack vm of the pickle language, without its power to call."""
 
     def __init__(self, cursor: Cursor, storage: Callable[[object], object] | None) -> None:
         self.cursor = cursor
@@ -302,44 +302,44 @@ class _Machine:
         self.memo[len(self.memo)] = self.stack[-1]
 
 
-_STEPS: dict[bytes, Callable[[_Machine], None]] = {
-    pickle.PROTO: _Machine.proto,
-    pickle.FRAME: _Machine.frame,
-    pickle.MARK: _Machine.mark,
-    pickle.GLOBAL: _Machine.global_,
-    pickle.STACK_GLOBAL: _Machine.stack_global,
-    pickle.REDUCE: _Machine.reduce,
-    pickle.BUILD: _Machine.build,
-    pickle.APPEND: _Machine.append,
-    pickle.APPENDS: _Machine.appends,
-    pickle.SETITEM: _Machine.setitem,
-    pickle.SETITEMS: _Machine.setitems,
-    pickle.ADDITEMS: _Machine.additems,
-    pickle.TUPLE: _Machine.marked_tuple,
-    pickle.TUPLE1: lambda machine: machine.tuple_of(1),
-    pickle.TUPLE2: lambda machine: machine.tuple_of(2),
-    pickle.TUPLE3: lambda machine: machine.tuple_of(3),
-    pickle.EMPTY_TUPLE: lambda machine: machine.stack.append(()),
-    pickle.EMPTY_LIST: lambda machine: machine.stack.append([]),
-    pickle.EMPTY_DICT: lambda machine: machine.stack.append(Table()),
-    pickle.EMPTY_SET: lambda machine: machine.stack.append(Call(Name(SET), ())),
-    pickle.NONE: lambda machine: machine.stack.append(None),
-    pickle.NEWTRUE: lambda machine: machine.stack.append(True),
-    pickle.NEWFALSE: lambda machine: machine.stack.append(False),
-    pickle.BININT: lambda machine: machine.stack.append(machine.number("<i")),
-    pickle.BININT1: lambda machine: machine.stack.append(machine.number("<B")),
-    pickle.BININT2: lambda machine: machine.stack.append(machine.number("<H")),
-    pickle.LONG1: _Machine.long,
-    pickle.BINFLOAT: _Machine.float,
-    pickle.BINUNICODE: lambda machine: machine.text("<I"),
-    pickle.SHORT_BINUNICODE: lambda machine: machine.text("<B"),
-    pickle.SHORT_BINSTRING: _Machine.old_string,
-    pickle.BINBYTES: lambda machine: machine.data("<I"),
-    pickle.SHORT_BINBYTES: lambda machine: machine.data("<B"),
-    pickle.BINPERSID: _Machine.binpersid,
-    pickle.BINGET: lambda machine: machine.get("<B"),
-    pickle.LONG_BINGET: lambda machine: machine.get("<I"),
-    pickle.BINPUT: lambda machine: machine.put("<B"),
-    pickle.LONG_BINPUT: lambda machine: machine.put("<I"),
-    pickle.MEMOIZE: _Machine.memoize,
+_STEPS: dict[bytes, Callable[[PickleVM], None]] = {
+    pickle.PROTO: PickleVM.proto,
+    pickle.FRAME: PickleVM.frame,
+    pickle.MARK: PickleVM.mark,
+    pickle.GLOBAL: PickleVM.global_,
+    pickle.STACK_GLOBAL: PickleVM.stack_global,
+    pickle.REDUCE: PickleVM.reduce,
+    pickle.BUILD: PickleVM.build,
+    pickle.APPEND: PickleVM.append,
+    pickle.APPENDS: PickleVM.appends,
+    pickle.SETITEM: PickleVM.setitem,
+    pickle.SETITEMS: PickleVM.setitems,
+    pickle.ADDITEMS: PickleVM.additems,
+    pickle.TUPLE: PickleVM.marked_tuple,
+    pickle.TUPLE1: lambda vm: vm.tuple_of(1),
+    pickle.TUPLE2: lambda vm: vm.tuple_of(2),
+    pickle.TUPLE3: lambda vm: vm.tuple_of(3),
+    pickle.EMPTY_TUPLE: lambda vm: vm.stack.append(()),
+    pickle.EMPTY_LIST: lambda vm: vm.stack.append([]),
+    pickle.EMPTY_DICT: lambda vm: vm.stack.append(Table()),
+    pickle.EMPTY_SET: lambda vm: vm.stack.append(Call(Name(SET), ())),
+    pickle.NONE: lambda vm: vm.stack.append(None),
+    pickle.NEWTRUE: lambda vm: vm.stack.append(True),
+    pickle.NEWFALSE: lambda vm: vm.stack.append(False),
+    pickle.BININT: lambda vm: vm.stack.append(vm.number("<i")),
+    pickle.BININT1: lambda vm: vm.stack.append(vm.number("<B")),
+    pickle.BININT2: lambda vm: vm.stack.append(vm.number("<H")),
+    pickle.LONG1: PickleVM.long,
+    pickle.BINFLOAT: PickleVM.float,
+    pickle.BINUNICODE: lambda vm: vm.text("<I"),
+    pickle.SHORT_BINUNICODE: lambda vm: vm.text("<B"),
+    pickle.SHORT_BINSTRING: PickleVM.old_string,
+    pickle.BINBYTES: lambda vm: vm.data("<I"),
+    pickle.SHORT_BINBYTES: lambda vm: vm.data("<B"),
+    pickle.BINPERSID: PickleVM.binpersid,
+    pickle.BINGET: lambda vm: vm.get("<B"),
+    pickle.LONG_BINGET: lambda vm: vm.get("<I"),
+    pickle.BINPUT: lambda vm: vm.put("<B"),
+    pickle.LONG_BINPUT: lambda vm: vm.put("<I"),
+    pickle.MEMOIZE: PickleVM.memoize,
 }

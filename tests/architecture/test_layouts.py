@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from weightaudit.architecture.views import PACKINGS, contiguous, join
+from weightaudit.architecture.layouts import PACKINGS, contiguous, join
 from weightaudit.records import Part, Rows
 
 

@@ -13,7 +13,7 @@ from weightaudit.text import printable
 
 HINT = "Check that config.json and the weights belong together."
 MOST = 100
-"""Discrepancies of one kind told one by one; a hostile header could make a million. The ledger has every tensor."""
+"""Discrepancies of one kind told one by one; a hostile header could make a million. The coverage has every tensor."""
 
 
 class Contradictions:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from weightaudit.checkpoint.checksums import Summed
-from weightaudit.checkpoint.pickled import CUT_SHORT, MAX_PICKLE, Cursor, fail, read_pickle
-from weightaudit.checkpoint.pieces import read_pieces
-from weightaudit.checkpoint.torch_tensors import Storage, Storages, views
-from weightaudit.checkpoint.zip_directory import Record, data_offsets, read_directory
+from weightaudit.checkpoint.formats.checksums import Summed
+from weightaudit.checkpoint.formats.pickle_vm import CUT_SHORT, MAX_PICKLE, Cursor, fail, read_pickle
+from weightaudit.checkpoint.formats.torch_tensors import Storage, Storages, views
+from weightaudit.checkpoint.formats.zip_directory import Record, data_offsets, read_directory
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
@@ -76,8 +76,8 @@ def _check_byte_order(source: ByteSource, offset: int, record: Record) -> None:
     if order == b"big":
         raise CheckpointError(
             source.label,
-            "its numbers are stored big-endian, as on the machine that wrote it",
-            "Load it with torch on any machine of today, and save it there again",
+            "its numbers are stored big-endian, as on the vm that wrote it",
+            "Load it with torch on any vm of today, and save it there again",
         )
     if order != b"little":
         fail(source, f"it says that its byte order is {printable(repr(order), 50)}")

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn, TypeGuard
 
-from weightaudit.checkpoint.limits import MAX_ELEMENTS, MAX_TENSORS, fault_of_name, fault_of_shape
-from weightaudit.checkpoint.pickle_values import Call, Name, Table
-from weightaudit.checkpoint.pickled import fail
-from weightaudit.checkpoint.torch_names import (
+from weightaudit.checkpoint.formats.pickle_values import Call, Name, Table
+from weightaudit.checkpoint.formats.pickle_vm import fail
+from weightaudit.checkpoint.formats.torch_names import (
     PARAMETER,
     PARAMETER_WITH_STATE,
     REBUILD,
@@ -22,6 +21,7 @@ from weightaudit.checkpoint.torch_names import (
     UNTYPED,
     WITH_ATTRIBUTES,
 )
+from weightaudit.checkpoint.limits import MAX_ELEMENTS, MAX_TENSORS, fault_of_name, fault_of_shape
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from weightaudit.checkpoint.checksums import Summed
-from weightaudit.checkpoint.foreign import PICKLE, ZIP, read_head, refuse_foreign
-from weightaudit.checkpoint.polyglot import TAR_HEAD, refuse_tar, refuse_zip_behind
-from weightaudit.checkpoint.torch_legacy import read_legacy
-from weightaudit.checkpoint.torch_zip import read_zip
+from weightaudit.checkpoint.formats.checksums import Summed
+from weightaudit.checkpoint.formats.polyglot import TAR_HEAD, refuse_tar, refuse_zip_behind
+from weightaudit.checkpoint.formats.sniff import PICKLE, ZIP, read_head, refuse_foreign
+from weightaudit.checkpoint.formats.torch_legacy import read_legacy
+from weightaudit.checkpoint.formats.torch_zip import read_zip
 from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource

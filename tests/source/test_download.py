@@ -160,7 +160,7 @@ def test_a_ref_that_says_so_already_is_left_alone(hub: Hub, home: Path) -> None:
 def test_a_full_disk_is_one_error(hub: Hub, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
-    monkeypatch.setattr("weightaudit.source.cache_writing._create", lambda path: os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr("weightaudit.source.cache_writing.create", lambda path: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(WeightauditError, match=r"no space left on device.*HF_HOME") as caught:
         fetched()
     assert caught.value.exit_code == 2

@@ -39,6 +39,11 @@ def is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
+def is_own(path: Path, folder: Path) -> bool:
+    """Whether ``path``, its links followed, is in the model's ``folder``, or a blob that several models have."""
+    return is_inside(path, folder) or is_inside(path, Path(constants.HF_HUB_CACHE, SHARED_BLOBS))
+
+
 def commit_noted(ref: Path) -> str | None:
     """The commit that the file ``ref`` of a cache names; None where there is none, or it is no commit."""
     try:
@@ -51,12 +56,18 @@ def commit_noted(ref: Path) -> str | None:
 def cached_file(models: Iterable[str], commit: str, name: str) -> Path | None:
     """That file of that commit, if the cache has it under one of the ids ``models``.
 
-    CheckpointError where a link leads from there to what is neither the model's nor a blob of several models.
+    CheckpointError where a link leads from there to what is not the model's: see `is_own`.
     """
     for folder in map(model_folder, models):
         path = folder / "snapshots" / commit / name
         if os.path.isfile(path):
-            _check_inside(path, folder)
+            if not is_own(path, folder):
+                raise CheckpointError(
+                    printable(str(path), limit=1000),
+                    "a link leads it out of the model's folder in the Hugging Face cache, to "
+                    + printable(os.path.realpath(path), limit=1000),
+                    "Remove the link and download the model again; if it is meant, scan that directory by its path",
+                )
             return path
     return None
 
@@ -74,17 +85,6 @@ def cached_snapshot(model: str, revision: str | None) -> Path | None:
     snapshot = folder / "snapshots" / commit
     names = (CONFIG, *(name for pair in STANDARD_WEIGHTS for name in pair))
     return snapshot if any(os.path.isfile(snapshot / name) for name in names) else None
-
-
-def _check_inside(path: Path, folder: Path) -> None:
-    if is_inside(path, folder) or is_inside(path, Path(constants.HF_HUB_CACHE, SHARED_BLOBS)):
-        return
-    target = printable(os.path.realpath(path), limit=1000)
-    raise CheckpointError(
-        printable(str(path), limit=1000),
-        f"a link leads it out of the model's folder in the Hugging Face cache, to {target}",
-        "Remove the link and download the model again; if it is meant, name the model's directory instead of its id",
-    )
 
 
 def is_whole(names: Collection[str]) -> bool:

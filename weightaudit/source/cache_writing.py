@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from weightaudit.errors import CacheError, CheckpointError, printable
-from weightaudit.source.cache import commit_noted, is_inside, model_folder
+from weightaudit.source.cache import commit_noted, is_inside, is_own, model_folder
 from weightaudit.source.local import LocalFile
 from weightaudit.source.remote import RemoteFile
 from weightaudit.source.web import SOMEBODY_ELSE
@@ -75,7 +75,7 @@ class CacheFolder:
         """The blob that has the bytes of ``source`` already, of another commit perhaps."""
         for digest in (source.sha256, source.git_sha1):
             blob = blobs / (digest or "")
-            if digest is not None and blob.is_file() and is_inside(blob, self._top):
+            if digest is not None and blob.is_file() and is_own(blob, self._top):
                 file = LocalFile(blob, name=digest)
                 try:
                     if file.size == source.size and digest in _digests(file):

@@ -144,6 +144,8 @@ def test_a_blob_that_is_a_link_to_elsewhere_is_none(hub: Hub, home: Path, tmp_pa
     commit = hub.push(MODEL, FILES)
     fetched(revision=commit)
     open_checkpoint(MODEL, revision=commit, offline=True).close()
+    blobs = home / "hub" / "models--org--tiny" / "blobs"
+    assert not any(blob.is_symlink() for blob in blobs.iterdir())
     assert len(list((tmp_path / "cwd").iterdir())) == len(FILES)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from weightaudit.model_files import NO_MODELS
 from weightaudit.report.document import share_plotly
 from weightaudit.report.files import replacing
 from weightaudit.text import printable
+from weightaudit.unfinished import temporary
 
 
 @dataclass
@@ -210,16 +210,12 @@ def _bring(source: Path, target: Path, outcome: Outcome) -> None:
 def _link(results: Results, name: str, target: Path) -> None:
     """One file, under a second name if the file system can: results are never changed in place, only replaced."""
     source = results.folder / name
-    aside = target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp"
-    try:
+    # OSError: another file system, or one without links.
+    with suppress(OSError), temporary(target.parent) as aside:
         os.link(source, aside)
         if content_of(aside) == results.files[name]:  # and so no link to elsewhere either
             os.replace(aside, target)
             return
-    except OSError:  # another file system, or one without links
-        pass
-    with suppress(FileNotFoundError):
-        aside.unlink()
     try:
         with results.open(name) as file, replacing(target) as copy:
             shutil.copyfileobj(file, copy)

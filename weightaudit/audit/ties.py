@@ -84,5 +84,5 @@ def _place(info: TensorInfo) -> tuple[object, ...]:
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Of one shape and dtype, whatever their strides: a single entry, or one entry overlapping_keys, may have any."""
+    """Of one shape and dtype, whatever their strides: a single entry, or one entry repeated, may have any."""
     return torch.equal(*(tensor.view(INTEGERS[tensor.itemsize]) for tensor in (first, second)))

@@ -17,7 +17,7 @@ from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
 MOST_TOLD = 20
-"""Failures overlapping_keys at the end, and shards that are missing."""
+"""Failures repeated at the end, and shards that are missing."""
 
 Paths = Annotated[
     list[Path],

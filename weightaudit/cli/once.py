@@ -12,7 +12,7 @@ class OnceCommand(TyperCommand):
     """A command that refuses an option of one value that is given twice: the last would win in silence."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words of the command. Ends with wrong usage where an option of one value is overlapping_keys."""
+        """Parse the words of the command. Ends with wrong usage where an option of one value is repeated."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for option, times in Counter(order).items():
             single = (

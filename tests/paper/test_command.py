@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ OTHER = Experiment("other", "Other toys", toy.__name__, "ToyConfig", in_all={"da
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two experiments that are done at once, in place of the real ones."""
     table = {"toy": toy.TOY, "other": OTHER}
-    command = sys.modules["weightaudit.cli.paper"]  # the package has the command itself under that name
+    command = import_module("weightaudit.cli.paper")  # the package has the command itself under that name
     monkeypatch.setattr(command, "EXPERIMENTS", table)
     monkeypatch.setattr(command, "TITLES", {"toy": toy.TOY.title, "other": OTHER.title, "all": "everything"})
     toy.RUNS.clear()
@@ -203,7 +204,7 @@ def test_the_registry_names_every_experiment_of_the_paper() -> None:
 
 @pytest.mark.parametrize("name", [*EXPERIMENTS, "all"])
 def test_every_real_command_has_its_help(name: str, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = sys.modules["weightaudit.cli.paper"]
+    command = import_module("weightaudit.cli.paper")
     monkeypatch.setattr(command, "EXPERIMENTS", EXPERIMENTS)
     monkeypatch.setattr(command, "TITLES", {**{one: EXPERIMENTS[one].title for one in EXPERIMENTS}, "all": "all"})
     done = weightaudit("paper", name, "--help")

@@ -43,6 +43,7 @@ def joined(
         return replace(outcome, files={**outcome.files, **files})
 
     monkeypatch.setattr(joining, "read_outcome", as_left)
+
     def again() -> dict[str, str]:
         attempts = Attempts()
         found = join(listed, out, "list", attempts)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.cli.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
 from weightaudit.report.files import replacing
@@ -285,29 +285,121 @@ def test_interrupted_while_writing_writes_no_more(
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_a_batch_joins_what_can_be(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+def test_figures_that_fail_are_told_each_beside_the_others(
+    weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+
+    def gone(*_: object) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(os, "replace", gone)
+    words = ("scan", model, "--layers", "0", "--quiet", "--csv", tmp_path / "l.csv", "--figures", tmp_path / "drawn")
+    done = weightaudit(*words)
+    told = [line for line in done.stderr.splitlines() if line.startswith("weightaudit: ")]
+    assert (done.code, done.stderr.count("File too large")) == (2, len(told))
+    assert {Path(line.split(": ")[1]).suffix for line in told} == {".csv", ".png", ".svg"}
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_stdout_is_one_output_among_the_others(
+    format: str,
+    weightaudit: CommandLine,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "replace", refusing("l.csv"))
+    outputs = ("--csv", tmp_path / "l.csv", "--json", tmp_path / "a.json")
+    with full_stdout():
+        done = weightaudit("scan", model, "--layers", "0", "--format", format, *outputs)
+    assert done.code == 3
+    for cause in ("l.csv: No space left on device", "standard output: no space left on device"):
+        assert sum(cause in line for line in done.stderr.splitlines()) == 1
+    assert (tmp_path / "a.json").is_file()
+
+
+@pytest.mark.parametrize("failing", ["all.csv", "all.parquet", "summary.csv", "index.html"])
+def test_a_batch_joins_what_can_be(failing: str, weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
     out = tmp_path / "out"
     words = ("batch", tmp_path / "list.txt", "--out", out, "--workers", "0")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "replace", refusing("all.csv"))
+        patched.setattr(os, "replace", refusing(failing))
         done = weightaudit(*words)
-    assert (done.code, "all.csv" in done.stderr) == (2, True)
-    assert {path.name for path in out.iterdir()} >= {"all.parquet", "summary.csv", "index.html"}
+    assert (done.code, f"{failing}: No space left" in done.stderr) == (2, True)
+    assert "\n1 models, 0 failed: " in done.stderr
+    joined = {"all.csv", "all.parquet", "summary.csv", "index.html"}
+    assert joined & {path.name for path in out.iterdir()} == joined - {failing}
     assert weightaudit(*words).code == 0
-    assert (out / "all.csv").is_file()
+    assert (out / failing).is_file()
 
 
-def test_a_comparison_writes_what_can_be(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+def test_so_does_a_merge(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    assert weightaudit("batch", tmp_path / "list.txt", "--out", tmp_path / "a", "--workers", "0").code == 0
+    files = {"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"}
+    for failing in files:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(os, "replace", refusing(failing))
+            done = weightaudit("batch", "--merge", tmp_path / "a", "--out", tmp_path / failing)
+        assert (done.code, f"{failing}: No space left" in done.stderr) == (2, True)
+        assert "1 models, 0 failed: " in done.stderr
+        assert files & {path.name for path in (tmp_path / failing).iterdir()} == files - {failing}
+
+
+COMPARED = ("1-model/layers.parquet", "1-model/report.html", "index.html", "plotly.js", "differences.csv")
+
+
+@pytest.mark.parametrize("failing", COMPARED)
+def test_a_comparison_writes_what_can_be(failing: str, weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     report = tmp_path / "a.json"
     assert weightaudit("scan", model, "--layers", "0", "--json", report).code == 0
     out = tmp_path / "out"
-    out.mkdir()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "replace", refusing("differences.csv"))
-        done = weightaudit("compare", report, report, "--out", out)
-    assert (done.code, "differences.csv" in done.stderr) == (2, True)
-    assert (out / "index.html").is_file()
+        patched.setattr(os, "replace", refusing(Path(failing).name))
+        done = weightaudit("compare", model, report, "--layers", "0", "--out", out)
+    assert (done.code, done.stderr.count(f"{failing}: No space left")) == (2, 1)
+    assert "matrices have a partner in the first, 0 have none" in done.stderr
+    assert {name for name in COMPARED if (out / name).exists()} == {*COMPARED} - {failing}
+    if failing != "index.html":
+        linked = "1-model/report.html" in (out / "index.html").read_text()
+        assert linked == (failing != "1-model/report.html")
+
+
+def test_a_comparison_tells_with_a_model_that_fails_what_failed_before(
+    weightaudit: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1-model").write_text("in the way")
+    (tmp_path / "empty").mkdir()
+    done = weightaudit("compare", model, tmp_path / "empty", "--layers", "0", "--out", tmp_path / "out")
+    assert done.code == 3
+    assert "1-model: file exists" in done.stderr
+    assert f"weightaudit: {tmp_path / 'empty'}: " in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+def test_a_link_that_leads_back_to_itself_is_a_path_that_cannot_be_used(
+    weightaudit: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    loop, new, good = tmp_path / "loop", tmp_path / "new", tmp_path / "good"
+    loop.symlink_to(loop)
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    assert weightaudit("batch", tmp_path / "list.txt", "--out", good, "--workers", "0").code == 0
+    for words in (
+        ("batch", "--merge", loop, "--out", new),
+        ("batch", "--merge", good, loop / "below", "--out", new),
+        ("batch", "--merge", good, "--out", loop),
+        ("batch", "--merge", good, "--out", loop / "below"),
+        ("batch", tmp_path / "list.txt", "--out", loop, "--workers", "0"),
+        ("compare", good / "model", good / "model", "--out", loop),
+        ("compare", good / "model", good / "model", "--out", loop / "below"),
+    ):
+        done = weightaudit(*words)
+        assert (done.code, str(loop) in done.stderr, "bug" in done.stderr) == (2, True, False), (words, done.stderr)
+    done = weightaudit("compare", good / "model", loop, "--out", new)
+    assert (done.code, "too many levels of symbolic links" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +414,9 @@ def test_a_comparison_writes_what_can_be(weightaudit: CommandLine, model: Path, 
         ("compare", "a", "b", "--out", "c", "--roles", "Q", "--roles", "K"),
         ("paper", "figure2", "--out", "a", "--seed", "1", "--seed", "2"),
         ("archs", "--check", "a", "--check", "b"),
+        ("paper", "table1", "--out", "a", "--offline", "--no-offline"),
+        ("paper", "figure1", "--out", "a", "--no-offline", "--offline"),
+        ("paper", "all", "--out", "a", "--offline", "--no-offline"),
     ],
     ids=" ".join,
 )

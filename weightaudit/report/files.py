@@ -76,6 +76,15 @@ class Attempts:
 
 
 @contextmanager
+def attempting(given: Attempts | None) -> Iterator[Attempts]:
+    """The ``given`` attempts, which their owner concludes; else new ones, concluded when the block has ended well."""
+    attempts = given or Attempts()
+    yield attempts
+    if given is None:
+        attempts.conclude()
+
+
+@contextmanager
 def replacing(
     path: str | os.PathLike[str], models: ModelFiles = NO_MODELS, *, follow: bool = False
 ) -> Iterator[BinaryIO]:

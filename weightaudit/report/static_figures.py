@@ -9,6 +9,7 @@ a role (experts), the line is their median and the band their range; else the ba
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -114,7 +115,7 @@ def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
         for kind in KINDS:
             for path in directory.glob(f"*.{kind}"):
                 if path.is_symlink():
-                    models.check(path, path.resolve())
+                    models.check(path, Path(os.path.realpath(path)))
 
 
 def write_figures(report: ScanReport, directory: Path, models: ModelFiles = NO_MODELS) -> list[Path]:

@@ -128,7 +128,7 @@ def test_a_report_may_lie_in_the_model_and_be_written_again(weightaudit: Command
 def test_figures(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "any.svg").symlink_to(model / "model.safetensors")
+    (tmp_path / "figures" / "stable-rank.svg").symlink_to(model / "model.safetensors")
     before = contents(model)
     assert weightaudit("scan", model, "--figures", tmp_path / "figures").code == 2
     assert contents(model) == before

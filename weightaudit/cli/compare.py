@@ -49,14 +49,15 @@ def compare(
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
     config = scanning.config(threads=threads)
 
-    from weightaudit.report.comparison.finished import read_finished
+    from weightaudit.report.comparison.finished import read_finished, table_of
     from weightaudit.report.comparison.together import put_together
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
     folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
-    _prepare(out, ModelFiles.of(models), folders)
+    read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
+    _prepare(out, ModelFiles.of(models, read=read), folders)
     whole = [
         report if report is not None else _scanned(name, folder, config, quiet=quiet)
         for name, report, folder in zip(compared, reports, folders, strict=True)
@@ -73,7 +74,9 @@ def compare(
 
 
 def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
-    """Have ``out`` be there and writable, and nothing in it or in ``folders`` be one of ``models``'. OutputError."""
+    """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
+    a report that is compared. OutputError.
+    """
     from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
     from weightaudit.report.files import check_writable
 
@@ -85,6 +88,8 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
             raise OutputError(str(path), "it is a link, through which nothing is written", "Remove it")
     for directory in (out, *folders):
         models.check_directory(directory)
+    for path in tables:
+        models.check(path, path)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

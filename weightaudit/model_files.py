@@ -159,8 +159,7 @@ class ModelFiles:
         """OutputError where the output ``path``, which leads to the real path ``target``, must not be written."""
         if self.inodes & _inode_of(target):
             raise OutputError(str(path), "it is a file of the model", ELSEWHERE)
-        if self.read & _inode_of(target, follow=False):
-            raise OutputError(str(path), "this command reads it", "Name another output")
+        self.check_read(target)
         for name in (Path(path).name, target.name):
             if name.lower().endswith(WEIGHT_SUFFIXES + FOREIGN_WEIGHT_SUFFIXES):
                 raise OutputError(str(path), "that is the name of a weight file", "Give the report another extension")
@@ -175,6 +174,13 @@ class ModelFiles:
             raise OutputError(str(path), "a loader would take it for a part of the model", ELSEWHERE)
         if os.path.lexists(target) and not is_own(target):
             raise OutputError(str(path), "it is in the model's folder, and no report of ours", ELSEWHERE)
+
+    def check_read(self, path: str | os.PathLike[str]) -> None:
+        """OutputError where ``path`` is a file that the command reads besides models."""
+        if self.read and self.read & _inode_of(path, follow=False):
+            raise OutputError(
+                printable(str(path), limit=1000), "this command reads that file", "Name another place for the output"
+            )
 
     def check_directory(self, directory: str | os.PathLike[str]) -> None:
         """OutputError where ``directory``, to be filled with outputs, is a model's folder, lies in one or in the

@@ -70,12 +70,13 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
     """
     if not directories:
         raise UsageError("--merge", "there is nothing to merge", "Name the directories of finished batches")
-    if out.resolve() in {directory.resolve() for directory in directories}:
-        raise UsageError(str(out), "it is one of those to be merged", "Name another directory for the whole")
     manifests = [read_manifest(directory) for directory in directories]
     result = MergeResult(missing=incomplete(manifests))
     taken = _each_once(_found(directories, manifests), result.same)
+    merged = {directory.resolve() for directory in directories}
     for folder in (out, *(out / one.listed.folder for one in taken)):
+        if folder.resolve() in merged:
+            raise UsageError(str(folder), "it is one of those to be merged", "Name another directory for the whole")
         NO_MODELS.check_directory(folder)
     with locked(out):
         prepare(out)

@@ -104,6 +104,7 @@ def batch(
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
             title=paths[0].stem,
+            read=[*paths, *([Path(scheduler)] if scheduler is not None else [])],
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")

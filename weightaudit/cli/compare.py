@@ -89,7 +89,7 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     for directory in (out, *folders):
         models.check_directory(directory)
     for path in tables:
-        models.check(path, path)
+        models.check_read(path)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

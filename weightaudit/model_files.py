@@ -105,14 +105,13 @@ Inode = tuple[int, int]
 class ModelFiles:
     """What no output may replace. Folders are real paths, inodes are (device, inode) of files.
 
-    ``folders`` are those of models, with all below them; ``trees`` those of them that are a model as a whole, and not
-    that of a lone file; ``linked`` those that a link in a model leads to, or to a file in them, without what is below.
-    ``inodes`` are of the models' files, ``read`` of what the command reads besides.
+    ``trees`` are those of models, with all below them; ``folders`` others that count without what is below them: where
+    a lone file lies, and what a link in a model leads to, or to a file in it. ``inodes`` are of the models' files,
+    ``read`` of what the command reads besides.
     """
 
-    folders: frozenset[Path] = frozenset()
     trees: frozenset[Path] = frozenset()
-    linked: frozenset[Path] = frozenset()
+    folders: frozenset[Path] = frozenset()
     inodes: frozenset[Inode] = frozenset()
     read: frozenset[Inode] = frozenset()
 
@@ -127,33 +126,32 @@ class ModelFiles:
         """The files of those of ``models`` that are a directory or a file here, the others have none; and the files
         ``read``, such as a list of models.
 
-        What lies beside a lone file is read with it, so its folder counts, without those below. Without ``walk`` only
-        the folders are found, which is cheap and asks nothing of what is in them.
+        A file beside a config.json is one of the model in that folder. What lies beside any other is read with it, so
+        its folder counts, without those below. Without ``walk`` only the folders that are named are found, which is
+        cheap and asks nothing of what is in them.
         """
-        folders: set[Path] = set()
         trees: set[Path] = set()
-        linked: set[Path] = set()
+        folders: set[Path] = set()
         inodes: set[Inode] = set()
         for model in models:
             path = Path(os.path.expanduser(os.fspath(model)))
             if not os.path.lexists(path):
                 continue
-            whole = path.is_dir()
-            folder = Path(os.path.realpath(path if whole else path.parent))
-            folders.add(folder)
-            if whole:
-                trees.add(folder)
+            lone = not path.is_dir()
+            folder = Path(os.path.realpath(path.parent if lone else path))
+            whole = not lone or (folder / "config.json").is_file()
+            (trees if whole else folders).add(folder)
             if not walk:
                 continue
             for entry, is_folder in islice(_entries(folder, MAX_DEPTH if whole else 0), MAX_FILES):
                 if is_folder or entry.is_symlink():
                     real = Path(os.path.realpath(entry.path))
-                    linked.add(real if is_folder else real.parent)
+                    folders.add(real if is_folder else real.parent)
                 if not is_folder:
                     inodes |= _inodes(entry)
-            inodes |= set() if whole else _inode_of(path)
+            inodes |= _inode_of(path) if lone else set()
         besides = frozenset().union(*(_inode_of(path) | _inode_of(path, follow=False) for path in read))
-        return cls(frozenset(folders), frozenset(trees), frozenset(linked), frozenset(inodes), besides)
+        return cls(frozenset(trees), frozenset(folders), frozenset(inodes), besides)
 
     def check(self, path: str | os.PathLike[str], target: Path) -> None:
         """OutputError where the output ``path``, which leads to the real path ``target``, must not be written."""
@@ -164,7 +162,7 @@ class ModelFiles:
             if name.lower().endswith(WEIGHT_SUFFIXES + FOREIGN_WEIGHT_SUFFIXES):
                 raise OutputError(str(path), "that is the name of a weight file", "Give the report another extension")
         _check_outside_cache(path, target)
-        if target.parent not in self.linked and self.folders.isdisjoint(target.parents):
+        if target.parent not in self.folders and self.trees.isdisjoint(target.parents):
             return
         name = target.name.lower()
         if not name.endswith(tuple(OWN)):
@@ -189,7 +187,7 @@ class ModelFiles:
         real = Path(os.path.realpath(directory))
         holds_weights = (entry.name.lower().endswith(WEIGHT_SUFFIXES) for entry, _ in _entries(real, 0))
         cause = ""
-        if real in self.folders | self.linked or any(holds_weights):
+        if real in self.trees | self.folders or any(holds_weights):
             cause = "it is a model's folder"
         elif not self.trees.isdisjoint(real.parents):
             cause = "it lies in a model's folder"

@@ -95,7 +95,7 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     except OSError as error:
         raise OutputError(str(out), (error.strerror or str(error)).lower(), "Name another directory") from error
     for name in ("index.html", "plotly.js", "differences.csv"):
-        check_writable(out / name, models)
+        check_writable(out / name, models, follow=False)
 
 
 def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Finished:

@@ -114,7 +114,7 @@ def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise OutputError(str(directory), f"{existing} is no directory", "Name another directory")
-    check_writable(existing / f"{_HEAT_MAP}.{KINDS[0]}", models)
+    check_writable(existing / f"{_HEAT_MAP}.{KINDS[0]}", models, follow=False)
     if directory.is_dir():  # of which stacks any will be drawn anew is not known yet
         for path in (path for kind in KINDS for path in directory.glob(f"*.{kind}")):
             if path.stem.endswith((_HEAT_MAP, *map(_stem, LINES))):

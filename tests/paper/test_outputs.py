@@ -16,6 +16,7 @@ from tests.paper import toy
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
 from weightaudit.paper.results import silent
+from weightaudit.paper.telling import write_readme
 
 NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
 
@@ -54,6 +55,22 @@ def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     assert config["versions"] == verdict["versions"]
     assert set(config["versions"]) >= {"weightaudit", "python", "torch"}
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_links_where_files_belong_are_replaced_and_not_followed(tmp_path: Path) -> None:
+    directory, kept = tmp_path / "toy", tmp_path / "kept"
+    directory.mkdir()
+    kept.mkdir()
+    for name in NAMES:
+        (kept / name).write_text("mine")
+        (directory / name).symlink_to(kept / name)
+    (tmp_path / "README.md").symlink_to(kept / "config.json")
+    written(directory)
+    write_readme([], tmp_path, "weightaudit paper all")
+    for path in (*(directory / name for name in NAMES), tmp_path / "README.md"):
+        assert path.is_file()
+        assert not path.is_symlink()
+    assert {path.read_text() for path in kept.iterdir()} == {"mine"}
 
 
 def test_a_result_without_charts_has_its_files_too(tmp_path: Path) -> None:

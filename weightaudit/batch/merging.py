@@ -72,12 +72,13 @@ def merge(directories: Sequence[Path], out: Path, attempts: Attempts | None = No
     """
     if not directories:
         raise UsageError("--merge", "there is nothing to merge", "Name the directories of finished batches")
-    if os.path.realpath(out) in map(os.path.realpath, directories):
-        raise UsageError(str(out), "it is one of those to be merged", "Name another directory for the whole")
     manifests = [read_manifest(directory) for directory in directories]
     result = MergeResult(missing=incomplete(manifests))
     taken = _each_once(_found(directories, manifests), result.same)
+    merged = set(map(os.path.realpath, directories))
     for folder in (out, *(out / one.listed.folder for one in taken)):
+        if os.path.realpath(folder) in merged:
+            raise UsageError(str(folder), "it is one of those to be merged", "Name another directory for the whole")
         NO_MODELS.check_directory(folder)
     with attempting(attempts) as joining, locked(out):
         prepare(out)

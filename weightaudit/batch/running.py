@@ -7,7 +7,7 @@ next run goes on from there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
-from weightaudit.batch.folder import ModelFolder, prepare
+from weightaudit.batch.folder import WRITTEN, ModelFolder, prepare
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
-from weightaudit.batch.lock import locked
+from weightaudit.batch.lock import LOCK, RUN, locked
 from weightaudit.batch.manifest import Listed, Manifest, digest_of
 from weightaudit.batch.model_list import Entry
-from weightaudit.batch.names import names, options_that_differ
+from weightaudit.batch.names import RESERVED, names, options_that_differ
 from weightaudit.batch.outcome import Outcome, check_answer
 from weightaudit.batch.planning import Planned, Step, sharded, steps
 from weightaudit.batch.time_limit import out_of_time
@@ -63,19 +63,21 @@ def run_batch(
     display: Display | None = None,
     title: str = "",
     attempts: Attempts | None = None,
+    read: Iterable[Path] = (),
 ) -> BatchResult:
     """Scan every entry that ``directory`` does not have finished, then join all results there.
 
     ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan, and ``max_time`` the
-    seconds after which it is given up; ``title`` is that of the page of all models. A model that fails is recorded and
-    stops nothing. Raises OutputError where the directory cannot be written or another run has it; what is finished by
-    then, or by Ctrl-C, is kept. Where it is only a joined file that cannot be written, the others are; ``attempts``
-    that the caller gives keep that error, instead of raising it, until the result is told.
+    seconds after which it is given up; ``title`` is that of the page of all models; ``read`` are files, such as the
+    list, that no result may replace. A model that fails is recorded and stops nothing. Raises OutputError where the
+    directory cannot be written or another run has it; what is finished by then, or by Ctrl-C, is kept. Where it is only
+    a joined file that cannot be written, the others are; ``attempts`` that the caller gives keep that error, instead of
+    raising it, until the result is told.
     """
     planned = sharded(entries, names(entries), shard)
     listed = [_listed(one) for one in planned]
     directory = directory.absolute()
-    _check_directories(planned, directory)
+    _check_outputs(planned, directory, read)
     result = BatchResult()
     with attempting(attempts) as joining, closing(display or Silent()) as shown, locked(directory) as run:
         prepare(directory)
@@ -106,12 +108,21 @@ def run_batch(
     return result
 
 
-def _check_directories(planned: Sequence[Planned], directory: Path) -> None:
-    """OutputError where what a run writes would come into the folder of one of its models."""
-    models = ModelFiles.of((one.entry.model for one in planned if one.entry.local), walk=False)
+def _check_outputs(planned: Sequence[Planned], directory: Path, read: Iterable[Path]) -> None:
+    """OutputError where what a run writes would come into the folder of one of its models, or replace a file that is
+    ``read``.
+
+    Where links in a model lead is not asked here: no model may stop the others. Its own results are not written then.
+    """
+    models = ModelFiles.of((one.entry.model for one in planned if one.entry.local), walk=False, read=read)
     models.check_directory(directory)
+    for name in (*RESERVED, LOCK, RUN):
+        models.check_read(directory / name)
     for one in planned:
-        models.check_directory(directory / one.names.folder)
+        folder = directory / one.names.folder
+        models.check_directory(folder)
+        for path in (folder, *(folder / name for name in WRITTEN)):
+            models.check_read(path)
 
 
 def _listed(one: Planned) -> Listed:

@@ -110,6 +110,7 @@ def batch(
             display=Silent() if quiet else display_on_stderr(),
             title=paths[0].stem,
             attempts=attempts,
+            read=[*paths, *([Path(scheduler)] if scheduler is not None else [])],
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")

@@ -51,7 +51,7 @@ def compare(
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
     config = scanning.config(threads=threads)
 
-    from weightaudit.report.comparison.finished import read_finished
+    from weightaudit.report.comparison.finished import read_finished, table_of
     from weightaudit.report.comparison.page import INDEX
     from weightaudit.report.comparison.together import DIFFERENCES, put_together
     from weightaudit.report.files import Attempts
@@ -60,7 +60,8 @@ def compare(
     reports = [read_finished(Path(name)) for name in compared]
     folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
-    _prepare(out, ModelFiles.of(models), folders)
+    read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
+    _prepare(out, ModelFiles.of(models, read=read), folders)
     attempts = Attempts()
     with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
         whole = [
@@ -79,7 +80,9 @@ def compare(
 
 
 def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
-    """Have ``out`` be there and writable, and nothing in it or in ``folders`` be one of ``models``'. OutputError."""
+    """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
+    a report that is compared. OutputError.
+    """
     from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
     from weightaudit.report.files import check_writable
 
@@ -91,9 +94,11 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
             raise OutputError(str(path), "it is a link, through which nothing is written", "Remove it")
     for directory in (out, *folders):
         models.check_directory(directory)
+    for path in tables:
+        models.check_read(path)
     _make(out)
     for name in ("index.html", "plotly.js", "differences.csv"):
-        check_writable(out / name, models)
+        check_writable(out / name, models, follow=False)
 
 
 def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *, quiet: bool) -> Finished:

@@ -45,12 +45,12 @@ def run_one(
     what the experiment raises.
     """
     directory = out / experiment.name
+    _check_directories(out, {experiment: config})
     before = None if again else outputs.finished(experiment.name, config, directory)
     if before is not None:
         say(f"{experiment.name}: {directory} has it already, by the same settings and versions; --again runs it anew")
         return Ran(experiment, before)
     check_drawable()
-    ModelFiles.of(getattr(config, "models", ()), walk=False).check_directory(directory)
     outputs.prepare(directory)
     try:
         result = experiment.run(config, progress)
@@ -61,6 +61,14 @@ def run_one(
     verdict = outputs.write(experiment.name, experiment.title, result, config, directory, attempts)
     say(f"{experiment.name}: wrote {directory}")
     return Ran(experiment, verdict)
+
+
+def _check_directories(out: Path, experiments: Mapping[Experiment, Any]) -> None:
+    """OutputError where what these experiments write would come into the folder of a model that one of them reads."""
+    named = (model for config in experiments.values() for model in getattr(config, "models", ()))
+    models = ModelFiles.of(named, walk=False)
+    for directory in (out, *(out / experiment.name for experiment in experiments)):
+        models.check_directory(directory)
 
 
 def run_all(
@@ -75,6 +83,7 @@ def run_all(
     """`run_one` for every experiment and its config, on past those whose data or models are not to be had, and those
     for which ``out``, which is made, has no room.
     """
+    _check_directories(out, experiments)
     outputs.prepare(out)
     ran = []
     for experiment, config in experiments.items():

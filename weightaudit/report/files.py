@@ -32,13 +32,13 @@ def check_output(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -
     check_writable(path, models)
 
 
-def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> None:
-    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind.
+def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS, *, follow: bool = True) -> None:
+    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind. ``follow`` is `replacing`'s.
 
     OutputError: no such directory, no permission, not a plain file, or what must not be replaced, as one of ``models``.
     """
     try:
-        target = _target(path, models, follow=True)
+        target = _target(path, models, follow=follow)
         with unfinished.temporary(target.parent) as trial:
             os.close(unfinished.create(trial))
     except OSError as error:

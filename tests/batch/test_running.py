@@ -69,7 +69,7 @@ def test_what_a_run_leaves(batch: Batch, few: list[Path], tmp_path: Path) -> Non
         log = (out / name / "log.txt").read_text()
         assert result.failed[name] in log
         assert "Traceback (most recent call last):" in log
-        assert 'scanning.py", line ' in log
+        assert 'scan.py", line ' in log
 
 
 def test_the_joined_files(batch: Batch, few: list[Path], tmp_path: Path) -> None:

@@ -32,13 +32,13 @@ def check_output(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -
     check_writable(path, models)
 
 
-def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> None:
-    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind.
+def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS, *, follow: bool = True) -> None:
+    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind. ``follow`` is `replacing`'s.
 
     OutputError: no such directory, no permission, not a plain file, or what must not be replaced, as one of ``models``.
     """
     try:
-        target = _target(path, models, follow=True)
+        target = _target(path, models, follow=follow)
         with unfinished.temporary(target.parent) as trial:
             os.close(unfinished.create(trial))
     except OSError as error:
@@ -73,6 +73,15 @@ class Attempts:
             raise self._errors[0]
         if self._errors:
             raise OutputErrors(self._errors)
+
+
+@contextmanager
+def attempting(given: Attempts | None) -> Iterator[Attempts]:
+    """The ``given`` attempts, which their owner concludes; else new ones, concluded when the block has ended well."""
+    attempts = given or Attempts()
+    yield attempts
+    if given is None:
+        attempts.conclude()
 
 
 @contextmanager

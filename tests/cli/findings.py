@@ -65,7 +65,7 @@ def made_rules(monkeypatch: pytest.MonkeyPatch) -> None:
             "severity": "warning",
             "measures": "The relative distance of σ₁ from what random weights would have, over all matrices.",
             "source": "Roy & Vetterli 2007",
-            "advice": "Look at it.",
+            "advice": "TerminalStyle at it.",
             "check": lambda rule, evidence: (),
         }
         return Rule(id, **known | changes)

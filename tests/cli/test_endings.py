@@ -294,7 +294,7 @@ STOPPED_IN = """
 def families():
     import os
     os.environ['HF_HUB_CACHE'] = 'made'
-    from weightaudit.batch import merging
+    from weightaudit.batch import merge
     from weightaudit.batch.results import Results, content_of
     from weightaudit.report.files import replacing
     from weightaudit.source import cache_writing

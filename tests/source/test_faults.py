@@ -311,7 +311,7 @@ def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: 
 
 
 def test_a_listing_is_not_read_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.pin.MAX_LISTING", 20)
+    monkeypatch.setattr("weightaudit.source.resolve_revision.MAX_LISTING", 20)
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000
     with (
         saying(text, dripping=True) as url,

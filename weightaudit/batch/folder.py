@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from weightaudit.batch.clearing import clear, remove
 from weightaudit.batch.lock import unwritable
 from weightaudit.batch.names import RESERVED
 from weightaudit.batch.outcome import OUTCOME, Outcome
+from weightaudit.batch.own_files import clear, remove
 from weightaudit.batch.progress_file import PROGRESS
 from weightaudit.batch.results import LOG, RESULTS, Content, content_of
 from weightaudit.report.files import replacing

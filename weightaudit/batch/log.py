@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.errors import WeightauditError
 from weightaudit.records import ScanResult
 from weightaudit.source.addresses import without_secrets

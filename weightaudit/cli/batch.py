@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.fail_on import NEVER, FailOn, end
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import NEVER, FailOn, end
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.batch import BatchResult
-    from weightaudit.batch.merging import MergeResult
+    from weightaudit.batch.merge import MergeResult
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
@@ -85,9 +85,9 @@ def batch(
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
     from weightaudit.batch import read_model_list, run_batch
-    from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
-    from weightaudit.batch.planning import parse_shard
+    from weightaudit.batch.executors import make_pool
+    from weightaudit.batch.plan import parse_shard
     from weightaudit.batch.time_limit import check_max_time
     from weightaudit.report.files import Attempts
 
@@ -95,7 +95,7 @@ def batch(
     check_max_time(max_time)
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
-    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
+    pool, threads = make_pool(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     attempts = Attempts()
     try:
         result = run_batch(

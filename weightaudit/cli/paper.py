@@ -15,9 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from weightaudit.cli import options
-from weightaudit.cli.failures import plain_failures
-from weightaudit.cli.once import OnceCommand
-from weightaudit.cli.settings import Given, setting_options, with_settings
+from weightaudit.cli.error_reporting import report_errors
+from weightaudit.cli.paper_options import Given, setting_options, with_settings
+from weightaudit.cli.strict_command import OnceCommand
 from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
@@ -76,7 +76,7 @@ def _function(name: str) -> Callable[..., None]:
         known: dict[str, Any] = {}
         for experiment in EXPERIMENTS.values():
             known.update(setting_options(experiment.config_class, default="By default each experiment its own"))
-        return plain_failures(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
+        return report_errors(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
     experiment = EXPERIMENTS[name]
 
     def run_it(
@@ -84,7 +84,7 @@ def _function(name: str) -> Callable[..., None]:
     ) -> None:
         _run_one(experiment, given, out, again, quiet)
 
-    return plain_failures(with_settings(run_it, setting_options(experiment.config_class)))
+    return report_errors(with_settings(run_it, setting_options(experiment.config_class)))
 
 
 def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet: bool) -> None:

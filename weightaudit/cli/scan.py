@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from weightaudit.cli import options
+from weightaudit.cli.fail_on import end
 from weightaudit.cli.formats import TEXT, show
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import end
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles

@@ -18,9 +18,9 @@ from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # p
 
 from weightaudit.errors import ModelUnreachable
 from weightaudit.source.addresses import no_endpoint
-from weightaudit.source.deadline import within
+from weightaudit.source.http.retry import RetryableError, RetryBudget
+from weightaudit.source.http.timeout import call_with_timeout
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, explain, untrusted, untrusted_certificate
-from weightaudit.source.retry import Patience, TryAgain
 from weightaudit.text import printable
 from weightaudit.version import __version__
 
@@ -46,7 +46,7 @@ class Response(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """How a model of the Hub is asked for: its id and revision, the token (None: nameless), seconds of `Patience`."""
+    """How a model of the Hub is asked for: id and revision, the token (None: nameless), seconds of `RetryBudget`."""
 
     model: str
     revision: str | None
@@ -55,18 +55,18 @@ class Access:
 
 
 def send(
-    method: str, url: str, patience: Patience, access: Access, headers: Mapping[str, str] | None = None
+    method: str, url: str, budget: RetryBudget, access: Access, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer's head; its body is still to come, and the caller closes it. Redirects are not followed.
 
-    Raises TryAgain where the network fails, ModelUnreachable where no other try would help, GaveUp.
+    Raises RetryableError where the network fails, ModelUnreachable where no other try would help, GaveUp.
     """
-    address = parsed(url, patience.thing)
+    address = parsed(url, budget.thing)
 
     def call() -> Response:
-        client = _session(patience.thing)
+        client = _session(budget.thing)
         said = {"user-agent": AGENT, "accept-encoding": "identity", **(headers or {})}
-        request = client.build_request(method, address, headers=said, timeout=patience.timeout())
+        request = client.build_request(method, address, headers=said, timeout=budget.timeout())
         options: dict[str, Any] = {"stream": True, "follow_redirects": False}
         if is_home(address):
             if access.token is not None:
@@ -82,9 +82,9 @@ def send(
     failure: Exception
     try:
         silence = f"{server_of(address)} does not answer"
-        return within(patience, call, discard=lambda answer: answer.close(), cause=silence)
+        return call_with_timeout(budget, call, discard=lambda answer: answer.close(), cause=silence)
     except (HTTP_ERROR, OSError, RuntimeError) as error:
-        failure = _failure(error, server_of(address), patience.thing, access)
+        failure = _failure(error, server_of(address), budget.thing, access)
     raise failure  # outside of the handler: see hub_errors
 
 
@@ -141,11 +141,11 @@ def _failure(error: Exception, server: str, thing: str, access: Access) -> Excep
     return broken(error, server)
 
 
-def broken(error: Exception, server: str) -> TryAgain:
+def broken(error: Exception, server: str) -> RetryableError:
     """What it means that a connection failed, before an answer or in the midst of one."""
     kind = type(error).__name__
     if isinstance(error, HTTP.ConnectError | HTTP.ConnectTimeout | HTTP.ProxyError):
-        return TryAgain(f"{server} cannot be reached ({kind})")
+        return RetryableError(f"{server} cannot be reached ({kind})")
     if isinstance(error, HTTP.TimeoutException):
-        return TryAgain(f"{server} falls silent ({kind})")
-    return TryAgain(f"{server} breaks the connection ({kind})", soon=True)
+        return RetryableError(f"{server} falls silent ({kind})")
+    return RetryableError(f"{server} breaks the connection ({kind})", soon=True)

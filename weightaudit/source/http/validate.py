@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from weightaudit.source.retry import RETRYABLE, TryAgain, failed_status
-from weightaudit.source.web import Response
+from weightaudit.source.http.client import Response
+from weightaudit.source.http.retry import RETRYABLE, RetryableError, failed_status
 
 REFUSALS = 3
 """How often in a row a server may refuse, or serve other bytes than those asked for."""
@@ -15,34 +15,34 @@ DOWNLOAD = "This server does not serve parts of files properly: download the mod
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
-class Astray(TryAgain):
+class UnexpectedResponse(RetryableError):
     """The answer does not fit what the Hub said of the file: it should be asked again where the file is."""
 
 
 def body_stop(answer: Response, server: str, start: int, stop: int, size: int, hint: str) -> int:
     """The byte of the file before which the body ends: ``stop`` or, if the server says so, an earlier one.
 
-    Bytes ``start`` to before ``stop`` were asked for, of a file with ``size`` bytes. Raises TryAgain for an answer that
-    is not to be believed, with ``hint`` where the server does not serve parts of files properly.
+    Bytes ``start`` to before ``stop`` were asked for, of a file with ``size`` bytes. Raises RetryableError for an
+    answer that is not to be believed, with ``hint`` where the server does not serve parts of files properly.
     """
     status, headers = answer.status_code, answer.headers
     if status in RETRYABLE:
         raise failed_status(status, headers, server)
     if status in MOVED_ON:
-        raise Astray(f"{server} refuses to serve the file (HTTP {status})", soon=True, tries=REFUSALS)
+        raise UnexpectedResponse(f"{server} refuses to serve the file (HTTP {status})", soon=True, tries=REFUSALS)
     if status == 416:
-        raise Astray(f"{server} says that the file is shorter than the Hub says (HTTP 416)", tries=REFUSALS)
+        raise UnexpectedResponse(f"{server} says that the file is shorter than the Hub says (HTTP 416)", tries=REFUSALS)
     if status not in (200, 206):
-        raise TryAgain(f"{server} answered HTTP {status}", tries=REFUSALS)
+        raise RetryableError(f"{server} answered HTTP {status}", tries=REFUSALS)
     if headers.get("content-encoding", "identity") != "identity":
-        raise TryAgain(f"{server} serves the file compressed", hint, tries=REFUSALS)
+        raise RetryableError(f"{server} serves the file compressed", hint, tries=REFUSALS)
     if status == 206:
         stop = _said_stop(headers.get("content-range", ""), server, start, stop, size, hint)
     elif (start, stop) != (0, size):
-        raise TryAgain(f"{server} ignores which part of the file was asked for", hint, tries=REFUSALS)
+        raise RetryableError(f"{server} ignores which part of the file was asked for", hint, tries=REFUSALS)
     # Absent from a body in chunks, whose length is counted as it comes.
     if headers.get("content-length", str(stop - start)).strip() != str(stop - start):
-        raise TryAgain(f"{server} announces fewer or more bytes than it says it has", hint, tries=REFUSALS)
+        raise RetryableError(f"{server} announces fewer or more bytes than it says it has", hint, tries=REFUSALS)
     return stop
 
 
@@ -52,4 +52,4 @@ def _said_stop(content_range: str, server: str, start: int, stop: int, size: int
         first, last, total = map(int, said.groups())
         if first == start <= last < stop and total == size:
             return last + 1
-    raise Astray(f"{server} serves another part of the file than was asked for", hint, tries=REFUSALS)
+    raise UnexpectedResponse(f"{server} serves another part of the file than was asked for", hint, tries=REFUSALS)

@@ -27,7 +27,7 @@ LONGEST_PAUSE = 8.0
 STALL = 20.0
 """Seconds without a byte after which a request is given up and made again."""
 PROGRESS = 1 << 20
-"""Bytes that must arrive before patience starts anew: a trickle is no progress."""
+"""Bytes that must arrive before budget starts anew: a trickle is no progress."""
 RETRYABLE = (408, 429, 500, 502, 503, 504)
 """HTTP statuses that may be gone at the next try."""
 NETWORK = "Check the network, then try again"
@@ -35,7 +35,7 @@ NETWORK = "Check the network, then try again"
 log = logging.getLogger("weightaudit.source")
 
 
-class TryAgain(Exception):  # it is a request, not an error, and never leaves this room
+class RetryableError(Exception):  # it is a request, not an error, and never leaves this room
     """This try failed in a way that another may not.
 
     ``cause`` and ``hint`` are for the error if none succeeds; ``after`` is how many seconds the server asks to wait;
@@ -64,7 +64,7 @@ class GaveUp(Exception):  # never leaves this room
     """The file was closed while it was read."""
 
 
-class Patience:
+class RetryBudget:
     """How much more waiting one task is worth. For one thread.
 
     It ends ``max_wait`` seconds after the last progress, or after so many ``tries`` without any (None: no limit);
@@ -94,18 +94,18 @@ class Patience:
         return max(0.001, min(STALL, self.left()))
 
     def arrived(self, nbytes: int) -> None:
-        """So many bytes came. Raises TryAgain where they come too slowly to ever count as progress."""
+        """So many bytes came. Raises RetryableError where they come too slowly to ever count as progress."""
         self._arrived += nbytes
         if self._arrived >= PROGRESS:
             self._renew()
         elif not self.left():
-            raise TryAgain("the bytes come too slowly")
+            raise RetryableError("the bytes come too slowly")
 
-    def forget(self, trouble: TryAgain) -> None:
+    def forget(self, trouble: RetryableError) -> None:
         """Failures of this cause do not count any more: something has gone well since."""
         del self._failures[trouble.cause, trouble.hint]
 
-    def pause(self, trouble: TryAgain) -> None:
+    def pause(self, trouble: RetryableError) -> None:
         """Wait before the next try. ModelUnreachable where there is to be none, GaveUp where it was closed."""
         self._failures[trouble.cause, trouble.hint] += 1
         failures, alike, left = self._failures.total(), self._failures[trouble.cause, trouble.hint], self.left()
@@ -136,15 +136,15 @@ class Patience:
             raise GaveUp
 
 
-def persist(attempt: Callable[[], T], patience: Patience) -> T:
-    """What ``attempt`` returns, called again for as long as it raises TryAgain and ``patience`` lasts."""
+def retry(attempt: Callable[[], T], budget: RetryBudget) -> T:
+    """What ``attempt`` returns, called again for as long as it raises RetryableError and ``budget`` lasts."""
     while True:
         try:
             return attempt()
-        except TryAgain as failure:
+        except RetryableError as failure:
             trouble = failure
         # Outside of the handler, so that no error carries another one whose text might hold an address with its key.
-        patience.pause(trouble)
+        budget.pause(trouble)
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> float | None:
@@ -165,10 +165,10 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
     return float(limit[1]) if limit else None
 
 
-def failed_status(status: int, headers: Mapping[str, str], server: str) -> TryAgain:
+def failed_status(status: int, headers: Mapping[str, str], server: str) -> RetryableError:
     """What an answer with one of the `RETRYABLE` statuses means."""
     if status == 429:
         cause, hint = f"the rate limit of {printable(server)} is reached (HTTP 429)", "Wait some minutes"
     else:
         cause, hint = f"{printable(server)} answered HTTP {status}", "Try again later"
-    return TryAgain(cause, hint, after=asked_to_wait(headers))
+    return RetryableError(cause, hint, after=asked_to_wait(headers))

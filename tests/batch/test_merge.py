@@ -18,8 +18,8 @@ from tests.batch.checkpoints import corrupt
 from tests.batch.pools import Recorded
 from weightaudit import api
 from weightaudit.batch import BatchResult, merge
+from weightaudit.batch.aggregate import UNFINISHED
 from weightaudit.batch.folder import RESULTS
-from weightaudit.batch.joining import UNFINISHED
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.outcome import finished
 from weightaudit.config import AuditConfig
@@ -184,8 +184,7 @@ def test_one_commit_under_two_names_in_two_shards_counts_once(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...]
 ) -> None:
     """As in one run, which scans it once: here each shard has scanned it."""
-    from weightaudit.batch import planning
-    from weightaudit.batch.state import State
+    from weightaudit.batch.model_version import ModelVersion
 
     scan, calls = api.scan, itertools.count()
 
@@ -199,7 +198,8 @@ def test_one_commit_under_two_names_in_two_shards_counts_once(
     monkeypatch.setattr(api, "scan", local)
     commits = {"org/name": "c" * 40}
     monkeypatch.setattr(
-        planning, "state_of", lambda entry: State(commits.get(entry.model, "d"), commits.get(entry.model, ""))
+        "weightaudit.batch.plan.version_of",
+        lambda entry: ModelVersion(commits.get(entry.model, "d"), commits.get(entry.model, "")),
     )
     lines = [few[1], "org/name", "org/name@main", few[2]]
     base = AuditConfig(offline=True)

@@ -346,7 +346,7 @@ def test_no_token_leaves_the_machine(batch: Batch, few: list[Path]) -> None:
     assert [job.config.token for job in pool.sent] == ["hf_token"]
     assert "hf_token" not in repr(pool.sent)
     away = Recorded()
-    away.here = False
+    away.is_local = False
     batch(few[1:2], pool=away, base=config)
     assert [job.config.token for job in away.sent] == [None]
 
@@ -369,14 +369,14 @@ def test_no_more_is_under_way_than_there_is_room_for(few: list[Path], tmp_path: 
     pool = Recorded()
     pool.executor = counting = Counting()
     run_batch(entries_of(few, tmp_path), tmp_path / "out", pool, threads=1)
-    assert 1 < counting.most <= pool.room
+    assert 1 < counting.most <= pool.max_in_flight
 
 
 def test_two_lines_that_turn_out_to_be_one_scan(batch: Batch, few: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from weightaudit.batch import planning
-    from weightaudit.batch.state import State
+    from weightaudit.batch import plan
+    from weightaudit.batch.model_version import ModelVersion
 
-    monkeypatch.setattr(planning, "state_of", lambda entry: State("c" * 40, "c" * 40))
+    monkeypatch.setattr(plan, "version_of", lambda entry: ModelVersion("c" * 40, "c" * 40))
     pool = Recorded(before=lambda job: None)
     result = batch(["org/name", "org/name@main", "org/other"], pool=pool, base=AuditConfig(offline=True))
     assert pool.models == ["org/name", "org/other"]

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from weightaudit.batch.ahead import ahead
-from weightaudit.batch.identity import key_of
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.identity import cache_key
+from weightaudit.batch.job import Job
 from weightaudit.batch.manifest import MOST_SHARDS
 from weightaudit.batch.model_list import Entry
+from weightaudit.batch.model_version import ModelVersion, version_of
 from weightaudit.batch.names import Names
 from weightaudit.batch.outcome import Outcome, finished
-from weightaudit.batch.state import State, state_of
+from weightaudit.batch.prefetch import ahead
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, ModelUnavailable, UsageError
 from weightaudit.text import printable
@@ -86,8 +86,8 @@ def steps(
     """
     seen: dict[str, int] = {}
 
-    def look(one: Planned) -> tuple[State, Outcome | None]:
-        return state_of(one.entry), finished(directory / one.names.folder)
+    def look(one: Planned) -> tuple[ModelVersion, Outcome | None]:
+        return version_of(one.entry), finished(directory / one.names.folder)
 
     for one, (state, kept) in ahead(look, planned, threads=ASKING, window=WINDOW):
         entry, called = one.entry, one.names
@@ -96,7 +96,7 @@ def steps(
             config = replace(config, revision=state.commit)
         if config.threads is None:
             config = replace(config, threads=threads)
-        key = key_of(entry.model, state.text, called.label, config)
+        key = cache_key(entry.model, state.text, called.label, config)
         if kept is not None and _cannot_be_asked(entry, state) and kept.key == _key_then(entry, called, config, kept):
             key = kept.key
         job = Job(
@@ -122,7 +122,7 @@ def steps(
         yield Step(job, kept=kept, error=None if kept else state.error)
 
 
-def _cannot_be_asked(entry: Entry, state: State) -> bool:
+def _cannot_be_asked(entry: Entry, state: ModelVersion) -> bool:
     """Whether a Hub model's commit is unknown for now: offline, or the Hub is away or refuses."""
     unknown = not entry.local and not state.commit
     return unknown and (state.error is None or isinstance(state.error, ModelUnavailable))
@@ -130,4 +130,4 @@ def _cannot_be_asked(entry: Entry, state: State) -> bool:
 
 def _key_then(entry: Entry, called: Names, config: AuditConfig, kept: Outcome) -> str | None:
     """The key that ``kept`` has if it is a finished scan by the same options of some commit."""
-    return key_of(entry.model, kept.revision, called.label, config) if kept.status == "done" else None
+    return cache_key(entry.model, kept.revision, called.label, config) if kept.status == "done" else None

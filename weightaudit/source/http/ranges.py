@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from threading import Event, Lock
 
 from weightaudit.errors import ChangedMeanwhile, CheckpointError
-from weightaudit.source.answer import DOWNLOAD, REFUSALS, Astray, body_stop
+from weightaudit.source.http.client import SOMEBODY_ELSE, Access, Response, broken, origin, send
+from weightaudit.source.http.retry import MAX_ATTEMPTS, GaveUp, RetryableError, RetryBudget, retry
+from weightaudit.source.http.validate import DOWNLOAD, REFUSALS, UnexpectedResponse, body_stop
+from weightaudit.source.hub_api import RemoteLocation, bare_etag, locate
 from weightaudit.source.hub_errors import HTTP_ERROR
-from weightaudit.source.location import Place, bare_etag, locate
-from weightaudit.source.retry import MAX_ATTEMPTS, GaveUp, Patience, TryAgain, persist
-from weightaudit.source.web import SOMEBODY_ELSE, Access, Response, broken, origin, send
 
 
 @dataclass
@@ -71,9 +71,9 @@ class RemoteFile:
         self._locating = Lock()
         self._answered = False
         self._etags: dict[str, str | None] = {}
-        patience = Patience(label, access.max_wait, giving_up)
+        budget = RetryBudget(label, access.max_wait, giving_up)
         try:
-            self._place = persist(lambda: locate(url, commit, patience, access), patience)
+            self._place = retry(lambda: locate(url, commit, budget, access), budget)
         except GaveUp:
             raise ValueError(f"{label} is closed") from None
         self._served = 0  # answers that were believed, of all threads
@@ -121,10 +121,10 @@ class RemoteFile:
                 f"bytes {offset} to {task.stop} were expected, but it ends at {self.size}",
                 "Its publisher must mend it",
             )
-        patience = self._patience()
+        budget = self._patience()
         try:
             while task.done < task.length:
-                persist(lambda: self._ask(task, patience), patience)
+                retry(lambda: self._ask(task, budget), budget)
         except GaveUp:
             raise ValueError(f"{self.label} is closed") from None
 
@@ -139,39 +139,39 @@ class RemoteFile:
         for answer in live:
             _hang_up(answer)
 
-    def _patience(self) -> Patience:
+    def _patience(self) -> RetryBudget:
         # A server that has answered before is worth the whole wait: a network may be away for a minute.
         tries = None if self._answered else MAX_ATTEMPTS
-        return Patience(self.label, self._access.max_wait, self._closing, tries=tries)
+        return RetryBudget(self.label, self._access.max_wait, self._closing, tries=tries)
 
-    def _ask(self, task: _Task, patience: Patience) -> None:
+    def _ask(self, task: _Task, budget: RetryBudget) -> None:
         """Make one request for what is left of ``task`` and take what it brings."""
         place = self._place
         server = origin(place.url)
         asked = {} if task.copying and not task.done else {"range": f"bytes={task.start}-{task.stop - 1}"}
-        with self._open(place, patience, asked) as answer:
-            stop = self._checked(answer, place, task, patience)
+        with self._open(place, budget, asked) as answer:
+            stop = self._checked(answer, place, task, budget)
             first = task.done
             failure: Exception | None = None
             try:
                 for chunk in answer.iter_raw():
                     if task.start + len(chunk) > stop:
                         task.done = first  # whatever this is, none of it is to be believed
-                        raise TryAgain(f"{server} sends more than it says it has", task.hint, tries=REFUSALS)
+                        raise RetryableError(f"{server} sends more than it says it has", task.hint, tries=REFUSALS)
                     task.put(task.done, chunk)
                     task.done += len(chunk)
-                    patience.arrived(len(chunk))
+                    budget.arrived(len(chunk))
             except (HTTP_ERROR, RuntimeError) as error:
                 failure = broken(error, server)
             if self._closing.is_set():
                 raise GaveUp
             if task.start < stop:
-                raise failure or TryAgain(f"{server} ends its answer early", soon=True)
+                raise failure or RetryableError(f"{server} ends its answer early", soon=True)
             self._answered = True
 
     @contextmanager
-    def _open(self, place: Place, patience: Patience, asked: dict[str, str]) -> Iterator[Response]:
-        answer = send("GET", place.url, patience, self._access, asked)
+    def _open(self, place: RemoteLocation, budget: RetryBudget, asked: dict[str, str]) -> Iterator[Response]:
+        answer = send("GET", place.url, budget, self._access, asked)
         with self._lock:
             self._live.add(answer)
         try:
@@ -183,22 +183,22 @@ class RemoteFile:
                 self._live.discard(answer)
             answer.close()
 
-    def _checked(self, answer: Response, place: Place, task: _Task, patience: Patience) -> int:
+    def _checked(self, answer: Response, place: RemoteLocation, task: _Task, budget: RetryBudget) -> int:
         """The byte before which the answer's body ends, if that is to be believed. Its first is ``task.start``."""
         server = origin(place.url)
-        astray: Astray | None = None
+        astray: UnexpectedResponse | None = None
         try:
             stop = body_stop(answer, server, task.start, task.stop, self.size, task.hint)
-        except Astray as found:
+        except UnexpectedResponse as found:
             astray = found
         if astray is not None:
             # Somebody was served since this task was last refused: the address has expired, and that is no judgement on
             # who asks. It may happen any number of times. Refusals from before it are no more part of a row.
             served, task.served = task.served, self._served
-            self._relocate(place, patience)
+            self._relocate(place, budget)
             if served != task.served:
-                patience.forget(astray)
-                raise TryAgain(f"{astray.cause}, as it did not before", soon=True)
+                budget.forget(astray)
+                raise RetryableError(f"{astray.cause}, as it did not before", soon=True)
             raise astray
         etag = bare_etag(answer.headers.get("etag"))
         if etag != self._etags.setdefault(server, etag):
@@ -206,14 +206,14 @@ class RemoteFile:
         self._served += 1
         return stop
 
-    def _relocate(self, old: Place, patience: Patience) -> None:
+    def _relocate(self, old: RemoteLocation, budget: RetryBudget) -> None:
         """Ask the Hub again where the file is, unless another thread has done so; CheckpointError if it has changed."""
-        if not self._locating.acquire(timeout=patience.timeout()):
-            raise TryAgain("the Hub does not say where the file is now")
+        if not self._locating.acquire(timeout=budget.timeout()):
+            raise RetryableError("the Hub does not say where the file is now")
         try:
             if self._place is not old:
                 return
-            place = locate(self._url, self._commit, patience, self._access)
+            place = locate(self._url, self._commit, budget, self._access)
             if place.marks != old.marks:
                 raise self._changed()
             self._place = place

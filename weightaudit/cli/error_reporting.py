@@ -15,7 +15,7 @@ from typing import ParamSpec
 
 import typer
 
-from weightaudit.cli.ending import stopped
+from weightaudit.cli.process_exit import stopped
 from weightaudit.cli.terminal import tell
 from weightaudit.errors import OutputErrors, WeightauditError
 from weightaudit.text import printable
@@ -27,7 +27,7 @@ LONGEST_USAGE = 400
 """Of one that repeats what was typed."""
 
 
-def plain_failures(command: Callable[P, None]) -> Callable[P, None]:
+def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     """``command`` with every failure told in the way this module says. Around the body, as typer has its own ideas."""
 
     @functools.wraps(command)

@@ -11,7 +11,7 @@ from weightaudit.errors import ModelError
 
 
 @dataclass(frozen=True)
-class State:
+class ModelVersion:
     """``text`` goes into the key; ``commit`` is what to scan of a Hub model, "" if that is not known; ``error`` says
     why the model cannot be had.
     """
@@ -21,37 +21,37 @@ class State:
     error: ModelError | None = None
 
 
-def state_of(entry: Entry) -> State:
+def version_of(entry: Entry) -> ModelVersion:
     """Ask the file system, or the Hub; where that is out of reach, the local Hugging Face cache.
 
     A scan takes what the cache has without asking whether the branch has moved; a batch asks, once a model, so that a
     moved branch is scanned again.
     """
     if entry.local:
-        return State(local_state(entry.model))
+        return ModelVersion(local_state(entry.model))
     from huggingface_hub import constants
 
     from weightaudit.source.cache import cached_snapshot
 
     config = entry.config
     if re.fullmatch(r"[0-9a-f]{40}", config.revision or ""):
-        return State(config.revision or "", config.revision or "")
+        return ModelVersion(config.revision or "", config.revision or "")
     error = None
     if not (config.offline or constants.HF_HUB_OFFLINE):
+        from weightaudit.source.http.client import Access
         from weightaudit.source.names import token_to_send
-        from weightaudit.source.pin import pin
         from weightaudit.source.redaction import redact_logs
-        from weightaudit.source.web import Access
+        from weightaudit.source.resolve_revision import pin
 
         redact_logs()
         access = Access(entry.model, config.revision, token_to_send(config.token), config.max_wait)
         try:
             commit = pin(access, config.revision).commit
-            return State(commit, commit)
+            return ModelVersion(commit, commit)
         except ModelError as found:
             error = found
     snapshot = cached_snapshot(entry.model, config.revision)
     if snapshot is not None:
-        return State(snapshot.name, snapshot.name)
+        return ModelVersion(snapshot.name, snapshot.name)
     # Two revisions are two scans, though nobody can say now which. Offline the scan itself says best what is lacking.
-    return State(f"@{config.revision or ''}", error=error)
+    return ModelVersion(f"@{config.revision or ''}", error=error)

@@ -10,10 +10,10 @@ from urllib.parse import quote
 from huggingface_hub import constants
 
 from weightaudit.errors import ModelUnreachable
-from weightaudit.source.ask import ask
+from weightaudit.source.http.client import SOMEBODY_ELSE, Access
+from weightaudit.source.http.retry import RetryBudget, retry
+from weightaudit.source.hub_api import ask
 from weightaudit.source.names import COMMIT, is_hub_id
-from weightaudit.source.retry import Patience, persist
-from weightaudit.source.web import SOMEBODY_ELSE, Access
 from weightaudit.strict_json import parse_object
 
 MAX_LISTING = 30_000_000
@@ -36,11 +36,11 @@ def pin(access: Access, revision: str | None) -> Pinned:
 
     Not by the client's `model_info`: that also reads the model card, and fails where a stranger wrote an odd one.
     """
-    patience = Patience(access.model, access.max_wait)
+    budget = RetryBudget(access.model, access.max_wait)
     url = f"{constants.ENDPOINT}/api/models/{access.model}"
     if revision is not None:
         url += f"/revision/{quote(revision, safe='')}"
-    reply = persist(lambda: ask("GET", url, patience, access, limit=MAX_LISTING), patience)
+    reply = retry(lambda: ask("GET", url, budget, access, limit=MAX_LISTING), budget)
     cause = "it does not say which commit and files the model has"
     try:
         said = parse_object(
@@ -50,9 +50,7 @@ def pin(access: Access, revision: str | None) -> Pinned:
     except ModelUnreachable as failure:
         cause, pinned = failure.cause, None
     if pinned is None:
-        raise ModelUnreachable(
-            patience.thing, f"what answers in the Hub's place is not the Hub: {cause}", SOMEBODY_ELSE
-        )
+        raise ModelUnreachable(budget.thing, f"what answers in the Hub's place is not the Hub: {cause}", SOMEBODY_ELSE)
     return pinned
 
 

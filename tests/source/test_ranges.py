@@ -14,7 +14,7 @@ from tests.hub import Hub, faults, pointed_at, serve
 from tests.source.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource, open_repository
-from weightaudit.source.remote import RemoteFile
+from weightaudit.source.http.ranges import RemoteFile
 
 DATA = random.Random(0).randbytes(300_000)
 FILE = "model.safetensors"
@@ -125,7 +125,7 @@ def check_closing_ends(call: Callable[[], object], close: Callable[[], None], *,
 
 @pytest.mark.parametrize("after", [None, 1000], ids=["before the answer", "in its body"])
 def test_closing_ends_a_read_that_waits_for_bytes(after: int | None, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.retry.STALL", 600.0)
+    monkeypatch.setattr("weightaudit.source.http.retry.STALL", 600.0)
     hub.faults.append(faults.stall(600.0, after=after))
     source = open_file(max_wait=600.0)
     check_closing_ends(
@@ -134,15 +134,15 @@ def test_closing_ends_a_read_that_waits_for_bytes(after: int | None, hub: Hub, m
 
 
 def test_closing_ends_a_pause_between_tries(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.retry.FIRST_PAUSE", 60.0)
-    monkeypatch.setattr("weightaudit.source.retry.LONGEST_PAUSE", 60.0)
+    monkeypatch.setattr("weightaudit.source.http.retry.FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("weightaudit.source.http.retry.LONGEST_PAUSE", 60.0)
     source = open_file(max_wait=600.0)
     hub.faults.append(faults.status(503))
     check_closing_ends(lambda: read(source), source.close, once=lambda: hub.asked("cdn"))
 
 
 def test_closing_the_repository_ends_the_opening_of_a_file(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.retry.STALL", 600.0)
+    monkeypatch.setattr("weightaudit.source.http.retry.STALL", 600.0)
     repository = open_repository("org/name", max_wait=600.0)
     opened = repository.open("config.json")
     hub.faults.append(faults.stall(600.0, after=None, where=faults.HEADS))

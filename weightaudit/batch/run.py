@@ -13,17 +13,17 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from weightaudit.batch.aggregate import join
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
 from weightaudit.batch.folder import WRITTEN, ModelFolder, prepare
-from weightaudit.batch.jobs import Job
-from weightaudit.batch.joining import join
+from weightaudit.batch.job import Job
 from weightaudit.batch.lock import LOCK, RUN, locked
 from weightaudit.batch.manifest import Listed, Manifest, digest_of
 from weightaudit.batch.model_list import Entry
 from weightaudit.batch.names import RESERVED, names, options_that_differ
 from weightaudit.batch.outcome import Outcome, check_answer
-from weightaudit.batch.planning import Planned, Step, sharded, steps
+from weightaudit.batch.plan import Planned, Step, sharded, steps
 from weightaudit.batch.time_limit import out_of_time
 from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost
@@ -158,7 +158,7 @@ class _Work:
         while more or self._flying or self._suspects:
             if not more and not self._flying:
                 self._send(self._suspects.popleft())
-            while more and (self._pool is None or len(self._flying) < self._pool.room):
+            while more and (self._pool is None or len(self._flying) < self._pool.max_in_flight):
                 step = next(todo, None)
                 if step is None:
                     more = False
@@ -191,7 +191,7 @@ class _Work:
             self._pool = self._make_pool()
             for note in self._pool.notes:
                 self._display.note(note)
-        if not self._pool.here:
+        if not self._pool.is_local:
             job = replace(job, config=replace(job.config, token=None))
         self._flying[self._pool.executor.submit(run_job, job)] = job
 
@@ -210,7 +210,7 @@ class _Work:
             outcome = check_answer(future.result(), job)
         except OutOfTime:
             outcome = record_failure(job, out_of_time(job.title, job.max_time or 0))
-        except self._pool.lost as error:
+        except self._pool.worker_lost_errors as error:
             if job.number not in self._again:
                 self._again.add(job.number)
                 self._suspects.append(job)

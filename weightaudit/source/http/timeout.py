@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
-from weightaudit.source.retry import GaveUp, Patience, TryAgain
+from weightaudit.source.http.retry import GaveUp, RetryableError, RetryBudget
 
 T = TypeVar("T")
 
@@ -46,8 +46,8 @@ class _Task(Generic[T]):
             self._discard(result)
 
 
-def within(patience: Patience, call: Callable[[], T], *, discard: Callable[[T], None], cause: str) -> T:
-    """What ``call`` returns or raises, if that is before ``patience`` ends, else TryAgain; GaveUp where it is closed.
+def call_with_timeout(budget: RetryBudget, call: Callable[[], T], *, discard: Callable[[T], None], cause: str) -> T:
+    """Return or raise what ``call`` does, if it ends before ``budget``; else RetryableError, or GaveUp if it is closed.
 
     ``cause`` is what is told of a call that did not end.
 
@@ -58,11 +58,11 @@ def within(patience: Patience, call: Callable[[], T], *, discard: Callable[[T], 
     task = _Task(call, discard)
     Thread(target=task.run, name="weightaudit-request", daemon=True).start()
     try:
-        while not task.ended.wait(min(GLANCE, patience.left())):
-            if patience.closing.is_set():
+        while not task.ended.wait(min(GLANCE, budget.left())):
+            if budget.closing.is_set():
                 raise GaveUp
-            if not patience.left():
-                raise TryAgain(cause)
+            if not budget.left():
+                raise RetryableError(cause)
     except BaseException:  # Ctrl-C too; raised again
         task.abandon()
         raise

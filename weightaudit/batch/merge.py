@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from weightaudit.batch.aggregate import UNFINISHED, join
 from weightaudit.batch.folder import ModelFolder, prepare
-from weightaudit.batch.joining import UNFINISHED, join
 from weightaudit.batch.lock import locked
 from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manifest
 from weightaudit.batch.names import own_folder

@@ -12,7 +12,7 @@ from weightaudit.records import TOWERS, Discrepancy
 from weightaudit.text import printable
 
 HINT = "Check that config.json and the weights belong together."
-MOST = 100
+MAX_DISCREPANCIES_PER_KIND = 100
 """Discrepancies of one kind told one by one; a hostile header could make a million. The coverage has every tensor."""
 
 
@@ -61,7 +61,7 @@ class Contradictions:
             raise MappingError(f"tensor {printable(name)}", why, HINT)
 
     def told(self) -> tuple[Discrepancy, ...]:
-        """At most `MOST` of each kind and how many more there are, in the order of the names."""
+        """At most `MAX_DISCREPANCIES_PER_KIND` of each kind and how many more there are, in the order of the names."""
         extra = [_extra(place, why, tensors) for place, (why, tensors) in self._beyond.items()]
         return (
             *_bounded(extra, "more layers or experts are beyond those of the config"),
@@ -87,7 +87,7 @@ def _count(tensors: Sequence[str]) -> str:
 
 
 def _bounded(discrepancies: Sequence[Discrepancy], more: str) -> list[Discrepancy]:
-    if len(discrepancies) <= MOST:
+    if len(discrepancies) <= MAX_DISCREPANCIES_PER_KIND:
         return list(discrepancies)
-    says = f"{len(discrepancies) - MOST} {more}."
-    return [*discrepancies[:MOST], Discrepancy(discrepancies[0].kind, says)]
+    says = f"{len(discrepancies) - MAX_DISCREPANCIES_PER_KIND} {more}."
+    return [*discrepancies[:MAX_DISCREPANCIES_PER_KIND], Discrepancy(discrepancies[0].kind, says)]

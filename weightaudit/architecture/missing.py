@@ -15,7 +15,7 @@ ESSENTIAL = ("Q", "K", "V", "O", "M1", "M2")
 """Roles that every layer has where the family has them; others (cross-attention) a whole model may lack."""
 OF_EVERY_LAYER = tuple(role for role in LAYER_ROLES if not role.startswith("SHARED_"))
 """Roles that every layer has if one has them; experts, routers and a family's own roles may be in some layers only."""
-LIMIT = 8
+MAX_RANGES_NAMED = 8
 """Ranges of layers written out at most."""
 MOST_LAYERS = 1024
 """Absent layers listed in a record at most: a config may claim any number."""
@@ -141,6 +141,6 @@ def _in(stack: str, says: str) -> str:
 def _layers(numbers: Collection[int]) -> str:
     """``layer 3``, ``layers 0-3, 7``; what is too long is cut."""
     runs = [[n for _, n in run] for _, run in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])]
-    shown = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:LIMIT])
-    more = f", … ({len(numbers)} in all)" if len(runs) > LIMIT else ""
+    shown = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:MAX_RANGES_NAMED])
+    more = f", … ({len(numbers)} in all)" if len(runs) > MAX_RANGES_NAMED else ""
     return f"layer{'s' if len(numbers) > 1 else ''} {shown}{more}"

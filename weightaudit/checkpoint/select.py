@@ -39,7 +39,7 @@ ADAPTER = re.compile(r"adapter_model\..*")
 TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth)")
 CONSOLIDATED = re.compile(r"consolidated.*")
 CONVERT = "Safetensors and PyTorch files are read: load the model in transformers and save it with save_pretrained"
-MOST = 5
+MAX_NAMED = 5
 """Names told one by one in a message."""
 
 
@@ -166,4 +166,4 @@ def _nothing(files: list[str], where: str) -> CheckpointError:
 
 
 def _some(names: list[str]) -> str:
-    return listed(map(printable, names), MOST)
+    return listed(map(printable, names), MAX_NAMED)

@@ -21,9 +21,9 @@ from weightaudit.errors import OutputErrors, WeightauditError
 from weightaudit.text import printable
 
 P = ParamSpec("P")
-LONGEST = 4000
+MAX_MESSAGE_CHARS = 4000
 """Characters of a message."""
-LONGEST_USAGE = 400
+MAX_USAGE_CHARS = 400
 """Of one that repeats what was typed."""
 
 
@@ -67,7 +67,7 @@ def _tell(error: Exception, *, debug: bool) -> int:
     # After a signal, which is told when all has ended, libraries fail in ways of their own.
     if message and not stopped():
         # Our own messages are printable already; a library's may repeat what a stranger's file says, in several lines.
-        tell(f"weightaudit: {printable(message, LONGEST)}")
+        tell(f"weightaudit: {printable(message, MAX_MESSAGE_CHARS)}")
     return code
 
 
@@ -92,4 +92,4 @@ def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]  # it has one
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "weightaudit"
-    return f"{printable(message, LONGEST_USAGE)}. See '{path} --help'"
+    return f"{printable(message, MAX_USAGE_CHARS)}. See '{path} --help'"

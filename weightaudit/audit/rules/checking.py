@@ -34,10 +34,10 @@ RULES: tuple[Rule, ...] = (
 )
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that suppress it."""
 
-MOST = 100
+MAX_PER_RULE = 100
 """Findings of one rule told one by one; the rest are counted in one more."""
 
-NAMES = 1_000_000
+MAX_NAME_CHARS = 1_000_000
 """Characters of tensors' names in all findings of a scan; when they are used up, further findings name none. A name may
 have a thousand, and a finding 50 of them.
 """
@@ -62,7 +62,7 @@ def run_rules(context: RuleContext, ignore: Collection[str] = ()) -> tuple[Findi
 
 def _within(findings: Iterable[Finding]) -> Iterator[Finding]:
     """The findings, without tensors where there is no room for their names."""
-    room = NAMES
+    room = MAX_NAME_CHARS
     for finding in findings:
         needed = sum(map(len, finding.tensors))
         if needed > room:
@@ -75,11 +75,11 @@ def _within(findings: Iterable[Finding]) -> Iterator[Finding]:
 def _told(rule: Rule, matches: Sequence[Match]) -> Iterator[Finding]:
     """The first findings one by one, the rest in one that counts them."""
     told = [match.finding for match in matches]
-    if len(told) <= MOST + 1:
+    if len(told) <= MAX_PER_RULE + 1:
         yield from told
         return
-    yield from told[:MOST]
-    rest = told[MOST:]
+    yield from told[:MAX_PER_RULE]
+    rest = told[MAX_PER_RULE:]
     yield rule.of_model(f"And {len(rest):,} more: {listed(map(_named, rest))}.").finding
 
 

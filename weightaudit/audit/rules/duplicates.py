@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.rule import Match, Rule
-from weightaudit.audit.rules.wording import NAMED, listed, where
+from weightaudit.audit.rules.wording import MAX_NAMED, listed, where
 from weightaudit.records import LayerRow
 from weightaudit.text import shortened
 
@@ -27,7 +27,9 @@ def _duplicate(rule: Rule, context: RuleContext) -> Iterator[Match]:
     for groups in together.values():
         rows = [row for group in groups for row in group]
         copies = [len(group) for group in groups]
-        names = listed(" = ".join(shortened((where(row.matrix) for row in group), NAMED, spare=1)) for group in groups)
+        names = listed(
+            " = ".join(shortened((where(row.matrix) for row in group), MAX_NAMED, spare=1)) for group in groups
+        )
         extra = sum(row.matrix.parameters for group in groups for row in group[1:])
         yield rule.of_rows(
             rows, f"{names}: equal entry by entry; {extra:,} parameters repeat others.", value=float(max(copies))

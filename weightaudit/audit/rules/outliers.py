@@ -15,9 +15,9 @@ from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import where
 from weightaudit.records import LayerRow, Spectrum
 
-LEAST = 6
+MIN_LAYERS = 6
 """Layers of a role, or experts of a layer, below which none stands out."""
-LIMIT = 8.0
+Z_THRESHOLD = 8.0
 """Robust z-score above which a value stands out (dimensionless)."""
 
 
@@ -42,7 +42,9 @@ def _standing_out(quantity: Quantity, rule: Rule, context: RuleContext) -> Itera
     for points, peers, ordered in _series(context):
         ends = [_ends(quantity, rows) for rows in points]
         low, high = [math.log(a) for a, _ in ends], [math.log(b) for _, b in ends]
-        found = outliers(low, high, limit=LIMIT, floor=quantity.floor, end_floor=quantity.end_floor, ordered=ordered)
+        found = outliers(
+            low, high, limit=Z_THRESHOLD, floor=quantity.floor, end_floor=quantity.end_floor, ordered=ordered
+        )
         for i, z in found.items():
             others = median(ends[j][0] for j in range(len(ends)) if j not in found)
             rows = points[i]
@@ -73,10 +75,10 @@ def _series(context: RuleContext) -> Iterator[tuple[Sequence[Sequence[LayerRow]]
         if matrix.layer is not None:
             roles[matrix.stack, matrix.role, matrix.shape, matrix.expert is None][matrix.layer].append(row)
     for layers in roles.values():
-        if len(layers) >= LEAST:
+        if len(layers) >= MIN_LAYERS:
             yield list(layers.values()), "layers of its role", True
         for rows in layers.values():
-            if len(rows) >= LEAST:
+            if len(rows) >= MIN_LAYERS:
                 yield [[row] for row in rows], "experts of its layer", False
 
 
@@ -85,10 +87,10 @@ _SPREAD = (
     "interval from the median of the two neighbours on each side, MAD the median distance of the others"
 )
 _WHICH = (
-    f"From {LEAST} layers with matrices of one role and shape on; experts beside all others of their layer too, and by "
-    "depth in the median. Where more than one in ten stand out, that is a pattern and no finding."
+    f"From {MIN_LAYERS} layers with matrices of one role and shape on; experts beside all others of their layer too, and "
+    "by depth in the median. Where more than one in ten stand out, that is a pattern and no finding."
 )
-_CLAIMED = (
+_SUPPRESSED_BY = (
     *("nonfinite", "zero-matrix", "dead-rows", "dead-columns", "at-limit", "subnormals"),
     *("near-rank-one", "untrained", "duplicate"),
 )
@@ -99,21 +101,21 @@ RULES = (
         title="A norm unlike that of the other layers",
         severity="warning",
         measures=f"{_SPREAD}, at least {NORM.floor:g} ({NORM.end_floor:g} for the first and last layers). {_WHICH}",
-        threshold=LIMIT,
+        threshold=Z_THRESHOLD,
         source="Of 1,500 generated profiles each of 6 to 48 layers (smooth drift, first and last layers up to 3 times "
         "off, scatter of 5 to 10 %, normal or Student t with 5 degrees) at most 0.2 % have a finding. A layer times 10 "
         "is found in 98 to 100 % of those of 12 layers or more, in half of those of 6. MiniLM-L6 has none.",
         advice="Compare this layer with the checkpoint that it comes from: look for a scale applied twice or left out, "
         "or a layer of another model.",
         check=partial(_standing_out, NORM),
-        suppressed_by=_CLAIMED,
+        suppressed_by=_SUPPRESSED_BY,
     ),
     Rule(
         id="outlier-stable-rank",
         title="A stable rank unlike that of the other layers",
         severity="warning",
         measures=f"{_SPREAD}, at least {STABLE_RANK.floor:g}. The first and last layers are not judged. {_WHICH}",
-        threshold=LIMIT,
+        threshold=Z_THRESHOLD,
         source="Of 1,500 generated profiles each of 6 to 48 layers (smooth drift, first and last layers up to 10 times "
         "off) at most 0.2 % have a finding where the scatter is 10 to 20 %, 0.9 % where it is 40 %. A stable rank "
         "divided by 20 is found in 84 to 100 % of those of 12 layers or more at 10 to 20 % scatter, in a third at 40 %."
@@ -121,6 +123,6 @@ RULES = (
         advice="Look at the layer's leading singular values (--spectrum): a low rank is a collapse or a large "
         "update in few directions, a high one weights that lost their structure.",
         check=partial(_standing_out, STABLE_RANK),
-        suppressed_by=(*_CLAIMED, "outlier-norm"),
+        suppressed_by=(*_SUPPRESSED_BY, "outlier-norm"),
     ),
 )

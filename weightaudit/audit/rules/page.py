@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightaudit.audit.rules.checking import MOST, RULES
+from weightaudit.audit.rules.checking import MAX_PER_RULE, RULES
 from weightaudit.audit.rules.rule import Rule
 
 _HEAD = f"""# Findings
@@ -14,8 +14,8 @@ Every scan is checked against the rules below. A finding says where, what was me
 
 One fault is one finding. A rule that is *suppressed by* others does not look at what one of those has found, nor
 compare anything with it: an all-zero matrix is no outlier too. Of a fused matrix and its parts (QKV; Q, K and V) the
-parts are judged, and the whole only where a part is not there. Of each rule {MOST} findings are told one by one and
-the rest counted. `--ignore untrained,pickle` leaves rules out; what they find stays hidden from the rules that they
+parts are judged, and the whole only where a part is not there. Of each rule {MAX_PER_RULE} findings are told one by one
+and the rest counted. `--ignore untrained,pickle` leaves rules out; what they find stays hidden from the rules that they
 suppress.
 """
 

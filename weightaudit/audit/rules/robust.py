@@ -16,7 +16,7 @@ LONG = 12
 """From as many values on, two at each end count as ends; below, one does."""
 RARE = 10
 """At most one in ten (or one at all) stands out: more are a pattern, such as every sixth layer of another kind."""
-MOST = 30
+MAX_OUTLIERS = 30
 """And no more than this many, which also bounds the work on a file with very many layers."""
 
 
@@ -61,7 +61,7 @@ def outliers(
             break
         found[farthest] = z
         kept = others
-        if len(found) > min(MOST, max(1, len(middle) // RARE)):
+        if len(found) > min(MAX_OUTLIERS, max(1, len(middle) // RARE)):
             return {}
     return dict(sorted(found.items()))
 

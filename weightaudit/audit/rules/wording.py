@@ -8,7 +8,7 @@ from weightaudit import text
 from weightaudit.records import Finding, RoleMatrix
 from weightaudit.text import printable
 
-NAMED = 4
+MAX_NAMED = 4
 """Things named one by one within a sentence."""
 
 
@@ -22,6 +22,6 @@ def where(of: RoleMatrix | Finding) -> str:
     return printable(of.place.words()) or "the model"
 
 
-def listed(things: Iterable[str], most: int = NAMED) -> str:
+def listed(things: Iterable[str], most: int = MAX_NAMED) -> str:
     """As a list in a sentence: "a, b and c", or "a, b, c, d and 5 more"; each printable."""
     return text.listed(map(printable, things), most, spare=1)

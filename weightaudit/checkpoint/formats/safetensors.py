@@ -26,7 +26,7 @@ PREFIX = 8
 MAX_HEADER = 100_000_000
 """Bytes; the reference library's own limit."""
 
-AGAIN = "The file is damaged or was not made by a safetensors library: download it again"
+REDOWNLOAD_HINT = "The file is damaged or was not made by a safetensors library: download it again"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_header(source: ByteSource) -> Header:
     source.read_into(PREFIX, memoryview(raw))
     if not raw.startswith(b"{"):
         _fail(source, "its header is not JSON")
-    entries = parse_object(bytes(raw), thing=source.label, error=CheckpointError, hint=AGAIN)
+    entries = parse_object(bytes(raw), thing=source.label, error=CheckpointError, hint=REDOWNLOAD_HINT)
     metadata = _metadata(source, entries.pop("__metadata__", None))
     if len(entries) > MAX_TENSORS:
         _fail(source, f"it lists {len(entries)} tensors, more than the {MAX_TENSORS} that are accepted")
@@ -137,4 +137,4 @@ def _check_layout(source: ByteSource, tensors: list[TensorInfo], start: int) -> 
 
 
 def _fail(source: ByteSource, cause: str) -> NoReturn:
-    raise CheckpointError(source.label, cause, AGAIN)
+    raise CheckpointError(source.label, cause, REDOWNLOAD_HINT)

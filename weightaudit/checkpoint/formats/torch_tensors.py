@@ -34,7 +34,7 @@ REPEATS = 64
 """How often all tensors together may repeat the bytes of their file: one that the layers share has a name in each, and
 each may be a view of all of it.
 """
-SHOWN = 5
+MAX_NAMED = 5
 """Entries named one by one."""
 PUBLISH = "Save the model's state_dict() as ordinary tensors, best as safetensors"
 
@@ -285,4 +285,4 @@ def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    return listed((f"'{printable(name, 60)}'" for name in names), SHOWN)
+    return listed((f"'{printable(name, 60)}'" for name in names), MAX_NAMED)

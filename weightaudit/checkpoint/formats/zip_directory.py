@@ -39,7 +39,7 @@ UNDERSTOOD = SIZES_FOLLOW | UTF8 | 0x6
 DIRECTORY = 0x10
 """The attribute by which torch's zip reader knows a folder, whatever its name, and silently reads nothing from it."""
 ZIP64 = 1
-AGAIN = "The file is damaged or was packed anew by another program: download it again"
+REDOWNLOAD_HINT = "The file is damaged or was packed anew by another program: download it again"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_directory(source: ByteSource) -> dict[str, Record]:
         with zipfile.ZipFile(_Tail(directory, start)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, IndexError) as error:
-        raise CheckpointError(source.label, "its zip directory is damaged", AGAIN) from error
+        raise CheckpointError(source.label, "its zip directory is damaged", REDOWNLOAD_HINT) from error
     if len(entries) != count:
         _fail(source, f"its zip directory has {len(entries)} records, {count} were announced")
     if sum(_entry_size(entry) for entry in entries) != size:
@@ -264,4 +264,4 @@ def _data_offset(source: ByteSource, record: Record, head: bytes) -> int:
 
 
 def _fail(source: ByteSource, cause: str) -> NoReturn:
-    raise CheckpointError(source.label, cause, AGAIN)
+    raise CheckpointError(source.label, cause, REDOWNLOAD_HINT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightaudit.cli import options
-from weightaudit.cli.fail_on import NEVER, FailOn, end
+from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
@@ -151,6 +151,6 @@ def _tell(models: str, result: BatchResult | MergeResult, out: Path, *, quiet: b
 
 def _end(result: BatchResult | MergeResult, fail_on: str) -> None:
     """Exit code 1 where some models failed, or findings are at or above ``fail_on``."""
-    end(result.findings, fail_on)
+    exit_on_findings(result.findings, fail_on)
     if result.failed:
         raise typer.Exit(1)

@@ -31,7 +31,7 @@ def exceeded(counts: Mapping[str, int], fail_on: str) -> str:
     return f"{counted(number, 'finding')} at or above {fail_on}: exit code 1 (--fail-on)" if number else ""
 
 
-def end(counts: Mapping[str, int], fail_on: str) -> None:
+def exit_on_findings(counts: Mapping[str, int], fail_on: str) -> None:
     """Say why and exit with code 1 where a finding is at or above ``fail_on``."""
     reason = exceeded(counts, fail_on)
     if reason:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from weightaudit.cli import options
-from weightaudit.cli.fail_on import end
+from weightaudit.cli.fail_on import exit_on_findings
 from weightaudit.cli.formats import TEXT, show
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
@@ -66,7 +66,7 @@ def scan(
         with attempts:
             show(report, format)
     attempts.conclude()
-    end(Counter(finding.severity for finding in report.findings), fail_on)
+    exit_on_findings(Counter(finding.severity for finding in report.findings), fail_on)
 
 
 def _outputs(

@@ -87,8 +87,8 @@ _SPREAD = (
     "interval from the median of the two neighbours on each side, MAD the median distance of the others"
 )
 _WHICH = (
-    f"From {MIN_LAYERS} layers with matrices of one role and shape on; experts beside all others of their layer too, and "
-    "by depth in the median. Where more than one in ten stand out, that is a pattern and no finding."
+    f"From {MIN_LAYERS} layers with matrices of one role and shape on; experts beside all others of their layer too, "
+    "and by depth in the median. Where more than one in ten stand out, that is a pattern and no finding."
 )
 _SUPPRESSED_BY = (
     *("nonfinite", "zero-matrix", "dead-rows", "dead-columns", "at-limit", "subnormals"),

@@ -15,9 +15,8 @@ from tests.architecture.saved import info, statuses
 from weightaudit.architecture import layouts, map_model
 from weightaudit.architecture.loader import read_towers
 from weightaudit.architecture.registry import layers_of_towers
-from weightaudit.architecture.schema import TOWERS
 from weightaudit.errors import SpecError
-from weightaudit.records import Discrepancy, ModelMap, Rows
+from weightaudit.records import TOWERS, Discrepancy, ModelMap, Rows
 
 
 @pytest.mark.parametrize("model_type", ["qwen2_vl", "exaone4_5"])

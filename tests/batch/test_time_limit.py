@@ -14,7 +14,7 @@ from tests.batch import tasks
 from tests.batch.pools import Recorded
 from weightaudit import api
 from weightaudit.batch import BatchResult, time_limit
-from weightaudit.batch.make_pool import make_pool
+from weightaudit.batch.executors import make_pool
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.batch.processes import Processes, ProcessExecutor
 from weightaudit.batch.time_limit import GRACE, check_max_time

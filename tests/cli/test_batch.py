@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import CommandLine, on_a_terminal
-from weightaudit.report import ScanReport
+from weightaudit import ScanReport
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 

@@ -9,7 +9,7 @@ from tests.audit.rules.healthy import changed, evidence, facts, norms, row, scal
 from tests.audit.rules.test_entries import found
 from tests.report.factory import nan_spectrum
 from weightaudit.audit.rules import RULES, run_rules
-from weightaudit.audit.rules.checking import NAMES
+from weightaudit.audit.rules.checking import MAX_NAME_CHARS
 from weightaudit.records import SEVERITIES
 
 
@@ -79,7 +79,7 @@ def test_findings_of_long_names_have_a_bound() -> None:
     ]
     told = run_rules(evidence(rows))
     assert [len(one.tensors) for one in told] == [50] * 19 + [0] * 81
-    assert sum(len(name) for one in told for name in one.tensors) <= NAMES
+    assert sum(len(name) for one in told for name in one.tensors) <= MAX_NAME_CHARS
     assert max(len(one.detail) for one in told) < 1000
 
 

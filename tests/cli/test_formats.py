@@ -84,13 +84,17 @@ def test_a_name_starts_no_command(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--format", "xml"), "--format 'xml': there is no such choice. Write text, github, sarif, json"),
-        (("--fail-on", "fatal"), "--fail-on 'fatal': there is no such choice. Write error, warning, info, never"),
+        (("--format", "xml"), "--format': 'xml' is not one of 'text', 'github', 'sarif', 'json'"),
+        (("--fail-on", "fatal"), "--fail-on': 'fatal' is not one of 'error', 'warning', 'info', 'never'"),
     ],
 )
 def test_wrong_choices(weightaudit: CommandLine, words: tuple[str, ...], said: str) -> None:
     done = weightaudit("scan", "x", *words)
-    assert (done.code, done.stdout, done.stderr) == (2, "", f"weightaudit: {said}\n")
+    assert (done.code, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"weightaudit: Invalid value for '{said}. See 'weightaudit scan --help'\n",
+    )
 
 
 def test_text_is_the_default_and_quiet_silences_it(weightaudit: CommandLine, scanned: ScanReport) -> None:

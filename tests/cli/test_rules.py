@@ -158,4 +158,4 @@ def test_batch_fails_on_findings_only_where_asked(
     assert (merged.code, merged.stderr) == (1, "2 findings at or above error: exit code 1 (--fail-on)\n")
     assert len(scans) == 2
     wrong = weightaudit(*words, "--fail-on", "errors")
-    assert (wrong.code, wrong.stderr.count("there is no such choice")) == (2, 1)
+    assert (wrong.code, wrong.stderr.count("is not one of")) == (2, 1)

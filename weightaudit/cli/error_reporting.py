@@ -90,6 +90,7 @@ def _usage(error: Exception) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return ""
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]  # it has one
+    message = message.replace("Value error, ", "")  # of a choice, in some versions of typer
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "weightaudit"
     return f"{printable(message, MAX_USAGE_CHARS)}. See '{path} --help'"

@@ -18,9 +18,14 @@ from weightaudit.errors import UsageError, printable
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
 
-Paths = Annotated[
-    list[Path],
-    typer.Argument(metavar="LIST", help="Model list; with --merge, directories of batches.", show_default=False),
+Lists = Annotated[
+    list[str],  # no Path, which would make @name of ./@name
+    typer.Argument(
+        metavar="LIST",
+        help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; with --merge, "
+        "directories of batches.",
+        show_default=False,
+    ),
 ]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
 Workers = Annotated[
@@ -51,7 +56,7 @@ Threads = Annotated[
 
 @with_scanning
 def batch(
-    paths: Paths,
+    lists: Lists,
     *,
     out: Directory,
     workers: Workers = None,
@@ -74,10 +79,10 @@ def batch(
     """
     check_choice("--fail-on", fail_on, FAIL_ON)
     if merge:
-        _merge(paths, out, fail_on, quiet)
+        _merge([Path(directory) for directory in lists], out, fail_on, quiet)
         return
-    if len(paths) != 1:
-        raise UsageError("batch", f"{len(paths)} model lists were named", "Name one; --merge joins directories")
+    if len(lists) != 1:
+        raise UsageError("batch", f"{len(lists)} model lists were named", "Name one; --merge joins directories")
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
@@ -85,12 +90,14 @@ def batch(
     from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.planning import parse_shard
+    from weightaudit.batch.shipped_lists import find_list
     from weightaudit.batch.time_limit import check_max_time
 
     part = parse_shard(shard)
     check_max_time(max_time)
     config = scanning.config()
-    entries = read_model_list(paths[0], config, check_device=scheduler is None)
+    path = find_list(lists[0])
+    entries = read_model_list(path, config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     try:
@@ -103,7 +110,7 @@ def batch(
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
-            title=paths[0].stem,
+            title=path.stem,
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")

@@ -93,7 +93,7 @@ class ScanReport:
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer, and a heat map, each stack its own, as PNG and SVG for a paper.
 
-        Returns the files. Raises UsageError where matplotlib is not installed (``weightaudit[figures]``), OutputError
+        Returns the files. Raises UsageError where matplotlib is not installed (extra ``figures``), OutputError
         where ``directory``, which is made if it is not there, cannot be written.
         """
         from weightaudit.report.static_figures import write_figures

@@ -99,9 +99,27 @@ class Part:
 class RoleMatrix:
     """One matrix of the model, oriented (out_features, in_features), and where its rows come from.
 
-    Nothing is read until `load` or `blocks`. ``stack`` is "encoder" or "decoder" in encoder-decoder models, "vision",
-    "video" or "audio" in a tower beside a language model, else ""; ``layer`` counts from 0, None outside the layers;
-    ``expert`` numbers the experts of a mixture.
+    Nothing is read until `load` or `blocks`.
+
+    Attributes
+    ----------
+    stack
+        "encoder" or "decoder" in encoder-decoder models, "vision", "video" or "audio" in a tower beside a language
+        model, else "".
+    layer
+        Counts from 0; None outside the layers.
+    expert
+        Number of the expert in a mixture, else None.
+    role
+        What it does: Q, K, V, O, QKV, M1, M2, or another role of its family.
+    parts
+        Pieces of stored tensors that it is put together from, in row order.
+    shape
+        (out_features, in_features).
+    dtype
+        Stored dtype, a name of `weightaudit.dtypes`.
+    reader
+        Reads a stored tensor by name; None where the matrix is not bound to a checkpoint.
     """
 
     stack: str
@@ -138,11 +156,17 @@ class RoleMatrix:
         return [part.cut(stored[part.tensor]) for part in self.parts]
 
     def load(self) -> torch.Tensor:
-        """The matrix, read now: torch.Tensor of ``shape`` in the stored dtype.
+        """Read the matrix.
 
-        Example:
-            >>> import weightaudit as wa
-            >>> W = next(iter(wa.matrices("gpt2"))).load()  # doctest: +SKIP
+        Returns
+        -------
+        torch.Tensor
+            Of ``shape``, in the stored dtype.
+
+        Examples
+        --------
+        >>> import weightaudit as wa
+        >>> W = next(iter(wa.matrices("gpt2"))).load()  # doctest: +SKIP
         """
         blocks = self.blocks()
         if len(blocks) == 1:
@@ -195,13 +219,37 @@ DEAD = 1e-6
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What was measured of one matrix.
+    """What was measured of one matrix W.
 
-    ``spectral_norm`` ≤ σ₁ ≤ ``spectral_norm_upper``, so ``stable_rank`` = ‖W‖_F²/spectral_norm² is the upper end of the
-    stable rank and ``stable_rank_lower`` the lower (Rudelson & Vershynin 2007). ``norm_ratio`` = ‖W‖_F/spectral_norm.
-    ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
-    (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
-    matrix. ``detail`` is there where it was asked for and W is finite and not zero; ``entries`` where W is finite.
+    Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero matrix.
+
+    Attributes
+    ----------
+    frobenius_norm
+        ‖W‖_F, the square root of the sum of squared entries.
+    spectral_norm, spectral_norm_upper
+        Ends of the interval that holds σ₁, the largest singular value.
+    stable_rank, stable_rank_lower
+        Ends of the interval that holds ‖W‖_F²/σ₁² (Rudelson & Vershynin 2007); ``stable_rank`` is the upper one, since
+        it divides by the lower end of σ₁.
+    norm_ratio
+        ‖W‖_F/spectral_norm.
+    method
+        "exact" or "krylov".
+    passes
+        Reads of the whole matrix.
+    converged
+        Whether (spectral_norm_upper/spectral_norm)² − 1 ≤ tol.
+    nonfinite
+        Entries that are NaN or infinite.
+    zeros
+        Entries that are exactly zero.
+    max_abs
+        Largest finite magnitude of an entry.
+    detail
+        Other singular values, where they were asked for and W is finite and not zero.
+    entries
+        Dead rows and columns and the like, where W is finite.
     """
 
     frobenius_norm: float
@@ -316,9 +364,30 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 class Finding:
     """Something a person should know or do about the weights.
 
-    ``id`` and ``title`` are the rule's; ``detail`` says in one sentence what was found here, with its numbers;
-    ``value`` is what the rule measures and ``threshold`` what it was held against; ``advice`` is what to do. A finding
-    about the whole model has no place.
+    Attributes
+    ----------
+    id, title
+        Those of the rule.
+    severity
+        "error", "warning" or "info".
+    stack
+        Where it is, as in `RoleMatrix`; a finding about the whole model has no place.
+    layer
+        The same: None where it is of several layers, or of none.
+    expert
+        The same.
+    role
+        The same: "" where it is of several roles, or of none.
+    tensors
+        Names of stored tensors that it is about.
+    value
+        What the rule measures, None where that is no number.
+    threshold
+        What ``value`` is compared with.
+    advice
+        What to do.
+    detail
+        What was found here, one sentence with its numbers.
     """
 
     id: str

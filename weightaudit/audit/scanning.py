@@ -57,17 +57,67 @@ def scan(
     threads: int | None = DEFAULTS.threads,
     progress: bool | Progress = False,
 ) -> ScanReport:
-    """Measure every weight matrix of a model, and judge what was found.
+    """Measure every weight matrix of a model, and check what was measured against the rules.
 
-    ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`. A Hub
-    model that is not in the local cache is streamed, and nothing of it is kept on disk.
-    ``progress=True`` shows a bar on stderr. Raises UsageError for options that make no sense and ModelError for a
-    model that cannot be read.
+    A Hub model that is not in the local cache is streamed, and nothing of it is kept on disk. The options are those of
+    `AuditConfig`.
 
-    Example:
-        >>> import weightaudit as wa
-        >>> report = wa.scan("gpt2", roles="Q,K,V")  # doctest: +SKIP
-        >>> report.layers[["layer", "role", "stable_rank"]]  # doctest: +SKIP
+    Parameters
+    ----------
+    model
+        Local directory, weight file, or Hub id; what exists as a path is one.
+    revision
+        Branch, tag or commit of a Hub model; None is the default branch.
+    token
+        Hub access token; None lets huggingface_hub find one.
+    offline
+        Read only local paths and the local Hugging Face cache.
+    download
+        Download a Hub model into the Hugging Face cache first.
+    max_wait
+        Seconds that the network may keep a scan waiting without progress.
+    memory
+        Bytes of weights held at once, or text such as ``"2GB"``.
+    roles
+        Roles to analyse, ``["Q", "K"]`` or ``"Q,K"``.
+    layers
+        Layers to analyse, ``3``, ``[0, 1]`` or ``"0-5,11"``.
+    method
+        How the spectral norm is computed: "exact", "krylov", or "auto" for the cheaper one by shape.
+    tol
+        Relative width of the certified interval on σ₁².
+    delta
+        Probability, per matrix, that the certified upper end is too low.
+    seed
+        Seed of the random starts.
+    spectrum
+        Whether leading singular values, density and effective ranks are wanted too, from the same passes.
+    ignore
+        Ids of rules that are not checked, ``["untrained", "pickle"]`` or ``"untrained,pickle"``.
+    device
+        torch device that computes: "cpu", "cuda", "cuda:1".
+    threads
+        Compute threads; None leaves torch's own choice.
+    progress
+        True shows a bar on stderr; a `Progress` is told of every tensor.
+
+    Returns
+    -------
+    ScanReport
+        The numbers of every matrix, the findings, and what became of every tensor.
+
+    Raises
+    ------
+    UsageError
+        An option makes no sense; nothing was read.
+    ModelError
+        The model cannot be read; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.scan("gpt2", roles="Q,K,V")  # doctest: +SKIP
+    >>> report.layers[["layer", "role", "stable_rank"]]  # doctest: +SKIP
     """
     config = AuditConfig(
         revision=revision,
@@ -107,12 +157,40 @@ def matrices(
     download: bool = DEFAULTS.download,
     max_wait: float = DEFAULTS.max_wait,
 ) -> Iterator[RoleMatrix]:
-    """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``.
+    """Iterate over every matrix of a model with its role, in report order.
 
-    Example:
-        >>> import weightaudit as wa
-        >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
-        ...     print(m.layer, m.role, m.shape)
+    Of the model only headers are read; a matrix is read by its ``load()``.
+
+    Parameters
+    ----------
+    model
+        Local directory, weight file, or Hub id; what exists as a path is one.
+    revision
+        Branch, tag or commit of a Hub model; None is the default branch.
+    token
+        Hub access token; None lets huggingface_hub find one.
+    offline
+        Read only local paths and the local Hugging Face cache.
+    download
+        Download a Hub model into the Hugging Face cache first.
+    max_wait
+        Seconds that the network may keep it waiting without progress.
+
+    Returns
+    -------
+    Iterator[RoleMatrix]
+        Matrices in the order of the report's rows.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be read; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
+    ...     print(m.layer, m.role, m.shape)
     """
     checkpoint = open_checkpoint(
         fspath(model), revision=revision, token=token, offline=offline, download=download, max_wait=max_wait

@@ -24,14 +24,34 @@ Verdict = Literal["errors", "warnings", "clean", "unchecked"]
 class ScanReport:
     """The audit of one model.
 
-    ``rows`` are in report order; ``ledger`` has every tensor of the checkpoint, in name order; ``options``
-    are those that change numbers; ``versions`` of the libraries that computed them; ``findings`` are what the
-    ``rules`` (ids of all that were checked) found, gravest first; ``notes`` are for the reader.
+    Attributes
+    ----------
+    identity
+        Which model this is, and the files that were read.
+    map
+        Which tensor is which matrix, by which family.
+    rows
+        A matrix and what was measured of it each, in report order.
+    ledger
+        What became of every tensor of the checkpoint, in name order.
+    summary
+        Numbers of the whole model.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, gravest first.
+    notes
+        Sentences for the reader.
+    rules
+        Ids of all rules that were checked.
 
-    Example:
-        >>> import weightaudit as wa
-        >>> report = wa.scan("gpt2")  # doctest: +SKIP
-        >>> report.layers.groupby("role").stable_rank.mean()  # doctest: +SKIP
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.scan("gpt2")  # doctest: +SKIP
+    >>> report.layers.groupby("role").stable_rank.mean()  # doctest: +SKIP
     """
 
     identity: ModelIdentity

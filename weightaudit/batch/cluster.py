@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster, on however many machines (extra ``weightaudit[dask]``)."""
+"""Workers of a Dask cluster, on however many machines (extra ``dask``)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Cluster:
         try:
             distributed: Any = import_module("distributed")  # its types differ from version to version
         except ImportError as error:
-            raise UsageError("--scheduler", "Dask is not installed here", "pip install 'weightaudit[dask]'") from error
+            raise UsageError("--scheduler", "Dask is not installed here", "pip install distributed") from error
         _hush()
         # A URL is no path, whatever lies in the working directory.
         named = "://" not in address and Path(address).is_file()

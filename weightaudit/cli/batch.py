@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
 
-Paths = Annotated[
-    list[Path],
-    typer.Argument(metavar="LIST", help="Model list; with --merge, directories of batches.", show_default=False),
+Lists = Annotated[
+    list[str],  # no Path, which would make @name of ./@name
+    typer.Argument(
+        metavar="LIST",
+        help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; with --merge, "
+        "directories of batches.",
+        show_default=False,
+    ),
 ]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
 Workers = Annotated[
@@ -55,7 +60,7 @@ Threads = Annotated[
 
 @with_scan_options(without=["revision", "threads"])
 def batch(
-    paths: Paths,
+    lists: Lists,
     *,
     out: Directory,
     workers: Workers = None,
@@ -77,10 +82,10 @@ def batch(
     that one has a finding at or above --fail-on.
     """
     if merge:
-        _merge(paths, out, fail_on, quiet)
+        _merge([Path(directory) for directory in lists], out, fail_on, quiet)
         return
-    if len(paths) != 1:
-        raise UsageError("batch", f"{len(paths)} model lists were named", "Name one; --merge joins directories")
+    if len(lists) != 1:
+        raise UsageError("batch", f"{len(lists)} model lists were named", "Name one; --merge joins directories")
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
@@ -88,12 +93,14 @@ def batch(
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.executors import make_pool
     from weightaudit.batch.plan import parse_shard
+    from weightaudit.batch.shipped_lists import find_list
     from weightaudit.batch.time_limit import check_max_time
     from weightaudit.report.files import Attempts
 
     part = parse_shard(shard)
     check_max_time(max_time)
-    entries = read_model_list(paths[0], config, check_device=scheduler is None)
+    path = find_list(lists[0])
+    entries = read_model_list(path, config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = make_pool(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     attempts = Attempts()
@@ -107,9 +114,9 @@ def batch(
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
-            title=paths[0].stem,
+            title=path.stem,
             attempts=attempts,
-            read=[*paths, *([Path(scheduler)] if scheduler is not None else [])],
+            read=[path, *([Path(scheduler)] if scheduler is not None else [])],
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")

@@ -28,7 +28,7 @@ def check_drawable() -> None:
         load_matplotlib()
     except ImportError:
         raise WeightauditError(
-            "matplotlib", "it is not installed, and the experiments draw with it", "pip install 'weightaudit[paper]'"
+            "matplotlib", "it is not installed, and the experiments draw with it", "pip install matplotlib"
         ) from None
 
 

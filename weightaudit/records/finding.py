@@ -16,9 +16,30 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 class Finding:
     """Something a person should know or do about the weights.
 
-    ``id`` and ``title`` are the rule's; ``detail`` says in one sentence what was found here, with its numbers;
-    ``value`` is what the rule measures and ``threshold`` the limit of that; ``advice`` is what to do. A finding
-    about the whole model has no place.
+    Attributes
+    ----------
+    id, title
+        Those of the rule.
+    severity
+        "error", "warning" or "info".
+    stack
+        Where it is, as in `RoleMatrix`; a finding about the whole model has no place.
+    layer
+        The same: None where it is of several layers, or of none.
+    expert
+        The same.
+    role
+        The same: "" where it is of several roles, or of none.
+    tensors
+        Names of stored tensors that it is about.
+    value
+        What the rule measures, None where that is no number.
+    threshold
+        What ``value`` is compared with.
+    advice
+        What to do.
+    detail
+        What was found here, one sentence with its numbers.
     """
 
     id: str

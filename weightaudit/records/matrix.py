@@ -69,9 +69,27 @@ class Part:
 class RoleMatrix:
     """One matrix of the model, oriented (out_features, in_features), and where its rows come from.
 
-    Nothing is read until `load` or `blocks`. ``stack`` is "encoder" or "decoder" in encoder-decoder models, "vision",
-    "video" or "audio" in a tower beside a language model, else ""; ``layer`` counts from 0, None outside the layers;
-    ``expert`` numbers the experts of a mixture.
+    Nothing is read until `load` or `blocks`.
+
+    Attributes
+    ----------
+    stack
+        "encoder" or "decoder" in encoder-decoder models, "vision", "video" or "audio" in a tower beside a language
+        model, else "".
+    layer
+        Counts from 0; None outside the layers.
+    expert
+        Number of the expert in a mixture, else None.
+    role
+        What it does: Q, K, V, O, QKV, M1, M2, or another role of its family.
+    parts
+        Pieces of stored tensors that it is put together from, in row order.
+    shape
+        (out_features, in_features).
+    dtype
+        Stored dtype, a name of `weightaudit.dtypes`.
+    reader
+        Reads a stored tensor by name; None where the matrix is not bound to a checkpoint.
     """
 
     stack: str
@@ -111,11 +129,17 @@ class RoleMatrix:
         return [part.cut(stored[part.tensor]) for part in self.parts]
 
     def load(self) -> torch.Tensor:
-        """The matrix, read now: torch.Tensor of ``shape`` in the stored dtype.
+        """Read the matrix.
 
-        Example:
-            >>> import weightaudit as wa
-            >>> W = next(iter(wa.matrices("gpt2"))).load()  # doctest: +SKIP
+        Returns
+        -------
+        torch.Tensor
+            Of ``shape``, in the stored dtype.
+
+        Examples
+        --------
+        >>> import weightaudit as wa
+        >>> W = next(iter(wa.matrices("gpt2"))).load()  # doctest: +SKIP
         """
         blocks = self.blocks()
         if len(blocks) == 1:

@@ -50,13 +50,37 @@ DEAD = 1e-6
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What was measured of one matrix.
+    """What was measured of one matrix W.
 
-    ``spectral_norm`` ≤ σ₁ ≤ ``spectral_norm_upper``, so ``stable_rank`` = ‖W‖_F²/spectral_norm² is the upper end of the
-    stable rank and ``stable_rank_lower`` the lower (Rudelson & Vershynin 2007). ``norm_ratio`` = ‖W‖_F/spectral_norm.
-    ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
-    (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
-    matrix. ``detail`` is there where it was asked for and W is finite and not zero; ``entries`` where W is finite.
+    Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero matrix.
+
+    Attributes
+    ----------
+    frobenius_norm
+        ‖W‖_F, the square root of the sum of squared entries.
+    spectral_norm, spectral_norm_upper
+        Ends of the interval that holds σ₁, the largest singular value.
+    stable_rank, stable_rank_lower
+        Ends of the interval that holds ‖W‖_F²/σ₁² (Rudelson & Vershynin 2007); ``stable_rank`` is the upper one, since
+        it divides by the lower end of σ₁.
+    norm_ratio
+        ‖W‖_F/spectral_norm.
+    method
+        "exact" or "krylov".
+    passes
+        Reads of the whole matrix.
+    converged
+        Whether (spectral_norm_upper/spectral_norm)² − 1 ≤ tol.
+    nonfinite
+        Entries that are NaN or infinite.
+    zeros
+        Entries that are exactly zero.
+    max_abs
+        Largest finite magnitude of an entry.
+    detail
+        Other singular values, where they were asked for and W is finite and not zero.
+    entries
+        Dead rows and columns and the like, where W is finite.
     """
 
     frobenius_norm: float

@@ -50,9 +50,28 @@ Verdict = Literal["errors", "warnings", "clean", "unchecked"]
 class ScanResult:
     """The audit of one model, as plain data.
 
-    ``rows`` are in report order; ``ledger`` has every tensor of the checkpoint, in name order; ``options``
-    are those that change numbers; ``versions`` of the libraries that computed them; ``findings`` are what the
-    ``rules`` (ids of all that were checked) found, most severe first; ``notes`` are for the reader.
+    Attributes
+    ----------
+    identity
+        Which model this is, and the files that were read.
+    map
+        Which tensor is which matrix, by which family.
+    rows
+        A matrix and what was measured of it each, in report order.
+    ledger
+        What became of every tensor of the checkpoint, in name order.
+    summary
+        Numbers of the whole model.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, most severe first.
+    notes
+        Sentences for the reader.
+    rules
+        Ids of all rules that were checked.
     """
 
     identity: ModelIdentity

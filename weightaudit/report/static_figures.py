@@ -110,7 +110,7 @@ def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
     try:
         load_matplotlib()
     except ImportError:
-        hint = "pip install 'weightaudit[figures]'"
+        hint = "pip install matplotlib"
         raise UsageError("matplotlib", "it is not installed, and figures are drawn with it", hint) from None
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():

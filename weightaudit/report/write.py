@@ -38,7 +38,7 @@ def write(result: ScanResult, path: str | os.PathLike[str], kind: str = "", **op
 def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list[Path]:
     """Draw norms and stable ranks by layer, and a heat map, each stack its own, as PNG and SVG for a paper.
 
-    Returns the files. Raises UsageError where matplotlib is not installed (``weightaudit[figures]``), OutputError
+    Returns the files. Raises UsageError where matplotlib is not installed (extra ``figures``), OutputError
     where ``directory``, which is made if it is not there, cannot be written.
     """
     from weightaudit.report import static_figures

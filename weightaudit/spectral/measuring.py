@@ -43,23 +43,49 @@ def measure(
     spectrum: bool = DEFAULTS.spectrum,
     digest: str | None = None,
 ) -> Spectrum:
-    """Norms and stable rank of one matrix W, with a certified interval on its spectral norm.
+    """Measure norms and stable rank of one matrix W, with a certified interval on its spectral norm.
 
-    ``matrix``: (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes;
-    or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated.
-    ``tol`` bounds the relative width of the interval on σ₁²; ``delta`` is the probability that its upper end is too
-    low; the random start is a function of ``seed``, ``name`` and the entries, so that no matrix can be made to mislead
-    it. ``digest`` is `weightaudit.spectral.digest` of the blocks, where it has been taken already; a wrong one voids
-    ``delta``. ``spectrum`` asks for ``detail``, at no further pass. Nothing is written into ``matrix``.
+    Nothing is written into ``matrix``. The random start is a function of ``seed``, ``name`` and the entries, so that no
+    matrix can be made to mislead it.
 
-    A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix. Raises
-    UsageError for anything that is not such a matrix, and for options out of range.
+    Parameters
+    ----------
+    matrix
+        (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes; or a
+        sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated.
+    tol
+        Bound on the relative width of the interval on σ₁².
+    delta
+        Probability that the upper end of the interval is too low.
+    method
+        "exact", "krylov", or "auto" for the cheaper one by shape.
+    seed
+        Seed of the random start.
+    name
+        Name of the matrix; matrices of different names get different starts.
+    device
+        torch device that computes: "cpu", "cuda", "cuda:1".
+    spectrum
+        Whether ``detail`` is wanted, at no further pass.
+    digest
+        `weightaudit.spectral.digest` of the blocks, where it has been taken already; a wrong one voids ``delta``.
 
-    Example:
-        >>> import numpy as np
-        >>> s = measure(np.diag([3.0, 2.0, 1.0])[:, :2])
-        >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
-        (3.0, 13.0)
+    Returns
+    -------
+    Spectrum
+        A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix.
+
+    Raises
+    ------
+    UsageError
+        ``matrix`` is no such matrix, or an option is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> s = measure(np.diag([3.0, 2.0, 1.0])[:, :2])
+    >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
+    (3.0, 13.0)
     """
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     with ONE_AT_A_TIME:

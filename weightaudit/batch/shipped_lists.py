@@ -25,7 +25,8 @@ def find_list(written: str) -> Path:
         raise UsageError(
             printable(written),
             "no model list that comes with weightaudit has this name",
-            f"{did_you_mean(written.lower(), known)}There are {', '.join(known)}; for a file of this name write ./{printable(written)}",
+            f"{did_you_mean(written.lower(), known)}There are {', '.join(known)}; "
+            f"for a file of this name write ./{printable(written)}",
         )
     return lists[name]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -46,6 +46,7 @@ Format = Annotated[
     formats.Format,
     typer.Option(
         "--format",
+        metavar="|".join(get_args(formats.Format)),
         rich_help_panel=OUTPUTS,
         help="What stdout gets: text (a summary), github (annotations for its Actions), sarif or json (the document); "
         "all but text with --quiet too.",
@@ -55,6 +56,7 @@ FailOn = Annotated[
     fail_on.FailOn,
     typer.Option(
         "--fail-on",
+        metavar="|".join(fail_on.FAIL_ON),
         rich_help_panel=FINDINGS,
         help="Severity from which on findings make the exit code 1; outputs are written all the same.",
     ),

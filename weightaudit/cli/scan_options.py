@@ -60,6 +60,7 @@ def scan_option(name: str) -> inspect.Parameter:
         "show_envvar": known.envvar is not None,
         "show_default": shown,
         "min": known.least,
+        "metavar": "|".join(known.choices) or None,
     }
     option = typer.Option(f"--{name.replace('_', '-')}", **details)
     annotation = Annotated[typed | None if unset else typed, option]  # type: ignore[valid-type]  # made as it runs

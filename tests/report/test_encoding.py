@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weightaudit.report.encoding import encoded
+from weightaudit.report.html.encoding import encoded
 
 
 def decoded(column: Any, count: int) -> list[str]:

@@ -41,7 +41,7 @@ def scan(
     models = ModelFiles.of([model])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
-        from weightaudit.report.static_figures import check_figures
+        from weightaudit.report.figures import check_figures
 
         check_figures(figures, models)
 

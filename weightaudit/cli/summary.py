@@ -37,7 +37,7 @@ def summary_text(report: ScanResult, look: Look = Look()) -> str:  # noqa: B008 
     """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
     of numbers with the stable rank's course by layer.
     """
-    from weightaudit.report.wording import verdict_line
+    from weightaudit.report.verdict import verdict_line
 
     parts = [
         [verdict_line(report)],
@@ -90,7 +90,7 @@ def _weights(report: ScanResult) -> Iterator[str]:
 
 def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
     """Each in a line or two; they come gravest first."""
-    from weightaudit.report.wording import located
+    from weightaudit.report.verdict import located
 
     shown = _some(findings)
     column = max((len(finding.severity) for finding in shown), default=0)
@@ -179,7 +179,7 @@ def _range(values: Iterable[float]) -> str:
 
 
 def _coverage(report: ScanResult) -> Iterator[str]:
-    from weightaudit.report.wording import counted
+    from weightaudit.report.verdict import counted
 
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]

@@ -24,7 +24,7 @@ def exceeded(counts: Mapping[str, int], fail_on: str) -> str:
         >>> exceeded({"error": 1, "warning": 1, "info": 7}, "warning")
         '2 findings at or above warning: exit code 1 (--fail-on)'
     """
-    from weightaudit.report.wording import counted
+    from weightaudit.report.verdict import counted
 
     grave = () if fail_on == NEVER else FAIL_ON[: FAIL_ON.index(fail_on) + 1]
     number = sum(counts.get(severity, 0) for severity in grave)

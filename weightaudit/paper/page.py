@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 from weightaudit.paper import drawing
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.results import Claim, Result
-from weightaudit.report.document import document
+from weightaudit.report.document import document, script_json
 from weightaudit.report.markup import shown
-from weightaudit.report.payload import script_json
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross")
 MANY = 60

@@ -41,9 +41,9 @@ def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list
     Returns the files. Raises UsageError where matplotlib is not installed (``weightaudit[figures]``), OutputError
     where ``directory``, which is made if it is not there, cannot be written.
     """
-    from weightaudit.report import static_figures
+    from weightaudit.report import figures
 
-    return static_figures.write_figures(result, Path(directory), model_files(result))
+    return figures.write_figures(result, Path(directory), model_files(result))
 
 
 def writer_of(kind: str) -> Writer:

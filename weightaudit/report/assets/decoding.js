@@ -1,4 +1,4 @@
-// Columns as encoding.py stores them: a function from a row's number to its text. Long ones are taken apart when asked.
+// Columns as html/encoding.py stores them: a function from a row's number to its text. Long ones are taken apart when asked.
 function decoded(column) {
   if (typeof column === "string") return () => column;
   if (Array.isArray(column)) return (i) => column[i];

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weightaudit.records import SEVERITIES
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric, SummaryColumn
 from weightaudit.report.comparison.profile_store import ProfileStore
-from weightaudit.report.figures import INK, role_styles
+from weightaudit.report.style import INK, role_styles
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison import ModelEntry

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from weightaudit.report.comparison.body import FAILURES, body
 from weightaudit.report.comparison.gathering import gather
-from weightaudit.report.document import PLOTLY, asset, colours, document, share_plotly
+from weightaudit.report.document import PLOTLY, asset, colours, document, script_json, share_plotly
 from weightaudit.report.files import replacing
-from weightaudit.report.payload import script_json
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison import ModelEntry

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightaudit.report.comparison.entries import PROFILED, Profiles
-from weightaudit.report.figures import role_styles
+from weightaudit.report.style import role_styles
 
 MOST_POINTS = 64
 """Points of one profile; of more layers so many are taken, evenly, the first and the last among them."""

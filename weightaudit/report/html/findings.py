@@ -9,9 +9,9 @@ from typing import Any
 
 from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
 from weightaudit.report.columns import number_text
-from weightaudit.report.encoding import encoded
+from weightaudit.report.html.anchors import BETWEEN, Places, anchor
+from weightaudit.report.html.encoding import encoded
 from weightaudit.report.markup import count, section, setting, shown
-from weightaudit.report.places import BETWEEN, Places, anchor
 from weightaudit.text import plural
 
 OPEN = 5

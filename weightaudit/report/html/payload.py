@@ -6,17 +6,16 @@ Cells are the CSV's cells, text for text, so that the page can hand out the very
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from typing import Any
 
 from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS, NAMES
-from weightaudit.report.encoding import encoded
-from weightaudit.report.figures import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
-from weightaudit.report.findings import findings_payload, grouped
-from weightaudit.report.method import command_ends
+from weightaudit.report.html.encoding import encoded
+from weightaudit.report.html.findings import findings_payload, grouped
+from weightaudit.report.html.method import command_ends
 from weightaudit.report.spectra import spectra_payload
+from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
 from weightaudit.report.tables import csv_cells
 
 
@@ -57,12 +56,6 @@ def payload(report: ScanResult) -> dict[str, Any]:
             "detail": encoded([entry.detail for entry in ledger]),
         },
     }
-
-
-def script_json(value: Any) -> str:
-    """``value`` as JSON that cannot end or open anything in HTML: pure ASCII, without < > and &."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _file_stem(name: str) -> str:

@@ -1,11 +1,17 @@
-// Data, elements, numbers and text: what all pages, plots and tables share.
-const data = JSON.parse(document.getElementById("data").textContent);
+// @ts-check
+// Numbers and names as text: no page is needed for these.
+const UNKNOWN = "—";
 
-// Names come from the checkpoint: what is no printable character is shown as an escape.
+/**
+ * Names come from the checkpoint: what is no printable character is shown as an escape.
+ * @param {string} name
+ * @param {number} [limit]
+ * @returns {string}
+ */
 function printable(name, limit = 300) {
   const safe = name.replace(/[\p{C}\p{Z}]/gu, (c) => {
     if (c === " ") return c;
-    const code = c.codePointAt(0);
+    const code = /** @type {number} */ (c.codePointAt(0));
     if (code < 0x100) return "\\x" + code.toString(16).padStart(2, "0");
     if (code < 0x10000) return "\\u" + code.toString(16).padStart(4, "0");
     return "\\U" + code.toString(16).padStart(8, "0");
@@ -13,14 +19,25 @@ function printable(name, limit = 300) {
   return safe.length > limit ? safe.slice(0, limit - 1) + "…" : safe;
 }
 
-// Plotly reads a little HTML in its texts.
+/**
+ * Plotly reads a little HTML in its texts.
+ * @param {string} name
+ * @returns {string}
+ */
 function plotText(name) {
   return printable(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
-// `x` with `digits` significant digits, zeros kept unless told; "down" and "up" never cross the number itself.
+/**
+ * `x` with `digits` significant digits, zeros kept unless told; "down" and "up" never cross the number itself.
+ * @param {number} x
+ * @param {number} digits
+ * @param {Rounding} [rounding]
+ * @param {boolean} [zeros]
+ * @returns {string}
+ */
 function digitsOf(x, digits, rounding = "nearest", zeros = true) {
-  if (Number.isNaN(x)) return "—";
+  if (Number.isNaN(x)) return UNKNOWN;
   if (!Number.isFinite(x) || x === 0) return String(x);
   let shown = x.toPrecision(digits);
   const half = 10 ** (Math.floor(Math.log10(Math.abs(x))) - digits + 1) / 2;
@@ -32,24 +49,42 @@ function digitsOf(x, digits, rounding = "nearest", zeros = true) {
 }
 
 const THOUSANDS = new Intl.NumberFormat("en-US");
+/** @param {number | string} n */
 const grouped = (n) => THOUSANDS.format(Number(n));
 
-// Not Math.min(...all): a call takes some 100,000 arguments, and a model may have more matrices.
+/**
+ * Not Math.min(...all): a call takes some 100,000 arguments, and a model may have more matrices.
+ * @param {number[]} all
+ */
 const least = (all) => all.reduce((a, b) => Math.min(a, b));
+/** @param {number[]} all */
 const most = (all) => all.reduce((a, b) => Math.max(a, b));
 
+/**
+ * A whole number in thousands, millions and so on, with three digits.
+ * @param {number} n
+ * @param {string[]} units
+ * @returns {string}
+ */
+function magnitude(n, units) {
+  let step = 0;
+  for (; n >= 999.5 && step < units.length - 1; step++) n /= 1000;
+  return (step ? n.toPrecision(3) : String(n)) + units[step];
+}
+
+/** @param {number[]} sorted */
 function median(sorted) {
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-// An element; strings become text nodes, never markup.
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, given] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), given);
-    else node.setAttribute(name, given);
-  }
-  node.append(...children);
-  return node;
+/**
+ * What is there, whatever its type says.
+ * @template T
+ * @param {T | null | undefined} thing
+ * @returns {T}
+ */
+function present(thing) {
+  if (thing === null || thing === undefined) throw new Error("something that the page counts on is missing");
+  return thing;
 }

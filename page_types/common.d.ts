@@ -5,8 +5,6 @@ type Ink = Record<Theme, Record<string, string>>;
 
 /** From `page_constants.py`: what the page's HTML and its scripts both need. */
 interface PageConstants {
-  /** Shown for a number that is not known. */
-  unknown: string;
   /** Between the words of a place. */
   between: string;
   /** Of thousands, millions and so on. */

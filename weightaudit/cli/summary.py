@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.terminal import Look
 from weightaudit.records import ScanResult
-from weightaudit.text import listed, printable
+from weightaudit.text import listed, plural, printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding, LayerRow
@@ -179,8 +179,6 @@ def _range(values: Iterable[float]) -> str:
 
 
 def _coverage(report: ScanResult) -> Iterator[str]:
-    from weightaudit.report.verdict import counted
-
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
@@ -191,6 +189,6 @@ def _coverage(report: ScanResult) -> Iterator[str]:
     counts: dict[str, int] = {}
     for entry in report.ledger:
         counts[entry.status] = counts.get(entry.status, 0) + 1
-    yield f"{counted(len(report.ledger), 'tensor')}: " + ", ".join(
+    yield f"{plural(len(report.ledger), 'tensor')}: " + ", ".join(
         f"{count} {status}" for status, count in counts.items()
     )

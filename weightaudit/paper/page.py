@@ -13,6 +13,7 @@ from weightaudit.report.document import document, script_json
 from weightaudit.report.markup import shown
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross")
+SCRIPTS = ("data.js", "starting.js", "figures.js")
 MANY = 60
 """Points in a line above which they get no markers."""
 FEW = 13
@@ -52,7 +53,7 @@ def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, A
         style=_STYLE,
         body="\n".join(part for part in body if part),
         data=script_json(figures(result.charts)),
-        scripts=("starting.js", "figures.js"),
+        scripts=SCRIPTS,
     )
     file.write(text.encode("utf-8", "backslashreplace"))
 

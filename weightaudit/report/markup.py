@@ -10,6 +10,8 @@ from weightaudit.report.columns import Rounding, number_text
 from weightaudit.text import printable
 
 UNKNOWN = "—"
+UNITS = ("", " K", " M", " B", " T")
+"""Of thousands, millions and so on."""
 
 
 def shown(text: str, limit: int = 300) -> str:
@@ -44,7 +46,7 @@ def count(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
-def magnitude(value: int | None, units: Sequence[str] = ("", " K", " M", " B", " T")) -> str:
+def magnitude(value: int | None, units: Sequence[str] = UNITS) -> str:
     """A whole number in thousands, millions and so on, with three digits."""
     if value is None:
         return UNKNOWN

@@ -7,18 +7,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from weightaudit.records import SEVERITIES, Finding, ScanResult
+from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
 from weightaudit.text import plural
 
 
-def counted(number: int, noun: str) -> str:
-    """``number`` and its noun; "info" has no plural.
+def severity_count(number: int, severity: Severity) -> str:
+    """``number`` of findings so grave; "info" has no plural.
 
     Example:
-        >>> counted(1, "warning"), counted(1234, "rule"), counted(2, "info")
-        ('1 warning', '1,234 rules', '2 info')
+        >>> severity_count(1, "warning"), severity_count(2, "error"), severity_count(2, "info")
+        ('1 warning', '2 errors', '2 info')
     """
-    return plural(number, noun, "info" if noun == "info" else "")
+    return plural(number, severity, "info" if severity == "info" else "")
 
 
 def verdict_line(report: ScanResult) -> str:
@@ -26,10 +26,10 @@ def verdict_line(report: ScanResult) -> str:
     if report.verdict == "unchecked":
         return "verdict: unchecked (no rules were checked)"
     found = Counter(finding.severity for finding in report.findings)
-    said = [counted(found[severity], severity) for severity in SEVERITIES if found[severity]]
+    said = [severity_count(found[severity], severity) for severity in SEVERITIES if found[severity]]
     if report.verdict == "clean":
         said.insert(0, "clean")
-    return f"verdict: {', '.join(said)} ({counted(len(report.rules), 'rule')} checked)"
+    return f"verdict: {', '.join(said)} ({plural(len(report.rules), 'rule')} checked)"
 
 
 def sentence(finding: Finding) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from weightaudit.report.comparison import ModelEntry
 
 INDEX = "index.html"
-SCRIPTS = ("common.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")
+SCRIPTS = ("data.js", "text.js", "elements.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")
 
 
 def write_index(entries: Iterable[ModelEntry], directory: Path, *, title: str, beside: Sequence[str] = ()) -> None:

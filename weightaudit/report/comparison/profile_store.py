@@ -93,6 +93,7 @@ class ProfileStore:
             "roles": roles,
             "grids": [list(grid) for grid in grids],
             **found,
+            "depths": DEPTHS,
             "points": most,
             "thinned": self._deepest > most,
             "without": len([model for model in models if model >= first_without]),

@@ -11,8 +11,8 @@ from weightaudit.report.html.payload import payload
 from weightaudit.report.style import role_styles
 
 SCRIPTS = (
-    *("common.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js", "spectra.js"),
-    *("paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
+    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js"),
+    *("spectra.js", "paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
 )
 
 

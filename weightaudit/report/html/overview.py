@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from weightaudit.records import LayerRow, ScanResult
-from weightaudit.report.html.anchors import BETWEEN, anchor
+from weightaudit.report.html.anchors import anchor
 from weightaudit.report.html.method import matrix_command
 from weightaudit.report.html.sparklines import sparklines
 from weightaudit.report.markup import (
@@ -20,6 +20,7 @@ from weightaudit.report.markup import (
     shown,
     table,
 )
+from weightaudit.report.page_constants import BETWEEN
 from weightaudit.text import plural
 
 DIMENSIONS = {

@@ -14,9 +14,20 @@ from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
 from weightaudit.report.html.method import command_ends
+from weightaudit.report.page_constants import page_constants
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
 from weightaudit.report.tables import csv_cells
+
+INVERSE = {
+    "name": "inverse_stable_rank",
+    "label": "1 / stable rank",
+    "meaning": "inverse of the stable rank's upper end",
+    "numeric": True,
+    "whole": False,
+    "rounding": "down",
+}
+"""What the table shows beside the columns; the script computes it."""
 
 
 def payload(report: ScanResult) -> dict[str, Any]:
@@ -29,12 +40,21 @@ def payload(report: ScanResult) -> dict[str, Any]:
     groups = grouped(report)
     before, after = command_ends(report)
     return {
+        "constants": page_constants(),
         "file": _file_stem(report.identity.name) + ".csv",
         "count": len(cells),
         "columns": [
-            {"name": c.name, "meaning": c.meaning, "numeric": c.dtype != "string", "rounding": c.rounding}
-            for c in COLUMNS
+            {
+                "name": column.name,
+                "label": column.label,
+                "meaning": column.meaning,
+                "numeric": column.dtype != "string",
+                "whole": column.dtype in ("Int64", "int64"),
+                "rounding": column.rounding,
+            }
+            for column in COLUMNS
         ],
+        "derived": [INVERSE],
         "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(NAMES)},
         "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,

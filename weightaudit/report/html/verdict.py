@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from weightaudit.records import SEVERITIES, ScanResult
-from weightaudit.report.html.anchors import BETWEEN
-from weightaudit.report.html.findings import CSS, Group
+from weightaudit.report.html.findings import Group
 from weightaudit.report.markup import count, shown
-from weightaudit.report.verdict import counted
+from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
+from weightaudit.report.verdict import severity_count
 from weightaudit.text import listed, plural
 
 LEADING = 4
@@ -22,7 +22,7 @@ def verdict_line(report: ScanResult, groups: list[Group]) -> str:
     words = _words(report)
     named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
     leading = "".join(
-        f'<li class="{CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
+        f'<li class="{SEVERITY_CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
         f"<span>{_where(group)}</span></li>"
         for number, group in enumerate(named)
     )
@@ -37,7 +37,7 @@ def verdict_line(report: ScanResult, groups: list[Group]) -> str:
 
 def _words(report: ScanResult) -> str:
     counts = Counter(finding.severity for finding in report.findings)
-    told = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
+    told = [severity_count(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     found = listed(told)
     if report.verdict == "unchecked":
         return "No rules were checked" + (f"; {found} came with the scan" if found else "")

@@ -1,7 +1,7 @@
 // @ts-check
 // The spectrum of one chosen matrix: leading singular values with their bounds, and the distribution of all.
 function startSpectra() {
-  const host = byId("spectrum-choice");
+  const host = document.getElementById("spectrum-choice");
   if (!host) return;
   const spectra = present(data.spectra);
   const known = rows.filter((row) => spectra.values[row.i] !== null);

@@ -1,6 +1,8 @@
 // @ts-check
 // Numbers and names as text: no page is needed for these.
 const UNKNOWN = "—";
+/** @type {Record<string, string>} */
+const ESCAPES = { " ": " ", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
 
 /**
  * Names come from the checkpoint: what is no printable character is shown as an escape.
@@ -10,13 +12,15 @@ const UNKNOWN = "—";
  */
 function printable(name, limit = 300) {
   const safe = name.replace(/[\p{C}\p{Z}]/gu, (c) => {
-    if (c === " ") return c;
+    if (c in ESCAPES) return ESCAPES[c];
     const code = /** @type {number} */ (c.codePointAt(0));
     if (code < 0x100) return "\\x" + code.toString(16).padStart(2, "0");
     if (code < 0x10000) return "\\u" + code.toString(16).padStart(4, "0");
     return "\\U" + code.toString(16).padStart(8, "0");
   });
-  return safe.length > limit ? safe.slice(0, limit - 1) + "…" : safe;
+  if (safe.length <= limit) return safe;
+  const characters = [...safe];
+  return characters.length > limit ? characters.slice(0, limit - 1).join("") + "…" : safe;
 }
 
 /**
@@ -43,7 +47,8 @@ function digitsOf(x, digits, rounding = "nearest", zeros = true) {
   const half = 10 ** (Math.floor(Math.log10(Math.abs(x))) - digits + 1) / 2;
   if (rounding === "down" && Number(shown) > x) shown = (x - half).toPrecision(digits);
   if (rounding === "up" && Number(shown) < x) shown = (x + half).toPrecision(digits);
-  const exponent = Math.floor(Math.log10(Math.abs(x)));
+  // Of what is shown: 999.9 may be shown as 1000.
+  const exponent = Number(Number(shown).toExponential().split("e")[1]);
   if (exponent < -4 || exponent >= 9) return Number(shown).toExponential(zeros ? digits - 1 : undefined);
   return zeros && exponent < digits ? shown : String(Number(shown));
 }
@@ -69,7 +74,8 @@ const most = (all) => all.reduce((a, b) => Math.max(a, b));
 function magnitude(n, units) {
   let step = 0;
   for (; n >= 999.5 && step < units.length - 1; step++) n /= 1000;
-  return (step ? n.toPrecision(3) : String(n)) + units[step];
+  const digits = step ? Math.max(0, 2 - Number(n >= 10) - Number(n >= 100)) : 0;
+  return n.toFixed(digits) + units[step];
 }
 
 /** @param {number[]} sorted */

@@ -14,7 +14,7 @@ interface ModelStyle {
   symbol: string;
 }
 
-/** What `comparison/gathering.py` makes. */
+/** What `comparison/collect.py` makes. */
 interface PageData {
   constants: PageConstants;
   count: number;

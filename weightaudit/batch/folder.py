@@ -13,7 +13,7 @@ from weightaudit.batch.names import RESERVED
 from weightaudit.batch.outcome import OUTCOME, Outcome
 from weightaudit.batch.progress_file import PROGRESS
 from weightaudit.batch.results import LOG, RESULTS, Content, content_of
-from weightaudit.report.files import replacing
+from weightaudit.report.atomic_write import replacing
 
 
 def prepare(directory: Path) -> None:

@@ -20,8 +20,8 @@ from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.results import Results, content_of
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS
+from weightaudit.report.atomic_write import replacing
 from weightaudit.report.document import share_plotly
-from weightaudit.report.files import replacing
 from weightaudit.text import printable
 
 

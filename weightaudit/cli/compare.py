@@ -19,7 +19,7 @@ from weightaudit.model_files import ModelFiles
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
-    from weightaudit.report.comparison.finished import Finished
+    from weightaudit.report.comparison.read import Finished
 
 Compared = Annotated[
     list[str],
@@ -48,8 +48,8 @@ def compare(
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
 
-    from weightaudit.report.comparison.finished import read_finished
-    from weightaudit.report.comparison.together import put_together
+    from weightaudit.report.comparison.read import read_finished
+    from weightaudit.report.comparison.write import put_together
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
@@ -73,8 +73,8 @@ def compare(
 
 def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     """Have ``out`` be there and writable, and nothing in it or in ``folders`` be one of ``models``'. OutputError."""
-    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
-    from weightaudit.report.files import check_writable
+    from weightaudit.report.atomic_write import check_writable
+    from weightaudit.report.comparison.read import BATCH_PAGE, BATCH_TABLE
 
     if (out / "batch.json").exists():
         raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
@@ -95,7 +95,7 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
 def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Finished:
     """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again."""
     from weightaudit.api import scan
-    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
+    from weightaudit.report.comparison.read import BATCH_PAGE, BATCH_TABLE, finished
     from weightaudit.report.document import PLOTLY
 
     model, revision = _parted(name)

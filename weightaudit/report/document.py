@@ -18,7 +18,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from weightaudit.report.files import replacing
+from weightaudit.report.atomic_write import replacing
 from weightaudit.report.markup import shown
 from weightaudit.report.style import INK, RoleStyle
 

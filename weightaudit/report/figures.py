@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow, ScanResult
+from weightaudit.report.atomic_write import Attempts, check_writable, replacing
 from weightaudit.report.drawing_library import load_matplotlib
-from weightaudit.report.files import Attempts, check_writable, replacing
 from weightaudit.report.style import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.text import printable
 

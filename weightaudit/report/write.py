@@ -10,7 +10,7 @@ from typing import Any
 
 from weightaudit.model_files import ModelFiles
 from weightaudit.records import ScanResult
-from weightaudit.report.files import output_extension, replacing
+from weightaudit.report.atomic_write import output_extension, replacing
 
 Writer = Callable[..., None]
 

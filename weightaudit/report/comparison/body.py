@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from weightaudit.report.comparison.gathering import Gathered
+from weightaudit.report.comparison.collect import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
 from weightaudit.report.markup import count, figure, magnitude, section, share, shown
 from weightaudit.report.page_constants import TABLE_LINES

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from weightaudit.report.atomic_write import replacing
 from weightaudit.report.comparison.body import FAILURES, body
-from weightaudit.report.comparison.gathering import gather
+from weightaudit.report.comparison.collect import gather
 from weightaudit.report.document import PLOTLY, asset, colours, document, script_json, share_plotly
-from weightaudit.report.files import replacing
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison import ModelEntry

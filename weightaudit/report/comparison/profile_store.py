@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weightaudit.report.comparison.entries import PROFILED, Profiles
+from weightaudit.report.comparison.model_summary import PROFILED, Profiles
 from weightaudit.report.style import role_styles
 
 MOST_POINTS = 64

@@ -14,7 +14,7 @@ from tests.cli.running import CommandLine
 from tests.hub import pointed_at, serve
 from tests.rxnmapper import needs_rxnmapper, rxnmapper_directory
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
-from weightaudit.checkpoint.polyglot import COMMENT
+from weightaudit.checkpoint.formats.polyglot import COMMENT
 from weightaudit.errors import CheckpointError
 from weightaudit.records import PassedOver
 

@@ -105,9 +105,9 @@ def parse_bytes(memory: str | int | None) -> int | None:
 
 
 def parse_ids(ids: str | Iterable[str] | None) -> tuple[str, ...]:
-    """``"untrained, pickle"`` or a list of such words → lower-case ids, each once; None is none."""
-    words = ids.split(",") if isinstance(ids, str) else ids or ()
-    return tuple(dict.fromkeys(str(word).strip().lower() for word in words if str(word).strip()))
+    """``"untrained, pickle"`` or several such texts → lower-case ids, each once; None is none."""
+    words = ",".join([ids] if isinstance(ids, str) else map(str, ids or ())).split(",")
+    return tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip()))
 
 
 def parse_value(name: str, text: str, kind: type) -> str | bool | float:

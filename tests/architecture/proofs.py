@@ -27,7 +27,7 @@ from tests.architecture.towers import run_tower
 from weightaudit.architecture import map_model
 from weightaudit.architecture.dimensions import lookup
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal, not_mapped
-from weightaudit.architecture.schema import TOWERS
+from weightaudit.records import TOWERS
 
 _TOWERS = {rule.rule for rule in multimodal().ignored}
 

@@ -18,7 +18,7 @@ import torch
 from tests.architecture.saved import infos, read_saved, values
 from tests.architecture.test_families import older_phi
 from tests.models import LAYERS, RECIPES, build
-from weightaudit.architecture import map_model, views
+from weightaudit.architecture import layouts, map_model
 from weightaudit.records import Rows
 
 LAYER_LIST = {
@@ -170,10 +170,10 @@ def test_a_packing_with_swapped_slices_is_caught(
     assert max(right.values()) < CLOSE
 
     def swapped(roles: Any, rows: Any, dimensions: Any) -> dict[str, tuple[Rows, ...]]:
-        layout = views.contiguous(roles, rows, dimensions)
+        layout = layouts.contiguous(roles, rows, dimensions)
         return {role: layout[roles[SWAPS[swap][i]]] for i, role in enumerate(roles)}
 
-    monkeypatch.setitem(views.PACKINGS, "contiguous", swapped)
+    monkeypatch.setitem(layouts.PACKINGS, "contiguous", swapped)
     wrong = errors(values(map_model(checkpoint.config, infos(tensors)), tensors), 0, seen)
     moved = {role for i, role in enumerate("QKV") if SWAPS[swap][i] != i} | {"QKV"}
     assert {role for role, error in wrong.items() if error > FAR} == moved

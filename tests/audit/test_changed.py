@@ -11,7 +11,7 @@ import pytest
 
 import weightaudit as wa
 from tests.cli.running import CommandLine
-from weightaudit.audit import scanning
+from weightaudit.audit import scan
 from weightaudit.errors import CheckpointError
 
 Change = Callable[[Path], None]
@@ -109,13 +109,13 @@ def test_gone_or_left_alone(model: Path) -> None:
 def test_no_output_is_left(
     model: Path, tmp_path: Path, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = scanning.plan_units
+    plan = scan.plan_groups
 
     def late(*arguments: object) -> object:
         append(model / "config.json")
         return plan(*arguments)
 
-    monkeypatch.setattr(scanning, "plan_units", late)
+    monkeypatch.setattr(scan, "plan_groups", late)
     done = weightaudit("scan", model, "--csv", tmp_path / "l.csv")
     assert (done.code, "config.json: it was changed" in done.stderr) == (3, True)
     assert not (tmp_path / "l.csv").exists()

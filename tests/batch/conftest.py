@@ -9,7 +9,7 @@ import pytest
 
 from tests.batch.checkpoints import many
 from weightaudit.batch import BatchResult, Entry, read_model_list, run_batch
-from weightaudit.batch.executors import Here
+from weightaudit.batch.executors import InlinePool
 from weightaudit.config import AuditConfig
 
 
@@ -33,7 +33,7 @@ def batch(tmp_path: Path) -> Callable[..., BatchResult]:
     def run(models: Sequence[object], out: Path | None = None, **options: object) -> BatchResult:
         base = options.pop("base", None)
         entries = entries_of(models, tmp_path, base)  # type: ignore[arg-type]  # an AuditConfig or None
-        options.setdefault("pool", Here)
+        options.setdefault("pool", InlinePool)
         options.setdefault("threads", 1)
         options.setdefault("title", "list")
         return run_batch(entries, out or tmp_path / "out", **options)  # type: ignore[arg-type]  # the test's to get right

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.batch import BatchResult, Entry, run_batch
+from weightaudit.batch.aggregate import join
 from weightaudit.batch.folder import LOG, RESULTS
-from weightaudit.batch.jobs import Job
-from weightaudit.batch.joining import join
+from weightaudit.batch.job import Job
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
 from weightaudit.config import AuditConfig
+from weightaudit.report.atomic_write import Attempts
 
 
 class Faking(Executor):
@@ -89,7 +90,7 @@ def main() -> None:
     ran = time.monotonic() - began
     again = fake_run(models, template, out)
     began = time.monotonic()
-    join(read_manifest(out).models, out, "models")
+    join(read_manifest(out).models, out, "models", Attempts())
     joined = time.monotonic() - began
     said = {"scanned": len(result.scanned), "kept": len(again.kept), "run": ran, "join": joined, "peak": peak_memory()}
     print(json.dumps(said))

@@ -31,7 +31,7 @@ import weightaudit.report.document
 from tests.batch.faked import FakePool, Faking
 from weightaudit.batch import Entry, merge, run_batch
 from weightaudit.batch.folder import ModelFolder
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.worker import record_failure
 from weightaudit.config import AuditConfig
@@ -352,14 +352,14 @@ def main(words: Sequence[str]) -> None:
 
     import weightaudit as wa
     from tests.batch.checkpoints import random_model
-    from weightaudit.batch.executors import Here
+    from weightaudit.batch.executors import InlinePool
 
     quick(setattr)
     rounds, reports, seed = int(words[0]), int(words[1]), int(words[2]) if len(words) > 2 else 0
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         model = random_model(root, "gpt2", 0, layers=1)
-        run_batch([Entry(1, str(model), True, AuditConfig())], root / "one", Here, threads=1)
+        run_batch([Entry(1, str(model), True, AuditConfig())], root / "one", InlinePool, threads=1)
         most = 8 << 30
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         trial = Trial(root, root / "one" / model.name, seed)

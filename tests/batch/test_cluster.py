@@ -159,11 +159,11 @@ def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
     try:
         pool._client.wait_for_workers(2)
         assert pool.notes == ()
-        assert pool.room >= 4
+        assert pool.max_in_flight >= 4
         cluster.add_worker("--nthreads", "20", "--no-nanny")
         pool._client.wait_for_workers(3)
         assert "start them with --nthreads 1" in pool.notes[0]
-        assert pool.room == 44
+        assert pool.max_in_flight == 44
     finally:
         pool.close(kill=True)
 

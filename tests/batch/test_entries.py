@@ -13,7 +13,7 @@ import weightaudit as wa
 from tests.batch.checkpoints import corrupt, random_model
 from weightaudit import ScanReport
 from weightaudit.batch import BatchResult
-from weightaudit.batch.joining import UNFINISHED, entries
+from weightaudit.batch.aggregate import UNFINISHED, entries
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.records import LayerRow
 from weightaudit.report.comparison import SUMMARY_NAMES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from weightaudit.batch import Entry, read_model_list
-from weightaudit.batch.words import split_words
+from weightaudit.batch.model_list import _tokenize_line
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 
@@ -40,7 +40,7 @@ def refused(folder: Path, text: str | bytes) -> str:
     ],
 )
 def test_words(line: str, words: list[str]) -> None:
-    assert split_words(line) == words
+    assert _tokenize_line(line) == words
 
 
 def test_lines(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.batch import tasks
 from tests.batch.pools import Recorded
 from weightaudit import api
 from weightaudit.batch import BatchResult, time_limit
-from weightaudit.batch.crew import crew
+from weightaudit.batch.executors import make_pool
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.batch.processes import Processes, ProcessExecutor
 from weightaudit.batch.time_limit import GRACE, check_max_time
@@ -102,7 +102,7 @@ def test_a_process_that_hangs_is_ended_and_replaced() -> None:
 
 
 def test_processes_have_time_to_end_a_scan_themselves() -> None:
-    make, _ = crew(2, workers=1, scheduler=None, threads=1, max_time=10.0)
+    make, _ = make_pool(2, workers=1, scheduler=None, threads=1, max_time=10.0)
     pool = make()
     assert isinstance(pool, Processes)
     assert [minder._max_time for minder in pool._processes._minders] == [10.0 + GRACE]

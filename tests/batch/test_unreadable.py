@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from weightaudit import ScanReport
-from weightaudit.batch import BatchResult, joining, merge
-from weightaudit.batch.joining import JOINED, join
+from weightaudit.batch import BatchResult, aggregate, merge
+from weightaudit.batch.aggregate import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import CSV, PARQUET, Results, content_of
+from weightaudit.report.atomic_write import Attempts
 from weightaudit.report.columns import NAMES
 from weightaudit.report.tables import csv_line
 
@@ -41,8 +42,15 @@ def joined(
         files = {name: content_of(folder / name) for name in outcome.files if (folder / name).is_file()}
         return replace(outcome, files={**outcome.files, **files})
 
-    monkeypatch.setattr(joining, "read_outcome", as_left)
-    return lambda: join(listed, out, "list")
+    monkeypatch.setattr(aggregate, "read_outcome", as_left)
+
+    def again() -> dict[str, str]:
+        attempts = Attempts()
+        found = join(listed, out, "list", attempts)
+        attempts.conclude()
+        return found.unreadable
+
+    return again
 
 
 def _rows(out: Path, *names: str) -> bytes:
@@ -84,7 +92,7 @@ def test_a_part_cut_off_anywhere_leaves_no_row(
 ) -> None:
     out = tmp_path / "out"
     monkeypatch.setattr(
-        joining, "write_index", lambda *_, **__: (out / "index.html").write_text("1 of 3 models failed")
+        aggregate, "write_index", lambda *_, **__: (out / "index.html").write_text("1 of 3 models failed")
     )
     for name in (CSV, PARQUET):
         part = out / few[1].name / name
@@ -162,7 +170,7 @@ def test_quoted_cells_with_line_ends_and_commas_are_whole_rows(tmp_path: Path) -
     cells = ['a,"b"\n', "\r\n,", *["x"] * (len(NAMES) - 2)]
     (tmp_path / CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
     with open(tmp_path / "all.csv", "wb") as file:
-        assert joining._join_csv(Results(tmp_path, {CSV: content_of(tmp_path / CSV)}), file) == 3
+        assert aggregate._join_csv(Results(tmp_path, {CSV: content_of(tmp_path / CSV)}), file) == 3
     assert (tmp_path / "all.csv").read_text() == (csv_line(cells) * 3).replace("\r\n", "\n")
 
 

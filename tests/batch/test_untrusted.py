@@ -18,11 +18,11 @@ from tests.batch.mutations import Trial, limited, quick, spoilt_report
 from tests.batch.pools import Recorded
 from tests.report import factory
 from weightaudit.batch import BatchResult, merge
-from weightaudit.batch.joining import JOINED, UNFINISHED
+from weightaudit.batch.aggregate import JOINED, UNFINISHED
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.names import check_folder
 from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
-from weightaudit.batch.planning import parse_shard
+from weightaudit.batch.plan import parse_shard
 from weightaudit.batch.progress_file import PROGRESS, read_progress
 from weightaudit.batch.results import LOG, RESULTS
 from weightaudit.errors import OutputError, UsageError, WeightauditError

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from tests.checkpoint.torch_files import saved
 from tests.hub import pointed_at, serve
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
-from weightaudit.checkpoint.pieces import read_pieces
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.source.local import LocalFile
 

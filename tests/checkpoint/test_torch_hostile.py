@@ -29,8 +29,9 @@ from tests.checkpoint.torch_files import (
     tensor,
     torch_zip,
 )
-from weightaudit.checkpoint import open_checkpoint, torch_legacy, zip_directory
-from weightaudit.checkpoint import pickled as reading
+from weightaudit.checkpoint import open_checkpoint
+from weightaudit.checkpoint.formats import pickle_vm as reading
+from weightaudit.checkpoint.formats import torch_legacy, zip_directory
 from weightaudit.errors import CheckpointError
 
 GOOD = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(5)}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report import factory
 from weightaudit import ScanReport
-from weightaudit.audit.findings.rule import Rule
+from weightaudit.audit.rules.rule import Rule
 from weightaudit.records import Finding
 
 CHECKED = tuple(f"rule-{i}" for i in range(21))
@@ -65,11 +65,11 @@ def made_rules(monkeypatch: pytest.MonkeyPatch) -> None:
             "severity": "warning",
             "measures": "The relative distance of σ₁ from what random weights would have, over all matrices.",
             "source": "Roy & Vetterli 2007",
-            "advice": "Look at it.",
+            "advice": "TerminalStyle at it.",
             "check": lambda rule, evidence: (),
         }
         return Rule(id, **known | changes)
 
     rules = (rule("untrained", severity="error", threshold=1e-3), rule("dead-rows"))
-    for home in ("weightaudit.audit.findings", "weightaudit.audit.findings.judging"):
+    for home in ("weightaudit.audit.rules", "weightaudit.audit.rules.checking"):
         monkeypatch.setattr(f"{home}.RULES", rules)

@@ -14,8 +14,8 @@ from tests.cli.findings import FINDINGS, made_rules
 from tests.cli.running import CommandLine
 from weightaudit import ScanReport
 from weightaudit.batch import read_model_list
-from weightaudit.batch.identity import key_of
-from weightaudit.cli.threshold import exceeded
+from weightaudit.batch.identity import cache_key
+from weightaudit.cli.fail_on import exceeded
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.records import Finding
@@ -57,7 +57,7 @@ def test_one_in_full(weightaudit: CommandLine) -> None:
         "           all matrices.",
         "threshold  0.001",
         "source     Roy & Vetterli 2007",
-        "advice     Look at it.",
+        "advice     TerminalStyle at it.",
     ]
     assert "threshold" not in weightaudit("rules", "dead-rows").stdout
     done = weightaudit("rules", "untraind")
@@ -108,7 +108,7 @@ def test_a_line_of_a_list_may_ignore(tmp_path: Path) -> None:
 
 
 def test_what_is_ignored_belongs_to_the_key() -> None:
-    keys = {key_of("m", "s", "", AuditConfig(ignore=ids)) for ids in ((), ("untrained",), ("dead-rows",))}
+    keys = {cache_key("m", "s", "", AuditConfig(ignore=ids)) for ids in ((), ("untrained",), ("dead-rows",))}
     assert len(keys) == 3
 
 
@@ -158,4 +158,4 @@ def test_batch_fails_on_findings_only_where_asked(
     assert (merged.code, merged.stderr) == (1, "2 findings at or above error: exit code 1 (--fail-on)\n")
     assert len(scans) == 2
     wrong = weightaudit(*words, "--fail-on", "errors")
-    assert (wrong.code, wrong.stderr.count("there is no such choice")) == (2, 1)
+    assert (wrong.code, wrong.stderr.count("is not one of")) == (2, 1)

@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, archive, legacy, pickled, saved_bytes, storage, tensor, torch_zip
+from tests.checkpoint.torch_files import (
+    Applied,
+    archive,
+    legacy,
+    pickled,
+    saved_bytes,
+    storage,
+    tensor,
+    torch_zip,
+)
 from tests.hostile import forge
 from tests.hostile.conftest import Attack
 

@@ -157,7 +157,7 @@ def test_values_without_end_are_refused_before_they_fill_the_memory(
 
 
 def test_many_tensors_are_refused(attack: Attack, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from weightaudit.checkpoint import safetensors
+    from weightaudit.checkpoint.formats import safetensors
 
     monkeypatch.setattr(safetensors, "MAX_TENSORS", 100)
     forge.write_config(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weightaudit.source import retry
+from weightaudit.source.http import retry
 
 
 def shorten_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

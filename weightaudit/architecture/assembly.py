@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from weightaudit.architecture.views import join
+from weightaudit.architecture.layouts import join
 from weightaudit.records import Part, Place, RoleMatrix
 
 STACKED = ("Q", "K", "V")

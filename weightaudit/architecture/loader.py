@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from weightaudit.architecture import expressions, templates
-from weightaudit.architecture.inheritance import inherit
+from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.multimodal import Multimodal, tower_rules
 from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.towers import Tower, Towers
-from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import SpecError
 from weightaudit.records import TOWERS
 from weightaudit.text import did_you_mean
@@ -24,6 +23,10 @@ else:
     import tomli as tomllib
 
 _DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional", "open")
+_OWN = ("name", "model_types", "remote", "origin", "note")
+"""Keys that no spec takes from another."""
+_LISTS = ("matrix", "fused", "ignored")
+"""Rules: the spec's own come first, and the first that fits a name counts, fused before single ones."""
 _HINT = "This is a bug in weightaudit, not in your model; please report it."
 
 
@@ -87,7 +90,7 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
             raise SpecError(file_name, f"'{name}' cannot be extended here", _HINT)
         return _toml(f"{name}.toml", others(name))
 
-    values = inherit(_toml(file_name, text), read)
+    values = _inherit(_toml(file_name, text), read)
     table = _Table(file_name, values, _KEYS)
     dimensions = _dimensions(table)
     known = [dimension.name for dimension in dimensions]
@@ -298,3 +301,23 @@ def _check_size(item: _Table, expression: str, known: Collection[str]) -> None:
     wrong = expressions.check(expression, known)
     if wrong:
         raise item.error(wrong)
+
+
+def _inherit(values: Mapping[str, Any], read: Callable[[object], Mapping[str, Any]]) -> dict[str, Any]:
+    """``values`` (a spec as TOML gives it) completed by the spec it extends, which ``read`` gives by name.
+
+    Dimensions keep the base's order, new ones come last. What is of a wrong type is left for the schema to refuse.
+    """
+    if "extends" not in values:
+        return dict(values)
+    base = _inherit(read(values["extends"]), read)
+    merged = {key: value for key, value in base.items() if key not in _OWN}
+    for key, value in values.items():
+        inherited = merged.get(key)
+        if key in _LISTS and isinstance(value, list) and isinstance(inherited, list):
+            merged[key] = [*value, *inherited]
+        elif key == "dimensions" and isinstance(value, dict) and isinstance(inherited, dict):
+            merged[key] = {**inherited, **value}
+        elif key != "extends":
+            merged[key] = value
+    return merged

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weightaudit.audit.progress import Progress as Progress
-    from weightaudit.audit.scanning import check_config as check_config
-    from weightaudit.audit.scanning import model_matrices as model_matrices
-    from weightaudit.audit.scanning import read_map as read_map
-    from weightaudit.audit.scanning import scan_model as scan_model
+    from weightaudit.audit.scan import check_config as check_config
+    from weightaudit.audit.scan import model_matrices as model_matrices
+    from weightaudit.audit.scan import read_map as read_map
+    from weightaudit.audit.scan import scan_model as scan_model
 
 _HOMES = {
     "Progress": "weightaudit.audit.progress",
-    "check_config": "weightaudit.audit.scanning",
-    "model_matrices": "weightaudit.audit.scanning",
-    "read_map": "weightaudit.audit.scanning",
-    "scan_model": "weightaudit.audit.scanning",
+    "check_config": "weightaudit.audit.scan",
+    "model_matrices": "weightaudit.audit.scan",
+    "read_map": "weightaudit.audit.scan",
+    "scan_model": "weightaudit.audit.scan",
 }
 
 __all__ = ["Progress", "check_config", "model_matrices", "read_map", "scan_model"]

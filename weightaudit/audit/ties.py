@@ -37,7 +37,7 @@ class Ties:
                 self.broken.append((tensor, original))
 
 
-def sort_out(
+def classify_ties(
     declared: Iterable[tuple[str, str]], tensors: Mapping[str, TensorInfo], asked: Collection[str], *, guessed: bool
 ) -> Ties:
     """What headers alone say of the ``declared`` ties, in a scan of the tensors ``asked``.

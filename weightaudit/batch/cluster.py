@@ -25,7 +25,7 @@ class Cluster:
     scheduler answers.
     """
 
-    here = False
+    is_local = False
 
     def __init__(self, address: str) -> None:
         try:
@@ -45,7 +45,7 @@ class Cluster:
                 "Give its address, such as tcp://host:8786, or its scheduler file",
             ) from error
         self.executor: Executor = self._client.get_executor(pure=False)
-        self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
+        self.worker_lost_errors: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class Cluster:
         )
 
     @property
-    def room(self) -> int:
+    def max_in_flight(self) -> int:
         """Twice what the cluster can work on now."""
         return max(LEAST_ROOM, 2 * int(sum(self._client.nthreads().values())))
 

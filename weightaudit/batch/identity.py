@@ -18,7 +18,7 @@ from weightaudit.version import __version__
 ABSENT = "absent"
 
 
-def key_of(model: str, state: str, label: str, config: AuditConfig) -> str:
+def cache_key(model: str, state: str, label: str, config: AuditConfig) -> str:
     """The key under which a finished scan is known again. ``state`` is the commit, or `local_state`."""
     parts = [model, state, label, config.result_options(), __version__]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()

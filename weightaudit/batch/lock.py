@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from weightaudit.batch.clearing import clear
+from weightaudit.batch.own_files import clear
 from weightaudit.errors import OutputError
 from weightaudit.stored import parse_stored, printed, read_plain, record, whole
 from weightaudit.text import printable

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import platform
-import re
 import socket
 import time
 import traceback
 from collections.abc import Iterator
 
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.errors import WeightauditError
 from weightaudit.records import ScanResult
+from weightaudit.source.addresses import without_secrets
 from weightaudit.text import printable
-
-_QUERY = re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*")
 
 
 class Log:
@@ -51,8 +49,8 @@ class Log:
         return ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
 
     def _safe(self, text: str) -> str:
-        """``text`` without what opens doors: the access token, and the queries of signed addresses."""
-        text = _QUERY.sub(r"\1?…", text)
+        """``text`` without what opens doors: the access token, and passwords and signatures in addresses."""
+        text = without_secrets(text)
         return text.replace(self._token, "…") if self._token else text
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from weightaudit.batch.line_options import with_options
-from weightaudit.batch.words import split_words
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError
-from weightaudit.text import plural, printable
+from weightaudit.options import options_of
+from weightaudit.source.addresses import check_endpoint
+from weightaudit.text import did_you_mean, plural, printable
 
 MOST_SHOWN = 8
 """Bad lines told one by one."""
+_WORD = re.compile(r'[ \t]*(?:(?P<comment>#.*)|(?P<word>(?:"[^"]*"|[^ \t"])+)|(?P<end>$))')
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
 
 def _entries(number: int, line: str, base: AuditConfig, check_device: bool) -> Iterator[Entry]:
     """The entry of one line, none for a blank one or a comment."""
-    words = split_words(line.strip())
+    words = _tokenize_line(line.strip())
     if not words:
         return
     if not all(word.isprintable() for word in words):
         raise ValueError("it holds a character that cannot be printed")
     model, local, revision = _model(words[0])
-    config = with_options(words[1:], base)
+    config = _with_options(words[1:], base)
     if revision is not None:
         config = replace(config, revision=revision)
     elif local:
@@ -107,6 +109,7 @@ def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> 
     from weightaudit.audit import check_config
 
     if not local:
+        check_endpoint(model)
         from weightaudit.source.names import check_model, check_revision
 
         check_model(model)
@@ -121,3 +124,45 @@ def _each_once(entries: list[Entry]) -> Iterator[Entry]:
         if what not in seen:
             seen.add(what)
             yield entry
+
+
+def _tokenize_line(line: str) -> list[str]:
+    """The words of ``line``; ValueError where a quote is not closed. A # inside a word is part of it.
+
+    Example:
+        >>> _tokenize_line('gpt2@main roles="Q, K"  # small')
+        ['gpt2@main', 'roles=Q, K']
+    """
+    words: list[str] = []
+    at = 0
+    while at < len(line):
+        found = _WORD.match(line, at)
+        if found is None:
+            raise ValueError("a quote is not closed")
+        if found["word"] is None:
+            break
+        words.append(found["word"].replace('"', ""))
+        at = found.end()
+    return words
+
+
+def _with_options(words: Iterable[str], base: AuditConfig) -> AuditConfig:
+    """``base`` with what ``words`` (``name=value`` each) say. Raises UsageError for the first that cannot be used."""
+    known = [name for name, option in options_of(base).items() if option.in_lists]
+    found: set[str] = set()
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(
+                f"'{printable(word)}'",
+                "it is no option",
+                "Options are written name=value; a name with blanks needs double quotes",
+            )
+        if name not in known:
+            hint = did_you_mean(name, known) + f"A line may set {', '.join(known)}"
+            raise UsageError(f"'{printable(name)}'", "it is no option of a line", hint)
+        if name in found:
+            raise UsageError(f"'{name}'", "it is set twice", "Keep one of them")
+        found.add(name)
+        base = base.with_text(name, text)
+    return base

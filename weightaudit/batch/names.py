@@ -20,7 +20,7 @@ RESERVED = frozenset({"all.csv", "all.parquet", "summary.csv", "index.html", "pl
 """Files that a batch's directory has beside its models."""
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Names that Windows gives to devices, whatever follows a dot."""
-LONGEST = 100
+MAX_FOLDER_CHARS = 100
 """Characters of a folder's name before what makes it unique."""
 
 
@@ -49,7 +49,7 @@ def names(entries: Sequence[Entry]) -> list[Names]:
         label = f"{base} ({options_that_differ(entry.config)})" if several else base
         labels.append(label if label != _own_name(entry) else "")
         titles.append(f"{label}@{entry.config.revision}" if entry.config.revision else label)
-    folders = [slug(title, longest=LONGEST) or "model" for title in titles]
+    folders = [slug(title, longest=MAX_FOLDER_CHARS) or "model" for title in titles]
     # As a file system sees them that does not tell A from a.
     taken = Counter(folder.casefold() for folder in folders)
     out = []
@@ -61,7 +61,7 @@ def names(entries: Sequence[Entry]) -> list[Names]:
 
 def own_folder(title: str) -> str:
     """A folder's name that no other title has, where the plain one is not free."""
-    name = f"{slug(title, longest=LONGEST).strip('.-') or 'model'}-{_digest(title)}"
+    name = f"{slug(title, longest=MAX_FOLDER_CHARS).strip('.-') or 'model'}-{_digest(title)}"
     return f"model-{name}" if DEVICES.fullmatch(name) else name
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.batch.results import LOG, RESULTS, Content, Results, check_content
 from weightaudit.records import Verdict
 from weightaudit.report.comparison.checking import check_entry

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.batch.folder import ModelFolder
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.batch.lock import check_run
 from weightaudit.batch.log import Log
 from weightaudit.batch.outcome import Outcome, finished

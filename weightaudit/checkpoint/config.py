@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightaudit.checkpoint.read_all import read_all
+from weightaudit.checkpoint.small_reads import read_all
 from weightaudit.errors import ConfigError
 from weightaudit.source import Repository
 from weightaudit.source.base import CONFIG as CONFIG

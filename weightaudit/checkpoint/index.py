@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
-from weightaudit.checkpoint.read_all import read_all
+from weightaudit.checkpoint.small_reads import read_all
 from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource, safe_name
@@ -15,7 +15,9 @@ MAX_INDEX = 100_000_000
 """Bytes; the published ones stay below 20 MB."""
 SUFFIXES = (".safetensors.index.json", ".bin.index.json")
 """How an index's name ends: with the format of its shards."""
-AGAIN = "The index and the shards do not belong together, or a download is incomplete: download the model again"
+REDOWNLOAD_HINT = (
+    "The index and the shards do not belong together, or a download is incomplete: download the model again"
+)
 
 
 def is_index(name: str) -> bool:
@@ -61,7 +63,9 @@ def check_shard(index: str, weight_map: Mapping[str, str], shard: str, tensors: 
         listed = weight_map.get(tensor.name)
         if listed != shard:
             where = f"but should be in {printable(listed)}" if listed is not None else "but is not listed"
-            raise CheckpointError(index, f"tensor '{printable(tensor.name)}' is in {printable(shard)}, {where}", AGAIN)
+            raise CheckpointError(
+                index, f"tensor '{printable(tensor.name)}' is in {printable(shard)}, {where}", REDOWNLOAD_HINT
+            )
 
 
 def check_complete(index: str, weight_map: Mapping[str, str], found: Container[str]) -> None:
@@ -69,5 +73,5 @@ def check_complete(index: str, weight_map: Mapping[str, str], found: Container[s
     for tensor, shard in weight_map.items():
         if tensor not in found:
             raise CheckpointError(
-                index, f"tensor '{printable(tensor)}' should be in {printable(shard)}, but is not", AGAIN
+                index, f"tensor '{printable(tensor)}' should be in {printable(shard)}, but is not", REDOWNLOAD_HINT
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from weightaudit.checkpoint.checksums import Checksums
+from weightaudit.checkpoint.formats.checksums import Checksums
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError
 from weightaudit.records import ModelIdentity, TensorInfo

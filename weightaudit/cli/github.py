@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from weightaudit.records import Finding
 
 COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
-SHOWN = 10
+MAX_PER_TYPE = 10
 """Annotations of one type that GitHub shows of a step."""
-LONGEST = 1000
+MAX_ANNOTATION_CHARS = 1000
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 
@@ -33,16 +33,18 @@ def workflow_commands(report: ScanResult) -> str:
 
     uri = files_of(report)
     kinds = Counter(finding.severity for finding in report.findings)
-    over = any(number > SHOWN for number in kinds.values())
+    over = any(number > MAX_PER_TYPE for number in kinds.values())
     shown: Counter[str] = Counter({"info": 1} if over else {})  # the last notice says that there are more
     lines = []
     for finding in report.findings:
         shown[finding.severity] += 1
-        if shown[finding.severity] <= SHOWN:
+        if shown[finding.severity] <= MAX_PER_TYPE:
             lines.append(_annotation(finding, unquote(uri(finding)).removeprefix("file://")))
     if over:
         left = len(report.findings) - len(lines)
-        lines.append(f"::notice title=weightaudit::and {left:,} more: GitHub shows {SHOWN} of a type; --json has all")
+        lines.append(
+            f"::notice title=weightaudit::and {left:,} more: GitHub shows {MAX_PER_TYPE} of a type; --json has all"
+        )
     return "\n".join([*lines, verdict_line(report)])
 
 
@@ -57,4 +59,4 @@ def _annotation(finding: Finding, file: str) -> str:
 
 
 def _escaped(text: str, characters: dict[str, str]) -> str:
-    return "".join(characters.get(c, c) for c in without_commands(printable(text, LONGEST)))
+    return "".join(characters.get(c, c) for c in without_commands(printable(text, MAX_ANNOTATION_CHARS)))

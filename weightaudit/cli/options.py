@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weightaudit.cli import formats, threshold
+from weightaudit.cli import fail_on, formats
 from weightaudit.options import Panel
 from weightaudit.version import __version__
 
@@ -52,7 +52,7 @@ Format = Annotated[
     ),
 ]
 FailOn = Annotated[
-    threshold.FailOn,
+    fail_on.FailOn,
     typer.Option(
         "--fail-on",
         rich_help_panel=FINDINGS,

@@ -15,9 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from weightaudit.cli import options
-from weightaudit.cli.failures import plain_failures
-from weightaudit.cli.once import OnceCommand
-from weightaudit.cli.settings import Given, setting_options, with_settings
+from weightaudit.cli.error_reporting import report_errors
+from weightaudit.cli.paper_options import Given, setting_options, with_settings
+from weightaudit.cli.strict_command import OnceCommand
 from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
@@ -76,7 +76,7 @@ def _function(name: str) -> Callable[..., None]:
         known: dict[str, Any] = {}
         for experiment in EXPERIMENTS.values():
             known.update(setting_options(experiment.config_class, default="By default each experiment its own"))
-        return plain_failures(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
+        return report_errors(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
     experiment = EXPERIMENTS[name]
 
     def run_it(
@@ -84,32 +84,41 @@ def _function(name: str) -> Callable[..., None]:
     ) -> None:
         _run_one(experiment, given, out, again, quiet)
 
-    return plain_failures(with_settings(run_it, setting_options(experiment.config_class)))
+    return report_errors(with_settings(run_it, setting_options(experiment.config_class)))
 
 
 def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet: bool) -> None:
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
     from weightaudit.paper.showing import bar
+    from weightaudit.report.atomic_write import Attempts
 
     config = configured(experiment.config_class, given)
+    attempts = Attempts()
     with bar(not quiet) as progress:
-        ran = run_one(experiment, config, out, progress, again=again, say=_saying(quiet))
+        ran = run_one(experiment, config, out, progress, attempts, again=again, say=_saying(quiet))
     if not quiet:
-        _show([ran])
+        with attempts:
+            _show([ran])
+    attempts.conclude()
 
 
 def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
     from weightaudit.paper.running import all_configs, run_all
     from weightaudit.paper.showing import bar
     from weightaudit.paper.telling import write_readme
+    from weightaudit.report.atomic_write import Attempts
 
     configs = all_configs(EXPERIMENTS, given)
+    attempts = Attempts()
     with bar(not quiet) as progress:
-        ran = run_all(configs, out, progress, again=again, say=_saying(quiet))
-    write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
+        ran = run_all(configs, out, progress, attempts, again=again, say=_saying(quiet))
+    with attempts:
+        write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
     if not quiet:
-        _show(ran)
+        with attempts:
+            _show(ran)
+    attempts.conclude()
 
 
 def _show(ran: Sequence[Ran]) -> None:
@@ -117,6 +126,7 @@ def _show(ran: Sequence[Ran]) -> None:
 
     for line in told(ran).split("\n"):
         say(line)
+    sys.stdout.flush()
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:

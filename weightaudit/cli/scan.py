@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from weightaudit.cli import options
+from weightaudit.cli.fail_on import exit_on_findings
 from weightaudit.cli.formats import TEXT, show
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import end
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
@@ -35,7 +35,7 @@ def scan(
     """Measure every weight matrix of a model, check it against the rules and write a report.
 
     Prints a summary on stdout; --out, --csv, --json, --parquet and --figures write the details.
-    Exit code 1 says that something was found that is as grave as --fail-on says.
+    Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
     models = ModelFiles.of([model])
@@ -63,9 +63,10 @@ def scan(
             if not quiet:
                 tell(f"wrote {len(drawn)} figures into {figures}")
     if format != TEXT or not quiet:
-        show(report, format)
+        with attempts:
+            show(report, format)
     attempts.conclude()
-    end(Counter(finding.severity for finding in report.findings), fail_on)
+    exit_on_findings(Counter(finding.severity for finding in report.findings), fail_on)
 
 
 def _outputs(

@@ -33,7 +33,12 @@ def with_scan_options(
         @functools.wraps(command)
         def run(**given: Any) -> None:
             written = {one.name: given.pop(one.name) for one in shared}
-            command(config=DEFAULTS.with_written(written), **given)
+            config = DEFAULTS.with_written(written)
+            if config.ignore:
+                from weightaudit.audit.rules import check_ignored
+
+                check_ignored(config.ignore)
+            command(config=config, **given)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from weightaudit.cli.profile import by_layer, drawn, narrowed
-from weightaudit.cli.terminal import Look
+from weightaudit.cli.terminal import TerminalStyle
 from weightaudit.records import ScanResult
 from weightaudit.text import listed, plural, printable
 
@@ -33,7 +33,7 @@ PROFILE_HEADER = "by layer"
 _DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}
 
 
-def summary_text(report: ScanResult, look: Look = Look()) -> str:  # noqa: B008  # frozen
+def summary_text(report: ScanResult, look: TerminalStyle = TerminalStyle()) -> str:  # noqa: B008  # frozen
     """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
     of numbers with the stable rank's course by layer.
     """
@@ -49,12 +49,12 @@ def summary_text(report: ScanResult, look: Look = Look()) -> str:  # noqa: B008 
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def cut(text: str, width: int, look: Look) -> str:
+def cut(text: str, width: int, look: TerminalStyle) -> str:
     """``text`` printable, in characters that can be shown, and its middle left out where it is too long: long names
     differ at their ends.
 
     Example:
-        >>> cut("model.layers.31.mlp.weight", 15, Look())
+        >>> cut("model.layers.31.mlp.weight", 15, TerminalStyle())
         'model.l….weight'
     """
     safe = look.text(printable(text, 1000))
@@ -85,11 +85,11 @@ def _weights(report: ScanResult) -> Iterator[str]:
     for file in identity.passed_over:
         by_reason.setdefault(file.why, []).append(file.name)
     for why, others in by_reason.items():
-        yield f"passed over {listed(others, 1)}: {why}"
+        yield f"skipped {listed(others, 1)}: {why}"
 
 
-def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
-    """Each in a line or two; they come gravest first."""
+def _findings(findings: Sequence[Finding], look: TerminalStyle) -> Iterator[str]:
+    """Each in a line or two; the most severe come first."""
     from weightaudit.report.verdict import located
 
     shown = _some(findings)
@@ -121,7 +121,7 @@ def _some(findings: Sequence[Finding]) -> list[Finding]:
     return [findings[i] for i in sorted(chosen)]
 
 
-def _role_table(rows: Sequence[LayerRow], look: Look) -> list[str]:
+def _role_table(rows: Sequence[LayerRow], look: TerminalStyle) -> list[str]:
     """A line a role; a column of profiles where some role has several layers and there is room."""
     roles: dict[tuple[str, str], list[LayerRow]] = {}
     for row in rows:
@@ -154,7 +154,7 @@ def _aligned(column: int, cell: str, width: int) -> str:
     return cell.rjust(width) if HEADER[column] == "n" else cell.ljust(width)
 
 
-def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: Look) -> list[str]:
+def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: TerminalStyle) -> list[str]:
     """The column's cells from the header on; all empty where there is nothing to draw. A stack's roles are drawn over
     the same layers.
     """

@@ -9,7 +9,7 @@ from weightaudit.records.place import Place
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-"""Gravest first."""
+"""Most severe first."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Finding:
     """Something a person should know or do about the weights.
 
     ``id`` and ``title`` are the rule's; ``detail`` says in one sentence what was found here, with its numbers;
-    ``value`` is what the rule measures and ``threshold`` what it was held against; ``advice`` is what to do. A finding
+    ``value`` is what the rule measures and ``threshold`` the limit of that; ``advice`` is what to do. A finding
     about the whole model has no place.
     """
 

@@ -52,7 +52,7 @@ class ScanResult:
 
     ``rows`` are in report order; ``ledger`` has every tensor of the checkpoint, in name order; ``options``
     are those that change numbers; ``versions`` of the libraries that computed them; ``findings`` are what the
-    ``rules`` (ids of all that were checked) found, gravest first; ``notes`` are for the reader.
+    ``rules`` (ids of all that were checked) found, most severe first; ``notes`` are for the reader.
     """
 
     identity: ModelIdentity

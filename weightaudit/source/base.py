@@ -66,7 +66,7 @@ class Repository(Protocol):
         ...
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Bring these files as near as was asked for, together; names that do not exist are passed over."""
+        """Bring these files as near as was asked for, together; names that do not exist are skipped."""
         ...
 
     def open(self, name: str) -> ByteSource:

@@ -20,14 +20,14 @@ from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
+from weightaudit.source.http.client import Access
+from weightaudit.source.http.ranges import RemoteFile
+from weightaudit.source.hub_api import file_url
 from weightaudit.source.hub_errors import endpoint
 from weightaudit.source.local import FileState, LocalFile, LocalRepository
-from weightaudit.source.location import file_url
 from weightaudit.source.names import check_model, check_revision, token_to_send
-from weightaudit.source.pin import Pinned, pin
 from weightaudit.source.redaction import redact_logs
-from weightaudit.source.remote import RemoteFile
-from weightaudit.source.web import Access
+from weightaudit.source.resolve_revision import Pinned, pin
 from weightaudit.text import listed, printable
 
 

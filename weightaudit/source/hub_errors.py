@@ -6,7 +6,6 @@ headers, and with them secrets. For the same reason no error here has one of the
 
 from __future__ import annotations
 
-import re
 import ssl
 import sys
 
@@ -22,6 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable
+from weightaudit.source.addresses import shown
 from weightaudit.text import printable
 
 # The base that the Hub's own errors share with those of the HTTP library beneath it, whose package differs between
@@ -31,8 +31,8 @@ HTTP = sys.modules[HTTP_ERROR.__module__]
 
 
 def endpoint() -> str:
-    """The Hub's address without the name and password that a mirror's may hold."""
-    return re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)
+    """The Hub's address, without the name and password that a mirror's may hold."""
+    return printable(shown(constants.ENDPOINT), limit=1000)
 
 
 def explain(error: BaseException, model: str, revision: str | None, *, thing: str = "") -> ModelError:

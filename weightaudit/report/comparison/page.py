@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightaudit.report.atomic_write import replacing
+from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.comparison.body import FAILURES, body
 from weightaudit.report.comparison.collect import gather
 from weightaudit.report.document import PLOTLY, asset, colours, document, script_json, share_plotly
@@ -19,14 +19,18 @@ SCRIPTS = ("data.js", "text.js", "elements.js", "drawing.js", "paged.js", "compa
 
 
 def write_index(entries: Iterable[ModelEntry], directory: Path, *, title: str, beside: Sequence[str] = ()) -> None:
-    """Write index.html and plotly.js into ``directory``, each whole or not at all. Raises OutputError.
+    """Write index.html and plotly.js into ``directory``, each whole or not at all. Raises OutputError where one cannot
+    be written; the other is.
 
     ``entries`` are gone through once, and none is kept; ``beside`` are names of files there that the page links to.
     """
     text = page(entries, title=title, beside=beside)
-    share_plotly(directory)
-    with replacing(directory / INDEX) as file:
+    attempts = Attempts()
+    with attempts:
+        share_plotly(directory)
+    with attempts, replacing(directory / INDEX) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+    attempts.conclude()
 
 
 def page(entries: Iterable[ModelEntry], *, title: str, beside: Sequence[str] = ()) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -126,8 +127,8 @@ def test_scripts_agree_with_python(tmp_path: Path) -> None:
     tests = sorted(str(file) for file in (ROOT / "tests" / "page_scripts").glob("*.test.mjs"))
     assert len(tests) > 2
     done = subprocess.run(
-        [str(NODE), "--test", *tests],
-        env={"PAGE_SCRIPT_FIXTURE": str(path), "PATH": ""},
+        [str(NODE), "--test", "--test-reporter=tap", *tests],
+        env={**os.environ, "PAGE_SCRIPT_FIXTURE": str(path)},
         capture_output=True,
         text=True,
         encoding="utf-8",

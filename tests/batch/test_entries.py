@@ -17,7 +17,7 @@ from weightaudit.batch.aggregate import UNFINISHED, entries
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.records import LayerRow
 from weightaudit.report.comparison import SUMMARY_NAMES
-from weightaudit.report.comparison.entries import metrics, profiles
+from weightaudit.report.comparison.model_summary import metrics, profiles
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from weightaudit.batch.aggregate import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import CSV, PARQUET, Results, content_of
+from weightaudit.report.atomic_write import Attempts
 from weightaudit.report.columns import NAMES
-from weightaudit.report.files import Attempts
 from weightaudit.report.tables import csv_line
 
 Batch = Callable[..., BatchResult]

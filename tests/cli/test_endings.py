@@ -172,7 +172,7 @@ WAITING = {
     ),
     "with a file begun": (
         "def families():\n"
-        "    from weightaudit.report.files import replacing\n"
+        "    from weightaudit.report.atomic_write import replacing\n"
         "    with replacing('report.csv') as file:\n"
         "        file.write(b'half')\n        print('waiting', flush=True)\n        time.sleep(60)"
     ),
@@ -191,7 +191,7 @@ sys.meta_path.insert(0, Slow())
 """
 STUCK = """
 def families():
-    from weightaudit.report.files import replacing
+    from weightaudit.report.atomic_write import replacing
     with replacing('report.csv') as file:
         try:
             print('waiting', flush=True)
@@ -268,7 +268,7 @@ def test_stopped_where_a_library_must_not_see_an_exception(tmp_path: Path) -> No
     )
     process = waiting(
         "def families():\n"
-        "    from weightaudit.report.files import replacing\n"
+        "    from weightaudit.report.atomic_write import replacing\n"
         "    with replacing('report.csv'):\n        import slow\n",
         tmp_path,
         before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
@@ -296,7 +296,7 @@ def families():
     os.environ['HF_HUB_CACHE'] = 'made'
     from weightaudit.batch import merge
     from weightaudit.batch.results import Results, content_of
-    from weightaudit.report.files import replacing
+    from weightaudit.report.atomic_write import replacing
     from weightaudit.source import cache_writing
     from weightaudit.source.cache_writing import CacheFolder
     from weightaudit.spectral.private_folder import PrivateFolder

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
-from weightaudit.report.files import replacing
+from weightaudit.report.atomic_write import replacing
 
 Snapshot = dict[str, bytes]
 

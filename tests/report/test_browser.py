@@ -14,7 +14,7 @@ import pytest
 from tests.browser import needs_chromium, opened
 from tests.report import factory
 from weightaudit import ScanReport
-from weightaudit.report.method import matrix_command
+from weightaudit.report.html.method import matrix_command
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 BUTTONS = {"download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"}

@@ -12,8 +12,8 @@ from tests.report.test_html import read
 from weightaudit import ScanReport
 from weightaudit.records import Finding
 from weightaudit.report import html
-from weightaudit.report.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
-from weightaudit.report.places import Places
+from weightaudit.report.html.anchors import Places
+from weightaudit.report.html.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
 
 
 def numbers_of(report: ScanReport, layer: int | None, role: str) -> list[int]:

@@ -16,11 +16,11 @@ import pytest
 from tests.report import factory
 from weightaudit import ScanReport
 from weightaudit.report import html
-from weightaudit.report.figures import INK, role_styles
+from weightaudit.report.document import script_json
+from weightaudit.report.html.body import body
+from weightaudit.report.html.method import layer_ranges, reproduce_command
 from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share, shown
-from weightaudit.report.method import layer_ranges, reproduce_command
-from weightaudit.report.payload import script_json
-from weightaudit.report.sections import body
+from weightaudit.report.style import INK, role_styles
 
 # What the profiles are drawn with; nothing in it loads or runs anything.
 DRAWN = {

@@ -16,8 +16,8 @@ from tests.report.test_browser import asked as answered
 from weightaudit import ScanReport
 from weightaudit.records import LayerRow, SpectrumDetail
 from weightaudit.report.html import page
-from weightaudit.report.method import reproduce_command
-from weightaudit.report.payload import payload
+from weightaudit.report.html.method import reproduce_command
+from weightaudit.report.html.payload import payload
 from weightaudit.report.spectra import STEPS
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.report import factory, spectra
 from weightaudit.records import SourceFile
 from weightaudit.report.columns import COLUMNS, NAMES, number_text
-from weightaudit.report.comparison.finished import read_finished
+from weightaudit.report.comparison.read import read_finished
 from weightaudit.report.tables import LONGEST_KEPT, csv_line, guarded
 
 PLAN = """

@@ -18,9 +18,9 @@ from urllib.parse import quote
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, Results
+from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
-from weightaudit.report.files import Attempts, replacing
 from weightaudit.report.tables import csv_line, guarded
 from weightaudit.text import printable
 

@@ -63,7 +63,7 @@ def locked(directory: Path) -> Iterator[str]:
 
 def write_run(directory: Path, run: str) -> None:
     """Say which run may write. Raises OSError and OutputError."""
-    from weightaudit.report.files import replacing
+    from weightaudit.report.atomic_write import replacing
 
     clear(directory / RUN)
     with replacing(directory / RUN) as file:

@@ -49,7 +49,7 @@ class Manifest:
 
     def write(self, directory: Path) -> None:
         """Into ``directory``, whole or not at all; OutputError where that cannot be."""
-        from weightaudit.report.files import replacing
+        from weightaudit.report.atomic_write import replacing
 
         with replacing(directory / MANIFEST) as file:
             file.write((json.dumps({"schema": SCHEMA, **asdict(self)}) + "\n").encode())

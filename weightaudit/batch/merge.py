@@ -19,7 +19,7 @@ from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.results import Results, content_of
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS
-from weightaudit.report.files import Attempts, attempting, replacing
+from weightaudit.report.atomic_write import Attempts, attempting, replacing
 from weightaudit.text import printable
 from weightaudit.unfinished import temporary
 

@@ -28,8 +28,8 @@ from weightaudit.batch.time_limit import out_of_time
 from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost
 from weightaudit.model_files import ModelFiles
+from weightaudit.report.atomic_write import Attempts, attempting
 from weightaudit.report.document import share_plotly
-from weightaudit.report.files import Attempts, attempting
 from weightaudit.text import printable
 
 GO_ON = "What is finished is kept: the same command goes on from there"

@@ -165,7 +165,7 @@ def _write(report: ScanResult, folder: ModelFolder) -> None:
 
 def _entry(report: ScanResult) -> dict[str, Any]:
     """What a comparison says of the model, but for its links: see `joining`."""
-    from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
+    from weightaudit.report.comparison.model_summary import finding_counts, metrics, profiles
 
     return {
         "family": report.map.family,

@@ -95,7 +95,7 @@ def batch(
     from weightaudit.batch.plan import parse_shard
     from weightaudit.batch.shipped_lists import find_list
     from weightaudit.batch.time_limit import check_max_time
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     part = parse_shard(shard)
     check_max_time(max_time)
@@ -130,7 +130,7 @@ def batch(
 
 def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     attempts = Attempts()
     result = merge_batches(paths, out, attempts)

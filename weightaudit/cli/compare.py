@@ -20,8 +20,8 @@ from weightaudit.model_files import ModelFiles
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
-    from weightaudit.report.comparison.finished import Finished
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
+    from weightaudit.report.comparison.read import Finished
 
 Compared = Annotated[
     list[str],
@@ -50,10 +50,10 @@ def compare(
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
 
-    from weightaudit.report.comparison.finished import read_finished, table_of
+    from weightaudit.report.atomic_write import Attempts
     from weightaudit.report.comparison.page import INDEX
-    from weightaudit.report.comparison.together import DIFFERENCES, put_together
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.comparison.read import read_finished, table_of
+    from weightaudit.report.comparison.write import DIFFERENCES, put_together
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
@@ -82,8 +82,8 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
     a report that is compared. OutputError.
     """
-    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
-    from weightaudit.report.files import check_writable
+    from weightaudit.report.atomic_write import check_writable
+    from weightaudit.report.comparison.read import BATCH_PAGE, BATCH_TABLE
 
     if (out / "batch.json").exists():
         raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
@@ -105,7 +105,7 @@ def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *
     the error of what cannot be written there.
     """
     from weightaudit.api import scan
-    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
+    from weightaudit.report.comparison.read import BATCH_PAGE, BATCH_TABLE, finished
     from weightaudit.report.document import PLOTLY
 
     model, revision = _parted(name)

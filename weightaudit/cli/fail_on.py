@@ -9,6 +9,7 @@ import typer
 
 from weightaudit.cli.terminal import tell
 from weightaudit.records import SEVERITIES
+from weightaudit.text import plural
 
 NEVER: Literal["never"] = "never"
 FailOn = Literal["error", "warning", "info", "never"]
@@ -24,11 +25,9 @@ def exceeded(counts: Mapping[str, int], fail_on: str) -> str:
         >>> exceeded({"error": 1, "warning": 1, "info": 7}, "warning")
         '2 findings at or above warning: exit code 1 (--fail-on)'
     """
-    from weightaudit.report.wording import counted
-
     severities = () if fail_on == NEVER else FAIL_ON[: FAIL_ON.index(fail_on) + 1]
     number = sum(counts.get(severity, 0) for severity in severities)
-    return f"{counted(number, 'finding')} at or above {fail_on}: exit code 1 (--fail-on)" if number else ""
+    return f"{plural(number, 'finding')} at or above {fail_on}: exit code 1 (--fail-on)" if number else ""
 
 
 def exit_on_findings(counts: Mapping[str, int], fail_on: str) -> None:

@@ -29,7 +29,7 @@ def workflow_commands(report: ScanResult) -> str:
     from urllib.parse import unquote
 
     from weightaudit.report.sarif import files_of
-    from weightaudit.report.wording import verdict_line
+    from weightaudit.report.verdict import verdict_line
 
     uri = files_of(report)
     kinds = Counter(finding.severity for finding in report.findings)
@@ -49,7 +49,7 @@ def workflow_commands(report: ScanResult) -> str:
 
 
 def _annotation(finding: Finding, file: str) -> str:
-    from weightaudit.report.wording import sentence
+    from weightaudit.report.verdict import sentence
 
     where = finding.place.words()
     title = _escaped(f"{finding.id} ({where})" if where else finding.id, _PROPERTY)

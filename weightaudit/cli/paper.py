@@ -91,7 +91,7 @@ def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
     from weightaudit.paper.showing import bar
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     config = configured(experiment.config_class, given)
     attempts = Attempts()
@@ -107,7 +107,7 @@ def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False,
     from weightaudit.paper.running import all_configs, run_all
     from weightaudit.paper.showing import bar
     from weightaudit.paper.telling import write_readme
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     configs = all_configs(EXPERIMENTS, given)
     attempts = Attempts()

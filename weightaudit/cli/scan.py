@@ -41,12 +41,12 @@ def scan(
     models = ModelFiles.of([model])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
-        from weightaudit.report.static_figures import check_figures
+        from weightaudit.report.figures import check_figures
 
         check_figures(figures, models)
 
     from weightaudit.api import scan as scan_model
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     report = scan_model(model, progress=not quiet, **asdict(config))
     for note in report.notes:
@@ -73,7 +73,7 @@ def _outputs(
     out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None, models: ModelFiles
 ) -> list[tuple[Path, str]]:
     """Every output with its format, each checked to be writable, no file of ``models``, and named once."""
-    from weightaudit.report.files import check_writable, output_extension
+    from weightaudit.report.atomic_write import check_writable, output_extension
 
     outputs = [(path, output_extension(path)) for path in out]
     outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.terminal import TerminalStyle
 from weightaudit.records import ScanResult
-from weightaudit.text import listed, printable
+from weightaudit.text import listed, plural, printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding, LayerRow
@@ -37,7 +37,7 @@ def summary_text(report: ScanResult, look: TerminalStyle = TerminalStyle()) -> s
     """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
     of numbers with the stable rank's course by layer.
     """
-    from weightaudit.report.wording import verdict_line
+    from weightaudit.report.verdict import verdict_line
 
     parts = [
         [verdict_line(report)],
@@ -90,7 +90,7 @@ def _weights(report: ScanResult) -> Iterator[str]:
 
 def _findings(findings: Sequence[Finding], look: TerminalStyle) -> Iterator[str]:
     """Each in a line or two; the most severe come first."""
-    from weightaudit.report.wording import located
+    from weightaudit.report.verdict import located
 
     shown = _some(findings)
     column = max((len(finding.severity) for finding in shown), default=0)
@@ -179,8 +179,6 @@ def _range(values: Iterable[float]) -> str:
 
 
 def _coverage(report: ScanResult) -> Iterator[str]:
-    from weightaudit.report.wording import counted
-
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
@@ -191,6 +189,6 @@ def _coverage(report: ScanResult) -> Iterator[str]:
     counts: dict[str, int] = {}
     for entry in report.ledger:
         counts[entry.status] = counts.get(entry.status, 0) + 1
-    yield f"{counted(len(report.ledger), 'tensor')}: " + ", ".join(
+    yield f"{plural(len(report.ledger), 'tensor')}: " + ", ".join(
         f"{count} {status}" for status, count in counts.items()
     )

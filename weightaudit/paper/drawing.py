@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from weightaudit.paper.charts import Chart, Series
-from weightaudit.report.figures import role_styles
+from weightaudit.report.style import role_styles
 
 # The eight colours of the audit's roles: they stay apart for colour-blind readers (see there).
 _ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2", "GATE")

@@ -22,7 +22,7 @@ from weightaudit.paper.page import write_page
 from weightaudit.paper.picture import write_png
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import describe
-from weightaudit.report.files import Attempts, attempting, replacing
+from weightaudit.report.atomic_write import Attempts, attempting, replacing
 from weightaudit.version import __version__
 
 SCHEMA = 1

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 from weightaudit.paper import drawing
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.results import Claim, Result
-from weightaudit.report.document import document
+from weightaudit.report.document import document, script_json
 from weightaudit.report.markup import shown
-from weightaudit.report.payload import script_json
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross")
+SCRIPTS = ("data.js", "starting.js", "figures.js")
 MANY = 60
 """Points in a line above which they get no markers."""
 FEW = 13
@@ -53,7 +53,7 @@ def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, A
         style=_STYLE,
         body="\n".join(part for part in body if part),
         data=script_json(figures(result.charts)),
-        scripts=("starting.js", "figures.js"),
+        scripts=SCRIPTS,
     )
     file.write(text.encode("utf-8", "backslashreplace"))
 

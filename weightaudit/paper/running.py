@@ -15,7 +15,7 @@ from weightaudit.paper.picture import check_drawable
 from weightaudit.paper.registry import Experiment
 from weightaudit.paper.results import Progress
 from weightaudit.paper.settings import configured
-from weightaudit.report.files import Attempts
+from weightaudit.report.atomic_write import Attempts
 
 Say = Callable[[str], None]
 

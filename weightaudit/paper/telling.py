@@ -13,7 +13,7 @@ from typing import Any
 
 from weightaudit.paper.page import number_text
 from weightaudit.paper.running import Ran
-from weightaudit.report.files import replacing
+from weightaudit.report.atomic_write import replacing
 
 WIDTH = 100
 README = "README.md"

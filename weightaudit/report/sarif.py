@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from weightaudit.records import Finding, ModelIdentity, ScanResult
-from weightaudit.report.wording import located
+from weightaudit.report.verdict import located
 from weightaudit.text import printable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

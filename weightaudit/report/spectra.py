@@ -12,9 +12,8 @@ from typing import Any
 
 from weightaudit.records import LayerRow, ScanResult, SpectrumDetail
 from weightaudit.report.columns import number_text
-from weightaudit.report.figures import SPECTRUM_LINES
-from weightaudit.report.markup import section
-from weightaudit.report.plotting import plot_hosts
+from weightaudit.report.markup import plot_hosts, section
+from weightaudit.report.style import SPECTRUM_LINES
 
 DIGITS = 6
 """Significant digits of the spectra in the page."""

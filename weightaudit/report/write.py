@@ -10,7 +10,7 @@ from typing import Any
 
 from weightaudit.model_files import ModelFiles
 from weightaudit.records import ScanResult
-from weightaudit.report.files import output_extension, replacing
+from weightaudit.report.atomic_write import output_extension, replacing
 
 Writer = Callable[..., None]
 
@@ -41,9 +41,9 @@ def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list
     Returns the files. Raises UsageError where matplotlib is not installed (extra ``figures``), OutputError
     where ``directory``, which is made if it is not there, cannot be written.
     """
-    from weightaudit.report import static_figures
+    from weightaudit.report import figures
 
-    return static_figures.write_figures(result, Path(directory), model_files(result))
+    return figures.write_figures(result, Path(directory), model_files(result))
 
 
 def writer_of(kind: str) -> Writer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, SUMMARY_NAMES, Metric, SummaryColumn
-from weightaudit.report.comparison.entries import Profiles, finding_counts, metrics, profiles
+from weightaudit.report.comparison.model_summary import Profiles, finding_counts, metrics, profiles
 from weightaudit.report.comparison.page import write_index
 
 __all__ = [

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from weightaudit.report.comparison.gathering import Gathered
+from weightaudit.report.comparison.collect import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
 from weightaudit.report.markup import count, figure, magnitude, section, share, shown
+from weightaudit.report.page_constants import TABLE_LINES
 from weightaudit.text import plural
 from weightaudit.version import __version__
 
 FAILURES = 200
 """Failures in the banner: the first few open, the others folded; the table has all."""
 OPEN = 5
-TABLE_PAGE = 100
-"""Lines of the table at a time: PAGE of paged.js."""
 
 
 def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str]) -> str:
@@ -30,7 +29,7 @@ def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str
         section(
             "models",
             "Models",
-            f'<div id="table" style="--lines:{min(found.models, TABLE_PAGE)}">'
+            f'<div id="table" style="--lines:{min(found.models, TABLE_LINES)}">'
             "<noscript>This table needs JavaScript.</noscript></div>",
         ),
         profiles,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from weightaudit.records import SEVERITIES
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric, SummaryColumn
 from weightaudit.report.comparison.profile_store import ProfileStore
-from weightaudit.report.figures import INK, role_styles
+from weightaudit.report.page_constants import page_constants
+from weightaudit.report.style import INK, role_styles
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison import ModelEntry
@@ -45,6 +46,7 @@ class Gathered:
         """What the page's script reads."""
         names = ("name", "revision", "failed", "reason", "link", "log", "family", "guessed", "findings", "checked")
         return {
+            "constants": page_constants(),
             "count": self.models,
             "models": {name: self.columns[name] for name in names},
             "columns": [

@@ -17,8 +17,8 @@ from tests.cli.running import CommandLine
 from tests.report import factory
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
-from weightaudit.report.figures import role_styles
-from weightaudit.report.static_figures import _DASHES, _MARKERS, SPANNED, Course, _columns, check_figures, courses
+from weightaudit.report.figures import _DASHES, _MARKERS, SPANNED, LayerSeries, _columns, check_figures, layer_series
+from weightaudit.report.style import role_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("frobenius-norm", "stable-rank", "heat-map")
@@ -98,12 +98,12 @@ def test_experts_are_a_median_and_a_range() -> None:
         for expert, rank in enumerate(ranks)
     ]
     rows.append(LayerRow(factory.matrix("M1", 3, (8, 8), "w"), factory.nan_spectrum()))
-    (course,) = courses(rows, "stable_rank", "stable_rank_lower")
-    assert course.layers == (0, 2, 3)
-    assert course.values[:2] == (3.0, 6.0)
-    assert course.low[:2] == (2.0, 4.0)
-    assert course.high[:2] == (40.0, 7.0)
-    assert all(math.isnan(ends[2]) for ends in (course.values, course.low, course.high))
+    (series,) = layer_series(rows, "stable_rank", "stable_rank_lower")
+    assert series.layers == (0, 2, 3)
+    assert series.values[:2] == (3.0, 6.0)
+    assert series.low[:2] == (2.0, 4.0)
+    assert series.high[:2] == (40.0, 7.0)
+    assert all(math.isnan(ends[2]) for ends in (series.values, series.low, series.high))
 
 
 def test_a_layer_numbered_far_beyond_the_others_takes_no_memory(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_layer_numbered_far_beyond_the_others_takes_no_memory(tmp_path: Path) 
 def test_columns_of_a_heat_map(layers: tuple[int, ...], columns: Sequence[int]) -> None:
     numbers = (1.0,) * len(layers)
     found = _columns(
-        [Course("Q", layers[:1], numbers[:1], numbers[:1], numbers[:1]), Course("K", layers, *[numbers] * 3)]
+        [LayerSeries("Q", layers[:1], numbers[:1], numbers[:1], numbers[:1]), LayerSeries("K", layers, *[numbers] * 3)]
     )
     assert found == columns
 

@@ -7,23 +7,23 @@ from __future__ import annotations
 import math
 
 from weightaudit.records import LayerRow, ScanResult, Status
-from weightaudit.report.figures import HEAT, LINES, heat_height, role_styles
-from weightaudit.report.findings import findings_section, grouped
+from weightaudit.report.html.findings import findings_section, grouped
+from weightaudit.report.html.header import guessed, header, notes
+from weightaudit.report.html.method import method_section
+from weightaudit.report.html.overview import summary
 from weightaudit.report.markup import (
     UNKNOWN,
     count,
     figure,
     interval,
+    plot_hosts,
     section,
     share,
     shown,
     table,
 )
-from weightaudit.report.method import method_section
-from weightaudit.report.opening import guessed, header, notes
-from weightaudit.report.overview import summary
-from weightaudit.report.plotting import plot_hosts
 from weightaudit.report.spectra import spectra_section
+from weightaudit.report.style import HEAT, LINES, heat_height, role_styles
 from weightaudit.text import plural
 
 STATUSES: dict[Status, str] = {

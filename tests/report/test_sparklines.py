@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from tests.report import factory
-from weightaudit.report.profiles import HEIGHT, MARGIN, profiles
+from weightaudit.report.html.sparklines import HEIGHT, MARGIN, sparklines
 
 
 def drawings(html: str) -> list[str]:
@@ -33,7 +33,7 @@ def path(drawing: str, kind: str) -> str:
 
 def test_every_role_has_its_two_numbers() -> None:
     report = factory.bert()
-    labels = [label(drawing) for drawing in drawings(profiles(report))]
+    labels = [label(drawing) for drawing in drawings(sparklines(report))]
     ranks = [row.spectrum.stable_rank for row in report.rows if row.matrix.role == "M2"]
     assert len(labels) == 14
     (said,) = (text for text in labels if text.startswith("Stable rank of M2"))
@@ -45,7 +45,7 @@ def test_every_role_has_its_two_numbers() -> None:
 
 
 def test_cards_share_a_scale_and_stay_inside() -> None:
-    drawn = drawings(profiles(factory.bert()))
+    drawn = drawings(sparklines(factory.bert()))
     for number in (drawn[0::2], drawn[1::2]):
         every = [y for drawing in number for y in heights(path(drawing, "line"))]
         assert min(every) == pytest.approx(MARGIN, abs=0.01)
@@ -57,20 +57,20 @@ def test_cards_share_a_scale_and_stay_inside() -> None:
 def test_the_page_says_what_the_scales_are() -> None:
     report = factory.bert()
     usual = "stable ranks on a logarithmic scale, Frobenius norms from zero."
-    assert usual in profiles(report)
-    assert usual in profiles(factory.all_nan())
+    assert usual in sparklines(report)
+    assert usual in sparklines(factory.all_nan())
     rows = tuple(
         replace(row, spectrum=replace(row.spectrum, frobenius_norm=20 * row.spectrum.frobenius_norm)) if i == 5 else row
         for i, row in enumerate(report.rows)
     )
-    spoilt = profiles(replace(report, rows=rows))
+    spoilt = sparklines(replace(report, rows=rows))
     assert "stable ranks and Frobenius norms on a logarithmic scale." in spoilt
     (q,) = (one for one in drawings(spoilt) if label(one).startswith("Frobenius norm of Q "))
     assert min(heights(path(q, "line"))) < HEIGHT - 2 * MARGIN  # one odd layer does not press the others flat
 
 
 def test_unknown_layers_are_gaps_and_told() -> None:
-    drawn = [one for one in drawings(profiles(factory.judged())) if " of M1 " in label(one)]
+    drawn = [one for one in drawings(sparklines(factory.judged())) if " of M1 " in label(one)]
     assert len(drawn) == 2
     for one in drawn:
         assert label(one).endswith(", 1 layer unknown")
@@ -80,7 +80,7 @@ def test_unknown_layers_are_gaps_and_told() -> None:
 
 def test_experts_are_a_median_within_their_range() -> None:
     report = factory.mixture(3, 8)
-    html = profiles(report)
+    html = sparklines(report)
     assert html.count("3 layers × 8 experts") == 3
     (drawn,) = (one for one in drawings(html) if label(one).startswith("Stable rank of GATE"))
     medians = [
@@ -96,7 +96,7 @@ def test_experts_are_a_median_within_their_range() -> None:
 
 @pytest.mark.parametrize("name", factory.ALL)
 def test_odd_reports_draw_no_unknown_number(name: str) -> None:
-    html = profiles(factory.ALL[name]())
+    html = sparklines(factory.ALL[name]())
     assert "nan" not in re.sub(r'aria-label="[^"]*"', "", html).replace("NaN", "")
     if name == "all_nan":
         assert html.count("no number is finite") == 4

@@ -14,8 +14,8 @@ from statistics import median
 
 from weightaudit.records import LayerRow, ScanResult, Spectrum
 from weightaudit.report.columns import Rounding
-from weightaudit.report.figures import role_styles
 from weightaudit.report.markup import count, figure, shown
+from weightaudit.report.style import role_styles
 from weightaudit.text import plural
 
 WIDTH, HEIGHT, MARGIN = 100.0, 40.0, 3.0
@@ -26,7 +26,7 @@ DASHES = {"dash": "5 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3", "longdash": "9 
 
 
 @dataclass(frozen=True)
-class Dot:
+class LayerPoint:
     """One number at one layer: ``low`` ≤ ``middle`` ≤ ``high``, all NaN where it is unknown."""
 
     layer: int
@@ -71,20 +71,20 @@ NUMBERS = (
 )
 
 
-def profiles(report: ScanResult) -> str:
+def sparklines(report: ScanResult) -> str:
     """The cards; nothing for a model without layers."""
     groups: dict[tuple[str, str], list[LayerRow]] = {}
     for row in report.rows:
         if row.matrix.layer is not None:
             groups.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
-    dots = {number: {key: _dots(rows, number) for key, rows in groups.items()} for number in NUMBERS}
-    scales = {number: _scale(by_key.values(), logarithmic=number.logarithmic) for number, by_key in dots.items()}
+    points = {number: {key: _points(rows, number) for key, rows in groups.items()} for number in NUMBERS}
+    scales = {number: _scale(by_key.values(), logarithmic=number.logarithmic) for number, by_key in points.items()}
     styles = role_styles(row.matrix.role for row in report.rows)
     index = {role: i for i, role in enumerate(styles)}
     cards = []
     for (stack, role), rows in groups.items():
         drawn = "".join(
-            _drawing(f"{stack} {role}".strip(), number, dots[number][stack, role], scales[number], styles[role].dash)
+            _drawing(f"{stack} {role}".strip(), number, points[number][stack, role], scales[number], styles[role].dash)
             for number in NUMBERS
         )
         told = f" <small>{shown(stack)}</small>" if stack else ""
@@ -106,7 +106,7 @@ def _counted(rows: Sequence[LayerRow]) -> str:
     return plural(layers, "layer") + (f" × {count(experts)} experts" if experts > 1 else "")
 
 
-def _dots(rows: Sequence[LayerRow], number: Number) -> list[Dot]:
+def _points(rows: Sequence[LayerRow], number: Number) -> list[LayerPoint]:
     def at(row: LayerRow) -> int:
         return row.matrix.layer if row.matrix.layer is not None else -1
 
@@ -115,14 +115,14 @@ def _dots(rows: Sequence[LayerRow], number: Number) -> list[Dot]:
         known = [row.spectrum for row in members if math.isfinite(number.upper(row.spectrum))]
         values = [number.upper(spectrum) for spectrum in known]
         if not values:
-            found.append(Dot(layer, math.nan, math.nan, math.nan))
+            found.append(LayerPoint(layer, math.nan, math.nan, math.nan))
         else:
-            found.append(Dot(layer, min(map(number.lower, known)), median(values), max(values)))
+            found.append(LayerPoint(layer, min(map(number.lower, known)), median(values), max(values)))
     return found
 
 
-def _scale(lines: Iterable[list[Dot]], *, logarithmic: bool) -> Scale:
-    ends = [end for dots in lines for dot in dots for end in (dot.low, dot.high)]
+def _scale(lines: Iterable[list[LayerPoint]], *, logarithmic: bool) -> Scale:
+    ends = [end for points in lines for point in points for end in (point.low, point.high)]
     positive = [end for end in ends if math.isfinite(end) and end > 0]
     low, high = (min(positive), max(positive)) if positive else (1.0, 1.0)
     return Scale(low, high, logarithmic or high > LOG_FROM * low)
@@ -135,24 +135,24 @@ def _words(scales: dict[Number, Scale]) -> str:
     return " and ".join(logarithmic) + " on a logarithmic scale" + "".join(f", {name} from zero" for name in from_zero)
 
 
-def _drawing(name: str, number: Number, dots: list[Dot], scale: Scale, dash: str) -> str:
-    known = [dot for dot in dots if math.isfinite(dot.middle)]
-    unknown = plural(len(dots) - len(known), "layer") + " unknown" if len(known) < len(dots) else ""
+def _drawing(name: str, number: Number, points: list[LayerPoint], scale: Scale, dash: str) -> str:
+    known = [point for point in points if math.isfinite(point.middle)]
+    unknown = plural(len(points) - len(known), "layer") + " unknown" if len(known) < len(points) else ""
     if not known:
         return f'<p class="range">{number.name}: no number is finite</p>'
-    least, most = min(known, key=lambda dot: dot.middle), max(known, key=lambda dot: dot.middle)
+    least, most = min(known, key=lambda point: point.middle), max(known, key=lambda point: point.middle)
     low, high = figure(least.middle, 3, number.rounding[0]), figure(most.middle, 3, number.rounding[1])
     said = f"{number.name[0].upper()}{number.name[1:]} of {name} by layer: from {low} at layer {least.layer} to {high} "
     said += f"at layer {most.layer}" + (f", {unknown}" if unknown else "")
-    first, span = dots[0].layer, dots[-1].layer - dots[0].layer
+    first, span = points[0].layer, points[-1].layer - points[0].layer
 
-    def x(dot: Dot) -> str:
-        return f"{MARGIN + (WIDTH - 2 * MARGIN) * (dot.layer - first) / span:.4g}" if span else f"{WIDTH / 2:.4g}"
+    def x(point: LayerPoint) -> str:
+        return f"{MARGIN + (WIDTH - 2 * MARGIN) * (point.layer - first) / span:.4g}" if span else f"{WIDTH / 2:.4g}"
 
     def y(value: float) -> str:
         return f"{scale.height(value):.4g}"
 
-    runs = [list(run) for finite, run in groupby(dots, lambda dot: math.isfinite(dot.middle)) if finite]
+    runs = [list(run) for finite, run in groupby(points, lambda point: math.isfinite(point.middle)) if finite]
     band = "".join(
         "M" + "L".join([f"{x(d)} {y(d.high)}" for d in run] + [f"{x(d)} {y(d.low)}" for d in reversed(run)]) + "Z"
         for run in runs

@@ -6,18 +6,28 @@ Cells are the CSV's cells, text for text, so that the page can hand out the very
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from typing import Any
 
 from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS, NAMES
-from weightaudit.report.encoding import encoded
-from weightaudit.report.figures import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
-from weightaudit.report.findings import findings_payload, grouped
-from weightaudit.report.method import command_ends
+from weightaudit.report.html.encoding import encoded
+from weightaudit.report.html.findings import findings_payload, grouped
+from weightaudit.report.html.method import command_ends
+from weightaudit.report.page_constants import page_constants
 from weightaudit.report.spectra import spectra_payload
+from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
 from weightaudit.report.tables import csv_cells
+
+INVERSE = {
+    "name": "inverse_stable_rank",
+    "label": "1 / stable rank",
+    "meaning": "inverse of the stable rank's upper end",
+    "numeric": True,
+    "whole": False,
+    "rounding": "down",
+}
+"""What the table shows beside the columns; the script computes it."""
 
 
 def payload(report: ScanResult) -> dict[str, Any]:
@@ -30,12 +40,21 @@ def payload(report: ScanResult) -> dict[str, Any]:
     groups = grouped(report)
     before, after = command_ends(report)
     return {
+        "constants": page_constants(),
         "file": _file_stem(report.identity.name) + ".csv",
         "count": len(cells),
         "columns": [
-            {"name": c.name, "meaning": c.meaning, "numeric": c.dtype != "string", "rounding": c.rounding}
-            for c in COLUMNS
+            {
+                "name": column.name,
+                "label": column.label,
+                "meaning": column.meaning,
+                "numeric": column.dtype != "string",
+                "whole": column.dtype in ("Int64", "int64"),
+                "rounding": column.rounding,
+            }
+            for column in COLUMNS
         ],
+        "derived": [INVERSE],
         "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(NAMES)},
         "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,
@@ -57,12 +76,6 @@ def payload(report: ScanResult) -> dict[str, Any]:
             "detail": encoded([entry.detail for entry in ledger]),
         },
     }
-
-
-def script_json(value: Any) -> str:
-    """``value`` as JSON that cannot end or open anything in HTML: pure ASCII, without < > and &."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _file_stem(name: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from weightaudit.records import ScanResult
-from weightaudit.report.findings import Group
+from weightaudit.report.html.findings import Group
+from weightaudit.report.html.verdict import verdict_line
 from weightaudit.report.markup import count, nbytes, share, shown
 from weightaudit.report.spectra import asked
-from weightaudit.report.verdict import verdict_line
 from weightaudit.text import plural
 
 NOTES_SHOWN = 5

@@ -9,9 +9,10 @@ from typing import Any
 
 from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
 from weightaudit.report.columns import number_text
-from weightaudit.report.encoding import encoded
+from weightaudit.report.html.anchors import Places, anchor
+from weightaudit.report.html.encoding import encoded
 from weightaudit.report.markup import count, section, setting, shown
-from weightaudit.report.places import BETWEEN, Places, anchor
+from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
 from weightaudit.text import plural
 
 OPEN = 5
@@ -22,8 +23,6 @@ MARKS = 100_000
 """Marks of findings on rows of the table, gravest first; a hundred findings may be about each of very many rows."""
 LISTED = 4
 """Matrices, or tensors, named one by one of a finding about several."""
-
-CSS = {"error": "bad", "warning": "warn", "info": "info"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _article(report: ScanResult, number: int, group: Group) -> str:
         else ""
     )
     return (
-        f'<article class="banner finding {CSS[group.severity]}" id="finding-{number}" tabindex="-1">'
+        f'<article class="banner finding {SEVERITY_CSS[group.severity]}" id="finding-{number}" tabindex="-1">'
         f'<h3><span class="severity">{shown(group.severity)}</span> {shown(group.title)}</h3>'
         f'<p class="rule">{plural(len(group.findings), "place")} · rule <code>{shown(group.id)}</code>{held}'
         + (f'<span class="way"> · {table}</span>' if table else "")

@@ -11,7 +11,7 @@ import pytest
 from tests.report import factory
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.report import check_output
-from weightaudit.report.files import check_writable, replacing
+from weightaudit.report.atomic_write import check_writable, replacing
 
 
 @pytest.mark.parametrize("name", ["report.txt", "report", ".csv", "report.html.gz"])

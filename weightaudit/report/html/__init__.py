@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from weightaudit.records import ScanResult
-from weightaudit.report.document import asset, colours, document
-from weightaudit.report.figures import role_styles
-from weightaudit.report.payload import payload, script_json
-from weightaudit.report.sections import body
+from weightaudit.report.document import asset, colours, document, script_json
+from weightaudit.report.html.body import body
+from weightaudit.report.html.payload import payload
+from weightaudit.report.style import role_styles
 
 SCRIPTS = (
-    *("common.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js", "spectra.js"),
-    *("paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
+    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js"),
+    *("spectra.js", "paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
 )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 from weightaudit.records import LayerRow, ScanResult
+from weightaudit.report.html.anchors import anchor
+from weightaudit.report.html.method import matrix_command
+from weightaudit.report.html.sparklines import sparklines
 from weightaudit.report.markup import (
     UNKNOWN,
     count,
@@ -17,9 +20,7 @@ from weightaudit.report.markup import (
     shown,
     table,
 )
-from weightaudit.report.method import matrix_command
-from weightaudit.report.places import BETWEEN, anchor
-from weightaudit.report.profiles import profiles
+from weightaudit.report.page_constants import BETWEEN
 from weightaudit.text import plural
 
 DIMENSIONS = {
@@ -33,7 +34,7 @@ DIMENSIONS = {
 
 def summary(report: ScanResult) -> str:
     """The section."""
-    return section("summary", "Summary", _strip(report), _worth_a_look(report), profiles(report), _dimensions(report))
+    return section("summary", "Summary", _strip(report), _worth_a_look(report), sparklines(report), _dimensions(report))
 
 
 def _strip(report: ScanResult) -> str:

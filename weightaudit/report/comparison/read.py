@@ -14,7 +14,7 @@ from weightaudit.records import SEVERITIES, ScanResult
 from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
 from weightaudit.report.comparison.columns import Metric
-from weightaudit.report.comparison.entries import Point, Profiles, metrics_of, profiles_of
+from weightaudit.report.comparison.model_summary import Point, Profiles, metrics_of, profiles_of
 from weightaudit.report.tables import SCHEMA, document
 from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
 from weightaudit.text import printable

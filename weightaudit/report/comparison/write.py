@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from weightaudit.report.atomic_write import Attempts, attempting, replacing
 from weightaudit.report.comparison import ModelEntry
 from weightaudit.report.comparison.differences import Matched, matches, write_differences
-from weightaudit.report.comparison.finished import Finished
 from weightaudit.report.comparison.page import write_index
-from weightaudit.report.files import Attempts, attempting, replacing
+from weightaudit.report.comparison.read import Finished
 
 DIFFERENCES = "differences.csv"
 

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 
 from weightaudit.records import Finding, LayerRow, Place
 
-BETWEEN = " · "
-"""Between the words of a place in the page."""
-
 
 def anchor(row: int) -> str:
     """Address of a row of the report in its page: the table opens there."""

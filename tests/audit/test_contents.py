@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from weightaudit.audit import contents
-from weightaudit.spectral import digest, measuring
+from weightaudit.spectral import digest, measurement
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, str]]:
         return found[-1][1]
 
     monkeypatch.setattr(contents, "digest", watched)
-    monkeypatch.setattr(measuring, "digest_of", None)
+    monkeypatch.setattr(measurement, "digest_of", None)
     return found
 
 

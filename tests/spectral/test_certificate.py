@@ -9,7 +9,8 @@ import torch
 from scipy.stats import binom, chi2
 
 from weightaudit.spectral.certificate import HUGE, Certificate, chi2_quantile
-from weightaudit.spectral.krylov import Interval, krylov
+from weightaudit.spectral.krylov import krylov
+from weightaudit.spectral.spectrum import Interval
 
 DELTA = 0.1
 RUNS = 1000

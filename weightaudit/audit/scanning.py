@@ -31,7 +31,7 @@ from weightaudit.errors import ConfigError, MappingError, printable
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.report import ScanReport
 from weightaudit.spectral import check_options, compute_threads, measure
-from weightaudit.spectral.method import choose
+from weightaudit.spectral.measurement import choose_algorithm
 
 VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
 
@@ -136,7 +136,11 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         units = with_vectors(units, _vectors(model_map, checkpoint.tensors))
     vectors = {}
     digests = Digests(
-        (one for one in chosen if one.key not in again or choose(config.method, *one.shape, config.tol) == "krylov"),
+        (
+            one
+            for one in chosen
+            if one.key not in again or choose_algorithm(config.method, *one.shape, config.tol) == "krylov"
+        ),
         later={copy for copy, _ in ties.open},
     )
     pieces = read_units(checkpoint, units, memory=config.memory, look=digests.take)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weightaudit.spectral.hashing import digest as digest
-    from weightaudit.spectral.measuring import measure as measure
+    from weightaudit.spectral.measurement import measure as measure
     from weightaudit.spectral.options import check_options as check_options
     from weightaudit.spectral.threads import compute_threads as compute_threads
 
@@ -18,7 +18,7 @@ _HOMES = {
     "check_options": "weightaudit.spectral.options",
     "compute_threads": "weightaudit.spectral.threads",
     "digest": "weightaudit.spectral.hashing",
-    "measure": "weightaudit.spectral.measuring",
+    "measure": "weightaudit.spectral.measurement",
 }
 
 __all__ = ["check_options", "compute_threads", "digest", "measure"]

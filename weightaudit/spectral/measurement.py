@@ -6,7 +6,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,19 +14,30 @@ import torch
 from weightaudit.config import DEFAULTS, Method
 from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum, SpectrumDetail
-from weightaudit.spectral.engine import engine_for
+from weightaudit.spectral.block_matrix import BlockMatrix, merged
 from weightaudit.spectral.exact import exact
 from weightaudit.spectral.hashing import digest_of
-from weightaudit.spectral.krylov import Interval, krylov
-from weightaudit.spectral.method import BLOCK, choose
+from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
+from weightaudit.spectral.operators.dense import engine_for
 from weightaudit.spectral.options import check_options
 from weightaudit.spectral.rounding import UNIT
-from weightaudit.spectral.stack import Stack, merged
-from weightaudit.spectral.start import rng_for
+from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics
 
 ONE_AT_A_TIME = threading.Lock()
 """Held by each measurement: it sets torch's thread count for a while, which all threads of the process share."""
+
+BLOCK = 4
+"""Columns of the random start: the kernel's own width. Passes times time a pass is flat from 2 to 4 (see
+weightaudit.spectral.kernels.WIDTH), and the more columns, the less a tiny delta costs."""
+
+# Milliseconds on two cores of a Zen 5, fitted to matrices of 32² to 1536×384 in float32; only ratios matter. The same
+# for every device and thread count, so that the choice depends on the matrix alone.
+EIGENSOLVER = 1.3e-7  # × n³
+GRAM = 3e-8  # × m·n²
+PASS_FIXED = 0.2  # orthogonalisation and certificate of one Krylov pass
+PASS = 3e-7  # × m·n
+PASSES = 12.0  # of trained weights at tol = 1e-2
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -64,8 +75,8 @@ def measure(
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     with ONE_AT_A_TIME:
         # Merged where they lie, so that the device changes nothing.
-        given = Stack(merged(_blocks(matrix)))
-        stack = Stack(tuple(block.to(torch.device(device)) for block in given.blocks))
+        given = BlockMatrix(merged(_blocks(matrix)))
+        stack = BlockMatrix(tuple(block.to(torch.device(device)) for block in given.blocks))
 
         def start() -> np.random.Generator:
             return rng_for(seed, name, digest or digest_of(given))
@@ -74,9 +85,14 @@ def measure(
 
 
 def _measure(
-    stack: Stack, tol: float, delta: float, method: Method, start: Callable[[], np.random.Generator], spectrum: bool
+    stack: BlockMatrix,
+    tol: float,
+    delta: float,
+    method: Method,
+    start: Callable[[], np.random.Generator],
+    spectrum: bool,
 ) -> Spectrum:
-    route = choose(method, stack.rows, stack.cols, tol)
+    route = choose_algorithm(method, stack.rows, stack.cols, tol)
     with torch.no_grad(), engine_for(stack) as engine:
         stats = engine.statistics()
         if stats.nonfinite:
@@ -91,6 +107,18 @@ def _measure(
     known = interval.spectrum if spectrum else None
     detail = known.detail(stats.frob_sq, stats.scale) if known else None
     return _spectrum(stats, interval, route, tol, detail)
+
+
+def choose_algorithm(method: Method, rows: int, cols: int, tol: float) -> Literal["exact", "krylov"]:
+    """The route for a (rows, cols) matrix: ``method`` itself, or for "auto" the one that should be faster."""
+    if method != "auto":
+        return method
+    m, n = max(rows, cols), min(rows, cols)
+    # Passes grow like tol^(-1/2) on flat spectra and like log(1/tol) on steep ones.
+    passes = PASSES * max(1.0, 1e-2 / tol) ** 0.25
+    exact_cost = EIGENSOLVER * n**3 + GRAM * m * n**2
+    krylov_cost = passes * (PASS_FIXED + PASS * m * n)
+    return "exact" if exact_cost <= krylov_cost or passes > MAX_PASSES else "krylov"
 
 
 def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float, detail: SpectrumDetail | None) -> Spectrum:

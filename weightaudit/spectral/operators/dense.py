@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from weightaudit.spectral.operator import GramOperator, PanelGram
-from weightaudit.spectral.stack import Stack, runs_along_rows
-from weightaudit.spectral.statistics import Statistics, concluded, statistics
+from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
+from weightaudit.spectral.operators.base import GramOperator
+from weightaudit.spectral.operators.panels import PanelGram
+from weightaudit.spectral.statistics import Statistics, finalize_statistics, statistics
 
 try:
     from weightaudit.spectral import fused
@@ -35,52 +36,54 @@ class Engine(Protocol):
 class TorchEngine:
     """`Engine` by panels, on the device that holds the blocks."""
 
-    def __init__(self, stack: Stack, upright: bool) -> None:
-        self.stack, self.upright = stack, upright
+    def __init__(self, matrix: BlockMatrix, row_major: bool) -> None:
+        self.matrix, self.row_major = matrix, row_major
 
     def statistics(self) -> Statistics:
-        return statistics(self.stack)
+        return statistics(self.matrix)
 
     def gram(self, scale: float) -> GramOperator:
-        return PanelGram(self.stack, self.upright, scale)
+        return PanelGram(self.matrix, self.row_major, scale)
 
 
 class FusedEngine:
     """`Engine` by the fused kernel."""
 
-    def __init__(self, stack: Stack, upright: bool, team: fused.Team) -> None:
-        self.stack, self.upright, self.team = stack, upright, team
-        self.rows = fused.shared_rows(stack, upright, team.size)
+    def __init__(self, matrix: BlockMatrix, row_major: bool, team: fused.ThreadTeam) -> None:
+        self.matrix, self.row_major, self.team = matrix, row_major, team
+        self.rows = fused.shared_rows(matrix, row_major, team.size)
 
     def statistics(self) -> Statistics:
-        return concluded(self.stack, *fused.entry_statistics(self.rows, self.stack.dtype, self.upright, self.team))
+        return finalize_statistics(
+            self.matrix, *fused.entry_statistics(self.rows, self.matrix.dtype, self.row_major, self.team)
+        )
 
     def gram(self, scale: float) -> GramOperator:
         return fused.FusedGram(self.rows, scale, self.team)
 
 
 @contextmanager
-def engine_for(stack: Stack) -> Iterator[Engine]:
-    """The engine for ``stack``; its threads end with the block."""
-    upright, along = gram_side(stack)
-    fits = stack.device.type == "cpu" and along and stack.elements > 0
-    if fused is None or not fits or stack.dtype not in fused.READABLE:
-        yield TorchEngine(stack, upright)
+def engine_for(matrix: BlockMatrix) -> Iterator[Engine]:
+    """The engine for ``matrix``; its threads end with the block."""
+    row_major, along = gram_side(matrix)
+    fits = matrix.device.type == "cpu" and along and matrix.elements > 0
+    if fused is None or not fits or matrix.dtype not in fused.READABLE:
+        yield TorchEngine(matrix, row_major)
         return
-    with fused.team_for(stack.elements) as team:
-        yield FusedEngine(stack, upright, team)
+    with fused.thread_team(matrix.elements) as team:
+        yield FusedEngine(matrix, row_major, team)
 
 
-def gram_side(stack: Stack) -> tuple[bool, bool]:
+def gram_side(matrix: BlockMatrix) -> tuple[bool, bool]:
     """(whether A is W rather than Wᵀ, whether A's rows are to be read as they lie in memory).
 
     λ₁ and ‖·‖_F are those of W on either side. The smaller side gives the smaller basis, but rows that run along the
     memory give the faster pass by far, so memory decides unless the matrix is very long. The start and so the interval
     depend on the side, and the side on shape and layout only: not on device or engine, nor on the number of blocks.
     """
-    upright = stack.along_rows or (not stack.along_cols and any(map(runs_along_rows, stack.blocks)))
-    lies = upright or stack.along_cols
-    n, m = (stack.cols, stack.rows) if upright else (stack.rows, stack.cols)
+    row_major = matrix.along_rows or (not matrix.along_cols and any(map(runs_along_rows, matrix.blocks)))
+    lies = row_major or matrix.along_cols
+    n, m = (matrix.cols, matrix.rows) if row_major else (matrix.rows, matrix.cols)
     if lies and n <= LONG_SIDE * m:
-        return upright, True
-    return stack.tall, False
+        return row_major, True
+    return matrix.tall, False

@@ -17,7 +17,7 @@ GPU_PANEL = 1 << 24
 
 
 @dataclass(frozen=True)
-class Stack:
+class BlockMatrix:
     """W (rows × cols) = the vertical stack of ``blocks``, which are never concatenated.
 
     The blocks are 2-D, of one dtype, device and column count, and may be strided views.
@@ -71,38 +71,38 @@ class Stack:
         tops = zip(self.blocks[some], self.seams[some], strict=False)  # one more seam than blocks
         return [block[max(0, first - top) : end - top] for block, top in tops if block.shape[0]]
 
-    def views(self, upright: bool) -> Iterator[list[torch.Tensor]]:
-        """A = W (``upright``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side by
-        side.
+    def views(self, row_major: bool) -> Iterator[list[torch.Tensor]]:
+        """A = W (``row_major``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side
+        by side.
 
         Where a panel ends depends on A's shape alone, not on the blocks, so that every sum over panels is that of the
         same matrix in one piece, to the last bit.
         """
         if not self.elements:
             return
-        m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
+        m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
         height = self._height(n)
         for top in range(0, m, height):
-            if upright:
+            if row_major:
                 yield self.between(top, top + height)
             else:
                 yield [block[:, top : top + height].t() for block in self.blocks]
 
-    def panels(self, upright: bool) -> Iterator[torch.Tensor]:
+    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
         """The panels of `views`, (p, n), in float64; each is valid until the next, they share a buffer.
 
         The panels cover A once, so one loop over them is one pass over the weights.
         """
         if not self.elements:
             return
-        m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
+        m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
         buffer = torch.empty((min(self._height(n), m), n), dtype=torch.float64, device=self.device)
-        for views in self.views(upright):
-            height = sum(view.shape[0] for view in views) if upright else views[0].shape[0]
+        for views in self.views(row_major):
+            height = sum(view.shape[0] for view in views) if row_major else views[0].shape[0]
             panel, at = buffer[:height], 0
             for view in views:
-                size = view.shape[0 if upright else 1]
-                panel.narrow(0 if upright else 1, at, size).copy_(view)
+                size = view.shape[0 if row_major else 1]
+                panel.narrow(0 if row_major else 1, at, size).copy_(view)
                 at += size
             yield panel
 

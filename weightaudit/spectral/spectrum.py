@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -101,6 +101,16 @@ class Projection:
         theta, s = torch.linalg.eigh(self.T[:N])
         s = s.flip(1)
         return _floored(theta.flip(0), max(self.m, self.n)), s, self.T[N:] @ s
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, the passes over it that this took, and what else they saw."""
+
+    lower: float
+    upper: float
+    passes: int
+    spectrum: WholeSpectrum | Projection | None = field(default=None, repr=False, compare=False)
 
 
 def _detail(

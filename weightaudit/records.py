@@ -201,7 +201,8 @@ class Spectrum:
     stable rank and ``stable_rank_lower`` the lower (Rudelson & Vershynin 2007). ``norm_ratio`` = ‖W‖_F/spectral_norm.
     ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
     (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
-    matrix. ``detail`` is there where it was asked for and W is finite and not zero; ``entries`` where W is finite.
+    matrix. ``detail`` is there where it was asked for and W is finite and not zero; ``entries`` where W is finite. Of a
+    product that is measured by its factors no entry is read: ``max_abs`` is NaN, ``zeros`` and ``entries`` are None.
     """
 
     frobenius_norm: float
@@ -214,7 +215,7 @@ class Spectrum:
     passes: int
     converged: bool
     nonfinite: int
-    zeros: int
+    zeros: int | None
     max_abs: float
     detail: SpectrumDetail | None = None
     entries: EntryFacts | None = None

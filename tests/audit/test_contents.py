@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from weightaudit.audit import contents
-from weightaudit.spectral import digest, measurement
+from weightaudit.spectral import digest
+from weightaudit.spectral.operators import dense
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, str]]:
         return found[-1][1]
 
     monkeypatch.setattr(contents, "digest", watched)
-    monkeypatch.setattr(measurement, "digest_of", None)
+    monkeypatch.setattr(dense, "digest_of", None)
     return found
 
 

@@ -24,6 +24,7 @@ class Diagonal:
     """The Gram operator with given eigenvalues; a Gaussian start makes every symmetric M equal to one of these."""
 
     own_threads = True
+    amplification = 1.0
     device = torch.device("cpu")
 
     def __init__(self, eigenvalues: np.ndarray) -> None:

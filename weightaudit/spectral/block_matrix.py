@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Protocol
 
 import torch
 
@@ -14,6 +15,34 @@ import torch
 # wants work enough to fill it.
 CPU_PANEL = 1 << 17
 GPU_PANEL = 1 << 24
+
+
+class PanelSource(Protocol):
+    """A matrix W (rows × cols) that can be read as often as needed in panels: some rows of A = W or Wᵀ at a time.
+
+    ``dtype`` is that of its entries as they are counted, ``device`` where the panels come.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def cols(self) -> int: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+        """Row panels (p, n) of A, W if ``row_major`` or else Wᵀ, in float64: A once, in order. Each is the caller's
+        until the next, which may overwrite it."""
+        ...
+
+    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+        """The panels, each with tensors of ``dtype`` that hold its entries in any arrangement, not to be written."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -105,6 +134,14 @@ class BlockMatrix:
                 panel.narrow(0 if row_major else 1, at, size).copy_(view)
                 at += size
             yield panel
+
+    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+        """The panels with their `views`."""
+        return zip(self.views(row_major), self.panels(row_major), strict=True)
+
+    def to(self, device: torch.device) -> BlockMatrix:
+        """The same matrix on ``device``."""
+        return BlockMatrix(tuple(block.to(device) for block in self.blocks))
 
     def _height(self, n: int) -> int:
         """Rows of a panel of rows of length ``n``."""

@@ -116,10 +116,11 @@ def _run(views: list[torch.Tensor], first: int) -> Run:
 
 
 class FusedGram:
-    """`GramOperator` of `weightaudit.spectral.operator` through the fused kernel."""
+    """`GramOperator` of `weightaudit.spectral.operators.base` through the fused kernel."""
 
     device = torch.device("cpu")
     own_threads = True
+    amplification = 1.0
 
     def __init__(self, rows: SharedRows, scale: float, team: ThreadTeam) -> None:
         self.rows, self.scale, self.team = rows, scale, team

@@ -81,7 +81,9 @@ def _krylov(
         T = _bordered(T, step.column)
         N = T.shape[1]
         theta = float(torch.linalg.eigvalsh(T[:N])[-1])
-        error = theta * lanczos_error(gram.m, n, N, frob_sq / theta) + dropped
+        if theta <= 0.0:  # rounding is all that the products are
+            return Interval(0.0, ceiling, passes)
+        error = theta * lanczos_error(gram.m, n, N, frob_sq / theta, gram.amplification) + dropped
         certificate.extend(T)
         lower = theta - error
         target = min(lower * (1.0 + tol) * (1.0 - 64.0 * UNIT), ceiling)  # the ends are yet to be rounded outwards
@@ -90,7 +92,7 @@ def _krylov(
             upper = certificate.upper_end(theta, step.residual, error)
             # Bisection may stop just above a target that was certified.
             found = Projection(T, R1.cpu(), error, gram.m, n)
-            return Interval(lower, min(upper, target if done else ceiling), passes, found)
+            return Interval(max(0.0, lower), min(upper, target if done else ceiling), passes, found)
         basis.append(X)
     raise AssertionError("max_passes is positive")
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from weightaudit.config import DEFAULTS, Method
-from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum, SpectrumDetail
-from weightaudit.spectral.block_matrix import BlockMatrix, merged
-from weightaudit.spectral.exact import exact
-from weightaudit.spectral.hashing import digest_of
+from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
-from weightaudit.spectral.operators.dense import engine_for
+from weightaudit.spectral.operators.base import Operator
+from weightaudit.spectral.operators.dense import DenseOperator
 from weightaudit.spectral.options import check_options
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.spectrum import Interval
@@ -39,8 +36,6 @@ PASS_FIXED = 0.2  # orthogonalisation and certificate of one Krylov pass
 PASS = 3e-7  # × m·n
 PASSES = 12.0  # of trained weights at tol = 1e-2
 
-FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-
 
 def measure(
     matrix: Any,
@@ -57,11 +52,13 @@ def measure(
     """Norms and stable rank of one matrix W, with a certified interval on its spectral norm.
 
     ``matrix``: (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes;
-    or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated.
+    or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated; or
+    an `Operator`, such as a `Difference` of two matrices or a `LowRank` product, which is never formed.
     ``tol`` bounds the relative width of the interval on σ₁²; ``delta`` is the probability that its upper end is too
     low; the random start is a function of ``seed``, ``name`` and the entries, so that no matrix can be made to mislead
-    it. ``digest`` is `weightaudit.spectral.digest` of the blocks, where it has been taken already; a wrong one voids
-    ``delta``. ``spectrum`` asks for ``detail``, at no further pass. Nothing is written into ``matrix``.
+    it. ``digest`` is `weightaudit.spectral.digest` of the blocks, or an operator's own, where it has been taken
+    already; a wrong one voids ``delta``. ``spectrum`` asks for ``detail``, at no further pass. Nothing is written into
+    ``matrix``.
 
     A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix. Raises
     UsageError for anything that is not such a matrix, and for options out of range.
@@ -73,40 +70,38 @@ def measure(
         (3.0, 13.0)
     """
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
-    with ONE_AT_A_TIME:
-        # Merged where they lie, so that the device changes nothing.
-        given = BlockMatrix(merged(_blocks(matrix)))
-        stack = BlockMatrix(tuple(block.to(torch.device(device)) for block in given.blocks))
+    operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
+    with ONE_AT_A_TIME, torch.no_grad(), operator.on(torch.device(device)) as ready:
 
         def start() -> np.random.Generator:
-            return rng_for(seed, name, digest or digest_of(given))
+            # Of the matrix as it was given, so that the device changes nothing.
+            return rng_for(seed, name, digest or operator.digest())
 
-        return _measure(stack, float(tol), float(delta), method, start, bool(spectrum))
+        return _measure(ready, float(tol), float(delta), method, start, bool(spectrum))
 
 
 def _measure(
-    stack: BlockMatrix,
+    operator: Operator,
     tol: float,
     delta: float,
     method: Method,
     start: Callable[[], np.random.Generator],
     spectrum: bool,
 ) -> Spectrum:
-    route = choose_algorithm(method, stack.rows, stack.cols, tol)
-    with torch.no_grad(), engine_for(stack) as engine:
-        stats = engine.statistics()
-        if stats.nonfinite:
-            interval = Interval(math.nan, math.nan, 0)
-        elif stats.max_abs == 0.0:
-            interval = Interval(0.0, 0.0, 0)
-        elif route == "exact":
-            interval = exact(stack, stats.scale, stats.frob_sq)
-        else:
-            gram, rng = engine.gram(stats.scale), start()
-            interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
+    algorithm = choose_algorithm(method, *operator.cost_shape, tol)
+    stats = operator.statistics()
+    if stats.nonfinite:
+        interval = Interval(math.nan, math.nan, 0)
+    elif stats.frob_sq <= stats.error**2:  # zero, or nothing but rounding
+        interval = Interval(0.0, stats.frob_sq, 0)
+    elif algorithm == "exact":
+        interval = operator.spectrum(stats)
+    else:
+        gram, rng = operator.gram(stats.scale), start()
+        interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
     known = interval.spectrum if spectrum else None
-    detail = known.detail(stats.frob_sq, stats.scale) if known else None
-    return _spectrum(stats, interval, route, tol, detail)
+    detail = known.detail(stats.frob_sq, stats.scale, stats.error) if known else None
+    return _spectrum(stats, interval, algorithm, tol, detail, operator.shape)
 
 
 def choose_algorithm(method: Method, rows: int, cols: int, tol: float) -> Literal["exact", "krylov"]:
@@ -121,77 +116,37 @@ def choose_algorithm(method: Method, rows: int, cols: int, tol: float) -> Litera
     return "exact" if exact_cost <= krylov_cost or passes > MAX_PASSES else "krylov"
 
 
-def _spectrum(stats: Statistics, interval: Interval, route: str, tol: float, detail: SpectrumDetail | None) -> Spectrum:
-    """The record, unscaled. Square roots and quotients round outwards."""
-    frob = math.sqrt(stats.frob_sq)
-    lower = math.sqrt(interval.lower) * (1.0 - 4.0 * UNIT)
-    upper = math.sqrt(interval.upper) * (1.0 + 4.0 * UNIT)
+def _spectrum(
+    stats: Statistics,
+    interval: Interval,
+    algorithm: str,
+    tol: float,
+    detail: SpectrumDetail | None,
+    shape: tuple[int, int],
+) -> Spectrum:
+    """The record, unscaled, of W from what is known of a matrix no further than ``stats.error`` from it: every singular
+    value and the Frobenius norm move by that at most (Weyl). Square roots and quotients round outwards."""
+    frob, error = math.sqrt(stats.frob_sq), stats.error
+    lower = math.sqrt(interval.lower) * (1.0 - 4.0 * UNIT) - error
+    upper = math.sqrt(interval.upper) * (1.0 + 4.0 * UNIT) + error
     zero, unknown = upper == 0.0, math.isnan(upper)
+    if lower > 0.0 or unknown:
+        norm_ratio = (frob + error) / lower
+    else:
+        lower, norm_ratio = 0.0, math.nan if zero else math.sqrt(min(shape)) * (1.0 + 4.0 * UNIT)  # ‖W‖_F ≤ √rank · σ₁
     return Spectrum(
         frobenius_norm=frob / stats.scale,
         spectral_norm=lower / stats.scale,
         spectral_norm_upper=upper / stats.scale,
-        stable_rank=math.nan if zero else (frob / lower) ** 2,
-        stable_rank_lower=math.nan if zero or unknown else max(1.0, (frob / upper) ** 2),
-        norm_ratio=math.nan if zero else frob / lower,
-        method=route,
+        stable_rank=norm_ratio**2,
+        stable_rank_lower=math.nan if zero or unknown else max(1.0, (max(0.0, frob - error) / upper) ** 2),
+        norm_ratio=norm_ratio,
+        method=algorithm,
         passes=stats.passes + interval.passes,
-        converged=zero or (upper / lower) ** 2 - 1.0 <= tol,
+        converged=zero or (lower > 0.0 and (upper / lower) ** 2 - 1.0 <= tol),
         nonfinite=stats.nonfinite,
         zeros=stats.zeros,
         max_abs=stats.max_abs,
         detail=detail,
         entries=stats.entries,
     )
-
-
-def _blocks(matrix: Any) -> list[torch.Tensor]:
-    """``matrix`` as tensors, checked."""
-    many = isinstance(matrix, Sequence) and not isinstance(matrix, str | bytes)
-    given = list(matrix) if many else [matrix]
-    if not given:
-        raise UsageError("matrix", "an empty sequence of blocks", "Give at least one 2-D tensor")
-    blocks = [_tensor(one, f"block {i}" if many else "matrix") for i, one in enumerate(given)]
-    for i, block in enumerate(blocks):
-        if block.shape[1] != blocks[0].shape[1] or block.dtype != blocks[0].dtype:
-            raise UsageError(
-                f"block {i}",
-                f"{tuple(block.shape)} {block.dtype} cannot be stacked under "
-                f"{tuple(blocks[0].shape)} {blocks[0].dtype}",
-                "Blocks need one column count and one dtype",
-            )
-    return blocks
-
-
-def _tensor(value: Any, what: str) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        tensor = value.detach().resolve_neg()
-    elif isinstance(value, np.ndarray):
-        tensor = _from_numpy(value, what)
-    else:
-        raise UsageError(what, f"a {type(value).__name__} is no matrix", "Give a torch tensor or a numpy array")
-    if tensor.is_meta:
-        raise UsageError(what, "a meta tensor has no entries", "Load the weights first")
-    if tensor.layout != torch.strided:
-        raise UsageError(what, f"its layout is {tensor.layout}", "Make it dense first: matrix.to_dense()")
-    if tensor.dtype not in FLOATS:
-        raise UsageError(
-            what, f"its dtype is {tensor.dtype}", "Convert it to float64, float32, float16 or bfloat16 first"
-        )
-    if tensor.ndim != 2:
-        raise UsageError(what, f"its shape is {tuple(tensor.shape)}", "A matrix has two dimensions")
-    return tensor
-
-
-def _from_numpy(array: np.ndarray[Any, Any], what: str) -> torch.Tensor:
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-        raise UsageError(what, f"its dtype is {array.dtype}", "Convert it to float64, float32 or float16 first")
-    if isinstance(array, np.ma.MaskedArray):
-        raise UsageError(what, "a masked array has no values under its mask", "Fill it first: matrix.filled(0)")
-    size = array.dtype.itemsize
-    # torch knows neither foreign byte order nor strides that are negative or no multiples of the size.
-    if not array.dtype.isnative or any(stride < 0 or stride % size for stride in array.strides):
-        array = array.astype(array.dtype.newbyteorder("="), order="K")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and is not written
-        return torch.from_numpy(array)

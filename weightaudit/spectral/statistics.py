@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from weightaudit.records import DEAD, EntryFacts
-from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.float_bits import FLOAT_BITS
 
 SAFE_SUM = (1e-120, 1e120)
@@ -62,16 +62,20 @@ class Statistics:
 
     ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose fourth powers would
     overflow or underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
-    ``entries`` is None where there are non-finite ones.
+    ``entries`` is None where there are non-finite ones. Where W is known by its factors only its entries are not
+    read: ``max_abs`` is NaN, ``zeros`` and ``entries`` are None.
+
+    ``error`` bounds ‖Ŵ − sW‖_F, Ŵ being the matrix that products and ``frob_sq`` belong to: 0 where it is sW itself.
     """
 
     frob_sq: float
     scale: float
     max_abs: float
-    zeros: int
+    zeros: int | None
     nonfinite: int
     passes: int
     entries: EntryFacts | None
+    error: float = 0.0
 
 
 def power_of_two_scale(max_abs: float) -> float:
@@ -82,13 +86,13 @@ def power_of_two_scale(max_abs: float) -> float:
     return math.ldexp(1.0, -max(-1000, min(1000, exponent)))
 
 
-def statistics(matrix: BlockMatrix) -> Statistics:
+def statistics(matrix: PanelSource) -> Statistics:
     """One pass over ``matrix`` by torch; two where W has to be scaled."""
     counts, sums = _read(matrix, 1.0)
     return finalize_statistics(matrix, counts, sums)
 
 
-def finalize_statistics(matrix: BlockMatrix, counts: Counts, sums: Sums) -> Statistics:
+def finalize_statistics(matrix: PanelSource, counts: Counts, sums: Sums) -> Statistics:
     """Statistics from what one pass found; ``matrix`` is read again only if W has to be scaled."""
     max_abs, passes, scale = FLOAT_BITS[matrix.dtype].number(counts.largest), 1, 1.0
     if counts.nonfinite:
@@ -116,14 +120,14 @@ def _dead(norms_sq: NDArray[np.float64], frob_sq: float) -> NDArray[np.intp]:
     return np.flatnonzero(norms_sq <= DEAD**2 * frob_sq / max(1, len(norms_sq)))
 
 
-def _read(matrix: BlockMatrix, scale: float) -> tuple[Counts, Sums]:
+def _read(matrix: PanelSource, scale: float) -> tuple[Counts, Sums]:
     """One pass by torch: the counts of W, the squared norms of sW."""
-    row_major = matrix.tall
+    row_major = matrix.rows >= matrix.cols
     m, n = (matrix.rows, matrix.cols) if row_major else (matrix.cols, matrix.rows)
     along = torch.zeros(m, dtype=torch.float64, device=matrix.device)
     across = torch.zeros(n, dtype=torch.float64, device=matrix.device)
     counts, top = [Counts(0, 0, 0, 0, 0)], 0
-    for views, panel in zip(matrix.views(row_major), matrix.panels(row_major), strict=True):
+    for views, panel in matrix.entries(row_major):
         counts += [_counts(view) for view in views]
         squares = panel.mul_(scale).square_()
         along[top : top + panel.shape[0]] = squares.sum(1)

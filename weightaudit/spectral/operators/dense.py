@@ -1,15 +1,17 @@
-"""Who does the passes over a matrix: the fused kernel where it can, torch's panels everywhere else."""
+"""A stored matrix: the fused kernel does the passes where it can, torch's panels everywhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+
+import torch
 
 from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
-from weightaudit.spectral.operators.base import GramOperator
-from weightaudit.spectral.operators.panels import PanelGram
-from weightaudit.spectral.statistics import Statistics, finalize_statistics, statistics
+from weightaudit.spectral.hashing import digest_of
+from weightaudit.spectral.operators.base import GramOperator, Operator
+from weightaudit.spectral.operators.panels import PanelOperator
+from weightaudit.spectral.statistics import Statistics, finalize_statistics
 
 try:
     from weightaudit.spectral import fused
@@ -21,57 +23,44 @@ LONG_SIDE = 8
 it; beyond, its two vectors a column no longer fit the caches and the basis costs more than the panels."""
 
 
-class Engine(Protocol):
-    """Reads one matrix as often as it is asked to."""
+class DenseOperator(PanelOperator):
+    """`Operator` of the vertical blocks of one matrix, by panels on the device that holds them."""
+
+    matrix: BlockMatrix
+
+    def __init__(self, matrix: BlockMatrix) -> None:
+        super().__init__(matrix, gram_side(matrix)[0])
+
+    def digest(self) -> str:
+        return digest_of(self.matrix)
+
+    @contextmanager
+    def on(self, device: torch.device) -> Iterator[Operator]:
+        """By the fused kernel where it reads such a matrix; its threads end with the block."""
+        matrix = self.matrix.to(device)
+        _, along = gram_side(matrix)
+        fits = device.type == "cpu" and along and matrix.elements > 0
+        if fused is None or not fits or matrix.dtype not in fused.READABLE:
+            yield DenseOperator(matrix)
+            return
+        with fused.thread_team(matrix.elements) as team:
+            yield FusedOperator(matrix, team)
+
+
+class FusedOperator(DenseOperator):
+    """`Operator` by the fused kernel."""
+
+    def __init__(self, matrix: BlockMatrix, team: fused.ThreadTeam) -> None:
+        super().__init__(matrix)
+        self.team = team
+        self.shared = fused.shared_rows(matrix, self.row_major, team.size)
 
     def statistics(self) -> Statistics:
-        """The entry statistics of W."""
-        ...
+        found = fused.entry_statistics(self.shared, self.matrix.dtype, self.row_major, self.team)
+        return finalize_statistics(self.matrix, *found)
 
     def gram(self, scale: float) -> GramOperator:
-        """M of sA, on the side that `gram_side` gives."""
-        ...
-
-
-class TorchEngine:
-    """`Engine` by panels, on the device that holds the blocks."""
-
-    def __init__(self, matrix: BlockMatrix, row_major: bool) -> None:
-        self.matrix, self.row_major = matrix, row_major
-
-    def statistics(self) -> Statistics:
-        return statistics(self.matrix)
-
-    def gram(self, scale: float) -> GramOperator:
-        return PanelGram(self.matrix, self.row_major, scale)
-
-
-class FusedEngine:
-    """`Engine` by the fused kernel."""
-
-    def __init__(self, matrix: BlockMatrix, row_major: bool, team: fused.ThreadTeam) -> None:
-        self.matrix, self.row_major, self.team = matrix, row_major, team
-        self.rows = fused.shared_rows(matrix, row_major, team.size)
-
-    def statistics(self) -> Statistics:
-        return finalize_statistics(
-            self.matrix, *fused.entry_statistics(self.rows, self.matrix.dtype, self.row_major, self.team)
-        )
-
-    def gram(self, scale: float) -> GramOperator:
-        return fused.FusedGram(self.rows, scale, self.team)
-
-
-@contextmanager
-def engine_for(matrix: BlockMatrix) -> Iterator[Engine]:
-    """The engine for ``matrix``; its threads end with the block."""
-    row_major, along = gram_side(matrix)
-    fits = matrix.device.type == "cpu" and along and matrix.elements > 0
-    if fused is None or not fits or matrix.dtype not in fused.READABLE:
-        yield TorchEngine(matrix, row_major)
-        return
-    with fused.thread_team(matrix.elements) as team:
-        yield FusedEngine(matrix, row_major, team)
+        return fused.FusedGram(self.shared, scale, self.team)
 
 
 def gram_side(matrix: BlockMatrix) -> tuple[bool, bool]:

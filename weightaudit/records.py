@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from weightaudit.dtypes import BY_NAME
+
 if TYPE_CHECKING:
     import torch
 
@@ -21,10 +23,28 @@ LAYER_ROLES = (
 
 
 @dataclass(frozen=True)
-class TensorInfo:
-    """Where one tensor of a checkpoint lies, as its header says. Reading it is the checkpoint's job.
+class Encoding:
+    """How the numbers of a logical tensor are stored: ``codec`` is a name of `weightaudit.checkpoint.codecs`.
 
-    ``offset`` is absolute in ``file``, in bytes; ``dtype`` is a name of `weightaudit.dtypes`. ``strides`` are in
+    ``companions`` are the stored tensors that it reads beside the tensor's own bytes, each with what it is used for
+    ("scale"); ``parameters`` what else it has to know, by name (a group size).
+    """
+
+    codec: str
+    companions: tuple[tuple[str, TensorInfo], ...] = ()
+    parameters: tuple[tuple[str, str | int], ...] = ()
+
+
+PLAIN = Encoding("plain")
+"""Numbers stored as numbers, one element after the other."""
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One logical tensor of a checkpoint, and where it lies as headers say. Reading it is the checkpoint's job.
+
+    ``dtype`` and ``shape`` are those of the numbers that a read gives, ``encoding`` how they are stored. ``offset`` is
+    absolute in ``file``, in bytes; ``dtype`` is a name of `weightaudit.dtypes`. ``strides`` are in
     elements, None for a tensor stored contiguously, row by row. ``nbytes`` is the span from the first element to the
     end of the last: with strides some of it may belong to other tensors. Tensors of equal file, offset, span, shape and
     strides share their bytes.
@@ -37,11 +57,24 @@ class TensorInfo:
     offset: int
     nbytes: int
     strides: tuple[int, ...] | None = None
+    encoding: Encoding = PLAIN
 
     @property
     def parameters(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def stored(self) -> tuple[TensorInfo, ...]:
+        """What is read for it, in this order: its own bytes, then its companions."""
+        return (self, *(companion for _, companion in self.encoding.companions))
+
+    @property
+    def decoded_nbytes(self) -> int:
+        """Bytes of memory that its numbers take."""
+        if self.encoding == PLAIN:
+            return self.nbytes
+        return self.parameters * BY_NAME[self.dtype].bits // 8
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from weightaudit.checkpoint.checksums import Checksums, Summed
+from weightaudit.checkpoint.codecs import logical_tensors
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
 from weightaudit.checkpoint.foreign import read_head
 from weightaudit.checkpoint.headers import CountedSource, HeaderBudget
@@ -72,7 +73,7 @@ def open_checkpoint(
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
-    found = sorted((tensor for file in files for tensor in file.tensors), key=lambda tensor: tensor.name)
+    found = logical_tensors(tensor for file in files for tensor in file.tensors)
     whole = repository.chosen is None
     identity = ModelIdentity(
         name=repository.name,

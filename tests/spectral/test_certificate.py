@@ -179,3 +179,10 @@ def test_out_of_passes_is_said() -> None:
     assert found.passes == 2
     assert found.upper / found.lower - 1 > 1e-3
     assert found.lower <= 1.0 <= found.upper
+
+
+def test_products_that_are_nothing_but_rounding_say_nothing() -> None:
+    """As those of factors that cancel may be: what is certain is 0 ≤ λ₁ ≤ ‖A‖_F²."""
+    found = krylov(Diagonal(np.zeros(N)), 3.0, block=4, tol=1e-2, delta=DELTA, rng=np.random.default_rng(0))
+    assert found.lower == 0.0
+    assert 3.0 <= found.upper <= 3.0 * (1 + 2.0**-27)

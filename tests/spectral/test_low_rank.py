@@ -13,6 +13,7 @@ from tests.spectral.test_layouts import VIEWS
 from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum
 from weightaudit.spectral import LowRank, measure
+from weightaudit.spectral.rounding import product_error
 
 METHODS = ("exact", "krylov")
 
@@ -184,3 +185,19 @@ def test_a_product_beyond_float64() -> None:
     B, A = factors(5, 2, 4)
     with pytest.raises(UsageError, match="leaves the range of float64"):
         measure(LowRank(B * 1e200, A * 1e200))
+
+
+def test_products_are_off_by_what_is_said_and_by_more_than_a_stored_matrix_would_be() -> None:
+    B, A = factors(40, 2, 30)
+    B, A = torch.cat([B, -B], 1), torch.cat([A, A * (1 + 1e-10)])
+    operator = LowRank(B, A)
+    stats = operator.statistics()
+    gram = operator.gram(stats.scale)
+    X = torch.linalg.qr(torch.randn(gram.n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64))[0]
+    with mpmath.workdps(60):
+        W = mpmath.mpf(stats.scale) * mpmath.matrix(B.tolist()) * mpmath.matrix(A.tolist())
+        M = W.T * W
+        off = [mpmath.norm(mpmath.matrix(gram(x[:, None]).tolist()) - M * mpmath.matrix(x.tolist())) for x in X.T]
+    largest = float(torch.linalg.svdvals(B.double() @ A)[0] * stats.scale) ** 2
+    bound = largest * product_error(gram.m, gram.n, stats.frob_sq / largest)
+    assert bound < max(off) <= bound * gram.amplification

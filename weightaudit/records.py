@@ -235,7 +235,8 @@ class Spectrum:
     ``method`` is "exact" or "krylov"; ``passes`` counts reads of the whole matrix; ``converged`` says that
     (spectral_norm_upper/spectral_norm)² − 1 ≤ tol. Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero
     matrix. ``detail`` is there where it was asked for and W is finite and not zero; ``entries`` where W is finite. Of a
-    product that is measured by its factors no entry is read: ``max_abs`` is NaN, ``zeros`` and ``entries`` are None.
+    product that is measured by its factors no entry is read: ``max_abs`` is NaN, ``zeros`` and ``entries`` are None;
+    there is no ``detail`` either where its terms cancel to nothing but rounding.
     """
 
     frobenius_norm: float

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from weightaudit.audit import digests
-from weightaudit.spectral import digest, measuring
+from weightaudit.spectral import digest
+from weightaudit.spectral.operators import dense
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, str]]:
         return found[-1][1]
 
     monkeypatch.setattr(digests, "digest", watched)
-    monkeypatch.setattr(measuring, "digest_of", None)
+    monkeypatch.setattr(dense, "digest_of", None)
     return found
 
 

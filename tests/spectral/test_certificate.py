@@ -9,7 +9,8 @@ import torch
 from scipy.stats import binom, chi2
 
 from weightaudit.spectral.certificate import HUGE, Certificate, chi2_quantile
-from weightaudit.spectral.krylov import Interval, krylov
+from weightaudit.spectral.krylov import krylov
+from weightaudit.spectral.spectrum import Interval
 
 DELTA = 0.1
 RUNS = 1000
@@ -23,6 +24,7 @@ class Diagonal:
     """The Gram operator with given eigenvalues; a Gaussian start makes every symmetric M equal to one of these."""
 
     own_threads = True
+    amplification = 1.0
     device = torch.device("cpu")
 
     def __init__(self, eigenvalues: np.ndarray) -> None:
@@ -177,3 +179,10 @@ def test_out_of_passes_is_said() -> None:
     assert found.passes == 2
     assert found.upper / found.lower - 1 > 1e-3
     assert found.lower <= 1.0 <= found.upper
+
+
+def test_products_that_are_nothing_but_rounding_say_nothing() -> None:
+    """As those of factors that cancel may be: what is certain is 0 ≤ λ₁ ≤ ‖A‖_F²."""
+    found = krylov(Diagonal(np.zeros(N)), 3.0, block=4, tol=1e-2, delta=DELTA, rng=np.random.default_rng(0))
+    assert found.lower == 0.0
+    assert 3.0 <= found.upper <= 3.0 * (1 + 2.0**-27)

@@ -17,8 +17,8 @@ from tests.spectral.planted import truth
 from tests.spectral.test_layouts import VIEWS
 from weightaudit.records import RoleMatrix, Spectrum
 from weightaudit.spectral import measure
-from weightaudit.spectral.engine import gram_side
-from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.operators.dense import gram_side
 
 SHAPES = [(300, 200), (200, 300), (256, 256)]
 
@@ -43,17 +43,17 @@ def test_a_matrix_orthogonal_to_the_start_that_its_name_would_have(
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view != "scattered"])
 def test_however_it_lies_in_memory(view: str) -> None:
-    upright = view != "transposed storage"
-    W = misleading((300, 200), public_start("W", 200 if upright else 300), upright=upright)
+    row_major = view != "transposed storage"
+    W = misleading((300, 200), public_start("W", 200 if row_major else 300), row_major=row_major)
     assert_holds(measure(VIEWS[view](W), method="krylov", name="W"), W)
 
 
 @pytest.mark.parametrize("stored", ["linear", "conv1d"])
 def test_in_blocks(stored: str) -> None:
     """The stack of Q, K and V is attacked where each of them is measured as it should be."""
-    upright = stored == "linear"
-    W = misleading((360, 120), public_start("/0//QKV", 120 if upright else 360), upright=upright).float()
-    blocks = [block.clone() if upright else VIEWS["transposed storage"](block) for block in W.split(120)]
+    row_major = stored == "linear"
+    W = misleading((360, 120), public_start("/0//QKV", 120 if row_major else 360), row_major=row_major).float()
+    blocks = [block.clone() if row_major else VIEWS["transposed storage"](block) for block in W.split(120)]
     assert_holds(measure(blocks, method="krylov", name="/0//QKV"), W)
     for block in blocks:
         assert_holds(measure(block, method="krylov", name="/0//Q"), block)
@@ -74,9 +74,8 @@ def test_the_leading_singular_values_begin_with_the_largest(shape: tuple[int, in
 
 def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
     """A matrix like ``matrix``, which lies as ``blocks`` do, made for the start that its name would have."""
-    stack = Stack(tuple(blocks))
-    upright, _ = gram_side(stack)
-    return misleading(matrix.shape, public_start(matrix.key, matrix.shape[upright]), upright=upright).float()
+    row_major, _ = gram_side(BlockMatrix(tuple(blocks)))
+    return misleading(matrix.shape, public_start(matrix.key, matrix.shape[row_major]), row_major=row_major).float()
 
 
 @pytest.mark.parametrize("roles", ["Q,K,V,O,M1,M2", "QKV,O,M1,M2"])

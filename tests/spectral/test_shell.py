@@ -18,7 +18,7 @@ import torch
 from tests.spectral.planted import planted
 from weightaudit.errors import UsageError
 from weightaudit.spectral import compute_threads, measure
-from weightaudit.spectral.method import choose
+from weightaudit.spectral.measurement import choose_algorithm
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_measure_leaves_the_thread_count() -> None:
     ],
 )
 def test_auto_takes_the_cheaper_route(shape: tuple[int, int], tol: float, route: str) -> None:
-    assert choose("auto", *shape, tol) == route
-    assert choose("exact", *shape, tol) == "exact"
-    assert choose("krylov", *shape, tol) == "krylov"
+    assert choose_algorithm("auto", *shape, tol) == route
+    assert choose_algorithm("exact", *shape, tol) == "exact"
+    assert choose_algorithm("krylov", *shape, tol) == "krylov"
 
 
 def test_auto_says_what_it_took() -> None:

@@ -37,7 +37,7 @@ class ReadGroup:
     @property
     def nbytes(self) -> int:
         """Bytes read for it."""
-        return sum(info.nbytes for info in self.tensors)
+        return sum(part.nbytes for info in self.tensors for part in info.stored)
 
     @property
     def buffer_bytes(self) -> int:
@@ -75,7 +75,7 @@ def _joined(groups: Sequence[_Group], group_of: dict[str, _Group]) -> _Group:
 
 def _place(info: TensorInfo) -> int:
     """Bytes from one tensor's start to the next's: aligned, and never adjoining, so that file order is no matter."""
-    return (info.nbytes // ALIGNMENT + 2) * ALIGNMENT
+    return (info.decoded_nbytes // ALIGNMENT + 2) * ALIGNMENT
 
 
 def plan_groups(

@@ -24,7 +24,7 @@ from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorInfo
 from weightaudit.spectral import check_options, compute_threads, measure
-from weightaudit.spectral.method import choose
+from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
@@ -99,7 +99,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         (
             one
             for one in chosen
-            if one.key not in overlapping or choose(config.method, *one.shape, config.tol) == "krylov"
+            if one.key not in overlapping or choose_algorithm(config.method, *one.shape, config.tol) == "krylov"
         ),
         later={copy for copy, _ in ties.open},
     )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from weightaudit.checkpoint.codecs import logical_tensors
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
 from weightaudit.checkpoint.formats.checksums import Checksums, Summed
 from weightaudit.checkpoint.formats.safetensors import read_header
@@ -72,7 +73,7 @@ def open_checkpoint(
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
-    found = sorted((tensor for file in files for tensor in file.tensors), key=lambda tensor: tensor.name)
+    found = logical_tensors(tensor for file in files for tensor in file.tensors)
     whole = repository.chosen is None
     identity = ModelIdentity(
         name=repository.name,

@@ -6,18 +6,20 @@ from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import ModelIdentity, PassedOver, ScanResult, SourceFile, Verdict
-from weightaudit.records.tensor import TensorInfo
+from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
 
 __all__ = [
     "DEAD",
     "EMBEDDING_ROLES",
     "LAYER_ROLES",
+    "PLAIN",
     "SEVERITIES",
     "STACKS",
     "TOWERS",
     "Contradiction",
     "CoverageEntry",
     "Discrepancy",
+    "Encoding",
     "EntryFacts",
     "Finding",
     "LayerRow",

@@ -74,13 +74,14 @@ class Spectrum:
     nonfinite
         Entries that are NaN or infinite.
     zeros
-        Entries that are exactly zero.
+        Entries that are exactly zero; None of a product that is measured by its factors, of which no entry is read.
     max_abs
-        Largest finite magnitude of an entry.
+        Largest finite magnitude of an entry; NaN of such a product.
     detail
-        Other singular values, where they were asked for and W is finite and not zero.
+        Other singular values, where they were asked for and W is finite and not zero; None of a product whose terms
+        cancel to nothing but rounding.
     entries
-        Dead rows and columns and the like, where W is finite.
+        Dead rows and columns and the like, where W is finite; None of a product.
     """
 
     frobenius_norm: float
@@ -93,7 +94,7 @@ class Spectrum:
     passes: int
     converged: bool
     nonfinite: int
-    zeros: int
+    zeros: int | None
     max_abs: float
     detail: SpectrumDetail | None = None
     entries: EntryFacts | None = None

@@ -116,7 +116,7 @@ def _subnormals(rule: Rule, context: RuleContext) -> Iterator[Match]:
     matches = []
     for row in judged:
         facts = row.spectrum.entries
-        share = facts.subnormals / (row.matrix.parameters - row.spectrum.zeros) if facts else 0.0
+        share = facts.subnormals / (row.matrix.parameters - (row.spectrum.zeros or 0)) if facts else 0.0
         if rule.threshold is not None and share > rule.threshold:
             said = f"{share:.0%} of the non-zero entries of {where(row.matrix)} are subnormal in {row.matrix.dtype}."
             matches.append((row, rule.of_row(row, said, value=share)))

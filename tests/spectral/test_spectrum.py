@@ -12,12 +12,12 @@ import torch
 
 from tests.spectral.planted import DTYPES, SPECTRA, planted
 from weightaudit.records import SpectrumDetail
-from weightaudit.spectral import digest, engine, measure
-from weightaudit.spectral.byproducts import LEADING, USEFUL, Projection, dimensions, resolved
-from weightaudit.spectral.krylov import krylov
-from weightaudit.spectral.operator import PanelGram
-from weightaudit.spectral.stack import Stack
-from weightaudit.spectral.start import gaussian_start
+from weightaudit.spectral import digest, measure
+from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.krylov import gaussian_start, krylov
+from weightaudit.spectral.operators import dense
+from weightaudit.spectral.operators.panels import PanelGram
+from weightaudit.spectral.spectrum import LEADING, USEFUL, Projection, dimensions, resolved
 
 SHAPES = {"tall": (150, 90), "wide": (90, 150), "square": (110, 110)}
 REFERENCE_ERROR = 1e-14
@@ -103,7 +103,7 @@ def test_asking_costs_no_pass_and_moves_no_number(
     shape: str, method: str, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if route == "torch":
-        monkeypatch.setattr(engine, "fused", None)
+        monkeypatch.setattr(dense, "fused", None)
     W = torch.tensor(planted(*SHAPES[shape], "heavy-tailed"))
     plain, asked = measure(W, method=method), measure(W, method=method, spectrum=True)
     assert plain.detail is None
@@ -263,7 +263,7 @@ def test_rule_is_exact_to_twice_the_passes_and_right_in_the_mean(shape: tuple[in
     powers = [torch.linalg.matrix_power(M, d) for d in range(2 * passes + 2)]
     sums = []
     for seed in range(200):
-        gram = PanelGram(Stack((W,)), True, 1.0)
+        gram = PanelGram(BlockMatrix((W,)), True, 1.0)
         options = {"block": 4, "tol": 1e-12, "delta": 1e-6, "max_passes": passes}
         found = krylov(gram, float(M.trace()), rng=np.random.default_rng(seed), **options).spectrum  # type: ignore[arg-type]
         assert isinstance(found, Projection)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -34,10 +34,10 @@ class WholeSpectrum:
     error: float
     longer: int
 
-    def detail(self, frob_sq: float, scale: float) -> SpectrumDetail:
-        """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s."""
+    def detail(self, frob_sq: float, scale: float, distance: float = 0.0) -> SpectrumDetail:
+        """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s, of a matrix ``distance`` from sA at most."""
         values = _floored(self.values.flip(0), self.longer)
-        leading = leading_values(values, [self.error] * len(values), scale)
+        leading = leading_values(values, [self.error] * len(values), scale, distance)
         return _detail(leading, values, [1.0] * len(values), frob_sq, scale, estimated=False)
 
 
@@ -54,8 +54,8 @@ class Projection:
     m: int
     n: int
 
-    def detail(self, frob_sq: float, scale: float) -> SpectrumDetail:
-        """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s."""
+    def detail(self, frob_sq: float, scale: float, distance: float = 0.0) -> SpectrumDetail:
+        """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s, of a matrix ``distance`` from sA at most."""
         values, radii = self.ritz()
         count = min(self.m, self.n)
         known = count if self.n == len(values) else min(count, resolved(values, radii, self.R1.shape[0]))
@@ -63,7 +63,7 @@ class Projection:
         trace = frob_sq - math.fsum(values[:known])
         rest = dimensions(nodes[known:], seen[known:], count - known, null=self.n - count, trace=trace)
         nodes[:known] = values[:known]
-        leading = leading_values(values, radii, scale)
+        leading = leading_values(values, radii, scale, distance)
         return _detail(leading, nodes, [1.0] * known + rest, frob_sq, scale, estimated=True)
 
     def ritz(self) -> tuple[list[float], list[float]]:
@@ -103,6 +103,16 @@ class Projection:
         return _floored(theta.flip(0), max(self.m, self.n)), s, self.T[N:] @ s
 
 
+@dataclass(frozen=True)
+class Interval:
+    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, the passes over it that this took, and what else they saw."""
+
+    lower: float
+    upper: float
+    passes: int
+    spectrum: WholeSpectrum | Projection | None = field(default=None, repr=False, compare=False)
+
+
 def _detail(
     leading: tuple[tuple[float, ...], tuple[float, ...]],
     values: Sequence[float],
@@ -130,12 +140,13 @@ def _detail(
 
 
 def leading_values(
-    values: Sequence[float], radii: Sequence[float], scale: float
+    values: Sequence[float], radii: Sequence[float], scale: float, distance: float = 0.0
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(σ, r) for the leading ``values`` λ of M, descending: some singular value of A lies in [σ − r, σ + r].
 
     From |λ − σ²| ≤ radius: r = radius/(√λ + √(λ − radius)), which is the distance of the interval's lower end and more
-    than that of its upper. A radius below λ also says that the eigenvalue is not one of the zeros that M has beyond A's
+    than that of its upper. ``distance`` bounds ‖A − the matrix that is meant‖₂, and so moves each singular value by no
+    more (Weyl). A radius below λ also says that the eigenvalue is not one of the zeros that M has beyond A's
     singular values when A is wider than tall.
     """
     sigmas, bounds = [], []
@@ -143,7 +154,7 @@ def leading_values(
         if not radius < value:
             break
         sigma = math.sqrt(value)
-        bound = radius / (sigma + math.sqrt(value - radius)) * (1.0 + 8.0 * UNIT) + 4.0 * UNIT * sigma
+        bound = radius / (sigma + math.sqrt(value - radius)) * (1.0 + 8.0 * UNIT) + 4.0 * UNIT * sigma + distance
         if bound > USEFUL * sigma:
             break
         sigmas.append(sigma / scale)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Protocol
 
 import torch
 
@@ -16,8 +17,36 @@ CPU_PANEL = 1 << 17
 GPU_PANEL = 1 << 24
 
 
+class PanelSource(Protocol):
+    """A matrix W (rows × cols) that can be read as often as needed in panels: some rows of A = W or Wᵀ at a time.
+
+    ``dtype`` is that of its entries as they are counted, ``device`` where the panels come.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def cols(self) -> int: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+        """Row panels (p, n) of A, W if ``row_major`` or else Wᵀ, in float64: A once, in order. Each is the caller's
+        until the next, which may overwrite it."""
+        ...
+
+    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+        """The panels, each with tensors of ``dtype`` that hold its entries in any arrangement, not to be written."""
+        ...
+
+
 @dataclass(frozen=True)
-class Stack:
+class BlockMatrix:
     """W (rows × cols) = the vertical stack of ``blocks``, which are never concatenated.
 
     The blocks are 2-D, of one dtype, device and column count, and may be strided views.
@@ -71,40 +100,48 @@ class Stack:
         tops = zip(self.blocks[some], self.seams[some], strict=False)  # one more seam than blocks
         return [block[max(0, first - top) : end - top] for block, top in tops if block.shape[0]]
 
-    def views(self, upright: bool) -> Iterator[list[torch.Tensor]]:
-        """A = W (``upright``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side by
-        side.
+    def views(self, row_major: bool) -> Iterator[list[torch.Tensor]]:
+        """A = W (``row_major``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side
+        by side.
 
         Where a panel ends depends on A's shape alone, not on the blocks, so that every sum over panels is that of the
         same matrix in one piece, to the last bit.
         """
         if not self.elements:
             return
-        m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
+        m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
         height = self._height(n)
         for top in range(0, m, height):
-            if upright:
+            if row_major:
                 yield self.between(top, top + height)
             else:
                 yield [block[:, top : top + height].t() for block in self.blocks]
 
-    def panels(self, upright: bool) -> Iterator[torch.Tensor]:
+    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
         """The panels of `views`, (p, n), in float64; each is valid until the next, they share a buffer.
 
         The panels cover A once, so one loop over them is one pass over the weights.
         """
         if not self.elements:
             return
-        m, n = (self.rows, self.cols) if upright else (self.cols, self.rows)
+        m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
         buffer = torch.empty((min(self._height(n), m), n), dtype=torch.float64, device=self.device)
-        for views in self.views(upright):
-            height = sum(view.shape[0] for view in views) if upright else views[0].shape[0]
+        for views in self.views(row_major):
+            height = sum(view.shape[0] for view in views) if row_major else views[0].shape[0]
             panel, at = buffer[:height], 0
             for view in views:
-                size = view.shape[0 if upright else 1]
-                panel.narrow(0 if upright else 1, at, size).copy_(view)
+                size = view.shape[0 if row_major else 1]
+                panel.narrow(0 if row_major else 1, at, size).copy_(view)
                 at += size
             yield panel
+
+    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+        """The panels with their `views`."""
+        return zip(self.views(row_major), self.panels(row_major), strict=True)
+
+    def to(self, device: torch.device) -> BlockMatrix:
+        """The same matrix on ``device``."""
+        return BlockMatrix(tuple(block.to(device) for block in self.blocks))
 
     def _height(self, n: int) -> int:
         """Rows of a panel of rows of length ``n``."""

@@ -9,7 +9,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Format:
+class FloatBits:
     """A floating-point dtype by the integers that store it; without the sign, magnitudes order as these do.
 
     ``bits`` is the signed integer dtype of the same size, ``infinity`` the bits of +∞: all of the exponent's.
@@ -40,10 +40,10 @@ class Format:
         return math.ldexp((exponent > 0) + fraction / self.normal, max(exponent, 1) - bias)
 
 
-FORMATS = {
-    torch.float64: Format(torch.int64, 0x7FF0_0000_0000_0000),
-    torch.float32: Format(torch.int32, 0x7F80_0000),
-    torch.bfloat16: Format(torch.int16, 0x7F80),
-    torch.float16: Format(torch.int16, 0x7C00),
+FLOAT_BITS = {
+    torch.float64: FloatBits(torch.int64, 0x7FF0_0000_0000_0000),
+    torch.float32: FloatBits(torch.int32, 0x7F80_0000),
+    torch.bfloat16: FloatBits(torch.int16, 0x7F80),
+    torch.float16: FloatBits(torch.int16, 0x7C00),
 }
 """By torch's dtype: those that `measure` takes."""

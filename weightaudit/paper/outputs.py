@@ -17,7 +17,7 @@ from typing import Any
 
 from weightaudit.errors import OutputError
 from weightaudit.paper.page import write_page
-from weightaudit.paper.picture import write_png
+from weightaudit.paper.png import write_png
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import describe
 from weightaudit.report.files import replacing

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from weightaudit.paper import drawing
+from weightaudit.paper import chart_layout
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.results import Claim, Result
 from weightaudit.report.document import document
@@ -60,7 +60,7 @@ def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, A
 
 def figures(charts: Sequence[Chart]) -> list[dict[str, Any]]:
     """The plotly figure of every chart, as plain JSON values; gaps are None."""
-    numbers = drawing.numbering(charts)
+    numbers = chart_layout.numbering(charts)
     return [
         {
             "data": [trace for series in chart.series for trace in _traces(chart, series, numbers)],
@@ -84,9 +84,9 @@ def number_text(value: Any) -> str:
 
 
 def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[str, Any]]:
-    number = numbers[drawing.group_of(series)]
-    colour, symbol = drawing.colour(number), SYMBOLS[number % len(SYMBOLS)]
-    x, y = drawing.x_places(chart, series), drawing.y_places(chart, series.y)
+    number = numbers[chart_layout.group_of(series)]
+    colour, symbol = chart_layout.colour(number), SYMBOLS[number % len(SYMBOLS)]
+    x, y = chart_layout.x_places(chart, series), chart_layout.y_places(chart, series.y)
     markers = series.style == "points" or len(x) <= MANY or any(series.marked or ())
     lines = series.style != "points"
     shapes: str | list[str] = symbol
@@ -109,11 +109,11 @@ def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[
 
 
 def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dict[str, Any]]:
-    low, high = drawing.band_places(chart, series)
+    low, high = chart_layout.band_places(chart, series)
     if not low:
         return []
     around: list[tuple[float | None, float | None]] = []
-    for run in drawing.runs(x, low, high):
+    for run in chart_layout.runs(x, low, high):
         if around:
             around.append((None, None))  # the next stretch is a shape of its own
         around += [(x[i], high[i]) for i in run]
@@ -137,7 +137,12 @@ def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dic
 
 
 def _layout(chart: Chart) -> dict[str, Any]:
-    axis = {"gridcolor": drawing.GRID, "zeroline": False, "exponentformat": "power", "linecolor": drawing.GRID}
+    axis = {
+        "gridcolor": chart_layout.GRID,
+        "zeroline": False,
+        "exponentformat": "power",
+        "linecolor": chart_layout.GRID,
+    }
     return {
         "title": {"text": _plotly_text(chart.title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
         "xaxis": {
@@ -149,7 +154,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "yaxis": {**axis, "title": {"text": _plotly_text(chart.y_label)}, "type": "log" if chart.log_y else "linear"},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
-        "font": {"color": drawing.INK},
+        "font": {"color": chart_layout.INK},
         "margin": {"l": 60, "r": 15, "t": 45, "b": 45},
         # Many entries below would leave the chart no height.
         "legend": {} if len(chart.series) > BELOW else {"orientation": "h", "y": -0.25},
@@ -158,11 +163,11 @@ def _layout(chart: Chart) -> dict[str, Any]:
 
 
 def _x_ticks(chart: Chart) -> dict[str, Any]:
-    ticks = drawing.x_ticks(chart)
+    ticks = chart_layout.x_ticks(chart)
     if ticks is not None:
         return {"tickmode": "array", "tickvals": list(ticks.places), "ticktext": list(ticks.labels)}
     places = [x for series in chart.series for x in series.x]
-    return {"dtick": 1} if drawing.counts(chart) and max(places) - min(places) < FEW else {}
+    return {"dtick": 1} if chart_layout.counts(chart) and max(places) - min(places) < FEW else {}
 
 
 def _safe(text: str) -> str:
@@ -201,7 +206,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _charts(charts: Sequence[Chart]) -> str:
-    _, columns = drawing.panels(charts)
+    _, columns = chart_layout.panels(charts)
     boxes = "".join(
         f'<figure style="grid-row:{chart.panel[0] + 1};grid-column:{chart.panel[1] + 1}">'
         f'<div class="chart" id="chart-{i}"></div><figcaption>{_safe(chart.caption)}</figcaption></figure>'

@@ -40,8 +40,8 @@ class Experiment:
         return found
 
 
-def _at(module: str) -> str:
-    return f"weightaudit.paper.{module}"
+def _at(folder: str) -> str:
+    return f"weightaudit.paper.{folder}.experiment"
 
 
 EXPERIMENTS: dict[str, Experiment] = {

@@ -1,0 +1,120 @@
+"""Charts as one PNG, by matplotlib without a display. The same charts give the same bytes with the same version."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from weightaudit.errors import WeightauditError
+from weightaudit.paper import chart_layout
+from weightaudit.paper.charts import Chart, Series
+from weightaudit.report.drawing_library import load_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKERS = ("o", "s", "D", "^", "*", "v", "h", "P")
+PANEL = (4.6, 3.3)
+"""Width and height of a panel, inches."""
+DPI = 110
+MANY = 60
+"""Points in a line above which they get no markers."""
+
+
+def check_drawable() -> None:
+    """WeightauditError where there is no matplotlib that works; called before an experiment spends its minutes."""
+    try:
+        load_matplotlib()
+    except ImportError:
+        raise WeightauditError(
+            "matplotlib", "it is not installed, and the experiments draw with it", "pip install 'weightaudit[paper]'"
+        ) from None
+
+
+def write_png(charts: Sequence[Chart], title: str, file: BinaryIO) -> None:
+    """All charts on one sheet, each in its panel. Raises WeightauditError as `check_drawable` does."""
+    check_drawable()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows, columns = chart_layout.panels(charts)
+    figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.6), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11, parse_math=False)
+    numbers = chart_layout.numbering(charts)
+    shared = chart_layout.same_series_everywhere(charts)
+    for chart in charts:
+        axes = figure.add_subplot(rows, columns, chart.panel[0] * columns + chart.panel[1] + 1)
+        handles = _draw(axes, chart, numbers)
+        if not shared and len(handles) > 1:
+            axes.legend(*_entries(chart, handles), fontsize=7, framealpha=0.7)
+        if shared and chart is charts[-1] and len(handles) > 1:
+            figure.legend(*_entries(chart, handles), loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+    # No version in the file, which would change its bytes without changing the picture.
+    figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def _draw(axes: Axes, chart: Chart, numbers: dict[str, int]) -> list[Any]:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(chart.title, fontsize=9, parse_math=False)
+    axes.set_xlabel(chart.x_label, fontsize=8, parse_math=False)
+    axes.set_ylabel(chart.y_label, fontsize=8, parse_math=False)
+    axes.tick_params(which="both", labelsize=7)
+    axes.grid(True, color=chart_layout.GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if chart.log_x:
+        axes.set_xscale("log")
+    if chart.log_y:
+        axes.set_yscale("log")
+    handles = [_series(axes, chart, series, numbers[chart_layout.group_of(series)]) for series in chart.series]
+    ticks = chart_layout.x_ticks(chart)
+    if ticks is not None:
+        axes.set_xticks(ticks.places, ticks.labels)
+        axes.set_xticks([], minor=True)
+    if chart.log_y:
+        _plain_labels(axes)
+    if chart_layout.counts(chart):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return handles
+
+
+def _plain_labels(axes: Axes) -> None:
+    """Label a logarithmic y axis in plain numbers, between its decades too where it has hardly any."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    low, high = axes.get_ylim()
+    plain = FuncFormatter(lambda value, _: f"{value:.3g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain if high / low < 20 else NullFormatter())
+
+
+def _series(axes: Axes, chart: Chart, series: Series, number: int) -> Any:
+    x, y = chart_layout.x_places(chart, series), chart_layout.y_places(chart, series.y)
+    colour = chart_layout.colour(number)
+    low, high = chart_layout.band_places(chart, series)
+    for run in chart_layout.runs(x, low, high) if low else ():
+        cut = slice(run.start, run.stop)
+        axes.fill_between(x[cut], low[cut], high[cut], color=colour, alpha=0.18, linewidth=0)
+    few = len(x) <= MANY
+    marker = MARKERS[number % len(MARKERS)] if series.style == "points" or few else ""
+    line = {"line": "-", "dashed": "--", "points": "none"}[series.style]
+    (handle,) = axes.plot(x, y, linestyle=line, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
+    hollow = [i for i, marked in enumerate(series.marked or ()) if marked and math.isfinite(y[i])]
+    if hollow:
+        axes.plot(
+            [x[i] for i in hollow],
+            [y[i] for i in hollow],
+            linestyle="none",
+            marker=marker or "o",
+            markersize=6,
+            markerfacecolor="white",
+            markeredgecolor=colour,
+        )
+    return handle
+
+
+def _entries(chart: Chart, handles: list[Any]) -> tuple[list[Any], list[str]]:
+    # matplotlib would read $…$ as mathematics.
+    return handles, [series.name.replace("$", r"\$") for series in chart.series]

@@ -15,7 +15,7 @@ from tests.browser import needs_chromium, opened
 from tests.paper import toy
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
-from weightaudit.paper.results import silent
+from weightaudit.paper.progress import silent
 
 NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
 

@@ -1,16 +1,37 @@
-"""Telling a waiting person how far an experiment is."""
+"""How far an experiment is: what it calls to say so, and the bar that a waiting person sees."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from weightaudit.paper.results import Progress, silent
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+
+class Progress(Protocol):
+    """What an experiment calls to say how far it is."""
+
+    def start(self, total: int, what: str) -> None:
+        """A stage of ``total`` steps begins; ``what`` names it. May be called again for the next stage."""
+
+    def advance(self, n: int = 1, what: str | None = None) -> None:
+        """``n`` more steps of the stage are done; ``what`` renames it."""
+
+
+class _Silent:
+    """Nobody waits."""
+
+    def start(self, total: int, what: str) -> None: ...
+    def advance(self, n: int = 1, what: str | None = None) -> None: ...
+
+
+def silent() -> Progress:
+    """A progress that says nothing."""
+    return _Silent()
 
 
 @contextmanager

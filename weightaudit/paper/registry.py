@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 
 
 @dataclass(frozen=True)

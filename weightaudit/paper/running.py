@@ -12,8 +12,8 @@ from weightaudit.errors import UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles
 from weightaudit.paper import outputs
 from weightaudit.paper.png import check_drawable
+from weightaudit.paper.progress import Progress
 from weightaudit.paper.registry import Experiment
-from weightaudit.paper.results import Progress
 from weightaudit.paper.settings import configured
 
 Say = Callable[[str], None]

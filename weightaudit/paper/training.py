@@ -8,11 +8,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from weightaudit.paper.nets import Activation, Weights, forward, gradients, mean_loss, picked
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a run of ``total`` steps is measured and its progress moves.
+
+    After the start there are ``measurements`` of them, evenly, with ``ticks`` of the progress to each.
+    """
+
+    total: int
+    measurements: int
+    ticks: int
+
+    @property
+    def tick(self) -> int:
+        """Steps between two moves of the progress."""
+        return max(1, self.total // self.measurements // self.ticks)
+
+    def since_tick(self, step: int) -> int:
+        """Steps since the progress moved last, at a tick or at the end."""
+        return min(step, step % self.tick or self.tick)
+
+    def is_due(self, step: int) -> bool:
+        """Whether a measurement is made at this tick."""
+        spacing = self.tick * max(1, self.total // self.measurements // self.tick)
+        return step == self.total or step % spacing == 0
+
 
 Observe = Callable[[int, Weights, Tensor], None]
 """Called with the step, the weights (not to be kept: they go on changing) and L on all points, (nets,)."""

@@ -21,8 +21,8 @@ from weightaudit.paper.fashion_mnist import experiment as fashion_mnist
 from weightaudit.paper.fashion_mnist.experiment import FashionMnistConfig
 from weightaudit.paper.fashion_mnist.images import from_directory
 from weightaudit.paper.figure3 import claims
+from weightaudit.paper.progress import silent
 from weightaudit.paper.registry import EXPERIMENTS
-from weightaudit.paper.results import silent
 
 TINY = FashionMnistConfig(inputs=8, width=5, steps=20, lambdas=(0.0,), draws=3, measurements=2)
 

@@ -13,7 +13,8 @@ from tests.models import FF, HIDDEN, LAYERS, RECIPES, build
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.figure1.claims import ROLES
 from weightaudit.paper.figure1.experiment import Figure1Config, run
-from weightaudit.paper.results import Result, silent
+from weightaudit.paper.progress import silent
+from weightaudit.paper.results import Result
 
 
 class Heard:

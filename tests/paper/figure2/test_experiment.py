@@ -16,7 +16,7 @@ from weightaudit.paper.data import generator_for, labels, sphere_inputs
 from weightaudit.paper.figure2 import claims
 from weightaudit.paper.figure2 import experiment as figure2
 from weightaudit.paper.figure2.experiment import Figure2Config
-from weightaudit.paper.results import silent
+from weightaudit.paper.progress import silent
 
 TINY = Figure2Config(inputs=30, dimension=4, width=5, epochs=20, batch=8, lambdas=(0.0, 1e-2, 1e-1), draws=2)
 
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     code = (
-        "from weightaudit.paper.figure2 import experiment as figure2; from weightaudit.paper.results import silent;"
+        "from weightaudit.paper.figure2 import experiment as figure2; from weightaudit.paper.progress import silent;"
         f"print(figure2.run({made}, silent()).points.to_csv(index=False), end='')"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -10,7 +10,7 @@ import torch
 
 from weightaudit.paper.figure3 import experiment as figure3
 from weightaudit.paper.figure3.experiment import Figure3Config
-from weightaudit.paper.results import silent
+from weightaudit.paper.progress import silent
 
 TINY = Figure3Config(inputs=12, dimension=14, width=6, steps=40, lambdas=(0.0, 1e-2), draws=3, measurements=4)
 
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     code = (
-        "from weightaudit.paper.figure3 import experiment as figure3; from weightaudit.paper.results import silent;"
+        "from weightaudit.paper.figure3 import experiment as figure3; from weightaudit.paper.progress import silent;"
         f"print(figure3.run({made}, silent()).points.to_csv(index=False), end='')"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

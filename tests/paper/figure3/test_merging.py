@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from weightaudit.paper import nets
-from weightaudit.paper.data import generator_for
-from weightaudit.paper.figure3.merging import MergingConfig, Pair, Task, merge_all
-from weightaudit.paper.results import silent
+from weightaudit.paper.data import Task, generator_for
+from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
+from weightaudit.paper.progress import silent
 from weightaudit.paper.training import single_threaded
 
 CONFIG = MergingConfig(width=6, rate=0.5, steps=30, decay=1e-2, lambdas=(0.05,), measurements=3, draws=2)

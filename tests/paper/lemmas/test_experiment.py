@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,22 +14,21 @@ from torch import Tensor
 
 from weightaudit.errors import WeightauditError
 from weightaudit.paper import nets
+from weightaudit.paper.data import leaning
 from weightaudit.paper.lemmas import (
-    alignment,
     common,
     deep_linear,
     deep_relu,
     experiment,
-    low_rank,
-    norm_preservation,
-    rank_one,
     shallow,
     stationarity,
+    stationary_points,
 )
 from weightaudit.paper.lemmas.experiment import LemmasConfig
 from weightaudit.paper.lemmas.flow import balanced, gradient_flow
-from weightaudit.paper.lemmas.tasks import largest_overlap, leaning, tasks
-from weightaudit.paper.results import Result, silent
+from weightaudit.paper.lemmas.tasks import largest_overlap, tasks, two_tasks
+from weightaudit.paper.progress import silent
+from weightaudit.paper.results import Claim, Result
 
 TINY = LemmasConfig(
     draws=5,
@@ -133,8 +133,7 @@ def test_networks_that_collapse_or_diverge_prove_nothing() -> None:
     diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=300), silent())
     assert not diverging["stationary"].any()
     for config, found in ((collapsing, points), (TINY, diverging)):
-        for check in (alignment, rank_one, norm_preservation, low_rank):
-            assert check.claim(found, config).outcome == "inconclusive"
+        assert {claim.outcome for claim in stationary_points.claims(found, config)} == {"inconclusive"}
 
 
 # Tasks
@@ -142,7 +141,7 @@ def test_networks_that_collapse_or_diverge_prove_nothing() -> None:
 
 def test_separable_inputs_are_orthogonally_separable_and_the_blocks_orthogonal() -> None:
     config = dataclasses.replace(TINY, points=30, dimension=3)
-    first, second = (tasks(config, block=block, blocks=2, separable=True) for block in (0, 1))
+    first, second = two_tasks(config, separable=True)
     for task in (first, second):
         torch.testing.assert_close(task.x.norm(dim=-1), torch.ones(5, 30, dtype=torch.float64))
         signed = task.y[:, :, None] * task.y[:, None, :] * (task.x @ task.x.mT)
@@ -152,7 +151,7 @@ def test_separable_inputs_are_orthogonally_separable_and_the_blocks_orthogonal()
 
 
 def test_leaning_inputs_overlap_by_epsilon() -> None:
-    first, second = (tasks(TINY, block=block, blocks=2) for block in (0, 1))
+    first, second = two_tasks(TINY)
     x = leaning(first.x, second.x, 0.3)
     torch.testing.assert_close(x.norm(dim=-1), torch.ones(5, 6, dtype=torch.float64))
     torch.testing.assert_close(largest_overlap(x, second.x), torch.full((5, 6), 0.3, dtype=torch.float64))
@@ -220,27 +219,30 @@ def test_no_point_of_a_linear_network_is_further_from_rank_one_than_from_station
 
 
 def test_alignment_comes_out_false_where_a_run_that_descended_ends_unaligned(descended: pd.DataFrame) -> None:
-    assert alignment.claim(descended, TINY).outcome == "true"
+    assert stationary_points.alignment(descended, TINY).outcome == "true"
     end = descended["step"] == descended["step"].max()
     broken = descended.assign(residual=descended["residual"].where(~end, 0.3))
-    assert alignment.claim(broken, TINY).outcome == "false"
+    assert stationary_points.alignment(broken, TINY).outcome == "false"
     unmet = broken.assign(sufficient_descent=False)
-    assert alignment.claim(unmet, TINY).outcome == "inconclusive"
+    assert stationary_points.alignment(unmet, TINY).outcome == "inconclusive"
 
 
 @pytest.mark.parametrize(
     ("check", "column", "value"),
-    [(rank_one, "sigma_ratio", 0.01), (norm_preservation, "norm_spread", 1.01), (low_rank, "lhs", 0.05)],
+    [
+        (stationary_points.rank_one, "sigma_ratio", 0.01),
+        (stationary_points.norm_preservation, "norm_spread", 1.01),
+        (stationary_points.low_rank, "lhs", 0.05),
+    ],
 )
 def test_a_single_stationary_point_can_make_a_claim_false(
-    descended: pd.DataFrame, check: object, column: str, value: float
+    descended: pd.DataFrame, check: Callable[[pd.DataFrame, LemmasConfig], Claim], column: str, value: float
 ) -> None:
     judged_on = descended["stationary"] & (descended["case"] == stationarity.LINEAR.name)
     one = descended.index == descended.index[judged_on][0]
     elsewhere = descended.index == descended.index[~descended["stationary"]][0]
-    claim = check.claim  # type: ignore[attr-defined]
-    assert claim(descended.assign(**{column: descended[column].mask(elsewhere, value)}), TINY).outcome == "true"
-    assert claim(descended.assign(**{column: descended[column].mask(one, value)}), TINY).outcome == "false"
+    assert check(descended.assign(**{column: descended[column].mask(elsewhere, value)}), TINY).outcome == "true"
+    assert check(descended.assign(**{column: descended[column].mask(one, value)}), TINY).outcome == "false"
 
 
 def test_lemma_4_fails_for_a_decay_that_the_networks_were_not_trained_with() -> None:
@@ -268,7 +270,7 @@ def shallow_run(W: Tensor, steps: tuple[int, ...], left: float, decay: float) ->
 
 
 def test_lemma_5_comes_out_false_for_weights_that_do_not_decay() -> None:
-    first, second = (tasks(TINY, block=block, blocks=2) for block in (0, 1))
+    first, second = two_tasks(TINY)
     W = torch.randn(5, 6, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     for left, expected in ((0.9, "true"), (0.95, "false")):
         run = shallow_run(W, (0, 10, 20), left, decay=0.1)
@@ -279,7 +281,7 @@ def test_lemma_5_comes_out_false_for_weights_that_do_not_decay() -> None:
 
 
 def test_lemma_5_counts_failures_outside_its_assumptions_apart() -> None:
-    first, second = (tasks(TINY, block=block, blocks=2) for block in (0, 1))
+    first, second = two_tasks(TINY)
     W = torch.randn(5, 6, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     run = shallow_run(W, (0, 1), 1.0, decay=1.5)  # ηλ > 1
     claim = shallow.lemma_5(pd.DataFrame(shallow.measured(run, first.x, largest_overlap(first.x, second.x), 0.0)))
@@ -290,7 +292,7 @@ def test_lemma_5_counts_failures_outside_its_assumptions_apart() -> None:
 def test_the_shallow_descent_is_the_networks_own() -> None:
     """W's steps against autograd, and a as it was."""
     config = dataclasses.replace(TINY, draws=1, shallow_steps=3, shallow_decays=(0.2,))
-    first, second = (tasks(config, block=block, blocks=2) for block in (0, 1))
+    first, second = two_tasks(config)
     (run,) = shallow._runs(config, first, second, silent())
     W = run.other[0][0].clone()
     for _ in range(3):
@@ -326,7 +328,7 @@ def test_at_epsilon_zero_lemma_5_is_an_equality_and_the_gap_grows_with_epsilon(r
 
 
 def linear_rows(true_decay: float, told: float) -> pd.DataFrame:
-    first, second = (tasks(TINY, block=block, blocks=2) for block in (0, 1))
+    first, second = two_tasks(TINY)
     start = balanced((8, 4, 4, 1), 10, generator=torch.Generator().manual_seed(0), norm=1.0)
     flow = gradient_flow(
         start,
@@ -420,7 +422,7 @@ def test_theorem_2_and_its_step_follow_the_interval_over_draws(
 
 def test_theorem_2_is_measured_as_defined() -> None:
     """Gap, hidden cosine and its mean over orders of units, against loops over one network."""
-    first, second = (tasks(TINY, block=block, blocks=2, separable=True) for block in (0, 1))
+    first, second = two_tasks(TINY, separable=True)
     weights = nets.initialise((8, 3, 1), 10, generator=torch.Generator().manual_seed(9), dtype=torch.float64, scale=1.4)
     flow = deep_relu.Flow((0.0, 1.0), (weights, weights), 0)
     row = pd.DataFrame(deep_relu.measured(flow, deep_relu.INDEPENDENT, 0.1, first, second, 1e-3)).iloc[5 + 2]
@@ -459,7 +461,7 @@ def test_positive_activations_must_stay_where_they_are_and_keep_their_size() -> 
 
 def test_disjoint_units_stay_disjoint_and_their_networks_merge(result: Result) -> None:
     weights = nets.initialise((8, 5, 4, 1), 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64, scale=1)
-    first, second = (tasks(dataclasses.replace(TINY, draws=2), block=b, blocks=2, separable=True) for b in (0, 1))
+    first, second = two_tasks(dataclasses.replace(TINY, draws=2), separable=True)
     x, y = torch.cat([first.x, second.x]), torch.cat([first.y, second.y])
     start = deep_relu.disjoint(weights)
     gradients = nets.gradients(start, x, y, "relu")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.models import MODELS
 from tests.hub import pointed_at, serve
-from weightaudit.paper.results import silent
+from weightaudit.paper.progress import silent
 from weightaudit.paper.table1.experiment import SIX, TABLE, Table1Config, run
 
 NAMES = ("bert-base-uncased", "roberta-base", "gpt2-large", "gpt2-xl", "phi-2", "gpt-j-6b")

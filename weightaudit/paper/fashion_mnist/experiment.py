@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from weightaudit.errors import DataError
-from weightaudit.paper.data import generator_for
+from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.fashion_mnist.images import Images, load
 from weightaudit.paper.figure3 import charts, claims
-from weightaudit.paper.figure3.merging import MergingConfig, Pair, Task, merge_all
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import single_threaded
 

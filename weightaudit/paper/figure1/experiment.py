@@ -16,7 +16,8 @@ from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError, ModelUnavailable, UsageError
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.figure1.claims import ROLES, claims
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.table1.experiment import NAMES_IN_SPECS, SIX, SIZES, TABLE
 from weightaudit.text import printable

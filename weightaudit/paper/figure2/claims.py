@@ -1,4 +1,4 @@
-"""What Figure 2 claims, judged and drawn: the average inverse stable rank grows with λ, large errors or not.
+"""What Figure 2 claims, judged: the average inverse stable rank grows with λ, large errors or not.
 
 Networks with a collapsed matrix are left out of every judgement: a matrix that decays towards zero keeps the shape of
 its last noise, so its stable rank says nothing of λ.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.judging import LEVEL, Spread, above, all_of, spread, trend
-from weightaudit.paper.results import Claim, Number, Outcome
+from weightaudit.paper.results import Claim, Numbers, Outcome
 
 RANK = "inverse_stable_rank"
 NAMES = {"linear": "sign⟨w, x⟩", "sine": "sign(sin 4⟨w, x⟩)"}
@@ -37,7 +35,7 @@ def final(points: pd.DataFrame) -> pd.DataFrame:
 
 def claims(rows: pd.DataFrame) -> tuple[Claim, ...]:
     """The claims, from the final rows of all networks."""
-    tables = {str(labelling): _table(own, RANK) for labelling, own in rows.groupby("labelling", sort=False)}
+    tables = {str(labelling): by_draw(own, RANK) for labelling, own in rows.groupby("labelling", sort=False)}
     grown = {labelling: _grows(labelling, table) for labelling, table in tables.items()}
     steady = [_never_falls(labelling, table) for labelling, table in tables.items()]
     return (*grown.values(), _despite_errors(rows, grown), *steady)
@@ -60,16 +58,7 @@ def notes(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(found)
 
 
-def charts(rows: pd.DataFrame) -> tuple[Chart, ...]:
-    """A column of panels for each labelling: the average inverse stable rank, then errors and loss."""
-    return tuple(
-        chart
-        for column, (labelling, own) in enumerate(rows.groupby("labelling", sort=False))
-        for chart in _column(NAMES[str(labelling)], own, column)
-    )
-
-
-def _table(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+def by_draw(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     """Draws × λ, NaN where a matrix has collapsed."""
     table = rows.assign(**{value: rows[value].where(~rows["collapsed"])}).pivot(
         index="draw", columns="lambda", values=value
@@ -160,7 +149,7 @@ def _minus(change: Spread) -> str:
     return str(Spread(-change.mean, change.sd, -change.high, -change.low, change.draws))
 
 
-def _by_lambda(table: pd.DataFrame) -> dict[str, Number | list[Number]]:
+def _by_lambda(table: pd.DataFrame) -> Numbers:
     found = [spread(table[decay].to_numpy()) for decay in table.columns]
     return {
         "λ": [float(decay) for decay in table.columns],
@@ -172,53 +161,4 @@ def _by_lambda(table: pd.DataFrame) -> dict[str, Number | list[Number]]:
 
 def _errors(rows: pd.DataFrame) -> list[float]:
     """Mean classification error at each λ that has networks left."""
-    return [float(value) for value in _table(rows, "classification_error").mean().dropna()]
-
-
-def _column(name: str, rows: pd.DataFrame, column: int) -> list[Chart]:
-    caption = "Mean over the draws, band of one standard deviation. "
-    if rows["collapsed"].any():
-        caption += "Hollow: in some draws a matrix has collapsed towards zero; those draws are not in the mean."
-    return [
-        Chart(
-            f"Labels {name}",
-            "weight decay λ",
-            "average inverse stable rank",
-            (_series("average inverse stable rank", rows, RANK),),
-            log_x=True,
-            caption=caption,
-            panel=(0, column),
-        ),
-        Chart(
-            f"Labels {name}",
-            "weight decay λ",
-            "share of points, loss",
-            (
-                _series("classification error", rows, "classification_error"),
-                _series("margin error (y f(x) < 1)", rows, "margin_error"),
-                _series("average loss", rows, "loss"),
-            ),
-            log_x=True,
-            caption=caption,
-            panel=(1, column),
-        ),
-    ]
-
-
-def _series(name: str, rows: pd.DataFrame, value: str) -> Series:
-    """Mean ± standard deviation by λ over the draws that count; of all draws, hollow, where none does."""
-    live, everyone = _table(rows, value), rows.pivot(index="draw", columns="lambda", values=value).sort_index(axis=1)
-    means, sds = live.mean().fillna(everyone.mean()), live.std().fillna(0.0)
-    marked = rows.groupby("lambda")["collapsed"].any().sort_index()
-    return Series(
-        name,
-        x=_floats(live.columns.to_numpy()),
-        y=_floats(means),
-        low=_floats(means - sds),
-        high=_floats(means + sds),
-        marked=[bool(value) for value in marked],
-    )
-
-
-def _floats(values: Iterable[float]) -> list[float]:
-    return [float(value) for value in values]
+    return [float(value) for value in by_draw(rows, "classification_error").mean().dropna()]

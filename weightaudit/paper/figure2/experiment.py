@@ -16,11 +16,12 @@ from torch import Tensor
 
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for, labels, sphere_inputs
-from weightaudit.paper.figure2 import claims
+from weightaudit.paper.figure2 import charts, claims
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
-from weightaudit.paper.training import descend, single_threaded
+from weightaudit.paper.training import Schedule, descend, single_threaded
 
 TOGETHER = 48
 """Networks that a thread computes at a time: at their size the fastest of 24, 48 and 96."""
@@ -67,7 +68,7 @@ def run(config: Figure2Config, progress: Progress) -> Result:
     with single_threaded() as workers:
         points = _trained(config, progress, workers)
     final = claims.final(points)
-    return Result(points, claims.claims(final), claims.charts(final), claims.notes(final))
+    return Result(points, claims.claims(final), charts.charts(final), claims.notes(final))
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,13 @@ def _trained(config: Figure2Config, progress: Progress, workers: int) -> pd.Data
 
     passes = -(-config.inputs // config.batch)  # steps of an epoch
     steps = config.epochs * passes
-    tick = max(1, config.epochs // MEASUREMENTS // TICKS)
-    spacing = tick * max(1, config.epochs // MEASUREMENTS // tick)
+    schedule = Schedule(config.epochs, MEASUREMENTS, TICKS)
     tables: list[pd.DataFrame] = []
 
     def observe(step: int, weights: Weights, loss: Tensor) -> None:
         epoch = step // passes
-        progress.advance(min(epoch, tick if epoch % tick == 0 else epoch % tick))
-        if step == steps or epoch % spacing == 0:
+        progress.advance(schedule.since_tick(epoch))
+        if schedule.is_due(epoch):
             margins = y * nets.forward(weights, x, "relu")
             tables.append(runs.assign(epoch=epoch, **_measured(weights, margins, loss, smallest)))
 
@@ -124,7 +124,7 @@ def _trained(config: Figure2Config, progress: Progress, workers: int) -> pd.Data
         batch=config.batch,
         generator=generator_for(config.seed, "order"),
         observe=observe,
-        every=tick * passes,
+        every=schedule.tick * passes,
         together=TOGETHER,
         workers=workers,
     )
@@ -135,14 +135,12 @@ def _trained(config: Figure2Config, progress: Progress, workers: int) -> pd.Data
 def _measured(weights: Weights, margins: Tensor, loss: Tensor, smallest: Tensor) -> dict[str, Sequence[float]]:
     """Columns of a measurement. ``margins`` y f(x): (nets, n); ``smallest`` norms of live matrices: (nets, K)."""
     inverse, norms = 1 / nets.stable_ranks(weights), nets.norms(weights)
-    layers = range(len(weights))
-    columns: dict[str, Tensor] = {
-        "inverse_stable_rank": inverse.mean(dim=1),
-        **{f"inverse_stable_rank_{k + 1}": inverse[:, k] for k in layers},
-        **{f"norm_{k + 1}": norms[:, k] for k in layers},
-        "collapsed": (norms < smallest).any(dim=1),
-        "classification_error": (margins <= 0).double().mean(dim=1),
-        "margin_error": (margins < 1).double().mean(dim=1),
-        "loss": loss.double(),
+    return {
+        "inverse_stable_rank": inverse.mean(dim=1).tolist(),
+        **nets.by_layer("inverse_stable_rank", inverse),
+        **nets.by_layer("norm", norms),
+        "collapsed": (norms < smallest).any(dim=1).tolist(),
+        "classification_error": (margins <= 0).double().mean(dim=1).tolist(),
+        "margin_error": (margins < 1).double().mean(dim=1).tolist(),
+        "loss": loss.double().tolist(),
     }
-    return {name: values.tolist() for name, values in columns.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.charts import Chart, Series, banded
 from weightaudit.paper.figure3.claims import CHANCE, LEARNT, ORTHOGONAL, by_draw, gap
 from weightaudit.paper.figure3.merging import MergingConfig
 
@@ -75,11 +75,4 @@ def _series(
     groups = [(place, by_draw(values.loc[own.index], own)) for place, own in rows.groupby(along)]
     means = [float(np.nanmean(draws)) if not np.isnan(draws).all() else float("nan") for _, draws in groups]
     sds = [float(np.nanstd(draws, ddof=1)) if len(draws) > 1 else 0.0 for _, draws in groups]
-    return Series(
-        name,
-        x=[float(str(place)) for place, _ in groups],
-        y=means,
-        low=[mean - sd for mean, sd in zip(means, sds, strict=True)],
-        high=[mean + sd for mean, sd in zip(means, sds, strict=True)],
-        marked=marked,
-    )
+    return banded(name, [float(str(place)) for place, _ in groups], means, sds, marked)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from weightaudit.paper.figure3.merging import MergingConfig
 from weightaudit.paper.judging import LEVEL, Spread, above, all_of, below, spread
-from weightaudit.paper.results import Claim, Number, Outcome
+from weightaudit.paper.results import Claim, Numbers, Outcome
 
 ORTHOGONAL, NEAR = "orthogonal inputs", "nearly orthogonal inputs"
 OTHER_LABELS, SAME_TASK = "same inputs, other labels", "same task, another start"
@@ -30,8 +30,6 @@ LOW = 0.1
 """Stable rank over full rank that is much smaller. An i.i.d. random square matrix has 1/4."""
 LEARNT = 0.1
 """A network whose loss is not this share below ln 2 has not learnt its task, and nothing can be kept of it."""
-
-Numbers = dict[str, Number | list[Number]]
 
 _JUDGED = f"true where the {LEVEL:.0%} Student interval over the draws lies on that side, false where on the other"
 

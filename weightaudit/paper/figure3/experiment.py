@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from weightaudit.paper.data import generator_for, labels, sphere_inputs
+from weightaudit.paper.data import Task, generator_for, labels, leaning, sphere_inputs
 from weightaudit.paper.figure3 import charts, claims
-from weightaudit.paper.figure3.merging import MergingConfig, Pair, Task, merge_all
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import single_threaded
 
@@ -52,8 +52,7 @@ def _tasks(config: Figure3Config, draw: int) -> dict[str, Task]:
     first, second = slice(0, half), slice(half, config.dimension)
     x, other = _inputs(config, draw, "first", first), _inputs(config, draw, "second", second)
     leak = _inputs(config, draw, "near", first)
-    # Unit vectors of complementary coordinates: their squared lengths add up to 1.
-    near = math.sqrt(1 - config.overlap**2) * other + config.overlap * leak
+    near = leaning(other, leak, config.overlap)
     task = Task(x, _labels(config, draw, "first", x))
     return {
         "first": task,

@@ -14,25 +14,16 @@ import torch
 from torch import Tensor
 
 from weightaudit.paper import nets
-from weightaudit.paper.data import generator_for
-from weightaudit.paper.figure3.subspace import within_span
+from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.results import Progress
+from weightaudit.paper.progress import Progress
 from weightaudit.paper.settings import setting
-from weightaudit.paper.training import descend
+from weightaudit.paper.training import Schedule, descend
 
 TOGETHER = 8
 """Networks that a thread computes at a time: at their size the fastest of 4, 8, 12, 24 and 36."""
 TICKS = 5
 """How often the progress moves from one measurement to the next."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """Training points, of one draw or of all: ``x`` (…, n, d), ``y`` ±1 (…, n)."""
-
-    x: Tensor
-    y: Tensor
 
 
 @dataclass(frozen=True)
@@ -88,22 +79,21 @@ def merge_all(
     own = [_started(config, x.shape[-1], task, r) for task in tasks for r in range(len(draws))]
     start = nets.repeated([torch.cat(layer) for layer in zip(*own, strict=True)], len(lambdas))
     decay = torch.tensor(lambdas, dtype=torch.float64).repeat(len(own))
-    span, inside, seen = within_span(start, x)
+    subspace, inside, seen = within_subspace(start, x)
 
     data = {
         task: Task(*(values.reshape(len(tasks), -1, *values.shape[1:])[t] for values in (x, y)))
         for t, task in enumerate(tasks)
     }
     places = torch.arange(len(decay)).reshape(len(tasks), len(draws), len(lambdas))
-    tick = max(1, config.steps // config.measurements // TICKS)
-    spacing = tick * max(1, config.steps // config.measurements // tick)
+    schedule = Schedule(config.steps, config.measurements, TICKS)
     tables: list[pd.DataFrame] = []
 
     def observe(step: int, weights: Weights, loss: Tensor) -> None:
-        progress.advance(min(step, tick if step % tick == 0 else step % tick))
-        if step < config.steps and step % spacing:
+        progress.advance(schedule.since_tick(step))
+        if not schedule.is_due(step):
             return
-        weights = span.lift(weights, ((1 - config.rate * decay) ** step).to(x.dtype))
+        weights = subspace.lift(weights, ((1 - config.rate * decay) ** step).to(x.dtype))
         for j, value in enumerate(lambdas):
             if step == config.steps or value in (0.0, config.decay):
                 trained = {task: nets.picked(weights, places[t, :, j]) for t, task in enumerate(tasks)}
@@ -119,7 +109,7 @@ def merge_all(
         steps=config.steps,
         activation="relu",
         observe=observe,
-        every=tick,
+        every=schedule.tick,
         together=TOGETHER,
         workers=workers,
     )
@@ -170,9 +160,39 @@ def _leaks(own: Weights, other: Weights, x: Tensor) -> dict[str, list[float]]:
 
 def _shape(weights: Weights) -> dict[str, list[float]]:
     """Columns for the stable ranks and norms of each layer."""
-    ranks, norms = nets.stable_ranks(weights), nets.norms(weights)
-    layers = range(len(weights))
-    return {
-        **{f"stable_rank_{k + 1}": ranks[:, k].tolist() for k in layers},
-        **{f"norm_{k + 1}": norms[:, k].tolist() for k in layers},
-    }
+    return nets.by_layer("stable_rank", nets.stable_ranks(weights)) | nets.by_layer("norm", nets.norms(weights))
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The span of the inputs, in which the rows of W_1 move; what lies outside only decays (docs/derivations.md).
+
+    ``basis`` Q: (groups, d, m) with orthonormal columns; ``outside``: of every network's initial W_1 what lies outside,
+    (nets, out, d). Networks come in groups that share their inputs: ``nets // groups`` in a row.
+    """
+
+    basis: Tensor
+    outside: Tensor
+
+    def lift(self, weights: Weights, left: Tensor) -> Weights:
+        """Weights for the inputs as they were. ``left``: (nets,), what decay has left of the rest: (1−ηλ)ᵗ."""
+        first = _by_group(weights[0], self.basis) @ self.basis.mT[:, None]
+        return [first.reshape(self.outside.shape) + left[:, None, None] * self.outside, *weights[1:]]
+
+
+def within_subspace(weights: Weights, x: Tensor) -> tuple[Subspace, Weights, Tensor]:
+    """The span of each group's inputs, with weights and inputs within it, in m = min(n, d) dimensions.
+
+    ``x``: (groups, n, d); networks are grouped as in `Subspace`. The basis is of QR in float64.
+    """
+    exact = torch.linalg.qr(x.double().mT).Q
+    basis = exact.to(x.dtype)
+    W = _by_group(weights[0].double(), exact) @ exact[:, None]
+    outside = weights[0].double() - (W @ exact.mT[:, None]).reshape(weights[0].shape)
+    inside = W.reshape(*weights[0].shape[:2], -1).to(x.dtype)
+    return Subspace(basis, outside.to(x.dtype)), [inside, *weights[1:]], (x.double() @ exact).to(x.dtype)
+
+
+def _by_group(W: Tensor, basis: Tensor) -> Tensor:
+    """(nets, out, in) → (groups, nets of a group, out, in)."""
+    return W.reshape(basis.shape[0], -1, *W.shape[1:])

@@ -1,1 +1,1 @@
-"""The checks of the theory, a short file each. `weightaudit.paper.lemmas.experiment` runs them."""
+"""The theory of sections 4 and 5, checked numerically: a file for each family of statements."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from weightaudit.paper.charts import Chart, Series, Style
-from weightaudit.paper.results import Claim, Number, Outcome, judged
-
-Numbers = dict[str, Number | list[Number]]
+from weightaudit.paper.judging import spread
+from weightaudit.paper.results import Claim, Numbers, Outcome, judged
 
 HELD = "assumptions_hold"
 """Column of every point: whether what the statement assumes was found to hold there."""
@@ -87,6 +86,38 @@ def line(points: pd.DataFrame, x: str, y: str, name: str, *, group: str = "", st
 
 
 BAND = "Median over draws; the band reaches from the smallest draw to the largest."
+
+
+def sides_at_end(points: pd.DataFrame, along: str) -> Numbers:
+    """Both sides of a bound at the end of each run, by ε."""
+    numbers: Numbers = {}
+    for epsilon, of_epsilon in last(points, along).groupby("epsilon"):
+        numbers |= spread(by_draw(of_epsilon, "lhs")).numbers(f"left side at the end, ε = {epsilon:g}")
+        numbers |= spread(by_draw(of_epsilon, "rhs")).numbers(f"right side at the end, ε = {epsilon:g}")
+    return numbers
+
+
+def sides_charts(
+    points: pd.DataFrame, along: str, *, titles: tuple[str, str], what: str, left: str, label: str, log_x: bool
+) -> tuple[Chart, Chart]:
+    """Both sides of a bound against ε at the end, and along the run at the smallest ε.
+
+    ``titles`` are those of the panels; ``what`` labels the axis of ``along``, ``label`` y, ``left`` the left side.
+    """
+    least = points["epsilon"].min()
+
+    def panel(shown: pd.DataFrame, x: str, title: str, x_label: str, log_x: bool) -> Chart:
+        series = []
+        for decay, of_decay in shown.groupby("lambda"):
+            series.append(line(of_decay, x, "lhs", f"{left}, λ = {decay:g}", group=f"{decay:g}"))
+            series.append(line(of_decay, x, "rhs", f"bound, λ = {decay:g}", group=f"{decay:g}", style="dashed"))
+        caption = f"Of the test inputs the one nearest to its bound. {BAND}"
+        return Chart(title, x_label, label, tuple(series), log_x=log_x, log_y=True, caption=caption)
+
+    return (
+        panel(last(points, along), "epsilon", titles[0], "ε", True),
+        panel(points[points["epsilon"] == least], along, f"{titles[1]}, ε = {least:g}", what, log_x),
+    )
 
 
 def logarithmic(first: float, end: float, per_decade: int) -> Iterator[float]:

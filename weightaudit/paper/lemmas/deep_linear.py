@@ -13,29 +13,29 @@ from torch import Tensor
 
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
-from weightaudit.paper.data import generator_for
+from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.judging import all_of, below, spread
 from weightaudit.paper.lemmas import bounds
 from weightaudit.paper.lemmas.common import (
-    BAND,
     ENOUGH,
     EQUAL,
     HELD,
     ROUNDING,
-    Numbers,
     Part,
     by_draw,
     counted,
     decided,
     last,
-    line,
+    sides_at_end,
+    sides_charts,
     tally,
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, gradient_flow, imbalance
-from weightaudit.paper.lemmas.tasks import Task, largest_overlap, leaning, tasks
+from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, flow_of_both, imbalance
+from weightaudit.paper.lemmas.tasks import largest_overlap, tests_by_epsilon, two_tasks
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.results import Claim, Outcome, Progress
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Claim, Numbers, Outcome
 
 FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 """When a flow is measured, of its length."""
@@ -47,8 +47,8 @@ STARTS = ("balanced", "Gaussian")
 
 def check(config: LemmasConfig, progress: Progress) -> Part:
     """Integrate, measure, judge."""
-    first, second = (tasks(config, block=block, blocks=2) for block in (0, 1))
-    tests = [(epsilon, leaning(first.x, second.x, epsilon)) for epsilon in dict.fromkeys(config.epsilons)]
+    first, second = two_tasks(config)
+    tests = tests_by_epsilon(config, first, second)
     progress.start(len(STARTS) * len(set(config.flow_decays)) * len(FRACTIONS) * 2 * config.draws, "deep linear flows")
     rows = [
         row
@@ -128,11 +128,7 @@ def theorem_1(points: pd.DataFrame) -> Claim:
     holds = points["failing"] == 0
     held = points[points[HELD]]
     ratio = float((held["lhs"] / held["rhs"]).max())
-    numbers: Numbers = {**counted(points, holds), "largest left/right": ratio}
-    end = last(held, "time")
-    for epsilon, of_epsilon in end.groupby("epsilon"):
-        numbers |= spread(by_draw(of_epsilon, "lhs")).numbers(f"left side at the end, ε = {epsilon:g}")
-        numbers |= spread(by_draw(of_epsilon, "rhs")).numbers(f"right side at the end, ε = {epsilon:g}")
+    numbers: Numbers = {**counted(points, holds), "largest left/right": ratio, **sides_at_end(held, "time")}
     by_convergence = held["lhs"] > held["rhs_by_convergence"] * (1 + ROUNDING)
     numbers["failures of the bound by the source's own route"] = int(by_convergence.sum())
     return Claim(
@@ -204,15 +200,15 @@ def _flow(config: LemmasConfig, start: str, decay: float, first: Task, second: T
         if start == STARTS[0]
         else nets.initialise(widths, 2 * config.draws, generator=generator, dtype=torch.float64, scale=config.scale)
     )
-    return gradient_flow(
+    times = [fraction * config.lifetimes / decay for fraction in FRACTIONS]
+    return flow_of_both(
         weights,
-        torch.cat([first.x, second.x]),
-        torch.cat([first.y, second.y]),
-        torch.full((2 * config.draws,), decay, dtype=torch.float64),
-        [fraction * config.lifetimes / decay for fraction in FRACTIONS],
+        first,
+        second,
+        decay,
+        times,
         "linear",
         rtol=config.linear_rtol,
-        atol=config.linear_rtol * 1e-3,
         most=config.evaluations,
         reached=progress.advance,
     )
@@ -235,17 +231,7 @@ def _charts(points: pd.DataFrame) -> tuple[Chart, ...]:
     held = points[points[HELD]]
     if held.empty:
         return ()
-    least = held["epsilon"].min()
-    return (
-        _sides(last(held, "time"), "epsilon", "Theorem 1: deep linear, at the end", "ε", log_x=True),
-        _sides(held[held["epsilon"] == least], "time", f"Theorem 1: along the flow, ε = {least:g}", "t", log_x=False),
+    titles = ("Theorem 1: deep linear, at the end", "Theorem 1: along the flow")
+    return sides_charts(
+        held, "time", titles=titles, what="t", left="|⟨w', x⟩|", label="change of the output", log_x=False
     )
-
-
-def _sides(points: pd.DataFrame, x: str, title: str, label: str, *, log_x: bool) -> Chart:
-    series = []
-    for decay, of_decay in points.groupby("lambda"):
-        series.append(line(of_decay, x, "lhs", f"|⟨w', x⟩|, λ = {decay:g}", group=f"{decay:g}"))
-        series.append(line(of_decay, x, "rhs", f"bound, λ = {decay:g}", group=f"{decay:g}", style="dashed"))
-    caption = f"Of the test inputs the one nearest to its bound. {BAND}"
-    return Chart(title, label, "change of the output", tuple(series), log_x=log_x, log_y=True, caption=caption)

@@ -1,9 +1,7 @@
 """Theorem 2: summing deep ReLU networks that gradient flow has brought to a stationary point (section 5).
 
-Its proof goes up the layers: the first layer of one network does not see the other's inputs, and above it the hidden
-activations of the two are to be orthogonal (Lemma 8, Corollary 2), so that no layer sees those of the other. The check
-measures the conclusion, that step, and the conclusion where the step is true by construction: for networks whose hidden
-units are disjoint.
+Measured are its conclusion, the step of its proof that hidden activations become orthogonal (Corollary 2), and the
+conclusion where that step is true by construction: for networks whose hidden units are disjoint.
 """
 
 from __future__ import annotations
@@ -16,15 +14,16 @@ from torch import Tensor
 
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
-from weightaudit.paper.data import generator_for
+from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.judging import Spread, all_of, below, spread
-from weightaudit.paper.lemmas.common import BAND, ENOUGH, EQUAL, HELD, Numbers, Part, by_draw, last, line
+from weightaudit.paper.lemmas.common import BAND, ENOUGH, EQUAL, HELD, Part, by_draw, last, line
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.flow import Flow, gradient_flow
+from weightaudit.paper.lemmas.flow import Flow, flow_of_both
 from weightaudit.paper.lemmas.stationarity import joined
-from weightaudit.paper.lemmas.tasks import Task, largest_overlap, tasks
+from weightaudit.paper.lemmas.tasks import both, largest_overlap, two_tasks
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.results import Claim, Outcome, Progress
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Claim, Numbers, Outcome
 
 INDEPENDENT, DISJOINT = "independent starts", "disjoint hidden units"
 FRACTIONS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -41,7 +40,7 @@ KEPT = 0.5
 
 def check(config: LemmasConfig, progress: Progress) -> Part:
     """Integrate, measure, judge."""
-    first, second = (tasks(config, block=block, blocks=2, separable=True) for block in (0, 1))
+    first, second = two_tasks(config, separable=True)
     depths, widths, decays = (
         dict.fromkeys(values) for values in (config.relu_depths, config.relu_widths, config.flow_decays)
     )
@@ -69,7 +68,7 @@ def measured(
     both networks stationary.
     """
     draws = len(first.x)
-    x, y = torch.cat([first.x, second.x]), torch.cat([first.y, second.y])
+    x, y = both(first, second)
     swapped = torch.cat([second.x, first.x])
     overlap = largest_overlap(first.x, second.x).amax(1)
     had_margin = torch.zeros(2 * draws, dtype=torch.bool)
@@ -80,7 +79,7 @@ def measured(
         theta, slope = joined(weights), joined(gradients)
         residual = (decay * theta + slope).norm(dim=1) / (decay * theta.norm(dim=1))
         had_margin |= (torch.sigmoid(-y * scores) * y * scores).mean(1) > 0
-        shares = [h / h.norm(dim=1, keepdim=True) for h in _hidden(weights, x)]
+        shares = [h / h.norm(dim=1, keepdim=True) for h in nets.hidden(weights, x, "relu")]
         smallest = torch.stack([_smallest_positive(share) for share in shares]).amin(0)
         settled = _settled(shares, before)
         before = shares
@@ -232,15 +231,14 @@ def _flow(
     )
 
     def onwards(start: Weights, times: list[float], rtol: float) -> Flow:
-        return gradient_flow(
+        return flow_of_both(
             start,
-            torch.cat([first.x, second.x]),
-            torch.cat([first.y, second.y]),
-            torch.full((2 * config.draws,), decay, dtype=torch.float64),
+            first,
+            second,
+            decay,
             times,
             "relu",
             rtol=rtol,
-            atol=rtol * 1e-3,
             most=config.evaluations,
             reached=progress.advance,
         )
@@ -269,14 +267,6 @@ def disjoint(weights: Weights) -> Weights:
             W[networks // 2 :, :, : cols // 2] = 0
         kept.append(W)
     return kept
-
-
-def _hidden(weights: Weights, x: Tensor) -> list[Tensor]:
-    """Hidden activations, (nets, h, n) each."""
-    layers = [x.mT]
-    for W in weights[:-1]:
-        layers.append(torch.relu(W @ layers[-1]))
-    return layers[1:]
 
 
 def _smallest_positive(shares: Tensor) -> Tensor:

@@ -11,19 +11,11 @@ import dataclasses
 import pandas as pd
 
 from weightaudit.paper.charts import Chart
-from weightaudit.paper.lemmas import (
-    alignment,
-    deep_linear,
-    deep_relu,
-    low_rank,
-    norm_preservation,
-    rank_one,
-    shallow,
-    stationarity,
-)
+from weightaudit.paper.lemmas import deep_linear, deep_relu, shallow, stationarity, stationary_points
 from weightaudit.paper.lemmas.common import HELD, Part
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 from weightaudit.paper.training import single_threaded
 
 __all__ = ["LemmasConfig", "run"]
@@ -52,11 +44,10 @@ def run(config: LemmasConfig, progress: Progress) -> Result:
 def _descent(config: LemmasConfig, progress: Progress) -> Part:
     """Lemmas 1 to 4, which look at the same descents."""
     points = stationarity.descents(config, progress)
-    checks = (alignment, rank_one, norm_preservation, low_rank)
     return Part(
         points.assign(**{HELD: points[stationarity.STATIONARY]}),
-        tuple(check.claim(points, config) for check in checks),
-        tuple(check.chart(points) for check in checks),
+        stationary_points.claims(points, config),
+        stationary_points.charts(points),
     )
 
 

@@ -17,6 +17,8 @@ from scipy.integrate import DOP853, RK45
 from torch import Tensor
 
 from weightaudit.errors import WeightauditError
+from weightaudit.paper.data import Task
+from weightaudit.paper.lemmas.tasks import both
 from weightaudit.paper.nets import Activation, Weights, gradients, picked
 
 Vector = npt.NDArray[np.float64]
@@ -76,6 +78,26 @@ def gradient_flow(
     return Flow(tuple(times), tuple(weights), evaluations)
 
 
+def flow_of_both(
+    start: Weights,
+    first: Task,
+    second: Task,
+    decay: float,
+    times: Sequence[float],
+    activation: Activation,
+    *,
+    rtol: float,
+    most: int,
+    reached: Callable[[int], None],
+) -> Flow:
+    """`gradient_flow` of the first task's networks, then the second's, with one λ."""
+    decays = torch.full((len(start[0]),), decay, dtype=torch.float64)
+    x, y = both(first, second)
+    return gradient_flow(
+        start, x, y, decays, times, activation, rtol=rtol, atol=rtol * 1e-3, most=most, reached=reached
+    )
+
+
 class _System:
     """The networks of a group as one vector for the solver, layer after layer."""
 
@@ -129,9 +151,8 @@ class _System:
 def balanced(widths: Sequence[int], nets: int, *, generator: torch.Generator, norm: float) -> Weights:
     """Float64 starts with W_{k+1}ᵀW_{k+1} = W_kW_kᵀ for k < K and every ‖W_k‖_F = ``norm`` (Arora et al. 2018).
 
-    With a scalar output W_K is a row, so the condition makes every W_k of rank one, from the last down to the first:
-    it means just W_k = ω u_k u_{k−1}ᵀ with unit vectors u_0, …, u_{K−1} and u_K = 1. Here these are uniform on their
-    spheres. ``widths``: (input dimension, hidden widths …, 1). Drawn network by network.
+    With a scalar output that means W_k = ω u_k u_{k−1}ᵀ with unit vectors, here uniform on their spheres, and u_K = 1.
+    ``widths``: (input dimension, hidden widths …, 1). Drawn network by network.
 
     Example:
         >>> weights = balanced((5, 3, 1), 2, generator=torch.Generator().manual_seed(0), norm=0.5)
@@ -149,8 +170,7 @@ def balanced(widths: Sequence[int], nets: int, *, generator: torch.Generator, no
 def imbalance(weights: Weights) -> Tensor:
     """max_k ‖D_k‖_F / max_k ‖W_k‖_F² with D_k = W_{k+1}ᵀW_{k+1} − W_kW_kᵀ, (nets,): 0 where balanced. For K ≥ 2.
 
-    Along the flow of linear networks D_k(t) = e^{−2λt} D_k(0), whatever the data: W_{k+1}ᵀ ∂L/∂W_{k+1} equals
-    ∂L/∂W_k W_kᵀ, so that the loss drops out of dD_k/dt.
+    Along the flow of linear networks D_k(t) = e^{−2λt} D_k(0), whatever the data.
     """
     gaps = [
         (upper.mT @ upper - lower @ lower.mT).flatten(1).norm(dim=1) for lower, upper in itertools.pairwise(weights)

@@ -16,26 +16,26 @@ from torch import Tensor
 
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
-from weightaudit.paper.data import generator_for
+from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.judging import spread
 from weightaudit.paper.lemmas import bounds
 from weightaudit.paper.lemmas.common import (
-    BAND,
     HELD,
     ROUNDING,
-    Numbers,
     Part,
     by_draw,
     counted,
     decided,
     last,
-    line,
     logarithmic,
+    sides_at_end,
+    sides_charts,
     tally,
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.tasks import Task, largest_overlap, leaning, tasks
-from weightaudit.paper.results import Claim, Progress
+from weightaudit.paper.lemmas.tasks import largest_overlap, tests_by_epsilon, two_tasks
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Claim, Numbers
 
 ROUNDED = 1e-13
 """What a score of order 1 may be off by."""
@@ -55,8 +55,8 @@ class Run:
 
 def check(config: LemmasConfig, progress: Progress) -> Part:
     """Train, measure, judge."""
-    first, second = (tasks(config, block=block, blocks=2) for block in (0, 1))
-    tests = [(epsilon, leaning(first.x, second.x, epsilon)) for epsilon in dict.fromkeys(config.epsilons)]
+    first, second = two_tasks(config)
+    tests = tests_by_epsilon(config, first, second)
     progress.start(2 * len(set(config.shallow_decays)) * config.shallow_steps, "shallow ReLU networks")
     rows = [
         row
@@ -119,10 +119,8 @@ def measured(run: Run, x: Tensor, overlap: Tensor, epsilon: float) -> list[dict[
 def lemma_5(points: pd.DataFrame) -> Claim:
     """Whether the left side stays below the right one."""
     holds = points["failing"] == 0
-    numbers: Numbers = {**counted(points, holds), "largest left/right": float((points["lhs"] / points["rhs"]).max())}
-    for epsilon, of_epsilon in last(points, "step").groupby("epsilon"):
-        numbers |= spread(by_draw(of_epsilon, "lhs")).numbers(f"left side at the end, ε = {epsilon:g}")
-        numbers |= spread(by_draw(of_epsilon, "rhs")).numbers(f"right side at the end, ε = {epsilon:g}")
+    ratio = float((points["lhs"] / points["rhs"]).max())
+    numbers: Numbers = {**counted(points, holds), "largest left/right": ratio, **sides_at_end(points, "step")}
     return Claim(
         id="shallow-relu-length",
         text="After T steps with weight decay ‖W'x‖ ≤ (1−ηλ)^T‖W'_0x‖ + ‖a‖ε/λ for every input x whose inner products "
@@ -131,7 +129,7 @@ def lemma_5(points: pd.DataFrame) -> Claim:
         numbers=numbers,
         tolerance=TOLERANCE,
         outcome=decided(points, holds, by=("lambda", "epsilon")),
-        why=f"{tally(points, holds)}; the left side reaches {numbers['largest left/right']:.6g} of the right one",
+        why=f"{tally(points, holds)}; the left side reaches {ratio:.6g} of the right one",
     )
 
 
@@ -192,17 +190,5 @@ def _tensor(values: Iterable[float]) -> Tensor:
 
 def _charts(points: pd.DataFrame) -> tuple[Chart, ...]:
     """Both sides of Lemma 5 against ε at the end, and along training at the smallest ε."""
-    least = points["epsilon"].min()
-    return (
-        _sides(last(points, "step"), "epsilon", "Lemma 5: shallow ReLU, at the end", "ε"),
-        _sides(points[points["epsilon"] == least], "step", f"Lemma 5: along training, ε = {least:g}", "step"),
-    )
-
-
-def _sides(points: pd.DataFrame, x: str, title: str, label: str) -> Chart:
-    series = []
-    for decay, of_decay in points.groupby("lambda"):
-        series.append(line(of_decay, x, "lhs", f"‖W'x‖, λ = {decay:g}", group=f"{decay:g}"))
-        series.append(line(of_decay, x, "rhs", f"bound, λ = {decay:g}", group=f"{decay:g}", style="dashed"))
-    caption = f"Of the test inputs the one nearest to its bound. {BAND}"
-    return Chart(title, label, "length", tuple(series), log_x=True, log_y=True, caption=caption)
+    titles = ("Lemma 5: shallow ReLU, at the end", "Lemma 5: along training")
+    return sides_charts(points, "step", titles=titles, what="step", left="‖W'x‖", label="length", log_x=True)

@@ -16,7 +16,7 @@ from weightaudit.paper.lemmas.common import logarithmic
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.tasks import tasks
 from weightaudit.paper.nets import Activation, Weights
-from weightaudit.paper.results import Progress
+from weightaudit.paper.progress import Progress
 from weightaudit.paper.training import descend
 
 
@@ -32,14 +32,13 @@ class Case:
 LINEAR = Case("linear", "linear", separable=False)
 SEPARABLE = Case("ReLU, separable", "relu", separable=True)
 GENERIC = Case("ReLU, generic", "relu", separable=False)
-"""Section 4 assumes a smooth objective, which a ReLU's is not where an input lies on a unit's kink. On orthogonally
-separable inputs descent stays off the kinks in the end; on others solutions lie on them, where the gradient jumps and a
-constant step cannot make it vanish."""
+"""Solutions lie on kinks, where a constant step cannot make the gradient vanish; on separable inputs descent stays off
+them in the end."""
 CASES = (LINEAR, SEPARABLE, GENERIC)
 
 COLLAPSED = 1e-3
 """A network whose ‖θ‖ is below this times its start's is on its way to zero, where no statement says anything."""
-ROUNDING = 1e-12
+SUM_ROUNDING = 1e-12
 """What sums of float64 numbers of order 1 may be off by."""
 
 STATIONARY = "stationary"
@@ -102,8 +101,7 @@ def measured(
     - ``sufficient_descent``: whether one more step lowers L_λ by (η/2)‖∇L_λ‖², which the descent lemma gives for a
       β-smooth objective and η ≤ 1/β, and which is all that the proof of Lemma 1 takes from these
     - ``sigma_ratio``: the largest σ₂/σ₁ of all matrices but the last, a row (Lemma 2)
-    - ``rank_one_excess``: max_k (σ₂(W_k) − ‖λW_k+∂L/∂W_k‖/λ)/σ₁(W_k). Not above 0 for linear networks at any point:
-      ∂L/∂W_k has rank one, so W_k differs from such a matrix by (λW_k+∂L/∂W_k)/λ (Weyl's inequality)
+    - ``rank_one_excess``: max_k (σ₂(W_k) − ‖λW_k+∂L/∂W_k‖/λ)/σ₁(W_k), not above 0 for linear networks at any point
     - ``norm_spread``: largest over smallest ‖W_k‖_F (Lemma 3)
     - ``radial_residual``: max_k |1 − mean|ℓ'|yf / (λ‖W_k‖²)|, at most ‖λW_k+∂L/∂W_k‖/(λ‖W_k‖)
     - ``lhs``, ``rhs``, ``rhs_loss``: both sides of Lemma 4, the right one with mean|ℓ'| and with L
@@ -116,7 +114,7 @@ def measured(
     objective = loss + decay / 2 * size**2
     stepped = [W - rate * (decay[:, None, None] * W + G) for W, G in zip(weights, gradients, strict=True)]
     after = nets.mean_loss(nets.forward(stepped, x, activation), y) + decay / 2 * _sizes(stepped) ** 2
-    allowed = objective - rate / 2 * slope.norm(dim=1) ** 2 + ROUNDING
+    allowed = objective - rate / 2 * slope.norm(dim=1) ** 2 + SUM_ROUNDING
 
     norms = nets.norms(weights)
     values = [_singular_values(W) for W in weights]

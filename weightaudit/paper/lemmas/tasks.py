@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from weightaudit.paper.data import generator_for, labels, sphere_inputs
+from weightaudit.paper.data import Task, generator_for, labels, leaning, sphere_inputs
 from weightaudit.paper.lemmas.config import LemmasConfig
-
-
-@dataclass(frozen=True)
-class Task:
-    """Training points of all draws: ``x`` (draws, n, d), ``y`` (draws, n) of ±1; float64."""
-
-    x: Tensor
-    y: Tensor
 
 
 def tasks(config: LemmasConfig, *, block: int = 0, blocks: int = 1, separable: bool = False) -> Task:
@@ -33,12 +22,23 @@ def tasks(config: LemmasConfig, *, block: int = 0, blocks: int = 1, separable: b
     return Task(torch.stack([one.x for one in drawn]), torch.stack([one.y for one in drawn]))
 
 
-def leaning(x: Tensor, towards: Tensor, epsilon: float) -> Tensor:
-    """Unit vectors √(1−ε²) x + ε x', (…, d), where ``x`` and ``towards`` (x') are orthogonal unit vectors.
+def two_tasks(config: LemmasConfig, *, separable: bool = False) -> tuple[Task, Task]:
+    """Two tasks on complementary blocks of coordinates, whose inputs are orthogonal."""
+    first, second = (tasks(config, block=block, blocks=2, separable=separable) for block in (0, 1))
+    return first, second
 
-    If the x' are among unit training inputs x'_i of the other task, to which x is orthogonal, max_i |⟨x'_i, ·⟩| is ε.
+
+def both(first: Task, second: Task) -> tuple[Tensor, Tensor]:
+    """x (2·draws, n, d) and y (2·draws, n): the first task's draws, then the second's."""
+    return torch.cat([first.x, second.x]), torch.cat([first.y, second.y])
+
+
+def tests_by_epsilon(config: LemmasConfig, first: Task, second: Task) -> list[tuple[float, Tensor]]:
+    """Each ε, and the first task's inputs as leant towards the second's by so much.
+
+    As these are unit training inputs of the second task, to which the first's are orthogonal, max_i |⟨x'_i, ·⟩| is ε.
     """
-    return math.sqrt(1 - epsilon**2) * x + epsilon * towards
+    return [(epsilon, leaning(first.x, second.x, epsilon)) for epsilon in dict.fromkeys(config.epsilons)]
 
 
 def largest_overlap(x: Tensor, training: Tensor) -> Tensor:

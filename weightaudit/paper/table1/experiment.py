@@ -12,7 +12,8 @@ from weightaudit.architecture.dimensions import resolve
 from weightaudit.checkpoint.config import read_config
 from weightaudit.errors import ConfigError, ModelError, UsageError
 from weightaudit.paper.charts import Chart, Series
-from weightaudit.paper.results import Claim, Progress, Result, judged
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Claim, Result, judged
 from weightaudit.paper.settings import setting
 from weightaudit.source import open_repository
 from weightaudit.text import printable

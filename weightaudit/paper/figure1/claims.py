@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from weightaudit.means import harmonic_mean
 from weightaudit.paper.results import Claim, Number, judged
 
 ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2")
 LAYER_WEIGHTS = ("QKV", "M1", "M2")
 """What Lemma 3 takes for a transformer layer's weights; O would be the fourth, and is not like them."""
 
-MOST = 0.9
+GENERALLY = 0.9
 """Share of layers or matrices for which "generally" holds."""
 ORDER = 10.0
 """Largest over smallest norm within one order of magnitude."""
@@ -42,14 +43,14 @@ def claims(points: pd.DataFrame) -> tuple[Claim, ...]:
         _claim(
             "norms-of-one-order",
             "Within a layer, the Frobenius norms of QKV, M1 and M2 are of one order of magnitude.",
-            f"in every model, largest/smallest ≤ {ORDER:g} in at least {MOST:.0%} of the layers",
+            f"in every model, largest/smallest ≤ {ORDER:g} in at least {GENERALLY:.0%} of the layers",
             points,
             _norms_of_one_order,
         ),
         _claim(
             "stable-ranks-low",
             "Stable ranks are far below the dimension.",
-            f"in every model, stable rank ≤ {LOW:g} · min(rows, columns) for at least {MOST:.0%} of the matrices",
+            f"in every model, stable rank ≤ {LOW:g} · min(rows, columns) for at least {GENERALLY:.0%} of the matrices",
             points,
             _stable_ranks_low,
         ),
@@ -63,7 +64,7 @@ def claims(points: pd.DataFrame) -> tuple[Claim, ...]:
         _claim(
             "o-differs",
             "The Frobenius norm of O is unlike those of QKV, M1 and M2.",
-            f"in every model, O lies outside their range in at least {MOST:.0%} of the layers",
+            f"in every model, O lies outside their range in at least {GENERALLY:.0%} of the layers",
             points,
             _o_differs,
         ),
@@ -112,7 +113,7 @@ def _norms_of_one_order(rows: pd.DataFrame) -> Measured:
     ratios = weights.max(axis=1) / weights.min(axis=1)
     share = float((ratios <= ORDER).mean())
     return Measured(
-        share >= MOST,
+        share >= GENERALLY,
         {"share of layers": share, "median ratio": float(ratios.median()), "largest ratio": float(ratios.max())},
     )
 
@@ -126,12 +127,12 @@ def _stable_ranks_low(rows: pd.DataFrame) -> Measured:
     # Q, K and V are within QKV; each weight counts once, as in the lemma's mean over layers.
     layers = rows[rows["role"].isin((*LAYER_WEIGHTS, "O"))]
     return Measured(
-        share >= MOST,
+        share >= GENERALLY,
         {
             "share of matrices": share,
             "largest stable rank / full rank": float(relative.max()),
             "median stable rank / full rank": float(relative.median()),
-            "harmonic mean of stable ranks (QKV, O, M1, M2)": _harmonic_mean(layers["stable_rank"]),
+            "harmonic mean of stable ranks (QKV, O, M1, M2)": harmonic_mean(layers["stable_rank"]),
         },
     )
 
@@ -157,11 +158,6 @@ def _o_differs(rows: pd.DataFrame) -> Measured:
     ratio = norms["O"] / np.exp(np.log(others).mean(axis=1))
     share = float(outside.mean())
     return Measured(
-        share >= MOST,
+        share >= GENERALLY,
         {"share of layers": share, "median of O / geometric mean of QKV, M1, M2": float(ratio.median())},
     )
-
-
-def _harmonic_mean(values: pd.Series[float]) -> float | None:
-    """n / Σ 1/value; None of nothing. The inverse of the average inverse stable rank (Lemma 4)."""
-    return float(len(values) / (1.0 / values).sum()) if len(values) else None

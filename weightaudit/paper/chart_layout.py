@@ -1,4 +1,4 @@
-"""What the page and the PNG agree on: colours, markers, and where a zero lies on a logarithmic axis."""
+"""Charts laid out once, for the page and the PNG: colours, markers, bands, ticks, where a zero lies on a log axis."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from weightaudit.report.figures import role_styles
 # The eight colours of the audit's roles: they stay apart for colour-blind readers (see there).
 _ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2", "GATE")
 COLOURS = tuple(role_styles(_ROLES)[role].light for role in _ROLES)
+MARKERS = tuple(
+    zip(
+        ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross"),
+        ("o", "s", "D", "^", "*", "v", "h", "P"),
+        strict=True,
+    )
+)
+"""As plotly and as matplotlib call them."""
+MAX_MARKERS = 60
+"""Points in a line above which they get no markers."""
 GRID = "#dfe3e8"
 INK = "#191d22"
 
@@ -22,6 +32,64 @@ class Ticks:
 
     places: tuple[float, ...]
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A stretch of a series' band without gaps."""
+
+    x: list[float]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series as drawn: its look, its places (NaN is a gap), its bands."""
+
+    series: Series
+    colour: str
+    marker: tuple[str, str]
+    x: list[float]
+    y: list[float]
+    bands: tuple[Band, ...]
+
+    @property
+    def has_markers(self) -> bool:
+        """Whether all points are marked; those that stand out are anyway."""
+        return self.series.style == "points" or len(self.x) <= MAX_MARKERS
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart as drawn. ``ticks`` of x are None where the drawing library's own do; ``counted``: they are whole."""
+
+    chart: Chart
+    lines: tuple[Line, ...]
+    ticks: Ticks | None
+    counted: bool
+
+
+def laid_out(charts: Sequence[Chart]) -> list[Panel]:
+    """Every chart as both drawing libraries are to draw it."""
+    numbers = numbering(charts)
+    return [
+        Panel(
+            chart,
+            tuple(_line(chart, series, numbers[group_of(series)]) for series in chart.series),
+            x_ticks(chart),
+            counts(chart),
+        )
+        for chart in charts
+    ]
+
+
+def _line(chart: Chart, series: Series, number: int) -> Line:
+    x, y = x_places(chart, series), y_places(chart, series.y)
+    low, high = band_places(chart, series)
+    cuts = [slice(run.start, run.stop) for run in (runs(x, low, high) if low else ())]
+    bands = tuple(Band(x[cut], low[cut], high[cut]) for cut in cuts)
+    return Line(series, COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)], x, y, bands)
 
 
 def group_of(series: Series) -> str:
@@ -41,11 +109,6 @@ def numbering(charts: Iterable[Chart]) -> dict[str, int]:
         free = (number for number in range(len(COLOURS)) if number not in met)
         numbers[group] = next(free, len(met))
     return numbers
-
-
-def colour(number: int) -> str:
-    """The colour of a look."""
-    return COLOURS[number % len(COLOURS)]
 
 
 def zero_place(chart: Chart) -> float | None:

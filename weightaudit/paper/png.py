@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from weightaudit.errors import WeightauditError
 from weightaudit.paper import chart_layout
-from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.chart_layout import Line, Panel
+from weightaudit.paper.charts import Chart
 from weightaudit.report.drawing_library import load_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKERS = ("o", "s", "D", "^", "*", "v", "h", "P")
 PANEL = (4.6, 3.3)
 """Width and height of a panel, inches."""
 DPI = 110
-MANY = 60
-"""Points in a line above which they get no markers."""
 
 
 def check_drawable() -> None:
@@ -42,11 +40,11 @@ def write_png(charts: Sequence[Chart], title: str, file: BinaryIO) -> None:
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.6), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11, parse_math=False)
-    numbers = chart_layout.numbering(charts)
     shared = chart_layout.same_series_everywhere(charts)
-    for chart in charts:
+    for panel in chart_layout.laid_out(charts):
+        chart = panel.chart
         axes = figure.add_subplot(rows, columns, chart.panel[0] * columns + chart.panel[1] + 1)
-        handles = _draw(axes, chart, numbers)
+        handles = _draw(axes, panel)
         if not shared and len(handles) > 1:
             axes.legend(*_entries(chart, handles), fontsize=7, framealpha=0.7)
         if shared and chart is charts[-1] and len(handles) > 1:
@@ -55,9 +53,10 @@ def write_png(charts: Sequence[Chart], title: str, file: BinaryIO) -> None:
     figure.savefig(file, format="png", metadata={"Software": None})
 
 
-def _draw(axes: Axes, chart: Chart, numbers: dict[str, int]) -> list[Any]:
+def _draw(axes: Axes, panel: Panel) -> list[Any]:
     from matplotlib.ticker import MaxNLocator
 
+    chart = panel.chart
     axes.set_title(chart.title, fontsize=9, parse_math=False)
     axes.set_xlabel(chart.x_label, fontsize=8, parse_math=False)
     axes.set_ylabel(chart.y_label, fontsize=8, parse_math=False)
@@ -68,14 +67,13 @@ def _draw(axes: Axes, chart: Chart, numbers: dict[str, int]) -> list[Any]:
         axes.set_xscale("log")
     if chart.log_y:
         axes.set_yscale("log")
-    handles = [_series(axes, chart, series, numbers[chart_layout.group_of(series)]) for series in chart.series]
-    ticks = chart_layout.x_ticks(chart)
-    if ticks is not None:
-        axes.set_xticks(ticks.places, ticks.labels)
+    handles = [_line(axes, line) for line in panel.lines]
+    if panel.ticks is not None:
+        axes.set_xticks(panel.ticks.places, panel.ticks.labels)
         axes.set_xticks([], minor=True)
     if chart.log_y:
         _plain_labels(axes)
-    if chart_layout.counts(chart):
+    if panel.counted:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return handles
 
@@ -90,22 +88,18 @@ def _plain_labels(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(plain if high / low < 20 else NullFormatter())
 
 
-def _series(axes: Axes, chart: Chart, series: Series, number: int) -> Any:
-    x, y = chart_layout.x_places(chart, series), chart_layout.y_places(chart, series.y)
-    colour = chart_layout.colour(number)
-    low, high = chart_layout.band_places(chart, series)
-    for run in chart_layout.runs(x, low, high) if low else ():
-        cut = slice(run.start, run.stop)
-        axes.fill_between(x[cut], low[cut], high[cut], color=colour, alpha=0.18, linewidth=0)
-    few = len(x) <= MANY
-    marker = MARKERS[number % len(MARKERS)] if series.style == "points" or few else ""
-    line = {"line": "-", "dashed": "--", "points": "none"}[series.style]
-    (handle,) = axes.plot(x, y, linestyle=line, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
-    hollow = [i for i, marked in enumerate(series.marked or ()) if marked and math.isfinite(y[i])]
+def _line(axes: Axes, line: Line) -> Any:
+    series, colour = line.series, line.colour
+    for band in line.bands:
+        axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
+    marker = line.marker[1] if line.has_markers else ""
+    stroke = {"line": "-", "dashed": "--", "points": "none"}[series.style]
+    (handle,) = axes.plot(line.x, line.y, linestyle=stroke, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
+    hollow = [i for i, marked in enumerate(series.marked or ()) if marked and math.isfinite(line.y[i])]
     if hollow:
         axes.plot(
-            [x[i] for i in hollow],
-            [y[i] for i in hollow],
+            [line.x[i] for i in hollow],
+            [line.y[i] for i in hollow],
             linestyle="none",
             marker=marker or "o",
             markersize=6,

@@ -9,9 +9,8 @@ import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from weightaudit.paper.page import number_text
+from weightaudit.paper.page import numbers_text
 from weightaudit.paper.running import Ran
 from weightaudit.report.files import replacing
 
@@ -87,7 +86,8 @@ def _section(one: Ran) -> str:
         for claim in claims
     ]
     details = [
-        f"- `{claim['id']}`: judged by: {_cell(claim['tolerance'])}. Numbers: {_cell(_numbers(claim['numbers']))}."
+        f"- `{claim['id']}`: judged by: {_cell(claim['tolerance'])}. "
+        f"Numbers: {_cell(numbers_text(claim['numbers']) or 'none')}."
         for claim in claims
     ]
     versions = ", ".join(f"{package} {number}" for package, number in one.verdict["versions"].items())
@@ -101,10 +101,6 @@ def _section(one: Ran) -> str:
             f"[points]({name}/points.csv), [settings]({name}/config.json), [verdict]({name}/verdict.json). {versions}.",
         ]
     )
-
-
-def _numbers(numbers: dict[str, Any]) -> str:
-    return "; ".join(f"{name} {number_text(value)}" for name, value in numbers.items()) or "none"
 
 
 def _cell(text: str) -> str:

@@ -1,7 +1,7 @@
 """The experiments, in the order in which ``all`` runs them. Light: an experiment's module loads when it is asked for.
 
-To add one: write a module with a config made of `setting` fields and ``run(config, progress) -> Result``, and name it
-here.
+To add one: make a folder whose ``experiment`` has a config made of `setting` fields and ``run(config, progress) ->
+Result``, and name it here.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def test_networks_do_not_depend_on_their_company(activation: Activation, monkeyp
     start, decay = gaussian((4, 5, 1)), decays(0.3, 0.1, 0.02)
     tolerances = {"rtol": 1e-7, "atol": 1e-9, "most": 50_000}  # a ReLU's kinks make tighter ones slow
     together = gradient_flow(start, x, y, decay, (0.3, 1.0), activation, **tolerances)
-    monkeypatch.setattr(flow, "TOGETHER", 60)  # two networks of 25 parameters, then one
+    monkeypatch.setattr(flow, "PARAMETERS_PER_GROUP", 60)  # two networks of 25 parameters, then one
     heard: list[int] = []
     apart = gradient_flow(start, x, y, decay, (0.3, 1.0), activation, **tolerances, reached=heard.append)
     assert heard == [2, 2, 1, 1]

@@ -23,7 +23,7 @@ from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import Schedule, descend, single_threaded
 
-TOGETHER = 48
+NETS_PER_GROUP = 48
 """Networks that a thread computes at a time: at their size the fastest of 24, 48 and 96."""
 MEASUREMENTS = 5
 """How often the networks are measured after the start, evenly."""
@@ -125,7 +125,7 @@ def _trained(config: Figure2Config, progress: Progress, workers: int) -> pd.Data
         generator=generator_for(config.seed, "order"),
         observe=observe,
         every=schedule.tick * passes,
-        together=TOGETHER,
+        group_size=NETS_PER_GROUP,
         workers=workers,
     )
     # By network, then along its training.

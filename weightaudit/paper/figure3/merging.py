@@ -20,7 +20,7 @@ from weightaudit.paper.progress import Progress
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import Schedule, descend
 
-TOGETHER = 8
+NETS_PER_GROUP = 8
 """Networks that a thread computes at a time: at their size the fastest of 4, 8, 12, 24 and 36."""
 TICKS = 5
 """How often the progress moves from one measurement to the next."""
@@ -110,7 +110,7 @@ def merge_all(
         activation="relu",
         observe=observe,
         every=schedule.tick,
-        together=TOGETHER,
+        group_size=NETS_PER_GROUP,
         workers=workers,
     )
     return pd.concat(tables, ignore_index=True)

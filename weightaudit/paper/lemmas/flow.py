@@ -29,7 +29,7 @@ KINKED = RK45
 """Order 5: at a ReLU's kinks a higher order gains nothing."""
 
 
-TOGETHER = 8192
+PARAMETERS_PER_GROUP = 8192
 """Parameters of networks that are integrated as one system, at most, if it is more than one network. A dot product of
 as many is not yet cut among threads by the BLAS under numpy, so its rounding does not depend on their number."""
 
@@ -59,15 +59,15 @@ def gradient_flow(
     """Integrate dW_k/dt = −∂L/∂W_k − λW_k from t = 0 and keep the states at ``times``.
 
     ``start``: W_k (nets, out_k, in_k); ``x``: (nets, n, d), ``y``: (nets, n) of ±1, float64; ``decay``: (nets,), each
-    network's λ ≥ 0; ``times``: increasing, ≥ 0. Networks go in groups (`TOGETHER`) that share step sizes: the solver
-    keeps the estimated error of a step below ``atol + rtol·|θ|``, in root mean square over a group's entries.
+    network's λ ≥ 0; ``times``: increasing, ≥ 0. Networks go in groups (`PARAMETERS_PER_GROUP`) that share step sizes:
+    the solver keeps a step's estimated error below ``atol + rtol·|θ|``, in root mean square over a group's entries.
     ``reached`` hears how many networks have got to the next of ``times``.
 
     Raises WeightauditError where the solver gives up, or where ``most`` evaluations of a group's gradients do not
     suffice.
     """
     networks, size = len(decay), sum(W[0].numel() for W in start)
-    width = max(1, TOGETHER // size)
+    width = max(1, PARAMETERS_PER_GROUP // size)
     groups: list[list[Weights]] = []
     evaluations = 0
     for group in (slice(i, i + width) for i in range(0, networks, width)):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.paper.toy import charts
 from weightaudit.paper import chart_layout
-from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.charts import Chart, Series, banded
 from weightaudit.paper.page import figures
 
 
@@ -21,6 +21,12 @@ def test_a_series_whose_lengths_differ_is_a_bug() -> None:
         Series("a", [1, 2, 3], [1, 2])
     with pytest.raises(ValueError, match="both low and high"):
         Series("a", [1], [1], low=[0])
+
+
+def test_a_band_is_one_standard_deviation_to_either_side() -> None:
+    assert banded("a", [1, 2], [5.0, 7.0], [1.0, 0.5], [True, False]) == Series(
+        "a", [1, 2], [5.0, 7.0], low=[4.0, 6.5], high=[6.0, 7.5], marked=[True, False]
+    )
 
 
 def test_a_group_keeps_its_look_and_those_that_meet_differ() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.running import CommandLine, full_stdout
 from tests.paper import toy
-from weightaudit.paper import picture, registry
+from weightaudit.paper import png, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
 OTHER = Experiment("other", "Other toys", toy.__name__, "ToyConfig", in_all={"data_dir": "nowhere"})
@@ -205,7 +205,7 @@ def test_without_matplotlib_it_says_what_to_install(
     assert "pip install matplotlib" in done.stderr
     assert toy.RUNS == []
     monkeypatch.undo()
-    picture.check_drawable()
+    png.check_drawable()
 
 
 def test_all_goes_on_past_what_is_missing(weightaudit: CommandLine, tmp_path: Path) -> None:

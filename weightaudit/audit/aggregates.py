@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from weightaudit.means import harmonic_mean
 from weightaudit.records import CoverageEntry, LayerRow, Place, RoleMatrix
 
 NORM_PRESERVATION_ROLES = ("QKV", "M1", "M2")
@@ -42,8 +43,8 @@ def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict
         "matrices": len(rows),
         "dtypes": dict(sorted(dtypes.items())),
         "stable_rank_harmonic_mean": {
-            "all": _harmonic_mean(row.spectrum.stable_rank for row in each_weight_once(layered)),
-            **{role: _harmonic_mean(row.spectrum.stable_rank for row in group) for role, group in by_role.items()},
+            "all": harmonic_mean(row.spectrum.stable_rank for row in each_weight_once(layered)),
+            **{role: harmonic_mean(row.spectrum.stable_rank for row in group) for role, group in by_role.items()},
         },
         "norm_spread": {role: _spread(group) for role, group in by_role.items()},
         "norm_preservation": _norm_preservation(layered),
@@ -84,11 +85,6 @@ def each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
 
 def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:
     return sum(getattr(row.spectrum, count) for row in each_weight_once(rows))
-
-
-def _harmonic_mean(values: Iterable[float]) -> float | None:
-    inverse = [1.0 / value for value in values if math.isfinite(value)]
-    return 1.0 / fmean(inverse) if inverse else None
 
 
 def _spread(rows: Sequence[LayerRow]) -> dict[str, float | None]:

@@ -88,9 +88,9 @@ def _function(name: str) -> Callable[..., None]:
 
 
 def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet: bool) -> None:
+    from weightaudit.paper.progress import bar
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
-    from weightaudit.paper.showing import bar
     from weightaudit.report.atomic_write import Attempts
 
     config = configured(experiment.config_class, given)
@@ -104,9 +104,9 @@ def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet
 
 
 def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
+    from weightaudit.paper.progress import bar
+    from weightaudit.paper.readme import write_readme
     from weightaudit.paper.running import all_configs, run_all
-    from weightaudit.paper.showing import bar
-    from weightaudit.paper.telling import write_readme
     from weightaudit.report.atomic_write import Attempts
 
     configs = all_configs(EXPERIMENTS, given)
@@ -122,7 +122,7 @@ def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False,
 
 
 def _show(ran: Sequence[Ran]) -> None:
-    from weightaudit.paper.telling import told
+    from weightaudit.paper.readme import told
 
     for line in told(ran).split("\n"):
         say(line)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 Origin = Literal["stated", "ours"]
 
 _KEY = "weightaudit.paper.setting"
-MOST = 10**18
+MAX_INTEGER = 10**18
 """Largest whole number of a setting: it fits 64 bits, and floats can be told from it."""
 
 
@@ -145,8 +145,8 @@ def _item(name: str, text: str, kind: Any) -> Any:
         value = kind(text)
     except ValueError:
         raise UsageError(thing, f"it is not {_CALLED[kind]}", "") from None
-    if kind is int and abs(value) > MOST:
-        raise UsageError(thing, "it is too large", f"At most {MOST}")
+    if kind is int and abs(value) > MAX_INTEGER:
+        raise UsageError(thing, "it is too large", f"At most {MAX_INTEGER}")
     return value
 
 

@@ -8,7 +8,6 @@ Names come from the checkpoint and are untrusted: see `guarded`.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS, NAMES, texts, values
 from weightaudit.report.spectra import asked, spectra_json
+from weightaudit.strict_json import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def document(report: ScanResult) -> dict[str, Any]:
     }
     if asked(report):
         long["spectra"] = spectra_json(report)
-    return {**_head(report), **{key: _plain(value) for key, value in long.items()}}
+    return {**_head(report), **{key: plain(value) for key, value in long.items()}}
 
 
 def _head(report: ScanResult) -> dict[str, Any]:
@@ -123,19 +123,8 @@ def _head(report: ScanResult) -> dict[str, Any]:
         "rules": report.rules,
         "findings": [asdict(finding) for finding in report.findings],
     }
-    plain: dict[str, Any] = _plain(result)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """``value`` with tuples as lists and NaN and infinities as None, as strict JSON needs."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    head: dict[str, Any] = plain(result)
+    return head
 
 
 def layers_frame(report: ScanResult) -> pd.DataFrame:

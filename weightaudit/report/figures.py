@@ -14,14 +14,15 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.atomic_write import Attempts, check_writable, replacing
+from weightaudit.report.by_layer import layer_points, role_groups
 from weightaudit.report.drawing_library import load_matplotlib
 from weightaudit.report.style import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.text import printable
@@ -158,25 +159,14 @@ def layer_series(rows: Sequence[LayerRow], column: str, lower: str = "") -> list
 
     ``column`` and ``lower`` name the number and the lower end of its interval, "" where it has none.
     """
-    found: dict[str, dict[int, list[tuple[float, float]]]] = {}
-    for row in rows:
-        if row.matrix.layer is not None:
-            high = getattr(row.spectrum, column)
-            ends = (getattr(row.spectrum, lower) if lower else high, high)
-            found.setdefault(row.matrix.role, {}).setdefault(row.matrix.layer, []).append(ends)
-    made = (_one_series(role, found[role]) for role in role_styles(found))
-    return [series for series in made if any(map(math.isfinite, series.values))]
-
-
-def _one_series(role: str, layers: dict[int, list[tuple[float, float]]]) -> LayerSeries:
-    points = []
-    for layer, all_ends in sorted(layers.items()):
-        ends = [pair for pair in all_ends if all(map(math.isfinite, pair))] or [(math.nan, math.nan)]
-        points.append(
-            (layer, median(high for _, high in ends), min(low for low, _ in ends), max(high for _, high in ends))
-        )
-    numbers, values, low, high = zip(*points, strict=True)
-    return LayerSeries(role, numbers, values, low, high)
+    groups = {role: members for (_, role), members in role_groups(rows).items()}
+    series = []
+    for role in role_styles(groups):
+        points = layer_points(groups[role], attrgetter(column), attrgetter(lower or column))
+        if any(math.isfinite(point.middle) for point in points):
+            columns = zip(*((point.layer, point.middle, point.low, point.high) for point in points), strict=True)
+            series.append(LayerSeries(role, *columns))
+    return series
 
 
 def _figures(report: ScanResult) -> Iterator[tuple[str, Figure]]:

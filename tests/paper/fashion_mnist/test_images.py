@@ -14,7 +14,8 @@ from tests.hub import faults, pointed_at, serve
 from tests.hub.answers import plain
 from tests.paper.fashion_mnist.idx_files import IMAGES, LABELS, idx, parquet, png, toy_images, write_idx
 from weightaudit.errors import DataError
-from weightaudit.paper.fashion_mnist.images import from_directory, load, read_idx
+from weightaudit.paper.fashion_mnist.dataset import load
+from weightaudit.paper.fashion_mnist.images import from_directory, read_idx
 
 PIXELS, CLASSES = toy_images(12)
 NAME = "fashion_mnist/test-00000-of-00001.parquet"

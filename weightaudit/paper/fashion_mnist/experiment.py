@@ -10,7 +10,8 @@ from torch import Tensor
 
 from weightaudit.errors import DataError
 from weightaudit.paper.data import Task, generator_for
-from weightaudit.paper.fashion_mnist.images import Images, load
+from weightaudit.paper.fashion_mnist.dataset import load
+from weightaudit.paper.fashion_mnist.images import Images
 from weightaudit.paper.figure3 import charts, claims
 from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
 from weightaudit.paper.progress import Progress

@@ -35,18 +35,6 @@ class Images:
     origin: str
 
 
-def load(data_dir: str | None, split: Split, *, offline: bool) -> Images:
-    """The images of a split: from the IDX files in ``data_dir``, or without one from the Hub or its local cache.
-
-    DataError where they are not to be had, or not what they should be.
-    """
-    if data_dir:
-        return from_directory(Path(data_dir), split)
-    from weightaudit.paper.fashion_mnist.hub_images import from_hub  # loads pyarrow and the Hub's client
-
-    return from_hub(split, offline=offline)
-
-
 def from_directory(directory: Path, split: Split) -> Images:
     """The images in a directory of IDX files with the names that the data set's authors gave them."""
     if not directory.is_dir():

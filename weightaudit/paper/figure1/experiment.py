@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-import weightaudit
+from weightaudit import api
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError, ModelUnavailable, UsageError
 from weightaudit.paper.charts import Chart, Series
@@ -23,7 +23,7 @@ from weightaudit.paper.table1.experiment import NAMES_IN_SPECS, SIX, SIZES, TABL
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
-    from weightaudit import ScanReport
+    from weightaudit.api import ScanReport
 
 COLUMNS = [
     "model",
@@ -88,7 +88,7 @@ def run(config: Figure1Config, progress: Progress) -> Result:
 
 
 def _scanned(model: str, config: Figure1Config, progress: Progress) -> ScanReport:
-    return weightaudit.scan(
+    return api.scan(
         model,
         roles=ROLES,
         offline=config.offline,

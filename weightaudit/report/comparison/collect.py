@@ -14,7 +14,7 @@ from weightaudit.report.page_constants import page_constants
 from weightaudit.report.style import INK, role_styles
 
 if TYPE_CHECKING:
-    from weightaudit.report.comparison import ModelEntry
+    from weightaudit.report.comparison.model_entry import ModelEntry
 
 DIGITS = 6
 """Significant digits of the table's numbers; summary.csv has more."""

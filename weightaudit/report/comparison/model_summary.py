@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from statistics import median
 from typing import Any, NamedTuple
 
 from weightaudit.records import ScanResult
+from weightaudit.report.by_layer import medians_by_layer
 from weightaudit.report.comparison.columns import RANKED_ROLES, Metric
 
 Profiles = dict[str, dict[str, list[tuple[float, float]]]]
@@ -91,15 +91,8 @@ def profiles_of(points: Iterable[Point], layers: int) -> Profiles:
 
 
 def _by_depth(points: list[Point], name: str, deepest: int) -> list[tuple[float, float]]:
-    values: dict[int, list[float]] = defaultdict(list)
-    for point in points:
-        value = getattr(point, name)
-        if point.layer is not None and math.isfinite(value):
-            values[point.layer].append(value)
-    return [
-        (_short(layer / deepest) if deepest else 0.0, _short(median(several)))
-        for layer, several in sorted(values.items())
-    ]
+    medians = medians_by_layer((point.layer, getattr(point, name)) for point in points if point.layer is not None)
+    return [(_short(layer / deepest) if deepest else 0.0, _short(value)) for layer, value in medians.items()]
 
 
 def finding_counts(report: ScanResult) -> dict[str, int]:

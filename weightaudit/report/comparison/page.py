@@ -12,7 +12,7 @@ from weightaudit.report.comparison.collect import gather
 from weightaudit.report.document import PLOTLY, asset, colours, document, script_json, share_plotly
 
 if TYPE_CHECKING:
-    from weightaudit.report.comparison import ModelEntry
+    from weightaudit.report.comparison.model_entry import ModelEntry
 
 INDEX = "index.html"
 SCRIPTS = ("data.js", "text.js", "elements.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from weightaudit.report.atomic_write import Attempts, attempting, replacing
-from weightaudit.report.comparison import ModelEntry
 from weightaudit.report.comparison.differences import Matched, matches, write_differences
+from weightaudit.report.comparison.model_entry import ModelEntry
 from weightaudit.report.comparison.page import write_index
 from weightaudit.report.comparison.read import Finished
 

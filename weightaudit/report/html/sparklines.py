@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import median
 
 from weightaudit.records import LayerRow, ScanResult, Spectrum
+from weightaudit.report.by_layer import LayerPoint, layer_points, role_groups
 from weightaudit.report.columns import Rounding
 from weightaudit.report.markup import count, figure, shown
 from weightaudit.report.style import role_styles
@@ -23,16 +23,6 @@ WIDTH, HEIGHT, MARGIN = 100.0, 40.0, 3.0
 LOG_FROM = 10.0
 """Largest over smallest at which a scale that starts at zero would hide the smaller."""
 DASHES = {"dash": "5 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3", "longdash": "9 3"}
-
-
-@dataclass(frozen=True)
-class LayerPoint:
-    """One number at one layer: ``low`` ≤ ``middle`` ≤ ``high``, all NaN where it is unknown."""
-
-    layer: int
-    low: float
-    middle: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -73,11 +63,11 @@ NUMBERS = (
 
 def sparklines(report: ScanResult) -> str:
     """The cards; nothing for a model without layers."""
-    groups: dict[tuple[str, str], list[LayerRow]] = {}
-    for row in report.rows:
-        if row.matrix.layer is not None:
-            groups.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
-    points = {number: {key: _points(rows, number) for key, rows in groups.items()} for number in NUMBERS}
+    groups = role_groups(report.rows)
+    points = {
+        number: {key: layer_points(rows, number.upper, number.lower) for key, rows in groups.items()}
+        for number in NUMBERS
+    }
     scales = {number: _scale(by_key.values(), logarithmic=number.logarithmic) for number, by_key in points.items()}
     styles = role_styles(row.matrix.role for row in report.rows)
     index = {role: i for i, role in enumerate(styles)}
@@ -104,21 +94,6 @@ def _counted(rows: Sequence[LayerRow]) -> str:
     layers = len({row.matrix.layer for row in rows})
     experts = len({row.matrix.expert for row in rows})
     return plural(layers, "layer") + (f" × {count(experts)} experts" if experts > 1 else "")
-
-
-def _points(rows: Sequence[LayerRow], number: Number) -> list[LayerPoint]:
-    def at(row: LayerRow) -> int:
-        return row.matrix.layer if row.matrix.layer is not None else -1
-
-    found = []
-    for layer, members in groupby(sorted(rows, key=at), at):
-        known = [row.spectrum for row in members if math.isfinite(number.upper(row.spectrum))]
-        values = [number.upper(spectrum) for spectrum in known]
-        if not values:
-            found.append(LayerPoint(layer, math.nan, math.nan, math.nan))
-        else:
-            found.append(LayerPoint(layer, min(map(number.lower, known)), median(values), max(values)))
-    return found
 
 
 def _scale(lines: Iterable[list[LayerPoint]], *, logarithmic: bool) -> Scale:

@@ -22,8 +22,8 @@ $(VENV)/ready: pyproject.toml
 
 demo: setup
 	mkdir -p demo
-	checkpoint="$$($(BIN)/python -m tests.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
-	checkpoint="$$($(BIN)/python -m tests.rxnmapper)" && ln -sfn "$$checkpoint" demo/rxnmapper-albert
+	checkpoint="$$($(BIN)/python -m tests.support.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
+	checkpoint="$$($(BIN)/python -m tests.support.rxnmapper)" && ln -sfn "$$checkpoint" demo/rxnmapper-albert
 	$(BIN)/weightaudit scan demo/all-MiniLM-L6-v2 --out demo/report.html --csv demo/layers.csv
 	$(BIN)/weightaudit batch model_lists/offline.txt --out demo/batch
 	@echo "Open demo/report.html in a browser; the numbers are in demo/layers.csv. demo/batch/index.html has two models."

@@ -14,8 +14,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from tests.cli.running import CommandLine
-from tests.models import RECIPES, tiny_model
+from tests.support.models import RECIPES, tiny_model
+from tests.support.running import CommandLine
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """A model on the Hub and the same files in a directory give the same numbers, for no more bytes than those asked for.
 
-The stand-in Hub (`tests.hub`) serves the directory ``…/bert`` as ``org/bert`` and redirects the id ``bert`` to it, so
-both scans carry the label "bert". They differ by nature in one column: a local model has no revision. The commit is
-taken out of the CSV, and then every byte is compared.
+The stand-in Hub (`tests.support.hub`) serves the directory ``…/bert`` as ``org/bert`` and redirects the id ``bert`` to
+it, so both scans carry the label "bert". They differ by nature in one column: a local model has no revision. The commit
+is taken out of the CSV, and then every byte is compared.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 
 import weightaudit as wa
 from benchmarks.checkpoints import generate
-from tests.bins import save_bin, save_bin_shards
-from tests.cli.running import CommandLine
-from tests.hub import SHA, Hub, environment, folder_files, pointed_at, run, serve
-from tests.models import RECIPES, build, tiny_model
+from tests.support.bins import save_bin, save_bin_shards
+from tests.support.hub import SHA, Hub, environment, folder_files, pointed_at, run, serve
+from tests.support.models import RECIPES, build, tiny_model
+from tests.support.running import CommandLine
 from weightaudit.checkpoint import open_checkpoint
 
 KINDS = ("safetensors", "safetensors shards", "bin", "bin shards")

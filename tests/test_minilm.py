@@ -10,9 +10,9 @@ import pytest
 import safetensors.numpy
 
 import weightaudit as wa
-from tests.browser import needs_chromium, opened
-from tests.cli.running import CommandLine
-from tests.minilm import minilm_directory, needs_minilm
+from tests.support.browser import needs_chromium, opened
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.running import CommandLine
 
 pytestmark = needs_minilm
 

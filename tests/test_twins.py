@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 
 import weightaudit as wa
-from tests.cli.running import CommandLine
-from tests.models import RECIPES, tiny_model
+from tests.support.models import RECIPES, tiny_model
+from tests.support.running import CommandLine
 
 
 @pytest.mark.parametrize("family", RECIPES)

@@ -8,7 +8,7 @@ import pytest
 from transformers import WhisperConfig, WhisperForAudioClassification
 
 from tests.architecture.saved import Saved, info, infos
-from tests.models import FF, HIDDEN, RECIPES, build
+from tests.support.models import FF, HIDDEN, RECIPES, build
 from weightaudit.architecture import family, map_model
 from weightaudit.architecture.completeness import MOST_LAYERS, absences
 from weightaudit.records import Discrepancy, TensorInfo

@@ -17,7 +17,7 @@ import torch
 
 from tests.architecture.saved import infos, read_saved, values
 from tests.architecture.test_families import older_phi
-from tests.models import LAYERS, RECIPES, build
+from tests.support.models import LAYERS, RECIPES, build
 from weightaudit.architecture import map_model, views
 from weightaudit.records import Rows
 

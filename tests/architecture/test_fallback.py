@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from tests.architecture.saved import Saved, info, infos, statuses, values
-from tests.models import FF, HIDDEN, RECIPES, VOCAB
+from tests.support.models import FF, HIDDEN, RECIPES, VOCAB
 from weightaudit.architecture import map_model
 from weightaudit.errors import MappingError
 from weightaudit.records import ModelMap, TensorInfo

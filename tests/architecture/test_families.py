@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from tests.architecture.saved import Saved, infos, statuses, values
-from tests.models import FF, HIDDEN, LAYERS, POSITIONS, RECIPES, VOCAB, build
+from tests.support.models import FF, HIDDEN, LAYERS, POSITIONS, RECIPES, VOCAB, build
 from weightaudit.architecture import families, map_model
 from weightaudit.architecture.dimensions import embeddings_tied
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import weightaudit as wa
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit.audit import scanning
 from weightaudit.errors import CheckpointError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from tests.minilm import minilm_directory
-from tests.models import RECIPES, build
-from tests.rxnmapper import rxnmapper_directory
+from tests.support.minilm import minilm_directory
+from tests.support.models import RECIPES, build
+from tests.support.rxnmapper import rxnmapper_directory
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "num_layers")
 _WIDTHS = ("intermediate_size", "n_inner", "d_ff", "ffn_dim")

@@ -12,9 +12,9 @@ import pytest
 
 from tests.batch.checkpoints import corrupt, many, real_checkpoints
 from tests.batch.dask_cluster import dask_cluster, needs_dask
-from tests.hub import environment, folder_files, run, serve
-from tests.minilm import minilm_directory
-from tests.rxnmapper import rxnmapper_directory
+from tests.support.hub import environment, folder_files, run, serve
+from tests.support.minilm import minilm_directory
+from tests.support.rxnmapper import rxnmapper_directory
 from weightaudit.batch.outcome import read_outcome
 
 ROOT = Path(__file__).parent.parent.parent

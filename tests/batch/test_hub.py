@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.pools import Recorded
-from tests.hub import SHA, Hub, folder_files, pointed_at, serve
+from tests.support.hub import SHA, Hub, folder_files, pointed_at, serve
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.config import AuditConfig

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from torch._weights_only_unpickler import _get_allowed_globals
 
-from tests.checkpoint.torch_files import legacy, torch_zip
+from tests.support.torch_files import legacy, torch_zip
 
 STORED = b"".join(struct.pack("<f", n) for n in range(1, 13))
 """Bytes of each storage."""

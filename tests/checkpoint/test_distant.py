@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.checkpoint.torch_files import saved
-from tests.hub import pointed_at, serve
+from tests.support.hub import pointed_at, serve
+from tests.support.torch_files import saved
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.checkpoint.pieces import read_pieces
 from weightaudit.errors import CheckpointError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, legacy, pickled, saved, storage, tensor, torch_zip
+from tests.support.torch_files import Applied, legacy, pickled, saved, storage, tensor, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.dtypes import DTYPES
 from weightaudit.errors import CheckpointError

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import (
+from tests.support.torch_files import (
     Applied,
     archive,
     legacy,

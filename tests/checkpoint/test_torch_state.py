@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, pickled, storage, tensor, torch_zip
 from tests.checkpoint.torch_oracle import loaded_by_torch
+from tests.support.torch_files import Applied, pickled, storage, tensor, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine, on_a_terminal
+from tests.support.running import CommandLine, on_a_terminal
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 

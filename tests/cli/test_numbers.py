@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit.audit.sizes import parse_bytes
 from weightaudit.batch.planning import parse_shard
 from weightaudit.errors import UsageError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit import scan
 from weightaudit.errors import OutputError
 from weightaudit.report.files import replacing

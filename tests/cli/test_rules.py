@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import weightaudit.audit
-from tests.cli.findings import FINDINGS, made_rules
-from tests.cli.running import CommandLine
+from tests.support.findings import FINDINGS, made_rules
+from tests.support.running import CommandLine
 from weightaudit.batch import read_model_list
 from weightaudit.batch.identity import key_of
 from weightaudit.cli.threshold import exceeded

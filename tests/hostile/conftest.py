@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.running import CommandLine, Outcome
+from tests.support.running import CommandLine, Outcome
 
 KINDS = ("html", "csv", "json", "parquet")
 # thing: cause. Next step

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.browser import needs_chromium, opened
-from tests.hostile import forge
 from tests.hostile.conftest import Attack, Outputs
+from tests.support import forge
+from tests.support.browser import needs_chromium, opened
 
 HTML = "</script></title><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 JS = "${document.title='pwned'}`';document.title='pwned'//\\"

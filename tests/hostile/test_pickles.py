@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, archive, legacy, pickled, saved_bytes, storage, tensor, torch_zip
-from tests.hostile import forge
 from tests.hostile.conftest import Attack
+from tests.support import forge
+from tests.support.torch_files import Applied, archive, legacy, pickled, saved_bytes, storage, tensor, torch_zip
 
 NAME = forge.LAYER + forge.ROLES["Q"]
 Payload = Callable[[Path], Any]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
 from tests.paper import toy
+from tests.support.running import CommandLine
 from weightaudit.paper import picture, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 

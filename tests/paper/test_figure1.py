@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.minilm import minilm_directory, needs_minilm
-from tests.models import FF, HIDDEN, LAYERS, RECIPES, build
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.models import FF, HIDDEN, LAYERS, RECIPES, build
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.figure1 import Figure1Config, run
 from weightaudit.paper.findings import ROLES

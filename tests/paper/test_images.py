@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hub import faults, pointed_at, serve
-from tests.hub.answers import plain
 from tests.paper.idx_files import IMAGES, LABELS, idx, parquet, png, toy_images, write_idx
+from tests.support.hub import faults, pointed_at, serve
+from tests.support.hub.answers import plain
 from weightaudit.errors import DataError
 from weightaudit.paper.idx import read_idx
 from weightaudit.paper.images import from_directory, load

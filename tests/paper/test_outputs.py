@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.browser import needs_chromium, opened
 from tests.paper import toy
+from tests.support.browser import needs_chromium, opened
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
 from weightaudit.paper.results import silent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.models import MODELS
-from tests.hub import pointed_at, serve
+from tests.support.hub import pointed_at, serve
 from weightaudit.paper.results import silent
 from weightaudit.paper.table1 import SIX, TABLE, Table1Config, run
 

@@ -11,8 +11,8 @@ from statistics import median
 
 import pytest
 
-from tests.browser import needs_chromium, opened
-from tests.report import factory
+from tests.support import factory
+from tests.support.browser import needs_chromium, opened
 from weightaudit.report import ScanReport
 from weightaudit.report.method import matrix_command
 

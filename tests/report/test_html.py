@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.report import ScanReport, html
 from weightaudit.report.figures import INK, role_styles
 from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share, shown

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 
 import weightaudit as wa
-from tests.cli.findings import CHECKED, FINDINGS, found, with_findings
-from tests.models import tiny_model
-from tests.report import factory
+from tests.support import factory
+from tests.support.findings import CHECKED, FINDINGS, found, with_findings
+from tests.support.models import tiny_model
 from weightaudit.records import Finding, ModelIdentity, SourceFile
 from weightaudit.report import ScanReport
 from weightaudit.report.sarif import file_uri, log, write_sarif

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import needs_chromium, opened
-from tests.report import factory
 from tests.report.spectra import asked
 from tests.report.test_browser import asked as answered
+from tests.support import factory
+from tests.support.browser import needs_chromium, opened
 from weightaudit.records import LayerRow, SpectrumDetail
 from weightaudit.report import ScanReport
 from weightaudit.report.html import page

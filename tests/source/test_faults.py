@@ -17,10 +17,10 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from tests.hub import Hub, faults, pointed_at, serve
-from tests.hub.faults import API, HEADS, HUB, Fault
-from tests.source.fault_table import PASSING
-from tests.source.impatience import shorten_pauses
+from tests.support.fault_table import PASSING
+from tests.support.hub import Hub, faults, pointed_at, serve
+from tests.support.hub.faults import API, HEADS, HUB, Fault
+from tests.support.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError, ModelUnavailable
 from weightaudit.source import open_repository
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from tests.hub import SHA, Hub, faults, pointed_at, serve
-from tests.hub.answers import plain
 from tests.source.cached import put_in_cache
+from tests.support.hub import SHA, Hub, faults, pointed_at, serve
+from tests.support.hub.answers import plain
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError, ConfigError, ModelNotFound, ModelUnavailable, UsageError
 from weightaudit.source import open_repository

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub, faults, pointed_at, serve
-from tests.source.impatience import shorten_pauses
+from tests.support.hub import Hub, faults, pointed_at, serve
+from tests.support.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource, open_repository
 from weightaudit.source.remote import RemoteFile

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.torch_files import Applied
+from tests.support.torch_files import Applied
 from weightaudit.spectral.jit import numba
 from weightaudit.spectral.kernel_cache import DIGEST, keep
 

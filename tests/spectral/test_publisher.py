@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.models import build
 from tests.spectral.misleading import misleading, public_start
 from tests.spectral.planted import truth
 from tests.spectral.test_layouts import VIEWS
+from tests.support.models import build
 from weightaudit.records import RoleMatrix, Spectrum
 from weightaudit.spectral import measure
 from weightaudit.spectral.engine import gram_side

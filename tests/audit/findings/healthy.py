@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.report.factory import entry, matrix, spectrum
+from tests.support.factory import entry, matrix, spectrum
 from weightaudit.audit.findings import Evidence
 from weightaudit.records import EntryFacts, LayerRow, ModelIdentity, ModelMap, SourceFile, Spectrum
 

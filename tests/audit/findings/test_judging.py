@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.audit.findings.healthy import changed, evidence, facts, norms, row, scaled, zeroed
 from tests.audit.findings.test_values import found
-from tests.report.factory import nan_spectrum
+from tests.support.factory import nan_spectrum
 from weightaudit.audit.findings import RULES, judge
 from weightaudit.audit.findings.judging import NAMES
 from weightaudit.records import SEVERITIES

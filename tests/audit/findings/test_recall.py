@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.audit.findings.checkpoints import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
-from tests.models import HIDDEN as GPT2_HIDDEN
-from tests.models import tiny_model
+from tests.support.models import HIDDEN as GPT2_HIDDEN
+from tests.support.models import tiny_model
+from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
 from weightaudit.audit.findings import RULES
 
 

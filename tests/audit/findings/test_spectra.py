@@ -13,7 +13,7 @@ from scipy.stats import truncnorm
 
 from tests.audit.findings.healthy import SOUND, changed, evidence, norms, row, scaled
 from tests.audit.findings.test_values import found
-from tests.report.factory import matrix
+from tests.support.factory import matrix
 from weightaudit.audit.findings import judge
 from weightaudit.audit.findings.untrained import HIGHEST, LOWEST, edge_statistic
 from weightaudit.records import LayerRow

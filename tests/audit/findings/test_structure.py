@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.audit.findings.healthy import evidence
-from tests.report.factory import entry
+from tests.support.factory import entry
 from weightaudit.audit.findings import Evidence, judge
 from weightaudit.records import CoverageEntry, Discrepancy, SourceFile
 

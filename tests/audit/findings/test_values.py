@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.audit.findings.healthy import SOUND, changed, evidence, facts, measuring, row, zeroed
-from tests.report.factory import nan_spectrum
+from tests.support.factory import nan_spectrum
 from weightaudit.audit.findings import Evidence, judge
 from weightaudit.records import Finding, LayerRow
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.audit.findings.rule import Rule
 from weightaudit.records import Finding
 from weightaudit.report import ScanReport

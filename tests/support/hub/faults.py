@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.hub.answers import Answer, Request, plain, redirect
-from tests.hub.content import Content
-from tests.hub.hub import Hub
+from tests.support.hub.answers import Answer, Request, plain, redirect
+from tests.support.hub.content import Content
+from tests.support.hub.hub import Hub
 
 Change = Callable[[Request, Answer], Answer | None]
 

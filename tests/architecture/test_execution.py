@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.architecture.saved import infos, read_saved, values
-from tests.architecture.test_families import older_phi
+from tests.architecture.saved import infos, older_phi, read_saved, values
 from tests.support.models import LAYERS, RECIPES, build
 from weightaudit.architecture import map_model, views
 from weightaudit.records import Rows

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from tests.architecture.saved import Saved, infos, statuses, values
+from tests.architecture.saved import Saved, infos, older_phi, statuses, values
 from tests.support.models import FF, HIDDEN, LAYERS, POSITIONS, RECIPES, VOCAB, build
 from weightaudit.architecture import families, map_model
 from weightaudit.architecture.dimensions import embeddings_tied
@@ -150,26 +150,6 @@ def test_other_names_of_the_same_tensors(case: str, saved: Get) -> None:
     assert list(found) == list(twin)
     assert all(torch.equal(found[place], twin[place]) for place in twin)
     assert [m.key for m in model_map.matrices] == [m.key for m in checkpoint.map().matrices]
-
-
-def older_phi(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same Phi under the names of its first release, Q, K and V fused as that code splits them."""
-    names = {
-        "model.embed_tokens": "transformer.embd.wte", "model.final_layernorm": "lm_head.ln",
-        "lm_head": "lm_head.linear", "self_attn.dense": "mixer.out_proj", "input_layernorm": "ln",
-    }  # fmt: skip
-    older: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        if "q_proj" in name:
-            fused = [tensors[name.replace("q_proj", other)] for other in ("q_proj", "k_proj", "v_proj")]
-            renamed = name.replace("self_attn.q_proj", "mixer.Wqkv").replace("model.layers", "transformer.h")
-            older[renamed] = torch.cat(fused)
-        elif "k_proj" not in name and "v_proj" not in name:
-            stem, _, kind = name.rpartition(".")
-            for now, then in names.items():
-                stem = stem.replace(now, then) if stem.endswith(now) else stem
-            older[f"{stem}.{kind}".replace("model.layers", "transformer.h")] = tensor
-    return older
 
 
 PHI_MSFT = {

@@ -17,8 +17,8 @@ import pytest
 
 from tests.batch import tasks
 from tests.batch.checkpoints import many
-from tests.batch.conftest import entries_of
 from tests.batch.dask_cluster import DaskCluster, dask_cluster, needs_dask
+from tests.batch.lists import entries_of
 from weightaudit.batch import BatchResult, run_batch
 from weightaudit.batch.cluster import Cluster
 from weightaudit.errors import OutputError, UsageError

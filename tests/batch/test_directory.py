@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from tests.batch.pools import Recorded
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.lock import LOCK, locked

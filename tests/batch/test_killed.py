@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.checkpoints import many
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from weightaudit.batch import BatchResult
 from weightaudit.batch.outcome import read_outcome
 

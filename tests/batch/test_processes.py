@@ -16,7 +16,7 @@ from textwrap import indent
 import pytest
 
 from tests.batch import tasks
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from weightaudit.batch.executors import share_out, usable_cores
 from weightaudit.batch.processes import ProcessExecutor, WorkerDied
 

@@ -18,7 +18,7 @@ import pytest
 
 import weightaudit as wa
 from tests.batch.checkpoints import corrupt
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from tests.batch.pools import Lost, Recorded
 from weightaudit.batch import BatchResult, run_batch
 from weightaudit.config import AuditConfig

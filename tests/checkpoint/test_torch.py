@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.checkpoint.torch_oracle import bits
 from tests.support.torch_files import Applied, legacy, pickled, saved, storage, tensor, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.dtypes import DTYPES
@@ -17,13 +18,6 @@ from weightaudit.errors import CheckpointError
 
 FORMS = ("zip", "legacy")
 READABLE = [dtype for dtype in DTYPES if dtype.torch_name and hasattr(torch, dtype.torch_name)]
-
-
-def bits(tensor: torch.Tensor) -> bytes:
-    """The stored bytes: NaN payloads and types without comparison count too."""
-    # A copy: a single entry of stride 0 counts as contiguous, and cannot be viewed as bytes.
-    flat = tensor.detach().clone(memory_format=torch.contiguous_format).view(-1)
-    return flat.view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 
 def check_against_torch(path: Path, expected: dict[str, torch.Tensor] | None = None) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.conftest import Attack
-from tests.hostile.test_names import BIDI, ESCAPE, HTML
+from tests.hostile.attack import Attack
+from tests.hostile.texts import BIDI, ESCAPE, HTML
 from tests.support import forge
 from tests.support.hub import SHA, Answer, Hub, Request, faults, folder_files, pointed_at, serve
 from tests.support.hub.answers import as_json

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
 from tests.support import forge
 from tests.support.torch_files import Applied, archive, legacy, pickled, saved_bytes, storage, tensor, torch_zip
 

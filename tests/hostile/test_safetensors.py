@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
 from tests.support import forge
 from tests.support.safetensors_files import entry, packed
 from weightaudit import strict_json

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
 from tests.support import forge
 from tests.support.torch_files import VERSIONED, archive, pickled, saved_bytes, tensor, torch_zip
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import socket
-from html import unescape
 from pathlib import Path
 from statistics import median
 
 import pytest
 
+from tests.report.asking import asked, written
 from tests.support import factory
 from tests.support.browser import needs_chromium, opened
-from weightaudit.report import ScanReport
 from weightaudit.report.method import matrix_command
 
 pytestmark = [pytest.mark.browser, needs_chromium]
@@ -31,30 +30,6 @@ def received(server: socket.socket) -> bytes:
         with connection:
             connection.settimeout(1)
             heard += connection.recv(1000)
-
-
-def written(report: ScanReport, folder: Path) -> Path:
-    report.write(folder / "page.html")
-    return folder / "page.html"
-
-
-def asked(report: ScanReport, folder: Path, script: str, *, height: int = 2000) -> dict[str, object]:
-    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it.
-
-    In a window 1280 wide and ``height`` high; of the usual one, plots are near enough to be drawn.
-    """
-    page = written(report, folder)
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
-    assert "</body>" in text
-    told = "document.body.dataset.answer = JSON.stringify(answer);"
-    ask = f"<script>addEventListener('load', () => {{const answer = {{}};\n{script}\n{told}}});</script></body>"
-    page.write_text(text.replace("</body>", ask), encoding="utf-8")
-    dom, console = opened(page, height)
-    assert console == []
-    found = re.search(r'data-answer="([^"]*)"', dom)
-    assert found
-    answer: dict[str, object] = json.loads(unescape(found[1]))
-    return answer
 
 
 @pytest.mark.parametrize(

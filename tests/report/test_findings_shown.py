@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.test_html import read
 from tests.support import factory
+from tests.support.page import read
 from weightaudit.records import Finding
 from weightaudit.report import ScanReport, html
 from weightaudit.report.findings import FOLDED, MARKS, OPEN, findings_payload, grouped

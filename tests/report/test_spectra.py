@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.asking import asked as answered
 from tests.report.spectra import asked
-from tests.report.test_browser import asked as answered
 from tests.support import factory
 from tests.support.browser import needs_chromium, opened
 from weightaudit.records import LayerRow, SpectrumDetail

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from tests.audit.findings.healthy import changed, evidence, facts, norms, row, scaled, zeroed
-from tests.audit.findings.test_values import found
+from tests.audit.findings.healthy import changed, evidence, facts, found, norms, row, scaled, zeroed
 from tests.support.factory import nan_spectrum
 from weightaudit.audit.findings import RULES, judge
 from weightaudit.audit.findings.judging import NAMES

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from tests.audit.findings.healthy import SOUND, changed, evidence, norms, row, scaled
-from tests.audit.findings.test_values import found
+from tests.audit.findings.healthy import SOUND, changed, evidence, found, norms, row, scaled
 from tests.support.factory import matrix
 from weightaudit.audit.findings import judge
 from weightaudit.audit.findings.untrained import HIGHEST, LOWEST, edge_statistic

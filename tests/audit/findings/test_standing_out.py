@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from tests.audit.findings.healthy import changed, evidence, model, norms, row, scaled
-from tests.audit.findings.test_values import found
+from tests.audit.findings.healthy import changed, evidence, found, model, norms, row, scaled
 from weightaudit.audit.findings import Evidence, judge
 from weightaudit.audit.findings.robust import outliers
 

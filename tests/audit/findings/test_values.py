@@ -7,14 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.audit.findings.healthy import SOUND, changed, evidence, facts, measuring, row, zeroed
+from tests.audit.findings.healthy import SOUND, changed, evidence, facts, found, measuring, row, zeroed
 from tests.support.factory import nan_spectrum
-from weightaudit.audit.findings import Evidence, judge
+from weightaudit.audit.findings import judge
 from weightaudit.records import Finding, LayerRow
-
-
-def found(shown: Evidence) -> list[tuple[str, int | None, str]]:
-    return [(one.id, one.layer, one.role) for one in judge(shown)]
 
 
 def test_nothing_is_found_in_a_sound_model() -> None:

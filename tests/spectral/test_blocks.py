@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES, planted, truth
-from tests.spectral.test_entries import ENGINES, by
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
 from weightaudit.records import Part, Rows
 from weightaudit.spectral import compute_threads, fused, measure
 from weightaudit.spectral.engine import gram_side

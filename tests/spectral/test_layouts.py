@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.spectral.planted import DTYPES, planted
+from tests.spectral.views import VIEWS
 from weightaudit.records import Spectrum
 from weightaudit.spectral import compute_threads, engine, fused, measure
 from weightaudit.spectral.stack import Stack, merged
@@ -33,32 +34,6 @@ def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
     gap = b.spectral_norm_upper - b.spectral_norm
     assert a.spectral_norm_upper == pytest.approx(b.spectral_norm_upper, rel=rel, abs=2e-3 * gap)
     assert (a.passes, a.zeros, a.nonfinite, a.converged) == (b.passes, b.zeros, b.nonfinite, b.converged)
-
-
-def padded(W: torch.Tensor) -> torch.Tensor:
-    wide = torch.full((W.shape[0], W.shape[1] + 7), torch.nan, dtype=W.dtype)
-    wide[:, 3:-4] = W
-    return wide[:, 3:-4]
-
-
-def every_second_row(W: torch.Tensor) -> torch.Tensor:
-    tall = torch.full((2 * W.shape[0], W.shape[1]), torch.nan, dtype=W.dtype)
-    tall[::2] = W
-    return tall[::2]
-
-
-def scattered(W: torch.Tensor) -> torch.Tensor:
-    """Contiguous along neither side."""
-    return torch.stack([W, torch.full_like(W, torch.nan)], dim=2)[:, :, 0]
-
-
-VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "contiguous": lambda W: W,
-    "transposed storage": lambda W: W.t().contiguous().t(),
-    "padded columns": padded,
-    "strided rows": every_second_row,
-    "scattered": scattered,
-}
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -11,23 +11,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.spectral.misleading import misleading, public_start
+from tests.spectral.misleading import assert_holds, misleading, public_start
 from tests.spectral.planted import truth
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
 from tests.support.models import build
-from weightaudit.records import RoleMatrix, Spectrum
+from weightaudit.records import RoleMatrix
 from weightaudit.spectral import measure
 from weightaudit.spectral.engine import gram_side
 from weightaudit.spectral.stack import Stack
 
 SHAPES = [(300, 200), (200, 300), (256, 256)]
-
-
-def assert_holds(s: Spectrum, stored: torch.Tensor) -> None:
-    sigma, _ = truth(stored)
-    assert s.spectral_norm <= sigma * (1 + 1e-13)
-    assert sigma * (1 - 1e-13) <= s.spectral_norm_upper
-    assert s.converged
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -96,10 +96,12 @@ def observe(model: Any, family: str, monkeypatch: pytest.MonkeyPatch) -> list[Ob
         model(input_ids=torch.tensor([[7]]))
     assert len(seen) == LAYERS
     attention, attended, mlp_in, mlp_out, act = MODULES[family]
+    # Of (batch, heads, tokens, head_dim).
+    query, key, value = ([of[i][0, :, 0, :].flatten() for of in seen] for i in range(3))
     return [
         Observed(
             inputs[n, attention].flatten(),
-            *(tensor[0, :, 0, :].flatten() for tensor in seen[n]),  # (batch, heads, tokens, head_dim)
+            query[n], key[n], value[n],
             outputs[n, attended].flatten(),
             inputs[n, mlp_in].flatten(),
             outputs[n, mlp_out].flatten(),

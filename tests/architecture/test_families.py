@@ -53,7 +53,8 @@ OUTSIDE = {
 
 def expected(family: str, model: Any) -> dict[tuple[int | None, str], torch.Tensor]:
     """(layer, role) → weight (out, in), taken from the live model's modules."""
-    found = {(None, role): model.get_submodule(path).weight for role, path in OUTSIDE[family].items()}
+    found: dict[tuple[int | None, str], torch.Tensor] = {}
+    found |= {(None, role): model.get_submodule(path).weight for role, path in OUTSIDE[family].items()}
     for layer in range(LAYERS):
         if family == "gpt2":
             block = model.transformer.h[layer]
@@ -180,7 +181,7 @@ def test_phi_with_fewer_key_heads_and_query_norms() -> None:
     assert torch.equal(found[0, "QKV"], torch.cat([found[0, role] for role in "QKV"]))
 
 
-BUFFERS = {
+BUFFERS: dict[str, dict[str, tuple[tuple[int, ...], str]]] = {
     "bert": {"bert.embeddings.position_ids": ((1, 32), "int64")},
     "roberta": {"roberta.embeddings.position_ids": ((1, 32), "int64")},
     "gpt2": {"h.0.attn.bias": ((1, 1, 32, 32), "float32"), "h.0.attn.masked_bias": ((), "float32")},

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.batch import BatchResult, Entry, run_batch
-from weightaudit.batch.folder import LOG, RESULTS
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
+from weightaudit.batch.results import LOG, RESULTS
 from weightaudit.config import AuditConfig
 
 

@@ -16,8 +16,8 @@ import pytest
 from tests.batch.checkpoints import corrupt
 from tests.batch.pools import Recorded
 from weightaudit.batch import BatchResult, merge
-from weightaudit.batch.folder import RESULTS
 from weightaudit.batch.joining import UNFINISHED
+from weightaudit.batch.results import RESULTS
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, UsageError
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from textwrap import indent
@@ -91,9 +91,9 @@ def test_errors_come_back(two: ProcessExecutor) -> None:
         (tasks.leave, r"ended \(exit code 7\)"),
     ],
 )
-def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: object, said: str) -> None:
+def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: Callable[[], None], said: str) -> None:
     others = [two.submit(tasks.who_after, 0.2) for _ in range(2)]
-    bad = two.submit(task)  # type: ignore[arg-type]  # a function without arguments
+    bad = two.submit(task)
     more = [two.submit(tasks.who_after, 0.1) for _ in range(4)]
     with pytest.raises(WorkerDied, match=said):
         bad.result()

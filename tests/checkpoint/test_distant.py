@@ -145,6 +145,8 @@ def test_an_error_does_not_wait_for_other_small_reads() -> None:
             self.begun.set()
             self.ended.append(self.going_on.wait(20))
 
+        def check_unchanged(self) -> None: ...
+
         def close(self) -> None: ...
 
     with pytest.raises(CheckpointError, match="it has changed"):

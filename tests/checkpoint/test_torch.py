@@ -100,9 +100,9 @@ def test_a_module_s_parameters_and_buffers(form: str, tmp_path: Path) -> None:
 
 def test_parameters_with_attributes_of_their_own(tmp_path: Path) -> None:
     parameter = torch.nn.Parameter(torch.randn(2, 3))
-    parameter.label = "mine"
+    parameter.label = "mine"  # type: ignore[attr-defined]
     plain = torch.randn(4)
-    plain.label = "mine"
+    plain.label = "mine"  # type: ignore[attr-defined]
     check_against_torch(saved({"a": parameter, "b": plain}, tmp_path / "model.bin"))
 
 

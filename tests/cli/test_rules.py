@@ -78,7 +78,8 @@ def test_ignore_takes_lists_and_comes_several_times(
 def test_an_unknown_rule_is_told_before_anything_is_read(
     weightaudit: CommandLine, tmp_path: Path, command: str
 ) -> None:
-    words = {"scan": ["x"], "batch": ["x.txt", "--out", tmp_path], "compare": ["x", "y", "--out", tmp_path]}
+    out = ["--out", str(tmp_path)]
+    words = {"scan": ["x"], "batch": ["x.txt", *out], "compare": ["x", "y", *out]}
     done = weightaudit(command, *words[command], "--ignore", "untraind")
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith("weightaudit: rule 'untraind': no rule has this id. Did you mean untrained?")

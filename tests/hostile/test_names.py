@@ -29,7 +29,7 @@ def plain(component: str) -> str:
 
 def hostile_tensors() -> dict[str, torch.Tensor]:
     """Every component in the middle of names that are analysed, and at the start of one that is not, or is."""
-    stored = {}
+    stored: dict[str, torch.Tensor] = {}
     for i, component in enumerate(COMPONENTS):
         for j, projection in enumerate(forge.ROLES.values()):
             stored[f"layers.{len(stored)}.{plain(component)}.{projection}"] = torch.full((2 + i, 2 + j), 0.5)

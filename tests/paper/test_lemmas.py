@@ -25,9 +25,10 @@ from weightaudit.paper.checks import (
     stationarity,
 )
 from weightaudit.paper.checks.tasks import largest_overlap, leaning, tasks
-from weightaudit.paper.flow import balanced, gradient_flow
+from weightaudit.paper.flow import Flow, balanced, gradient_flow
 from weightaudit.paper.lemmas import LemmasConfig
 from weightaudit.paper.results import Result, silent
+from weightaudit.paper.training import descend
 
 TINY = LemmasConfig(
     draws=5,
@@ -247,7 +248,7 @@ def test_lemma_4_fails_for_a_decay_that_the_networks_were_not_trained_with() -> 
     task = tasks(TINY)
     start = nets.initialise((4, 4, 1), 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64, scale=1.4)
     decay = torch.full((5,), 0.01, dtype=torch.float64)
-    weights = stationarity.descend(start, task.x, task.y, rate=0.5, decay=decay, steps=4000, activation="linear")
+    weights = descend(start, task.x, task.y, rate=0.5, decay=decay, steps=4000, activation="linear")
     told = stationarity.measured(weights, task.x, task.y, decay, "linear", 0.5)
     assert (told["lhs"] >= told["rhs"]).all()
     wrong = stationarity.measured(weights, task.x, task.y, 10 * decay, "linear", 0.5)
@@ -421,7 +422,7 @@ def test_theorem_2_is_measured_as_defined() -> None:
     """Gap, hidden cosine and its mean over orders of units, against loops over one network."""
     first, second = (tasks(TINY, block=block, blocks=2, separable=True) for block in (0, 1))
     weights = nets.initialise((8, 3, 1), 10, generator=torch.Generator().manual_seed(9), dtype=torch.float64, scale=1.4)
-    flow = deep_relu.Flow((0.0, 1.0), (weights, weights), 0)
+    flow = Flow((0.0, 1.0), (weights, weights), 0)
     row = pd.DataFrame(deep_relu.measured(flow, deep_relu.INDEPENDENT, 0.1, first, second, 1e-3)).iloc[5 + 2]
     assert row["draw"] == 2
     A, a = (W[2].numpy() for W in weights)

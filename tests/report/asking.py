@@ -6,6 +6,7 @@ import json
 import re
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from tests.support.browser import opened
 from weightaudit.report import ScanReport
@@ -16,7 +17,7 @@ def written(report: ScanReport, folder: Path) -> Path:
     return folder / "page.html"
 
 
-def asked(report: ScanReport, folder: Path, script: str, *, height: int = 2000) -> dict[str, object]:
+def asked(report: ScanReport, folder: Path, script: str, *, height: int = 2000) -> dict[str, Any]:
     """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it.
 
     In a window 1280 wide and ``height`` high; of the usual one, plots are near enough to be drawn.
@@ -31,5 +32,5 @@ def asked(report: ScanReport, folder: Path, script: str, *, height: int = 2000) 
     assert console == []
     found = re.search(r'data-answer="([^"]*)"', dom)
     assert found
-    answer: dict[str, object] = json.loads(unescape(found[1]))
+    answer: dict[str, Any] = json.loads(unescape(found[1]))
     return answer

@@ -84,7 +84,7 @@ def written(report: ScanReport) -> dict[str, Any]:
         assert re.fullmatch(r"(file://)?([A-Za-z0-9._~/:'()!*-]|%[0-9A-F]{2})+", uri)  # RFC 3986
         names = [shaped(one, "logical")["fullyQualifiedName"] for one in place.get("logicalLocations", ())]
         assert len(set(names)) == len(names)
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 def test_a_run() -> None:

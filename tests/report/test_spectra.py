@@ -139,7 +139,7 @@ def test_one_matrix_is_chosen_and_named(tmp_path: Path) -> None:
         answer.hover = document.getElementById("plot-frobenius-0").data[0].hovertext[0];
         """,
     )
-    assert len(told["options"]) == len(report.rows)  # type: ignore[arg-type]
+    assert len(told["options"]) == len(report.rows)
     assert told["start"] == ["layer 0 · Q", "(exact up to rounding)"]
     row = next(row for row in report.rows if (row.matrix.layer, row.matrix.role) == (2, "M1"))
     assert row.spectrum.detail

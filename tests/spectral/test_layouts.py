@@ -10,6 +10,7 @@ import torch
 
 from tests.spectral.planted import DTYPES, planted
 from tests.spectral.views import VIEWS
+from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import compute_threads, engine, fused, measure
 from weightaudit.spectral.stack import Stack, merged
@@ -41,7 +42,7 @@ def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
 @pytest.mark.parametrize("shape", [(150, 90), (90, 150)])
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 def test_fused_and_torch_agree(
-    view: str, dtype: str, shape: tuple[int, int], method: str, monkeypatch: pytest.MonkeyPatch
+    view: str, dtype: str, shape: tuple[int, int], method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     W = VIEWS[view](matrix(dtype, *shape))
     by_kernel = measure(W, method=method)
@@ -122,7 +123,7 @@ def test_read_only_numpy_array() -> None:
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("route", ["fused", "torch"])
-def test_the_input_is_left_alone(route: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_input_is_left_alone(route: str, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     if route == "torch":
         monkeypatch.setattr(engine, "fused", None)
     for W in (matrix("f64") * 1e300, matrix("f32")):

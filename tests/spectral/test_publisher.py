@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,9 @@ def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_checkpoint_of_such_matrices(tmp_path: Path, family: str, roles: str) -> None:
     """Split and fused tensors, Linear and Conv1D; every one hides its norm, or every stack of Q, K and V does."""
-    sizes = {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    sizes: dict[str, Any] = (
+        {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    )
     directory = tmp_path / family
     build(family, **sizes).save_pretrained(directory)
     tensors = load_file(directory / "model.safetensors")

@@ -122,6 +122,7 @@ def test_rank_one() -> None:
     assert finding.value == pytest.approx(1.0, abs=0.02)
     said = re.search(r"at least ([\d.]+)% of its energy: the stable rank is at most ([\d.]+),", finding.detail)
     assert said
+    assert finding.value is not None
     assert float(said[1]) / 100 <= 1 / finding.value
     assert finding.value <= float(said[2])
     assert judge(evidence([measured(values, "EMBED", None)])) == ()  # rows of a table share a mean

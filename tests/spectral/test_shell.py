@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -118,16 +119,25 @@ def test_global_random_state_is_neither_used_nor_moved() -> None:
     assert measure(W, method="krylov") == first
 
 
-def test_compute_threads_sets_and_restores() -> None:
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """So that one thread is not what was there before."""
     before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_compute_threads_sets_and_restores() -> None:
     with compute_threads(1):
         assert torch.get_num_threads() == 1
         with compute_threads(None):
             assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
     with pytest.raises(ZeroDivisionError), compute_threads(3):
         _ = 1 / 0
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.0, True, "2", 100_000])
@@ -136,10 +146,11 @@ def test_compute_threads_refuses(n: Any) -> None:
         pass
 
 
-def test_measure_leaves_the_thread_count() -> None:
-    before = torch.get_num_threads()
-    measure(torch.randn(300, 200), method="krylov")
-    assert torch.get_num_threads() == before
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_measure_leaves_the_thread_count(method: Method) -> None:
+    measure(torch.randn(300, 200), method=method)
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize(
@@ -203,15 +214,15 @@ def test_numpy_scalars_and_odd_names_are_options_too() -> None:
     assert measure(np.eye(5), method="krylov", name="\ud800", **scalars) == plain
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_measurements_from_several_threads() -> None:
     matrices = [torch.randn(300, 200, generator=torch.Generator().manual_seed(i)) for i in range(8)]
-    before = torch.get_num_threads()
     alone = [measure(matrix, method="krylov") for matrix in matrices]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda matrix: measure(matrix, method="krylov"), matrices))
     assert together == alone
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == before
+        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="a question of x86 processors")

@@ -64,10 +64,12 @@ class CacheError(OutputError):
 
 
 class OutputErrors(OutputError):
-    """Several outputs that could not be written: ``errors``, one or more lines of the message each."""
+    """Several outputs that could not be written: ``errors``, one line of the message each."""
 
     def __init__(self, errors: Sequence[Exception]) -> None:
-        self.errors = tuple(errors)
+        self.errors: tuple[Exception, ...] = tuple(
+            each for error in errors for each in (error.errors if isinstance(error, OutputErrors) else (error,))
+        )
         super().__init__(f"{len(self.errors)} outputs", "they could not be written")
 
     def __reduce__(self) -> tuple[type[OutputErrors], tuple[tuple[Exception, ...]]]:

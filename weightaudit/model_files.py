@@ -3,18 +3,18 @@
 An output is refused where it
 
 - has a weight file's extension, wherever it lies;
-- is a file of a model at hand, by device and inode, whatever links lead to it;
-- lies in a model's folder under a name that a loader takes, or replaces anything there but a report: a JSON file counts
-  as one only if it is this package's own;
+- is a file of a model at hand, by device and inode, whatever links lead to it, or a file that the command reads;
+- lies in a model's folder, or in one that a link in it leads to, and is called otherwise than a report, or by a name
+  that a loader takes, or is there already and no report of ours (`own_reports`);
 - lies in the Hugging Face cache.
 
-So a report may be written into a model's folder, and written there again.
+So a report may be written into a model's folder, and written there again. A directory for results may not lie there:
+its files have names of their own, which are not looked at one by one.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 
 from weightaudit.errors import OutputError, printable
+from weightaudit.own_reports import OWN, is_own
 
 WEIGHT_SUFFIXES = (
     ".safetensors",
@@ -34,28 +35,65 @@ WEIGHT_SUFFIXES = (
     ".gguf",
     ".h5",
 )
-"""How the names of weight files end, of whatever format."""
-REPORT_SUFFIXES = (".html", ".csv", ".parquet", ".sarif", ".png", ".svg")
-"""How the names of reports end that no loader takes for a part of a model."""
-LOADED_NAMES = (
-    "config.json",
-    "*[_-]config.json",
-    "*.index.json",
-    "tokenizer*.json",
-    "vocab*.json",
-    "*_tokens*.json",
-    "chat_template*.json",
-    "modules.json",
-    "model_index.json",
-    "params.json",
+"""How the names of weight files end, in the formats that are looked for in a model."""
+FOREIGN_WEIGHT_SUFFIXES = (
+    ".caffemodel",
+    ".engine",
+    ".ggml",
+    ".hdf5",
+    ".keras",
+    ".litertlm",
+    ".llamafile",
+    ".mlmodel",
+    ".mnn",
+    ".model",
+    ".msgpack",
+    ".nemo",
+    ".npy",
+    ".npz",
+    ".onnx",
+    ".onnx.data",
+    ".onnx_data",
+    ".ot",
+    ".params",
+    ".pb",
+    ".pdiparams",
+    ".pdmodel",
+    ".pdparams",
+    ".pickle",
+    ".pkl",
+    ".plan",
+    ".pt2",
+    ".pte",
+    ".ptl",
+    ".tflite",
+    ".trt",
 )
-"""Names, apart from weights, under which a loader looks for a part of a model."""
+"""How the names of weight files end in formats of other frameworks, which are never read."""
+LOADED_NAMES = (
+    "*config*.json",
+    "*index*.json",
+    "*map.json",
+    "*merges*.json",
+    "*metadata*.json",
+    "*processor*.json",
+    "*template*.json",
+    "*token*.json",
+    "*vocab*.json",
+    "*weights*.json",
+    "args.json",
+    "model.json",
+    "modules.json",
+    "params.json",
+    "tekken.json",
+    "trainer_state.json",
+)
+"""Names in .json under which a loader looks for a part of a model. Those of other extensions are no report's."""
 MAX_FILES = 20_000
 """Files of one model that are told by their inodes; its other files are told by lying in its folder."""
 MAX_DEPTH = 3
 """Folders below a model's own that are entered for that."""
 ELSEWHERE = "Name a file outside the model's folder"
-_OWN_JSON = re.compile(rb'\{\s*"schema": \d+,\s*"model": ')
 _CACHED = ("models--", "datasets--", "spaces--")
 _CACHE_PARTS = ("blobs", "snapshots", "refs", ".no_exist")
 """How folders of the cache begin, wherever it lies, and what is in each."""
@@ -65,59 +103,96 @@ Inode = tuple[int, int]
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What no output may replace: ``folders`` of models, as real paths, and ``inodes`` (device, inode) of files."""
+    """What no output may replace. Folders are real paths, inodes are (device, inode) of files.
 
+    ``trees`` are those of models, with all below them; ``folders`` others that count without what is below them: where
+    a lone file lies, and what a link in a model leads to, or to a file in it. ``inodes`` are of the models' files,
+    ``read`` of what the command reads besides.
+    """
+
+    trees: frozenset[Path] = frozenset()
     folders: frozenset[Path] = frozenset()
     inodes: frozenset[Inode] = frozenset()
+    read: frozenset[Inode] = frozenset()
 
     @classmethod
-    def of(cls, models: Iterable[str | os.PathLike[str]], *, walk: bool = True) -> ModelFiles:
-        """The files of those of ``models`` that are a directory or a file here; the others have none.
+    def of(
+        cls,
+        models: Iterable[str | os.PathLike[str]],
+        *,
+        walk: bool = True,
+        read: Iterable[str | os.PathLike[str]] = (),
+    ) -> ModelFiles:
+        """The files of those of ``models`` that are a directory or a file here, the others have none; and the files
+        ``read``, such as a list of models.
 
-        What lies beside a lone file is read with it, so its folder counts, without those below. Without ``walk`` only
-        the folders are found, which is cheap.
+        A file beside a config.json is one of the model in that folder. What lies beside any other is read with it, so
+        its folder counts, without those below. Without ``walk`` only the folders that are named are found, which is
+        cheap and asks nothing of what is in them.
         """
+        trees: set[Path] = set()
         folders: set[Path] = set()
         inodes: set[Inode] = set()
         for model in models:
             path = Path(os.path.expanduser(os.fspath(model)))
             if not os.path.lexists(path):
                 continue
-            whole = path.is_dir()
-            folder = Path(os.path.realpath(path if whole else path.parent))
-            folders.add(folder)
+            lone = not path.is_dir()
+            folder = Path(os.path.realpath(path.parent if lone else path))
+            whole = not lone or (folder / "config.json").is_file()
+            (trees if whole else folders).add(folder)
             if not walk:
                 continue
-            for file in islice(_files(folder, MAX_DEPTH if whole else 0), MAX_FILES):
-                inodes |= _inodes(file)
-            inodes |= set() if whole else _inode_of(path)
-        return cls(frozenset(folders), frozenset(inodes))
+            for entry, is_folder in islice(_entries(folder, MAX_DEPTH if whole else 0), MAX_FILES):
+                if is_folder or entry.is_symlink():
+                    real = Path(os.path.realpath(entry.path))
+                    folders.add(real if is_folder else real.parent)
+                if not is_folder:
+                    inodes |= _inodes(entry)
+            inodes |= _inode_of(path) if lone else set()
+        besides = frozenset().union(*(_inode_of(path) | _inode_of(path, follow=False) for path in read))
+        return cls(frozenset(trees), frozenset(folders), frozenset(inodes), besides)
 
     def check(self, path: str | os.PathLike[str], target: Path) -> None:
         """OutputError where the output ``path``, which leads to the real path ``target``, must not be written."""
         if self.inodes & _inode_of(target):
             raise OutputError(str(path), "it is a file of the model", ELSEWHERE)
+        self.check_read(target)
         for name in (Path(path).name, target.name):
-            if name.lower().endswith(WEIGHT_SUFFIXES):
+            if name.lower().endswith(WEIGHT_SUFFIXES + FOREIGN_WEIGHT_SUFFIXES):
                 raise OutputError(str(path), "that is the name of a weight file", "Give the report another extension")
         _check_outside_cache(path, target)
-        if self.folders.isdisjoint(target.parents):
+        if target.parent not in self.folders and self.trees.isdisjoint(target.parents):
             return
         name = target.name.lower()
+        if not name.endswith(tuple(OWN)):
+            only = f"in a model's folder only reports are written, which end in {' '.join(OWN)}"
+            raise OutputError(str(path), only, ELSEWHERE)
         if any(fnmatch(name, pattern) for pattern in LOADED_NAMES):
             raise OutputError(str(path), "a loader would take it for a part of the model", ELSEWHERE)
-        if target.exists() and not name.endswith(REPORT_SUFFIXES) and not _is_own_json(target):
-            raise OutputError(str(path), "it is a file of the model", ELSEWHERE)
+        if os.path.lexists(target) and not is_own(target):
+            raise OutputError(str(path), "it is in the model's folder, and no report of ours", ELSEWHERE)
+
+    def check_read(self, path: str | os.PathLike[str]) -> None:
+        """OutputError where ``path`` is a file that the command reads besides models."""
+        if self.read and self.read & _inode_of(path, follow=False):
+            raise OutputError(
+                printable(str(path), limit=1000), "this command reads that file", "Name another place for the output"
+            )
 
     def check_directory(self, directory: str | os.PathLike[str]) -> None:
-        """OutputError where ``directory``, to be filled with outputs, is a model's folder or in the cache."""
+        """OutputError where ``directory``, to be filled with outputs, is a model's folder, lies in one or in the
+        cache.
+        """
         real = Path(os.path.realpath(directory))
-        if real in self.folders or any(entry.name.lower().endswith(WEIGHT_SUFFIXES) for entry in _files(real, 0)):
-            raise OutputError(
-                printable(str(directory), limit=1000),
-                "it is a model's folder",
-                "Name another directory for the results",
-            )
+        holds_weights = (entry.name.lower().endswith(WEIGHT_SUFFIXES) for entry, _ in _entries(real, 0))
+        cause = ""
+        if real in self.trees | self.folders or any(holds_weights):
+            cause = "it is a model's folder"
+        elif not self.trees.isdisjoint(real.parents):
+            cause = "it lies in a model's folder"
+        if cause:
+            raise OutputError(printable(str(directory), limit=1000), cause, "Name another directory for the results")
         _check_outside_cache(directory, real)
 
 
@@ -125,52 +200,39 @@ NO_MODELS = ModelFiles()
 """For outputs that are made of no model at hand."""
 
 
-def _files(folder: Path, depth: int) -> Iterator[os.DirEntry[str]]:
-    """What is no folder in ``folder`` and, ``depth`` levels down, below it; links are entered, as loaders do."""
-    below: list[str] = []
+def _entries(folder: Path, depth: int) -> Iterator[tuple[os.DirEntry[str], bool]]:
+    """What is in ``folder`` and, ``depth`` levels down, below it, each with whether it is a folder that is entered;
+    links are entered, as loaders do. Folders that are not entered are left out.
+    """
+    below: list[os.DirEntry[str]] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not os.path.isdir(entry.path):  # unlike entry.is_dir(), it stands a link to itself
-                    yield entry
+                    yield entry, False
                 elif depth > 0:
-                    below.append(entry.path)
+                    below.append(entry)
     except OSError:  # what cannot be looked into cannot be read as a model either
         return
-    for path in sorted(below):
-        yield from _files(Path(path), depth - 1)
+    for entry in sorted(below, key=lambda entry: entry.path):
+        yield entry, True
+        yield from _entries(Path(entry.path), depth - 1)
 
 
 def _inodes(entry: os.DirEntry[str]) -> set[Inode]:
-    """Of a file of a model, unless it is a report that lies there as a plain file of that one name."""
-    found = _inode_of(entry.path)
-    if not found or entry.is_symlink():
-        return found
-    if entry.name.lower().endswith(REPORT_SUFFIXES) or (
-        entry.name.lower().endswith(".json") and _is_own_json(Path(entry.path))
-    ):
+    """Of a file of a model, unless it is a report of ours that lies there as a plain file."""
+    if entry.name.lower().endswith(tuple(OWN)) and is_own(entry.path):
         return set()
-    return found
+    return _inode_of(entry.path)
 
 
-def _inode_of(path: str | os.PathLike[str]) -> set[Inode]:
-    """(device, inode) of the file behind ``path``; none where there is no such file."""
+def _inode_of(path: str | os.PathLike[str], *, follow: bool = True) -> set[Inode]:
+    """(device, inode) of the file at ``path``, behind it if it is a link to ``follow``; none where there is none."""
     try:
-        status = os.stat(path)
+        status = os.stat(path, follow_symlinks=follow)
     except OSError:
         return set()
     return {(status.st_dev, status.st_ino)}
-
-
-def _is_own_json(path: Path) -> bool:
-    """Whether that is a report of ours, which may be written again."""
-    if path.suffix.lower() != ".json" or not path.is_file():
-        return False
-    try:
-        with open(path, "rb") as file:
-            return _OWN_JSON.match(file.read(200)) is not None
-    except OSError:
-        return False
 
 
 def _check_outside_cache(path: str | os.PathLike[str], target: Path) -> None:

@@ -25,6 +25,7 @@ from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
 from weightaudit.batch.results import LOG, RESULTS
 from weightaudit.config import AuditConfig
+from weightaudit.report.files import Attempts
 
 
 class Faking(Executor):
@@ -89,7 +90,7 @@ def main() -> None:
     ran = time.monotonic() - began
     again = fake_run(models, template, out)
     began = time.monotonic()
-    join(read_manifest(out).models, out, "models")
+    join(read_manifest(out).models, out, "models", Attempts())
     joined = time.monotonic() - began
     said = {"scanned": len(result.scanned), "kept": len(again.kept), "run": ran, "join": joined, "peak": peak_memory()}
     print(json.dumps(said))

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.batch.checkpoints import corrupt
 from tests.batch.pools import Recorded
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.joining import UNFINISHED
+from weightaudit.batch.manifest import read_manifest
+from weightaudit.batch.outcome import finished
 from weightaudit.batch.results import RESULTS
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, UsageError
@@ -46,6 +49,18 @@ def test_shards_merged_are_the_whole(batch: Batch, few: list[Path], tmp_path: Pa
     assert pool.sent == []
     merge([tmp_path / "merged"], tmp_path / "again")
     assert (tmp_path / "again" / "all.csv").read_bytes() == (tmp_path / "whole" / "all.csv").read_bytes()
+
+
+def test_a_new_title_is_brought_along(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    batch(few[:2], tmp_path / "a")
+    merge([tmp_path / "a"], tmp_path / "merged")
+    manifest = read_manifest(tmp_path / "a")
+    first = replace(manifest.models[0], title="renamed")
+    replace(manifest, models=(first, *manifest.models[1:])).write(tmp_path / "a")
+    merge([tmp_path / "a"], tmp_path / "merged")
+    outcome = finished(tmp_path / "merged" / first.folder)
+    assert outcome is not None
+    assert outcome.title == "renamed"
 
 
 def test_files_are_linked_or_copied(

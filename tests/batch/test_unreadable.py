@@ -19,6 +19,7 @@ from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import CSV, PARQUET, Results, content_of
 from weightaudit.report import ScanReport
 from weightaudit.report.columns import NAMES
+from weightaudit.report.files import Attempts
 from weightaudit.report.tables import csv_line
 
 Batch = Callable[..., BatchResult]
@@ -42,7 +43,14 @@ def joined(
         return replace(outcome, files={**outcome.files, **files})
 
     monkeypatch.setattr(joining, "read_outcome", as_left)
-    return lambda: join(listed, out, "list")
+
+    def again() -> dict[str, str]:
+        attempts = Attempts()
+        found = join(listed, out, "list", attempts)
+        attempts.conclude()
+        return found.unreadable
+
+    return again
 
 
 def _rows(out: Path, *names: str) -> bytes:

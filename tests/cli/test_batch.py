@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.running import CommandLine, on_a_terminal
+from weightaudit.report import ScanReport
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 
@@ -50,6 +52,36 @@ def test_a_run_and_the_next(weightaudit: CommandLine, models: Path, tmp_path: Pa
         0,
         f"3 models (2 from earlier runs), 0 failed: {tmp_path}/out/summary.csv",
     )
+
+
+def test_findings_count_where_they_are_shown(
+    weightaudit: CommandLine, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a model that could not be joined are in none of the files, and decide nothing."""
+    to_parquet = ScanReport.to_parquet
+    first, _, second = (line.split()[0] for line in models.read_text().splitlines()[1:])
+
+    def cut_off(report: ScanReport, path: Path) -> None:
+        to_parquet(report, path)
+        if report.identity.name == Path(first).name:
+            path.write_bytes(path.read_bytes()[:-9])
+
+    monkeypatch.setattr(ScanReport, "to_parquet", cut_off)
+    models.write_text(f"{first} layers=0\n{second} layers=0\n")
+    out = tmp_path / "out"
+    words = ("--out", out, "--fail-on", "warning", "--quiet")
+    done = weightaudit("batch", models, *words, "--workers", "0")
+    with open(out / "summary.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["status"] for line in lines] == ["failed", "done"]
+    shown = sum(int(line[kind] or 0) for line in lines for kind in ("errors", "warnings"))
+    assert shown > 0
+    assert done.code == 1
+    assert done.stderr.splitlines()[-1].startswith(f"{shown} finding")
+    merged = weightaudit("batch", "--merge", out, "--out", tmp_path / "merged", *words[2:])
+    assert (merged.code, merged.stderr.splitlines()[-1]) == (1, done.stderr.splitlines()[-1])
+    alone = weightaudit("batch", models, *words, "--workers", "0", "--shard", "1/2")
+    assert (alone.code, "at or above" in alone.stderr) == (1, False)  # for the failed model
 
 
 def test_quiet(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -275,6 +276,65 @@ def test_stopped_where_a_library_must_not_see_an_exception(tmp_path: Path) -> No
     process.send_signal(signal.SIGTERM)
     assert ended(process) == (143, "weightaudit: terminated\n")
     assert [path.name for path in tmp_path.iterdir()] == ["slow.py"]
+
+
+# What makes something under a name for the time being, and is stopped before that gets its own.
+MAKING = {
+    "an output": "with replacing('made/a.csv'):\n    pass",
+    "the machine code of a kernel": "PrivateFolder(Path('made')).write('a.kernel', b'code')",
+    "a file that is downloaded": "CacheFolder('org/tiny').keep(Endless(), 'a' * 40)",
+    "a link in a cache": "cache_writing._link(Path('blobs/blob'), Path('made/model.safetensors'))",
+    "a copy in a cache": "os.symlink = os.link = refuse\ncache_writing._link(Path('blobs/blob'), Path('made/blob'))",
+    "the commit of a revision": "CacheFolder('org/tiny').remember('main', 'a' * 40)",
+    "a file that is merged": (
+        "merging._link(Results(Path('blobs'), {'blob': content_of(Path('blobs/blob'))}), 'blob', Path('made/blob'))"
+    ),
+}
+STOPPED_IN = """
+def families():
+    import os
+    os.environ['HF_HUB_CACHE'] = 'made'
+    from weightaudit.batch import merging
+    from weightaudit.batch.results import Results, content_of
+    from weightaudit.report.files import replacing
+    from weightaudit.source import cache_writing
+    from weightaudit.source.cache_writing import CacheFolder
+    from weightaudit.spectral.private_folder import PrivateFolder
+    from pathlib import Path
+
+    def stop(*_):
+        import slow  # where nothing is raised: the process ends at once
+
+    def refuse(*_):
+        raise OSError
+
+    class Endless:
+        label, name, size, sha256, git_sha1 = 'it', 'config.json', 7, None, None
+        def copy(self, put):
+            put(0, b'half')
+            stop()
+
+    os.replace = stop
+    os.makedirs('made')
+    os.makedirs('blobs')
+    Path('blobs/blob').write_bytes(b'weights')
+"""
+
+
+@posix
+@pytest.mark.parametrize("what", MAKING)
+def test_stopped_while_something_is_made(what: str, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(60)\n")
+    process = waiting(
+        STOPPED_IN + textwrap.indent(MAKING[what], "    "),
+        tmp_path,
+        before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
+    )
+    files = [path for path in (tmp_path / "made").rglob("*") if not path.is_dir()]
+    assert len(files) == 1
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (143, "weightaudit: terminated\n")
+    assert not os.path.lexists(files[0])
 
 
 @posix

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.running import CommandLine
+from tests.support.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
 from weightaudit.report.files import replacing
@@ -80,8 +80,6 @@ OUTPUTS: dict[str, Callable[[Path], tuple[str, ...]]] = {
 def test_no_output_replaces_a_file_of_the_model(
     case: str, lone: bool, weightaudit: CommandLine, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if lone and case == "nested config":
-        pytest.skip("what lies below a lone file's folder is not read with it")
     words = OUTPUTS[case](model)
     before = contents(model.parent)
     monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
@@ -128,7 +126,7 @@ def test_a_report_may_lie_in_the_model_and_be_written_again(weightaudit: Command
 def test_figures(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "any.svg").symlink_to(model / "model.safetensors")
+    (tmp_path / "figures" / "stable-rank.svg").symlink_to(model / "model.safetensors")
     before = contents(model)
     assert weightaudit("scan", model, "--figures", tmp_path / "figures").code == 2
     assert contents(model) == before
@@ -244,6 +242,256 @@ def test_in_python(model: Path, tmp_path: Path) -> None:
     assert contents(model) == before
 
 
+FOREIGN = ("labels.csv", "index.html", "figure.png", "README.svg", "data.parquet", "scan.sarif", "data.json")
+"""A model's own files that merely end like a report."""
+
+
+def put(folder: Path, *names: str) -> None:
+    """Files of somebody else's in ``folder``."""
+    for name in names:
+        (folder / name).write_text(f"{name} of the publisher's")
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_file_that_ends_like_a_report_is_the_model_s(
+    name: str, weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(model, name)
+    (tmp_path / "soft.csv").symlink_to(model / name)
+    os.link(model / name, tmp_path / "hard.csv")
+    before = contents(tmp_path)
+    monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+    for option in ("--csv", "--json", "--parquet"):
+        for path in (model / name, tmp_path / "soft.csv", tmp_path / "hard.csv"):
+            assert weightaudit("scan", model, option, path).code == 2
+            assert weightaudit("scan", model / "model.safetensors", option, path).code == 2
+    assert contents(tmp_path) == before
+
+
+def test_a_figure_replaces_no_picture_of_the_model_s(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    put(model, "figure.png", "architecture.svg")
+    for _ in range(2):  # other pictures are in nobody's way, and the second time there are ours
+        assert weightaudit("scan", model, "--figures", model, "--layers", "0").code == 0
+    for name in ("stable-rank.svg", "heat-map.png", "encoder-heat-map.svg"):
+        drawn = model / name
+        drawn.unlink(missing_ok=True)
+        drawn.symlink_to(tmp_path / "nowhere")
+        assert weightaudit("scan", model, "--figures", model).code == 2
+        drawn.unlink()
+        put(model, name)
+        before = contents(model)
+        assert weightaudit("scan", model, "--figures", model).code == 2
+        assert contents(model) == before
+        drawn.unlink()
+
+
+def test_every_kind_of_report_is_written_again(weightaudit: CommandLine, model: Path) -> None:
+    pytest.importorskip("matplotlib")
+    names = ("r.html", "r.sarif", "l.csv", "audit.json", "L.Parquet", "odd.html")
+    options = ("--out", "--out", "--csv", "--json", "--parquet")
+    words = [word for pair in zip(options, (model / name for name in names), strict=False) for word in pair]
+    for _ in range(2):
+        assert weightaudit("scan", model, *words, "--figures", model / "figures", "--layers", "0").code == 0
+    for _ in range(2):  # in another format than its extension says
+        assert weightaudit("scan", model, "--csv", model / names[-1], "--layers", "0").code == 0
+    assert (model / "odd.html").read_bytes() == (model / "l.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "modeling_gpt2.py",
+        "merges.txt",
+        "vocab.txt",
+        "notes.txt",
+        "chat_template.jinja",
+        "source.spm",
+        "README",
+        "report.csv.gz",
+        "config_sentence_transformers.json",
+        "sentence_bert_config.json",
+        "Generation_Config.JSON",
+        "preprocessor_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "added_tokens.json",
+        "vocab.json",
+        "entity_vocab.json",
+        "tekken.json",
+        "modules.json",
+        "model_index.json",
+        "model.safetensors.index.fp16.json",
+        "1_Pooling/config.json",
+        "2_Dense/new.txt",
+        "any/deeper/still/and/beyond/config.json",
+    ],
+)
+def test_in_a_model_s_folder_nothing_new_but_reports(
+    name: str, weightaudit: CommandLine, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model / name).parent.mkdir(parents=True, exist_ok=True)
+    (model / name).unlink(missing_ok=True)
+    before = contents(model)
+    monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+    for scanned in (model, model / "model.safetensors"):
+        for option in ("--csv", "--json", "--parquet"):
+            assert weightaudit("scan", scanned, option, model / name).code == 2
+    assert contents(model) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["w.onnx", "W.Msgpack", "w.tflite", "w.mlmodel", "w.npz", "w.pkl", "w.pdparams", "w.nemo", "w.ot", "w.engine"],
+)
+def test_a_weight_file_of_any_framework(
+    name: str, weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+    for option in ("--csv", "--json", "--parquet"):
+        done = weightaudit("scan", model, option, tmp_path / name)
+        assert (done.code, "name of a weight file" in done.stderr) == (2, True)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("where", ["folder", "folder in it", "file"])
+def test_new_names_where_a_link_in_the_model_leads(
+    where: str, weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "own").mkdir(parents=True)
+    if where == "file":
+        shutil.move(model / "1_Pooling" / "config.json", elsewhere)
+        (model / "1_Pooling" / "config.json").symlink_to(elsewhere / "config.json")
+    else:
+        (model / "2_Dense").symlink_to(elsewhere if where == "folder" else elsewhere / "own")
+    target = elsewhere / "own" if where == "folder in it" else elsewhere
+    put(target, "labels.csv")
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+        for name in ("modules.json", "vocab.txt", "labels.csv"):
+            assert weightaudit("scan", model, "--json", target / name).code == 2
+        assert weightaudit("compare", model, model, "--out", target).code == 2
+    assert contents(tmp_path) == before
+    assert weightaudit("scan", model, "--csv", target / "report.csv", "--layers", "0").code == 0
+    beside = elsewhere.parent / "results"  # no folder of the model's
+    beside.mkdir()
+    assert weightaudit("scan", model, "--json", beside / "config.json", "--layers", "0").code == 0
+
+
+def test_no_results_in_any_folder_of_a_model(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    before = contents(tmp_path)
+    for out in ("audit", "1_Pooling", "1_Pooling/new"):
+        for words in (
+            ("batch", tmp_path / "list.txt", "--workers", "0"),
+            ("compare", model, model),
+            ("paper", "figure1", "--models", model),
+            ("paper", "all", "--models", model),
+        ):
+            done = weightaudit(*words, "--out", model / out)
+            assert (done.code, "a model's folder" in " ".join(done.stderr.split())) == (2, True)
+    assert contents(tmp_path) == before
+    assert not (model / "audit").exists()
+
+
+@pytest.mark.parametrize("experiment", ["figure1", "figure2", "all"])
+def test_no_experiment_writes_into_a_model(experiment: str, weightaudit: CommandLine, model: Path) -> None:
+    before = contents(model)
+    models = ("--models", model) if experiment != "figure2" else ()
+    done = weightaudit("paper", experiment, *models, "--out", model)
+    assert (done.code, "it is a model's folder" in done.stderr) == (2, True)
+    assert contents(model) == before
+    assert not (model / "figure1").exists()
+
+
+def test_results_beside_a_lone_file(weightaudit: CommandLine, model: Path) -> None:
+    alone = model / "model.safetensors"
+    assert weightaudit("compare", alone, alone, "--out", model / "comparison").code == 2
+    (model / "config.json").unlink()  # now its folder is no model
+    for _ in range(2):
+        assert weightaudit("compare", alone, alone, "--out", model / "comparison").code == 0
+    assert weightaudit("scan", alone, "--json", model / "1_Pooling" / "any.json").code == 0
+    for name in ("tokenizer.json", "new.txt"):
+        assert weightaudit("scan", alone, "--json", model / name).code == 2
+    assert weightaudit("compare", alone, alone, "--out", model).code == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["all.csv", "all.parquet", "summary.csv", "index.html", "batch.json", "plotly.js", ".lock", ".run"]
+)
+def test_a_batch_keeps_its_list(name: str, weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text(f"{model} layers=0\n")
+    before = contents(tmp_path)
+    os.link(out / name, tmp_path / "hard")
+    (tmp_path / "soft").symlink_to(out / name)
+    for listed in (out / name, tmp_path / "hard", tmp_path / "soft"):
+        done = weightaudit("batch", listed, "--out", out, "--workers", "0")
+        assert (done.code, "this command reads that file" in done.stderr) == (2, True)
+    os.unlink(tmp_path / "hard")
+    os.unlink(tmp_path / "soft")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["model", "model/layers.csv", "model/log.txt", "model/outcome.json"])
+def test_a_batch_keeps_its_list_in_a_model_s_results(
+    name: str, weightaudit: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{model} layers=0\n")
+    before = contents(tmp_path)
+    assert weightaudit("batch", path, "--out", tmp_path / "out", "--workers", "0").code == 2
+    assert contents(tmp_path) == before
+
+
+def test_a_list_is_no_directory(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    for out in ("list.txt", "list.txt/results"):
+        assert weightaudit("batch", tmp_path / "list.txt", "--out", tmp_path / out, "--workers", "0").code == 2
+    assert (tmp_path / "list.txt").read_text() == f"{model} layers=0\n"
+
+
+def test_a_batch_keeps_the_file_of_its_scheduler(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    (tmp_path / "list.txt").write_text(f"{model}\n")
+    (tmp_path / "all.csv").write_text("{}")
+    done = weightaudit("batch", tmp_path / "list.txt", "--out", tmp_path, "--scheduler", tmp_path / "all.csv")
+    assert (done.code, "all.csv: this command reads that file" in done.stderr) == (2, True)
+    assert (tmp_path / "all.csv").read_text() == "{}"
+
+
+def test_a_merge_keeps_what_it_merges(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    part = tmp_path / "whole" / "model"  # what the model's own folder in the whole would be
+    assert weightaudit("batch", tmp_path / "list.txt", "--out", part, "--workers", "0").code == 0
+    before = contents(tmp_path)
+    for out in (part, part.parent):
+        done = weightaudit("batch", "--merge", part, "--out", out)
+        assert (done.code, "it is one of those to be merged" in " ".join(done.stderr.split())) == (2, True)
+    assert contents(tmp_path) == before
+
+
+def test_a_comparison_keeps_the_reports_that_it_reads(
+    weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert weightaudit("compare", model, model, "--layers", "0", "--out", out).code == 0
+    assert weightaudit("compare", out / "1-model", out / "2-model", "--out", out).code == 0
+    os.link(out / "1-model" / "layers.parquet", tmp_path / "hard.parquet")
+    os.link(out / "1-model" / "layers.parquet", tmp_path / "differences.csv")
+    before = contents(tmp_path)
+    monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+    for read in (out / "1-model", out / "1-model" / "layers.parquet", tmp_path / "hard.parquet"):
+        done = weightaudit("compare", model, read, "--layers", "0", "--out", out)
+        assert (done.code, "this command reads that file" in " ".join(done.stderr.split())) == (2, True)
+        assert weightaudit("compare", read, read, "--out", tmp_path).code == 2  # as differences.csv
+    assert contents(tmp_path) == before
+
+
 FAILING = ("r.html", "l.csv", "a.json", "l.parquet")
 
 
@@ -285,29 +533,121 @@ def test_interrupted_while_writing_writes_no_more(
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_a_batch_joins_what_can_be(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+def test_figures_that_fail_are_told_each_beside_the_others(
+    weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+
+    def gone(*_: object) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(os, "replace", gone)
+    words = ("scan", model, "--layers", "0", "--quiet", "--csv", tmp_path / "l.csv", "--figures", tmp_path / "drawn")
+    done = weightaudit(*words)
+    told = [line for line in done.stderr.splitlines() if line.startswith("weightaudit: ")]
+    assert (done.code, done.stderr.count("File too large")) == (2, len(told))
+    assert {Path(line.split(": ")[1]).suffix for line in told} == {".csv", ".png", ".svg"}
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_stdout_is_one_output_among_the_others(
+    format: str,
+    weightaudit: CommandLine,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "replace", refusing("l.csv"))
+    outputs = ("--csv", tmp_path / "l.csv", "--json", tmp_path / "a.json")
+    with full_stdout():
+        done = weightaudit("scan", model, "--layers", "0", "--format", format, *outputs)
+    assert done.code == 3
+    for cause in ("l.csv: No space left on device", "standard output: no space left on device"):
+        assert sum(cause in line for line in done.stderr.splitlines()) == 1
+    assert (tmp_path / "a.json").is_file()
+
+
+@pytest.mark.parametrize("failing", ["all.csv", "all.parquet", "summary.csv", "index.html"])
+def test_a_batch_joins_what_can_be(failing: str, weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
     out = tmp_path / "out"
     words = ("batch", tmp_path / "list.txt", "--out", out, "--workers", "0")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "replace", refusing("all.csv"))
+        patched.setattr(os, "replace", refusing(failing))
         done = weightaudit(*words)
-    assert (done.code, "all.csv" in done.stderr) == (2, True)
-    assert {path.name for path in out.iterdir()} >= {"all.parquet", "summary.csv", "index.html"}
+    assert (done.code, f"{failing}: No space left" in done.stderr) == (2, True)
+    assert "\n1 models, 0 failed: " in done.stderr
+    joined = {"all.csv", "all.parquet", "summary.csv", "index.html"}
+    assert joined & {path.name for path in out.iterdir()} == joined - {failing}
     assert weightaudit(*words).code == 0
-    assert (out / "all.csv").is_file()
+    assert (out / failing).is_file()
 
 
-def test_a_comparison_writes_what_can_be(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+def test_so_does_a_merge(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    assert weightaudit("batch", tmp_path / "list.txt", "--out", tmp_path / "a", "--workers", "0").code == 0
+    files = {"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"}
+    for failing in files:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(os, "replace", refusing(failing))
+            done = weightaudit("batch", "--merge", tmp_path / "a", "--out", tmp_path / failing)
+        assert (done.code, f"{failing}: No space left" in done.stderr) == (2, True)
+        assert "1 models, 0 failed: " in done.stderr
+        assert files & {path.name for path in (tmp_path / failing).iterdir()} == files - {failing}
+
+
+COMPARED = ("1-model/layers.parquet", "1-model/report.html", "index.html", "plotly.js", "differences.csv")
+
+
+@pytest.mark.parametrize("failing", COMPARED)
+def test_a_comparison_writes_what_can_be(failing: str, weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     report = tmp_path / "a.json"
     assert weightaudit("scan", model, "--layers", "0", "--json", report).code == 0
     out = tmp_path / "out"
-    out.mkdir()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(os, "replace", refusing("differences.csv"))
-        done = weightaudit("compare", report, report, "--out", out)
-    assert (done.code, "differences.csv" in done.stderr) == (2, True)
-    assert (out / "index.html").is_file()
+        patched.setattr(os, "replace", refusing(Path(failing).name))
+        done = weightaudit("compare", model, report, "--layers", "0", "--out", out)
+    assert (done.code, done.stderr.count(f"{failing}: No space left")) == (2, 1)
+    assert "matrices have a partner in the first, 0 have none" in done.stderr
+    assert {name for name in COMPARED if (out / name).exists()} == {*COMPARED} - {failing}
+    if failing != "index.html":
+        linked = "1-model/report.html" in (out / "index.html").read_text()
+        assert linked == (failing != "1-model/report.html")
+
+
+def test_a_comparison_tells_with_a_model_that_fails_what_failed_before(
+    weightaudit: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1-model").write_text("in the way")
+    (tmp_path / "empty").mkdir()
+    done = weightaudit("compare", model, tmp_path / "empty", "--layers", "0", "--out", tmp_path / "out")
+    assert done.code == 3
+    assert "1-model: file exists" in done.stderr
+    assert f"weightaudit: {tmp_path / 'empty'}: " in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+def test_a_link_that_leads_back_to_itself_is_a_path_that_cannot_be_used(
+    weightaudit: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    loop, new, good = tmp_path / "loop", tmp_path / "new", tmp_path / "good"
+    loop.symlink_to(loop)
+    (tmp_path / "list.txt").write_text(f"{model} layers=0\n")
+    assert weightaudit("batch", tmp_path / "list.txt", "--out", good, "--workers", "0").code == 0
+    for words in (
+        ("batch", "--merge", loop, "--out", new),
+        ("batch", "--merge", good, loop / "below", "--out", new),
+        ("batch", "--merge", good, "--out", loop),
+        ("batch", "--merge", good, "--out", loop / "below"),
+        ("batch", tmp_path / "list.txt", "--out", loop, "--workers", "0"),
+        ("compare", good / "model", good / "model", "--out", loop),
+        ("compare", good / "model", good / "model", "--out", loop / "below"),
+    ):
+        done = weightaudit(*words)
+        assert (done.code, str(loop) in done.stderr, "bug" in done.stderr) == (2, True, False), (words, done.stderr)
+    done = weightaudit("compare", good / "model", loop, "--out", new)
+    assert (done.code, "too many levels of symbolic links" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +662,9 @@ def test_a_comparison_writes_what_can_be(weightaudit: CommandLine, model: Path, 
         ("compare", "a", "b", "--out", "c", "--roles", "Q", "--roles", "K"),
         ("paper", "figure2", "--out", "a", "--seed", "1", "--seed", "2"),
         ("archs", "--check", "a", "--check", "b"),
+        ("paper", "table1", "--out", "a", "--offline", "--no-offline"),
+        ("paper", "figure1", "--out", "a", "--no-offline", "--offline"),
+        ("paper", "all", "--out", "a", "--offline", "--no-offline"),
     ],
     ids=" ".join,
 )

@@ -6,12 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.paper import toy
-from tests.support.running import CommandLine
+from tests.support.running import CommandLine, full_stdout
 from weightaudit.paper import picture, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
@@ -22,7 +23,7 @@ OTHER = Experiment("other", "Other toys", toy.__name__, "ToyConfig", in_all={"da
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two experiments that are done at once, in place of the real ones."""
     table = {"toy": toy.TOY, "other": OTHER}
-    command = sys.modules["weightaudit.cli.paper"]  # the package has the command itself under that name
+    command = import_module("weightaudit.cli.paper")  # the package has the command itself under that name
     monkeypatch.setattr(command, "EXPERIMENTS", table)
     monkeypatch.setattr(command, "TITLES", {"toy": toy.TOY.title, "other": OTHER.title, "all": "everything"})
     toy.RUNS.clear()
@@ -139,6 +140,56 @@ def test_no_such_experiment_and_no_directory(weightaudit: CommandLine, tmp_path:
     assert toy.RUNS == []
 
 
+@pytest.mark.parametrize("name", ["config.json", "points.csv", "toy.html", "toy.png", "verdict.json"])
+def test_one_file_that_cannot_be_written(name: str, weightaudit: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "toy" / name).mkdir(parents=True)
+    done = weightaudit("paper", "toy", "--out", tmp_path)
+    assert done.code == 2
+    assert f"weightaudit: {tmp_path / 'toy' / name}: it is a directory" in done.stderr
+    assert "3 is not 4" in done.stdout  # the verdict
+    written = {path.name for path in (tmp_path / "toy").iterdir() if path.is_file()}
+    assert written == {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"} - {name}
+    (tmp_path / "toy" / name).rmdir()
+    assert weightaudit("paper", "toy", "--out", tmp_path).code == 0
+    assert len(toy.RUNS) == 2
+
+
+def test_all_goes_on_past_what_cannot_be_written(weightaudit: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "toy").write_text("in the way")
+    (tmp_path / "README.md").mkdir()
+    done = weightaudit("paper", "all", "--out", tmp_path, "--data-dir", "here")
+    assert done.code == 2
+    assert f"weightaudit: {tmp_path / 'toy'}: " in done.stderr
+    assert f"weightaudit: {tmp_path / 'README.md'}: it is a directory" in done.stderr
+    assert len(toy.RUNS) == 1
+    assert (tmp_path / "other" / "verdict.json").is_file()
+    assert "Toys: a trial\n  not run: " in done.stdout
+    assert "3 is not 4" in done.stdout
+
+
+def test_all_needs_a_directory(weightaudit: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = weightaudit("paper", "all", "--out", tmp_path / "file")
+    assert (done.code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert toy.RUNS == []
+
+
+def test_where_stdout_is_full_the_files_that_fail_are_told_too(weightaudit: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "toy" / "points.csv").mkdir(parents=True)
+    with full_stdout():
+        done = weightaudit("paper", "toy", "--out", tmp_path)
+    assert done.code == 3
+    assert "points.csv: it is a directory" in done.stderr
+    assert "standard output: no space left on device" in done.stderr
+
+
+def test_a_flag_and_its_opposite(weightaudit: CommandLine, tmp_path: Path) -> None:
+    done = weightaudit("paper", "toy", "--out", tmp_path, "--no-balanced", "--balanced")
+    assert done.code == 2
+    assert "Option '--balanced' or '--no-balanced' was given 2 times" in words(done.stderr)
+    assert toy.RUNS == []
+
+
 def test_missing_data_is_one_message(weightaudit: CommandLine, tmp_path: Path) -> None:
     done = weightaudit("paper", "toy", "--out", tmp_path, "--data-dir", "nowhere")
     assert (done.code, done.stdout) == (3, "")
@@ -203,7 +254,7 @@ def test_the_registry_names_every_experiment_of_the_paper() -> None:
 
 @pytest.mark.parametrize("name", [*EXPERIMENTS, "all"])
 def test_every_real_command_has_its_help(name: str, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = sys.modules["weightaudit.cli.paper"]
+    command = import_module("weightaudit.cli.paper")
     monkeypatch.setattr(command, "EXPERIMENTS", EXPERIMENTS)
     monkeypatch.setattr(command, "TITLES", {**{one: EXPERIMENTS[one].title for one in EXPERIMENTS}, "all": "all"})
     done = weightaudit("paper", name, "--help")

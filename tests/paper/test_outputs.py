@@ -16,6 +16,7 @@ from tests.support.browser import needs_chromium, opened
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
 from weightaudit.paper.results import silent
+from weightaudit.paper.telling import write_readme
 
 NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
 
@@ -54,6 +55,22 @@ def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     assert config["versions"] == verdict["versions"]
     assert set(config["versions"]) >= {"weightaudit", "python", "torch"}
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_links_where_files_belong_are_replaced_and_not_followed(tmp_path: Path) -> None:
+    directory, kept = tmp_path / "toy", tmp_path / "kept"
+    directory.mkdir()
+    kept.mkdir()
+    for name in NAMES:
+        (kept / name).write_text("mine")
+        (directory / name).symlink_to(kept / name)
+    (tmp_path / "README.md").symlink_to(kept / "config.json")
+    written(directory)
+    write_readme([], tmp_path, "weightaudit paper all")
+    for path in (*(directory / name for name in NAMES), tmp_path / "README.md"):
+        assert path.is_file()
+        assert not path.is_symlink()
+    assert {path.read_text() for path in kept.iterdir()} == {"mine"}
 
 
 def test_a_result_without_charts_has_its_files_too(tmp_path: Path) -> None:
@@ -109,15 +126,33 @@ def test_what_lacked_something_is_not_finished(tmp_path: Path) -> None:
 def test_an_interrupted_rewrite_leaves_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path)
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(outputs, "write_page", full)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr(outputs, "write_page", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         written(tmp_path, toy.ToyConfig(seed=1))
     assert not (tmp_path / "verdict.json").exists()
     assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
     assert outputs.finished("toy", toy.ToyConfig(seed=1), tmp_path) is None
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_one_file_that_cannot_be_written_leaves_the_others(name: str, tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    config = toy.ToyConfig(seed=1)
+    with pytest.raises(OutputError, match=f"{name}: it is a directory"):
+        written(tmp_path, config)
+    assert outputs.finished("toy", config, tmp_path) is None
+    (tmp_path / name).rmdir()
+    if name != "verdict.json":
+        assert json.loads((tmp_path / "verdict.json").read_text())["lacking"] == [name]
+    (tmp_path / "again").mkdir()
+    assert written(tmp_path / "again", config)["lacking"] == []
+    for other in NAMES - {name, "verdict.json"}:
+        assert (tmp_path / other).read_bytes() == (tmp_path / "again" / other).read_bytes()
 
 
 def test_a_directory_that_cannot_be(tmp_path: Path) -> None:

@@ -111,15 +111,42 @@ def test_a_damaged_blob_is_fetched_again(hub: Hub, home: Path) -> None:
         assert checkpoint.read("wte.weight").tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
-def test_a_disk_without_links_gets_the_files_themselves(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", [["symlink"], ["symlink", "link"]])
+def test_a_disk_without_links_gets_the_files_themselves(
+    missing: list[str], hub: Hub, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(1314, "A required privilege is not held by the client")
 
-    monkeypatch.setattr(os, "symlink", refuse)
+    fetched()  # with links, as by somebody who may make them
+    commits = [SHA]
+    for kind in missing:
+        monkeypatch.setattr(os, kind, refuse)
+    for _ in range(2):
+        commits.append(hub.push(MODEL, FILES))
+        hub.log.clear()
+        fetched(revision=commits[-1])
+        assert not hub.asked("cdn")  # the blobs are there
+    for commit in commits:
+        for name, content in FILES.items():
+            path = Path(huggingface_hub.hf_hub_download(MODEL, name, revision=commit, local_files_only=True))
+            assert (path.is_symlink(), path.read_bytes()) == (commit == SHA, content)
+        open_checkpoint(MODEL, revision=commit, offline=True).close()
+    assert all_within(tmp_path, home)
+
+
+def test_a_blob_that_is_a_link_to_elsewhere_is_none(hub: Hub, home: Path, tmp_path: Path) -> None:
+    """Its bytes may be the right ones; they are somebody's who may change them, and no scan would read them."""
     fetched()
-    for name, content in FILES.items():
-        path = Path(huggingface_hub.hf_hub_download(MODEL, name, local_files_only=True))
-        assert (path.is_symlink(), path.read_bytes()) == (False, content)
+    for blob in (home / "hub" / "models--org--tiny" / "blobs").iterdir():
+        blob.rename(tmp_path / "cwd" / blob.name)
+        blob.symlink_to(tmp_path / "cwd" / blob.name)
+    commit = hub.push(MODEL, FILES)
+    fetched(revision=commit)
+    open_checkpoint(MODEL, revision=commit, offline=True).close()
+    blobs = home / "hub" / "models--org--tiny" / "blobs"
+    assert not any(blob.is_symlink() for blob in blobs.iterdir())
+    assert len(list((tmp_path / "cwd").iterdir())) == len(FILES)
 
 
 def test_a_broken_download_goes_on_where_it_broke(hub: Hub) -> None:
@@ -160,7 +187,7 @@ def test_a_ref_that_says_so_already_is_left_alone(hub: Hub, home: Path) -> None:
 def test_a_full_disk_is_one_error(hub: Hub, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
-    monkeypatch.setattr("weightaudit.source.cache_writing._create", lambda path: os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr("weightaudit.source.cache_writing.create", lambda path: os.open("/dev/full", os.O_WRONLY))
     with pytest.raises(WeightauditError, match=r"no space left on device.*HF_HOME") as caught:
         fetched()
     assert caught.value.exit_code == 2

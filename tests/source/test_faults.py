@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import ssl
@@ -19,6 +20,7 @@ import pytest
 
 from tests.support.fault_table import PASSING
 from tests.support.hub import Hub, faults, pointed_at, serve
+from tests.support.hub.answers import Answer, Request, plain
 from tests.support.hub.faults import API, HEADS, HUB, Fault
 from tests.support.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError, ModelUnavailable
@@ -60,6 +62,26 @@ def test_an_address_may_expire_any_number_of_times(hub: Hub) -> None:
     hub.faults += [faults.expire_after(1), faults.drop_after(15_000, times=None)]
     assert read() == DATA
     assert hub.faults[0].struck > 5  # type: ignore[attr-defined]  # far more often than a fresh address may be refused
+
+
+def test_refusals_count_in_a_row_where_others_are_served_meanwhile(hub: Hub) -> None:
+    """As for one of several threads that share addresses good for a few uses each: often the others were faster."""
+    source = open_repository("org/name").open(FILE)
+    source.read_into(0, memoryview(bytearray(8)))
+    refused = itertools.count(1)
+
+    def expired(request: Request, answer: Answer) -> Answer | None:
+        if (request.server, request.method) != ("cdn", "GET") or answer.span[0] == 0:
+            return None
+        number = next(refused)
+        if number % 3 == 0:
+            source.read_into(0, memoryview(bytearray(8)))
+        return plain(410, b"") if number <= 20 else None
+
+    hub.faults.append(expired)
+    out = bytearray(50_000)
+    source.read_into(8, memoryview(out))
+    assert (bytes(out), next(refused)) == (DATA[8:50_008], 22)
 
 
 def assert_token_at_home(hub: Hub) -> None:
@@ -348,17 +370,17 @@ def test_no_redirect_takes_the_token_along(hub: Hub) -> None:
 
 def test_no_session_of_the_users_own_takes_it_along(hub: Hub) -> None:
     def factory() -> object:
-        client = plain()
+        client = usual()
         client.headers["authorization"] = "Bearer hf_secret"
         client.cookies.set("session", "hf_secret")
         return client
 
-    plain = huggingface_hub.utils._http.default_client_factory
+    usual = huggingface_hub.utils._http.default_client_factory
     huggingface_hub.set_client_factory(factory)  # type: ignore[arg-type]
     try:
         assert read(token=None) == DATA
     finally:
-        huggingface_hub.set_client_factory(plain)
+        huggingface_hub.set_client_factory(usual)
     assert "hf_secret" in str([request.headers for request in hub.asked("hub")])
     assert "hf_secret" not in str([request.headers for request in hub.asked("cdn")])
 

@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from tests.support.hub import SHA, Hub, faults, pointed_at, serve
 from tests.support.hub.answers import plain
 from tests.support.hub.raw import MOST, RawServer, endless, raw_server
 from tests.support.impatience import shorten_pauses
 from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable
-from weightaudit.source import cache, open_repository
+from weightaudit.source import cache, open_repository, web
+from weightaudit.source.hub_errors import HTTP
 from weightaudit.source.retry import asked_to_wait
 
 OK = "HTTP/1.1 200 OK"
@@ -80,6 +82,55 @@ def test_the_hubs_words_are_not_repeated(tmp_path: Path, caplog: pytest.LogCaptu
         error = refused(server, tmp_path)
     assert "evil" not in str(error)
     assert "evil" not in "".join(record.getMessage() for record in caplog.records if record.levelno >= 30)
+
+
+# Redirects
+
+
+def at_an_encrypted_hub(there: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have the Hub be one at https://hub.example that sends us ``there`` for the files of org/tiny, and for all that it
+    is asked of org/gone. The schemes by which anybody is asked from then on.
+    """
+    asked: list[str] = []
+
+    def answer(request: HTTP.Request) -> HTTP.Response:  # type: ignore[name-defined]
+        asked.append(request.url.scheme)
+        if request.url.host != "hub.example":
+            return HTTP.Response(206, headers={"Content-Range": "bytes 0-1/2"}, content=iter([b"{}"]))
+        if request.url.path == "/api/models/org/tiny":
+            listing = {"id": "org/tiny", "sha": SHA, "siblings": [{"rfilename": "config.json"}]}
+            return HTTP.Response(200, content=iter([json.dumps(listing).encode()]))
+        return HTTP.Response(302, headers={"Location": there, "X-Repo-Commit": SHA, "X-Linked-Size": "2"})
+
+    monkeypatch.setattr(web, "get_session", lambda: HTTP.Client(transport=HTTP.MockTransport(answer)))
+    for name, value in {
+        "ENDPOINT": "https://hub.example",
+        "HUGGINGFACE_CO_URL_TEMPLATE": "https://hub.example/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_CACHE": "none",
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "there", ["http://cdn.example/x", "HTTP://hub.example/x", "http:x", "http:////cdn.example:443/x"]
+)
+@pytest.mark.parametrize("part", ["description", "file"])
+def test_no_redirect_leaves_encryption(part: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = at_an_encrypted_hub(there, monkeypatch)
+    model = "org/gone" if part == "description" else "org/tiny"
+    with pytest.raises(ModelUnavailable, match="the Hub sends us from an encrypted address to one that is not"):
+        open_repository(model, max_wait=3).open("config.json")
+    assert set(asked) == {"https"}
+
+
+@pytest.mark.parametrize("there", ["//cdn.example:80/x", "https://cdn.example/x"])
+def test_redirects_to_encrypted_addresses_are_followed(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_an_encrypted_hub(there, monkeypatch)
+    out = bytearray(2)
+    open_repository("org/tiny", max_wait=3).open("config.json").read_into(0, memoryview(out))
+    assert out == b"{}"
 
 
 # Lengths, waits, codings

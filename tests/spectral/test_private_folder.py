@@ -35,6 +35,18 @@ def test_what_is_written_is_read_by_its_owner_alone(caches: Path) -> None:
     assert private_folder() == folder
 
 
+def test_what_is_written_is_private_whatever_the_umask(caches: Path) -> None:
+    folder = private_folder()
+    assert folder is not None
+    before = os.umask(0)
+    try:
+        folder.write("a", b"code")
+    finally:
+        os.umask(before)
+    assert (folder.path / "a").stat().st_mode & 0o777 == 0o600
+    assert folder.read("a") == b"code"
+
+
 def _linked(folder: Path) -> None:
     other = folder.with_name("other")
     other.mkdir(mode=0o700)

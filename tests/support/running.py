@@ -54,6 +54,16 @@ def signals_kept() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def full_stdout() -> Iterator[None]:
+    """stdout as a shell's `>/dev/full` leaves it."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "w") as full, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        yield
+
+
 def on_a_terminal(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, bytes]:
     """A process's exit code, and all that it shows on a terminal of its own."""
     import pty  # which not every system has

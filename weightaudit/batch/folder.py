@@ -15,6 +15,10 @@ from weightaudit.batch.progress_file import PROGRESS
 from weightaudit.batch.results import LOG, RESULTS, Content, content_of
 from weightaudit.report.files import replacing
 
+WRITTEN = (OUTCOME, PROGRESS, *RESULTS, LOG)
+"""Files of a model's folder. An earlier scan's are removed in this order, results too: a link in a model to one of them
+would make it a file of that model."""
+
 
 def prepare(directory: Path) -> None:
     """Have a batch's directory be fit to be written into: what a killed run was writing there is removed, and what is
@@ -50,8 +54,7 @@ class ModelFolder:
         try:
             clear(self.path, folder=True)
             self.path.mkdir(exist_ok=True)
-            # The outcome first. Old results too: a link in a model's folder to one would make it a file of the model.
-            for name in (OUTCOME, PROGRESS, *RESULTS, LOG):
+            for name in WRITTEN:
                 remove(self.path / name)
             self._settle()
             _sweep(self.path)

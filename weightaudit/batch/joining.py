@@ -6,8 +6,10 @@ The order is that of the list, so that the bytes are the same however and in wha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -34,11 +36,21 @@ FINDING_COLUMNS = ("verdict", "errors", "warnings")
 """Those behind: blank for a model that failed, and for a scan of before there were verdicts."""
 
 
-def join(listed: Sequence[Listed], directory: Path, title: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Joined:
+    """What the joined files say: title → why the layers of that model could not be joined, and severity → how many
+    findings the others have.
+    """
+
+    unreadable: dict[str, str]
+    findings: dict[str, int]
+
+
+def join(listed: Sequence[Listed], directory: Path, title: str, attempts: Attempts) -> Joined:
     """Write the joined files of these models of ``directory``, each whole or not at all. ``title`` is the page's.
 
-    A model whose layers cannot be read stops nothing: it has failed, with no row in any of the files, and is returned
-    by its title with the reason. Raises OutputError where a file cannot be written; the others are.
+    A model whose layers cannot be read stops nothing: it has failed, with no row in any of the files and none of its
+    findings told. Nor does a file that cannot be written: ``attempts`` has the error.
     """
     outcomes = {one.folder: read_outcome(directory / one.folder) for one in listed}
     parts = {
@@ -47,18 +59,23 @@ def join(listed: Sequence[Listed], directory: Path, title: str) -> dict[str, str
         if outcome is not None and outcome.status == "done"
     }
     unreadable: dict[str, str] = {}
-    attempts, found = _join_layers(parts, directory)
+    layers, found = _join_layers(parts, directory)
     while found:  # once more without them
         unreadable |= found
-        attempts, found = _join_layers({name: parts[name] for name in parts if name not in unreadable}, directory)
+        layers, found = _join_layers({name: parts[name] for name in parts if name not in unreadable}, directory)
+    with attempts:
+        layers.conclude()
+    read = {folder: _as_read(outcome, unreadable.get(folder)) for folder, outcome in outcomes.items()}
     summary = [csv_line((*SUMMARY_HEAD, *(column.name for column in SUMMARY_COLUMNS), *FINDING_COLUMNS))]
-    summary += [_summary_line(one, _as_read(outcomes[one.folder], unreadable.get(one.folder))) for one in listed]
+    summary += [_summary_line(one, read[one.folder]) for one in listed]
     with attempts, replacing(directory / SUMMARY_CSV) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
     with attempts:
         write_index(entries(listed, directory, unreadable), directory, title=title or "models", beside=JOINED)
-    attempts.conclude()
-    return {one.title: unreadable[one.folder] for one in listed if one.folder in unreadable}
+    findings: Counter[str] = Counter()
+    for outcome in read.values():
+        findings.update(outcome.entry.get("findings", {}) if outcome is not None else {})
+    return Joined({one.title: unreadable[one.folder] for one in listed if one.folder in unreadable}, dict(findings))
 
 
 def _as_read(outcome: Outcome | None, reason: str | None) -> Outcome | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import socket
 import time
 import traceback
@@ -13,11 +12,10 @@ from typing import TYPE_CHECKING
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.errors import WeightauditError, printable
+from weightaudit.source.addresses import without_secrets
 
 if TYPE_CHECKING:
     from weightaudit.report import ScanReport
-
-_QUERY = re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*")
 
 
 class Log:
@@ -54,8 +52,8 @@ class Log:
         return ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
 
     def _safe(self, text: str) -> str:
-        """``text`` without what opens doors: the access token, and the queries of signed addresses."""
-        text = _QUERY.sub(r"\1?…", text)
+        """``text`` without what opens doors: the access token, and passwords and signatures in addresses."""
+        text = without_secrets(text)
         return text.replace(self._token, "…") if self._token else text
 
 

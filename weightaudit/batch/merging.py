@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,21 +19,22 @@ from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.results import Results, content_of
 from weightaudit.errors import OutputError, UsageError, printable
 from weightaudit.model_files import NO_MODELS
-from weightaudit.report.document import share_plotly
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, attempting, replacing
+from weightaudit.unfinished import temporary
 
 
 @dataclass
 class MergeResult:
     """What was merged: titles of the models, failed ones (and unfinished ones) with the reason; titles that turned out
-    to be the same scan as another's, and count as that one; and the shards of a list, as "3/8", that were not among
-    the directories.
+    to be the same scan as another's, and count as that one; the shards of a list, as "3/8", that were not among the
+    directories; and severity → how many findings all models have.
     """
 
     models: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     same: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    findings: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,27 @@ class _Taken:
     found: _Found
 
 
-def merge(directories: Sequence[Path], out: Path) -> MergeResult:
+def merge(directories: Sequence[Path], out: Path, attempts: Attempts | None = None) -> MergeResult:
     """Make ``out`` the directory of all batches in ``directories``: folders linked (copied where that cannot be), all
     results joined.
 
     Shards of one list come in the list's order, different lists one after the other; the same scan under several names
     counts once, as in one run. Raises UsageError for what is no batch's directory, for different models that one name
     is given to, and for a model that two of them scanned differently; OutputError where ``out`` cannot be written.
+    Where it is only a file of all models together, the others are; ``attempts`` that the caller gives keep that error,
+    instead of raising it, until the result is told.
     """
     if not directories:
         raise UsageError("--merge", "there is nothing to merge", "Name the directories of finished batches")
-    if out.resolve() in {directory.resolve() for directory in directories}:
-        raise UsageError(str(out), "it is one of those to be merged", "Name another directory for the whole")
     manifests = [read_manifest(directory) for directory in directories]
     result = MergeResult(missing=incomplete(manifests))
     taken = _each_once(_found(directories, manifests), result.same)
+    merged = set(map(os.path.realpath, directories))
     for folder in (out, *(out / one.listed.folder for one in taken)):
+        if os.path.realpath(folder) in merged:
+            raise UsageError(str(folder), "it is one of those to be merged", "Name another directory for the whole")
         NO_MODELS.check_directory(folder)
-    with locked(out):
+    with attempting(attempts) as joining, locked(out):
         prepare(out)
         for one in taken:
             title, outcome = one.listed.title, one.found.outcome
@@ -90,15 +93,17 @@ def merge(directories: Sequence[Path], out: Path) -> MergeResult:
             _bring(one.found.folder, out / one.listed.folder, replace(outcome, title=title))
         listed = [one.listed for one in taken]
         titles = {manifest.title for manifest in manifests}
-        title = titles.pop() if len(titles) == 1 else out.resolve().name
+        title = titles.pop() if len(titles) == 1 else os.path.basename(os.path.realpath(out))
         if _of_one_list(manifests):
             total, digest = manifests[0].total, manifests[0].digest
         else:
             listed = [replace(one, number=number) for number, one in enumerate(listed)]
             total, digest = len(listed), ""
-        Manifest(tuple(listed), total=total, shard=(1, 1), digest=digest, title=title).write(out)
-        share_plotly(out)
-        result.failed.update(join(listed, out, title))
+        with joining:
+            Manifest(tuple(listed), total=total, shard=(1, 1), digest=digest, title=title).write(out)
+        joined = join(listed, out, title, joining)
+        result.failed.update(joined.unreadable)
+        result.findings = joined.findings
     return result
 
 
@@ -195,8 +200,7 @@ def _different_scans(first: _Found, second: _Found) -> UsageError:
 
 def _bring(source: Path, target: Path, outcome: Outcome) -> None:
     """The folder ``source`` as ``target``, finished; nothing to do where it is that already."""
-    known = finished(target)
-    if known is not None and known.key == outcome.key and known.status == outcome.status:
+    if finished(target) == outcome:
         return
     folder = ModelFolder(target)
     folder.begin()
@@ -209,16 +213,12 @@ def _bring(source: Path, target: Path, outcome: Outcome) -> None:
 def _link(results: Results, name: str, target: Path) -> None:
     """One file, under a second name if the file system can: results are never changed in place, only replaced."""
     source = results.folder / name
-    aside = target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp"
-    try:
+    # OSError: another file system, or one without links.
+    with suppress(OSError), temporary(target.parent) as aside:
         os.link(source, aside)
         if content_of(aside) == results.files[name]:  # and so no link to elsewhere either
             os.replace(aside, target)
             return
-    except OSError:  # another file system, or one without links
-        pass
-    with suppress(FileNotFoundError):
-        aside.unlink()
     try:
         with results.open(name) as file, replacing(target) as copy:
             shutil.copyfileobj(file, copy)

@@ -12,6 +12,7 @@ from weightaudit.batch.line_options import with_options
 from weightaudit.batch.words import split_words
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError, printable
+from weightaudit.source.addresses import check_endpoint
 
 MOST_SHOWN = 8
 """Bad lines told one by one."""
@@ -107,6 +108,7 @@ def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> 
     from weightaudit.spectral import check_options
 
     if not local:
+        check_endpoint(model)
         from weightaudit.source.names import check_model, check_revision
 
         check_model(model)

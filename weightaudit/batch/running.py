@@ -7,7 +7,7 @@ next run goes on from there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from weightaudit.batch.display import Display, Silent
 from weightaudit.batch.executors import Pool
-from weightaudit.batch.folder import ModelFolder, prepare
+from weightaudit.batch.folder import WRITTEN, ModelFolder, prepare
 from weightaudit.batch.identity import number_options
 from weightaudit.batch.jobs import Job
 from weightaudit.batch.joining import join
-from weightaudit.batch.lock import locked
+from weightaudit.batch.lock import LOCK, RUN, locked
 from weightaudit.batch.manifest import Listed, Manifest, digest_of
 from weightaudit.batch.model_list import Entry
-from weightaudit.batch.names import names, options_that_differ
+from weightaudit.batch.names import RESERVED, names, options_that_differ
 from weightaudit.batch.outcome import Outcome, check_answer
 from weightaudit.batch.planning import Planned, Step, sharded, steps
 from weightaudit.batch.time_limit import out_of_time
@@ -30,6 +30,7 @@ from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost, printable
 from weightaudit.model_files import ModelFiles
 from weightaudit.report.document import share_plotly
+from weightaudit.report.files import Attempts, attempting
 
 GO_ON = "What is finished is kept: the same command goes on from there"
 TICK = 0.25
@@ -39,13 +40,15 @@ TICK = 0.25
 @dataclass
 class BatchResult:
     """How a run ended: titles of the models scanned now, and of those kept from earlier runs; which of either failed,
-    and why; which entries of the list turned out to be the same scan as another's.
+    and why; which entries of the list turned out to be the same scan as another's; severity → how many findings all of
+    them have.
     """
 
     scanned: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
 
 
 def run_batch(
@@ -59,20 +62,24 @@ def run_batch(
     retry_failed: bool = False,
     display: Display | None = None,
     title: str = "",
+    attempts: Attempts | None = None,
+    read: Iterable[Path] = (),
 ) -> BatchResult:
     """Scan every entry that ``directory`` does not have finished, then join all results there.
 
     ``pool`` makes the workers, once there is anything to scan; ``threads`` are those of each scan, and ``max_time`` the
-    seconds after which it is given up; ``title`` is that of the page of all models. A model that fails is recorded and
-    stops nothing. Raises OutputError where the directory cannot be written or another run has it; what is finished by
-    then, or by Ctrl-C, is kept.
+    seconds after which it is given up; ``title`` is that of the page of all models; ``read`` are files, such as the
+    list, that no result may replace. A model that fails is recorded and stops nothing. Raises OutputError where the
+    directory cannot be written or another run has it; what is finished by then, or by Ctrl-C, is kept. Where it is only
+    a joined file that cannot be written, the others are; ``attempts`` that the caller gives keep that error, instead of
+    raising it, until the result is told.
     """
     planned = sharded(entries, names(entries), shard)
     listed = [_listed(one) for one in planned]
     directory = directory.absolute()
-    _check_directories(planned, directory)
+    _check_outputs(planned, directory, read)
     result = BatchResult()
-    with closing(display or Silent()) as shown, locked(directory) as run:
+    with attempting(attempts) as joining, closing(display or Silent()) as shown, locked(directory) as run:
         prepare(directory)
         title = title or directory.name
         _manifest(listed, entries, shard, title).write(directory)
@@ -91,19 +98,31 @@ def run_batch(
             same = work.through(todo)
         shown.joining()
         listed = [one for one in listed if one.number not in same]
-        _manifest(listed, entries, shard, title).write(directory)
-        for unreadable, reason in join(listed, directory, title).items():
+        with joining:
+            _manifest(listed, entries, shard, title).write(directory)
+        joined = join(listed, directory, title, joining)
+        result.findings = joined.findings
+        for unreadable, reason in joined.unreadable.items():
             result.failed[unreadable] = reason
             shown.note(f"{printable(unreadable)} failed: {printable(reason, 1000)}")
     return result
 
 
-def _check_directories(planned: Sequence[Planned], directory: Path) -> None:
-    """OutputError where what a run writes would come into the folder of one of its models."""
-    models = ModelFiles.of((one.entry.model for one in planned if one.entry.local), walk=False)
+def _check_outputs(planned: Sequence[Planned], directory: Path, read: Iterable[Path]) -> None:
+    """OutputError where what a run writes would come into the folder of one of its models, or replace a file that is
+    ``read``.
+
+    Where links in a model lead is not asked here: no model may stop the others. Its own results are not written then.
+    """
+    models = ModelFiles.of((one.entry.model for one in planned if one.entry.local), walk=False, read=read)
     models.check_directory(directory)
+    for name in (*RESERVED, LOCK, RUN):
+        models.check_read(directory / name)
     for one in planned:
-        models.check_directory(directory / one.names.folder)
+        folder = directory / one.names.folder
+        models.check_directory(folder)
+        for path in (folder, *(folder / name for name in WRITTEN)):
+            models.check_read(path)
 
 
 def _listed(one: Planned) -> Listed:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +13,10 @@ from weightaudit.cli.terminal import tell
 from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from weightaudit.batch import BatchResult
+    from weightaudit.batch.merging import MergeResult
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
@@ -86,6 +89,7 @@ def batch(
     from weightaudit.batch.display import Silent, display_on_stderr
     from weightaudit.batch.planning import parse_shard
     from weightaudit.batch.time_limit import check_max_time
+    from weightaudit.report.files import Attempts
 
     part = parse_shard(shard)
     check_max_time(max_time)
@@ -93,6 +97,7 @@ def batch(
     entries = read_model_list(paths[0], config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
+    attempts = Attempts()
     try:
         result = run_batch(
             entries,
@@ -104,51 +109,49 @@ def batch(
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
             title=paths[0].stem,
+            attempts=attempts,
+            read=[*paths, *([Path(scheduler)] if scheduler is not None else [])],
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
     models = f"{len(result.scanned) + len(result.kept)} models{kept}"
-    _tell(models, result.failed, out, fail_on, quiet=quiet, told=not quiet)
+    _tell(models, result, out, quiet=quiet, told=not quiet)
+    attempts.conclude()
+    _end(result, fail_on)
 
 
 def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
+    from weightaudit.report.files import Attempts
 
-    result = merge_batches(paths, out)
+    attempts = Attempts()
+    result = merge_batches(paths, out, attempts)
     for part in result.missing[:MOST_TOLD]:
         tell(f"note: shard {part} is not among them")
     if len(result.missing) > MOST_TOLD:
         tell(f"note: nor are {len(result.missing) - MOST_TOLD} more")
     for title in [] if quiet else result.same:
         tell(f"{printable(title)}: the same scan as another name's, counted once")
-    _tell(f"{len(result.models)} models", result.failed, out, fail_on, quiet=quiet, told=False)
+    _tell(f"{len(result.models)} models", result, out, quiet=quiet, told=False)
+    attempts.conclude()
+    _end(result, fail_on)
 
 
-def _tell(models: str, failed: dict[str, str], out: Path, fail_on: str, *, quiet: bool, told: bool) -> None:
-    """What a person wants to know at the end, failures too unless they were ``told``; exit code 1 where some are, or
-    findings at or above ``fail_on``.
-    """
-    shown = [] if told else list(failed.items())
+def _tell(models: str, result: BatchResult | MergeResult, out: Path, *, quiet: bool, told: bool) -> None:
+    """What a person wants to know at the end, failures too unless they were ``told``."""
+    shown = [] if told else list(result.failed.items())
     for title, reason in shown[:MOST_TOLD]:
         tell(f"failed: {printable(title)}: {reason}")
     if len(shown) > MOST_TOLD:
         tell(f"and {len(shown) - MOST_TOLD} more")
-    if failed or not quiet:
-        tell(f"{models}, {len(failed)} failed: {out / 'summary.csv'}")
-    if fail_on != NEVER:
-        end(_findings(out), fail_on)
-    if failed:
+    if result.failed or not quiet:
+        tell(f"{models}, {len(result.failed)} failed: {out / 'summary.csv'}")
+
+
+def _end(result: BatchResult | MergeResult, fail_on: str) -> None:
+    """Exit code 1 where some models failed, or findings are at or above ``fail_on``."""
+    end(result.findings, fail_on)
+    if result.failed:
         raise typer.Exit(1)
-
-
-def _findings(out: Path) -> Counter[str]:
-    """severity → how many findings the batch in ``out`` has, those of earlier runs too."""
-    from weightaudit.batch.joining import entries
-    from weightaudit.batch.manifest import read_manifest
-
-    counts: Counter[str] = Counter()
-    for entry in entries(read_manifest(out).models, out):
-        counts.update(entry.findings)
-    return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from weightaudit.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison.finished import Finished
+    from weightaudit.report.files import Attempts
 
 Compared = Annotated[
     list[str],
@@ -49,31 +51,38 @@ def compare(
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
     config = scanning.config(threads=threads)
 
-    from weightaudit.report.comparison.finished import read_finished
-    from weightaudit.report.comparison.together import put_together
+    from weightaudit.report.comparison.finished import read_finished, table_of
+    from weightaudit.report.comparison.page import INDEX
+    from weightaudit.report.comparison.together import DIFFERENCES, put_together
+    from weightaudit.report.files import Attempts
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
     folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
-    _prepare(out, ModelFiles.of(models), folders)
-    whole = [
-        report if report is not None else _scanned(name, folder, config, quiet=quiet)
-        for name, report, folder in zip(compared, reports, folders, strict=True)
-    ]
-    matched = put_together(whole, out)
-    if quiet:
-        return
-    for one in matched:
-        tell(
-            f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
-            f"{one.only_first} of the first have none"
-        )
-    tell(f"wrote {out / 'index.html'} and {out / 'differences.csv'}")
+    read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
+    _prepare(out, ModelFiles.of(models, read=read), folders)
+    attempts = Attempts()
+    with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
+        whole = [
+            report if report is not None else _scanned(name, folder, config, attempts, quiet=quiet)
+            for name, report, folder in zip(compared, reports, folders, strict=True)
+        ]
+        matched = put_together(whole, out, attempts)
+        for one in [] if quiet else matched:
+            tell(
+                f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
+                f"{one.only_first} of the first have none"
+            )
+    attempts.conclude()
+    if not quiet:
+        tell(f"wrote {out / INDEX} and {out / DIFFERENCES}")
 
 
 def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
-    """Have ``out`` be there and writable, and nothing in it or in ``folders`` be one of ``models``'. OutputError."""
+    """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
+    a report that is compared. OutputError.
+    """
     from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
     from weightaudit.report.files import check_writable
 
@@ -85,16 +94,17 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
             raise OutputError(str(path), "it is a link, through which nothing is written", "Remove it")
     for directory in (out, *folders):
         models.check_directory(directory)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(str(out), (error.strerror or str(error)).lower(), "Name another directory") from error
+    for path in tables:
+        models.check_read(path)
+    _make(out)
     for name in ("index.html", "plotly.js", "differences.csv"):
-        check_writable(out / name, models)
+        check_writable(out / name, models, follow=False)
 
 
-def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Finished:
-    """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again."""
+def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *, quiet: bool) -> Finished:
+    """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again. ``attempts`` has
+    the error of what cannot be written there.
+    """
     from weightaudit.audit import scan
     from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
     from weightaudit.report.document import PLOTLY
@@ -103,13 +113,22 @@ def _scanned(name: str, folder: Path, config: AuditConfig, *, quiet: bool) -> Fi
     report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
     for note in report.notes:
         tell(f"note: {printable(report.identity.name)}: {note}")
+    page: Path | None = None
+    with attempts:
+        _make(folder)
+        with attempts:
+            report.to_parquet(folder / BATCH_TABLE)
+        report.to_html(folder / BATCH_PAGE, plotly=f"../{PLOTLY}")
+        page = folder / BATCH_PAGE
+    return finished(report, page)
+
+
+def _make(directory: Path) -> None:
+    """Have ``directory`` be there. OutputError."""
     try:
-        folder.mkdir(exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(str(folder), (error.strerror or str(error)).lower(), "Name another directory") from error
-    report.to_parquet(folder / BATCH_TABLE)
-    report.to_html(folder / BATCH_PAGE, plotly=f"../{PLOTLY}")
-    return finished(report, folder / BATCH_PAGE)
+        raise OutputError(str(directory), (error.strerror or str(error)).lower(), "Name another directory") from error
 
 
 def _parted(name: str) -> tuple[str, str | None]:
@@ -120,5 +139,5 @@ def _parted(name: str) -> tuple[str, str | None]:
 
 def _folder(place: int, name: str) -> str:
     """For a scanned model: its name, and before it its place among the names, so that no two share one."""
-    called = Path(name).resolve().name if Path(name).exists() else name.replace("/", "--")
+    called = os.path.basename(os.path.realpath(name)) if os.path.exists(name) else name.replace("/", "--")
     return f"{place}-{re.sub(r'[^A-Za-z0-9._@-]+', '-', called)[:80].strip('.-') or 'model'}"

@@ -1,7 +1,8 @@
 """What a person sees when a command fails: one message on stderr and an exit code; before it a traceback with --debug.
 
 Exit codes: 0 done; 1 findings at or above a threshold; 2 wrong usage; 3 the model cannot be read, or anything else that
-went wrong; 128 and a signal's number where one stopped it: 130 for Ctrl-C (see `ending`).
+went wrong; 128 and a signal's number where one stopped it: 130 for Ctrl-C (see `ending`). Of several
+failures the highest counts.
 """
 
 from __future__ import annotations
@@ -36,10 +37,8 @@ def plain_failures(command: Callable[P, None]) -> Callable[P, None]:
         except typer.Exit:
             raise
         except Exception as error:  # our own bugs too are told in one line
-            *others, last = error.errors if isinstance(error, OutputErrors) else [error]
-            for other in others:
-                _tell(other, debug=False)
-            raise typer.Exit(_tell(last, debug=bool(kwargs.get("debug")))) from None
+            failures = error.errors if isinstance(error, OutputErrors) else [error]
+            raise typer.Exit(max(_tell(one, debug=bool(kwargs.get("debug"))) for one in failures)) from None
 
     return run
 

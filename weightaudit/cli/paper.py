@@ -91,25 +91,34 @@ def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
     from weightaudit.paper.showing import bar
+    from weightaudit.report.files import Attempts
 
     config = configured(experiment.config_class, given)
+    attempts = Attempts()
     with bar(not quiet) as progress:
-        ran = run_one(experiment, config, out, progress, again=again, say=_saying(quiet))
+        ran = run_one(experiment, config, out, progress, attempts, again=again, say=_saying(quiet))
     if not quiet:
-        _show([ran])
+        with attempts:
+            _show([ran])
+    attempts.conclude()
 
 
 def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
     from weightaudit.paper.running import all_configs, run_all
     from weightaudit.paper.showing import bar
     from weightaudit.paper.telling import write_readme
+    from weightaudit.report.files import Attempts
 
     configs = all_configs(EXPERIMENTS, given)
+    attempts = Attempts()
     with bar(not quiet) as progress:
-        ran = run_all(configs, out, progress, again=again, say=_saying(quiet))
-    write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
+        ran = run_all(configs, out, progress, attempts, again=again, say=_saying(quiet))
+    with attempts:
+        write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
     if not quiet:
-        _show(ran)
+        with attempts:
+            _show(ran)
+    attempts.conclude()
 
 
 def _show(ran: Sequence[Ran]) -> None:
@@ -117,6 +126,7 @@ def _show(ran: Sequence[Ran]) -> None:
 
     for line in told(ran).split("\n"):
         say(line)
+    sys.stdout.flush()
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:

@@ -68,7 +68,8 @@ def scan(
             if not quiet:
                 tell(f"wrote {len(drawn)} figures into {figures}")
     if format != TEXT or not quiet:
-        show(report, format)
+        with attempts:
+            show(report, format)
     attempts.conclude()
     end(Counter(finding.severity for finding in report.findings), fail_on)
 

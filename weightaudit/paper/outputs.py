@@ -1,7 +1,8 @@
 """An experiment's files: points.csv, NAME.html, NAME.png, config.json and, last, verdict.json.
 
-Each is written whole or not at all. verdict.json stands for the set: it is taken away before the others change and
-written when they are there, so a directory that has one is complete, and says by which settings and versions.
+Each is written whole or not at all, and where one cannot be, the others are. verdict.json stands for the set: it is
+taken away before the others change and written when they have been, so a directory that has one says by which settings
+and versions its files were made, and which are lacking.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import weightaudit
 from weightaudit.errors import OutputError
@@ -21,7 +23,7 @@ from weightaudit.paper.page import write_page
 from weightaudit.paper.picture import write_png
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import describe
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, attempting, replacing
 
 SCHEMA = 1
 """Version of verdict.json and config.json; grows when a reader of the old ones would break."""
@@ -52,35 +54,46 @@ def prepare(directory: Path) -> None:
         raise OutputError(str(directory), cause, "Name a directory that can be made") from error
 
 
-def write(name: str, title: str, result: Result, config: Any, directory: Path) -> dict[str, Any]:
+def write(
+    name: str, title: str, result: Result, config: Any, directory: Path, attempts: Attempts | None = None
+) -> dict[str, Any]:
     """Write all files of a result into ``directory``, which exists; returns what verdict.json holds.
 
-    OutputError where the file system refuses; the directory has no verdict.json then.
+    Raises OutputError where one cannot be written; the others are, and verdict.json says that it is lacking.
+    ``attempts`` that the caller gives keep that error, instead of raising it, until the verdict is told.
     """
     settings = describe(config)
-    verdict: dict[str, Any] = plain(
-        {
-            "experiment": name,
-            "title": title,
-            "claims": [asdict(claim) for claim in result.claims],
-            "notes": result.notes,
-            "lacking": result.lacking,
-            **made_by(config),
-        }
-    )
-    with suppress(FileNotFoundError):
-        (directory / VERDICT).unlink()
     about = {"experiment": name, "title": title, "schema": SCHEMA, "settings": settings, "versions": _versions()}
-    _write_json(directory / "config.json", plain(about))
-    with replacing(directory / "points.csv") as file:
+    writers: dict[str, Callable[[BinaryIO], None]] = {
+        "config.json": lambda file: _write_json(plain(about), file),
         # Nine digits tell every float32 from its neighbours.
-        text = result.points.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-        file.write(text.encode("utf-8", "backslashreplace"))
-    with replacing(directory / f"{name}.html") as file:
-        write_page(result, title, settings, file)
-    with replacing(directory / f"{name}.png") as file:
-        write_png(result.charts, title, file)
-    _write_json(directory / VERDICT, verdict)
+        "points.csv": lambda file: _write_text(
+            result.points.to_csv(index=False, float_format="%.9g", lineterminator="\n"), file
+        ),
+        f"{name}.html": lambda file: write_page(result, title, settings, file),
+        f"{name}.png": lambda file: write_png(result.charts, title, file),
+    }
+    with suppress(OSError):  # what keeps it from being taken away keeps it from being written too, and is told there
+        (directory / VERDICT).unlink()
+    with attempting(attempts) as writing:
+        unwritten = list(writers)
+        for file_name, write_into in writers.items():
+            with writing:
+                with replacing(directory / file_name) as file:
+                    write_into(file)
+                unwritten.remove(file_name)
+        verdict: dict[str, Any] = plain(
+            {
+                "experiment": name,
+                "title": title,
+                "claims": [asdict(claim) for claim in result.claims],
+                "notes": result.notes,
+                "lacking": [*result.lacking, *unwritten],
+                **made_by(config),
+            }
+        )
+        with writing, replacing(directory / VERDICT) as file:
+            _write_json(verdict, file)
     return verdict
 
 
@@ -120,10 +133,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with replacing(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+def _write_json(value: Any, file: BinaryIO) -> None:
+    _write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", file)
+
+
+def _write_text(text: str, file: BinaryIO) -> None:
+    file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def _versions() -> dict[str, str]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightaudit.errors import UsageError, WeightauditError
+from weightaudit.errors import OutputError, UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles
 from weightaudit.paper import outputs
 from weightaudit.paper.picture import check_drawable
 from weightaudit.paper.registry import Experiment
 from weightaudit.paper.results import Progress
 from weightaudit.paper.settings import configured
+from weightaudit.report.files import Attempts
 
 Say = Callable[[str], None]
 
@@ -28,18 +29,28 @@ class Ran:
     why_not: str = ""
 
 
-def run_one(experiment: Experiment, config: Any, out: Path, progress: Progress, *, again: bool, say: Say) -> Ran:
+def run_one(
+    experiment: Experiment,
+    config: Any,
+    out: Path,
+    progress: Progress,
+    attempts: Attempts,
+    *,
+    again: bool,
+    say: Say,
+) -> Ran:
     """Run into ``out/NAME``, or take what an earlier run of the same settings and versions left there.
 
-    ``say`` hears in one line what became of it. Raises what the experiment raises.
+    ``say`` hears in one line what became of it, and ``attempts`` has the error of a file that cannot be written. Raises
+    what the experiment raises.
     """
     directory = out / experiment.name
+    _check_directories(out, {experiment: config})
     before = None if again else outputs.finished(experiment.name, config, directory)
     if before is not None:
         say(f"{experiment.name}: {directory} has it already, by the same settings and versions; --again runs it anew")
         return Ran(experiment, before)
     check_drawable()
-    ModelFiles.of(getattr(config, "models", ()), walk=False).check_directory(directory)
     outputs.prepare(directory)
     try:
         result = experiment.run(config, progress)
@@ -47,21 +58,43 @@ def run_one(experiment: Experiment, config: Any, out: Path, progress: Progress, 
         with suppress(OSError):  # it has something in it, of an earlier run
             directory.rmdir()
         raise
-    verdict = outputs.write(experiment.name, experiment.title, result, config, directory)
+    verdict = outputs.write(experiment.name, experiment.title, result, config, directory, attempts)
     say(f"{experiment.name}: wrote {directory}")
     return Ran(experiment, verdict)
 
 
+def _check_directories(out: Path, experiments: Mapping[Experiment, Any]) -> None:
+    """OutputError where what these experiments write would come into the folder of a model that one of them reads."""
+    named = (model for config in experiments.values() for model in getattr(config, "models", ()))
+    models = ModelFiles.of(named, walk=False)
+    for directory in (out, *(out / experiment.name for experiment in experiments)):
+        models.check_directory(directory)
+
+
 def run_all(
-    experiments: Mapping[Experiment, Any], out: Path, progress: Progress, *, again: bool, say: Say
+    experiments: Mapping[Experiment, Any],
+    out: Path,
+    progress: Progress,
+    attempts: Attempts,
+    *,
+    again: bool,
+    say: Say,
 ) -> list[Ran]:
-    """`run_one` for every experiment and its config, on past those whose data or models are not to be had."""
+    """`run_one` for every experiment and its config, on past those whose data or models are not to be had, and those
+    for which ``out``, which is made, has no room.
+    """
+    _check_directories(out, experiments)
+    outputs.prepare(out)
     ran = []
     for experiment, config in experiments.items():
         try:
-            ran.append(run_one(experiment, config, out, progress, again=again, say=say))
+            ran.append(run_one(experiment, config, out, progress, attempts, again=again, say=say))
+        except OutputError as error:
+            with attempts:
+                raise
+            ran.append(Ran(experiment, None, str(error)))
         except UsageError:
-            raise  # a wrong option, or nowhere to write: the next experiment would fare no better
+            raise  # a wrong option: the next experiment would fare no better
         except WeightauditError as error:
             say(f"{experiment.name}: not run: {error}")
             ran.append(Ran(experiment, None, str(error)))

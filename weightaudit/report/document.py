@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -64,8 +65,9 @@ def share_plotly(directory: Path) -> None:
     """Have plotly.js lie in ``directory``, for pages that name it. Raises OutputError where it cannot be written."""
     code = plotly_code().encode()
     path = directory / PLOTLY
-    if path.is_file() and path.stat().st_size == len(code) and path.read_bytes() == code:
-        return
+    with suppress(OSError):  # it cannot be read, and so is written
+        if path.is_file() and path.stat().st_size == len(code) and path.read_bytes() == code:
+            return
     with replacing(path) as file:
         file.write(code)
 

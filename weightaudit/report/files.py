@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,19 +32,17 @@ def check_output(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -
     check_writable(path, models)
 
 
-def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS) -> None:
-    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind.
+def check_writable(path: str | os.PathLike[str], models: ModelFiles = NO_MODELS, *, follow: bool = True) -> None:
+    """Fail now where writing ``path`` would fail after the scan. Leaves nothing behind. ``follow`` is `replacing`'s.
 
     OutputError: no such directory, no permission, not a plain file, or what must not be replaced, as one of ``models``.
     """
     try:
-        target = _target(path, models, follow=True)
-        descriptor, trial = _create_beside(target)
+        target = _target(path, models, follow=follow)
+        with unfinished.temporary(target.parent) as trial:
+            os.close(unfinished.create(trial))
     except OSError as error:
         raise _unwritable(path, error) from error
-    os.close(descriptor)
-    os.unlink(trial)
-    unfinished.end(trial)
 
 
 class Attempts:
@@ -79,6 +76,15 @@ class Attempts:
 
 
 @contextmanager
+def attempting(given: Attempts | None) -> Iterator[Attempts]:
+    """The ``given`` attempts, which their owner concludes; else new ones, concluded when the block has ended well."""
+    attempts = given or Attempts()
+    yield attempts
+    if given is None:
+        attempts.conclude()
+
+
+@contextmanager
 def replacing(
     path: str | os.PathLike[str], models: ModelFiles = NO_MODELS, *, follow: bool = False
 ) -> Iterator[BinaryIO]:
@@ -90,21 +96,13 @@ def replacing(
     """
     try:
         target = _target(path, models, follow=follow)
-        descriptor, temporary = _create_beside(target)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
+        with unfinished.becoming(target) as temporary:
+            with os.fdopen(unfinished.create(temporary), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             if target.exists() and not target.is_symlink():
                 os.chmod(temporary, target.stat().st_mode & 0o777)
-            os.replace(temporary, target)
-        except BaseException:  # Ctrl-C too; raised again
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-        finally:
-            unfinished.end(temporary)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -132,16 +130,6 @@ def _target(path: str | os.PathLike[str], models: ModelFiles, *, follow: bool) -
     if target.exists() and not os.access(target, os.W_OK):
         raise OutputError(str(path), "the file is write-protected", "Name another output file")
     return target
-
-
-def _create_beside(target: Path) -> tuple[int, Path]:
-    """New empty file in the target's directory: (descriptor, path). A short name, so that long targets still
-    fit.
-    """
-    temporary = unfinished.begin(target.parent / f".weightaudit-{secrets.token_hex(8)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    # Mode 0o666 is cut by the umask, as for any ordinary file; tempfile's 0o600 would surprise.
-    return os.open(temporary, flags, 0o666), temporary
 
 
 def _unwritable(path: str | os.PathLike[str], error: OSError) -> OutputError:

@@ -9,6 +9,7 @@ a role (experts), the line is their median and the band their range; else the ba
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
 
 KINDS = ("png", "svg")
+_HEAT_MAP = "heat-map"
 WIDTH = 3.3
 """Inches: one column of a paper."""
 DPI = 600
@@ -81,7 +83,11 @@ _SETTINGS: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "ytick.minor.width": 0.4,
 }
-_METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "weightaudit"},
+    "svg": {"Date": None, "Creator": "weightaudit"},
+}
+"""By which a figure of ours is told (`own_reports`)."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,11 @@ def check_figures(directory: Path, models: ModelFiles = NO_MODELS) -> None:
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise OutputError(str(directory), f"{existing} is no directory", "Name another directory")
-    check_writable(existing / "figure.png", models)
-    if directory.is_dir():  # which of these will be drawn anew is not known yet
-        for kind in KINDS:
-            for path in directory.glob(f"*.{kind}"):
-                if path.is_symlink():
-                    models.check(path, path.resolve())
+    check_writable(existing / f"{_HEAT_MAP}.{KINDS[0]}", models, follow=False)
+    if directory.is_dir():  # of which stacks any will be drawn anew is not known yet
+        for path in (path for kind in KINDS for path in directory.glob(f"*.{kind}")):
+            if path.stem.endswith((_HEAT_MAP, *map(_stem, LINES))):
+                models.check(path, Path(os.path.realpath(directory), path.name))
 
 
 def write_figures(report: ScanReport, directory: Path, models: ModelFiles = NO_MODELS) -> list[Path]:
@@ -184,11 +189,16 @@ def _figures(report: ScanReport) -> Iterator[tuple[str, Figure]]:
         for line in LINES:
             drawn = courses(rows, line.column, line.lower)
             if drawn:
-                yield f"{before}{line.column.replace('_', '-')}", _lines(drawn, line, styles, title)
+                yield f"{before}{_stem(line)}", _lines(drawn, line, styles, title)
         column, label, _ = HEAT[0]
         drawn = courses(rows, column)
         if drawn:
-            yield f"{before}heat-map", _heat_map(drawn, label, title)
+            yield f"{before}{_HEAT_MAP}", _heat_map(drawn, label, title)
+
+
+def _stem(line: LineFigure) -> str:
+    """What its files are called, behind the stack."""
+    return line.column.replace("_", "-")
 
 
 def _lines(drawn: Sequence[Course], line: LineFigure, styles: dict[str, RoleStyle], title: str) -> Figure:

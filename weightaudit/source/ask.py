@@ -62,11 +62,15 @@ def ask(method: str, url: str, patience: Patience, access: Access, *, limit: int
 
 
 def _joined(url: str, location: str, thing: str) -> str:
+    cause = "the Hub sends us to an address that is none"
     try:
-        return str(HTTP.URL(url).join(location))
+        there = HTTP.URL(url).join(location)
+        if (HTTP.URL(url).scheme, there.scheme) != ("https", "http"):
+            return str(there)
+        cause = "the Hub sends us from an encrypted address to one that is not"
     except (HTTP.InvalidURL, ValueError):
         pass
-    raise ModelUnreachable(thing, "the Hub sends us to an address that is none", SOMEBODY_ELSE)
+    raise ModelUnreachable(thing, cause, SOMEBODY_ELSE)
 
 
 def _refuse(answer: Response, patience: Patience, access: Access) -> None:

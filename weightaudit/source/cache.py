@@ -1,40 +1,90 @@
-"""What the local Hugging Face cache has of a Hub model. Nothing here asks a network or writes."""
+"""What the local Hugging Face cache has of a Hub model. Nothing here asks a network or writes.
+
+In ``models--org--name``, ``refs/NAME`` holds the commit that a branch or tag meant, and ``snapshots/COMMIT/FILE`` is a
+link to ``blobs/DIGEST``. It is read here and not by the Hub's client, which believes it: a cache may come from a
+stranger's archive.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants
 
+from weightaudit.errors import CheckpointError, printable
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
 from weightaudit.source.names import COMMIT
+from weightaudit.stored import read_plain
 
 CONFIG = "config.json"
+LONGEST_COMMIT = 64
+"""Bytes of the longest that `COMMIT` lets through."""
+SHARED_BLOBS = "blobs"
+"""The folder in the cache in which the Hub's client keeps, once, blobs that several models have."""
+
+
+def model_folder(model: str) -> Path:
+    """Where the cache has, or would have, the Hub model with this id."""
+    return Path(constants.HF_HUB_CACHE, f"models--{model.replace('/', '--')}")
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether ``path``, its links followed, is the model's ``folder`` in the cache or in it.
+
+    The folder may be a link itself, to another disk say: it is the user's.
+    """
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def is_own(path: Path, folder: Path) -> bool:
+    """Whether ``path``, its links followed, is in the model's ``folder``, or a blob that several models have."""
+    return is_inside(path, folder) or is_inside(path, Path(constants.HF_HUB_CACHE, SHARED_BLOBS))
+
+
+def commit_noted(ref: Path) -> str | None:
+    """The commit that the file ``ref`` of a cache names; None where there is none, or it is no commit."""
+    try:
+        said = read_plain(ref, limit=LONGEST_COMMIT, follow=True).decode("ascii")
+    except (OSError, ValueError):
+        return None
+    return said if re.fullmatch(COMMIT, said) else None
 
 
 def cached_file(models: Iterable[str], commit: str, name: str) -> Path | None:
-    """That file of that commit, if the cache has it under one of the ids ``models``."""
-    return next((found for model in models if (found := _found(model, name, commit)) is not None), None)
+    """That file of that commit, if the cache has it under one of the ids ``models``.
 
-
-def cached_snapshot(model: str, revision: str | None) -> Path | None:
-    """The cached folder of that revision, if the cache has any file of the model that a scan reads."""
-    for name in (CONFIG, *(name for pair in STANDARD_WEIGHTS for name in pair)):
-        found = _found(model, name, revision)
-        if found is not None:
-            # The folder's name becomes the model's revision in every output; the Hub's client takes any for a commit.
-            return found.parent if re.fullmatch(COMMIT, found.parent.name) else None
+    CheckpointError where a link leads from there to what is not the model's: see `is_own`.
+    """
+    for folder in map(model_folder, models):
+        path = folder / "snapshots" / commit / name
+        if os.path.isfile(path):
+            if not is_own(path, folder):
+                raise CheckpointError(
+                    printable(str(path), limit=1000),
+                    "a link leads it out of the model's folder in the Hugging Face cache, to "
+                    + printable(os.path.realpath(path), limit=1000),
+                    "Remove the link and download the model again; if it is meant, scan that directory by its path",
+                )
+            return path
     return None
 
 
-def _found(model: str, name: str, revision: str | None) -> Path | None:
-    try:
-        found = try_to_load_from_cache(model, name, revision=revision)
-    except (OSError, ValueError):  # a ref that is no text or not to be read is as good as none
+def cached_snapshot(model: str, revision: str | None) -> Path | None:
+    """The cached folder of that revision, if the cache has any file of the model that a scan reads.
+
+    A revision that is a commit is that commit, whatever the cache notes under its name.
+    """
+    folder = model_folder(model)
+    named = revision or "main"
+    commit = named if re.fullmatch(COMMIT, named) else commit_noted(folder / "refs" / named)
+    if commit is None:
         return None
-    return Path(found) if isinstance(found, str) else None
+    snapshot = folder / "snapshots" / commit
+    names = (CONFIG, *(name for pair in STANDARD_WEIGHTS for name in pair))
+    return snapshot if any(os.path.isfile(snapshot / name) for name in names) else None
 
 
 def is_whole(names: Collection[str]) -> bool:

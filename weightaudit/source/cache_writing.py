@@ -1,12 +1,15 @@
 """Files put into the Hugging Face cache in the layout that the Hub's client reads.
 
     models--org--name/blobs/<digest>              the bytes
-                      snapshots/<commit>/<name>   a link to them; the file itself where links cannot be made
+                      snapshots/<commit>/<name>   a link to them; a second name or a copy where links cannot be made
                       refs/<revision>             the commit that a branch or tag meant
 
 Nothing that a server says becomes a path: a blob is named by the digest of the bytes that came. That is the Hub's own
 name for them (SHA-256 of a large file, git's SHA-1 of a small one), so the client finds what is kept here and the other
 way round; an ETag that is no such digest is not used.
+
+What is not whole yet has a temporary name. Among the blobs that ends as the client's own do (``.incomplete``), so that
+its tools find what a killed process leaves.
 """
 
 from __future__ import annotations
@@ -14,17 +17,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import constants
-
 from weightaudit.errors import CacheError, CheckpointError, printable
+from weightaudit.source.cache import commit_noted, is_inside, is_own, model_folder
 from weightaudit.source.local import LocalFile
 from weightaudit.source.remote import RemoteFile
 from weightaudit.source.web import SOMEBODY_ELSE
+from weightaudit.unfinished import becoming, create, temporary
 
 PIECE = 1 << 20
 """Bytes read at once for a digest."""
@@ -34,7 +36,7 @@ class CacheFolder:
     """The folder of one model, whose id has been checked. Each part may be a link only within that folder."""
 
     def __init__(self, model: str) -> None:
-        self._top = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
+        self._top = model_folder(model)
 
     def keep(self, source: RemoteFile, commit: str) -> None:
         """Put the whole of ``source`` there as that commit's file of its name, if need be by downloading it.
@@ -55,14 +57,15 @@ class CacheFolder:
         with _disk(self._top):
             ref = self._folder("refs", *folders) / name
             # The cache may be one that others filled and that cannot be written to.
-            if not _says(ref, commit):
-                _write_ref(ref, commit)
+            if commit_noted(ref) != commit:
+                with becoming(ref) as partial, open(create(partial), "w", encoding="ascii") as file:
+                    file.write(commit)
 
     def _folder(self, *parts: str) -> Path:
         """A folder within this one, made if need be."""
         folder = self._top.joinpath(*parts)
         # Before anything is made: a cache may have been unpacked from a stranger's archive, links and all.
-        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self._top)):
+        if not is_inside(folder, self._top):
             shown = printable(str(folder), limit=1000)
             raise CacheError(shown, "a link leads it outside of the model's folder", "Remove the link")
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,11 +74,12 @@ class CacheFolder:
     def _present(self, source: RemoteFile, blobs: Path) -> Path | None:
         """The blob that has the bytes of ``source`` already, of another commit perhaps."""
         for digest in (source.sha256, source.git_sha1):
-            if digest is not None and (blobs / digest).is_file():
-                file = LocalFile(blobs / digest, name=digest)
+            blob = blobs / (digest or "")
+            if digest is not None and blob.is_file() and is_own(blob, self._top):
+                file = LocalFile(blob, name=digest)
                 try:
                     if file.size == source.size and digest in _digests(file):
-                        return blobs / digest
+                        return blob
                 finally:
                     file.close()
         return None
@@ -88,8 +92,7 @@ class CacheFolder:
                 f"{source.label} has {source.size} bytes, and {free} are free there",
                 "Make room, set HF_HOME to another disk, or leave out --download",
             )
-        partial = blobs / f"{uuid.uuid4().hex}.incomplete"
-        try:
+        with temporary(blobs, ".incomplete") as partial:
             _write(partial, source)
             file = LocalFile(partial, name=partial.name)
             try:
@@ -103,8 +106,6 @@ class CacheFolder:
             blob = blobs / (git_sha1 if source.git_sha1 == git_sha1 else sha256)
             os.replace(partial, blob)
             return blob
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -118,13 +119,8 @@ def _disk(folder: Path) -> Iterator[None]:
         raise CacheError(where, reason, hint) from error
 
 
-def _create(path: Path) -> int:
-    """A descriptor of the new file ``path``; whatever is there already, a link too, is an error."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-
-
 def _write(path: Path, source: RemoteFile) -> None:
-    with open(_create(path), "wb", buffering=0) as file:
+    with open(create(path), "wb", buffering=0) as file:
 
         def put(position: int, chunk: bytes) -> None:
             file.seek(position)
@@ -148,32 +144,16 @@ def _digests(file: LocalFile) -> tuple[str, str]:
 
 
 def _link(blob: Path, name: Path) -> None:
-    """Have ``name``, in a snapshot, be ``blob``. Relative, so that the cache can be moved."""
-    link = name.with_name(f".{uuid.uuid4().hex}")
-    try:
-        os.symlink(Path("..", "..", "blobs", blob.name), link)
-    except (OSError, NotImplementedError):  # Windows keeps links from many users, and some disks have none
-        os.replace(blob, name)
-        return
-    try:
-        os.replace(link, name)
-    except BaseException:  # Ctrl-C too; raised again
-        link.unlink(missing_ok=True)
-        raise
-
-
-def _says(ref: Path, commit: str) -> bool:
-    if not ref.is_file():
-        return False
-    with ref.open("rb") as file:
-        return file.read(len(commit) + 1) == commit.encode()
-
-
-def _write_ref(path: Path, commit: str) -> None:
-    partial = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        with open(_create(partial), "w", encoding="ascii") as file:
-            file.write(commit)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Have ``name``, in a snapshot, be ``blob``, which stays: other snapshots may have no file but it."""
+    with becoming(name) as link:
+        try:
+            os.symlink(Path("..", "..", "blobs", blob.name), link)  # relative, so that the cache can be moved
+            return
+        except (OSError, NotImplementedError):  # Windows keeps links from many users, and some disks have none
+            pass
+        real = os.path.realpath(blob)  # it may be a link itself, made when that was possible
+        try:
+            os.link(real, link)
+        except (OSError, NotImplementedError):
+            with open(real, "rb") as source, open(create(link), "wb") as copy:
+                shutil.copyfileobj(source, copy)

@@ -6,7 +6,6 @@ headers, and with them secrets. For the same reason no error here has one of the
 
 from __future__ import annotations
 
-import re
 import ssl
 import sys
 
@@ -22,6 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable, printable
+from weightaudit.source.addresses import shown
 
 # The base that the Hub's own errors share with those of the HTTP library beneath it, whose package differs between
 # huggingface_hub 1 (httpx) and 2 (httpx2). Its module is the way to that library's other names.
@@ -30,8 +30,8 @@ HTTP = sys.modules[HTTP_ERROR.__module__]
 
 
 def endpoint() -> str:
-    """The Hub's address without the name and password that a mirror's may hold."""
-    return re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)
+    """The Hub's address, without the name and password that a mirror's may hold."""
+    return printable(shown(constants.ENDPOINT), limit=1000)
 
 
 def explain(error: BaseException, model: str, revision: str | None, *, thing: str = "") -> ModelError:

@@ -1,4 +1,4 @@
-"""No signed address in any log, nor the password of a mirror: its query is as good as a key to the file.
+"""No signed address in any log, nor the password of a mirror or a proxy.
 
 The HTTP library logs every address it asks for (at level INFO) and every header of an answer (DEBUG), and the Hub's
 client those of downloads that break (WARNING).
@@ -7,8 +7,8 @@ client those of downloads that break (WARNING).
 from __future__ import annotations
 
 import logging
-import re
 
+from weightaudit.source.addresses import without_secrets
 from weightaudit.source.hub_errors import HTTP
 
 _CORE = HTTP.__name__.replace("httpx", "httpcore")  # the lower half of the same library
@@ -18,8 +18,6 @@ LOGGERS = (
     "huggingface_hub.utils._http",
     "huggingface_hub.file_download",
 )
-QUERY = re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*")
-PASSWORD = re.compile(r"(https?://)[^\s/?'\"<>]*@")
 
 
 class _WithoutQueries(logging.Filter):
@@ -27,7 +25,7 @@ class _WithoutQueries(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        safe = PASSWORD.sub(r"\1", QUERY.sub(r"\1?…", message))
+        safe = without_secrets(message)
         if safe != message:
             record.msg, record.args = safe, None
         return True

@@ -193,10 +193,11 @@ class RemoteFile:
             astray = found
         if astray is not None:
             # Somebody was served since this task was last refused: the address has expired, and that is no judgement on
-            # who asks. It may happen any number of times.
+            # who asks. It may happen any number of times. Refusals from before it are no more part of a row.
             served, task.served = task.served, self._served
             self._relocate(place, patience)
             if served != task.served:
+                patience.forget(astray)
                 raise TryAgain(f"{astray.cause}, as it did not before", soon=True)
             raise astray
         etag = bare_etag(answer.headers.get("etag"))

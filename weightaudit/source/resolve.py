@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelNotFound, UsageError, printable
 from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.source.addresses import check_endpoint
 from weightaudit.source.base import Repository
 from weightaudit.source.local import local_repository
 
@@ -54,6 +55,7 @@ def open_repository(
     if looks_like_path(asked):
         raise ModelNotFound(shown, "no such file or directory", "Check the path")
     # Imported here: local models need neither the Hub's client nor the time that loading it takes.
+    check_endpoint(shown)
     from weightaudit.source.hub import hub_repository
 
     return hub_repository(asked, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait)

@@ -100,6 +100,10 @@ class Patience:
         elif not self.left():
             raise TryAgain("the bytes come too slowly")
 
+    def forget(self, trouble: TryAgain) -> None:
+        """Failures of this cause do not count any more: something has gone well since."""
+        del self._failures[trouble.cause, trouble.hint]
+
     def pause(self, trouble: TryAgain) -> None:
         """Wait before the next try. ModelUnreachable where there is to be none, GaveUp where it was closed."""
         self._failures[trouble.cause, trouble.hint] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # p
 
 import weightaudit
 from weightaudit.errors import ModelUnreachable, printable
+from weightaudit.source.addresses import no_endpoint
 from weightaudit.source.deadline import within
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, explain, untrusted, untrusted_certificate
 from weightaudit.source.retry import Patience, TryAgain
@@ -63,7 +65,7 @@ def send(
     address = parsed(url, patience.thing)
 
     def call() -> Response:
-        client = get_session()
+        client = _session(patience.thing)
         said = {"user-agent": AGENT, "accept-encoding": "identity", **(headers or {})}
         request = client.build_request(method, address, headers=said, timeout=patience.timeout())
         options: dict[str, Any] = {"stream": True, "follow_redirects": False}
@@ -85,6 +87,18 @@ def send(
     except (HTTP_ERROR, OSError, RuntimeError) as error:
         failure = _failure(error, server_of(address), patience.thing, access)
     raise failure  # outside of the handler: see hub_errors
+
+
+def _session(thing: str) -> Any:
+    """The session of the Hub's client. ModelUnreachable where the environment names proxies that cannot be used."""
+    with suppress(HTTP.InvalidURL, ImportError, ValueError):  # whose texts hold parts of a proxy's password
+        return get_session()
+    raise ModelUnreachable(
+        thing,
+        "the proxies that the environment names cannot be used",
+        "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY look like http://example.org:3128, NO_PROXY like example.org; in a "
+        f"password / is written as %2F; socks5:// needs 'pip install {HTTP.__name__}[socks]'",
+    )
 
 
 def is_home(address: Any) -> bool:
@@ -113,7 +127,7 @@ def parsed(url: str, thing: str) -> Any:
     if address is not None and address.scheme in ("http", "https") and address.host:
         return address
     if url.startswith(constants.ENDPOINT):
-        raise ModelUnreachable(thing, "HF_ENDPOINT is not the address of a server", "It looks like https://example.org")
+        raise no_endpoint(thing)
     raise ModelUnreachable(thing, "the Hub sends us to an address that is none", SOMEBODY_ELSE)
 
 

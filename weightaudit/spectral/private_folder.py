@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from weightaudit import unfinished
 
 NAME = "weightaudit"
 LARGEST = 1 << 26
@@ -41,19 +42,12 @@ class PrivateFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Make ``content`` the file ``name``, whole or not at all."""
-        temporary = None
-        try:
-            handle, temporary = tempfile.mkstemp(dir=self.path)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(temporary, self.path / name)
-            temporary = None
-        except OSError:
-            pass  # a full disk, most often
-        finally:
-            if temporary is not None:
-                with suppress(OSError):
-                    os.unlink(temporary)
+        with (
+            suppress(OSError),  # a full disk, most often
+            unfinished.becoming(self.path / name) as temporary,
+            os.fdopen(unfinished.create(temporary, 0o600), "wb") as file,
+        ):
+            file.write(content)
 
 
 def private_folder() -> PrivateFolder | None:

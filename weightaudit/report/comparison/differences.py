@@ -52,16 +52,21 @@ class Matched:
     only_this: int
 
 
-def write_differences(reports: Sequence[tuple[str, Finished]], file: BinaryIO) -> list[Matched]:
+def write_differences(reports: Sequence[tuple[str, Finished]], file: BinaryIO) -> None:
     """Write the CSV of these (name, report); what has no partner says so under ``match``. At least two are needed."""
     (first_name, first), *others = reports
     file.write(csv_line(HEADER).encode())
+    for name, other in others:
+        for match, a, b in partners(first.rows, other.rows):
+            file.write(csv_line(_cells(first_name, name, match, a, b)).encode("utf-8", "backslashreplace"))
+
+
+def matches(reports: Sequence[tuple[str, Finished]]) -> list[Matched]:
+    """Of these (name, report), of which at least two are needed, each but the first."""
+    (_, first), *others = reports
     matched = []
     for name, other in others:
-        counts: Counter[str] = Counter()
-        for match, a, b in partners(first.rows, other.rows):
-            counts[match] += 1
-            file.write(csv_line(_cells(first_name, name, match, a, b)).encode("utf-8", "backslashreplace"))
+        counts = Counter(match for match, _, _ in partners(first.rows, other.rows))
         matched.append(Matched(name, counts["both"], counts["only a"], counts["only b"]))
     return matched
 

@@ -98,6 +98,11 @@ def read_finished(path: Path) -> Finished | None:
         raise UsageError(shown, f"it is no valid report: {printable(repr(error))}", "Scan the model again") from error
 
 
+def table_of(path: Path) -> Path:
+    """The file that `read_finished` reads for ``path``."""
+    return path / BATCH_TABLE if path.is_dir() else path
+
+
 def _read_folder(path: Path) -> Finished | None:
     shown = printable(str(path), limit=1000)
     if (path / BATCH_OUTCOME).is_file() and not (path / BATCH_TABLE).is_file():
@@ -106,7 +111,7 @@ def _read_folder(path: Path) -> Finished | None:
         raise UsageError(
             shown, "it is the directory of a whole batch", "Name the folders of its models, such as DIR/*/"
         )
-    return read_finished(path / BATCH_TABLE) if (path / BATCH_TABLE).is_file() else None
+    return read_finished(table_of(path)) if table_of(path).is_file() else None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

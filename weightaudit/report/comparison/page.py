@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from weightaudit.report.comparison.body import FAILURES, body
 from weightaudit.report.comparison.gathering import gather
 from weightaudit.report.document import PLOTLY, asset, colours, document, share_plotly
-from weightaudit.report.files import replacing
+from weightaudit.report.files import Attempts, replacing
 from weightaudit.report.payload import script_json
 
 if TYPE_CHECKING:
@@ -20,14 +20,18 @@ SCRIPTS = ("common.js", "drawing.js", "paged.js", "comparison.js", "overlay.js",
 
 
 def write_index(entries: Iterable[ModelEntry], directory: Path, *, title: str, beside: Sequence[str] = ()) -> None:
-    """Write index.html and plotly.js into ``directory``, each whole or not at all. Raises OutputError.
+    """Write index.html and plotly.js into ``directory``, each whole or not at all. Raises OutputError where one cannot
+    be written; the other is.
 
     ``entries`` are gone through once, and none is kept; ``beside`` are names of files there that the page links to.
     """
     text = page(entries, title=title, beside=beside)
-    share_plotly(directory)
-    with replacing(directory / INDEX) as file:
+    attempts = Attempts()
+    with attempts:
+        share_plotly(directory)
+    with attempts, replacing(directory / INDEX) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+    attempts.conclude()
 
 
 def page(entries: Iterable[ModelEntry], *, title: str, beside: Sequence[str] = ()) -> str:

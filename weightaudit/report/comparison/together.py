@@ -9,30 +9,30 @@ from pathlib import Path
 from urllib.parse import quote
 
 from weightaudit.report.comparison import ModelEntry
-from weightaudit.report.comparison.differences import Matched, write_differences
+from weightaudit.report.comparison.differences import Matched, matches, write_differences
 from weightaudit.report.comparison.finished import Finished
 from weightaudit.report.comparison.page import write_index
-from weightaudit.report.files import Attempts, replacing
+from weightaudit.report.files import Attempts, attempting, replacing
 
 DIFFERENCES = "differences.csv"
 
 
-def put_together(reports: Sequence[Finished], directory: Path) -> list[Matched]:
+def put_together(reports: Sequence[Finished], directory: Path, attempts: Attempts | None = None) -> list[Matched]:
     """Write index.html, plotly.js and differences.csv into ``directory``; how the others match the first.
 
-    Raises OutputError where that cannot be written; what can be is.
+    Raises OutputError where one cannot be written; the others are. ``attempts`` that the caller gives keep that error,
+    instead of raising it, until the result is told.
     """
     names = titles(reports)
-    attempts = Attempts()
-    matched: list[Matched] = []
-    with attempts, replacing(directory / DIFFERENCES) as file:
-        matched = write_differences(list(zip(names, reports, strict=True)), file)
+    named = list(zip(names, reports, strict=True))
     entries = [_entry(name, report, directory) for name, report in zip(names, reports, strict=True)]
     title = " · ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
-    with attempts:
-        write_index(entries, directory, title=title, beside=(DIFFERENCES,))
-    attempts.conclude()
-    return matched
+    with attempting(attempts) as writing:
+        with writing, replacing(directory / DIFFERENCES) as file:
+            write_differences(named, file)
+        with writing:
+            write_index(entries, directory, title=title, beside=(DIFFERENCES,))
+    return matches(named)
 
 
 def titles(reports: Sequence[Finished]) -> list[str]:
@@ -71,6 +71,6 @@ def _address(path: Path | None, directory: Path) -> str:
     if path is None:
         return ""
     try:
-        return quote(Path(os.path.relpath(path.resolve(), directory.resolve())).as_posix())
+        return quote(Path(os.path.relpath(os.path.realpath(path), os.path.realpath(directory))).as_posix())
     except ValueError:  # on another drive
         return ""

@@ -38,6 +38,13 @@ def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
         yield running
 
 
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[DaskCluster]:
+    """One worker, to be killed with its scheduler."""
+    with dask_cluster(tmp_path / "cluster", environment(), workers=1) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """One worker, which has everything loaded once it has run something. Nobody kills it or adds another one."""
@@ -72,7 +79,7 @@ def test_a_worker_killed_in_mid_run(batch: Callable[..., BatchResult], cluster: 
 @pytest.mark.parametrize("end", ["scheduler", "interrupt"])
 def test_a_run_that_ends_early(few: list[Path], request: pytest.FixtureRequest, tmp_path: Path, end: str) -> None:
     """One message, no library's talk; and nothing goes on in the directory afterwards."""
-    cluster: DaskCluster = request.getfixturevalue("lasting" if end == "interrupt" else "cluster")
+    cluster: DaskCluster = request.getfixturevalue("lasting" if end == "interrupt" else "lone")
     out = tmp_path / "out"
     links = [tmp_path / f"model{i}" for i in range(60)]
     for link in links:
@@ -127,8 +134,7 @@ def test_a_model_that_kills_every_worker(few: list[Path], tmp_path: Path) -> Non
     entries = entries_of([tmp_path / "deadly", *few[:2]], tmp_path)
     env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     with dask_cluster(tmp_path / "cluster", env, workers=0) as cluster:
-        for _ in range(2):
-            cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
+        cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
         result = run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.deadly), threads=1)
     assert list(result.failed) == ["deadly"]
     assert "died while running it" in result.failed["deadly"]

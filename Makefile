@@ -22,19 +22,22 @@ $(VENV)/ready: pyproject.toml
 
 demo: setup
 	mkdir -p demo
-	checkpoint="$$($(BIN)/python -m tests.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
-	checkpoint="$$($(BIN)/python -m tests.rxnmapper)" && ln -sfn "$$checkpoint" demo/rxnmapper-albert
+	checkpoint="$$($(BIN)/python -m tests.support.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
+	checkpoint="$$($(BIN)/python -m tests.support.rxnmapper)" && ln -sfn "$$checkpoint" demo/rxnmapper-albert
 	$(BIN)/weightaudit scan demo/all-MiniLM-L6-v2 --out demo/report.html --csv demo/layers.csv
 	$(BIN)/weightaudit batch model_lists/offline.txt --out demo/batch
 	@echo "Open demo/report.html in a browser; the numbers are in demo/layers.csv. demo/batch/index.html has two models."
 
-# A file's tests stay together, since they share what they build. WORKERS=0 runs them one after the other.
+# A file's tests stay together, since they share what they build, and files start in the order of their names: files of
+# few tests, which xdist would put last, are the ones that take longest. WORKERS=0 runs them one after the other.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+	$(PYTEST)
 
 # The tests that take minutes too.
 test-all: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m ""
+	$(PYTEST) -m ""
 
 check: lint types imports test
 

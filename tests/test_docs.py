@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -46,7 +47,7 @@ def test_commands_are_as_documented(page: Path) -> None:
     for line in lines_of_code(page):
         if not line.startswith("weightaudit "):
             continue
-        command = typer.main.get_command(app)
+        command: Any = typer.main.get_command(app)
         words = shlex.split(line)[1:]
         while words and hasattr(command, "list_commands") and not words[0].startswith("-"):
             _, command, words = command.resolve_command(None, words)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.own_reports import OWN, is_own
 from weightaudit.report.atomic_write import EXTENSIONS
 

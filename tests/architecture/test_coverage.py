@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.architecture.saved import info, infos
-from tests.models import HIDDEN, build
+from tests.support.models import HIDDEN, build
 from weightaudit.architecture import map_model
 from weightaudit.errors import MappingError
 from weightaudit.records import TensorInfo

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.architecture.saved import info, infos, read_saved, statuses
-from tests.architecture.tiny import tiny
-from tests.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
+from tests.support.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
+from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
 from weightaudit.architecture.mapping import FEW_STACKED, TOO_MANY
 from weightaudit.architecture.mismatches import MAX_DISCREPANCIES_PER_KIND

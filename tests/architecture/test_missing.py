@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from transformers import WhisperConfig, WhisperForAudioClassification
 
 from tests.architecture.saved import Saved, info, infos
-from tests.models import FF, HIDDEN, RECIPES, build
+from tests.support.models import FF, HIDDEN, RECIPES, build
 from weightaudit.architecture import family, map_model
 from weightaudit.architecture.missing import MOST_LAYERS, absences
 from weightaudit.records import Discrepancy, TensorInfo
@@ -64,7 +65,8 @@ def test_an_absent_embedding(case: str) -> None:
 
 @pytest.mark.parametrize(("saved_by", "told"), [("WhisperForAudioClassification", False), ("WhisperModel", True)])
 def test_an_encoder_of_sound_reads_no_tokens(saved_by: str, told: bool) -> None:
-    sizes = dict.fromkeys(("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"), 2)
+    counts = ("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads")
+    sizes: dict[str, Any] = dict.fromkeys(counts, 2)
     config = WhisperConfig(d_model=HIDDEN, encoder_ffn_dim=FF, decoder_ffn_dim=FF, pad_token_id=0, **sizes)
     model = WhisperForAudioClassification(config)
     found = map_model({**config.to_dict(), "architectures": [saved_by]}, infos(model.state_dict()))

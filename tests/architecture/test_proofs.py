@@ -14,8 +14,8 @@ import transformers
 from tests.architecture.proofs import judge
 from tests.architecture.proving import Prover, run
 from tests.architecture.saved import info, infos, value
-from tests.architecture.tiny import all_model_types, tiny
-from tests.architecture.tiny_sizes import LISTED, NOT_BUILT, UNPROVEN
+from tests.support.tiny import all_model_types, tiny
+from tests.support.tiny_sizes import LISTED, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import families, layouts, map_model
 from weightaudit.architecture.registry import for_model_type, model_types, multimodal, not_mapped
 from weightaudit.records import Rows

@@ -6,27 +6,9 @@ import math
 
 import pytest
 
+from tests.audit.rows import row
 from weightaudit.audit.aggregates import summarise
-from weightaudit.records import CoverageEntry, LayerRow, Part, RoleMatrix, Spectrum
-
-
-def row(layer: int | None, role: str, frobenius: float, stable_rank: float, nonfinite: int = 0) -> LayerRow:
-    sigma = frobenius / math.sqrt(stable_rank)
-    spectrum = Spectrum(
-        frobenius_norm=frobenius,
-        spectral_norm=sigma,
-        spectral_norm_upper=sigma,
-        stable_rank=stable_rank,
-        stable_rank_lower=stable_rank,
-        norm_ratio=math.sqrt(stable_rank),
-        method="exact",
-        passes=1,
-        converged=True,
-        nonfinite=nonfinite,
-        zeros=1,
-        max_abs=1.0,
-    )
-    return LayerRow(RoleMatrix("", layer, None, role, (Part("t"),), (4, 4), "float32"), spectrum)
+from weightaudit.records import CoverageEntry
 
 
 def test_numbers() -> None:

@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import weightaudit as wa
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit.audit import scan
+from weightaudit.audit.reading import plan_groups
 from weightaudit.errors import CheckpointError
 
 Change = Callable[[Path], None]
@@ -109,9 +111,9 @@ def test_gone_or_left_alone(model: Path) -> None:
 def test_no_output_is_left(
     model: Path, tmp_path: Path, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = scan.plan_groups
+    plan = plan_groups
 
-    def late(*arguments: object) -> object:
+    def late(*arguments: Any) -> object:
         append(model / "config.json")
         return plan(*arguments)
 

@@ -61,7 +61,7 @@ def test_a_unit_keeps_the_order_in_which_its_matrices_came_together() -> None:
 def _steps(monkeypatch: pytest.MonkeyPatch, plan: Callable[[], object]) -> int:
     """How often ``plan`` asks a matrix for its tensors."""
     asked = 0
-    tensors_of = RoleMatrix.tensors.fget
+    tensors_of = vars(RoleMatrix)["tensors"].fget
     assert tensors_of is not None
 
     def counting(matrix: RoleMatrix) -> tuple[str, ...]:
@@ -218,7 +218,7 @@ def test_a_large_unit_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
             return super().read(name, into=into)
 
     checkpoint = Recording(tensors)
-    ahead = []
+    ahead: list[int] = []
     for unit, stored in read_groups(checkpoint, plan_groups(matrices, tensors)):  # type: ignore[arg-type]
         ahead.append(len(checkpoint.reads) - 3 * (len(ahead) + 1))
         assert all(stored[info.name][0, 0] == info.offset for info in unit.tensors)

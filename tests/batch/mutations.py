@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Mutations:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
 
-    def bytes(self, content: bytes) -> bytes:
+    def spoilt(self, content: bytes) -> bytes:
         """``content`` with something wrong in it."""
         ways = [self._flip, self._cut, self._insert, self._repeat]
         with suppress(ValueError, RecursionError):
@@ -273,12 +274,12 @@ class Trial:
         if self.rng.random() < 0.6:
             path = self.rng.choice(documents)
             what = "bytes"
-            content = self.mutations.bytes(path.read_bytes())
+            content = self.mutations.spoilt(path.read_bytes())
             _remove(path)
             path.write_bytes(content)
         elif self.rng.random() < 0.3:
             path, what = self.rng.choice(files), "bytes"
-            content = self.mutations.bytes(path.read_bytes())
+            content = self.mutations.spoilt(path.read_bytes())
             _remove(path)
             path.write_bytes(content)
         else:
@@ -306,7 +307,7 @@ class Trial:
 
 def spoilt_report(report: Path, target: Path, rng: random.Random) -> None:
     """A report like ``report``, spoilt, read back and put together with itself, or refused."""
-    content = Mutations(rng).bytes(report.read_bytes())
+    content = Mutations(rng).spoilt(report.read_bytes())
     path = target / report.name
     path.write_bytes(content)
     with limited(LONGEST), suppress(WeightauditError):
@@ -390,7 +391,7 @@ def main(words: Sequence[str]) -> None:
         target.mkdir()
         for number in range(reports):
             kind = "parquet" if number % 4 == 3 else "json"
-            tried(lambda kind=kind: spoilt_report(root / f"report.{kind}", target, trial.rng))
+            tried(partial(spoilt_report, root / f"report.{kind}", target, trial.rng))
         print(json.dumps(dict(sorted(trial.counts.items())), indent=1))
         print(f"{rounds} directories and {reports} reports, {len(failures)} failures")
         sys.exit(bool(failures))

@@ -20,7 +20,7 @@ class Recorded:
     notes: tuple[str, ...] = ()
     max_in_flight = 3
 
-    def __init__(self, before: Callable[[Job], None] | None = None) -> None:
+    def __init__(self, before: Callable[[Job], object] | None = None) -> None:
         self.sent: list[Job] = []
         self.before = before
         self.closed: list[bool] = []

@@ -19,9 +19,9 @@ from tests.batch.pools import Recorded
 from weightaudit import api
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.aggregate import UNFINISHED
-from weightaudit.batch.folder import RESULTS
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.outcome import finished
+from weightaudit.batch.results import RESULTS
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, UsageError
 

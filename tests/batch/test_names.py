@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from weightaudit.batch.names import MAX_FOLDER_CHARS, names
 
 

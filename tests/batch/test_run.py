@@ -18,7 +18,7 @@ import pytest
 
 import weightaudit as wa
 from tests.batch.checkpoints import corrupt
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from tests.batch.pools import Lost, Recorded
 from weightaudit import api
 from weightaudit.batch import BatchResult, run_batch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit.batch import shipped_lists
 from weightaudit.batch.shipped_lists import find_list
 from weightaudit.errors import UsageError

@@ -12,7 +12,7 @@ import pytest
 
 from tests.batch.checkpoints import corrupt
 from tests.batch.pools import Lost, Recorded
-from tests.hub import folder_files, pointed_at, serve
+from tests.support.hub import folder_files, pointed_at, serve
 from weightaudit import api
 from weightaudit.batch import BatchResult
 from weightaudit.batch.outcome import read_outcome

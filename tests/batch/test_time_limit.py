@@ -28,7 +28,8 @@ def test_a_scan_ends_between_two_matrices(
 ) -> None:
     """In the run's own process or on a cluster, where nobody can end it from without."""
 
-    scan, seen = api.scan, []
+    scan = api.scan
+    seen: list[Any] = []
     monkeypatch.setattr(time_limit, "monotonic", lambda: float(len(seen)))  # a second for each matrix
 
     def slow(model: str, *, progress: Any, **options: Any) -> Any:

@@ -139,11 +139,16 @@ def _long_metadata(part: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"weightaudit.coverage": "x" * 80_000_000}), part)
 
 
+def _a_directory(part: Path) -> None:
+    part.unlink()
+    part.mkdir()
+
+
 PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "an empty table": (PARQUET, lambda part: part.write_bytes(b"")),
     "something else": (PARQUET, lambda part: part.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")),
     "no table": (PARQUET, lambda part: part.unlink()),
-    "a directory": (PARQUET, lambda part: (part.unlink(), part.mkdir())),
+    "a directory": (PARQUET, _a_directory),
     "other columns": (PARQUET, _other_columns),
     "other types": (PARQUET, _other_types),
     "text that is none": (PARQUET, _bad_text),

@@ -16,7 +16,7 @@ import pytest
 
 from tests.batch.mutations import Trial, limited, quick, spoilt_report
 from tests.batch.pools import Recorded
-from tests.report import factory
+from tests.support import factory
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.aggregate import JOINED, UNFINISHED
 from weightaudit.batch.manifest import read_manifest

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.models import tiny_model
+from tests.support.models import tiny_model
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.checkpoint.codecs import CODECS, logical_tensors
 from weightaudit.errors import CheckpointError

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.checkpoint.files import entry, packed, sharded
-from tests.hostile import forge
+from tests.support import forge
+from tests.support.safetensors_files import entry, packed, sharded
 from weightaudit.checkpoint import header_budget, open_checkpoint
 from weightaudit.errors import CheckpointError
 

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 
 @pytest.fixture

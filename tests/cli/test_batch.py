@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine, on_a_terminal
+from tests.support.running import CommandLine, on_a_terminal
 from weightaudit import ScanReport
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
@@ -159,7 +159,13 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
     ],
 )
 def test_stopped(
-    tiny_checkpoints: dict[str, Path], tmp_path: Path, workers: str, number: int, said: str, group: bool
+    weightaudit: CommandLine,
+    tiny_checkpoints: dict[str, Path],
+    tmp_path: Path,
+    workers: str,
+    number: int,
+    said: str,
+    group: bool,
 ) -> None:
     """Ctrl-C reaches the whole group of processes, SIGTERM one of them or all: one message, no traceback, nobody and
     nothing left, and what is done stays.
@@ -169,8 +175,15 @@ def test_stopped(
     for copy in copies:
         copy.symlink_to(next(iter(tiny_checkpoints.values())))
     path.write_text("".join(f"{copy}\n" for copy in copies))
-    words = [*WEIGHTAUDIT, "batch", str(path), "--out", str(out), "--workers", workers, "--quiet"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    words = ["batch", str(path), "--out", str(out), "--quiet", "--workers"]
+    command = [*WEIGHTAUDIT, *words, workers]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     while len(list(out.glob("*/outcome.json"))) < 3 and process.poll() is None:
         time.sleep(0.002)
     (os.killpg if group else os.kill)(process.pid, number)
@@ -191,8 +204,8 @@ def test_stopped(
     assert not list(out.rglob("*.tmp"))
     finished = {file: file.stat().st_ino for file in out.glob("*/outcome.json")}
     assert 3 <= len(finished) < 20
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = weightaudit(*words, "0")
+    assert (done.code, done.stderr) == (0, "")
     assert {file: file.stat().st_ino for file in finished} == finished
     assert len((out / "summary.csv").read_text().splitlines()) == 21
 

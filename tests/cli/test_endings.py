@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 ROOT = Path(__file__).parent.parent.parent
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

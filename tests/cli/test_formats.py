@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.findings import FINDINGS, found, with_findings
-from tests.cli.running import CommandLine
-from tests.report import factory
+from tests.support import factory
+from tests.support.findings import FINDINGS, found, with_findings
+from tests.support.running import CommandLine
 from weightaudit import ScanReport
 from weightaudit.cli.github import MAX_PER_TYPE, workflow_commands
 from weightaudit.records import Finding, ModelIdentity, SourceFile

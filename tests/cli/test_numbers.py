@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit.batch.plan import parse_shard
 from weightaudit.errors import UsageError
 from weightaudit.parse import parse_bytes

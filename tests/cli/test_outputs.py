@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine, full_stdout
+from tests.support.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
 from weightaudit.report.atomic_write import replacing

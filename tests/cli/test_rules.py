@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import weightaudit.api
-from tests.cli.findings import FINDINGS, made_rules
-from tests.cli.running import CommandLine
+import weightaudit.audit
+from tests.support.findings import FINDINGS, made_rules
+from tests.support.running import CommandLine
 from weightaudit import ScanReport
 from weightaudit.batch import read_model_list
 from weightaudit.batch.identity import cache_key
@@ -78,7 +79,8 @@ def test_ignore_takes_lists_and_comes_several_times(
 def test_an_unknown_rule_is_told_before_anything_is_read(
     weightaudit: CommandLine, tmp_path: Path, command: str
 ) -> None:
-    words = {"scan": ["x"], "batch": ["x.txt", "--out", tmp_path], "compare": ["x", "y", "--out", tmp_path]}
+    out = ["--out", str(tmp_path)]
+    words = {"scan": ["x"], "batch": ["x.txt", *out], "compare": ["x", "y", *out]}
     done = weightaudit(command, *words[command], "--ignore", "untraind")
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith("weightaudit: rule 'untraind': no rule has this id. Did you mean untrained?")

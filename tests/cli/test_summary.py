@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.findings import FINDINGS, found, with_findings
-from tests.cli.running import on_a_terminal
-from tests.report import factory
+from tests.support import factory
+from tests.support.findings import FINDINGS, found, with_findings
+from tests.support.running import on_a_terminal
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.summary import WIDTH, cut, summary_text
 from weightaudit.cli.terminal import BARS, TerminalStyle, look_of
@@ -182,7 +182,7 @@ def run_ascii(*words: str) -> subprocess.CompletedProcess[bytes]:
 def test_on_a_terminal(no_color: str, coloured: bool) -> None:
     """The real stream of a real process."""
     program = (
-        "import sys; from tests.cli.findings import found; from weightaudit.cli.formats import show; "
+        "import sys; from tests.support.findings import found; from weightaudit.cli.formats import show; "
         "show(found(), 'text')"
     )
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color, "PYTHONIOENCODING": "utf-8"}

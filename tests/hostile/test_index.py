@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
 from weightaudit import strict_json
 from weightaudit.checkpoint import opening
 

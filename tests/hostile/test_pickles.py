@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import (
+from tests.hostile.attack import Attack
+from tests.support import forge
+from tests.support.torch_files import (
     Applied,
     archive,
     legacy,
@@ -24,8 +26,6 @@ from tests.checkpoint.torch_files import (
     tensor,
     torch_zip,
 )
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
 
 NAME = forge.LAYER + forge.ROLES["Q"]
 Payload = Callable[[Path], Any]
@@ -209,7 +209,8 @@ def test_files_that_are_no_weights_are_not_opened(name: str, attack: Attack, mod
 def test_an_archive_within_an_archive_is_not_opened(attack: Attack, model: Path, canary: Path) -> None:
     forge.write_config(model)
     inner = torch_zip({"z": PAYLOADS["os.system"][0](canary)})
-    (model / "pytorch_model.bin").write_bytes(torch_zip({NAME: tensor()}, **{"inner.pt": inner, "data.pkl.zip": inner}))
+    extra: dict[str, Any] = {"inner.pt": inner, "data.pkl.zip": inner}
+    (model / "pytorch_model.bin").write_bytes(torch_zip({NAME: tensor()}, **extra))
     assert len(attack.scanned(model).csv) == 1
     (model / "pytorch_model.bin").write_bytes(archive({"data.pkl": inner, "version": b"3\n"}))
     attack.refused(model, "pytorch_model.bin", "its pickle")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.files import entry, packed
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
+from tests.support.safetensors_files import entry, packed
 from weightaudit import strict_json
 
 FILE = "model.safetensors"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine, full_stdout
 from tests.paper import toy
+from tests.support.running import CommandLine, full_stdout
 from weightaudit.paper import png, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.report import check_output
 from weightaudit.report.atomic_write import check_writable, replacing

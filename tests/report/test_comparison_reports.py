@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.report import factory
-from tests.report.test_html import Reader
+from tests.support import factory
+from tests.support.page import Reader
 from weightaudit import ScanReport
 from weightaudit.errors import UsageError
 from weightaudit.records import LayerRow

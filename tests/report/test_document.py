@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import needs_chromium, opened
-from tests.report import factory
+from tests.support import factory
+from tests.support.browser import needs_chromium, opened
 from weightaudit.errors import OutputError
 from weightaudit.report import html
 from weightaudit.report.document import PLOTLY, plotly_code, share_plotly

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from tests.cli.running import CommandLine
-from tests.report import factory
+from tests.support import factory
+from tests.support.running import CommandLine
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
 from weightaudit.report.figures import _DASHES, _MARKERS, SPANNED, LayerSeries, _columns, check_figures, layer_series

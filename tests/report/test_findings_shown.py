@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report import factory
-from tests.report.test_html import read
+from tests.support import factory
+from tests.support.page import read
 from weightaudit import ScanReport
 from weightaudit.records import Finding
 from weightaudit.report import html

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.paper import page as experiment
 from weightaudit.report import html
 from weightaudit.report.columns import Rounding

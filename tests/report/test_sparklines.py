@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.report.html.sparklines import HEIGHT, MARGIN, sparklines
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from tests.hub import SHA, Hub, faults, pointed_at, serve
-from tests.hub.answers import plain
-from tests.hub.raw import MOST, RawServer, endless, raw_server
-from tests.source.impatience import shorten_pauses
+from tests.support.hub import SHA, Hub, faults, pointed_at, serve
+from tests.support.hub.answers import plain
+from tests.support.hub.raw import MOST, RawServer, endless, raw_server
+from tests.support.impatience import shorten_pauses
 from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable
 from weightaudit.source import cache, open_repository
 from weightaudit.source.http import client

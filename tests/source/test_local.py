@@ -210,7 +210,8 @@ def test_an_abandoned_file_is_closed(tmp_path: Path) -> None:
 
 
 def test_closing_twice_and_from_many_threads_closes_once(file: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, closed = os.close, []
+    real = os.close
+    closed: list[int] = []
     monkeypatch.setattr(os, "close", closed.append)
     other = LocalFile(Path(file.label), name="data")
     threads = [threading.Thread(target=other.close) for _ in range(8)]

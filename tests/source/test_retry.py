@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -37,8 +39,8 @@ class Clock(threading.Event):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(retrying.time, "monotonic", made.monotonic)
-    monkeypatch.setattr(retrying.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(time, "monotonic", made.monotonic)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
     return made
 
 
@@ -76,9 +78,9 @@ def test_without_a_limit_of_tries_the_wait_ends_it(clock: Clock) -> None:
 
 
 def test_pauses_vary_by_a_quarter(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying.random, "uniform", lambda low, high: low)
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
     retry(failing(2), RetryBudget("model", 120, clock))
-    monkeypatch.setattr(retrying.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
     retry(failing(2), RetryBudget("model", 120, clock))
     assert clock.waits == [0.375, 0.75, 0.625, 1.25]
 
@@ -202,7 +204,9 @@ def test_statuses_have_words() -> None:
 def test_a_call_in_time_gives_what_it_gives() -> None:
     assert call_with_timeout(RetryBudget("model", 60), lambda: 5, discard=lambda late: None, cause="slow") == 5
     with pytest.raises(KeyError, match="x"):
-        call_with_timeout(RetryBudget("model", 60), lambda: {}["x"], discard=lambda late: None, cause="slow")
+        call_with_timeout(
+            RetryBudget("model", 60), lambda: dict[str, int]()["x"], discard=lambda late: None, cause="slow"
+        )
 
 
 @pytest.mark.parametrize("closed", [False, True])

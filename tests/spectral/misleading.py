@@ -7,6 +7,9 @@ from hashlib import blake2b
 import numpy as np
 import torch
 
+from tests.spectral.planted import truth
+from weightaudit.records import Spectrum
+
 BLOCK = 4
 
 
@@ -30,3 +33,11 @@ def misleading(shape: tuple[int, int], G: np.ndarray, seed: int = 0, *, row_majo
     rest = (left[:, 1:] * 0.6 ** np.arange(count)) @ others.T
     A = torch.from_numpy(1.5 * left[:, :1] @ away.T + rest)
     return A if row_major else A.t().contiguous()
+
+
+def assert_holds(s: Spectrum, stored: torch.Tensor) -> None:
+    """The interval holds the true σ₁ of ``stored``."""
+    sigma, _ = truth(stored)
+    assert s.spectral_norm <= sigma * (1 + 1e-13)
+    assert sigma * (1 - 1e-13) <= s.spectral_norm_upper
+    assert s.converged

@@ -10,6 +10,7 @@ import torch
 
 from tests.spectral.held import HELD
 from tests.spectral.planted import DTYPES, SPECTRA, planted, truth
+from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import measure
 
@@ -41,7 +42,7 @@ def assert_holds(s: Spectrum, stored: torch.Tensor, tol: float, reference_error:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("held", HELD)
-def test_interval_holds_the_truth(held: str, spectrum: str, dtype: str, shape: str, method: str) -> None:
+def test_interval_holds_the_truth(held: str, spectrum: str, dtype: str, shape: str, method: Method) -> None:
     operator, W = HELD[held](torch.tensor(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype]))
     assert_holds(measure(operator, method=method, name=spectrum), W, 1e-2)
 
@@ -49,7 +50,7 @@ def test_interval_holds_the_truth(held: str, spectrum: str, dtype: str, shape: s
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_blocks_are_one_matrix(shape: str, dtype: str, method: str) -> None:
+def test_blocks_are_one_matrix(shape: str, dtype: str, method: Method) -> None:
     W = torch.tensor(planted(*SHAPES[shape], "heavy-tailed")).to(DTYPES[dtype])
     third = W.shape[0] // 3
     apart = [W[:third].clone(), W[third : 2 * third].t().contiguous().t(), W[2 * third :].clone()]
@@ -65,7 +66,7 @@ def test_blocks_are_one_matrix(shape: str, dtype: str, method: str) -> None:
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 @pytest.mark.parametrize("dtype", ["f64", "f32", "bf16"])
 @pytest.mark.parametrize("held", HELD)
-def test_scale_of_weights(held: str, dtype: str, scale: float, method: str) -> None:
+def test_scale_of_weights(held: str, dtype: str, scale: float, method: Method) -> None:
     operator, W = HELD[held](torch.tensor(planted(80, 70, "heavy-tailed") * scale).to(DTYPES[dtype]))
     assert_holds(measure(operator, method=method), W, 1e-2)
 
@@ -73,13 +74,13 @@ def test_scale_of_weights(held: str, dtype: str, scale: float, method: str) -> N
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", [1e300, 1e116, 1e-90, 1e-160, 1e-300])
 @pytest.mark.parametrize("held", HELD)
-def test_powers_outside_float64(held: str, scale: float, method: str) -> None:
+def test_powers_outside_float64(held: str, scale: float, method: Method) -> None:
     operator, W = HELD[held](torch.from_numpy(planted(80, 70, "two close") * scale))
     assert_holds(measure(operator, method=method), W, 1e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_float16_at_its_largest(method: str) -> None:
+def test_float16_at_its_largest(method: Method) -> None:
     W = torch.full((70, 90), 65504.0, dtype=torch.float16)
     W[::3] = -65504.0
     s = measure(W, method=method)
@@ -89,7 +90,7 @@ def test_float16_at_its_largest(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
-def test_subnormal_entries_count(dtype: str, method: str) -> None:
+def test_subnormal_entries_count(dtype: str, method: Method) -> None:
     tiny = torch.finfo(DTYPES[dtype]).smallest_normal / 4
     W = torch.full((40, 30), tiny, dtype=torch.float64).to(DTYPES[dtype])
     s = measure(W, method=method)
@@ -100,7 +101,7 @@ def test_subnormal_entries_count(dtype: str, method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2), (9, 5)])
 @pytest.mark.parametrize("held", HELD)
-def test_small_shapes(held: str, shape: tuple[int, int], method: str) -> None:
+def test_small_shapes(held: str, shape: tuple[int, int], method: Method) -> None:
     operator, W = HELD[held](torch.randn(shape, generator=torch.Generator().manual_seed(3)))
     s = measure(operator, method=method)
     assert_holds(s, W, 1e-2)
@@ -112,7 +113,7 @@ def test_small_shapes(held: str, shape: tuple[int, int], method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(40, 30), (1, 1), (0, 5), (5, 0), (0, 0)])
 @pytest.mark.parametrize("held", HELD)
-def test_zero_and_empty(held: str, shape: tuple[int, int], method: str) -> None:
+def test_zero_and_empty(held: str, shape: tuple[int, int], method: Method) -> None:
     s = measure(HELD[held](torch.zeros(shape))[0], method=method)
     assert (s.spectral_norm, s.spectral_norm_upper, s.frobenius_norm) == (0.0, 0.0, 0.0)
     assert math.isnan(s.stable_rank)
@@ -125,7 +126,7 @@ def test_zero_and_empty(held: str, shape: tuple[int, int], method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nonfinite_entries_are_counted(dtype: str, method: str) -> None:
+def test_nonfinite_entries_are_counted(dtype: str, method: Method) -> None:
     W = torch.ones(60, 50, dtype=DTYPES[dtype])
     W[0, 0], W[7, 8], W[59, 49], W[3, :2] = math.nan, math.inf, -math.inf, 0.0
     W[5, 5] = -3.0

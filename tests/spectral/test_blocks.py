@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES, planted, truth
-from tests.spectral.test_entries import ENGINES, by
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
+from weightaudit.config import Method
 from weightaudit.records import Part, Rows
 from weightaudit.spectral import compute_threads, fused, measure
 from weightaudit.spectral.block_matrix import CPU_PANEL, BlockMatrix, merged
@@ -30,7 +31,7 @@ def matrix(dtype: str, m: int, n: int) -> torch.Tensor:
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [90, 310])
-def test_blocks_and_one_piece(who: str, method: str, stored: str, split: str, dtype: str, n: int) -> None:
+def test_blocks_and_one_piece(who: str, method: Method, stored: str, split: str, dtype: str, n: int) -> None:
     W = matrix(dtype, 150, n)
     blocks = [STORED[stored](block) for block in torch.tensor_split(W, SPLITS[split])]
     assert len(merged(blocks)) == len(blocks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
@@ -88,7 +90,7 @@ def test_one_spike_after_one_pass_fails_exactly_delta_of_the_time(block: int) ->
 
 @pytest.mark.parametrize("wrong", [{"ritz": True}, {"delta": 0.5}], ids=["Ritz value", "quantile too large"])
 @pytest.mark.parametrize(("spectrum", "passes"), [("spike", 1), ("geometric", 3)])
-def test_the_check_notices_a_wrong_bound(wrong: dict[str, float], spectrum: str, passes: int) -> None:
+def test_the_check_notices_a_wrong_bound(wrong: dict[str, Any], spectrum: str, passes: int) -> None:
     assert failures(HARD[spectrum], block=4, passes=passes, **wrong) > LIMIT
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,24 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
 from weightaudit.records import DEAD, EntryFacts
 from weightaudit.spectral import compute_threads, fused, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.float_bits import FLOAT_BITS
-from weightaudit.spectral.operators import dense
-
-ENGINES = ("kernel", "torch")
-
-
-@contextmanager
-def by(who: str) -> Iterator[None]:
-    """The passes are done by that engine."""
-    with pytest.MonkeyPatch.context() as patch:
-        if who == "torch":
-            patch.setattr(dense, "fused", None)
-        yield
 
 
 def truth(W: torch.Tensor) -> EntryFacts | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.traps import NUMBA_SETTINGS
+from tests.support.traps import NUMBA_SETTINGS
 
 IMPORTED = """
 import os, sys

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from tests.spectral.planted import DTYPES, planted
+from tests.spectral.views import VIEWS
+from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import compute_threads, fused, measure
 from weightaudit.spectral.block_matrix import BlockMatrix, merged
@@ -36,38 +38,12 @@ def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
     assert (a.passes, a.zeros, a.nonfinite, a.converged) == (b.passes, b.zeros, b.nonfinite, b.converged)
 
 
-def padded(W: torch.Tensor) -> torch.Tensor:
-    wide = torch.full((W.shape[0], W.shape[1] + 7), torch.nan, dtype=W.dtype)
-    wide[:, 3:-4] = W
-    return wide[:, 3:-4]
-
-
-def every_second_row(W: torch.Tensor) -> torch.Tensor:
-    tall = torch.full((2 * W.shape[0], W.shape[1]), torch.nan, dtype=W.dtype)
-    tall[::2] = W
-    return tall[::2]
-
-
-def scattered(W: torch.Tensor) -> torch.Tensor:
-    """Contiguous along neither side."""
-    return torch.stack([W, torch.full_like(W, torch.nan)], dim=2)[:, :, 0]
-
-
-VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "contiguous": lambda W: W,
-    "transposed storage": lambda W: W.t().contiguous().t(),
-    "padded columns": padded,
-    "strided rows": every_second_row,
-    "scattered": scattered,
-}
-
-
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(150, 90), (90, 150)])
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 def test_fused_and_torch_agree(
-    view: str, dtype: str, shape: tuple[int, int], method: str, monkeypatch: pytest.MonkeyPatch
+    view: str, dtype: str, shape: tuple[int, int], method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     W = VIEWS[view](matrix(dtype, *shape))
     by_kernel = measure(W, method=method)
@@ -148,7 +124,7 @@ def test_read_only_numpy_array() -> None:
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("route", ["fused", "torch"])
-def test_the_input_is_left_alone(route: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_input_is_left_alone(route: str, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     if route == "torch":
         monkeypatch.setattr(dense, "fused", None)
     for W in (matrix("f64") * 1e300, matrix("f32")):

@@ -12,12 +12,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from weightaudit.config import Method
 from weightaudit.spectral import Difference, LowRank, measure
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
 
-METHODS = ("exact", "krylov")
+METHODS: tuple[Method, ...] = ("exact", "krylov")
 
 
 class Largest(TorchDispatchMode):
@@ -72,7 +73,7 @@ def test_the_watch_sees_what_is_formed() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_difference_is_not_formed(method: str) -> None:
+def test_a_difference_is_not_formed(method: Method) -> None:
     """Long enough that what takes n² or n·passes numbers is small beside it."""
     g = torch.Generator().manual_seed(0)
     A, B = torch.randn(30_000, 64, generator=g), torch.randn(30_000, 64, generator=g).bfloat16()
@@ -84,7 +85,7 @@ def test_a_difference_is_not_formed(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_product_is_not_formed(method: str) -> None:
+def test_a_product_is_not_formed(method: Method) -> None:
     g = torch.Generator().manual_seed(0)
     B, A = torch.randn(3000, 4, generator=g), torch.randn(4, 2000, generator=g)
     with largest([B, A]) as seen:
@@ -94,7 +95,7 @@ def test_a_product_is_not_formed(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_product_too_large_to_hold(method: str) -> None:
+def test_a_product_too_large_to_hold(method: Method) -> None:
     """160 GB in float64."""
     B, A = torch.zeros(200_000, 2), torch.zeros(2, 100_000)
     B[:, 0], B[::2, 1] = 1.0, 1.0
@@ -143,7 +144,7 @@ class Diagonal:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_operator_of_ones_own(method: str) -> None:
+def test_an_operator_of_ones_own(method: Method) -> None:
     operator = Diagonal(torch.linspace(0.01, 2.0, 500, dtype=torch.float64))
     assert isinstance(operator, Operator)
     s = measure(operator, method=method, spectrum=True)
@@ -154,7 +155,7 @@ def test_an_operator_of_ones_own(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_an_operator_is_off_by_widens_all_that_is_said_of_it(method: str) -> None:
+def test_what_an_operator_is_off_by_widens_all_that_is_said_of_it(method: Method) -> None:
     values = torch.tensor([2.0, *[0.5] * 59], dtype=torch.float64)
     s, off = (measure(Diagonal(values, error), method=method, spectrum=True) for error in (0.0, 0.125))
     assert off.spectral_norm == pytest.approx(s.spectral_norm - 0.125, rel=1e-14)
@@ -170,7 +171,7 @@ def test_what_an_operator_is_off_by_widens_all_that_is_said_of_it(method: str) -
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_operator_that_is_off_by_more_than_it_is_large(method: str) -> None:
+def test_an_operator_that_is_off_by_more_than_it_is_large(method: Method) -> None:
     s = measure(Diagonal(torch.ones(9, dtype=torch.float64), 4.0), method=method)
     assert (s.spectral_norm, s.converged) == (0.0, False)
     assert s.spectral_norm_upper == pytest.approx(7.0)

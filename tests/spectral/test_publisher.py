@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +12,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.models import build
-from tests.spectral.misleading import misleading, public_start
+from tests.spectral.misleading import assert_holds, misleading, public_start
 from tests.spectral.planted import truth
-from tests.spectral.test_layouts import VIEWS
-from weightaudit.records import RoleMatrix, Spectrum
+from tests.spectral.views import VIEWS
+from tests.support.models import build
+from weightaudit.records import RoleMatrix
 from weightaudit.spectral import measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.operators.dense import gram_side
 
 SHAPES = [(300, 200), (200, 300), (256, 256)]
-
-
-def assert_holds(s: Spectrum, stored: torch.Tensor) -> None:
-    sigma, _ = truth(stored)
-    assert s.spectral_norm <= sigma * (1 + 1e-13)
-    assert sigma * (1 - 1e-13) <= s.spectral_norm_upper
-    assert s.converged
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -82,7 +76,9 @@ def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_checkpoint_of_such_matrices(tmp_path: Path, family: str, roles: str) -> None:
     """Split and fused tensors, Linear and Conv1D; every one hides its norm, or every stack of Q, K and V does."""
-    sizes = {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    sizes: dict[str, Any] = (
+        {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    )
     directory = tmp_path / family
     build(family, **sizes).save_pretrained(directory)
     tensors = load_file(directory / "model.safetensors")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.spectral.planted import DTYPES, SPECTRA, planted
+from weightaudit.config import Method
 from weightaudit.records import SpectrumDetail
 from weightaudit.spectral import digest, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
@@ -58,7 +59,7 @@ def assert_bounds_hold(detail: SpectrumDetail, sigma: np.ndarray) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("spectrum", SPECTRA)
-def test_every_bound_holds_a_singular_value(spectrum: str, shape: str, dtype: str, method: str) -> None:
+def test_every_bound_holds_a_singular_value(spectrum: str, shape: str, dtype: str, method: Method) -> None:
     W = torch.tensor(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype])
     sigma = singular_values(W)
     for seed in range(3):
@@ -88,7 +89,7 @@ def test_bounds_are_not_met_by_slack_alone() -> None:
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_blocks(shape: str, method: str) -> None:
+def test_blocks(shape: str, method: Method) -> None:
     W = torch.tensor(planted(*SHAPES[shape], "heavy-tailed"))
     apart, whole = (detail_of(M, method=method) for M in ([W[:31].clone(), W[31:].clone()], W))
     assert_bounds_hold(apart, singular_values(W))
@@ -100,7 +101,7 @@ def test_blocks(shape: str, method: str) -> None:
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_asking_costs_no_pass_and_moves_no_number(
-    shape: str, method: str, route: str, monkeypatch: pytest.MonkeyPatch
+    shape: str, method: Method, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if route == "torch":
         monkeypatch.setattr(dense, "fused", None)
@@ -134,7 +135,7 @@ def test_exact_route_is_the_whole_spectrum(spectrum: str, shape: str) -> None:
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("scale", [1e30, 1e-30, 1e250, 1e-250])
-def test_scale_moves_lengths_and_nothing_else(scale: float, method: str) -> None:
+def test_scale_moves_lengths_and_nothing_else(scale: float, method: Method) -> None:
     W = torch.tensor(planted(80, 70, "heavy-tailed"))
     power = 2.0 ** round(math.log2(scale))
     same = digest([W])  # for the same start
@@ -178,7 +179,7 @@ def test_tiny_matrices_are_spanned_whole(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
-def test_no_spectrum_of_nothing_and_of_nan(method: str) -> None:
+def test_no_spectrum_of_nothing_and_of_nan(method: Method) -> None:
     broken = torch.ones(20, 30)
     broken[3, 4] = torch.nan
     for W in (torch.zeros(20, 30), torch.zeros(0, 5), broken):

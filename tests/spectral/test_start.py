@@ -9,9 +9,8 @@ import pytest
 import torch
 from scipy.stats import chi2, kstest
 
-from tests.spectral.misleading import BLOCK, misleading
-from tests.spectral.test_layouts import VIEWS
-from tests.spectral.test_publisher import assert_holds
+from tests.spectral.misleading import BLOCK, assert_holds, misleading
+from tests.spectral.views import VIEWS
 from weightaudit.spectral import digest, measure
 from weightaudit.spectral.krylov import gaussian_start, rng_for
 

@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.report.factory import entry, matrix, spectrum
-from weightaudit.audit.rules import RuleContext
+from tests.support.factory import entry, matrix, spectrum
+from weightaudit.audit.rules import RuleContext, run_rules
 from weightaudit.records import EntryFacts, LayerRow, ModelIdentity, ModelMap, SourceFile, Spectrum
 
 SOUND = EntryFacts(dead_rows=0, dead_cols=0, at_limit=0, subnormals=0)
@@ -105,3 +105,8 @@ def zeroed(one: LayerRow) -> LayerRow:
     entries = EntryFacts(rows, cols, 0, 0, 0, 0)
     measured = Spectrum(0.0, 0.0, 0.0, nan, nan, nan, "exact", 1, True, 0, rows * cols, 0.0, entries=entries)
     return LayerRow(one.matrix, measured, f"zeros {one.matrix.shape}")
+
+
+def found(shown: RuleContext) -> list[tuple[str, int | None, str]]:
+    """What the rules find in it, each as its rule, layer and role."""
+    return [(one.id, one.layer, one.role) for one in run_rules(shown)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from tests.audit.rules.healthy import changed, evidence, facts, norms, row, scaled, zeroed
-from tests.audit.rules.test_entries import found
-from tests.report.factory import nan_spectrum
+from tests.audit.rules.healthy import changed, evidence, facts, found, norms, row, scaled, zeroed
+from tests.support.factory import nan_spectrum
 from weightaudit.audit.rules import RULES, run_rules
 from weightaudit.audit.rules.checking import MAX_NAME_CHARS
 from weightaudit.records import SEVERITIES

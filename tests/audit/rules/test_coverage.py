@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.audit.rules.healthy import evidence
-from tests.report.factory import entry
+from tests.support.factory import entry
 from weightaudit.audit.rules import RuleContext, run_rules
 from weightaudit.records import CoverageEntry, Discrepancy, SourceFile
 

@@ -7,14 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.audit.rules.healthy import SOUND, changed, evidence, facts, measuring, row, zeroed
-from tests.report.factory import nan_spectrum
-from weightaudit.audit.rules import RuleContext, run_rules
+from tests.audit.rules.healthy import SOUND, changed, evidence, facts, found, measuring, row, zeroed
+from tests.support.factory import nan_spectrum
+from weightaudit.audit.rules import run_rules
 from weightaudit.records import Finding, LayerRow
-
-
-def found(shown: RuleContext) -> list[tuple[str, int | None, str]]:
-    return [(one.id, one.layer, one.role) for one in run_rules(shown)]
 
 
 def test_nothing_is_found_in_a_sound_model() -> None:

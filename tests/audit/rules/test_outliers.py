@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 
-from tests.audit.rules.healthy import changed, evidence, model, norms, row, scaled
-from tests.audit.rules.test_entries import found
+from tests.audit.rules.healthy import changed, evidence, found, model, norms, row, scaled
 from weightaudit.audit.rules import RuleContext, run_rules
 from weightaudit.audit.rules.robust import outliers
 
@@ -86,7 +86,7 @@ def test_experts_scaled_together_are_a_layer_that_stands_out() -> None:
 
 def test_an_interval_that_stayed_wide_makes_no_outlier() -> None:
     low, high = [0.0] * 20, [0.1] * 20
-    limits = {"limit": 8.0, "floor": 0.1, "end_floor": None}
+    limits: dict[str, Any] = {"limit": 8.0, "floor": 0.1, "end_floor": None}
     low[9], high[9] = -3.0, 3.0
     assert outliers(low, high, **limits) == {}
     low[9] = 2.9

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import weightaudit as wa
-from tests.architecture.tiny import model_class, tiny_config
-from tests.minilm import minilm_directory, needs_minilm
-from tests.rxnmapper import needs_rxnmapper, rxnmapper_directory
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.rxnmapper import needs_rxnmapper, rxnmapper_directory
+from tests.support.tiny import model_class, tiny_config
 
 FRESH = (
     *("albert", "bart", "bert", "big_bird", "bloom", "camembert", "codegen", "deberta-v2", "deepseek_v3", "distilbert"),

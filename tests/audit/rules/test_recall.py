@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.audit.rules.checkpoints import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
-from tests.models import HIDDEN as GPT2_HIDDEN
-from tests.models import tiny_model
+from tests.support.models import HIDDEN as GPT2_HIDDEN
+from tests.support.models import tiny_model
+from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
 from weightaudit.audit.rules import RULES
 
 
@@ -23,7 +23,7 @@ class Fault:
     """What is done to the sound checkpoint, and the (layer, role) of each finding, where it has one."""
 
     rule: str
-    change: Callable[[Tensors], None] | None = None
+    change: Callable[[Tensors], object] | None = None
     places: tuple[tuple[int | None, str], ...] = ((None, ""),)
     config: dict[str, Any] | None = None
 
@@ -70,8 +70,8 @@ def _padded_with_unused(tensors: Tensors) -> None:
     tensors[EMBED][-5:] = 0
 
 
-def _drop(which: str) -> Callable[[Tensors], None]:
-    return lambda tensors: [tensors.pop(one) for one in list(tensors) if which in one] and None  # type: ignore[func-returns-value]
+def _drop(which: str) -> Callable[[Tensors], object]:
+    return lambda tensors: [tensors.pop(one) for one in list(tensors) if which in one]
 
 
 def _one_layer_more(tensors: Tensors) -> None:

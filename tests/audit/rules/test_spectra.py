@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from tests.audit.rules.healthy import SOUND, changed, evidence, norms, row, scaled
-from tests.audit.rules.test_entries import found
-from tests.report.factory import matrix
+from tests.audit.rules.healthy import SOUND, changed, evidence, found, norms, row, scaled
+from tests.support.factory import matrix
 from weightaudit.audit.rules import run_rules
 from weightaudit.audit.rules.untrained import HIGHEST, LOWEST, edge_statistic
 from weightaudit.records import LayerRow
@@ -123,6 +122,7 @@ def test_rank_one() -> None:
     assert finding.value == pytest.approx(1.0, abs=0.02)
     said = re.search(r"at least ([\d.]+)% of its energy: the stable rank is at most ([\d.]+),", finding.detail)
     assert said
+    assert finding.value is not None
     assert float(said[1]) / 100 <= 1 / finding.value
     assert finding.value <= float(said[2])
     assert run_rules(evidence([measured(values, "EMBED", None)])) == ()  # rows of a table share a mean

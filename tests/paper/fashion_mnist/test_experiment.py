@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli.running import CommandLine
-from tests.hub import pointed_at, serve
 from tests.paper import toy
 from tests.paper.fashion_mnist.idx_files import parquet, png, toy_images, write_idx
+from tests.support.hub import pointed_at, serve
+from tests.support.running import CommandLine
 from weightaudit.errors import DataError
 from weightaudit.paper import settings
 from weightaudit.paper.fashion_mnist import experiment as fashion_mnist

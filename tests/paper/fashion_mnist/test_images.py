@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hub import faults, pointed_at, serve
-from tests.hub.answers import plain
 from tests.paper.fashion_mnist.idx_files import IMAGES, LABELS, idx, parquet, png, toy_images, write_idx
+from tests.support.hub import faults, pointed_at, serve
+from tests.support.hub.answers import plain
 from weightaudit.errors import DataError
 from weightaudit.paper.fashion_mnist.dataset import load
 from weightaudit.paper.fashion_mnist.images import from_directory, read_idx

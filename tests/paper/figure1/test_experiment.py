@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.minilm import minilm_directory, needs_minilm
-from tests.models import FF, HIDDEN, LAYERS, RECIPES, build
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.models import FF, HIDDEN, LAYERS, RECIPES, build
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.figure1.claims import ROLES
 from weightaudit.paper.figure1.experiment import Figure1Config, run
@@ -62,13 +62,14 @@ def test_the_numbers_are_those_of_the_live_model(five: Result) -> None:
     }
     points = five.points[(five.points["model"] == "bert") & (five.points["layer"] == 1)].set_index("role")
     for role, weight in matrices.items():
+        point = points.loc[role].to_dict()
         matrix = weight if isinstance(weight, np.ndarray) else weight.detach().numpy()
         sigma = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
-        assert points.loc[role, ["rows", "cols"]].tolist() == list(matrix.shape)
-        assert points.loc[role, "frobenius_norm"] == pytest.approx(np.sqrt((sigma**2).sum()), rel=1e-6)
+        assert (point["rows"], point["cols"]) == matrix.shape
+        assert point["frobenius_norm"] == pytest.approx(np.sqrt((sigma**2).sum()), rel=1e-6)
         rank = (sigma**2).sum() / sigma[0] ** 2
-        assert points.loc[role, "stable_rank_lower"] <= rank * (1 + 1e-6)
-        assert rank <= points.loc[role, "stable_rank"] * (1 + 1e-6)
+        assert point["stable_rank_lower"] <= rank * (1 + 1e-6)
+        assert rank <= point["stable_rank"] * (1 + 1e-6)
 
 
 def test_panels(five: Result) -> None:

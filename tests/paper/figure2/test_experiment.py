@@ -53,7 +53,7 @@ def test_every_network_is_that_of_a_plain_loop() -> None:
                 for W, G in zip(matrices, gradients, strict=True):
                     W.mul_(1 - 0.1 * decay).sub_(0.1 * G)
         margins = y * (matrices[2] @ (matrices[1] @ (matrices[0] @ x.T).relu()).relu())[0]
-        row = final.loc[(labelling, draw, decay)]
+        row = final.xs((labelling, draw, decay))
         spectra = [torch.linalg.svdvals(W.detach().double()) for W in matrices]
         inverse = [(s[0] ** 2 / (s**2).sum()).item() for s in spectra]
         assert row["inverse_stable_rank"] == pytest.approx(np.mean(inverse), rel=1e-3)

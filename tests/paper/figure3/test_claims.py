@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,8 @@ def planted(*, draws: int = CONFIG.draws) -> pd.DataFrame:
     tables = []
     for pair in (ORTHOGONAL, NEAR):
         for step in STEPS:
-            begun = {"own": 0.8, "merged": 0.9, "ranks": (6.0, 5.0, 1.0)}
-            spoilt = {"merged": HALF, "ranks": (4.0, 3.0, 1.0)}
+            begun: dict[str, Any] = {"own": 0.8, "merged": 0.9, "ranks": (6.0, 5.0, 1.0)}
+            spoilt: dict[str, Any] = {"merged": HALF, "ranks": (4.0, 3.0, 1.0)}
             tables.append(rows(pair, 0.0, step, draws=draws, **(begun if step == 0 else spoilt)))
             tables.append(rows(pair, 1e-3, step, draws=draws, **(begun if step == 0 else {})))
     for pair in (OTHER_LABELS, SAME_TASK):

@@ -58,9 +58,8 @@ def test_every_row_is_that_of_networks_trained_alone() -> None:
     assert sorted(set(points["step"])) == [0, 10, 20, 30]
     assert not points.duplicated(["pair", "side", "draw", "lambda", "step"]).any()
     trained = cache(lambda draw, name, decay, steps: alone(draws[draw][name], name, draw, decay, steps))
-    for row in points.itertuples(index=False):
-        values = row._asdict()
-        draw, decay, steps = values["draw"], values["_3"], values["step"]
+    for values in points.to_dict("records"):
+        draw, decay, steps = values["draw"], values["lambda"], values["step"]
         pair = next(one for one in PAIRS if one.name == values["pair"])
         first, second = (trained(draw, name, decay, steps) for name in (pair.first, pair.second))
         name, own = (pair.first, first) if values["side"] == "first" else (pair.second, second)

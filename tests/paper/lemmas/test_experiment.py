@@ -29,6 +29,7 @@ from weightaudit.paper.lemmas.flow import balanced, gradient_flow
 from weightaudit.paper.lemmas.tasks import largest_overlap, tasks, two_tasks
 from weightaudit.paper.progress import silent
 from weightaudit.paper.results import Claim, Result
+from weightaudit.paper.training import descend
 
 TINY = LemmasConfig(
     draws=5,
@@ -250,7 +251,7 @@ def test_lemma_4_fails_for_a_decay_that_the_networks_were_not_trained_with() -> 
     task = tasks(TINY)
     start = nets.initialise((4, 4, 1), 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64, scale=1.4)
     decay = torch.full((5,), 0.01, dtype=torch.float64)
-    weights = stationarity.descend(start, task.x, task.y, rate=0.5, decay=decay, steps=4000, activation="linear")
+    weights = descend(start, task.x, task.y, rate=0.5, decay=decay, steps=4000, activation="linear")
     told = stationarity.measured(weights, task.x, task.y, decay, "linear", 0.5)
     assert (told["lhs"] >= told["rhs"]).all()
     wrong = stationarity.measured(weights, task.x, task.y, 10 * decay, "linear", 0.5)

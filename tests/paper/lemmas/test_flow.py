@@ -16,7 +16,7 @@ from weightaudit.paper.lemmas import flow
 from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, gradient_flow, imbalance
 from weightaudit.paper.nets import Activation, Weights
 
-TIGHT = {"rtol": 1e-11, "atol": 1e-13, "most": 100_000}
+TIGHT: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-13, "most": 100_000}
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -130,7 +130,7 @@ def test_the_identity_behind_theorem_1() -> None:
 def test_networks_do_not_depend_on_their_company(activation: Activation, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data()
     start, decay = gaussian((4, 5, 1)), decays(0.3, 0.1, 0.02)
-    tolerances = {"rtol": 1e-7, "atol": 1e-9, "most": 50_000}  # a ReLU's kinks make tighter ones slow
+    tolerances: dict[str, Any] = {"rtol": 1e-7, "atol": 1e-9, "most": 50_000}  # a ReLU's kinks make tighter ones slow
     together = gradient_flow(start, x, y, decay, (0.3, 1.0), activation, **tolerances)
     monkeypatch.setattr(flow, "PARAMETERS_PER_GROUP", 60)  # two networks of 25 parameters, then one
     heard: list[int] = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.models import MODELS
-from tests.hub import pointed_at, serve
+from tests.support.hub import pointed_at, serve
 from weightaudit.paper.progress import silent
 from weightaudit.paper.table1.experiment import SIX, TABLE, Table1Config, run
 
@@ -21,7 +22,7 @@ def config_bytes(name: str, **changes: object) -> bytes:
 
 
 @pytest.fixture
-def six(tmp_path: Path) -> dict[str, str]:
+def six(tmp_path: Path) -> dict[str, Any]:
     """Setting → a directory with that model's config.json and nothing else."""
     for name in NAMES:
         (tmp_path / name).mkdir()
@@ -29,7 +30,7 @@ def six(tmp_path: Path) -> dict[str, str]:
     return {field: str(tmp_path / name) for field, name in zip(FIELDS, NAMES, strict=True)}
 
 
-def test_the_six_configs_say_what_the_table_says(six: dict[str, str]) -> None:
+def test_the_six_configs_say_what_the_table_says(six: dict[str, Any]) -> None:
     result = run(Table1Config(**six), silent())
     assert [claim.outcome for claim in result.claims] == ["true"] * 6
     assert result.lacking == ()
@@ -45,7 +46,7 @@ def test_the_six_configs_say_what_the_table_says(six: dict[str, str]) -> None:
     ]
 
 
-def test_another_size_is_false_and_named(six: dict[str, str]) -> None:
+def test_another_size_is_false_and_named(six: dict[str, Any]) -> None:
     (Path(six["phi_2"]) / "config.json").write_bytes(config_bytes("phi-2", num_hidden_layers=31))
     claims = {claim.id: claim for claim in run(Table1Config(**six), silent()).claims}
     assert claims["phi-2"].outcome == "false"
@@ -63,7 +64,7 @@ def test_another_size_is_false_and_named(six: dict[str, str]) -> None:
         ('{"model_type": "bert", "hidden_size": "big"}', "hidden_size"),
     ],
 )
-def test_a_config_that_tells_nothing_is_inconclusive(text: str, says: str, six: dict[str, str]) -> None:
+def test_a_config_that_tells_nothing_is_inconclusive(text: str, says: str, six: dict[str, Any]) -> None:
     (Path(six["bert"]) / "config.json").write_text(text)
     result = run(Table1Config(**six), silent())
     assert [claim.outcome for claim in result.claims] == ["inconclusive"] + ["true"] * 5
@@ -73,7 +74,7 @@ def test_a_config_that_tells_nothing_is_inconclusive(text: str, says: str, six: 
     assert result.claims[0].numbers["layers, read"] is None
 
 
-def test_a_single_weight_file_has_no_config(six: dict[str, str], tmp_path: Path) -> None:
+def test_a_single_weight_file_has_no_config(six: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "alone.safetensors").write_bytes(b"")
     changed = {**six, "bert": str(tmp_path / "alone.safetensors")}
     assert run(Table1Config(**changed), silent()).claims[0].outcome == "inconclusive"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.hub.answers import Answer, Request, plain, redirect
-from tests.hub.content import Content
-from tests.hub.hub import Hub
+from tests.support.hub.answers import Answer, Request, plain, redirect
+from tests.support.hub.content import Content
+from tests.support.hub.hub import Hub
 
 Change = Callable[[Request, Answer], Answer | None]
 
@@ -150,7 +150,7 @@ def status(
     return Fault(lambda request, answer: plain(code, f"stand-in {code}\n".encode(), headers), where, times, skip)
 
 
-def alter(headers: dict[str, str | None], *, where: Where = CDN, times: int | None = 1, skip: int = 0) -> Fault:
+def alter(headers: Mapping[str, str | None], *, where: Where = CDN, times: int | None = 1, skip: int = 0) -> Fault:
     """Other headers, None for those to leave out; the body is as it was."""
 
     def change(request: Request, answer: Answer) -> Answer:

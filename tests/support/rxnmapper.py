@@ -1,7 +1,7 @@
 """The real checkpoint in PyTorch's old format that the PyPI package rxnmapper carries, where it is installed.
 
 An ALBERT of 3 MB, saved from a GPU in 2020, with the training_args.bin of its trainer beside it. `make setup` installs
-the package; ``python -m tests.rxnmapper`` prints where it is.
+the package; ``python -m tests.support.rxnmapper`` prints where it is.
 """
 
 from __future__ import annotations

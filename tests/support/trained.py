@@ -71,7 +71,7 @@ def sound() -> Tensors:
     return tensors
 
 
-def write(directory: Path, change: Callable[[Tensors], None] | None = None, shards: int = 1, **config: Any) -> Path:
+def write(directory: Path, change: Callable[[Tensors], object] | None = None, shards: int = 1, **config: Any) -> Path:
     """The sound model with ``change`` made to its tensors and ``config`` to its config.json; saved to ``directory``.
 
     Tensors go to the ``shards`` in turn.
@@ -85,7 +85,7 @@ def write(directory: Path, change: Callable[[Tensors], None] | None = None, shar
     if shards == 1:
         save_file(stored, directory / "model.safetensors")
         return directory
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for i in range(shards):
         file = f"model-{i + 1:05}-of-{shards:05}.safetensors"
         part = dict(list(stored.items())[i::shards])

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from tests.hub.answers import Answer, Request, as_json, compressed, file_answer, plain, redirect
-from tests.hub.content import Content
-from tests.hub.server import Pace, Server
+from tests.support.hub.answers import Answer, Request, as_json, compressed, file_answer, plain, redirect
+from tests.support.hub.content import Content
+from tests.support.hub.server import Pace, Server
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 SMALL = (".json", ".txt", ".md", ".py", ".gitattributes")

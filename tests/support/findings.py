@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit import ScanReport
 from weightaudit.audit.rules.rule import Rule
 from weightaudit.records import Finding

@@ -1,6 +1,6 @@
 """A stand-in Hub by itself, to try things against by hand, and for benchmarks, whose interpreter it must not share.
 
-    python -m tests.hub gpt2-xl=DIRECTORY org/name=OTHER [--latency 0.08] [--rate 30e6]
+    python -m tests.support.hub gpt2-xl=DIRECTORY org/name=OTHER [--latency 0.08] [--rate 30e6]
 
 Prints its address as one line of JSON, serves until its standard input ends, and then prints what was asked of it.
 """
@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.hub.hub import Hub, folder_files, serve
+from tests.support.hub.hub import Hub, folder_files, serve
 
 
 def summary(hub: Hub) -> dict[str, object]:

@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
-from tests.architecture.tiny_sizes import CLASSES, OVERRIDES, SIZES, TOWER_SIZES
+from tests.support.tiny_sizes import CLASSES, OVERRIDES, SIZES, TOWER_SIZES
 
 _MAPPINGS = (
     modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.hub import Hub, faults
-from tests.hub.faults import API, HEADS, HUB, Fault, Where
+from tests.support.hub import Hub, faults
+from tests.support.hub.faults import API, HEADS, HUB, Fault, Where
 
 Making = Callable[[Hub, int], Fault]
 DATE = "Mon, 06 Jan 2025 09:00:00 GMT"

@@ -115,7 +115,7 @@ def summary(rows: tuple[LayerRow, ...], ledger: tuple[CoverageEntry, ...]) -> di
         "norm_spread": {role: spread([s.frobenius_norm for s in spectra]) for role, spectra in by_role.items()},
         "norm_preservation": {"median": 1.31, "max": 1.62} if finite else {"median": None, "max": None},
         "nonfinite": sum(row.spectrum.nonfinite for row in rows),
-        "zeros": sum(row.spectrum.zeros for row in rows),
+        "zeros": sum(row.spectrum.zeros or 0 for row in rows),
         "not_converged": sum(not row.spectrum.converged for row in rows),
     }
 

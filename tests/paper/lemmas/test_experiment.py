@@ -25,7 +25,7 @@ from weightaudit.paper.lemmas import (
     stationary_points,
 )
 from weightaudit.paper.lemmas.experiment import LemmasConfig
-from weightaudit.paper.lemmas.flow import balanced, gradient_flow
+from weightaudit.paper.lemmas.flow import Flow, balanced, gradient_flow
 from weightaudit.paper.lemmas.tasks import largest_overlap, tasks, two_tasks
 from weightaudit.paper.progress import silent
 from weightaudit.paper.results import Claim, Result
@@ -425,7 +425,7 @@ def test_theorem_2_is_measured_as_defined() -> None:
     """Gap, hidden cosine and its mean over orders of units, against loops over one network."""
     first, second = two_tasks(TINY, separable=True)
     weights = nets.initialise((8, 3, 1), 10, generator=torch.Generator().manual_seed(9), dtype=torch.float64, scale=1.4)
-    flow = deep_relu.Flow((0.0, 1.0), (weights, weights), 0)
+    flow = Flow((0.0, 1.0), (weights, weights), 0)
     row = pd.DataFrame(deep_relu.measured(flow, deep_relu.INDEPENDENT, 0.1, first, second, 1e-3)).iloc[5 + 2]
     assert row["draw"] == 2
     A, a = (W[2].numpy() for W in weights)

@@ -22,10 +22,11 @@ from weightaudit.batch import BatchResult, Entry, run_batch
 from weightaudit.batch.aggregate import join
 from weightaudit.batch.job import Job
 from weightaudit.batch.manifest import read_manifest
-from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
-from weightaudit.batch.results import LOG, RESULTS
+from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.results import RESULTS
 from weightaudit.config import AuditConfig
 from weightaudit.report.atomic_write import Attempts
+from weightaudit.report.layout import LOG, OUTCOME
 
 
 class Faking(Executor):

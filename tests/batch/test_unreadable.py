@@ -17,9 +17,10 @@ from weightaudit.batch import BatchResult, aggregate, merge
 from weightaudit.batch.aggregate import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.batch.results import CSV, PARQUET, Results, content_of
+from weightaudit.batch.results import Results, content_of
 from weightaudit.report.atomic_write import Attempts
 from weightaudit.report.columns import NAMES
+from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET
 from weightaudit.report.tables import csv_line
 
 Batch = Callable[..., BatchResult]
@@ -56,7 +57,7 @@ def joined(
 def _rows(out: Path, *names: str) -> bytes:
     """What all.csv holds of these models."""
     header = csv_line(NAMES).encode()
-    return header + b"".join((out / name / CSV).read_bytes().removeprefix(header) for name in names)
+    return header + b"".join((out / name / LAYERS_CSV).read_bytes().removeprefix(header) for name in names)
 
 
 def _check_without(out: Path, few: list[Path], found: dict[str, str], part: str) -> None:
@@ -72,7 +73,7 @@ def _check_without(out: Path, few: list[Path], found: dict[str, str], part: str)
     assert (out / "all.csv").read_bytes() == _rows(out, first, third)
     models = pq.read_table(out / "all.parquet").column("model").to_pylist()
     assert list(dict.fromkeys(models)) == [first, third]
-    assert len(models) == sum(pq.ParquetFile(out / name / PARQUET).metadata.num_rows for name in (first, third))
+    assert len(models) == sum(pq.ParquetFile(out / name / LAYERS_PARQUET).metadata.num_rows for name in (first, third))
     with open(out / "summary.csv", newline="") as file:
         lines = {line["model"]: line for line in csv.DictReader(file)}
     assert [lines[name]["status"] for name in (first, second, third)] == ["done", "failed", "done"]
@@ -94,7 +95,7 @@ def test_a_part_cut_off_anywhere_leaves_no_row(
     monkeypatch.setattr(
         aggregate, "write_index", lambda *_, **__: (out / "index.html").write_text("1 of 3 models failed")
     )
-    for name in (CSV, PARQUET):
+    for name in (LAYERS_CSV, LAYERS_PARQUET):
         part = out / few[1].name / name
         whole = part.read_bytes()
         ends = {
@@ -104,14 +105,14 @@ def test_a_part_cut_off_anywhere_leaves_no_row(
             *range(len(whole) - 40, len(whole)),
             *range(0, len(whole), len(whole) // 40),
         }
-        if name == CSV:
+        if name == LAYERS_CSV:
             ends |= {i + 1 for i, byte in enumerate(whole) if byte == 10} - {len(whole)}  # whole rows, but not all
         for end in sorted(ends):
             part.write_bytes(whole[:end])
             found = joined()
-            blamed = PARQUET if found[few[1].name].startswith(PARQUET) else CSV
+            blamed = LAYERS_PARQUET if found[few[1].name].startswith(LAYERS_PARQUET) else LAYERS_CSV
             # Of a table cut between two rows it is the other part that tells.
-            assert blamed == name or (name == CSV and whole[:end].endswith(b"\n"))
+            assert blamed == name or (name == LAYERS_CSV and whole[:end].endswith(b"\n"))
             _check_without(out, few, found, blamed)
         part.write_bytes(whole)
     assert joined() == {}
@@ -145,20 +146,20 @@ def _a_directory(part: Path) -> None:
 
 
 PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "an empty table": (PARQUET, lambda part: part.write_bytes(b"")),
-    "something else": (PARQUET, lambda part: part.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")),
-    "no table": (PARQUET, lambda part: part.unlink()),
-    "a directory": (PARQUET, _a_directory),
-    "other columns": (PARQUET, _other_columns),
-    "other types": (PARQUET, _other_types),
-    "text that is none": (PARQUET, _bad_text),
-    "endless metadata": (PARQUET, _long_metadata),
-    "rows left out": (PARQUET, lambda part: pq.write_table(pq.read_table(part).slice(1), part)),
-    "no CSV": (CSV, lambda part: part.unlink()),
-    "no header": (CSV, lambda part: part.write_bytes(part.read_bytes().partition(b"\n")[2])),
-    "an open quote": (CSV, lambda part: part.write_bytes(part.read_bytes() + b'"')),
-    "a row of another width": (CSV, lambda part: part.write_bytes(part.read_bytes() + b"a,b\n")),
-    "a line without end": (CSV, lambda part: part.write_bytes(part.read_bytes() + b"x" * 3_000_000)),
+    "an empty table": (LAYERS_PARQUET, lambda part: part.write_bytes(b"")),
+    "something else": (LAYERS_PARQUET, lambda part: part.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")),
+    "no table": (LAYERS_PARQUET, lambda part: part.unlink()),
+    "a directory": (LAYERS_PARQUET, _a_directory),
+    "other columns": (LAYERS_PARQUET, _other_columns),
+    "other types": (LAYERS_PARQUET, _other_types),
+    "text that is none": (LAYERS_PARQUET, _bad_text),
+    "endless metadata": (LAYERS_PARQUET, _long_metadata),
+    "rows left out": (LAYERS_PARQUET, lambda part: pq.write_table(pq.read_table(part).slice(1), part)),
+    "no LAYERS_CSV": (LAYERS_CSV, lambda part: part.unlink()),
+    "no header": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes().partition(b"\n")[2])),
+    "an open quote": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b'"')),
+    "a row of another width": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b"a,b\n")),
+    "a line without end": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b"x" * 3_000_000)),
 }
 
 
@@ -173,9 +174,9 @@ def test_a_part_that_is_no_table_of_ours(
 
 def test_quoted_cells_with_line_ends_and_commas_are_whole_rows(tmp_path: Path) -> None:
     cells = ['a,"b"\n', "\r\n,", *["x"] * (len(NAMES) - 2)]
-    (tmp_path / CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
+    (tmp_path / LAYERS_CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
     with open(tmp_path / "all.csv", "wb") as file:
-        assert aggregate._join_csv(Results(tmp_path, {CSV: content_of(tmp_path / CSV)}), file) == 3
+        assert aggregate._join_csv(Results(tmp_path, {LAYERS_CSV: content_of(tmp_path / LAYERS_CSV)}), file) == 3
     assert (tmp_path / "all.csv").read_text() == (csv_line(cells) * 3).replace("\r\n", "\n")
 
 

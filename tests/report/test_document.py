@@ -12,7 +12,8 @@ from tests.support import factory
 from tests.support.browser import needs_chromium, opened
 from weightaudit.errors import OutputError
 from weightaudit.report import html
-from weightaudit.report.document import PLOTLY, plotly_code, share_plotly
+from weightaudit.report.document import plotly_code, share_plotly
+from weightaudit.report.layout import PLOTLY
 
 
 def policy(page: str) -> str:

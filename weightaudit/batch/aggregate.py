@@ -17,18 +17,19 @@ from urllib.parse import quote
 
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, Results
+from weightaudit.batch.results import Results
 from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
+from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, SUMMARY_CSV
 from weightaudit.report.tables import csv_line, guarded
 from weightaudit.text import printable
 
-JOINED = ALL_CSV, ALL_PARQUET, SUMMARY_CSV = ("all.csv", "all.parquet", "summary.csv")
+JOINED = (ALL_CSV, ALL_PARQUET, SUMMARY_CSV)
 ROWS = 1 << 16
 """Rows of a row group in all.parquet: what is gathered in memory before it is written."""
 LONGEST_LINE = 1 << 20
-"""Bytes of a line of a CSV: a row names a few tensors of at most a thousand characters."""
+"""Bytes of a line of a LAYERS_CSV: a row names a few tensors of at most a thousand characters."""
 UNFINISHED = "not finished: run its batch again"
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
@@ -164,25 +165,25 @@ def _join_csv(results: Results, file: BinaryIO) -> int:
             commas += 0 if quoted else piece.count(b",")
         if not quoted:
             if commas != len(NAMES) - 1 or not line.endswith(b"\n"):
-                raise _unreadable(CSV, "it is cut off or has other columns")
+                raise _unreadable(LAYERS_CSV, "it is cut off or has other columns")
             rows, commas = rows + 1, 0
         file.write(line)
     if quoted:
-        raise _unreadable(CSV, "it is cut off")
+        raise _unreadable(LAYERS_CSV, "it is cut off")
     return rows
 
 
 def _lines(results: Results) -> Iterator[bytes]:
     """The lines behind the header, each with its end. Raises _Unreadable."""
     try:
-        with results.open(CSV) as part:
+        with results.open(LAYERS_CSV) as part:
             header = csv_line(NAMES).encode()
             if part.readline(len(header)) != header:
-                raise _unreadable(CSV, "it is cut off or has other columns")
+                raise _unreadable(LAYERS_CSV, "it is cut off or has other columns")
             while line := part.readline(LONGEST_LINE):
                 yield line
     except ValueError as error:
-        raise _changed(CSV, error) from error
+        raise _changed(LAYERS_CSV, error) from error
 
 
 def _join_parquet(parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO) -> dict[str, str]:
@@ -217,9 +218,9 @@ def _read_parquet(results: Results, schema: Any, rows: int | None) -> Any:
     """The table of ``schema``; ``rows`` are those that it should have. Raises _Unreadable."""
     with ExitStack() as opened:
         try:
-            file = opened.enter_context(results.open(PARQUET))
+            file = opened.enter_context(results.open(LAYERS_PARQUET))
         except ValueError as error:
-            raise _changed(PARQUET, error) from error
+            raise _changed(LAYERS_PARQUET, error) from error
         return _table(file, schema, rows)
 
 
@@ -230,14 +231,14 @@ def _table(file: BinaryIO, schema: Any, rows: int | None) -> Any:
     try:
         with pq.ParquetFile(file) as part:
             if rows not in (None, part.metadata.num_rows):
-                raise _unreadable(PARQUET, f"it has {part.metadata.num_rows} rows and {CSV} has {rows}")
+                raise _unreadable(LAYERS_PARQUET, f"it has {part.metadata.num_rows} rows and {LAYERS_CSV} has {rows}")
             table = part.read(columns=schema.names, use_threads=False)
         # Not only as many bytes as the footer says: what was read must be UTF-8 and the like, too.
         table.validate(full=True)
         return table.select(schema.names).replace_schema_metadata(None).cast(schema)
     except (OSError, ValueError, KeyError, TypeError, MemoryError, NotImplementedError, pa.ArrowException) as error:
         said = printable(str(error).strip().partition("\n")[0], 300) or type(error).__name__
-        raise _unreadable(PARQUET, said) from error
+        raise _unreadable(LAYERS_PARQUET, said) from error
 
 
 def _arrow_type(dtype: str) -> Any:

@@ -11,10 +11,10 @@ from typing import Any
 
 from weightaudit.batch.names import check_folder
 from weightaudit.errors import UsageError
+from weightaudit.report.layout import MANIFEST
 from weightaudit.stored import items, parse_stored, printed, read_plain, record, text, whole
 from weightaudit.text import printable
 
-MANIFEST = "batch.json"
 SCHEMA = 1
 MAX_MANIFEST = 1 << 28
 """Bytes; a model takes some 200."""

@@ -13,10 +13,11 @@ from typing import Any
 
 from weightaudit.batch.model_list import Entry
 from weightaudit.config import DEFAULTS, AuditConfig
+from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, INDEX, MANIFEST, PLOTLY, SUMMARY_CSV
 from weightaudit.stored import printed
 from weightaudit.text import slug
 
-RESERVED = frozenset({"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"})
+RESERVED = frozenset({ALL_CSV, ALL_PARQUET, SUMMARY_CSV, INDEX, PLOTLY, MANIFEST})
 """Files that a batch's directory has beside its models."""
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Names that Windows gives to devices, whatever follows a dot."""

@@ -21,9 +21,10 @@ from weightaudit.batch.lock import check_run
 from weightaudit.batch.log import Log
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
-from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY
+from weightaudit.batch.results import RESULTS
 from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
 from weightaudit.records import ScanResult
+from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, PLOTLY, SUMMARY_JSON
 from weightaudit.version import __version__
 
 if TYPE_CHECKING:
@@ -152,14 +153,13 @@ def _failed(job: Job, error: Exception, log: Log) -> Outcome:
 
 def _write(report: ScanResult, folder: ModelFolder) -> None:
     from weightaudit.report import write
-    from weightaudit.report.document import PLOTLY
     from weightaudit.report.tables import document
 
-    write(report, folder.path / CSV)
-    write(report, folder.path / PARQUET)
+    write(report, folder.path / LAYERS_CSV)
+    write(report, folder.path / LAYERS_PARQUET)
     rest = {name: value for name, value in document(report).items() if name not in ("layers", "coverage")}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    folder.write(SUMMARY, text.encode("utf-8", "backslashreplace"))
+    folder.write(SUMMARY_JSON, text.encode("utf-8", "backslashreplace"))
     write(report, folder.path / PAGE, plotly=f"../{PLOTLY}")
 
 

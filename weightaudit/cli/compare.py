@@ -17,6 +17,7 @@ from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import ModelFiles
+from weightaudit.report.layout import DIFFERENCES, INDEX, LAYERS_PARQUET, MANIFEST, PAGE, PLOTLY
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
@@ -51,9 +52,8 @@ def compare(
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
 
     from weightaudit.report.atomic_write import Attempts
-    from weightaudit.report.comparison.page import INDEX
     from weightaudit.report.comparison.read import read_finished, table_of
-    from weightaudit.report.comparison.write import DIFFERENCES, put_together
+    from weightaudit.report.comparison.write import put_together
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
@@ -83,11 +83,10 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     a report that is compared. OutputError.
     """
     from weightaudit.report.atomic_write import check_writable
-    from weightaudit.report.comparison.read import BATCH_PAGE, BATCH_TABLE
 
-    if (out / "batch.json").exists():
+    if (out / MANIFEST).exists():
         raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
-    tables = [folder / name for folder in folders for name in (BATCH_TABLE, BATCH_PAGE)]
+    tables = [folder / name for folder in folders for name in (LAYERS_PARQUET, PAGE)]
     for path in (*folders, *tables):
         if path.is_symlink():
             raise OutputError(str(path), "it is a link, through which nothing is written", "Remove it")
@@ -96,7 +95,7 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     for path in tables:
         models.check_read(path)
     _make(out)
-    for name in ("index.html", "plotly.js", "differences.csv"):
+    for name in (INDEX, PLOTLY, DIFFERENCES):
         check_writable(out / name, models, follow=False)
 
 
@@ -105,8 +104,7 @@ def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *
     the error of what cannot be written there.
     """
     from weightaudit.api import scan
-    from weightaudit.report.comparison.read import BATCH_PAGE, BATCH_TABLE, finished
-    from weightaudit.report.document import PLOTLY
+    from weightaudit.report.comparison.read import finished
 
     model, revision = _parted(name)
     report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
@@ -116,9 +114,9 @@ def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *
     with attempts:
         _make(folder)
         with attempts:
-            report.to_parquet(folder / BATCH_TABLE)
-        report.to_html(folder / BATCH_PAGE, plotly=f"../{PLOTLY}")
-        page = folder / BATCH_PAGE
+            report.to_parquet(folder / LAYERS_PARQUET)
+        report.to_html(folder / PAGE, plotly=f"../{PLOTLY}")
+        page = folder / PAGE
     return finished(report, page)
 
 

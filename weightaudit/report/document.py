@@ -20,10 +20,10 @@ from string import Template
 from typing import Any
 
 from weightaudit.report.atomic_write import replacing
+from weightaudit.report.layout import PLOTLY
 from weightaudit.report.markup import shown
 from weightaudit.report.style import INK, RoleStyle
 
-PLOTLY = "plotly.js"
 """The file beside the pages that share it."""
 
 

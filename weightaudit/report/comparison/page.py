@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.comparison.body import FAILURES, body
 from weightaudit.report.comparison.collect import gather
-from weightaudit.report.document import PLOTLY, asset, colours, document, script_json, share_plotly
+from weightaudit.report.document import asset, colours, document, script_json, share_plotly
+from weightaudit.report.layout import INDEX, PLOTLY
 
 if TYPE_CHECKING:
     from weightaudit.report.comparison.model_entry import ModelEntry
 
-INDEX = "index.html"
 SCRIPTS = ("data.js", "text.js", "elements.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")
 
 

@@ -15,17 +15,11 @@ from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
 from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.model_summary import Point, Profiles, metrics_of, profiles_of
+from weightaudit.report.layout import LAYERS_PARQUET, LOG, MANIFEST, OUTCOME, PAGE
 from weightaudit.report.tables import SCHEMA, document
 from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
 from weightaudit.text import printable
 
-BATCH_TABLE, BATCH_PAGE, BATCH_LOG, BATCH_OUTCOME, BATCH = (
-    "layers.parquet",
-    "report.html",
-    "log.txt",
-    "outcome.json",
-    "batch.json",
-)
 """What a batch leaves of a model that can be read back, and its page and log; what says that it is a batch's folder, or
 the directory of a batch."""
 _KEYS = ("schema", "model", "revision", "architecture", "summary", "findings")
@@ -98,14 +92,14 @@ def read_finished(path: Path) -> Finished | None:
 
 def table_of(path: Path) -> Path:
     """The file that `read_finished` reads for ``path``."""
-    return path / BATCH_TABLE if path.is_dir() else path
+    return path / LAYERS_PARQUET if path.is_dir() else path
 
 
 def _read_folder(path: Path) -> Finished | None:
     shown = printable(str(path), limit=1000)
-    if (path / BATCH_OUTCOME).is_file() and not (path / BATCH_TABLE).is_file():
-        raise UsageError(shown, "the batch's scan of this model failed", f"Its {BATCH_LOG} says why")
-    if (path / BATCH).is_file():
+    if (path / OUTCOME).is_file() and not (path / LAYERS_PARQUET).is_file():
+        raise UsageError(shown, "the batch's scan of this model failed", f"Its {LOG} says why")
+    if (path / MANIFEST).is_file():
         raise UsageError(
             shown, "it is the directory of a whole batch", "Name the folders of its models, such as DIR/*/"
         )
@@ -133,14 +127,14 @@ def _read_parquet(path: Path) -> dict[str, Any]:
 
 
 def _page_of(table: Path) -> Path | None:
-    page = table.with_name(BATCH_PAGE) if table.name == BATCH_TABLE else table.with_suffix(".html")
+    page = table.with_name(PAGE) if table.name == LAYERS_PARQUET else table.with_suffix(".html")
     return page if page.is_file() else None
 
 
 def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
     rows = [_row(row) for row in items(dict)(said["layers"])]
     dimensions = said["architecture"]["dimensions"]
-    log = page.with_name(BATCH_LOG) if page else None
+    log = page.with_name(LOG) if page else None
     return Finished(
         name=text(said["model"]),
         revision=text(said["revision"]),

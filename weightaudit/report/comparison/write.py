@@ -13,8 +13,7 @@ from weightaudit.report.comparison.differences import Matched, matches, write_di
 from weightaudit.report.comparison.model_entry import ModelEntry
 from weightaudit.report.comparison.page import write_index
 from weightaudit.report.comparison.read import Finished
-
-DIFFERENCES = "differences.csv"
+from weightaudit.report.layout import DIFFERENCES
 
 
 def put_together(reports: Sequence[Finished], directory: Path, attempts: Attempts | None = None) -> list[Matched]:

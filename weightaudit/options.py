@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-Panel = Literal["Outputs", "Selection", "Measurement", "Hub", "Findings"]
+Panel = Literal["Outputs", "Selection", "Measurement", "Hub", "Findings", "Settings"]
 
 _KEY = "weightaudit.option"
 
@@ -23,9 +23,11 @@ class Option:
 
     ``help`` is a sentence for the command line, ``panel`` the group that it is shown in, ``default_text`` what its
     default means where that is None. ``parse`` makes its value of what people write (text, or values in Python) and
-    raises UsageError; without one the value is as it is typed. ``choices`` are its only values; ``least`` its least.
+    raises UsageError; without one the value is as it is typed. ``choices`` are its only values; of a number, or of
+    each item of several, ``least`` and ``most`` are allowed and ``above`` is not; ``unit`` is what it is counted in.
     ``many`` says that it may be given several times. ``changes_results`` says that numbers or findings depend on it;
     ``in_lists`` that a line of a model list may set it. ``envvar`` is an environment variable that sets it.
+    ``origin`` says of an experiment's setting whether the paper states the value.
     """
 
     help: str
@@ -33,11 +35,15 @@ class Option:
     default_text: str | None = None
     parse: Callable[[Any], Any] | None = None
     choices: tuple[str, ...] = ()
+    unit: str = ""
     least: float | None = None
+    above: float | None = None
+    most: float | None = None
     many: bool = False
     changes_results: bool = False
     in_lists: bool = False
     envvar: str | None = None
+    origin: Literal["", "stated", "ours"] = ""
 
 
 def option(default: T, *, repr: bool = True, **about: Any) -> T:
@@ -46,8 +52,14 @@ def option(default: T, *, repr: bool = True, **about: Any) -> T:
 
 
 def options_of(config: Any) -> dict[str, Option]:
-    """The options of a config, or of its class, by name, in order."""
-    return {field.name: field.metadata[_KEY] for field in dataclasses.fields(config)}
+    """The options of a config, or of its class, by name, in order; TypeError for a field that is none (a bug)."""
+    found: dict[str, Option] = {}
+    for field in dataclasses.fields(config):
+        known = field.metadata.get(_KEY)
+        if not isinstance(known, Option):
+            raise TypeError(f"config field '{field.name}' is not made by option()")
+        found[field.name] = known
+    return found
 
 
 def types_of(config_class: type[Any]) -> dict[str, type]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from weightaudit.paper.settings import about, option_name, value_type
+from weightaudit.options import Option, options_of
+from weightaudit.paper.settings import option_name, value_type
 
 Given = dict[str, str | bool]
 """What somebody typed, by field name; `weightaudit.paper.settings.configured` parses and checks it."""
@@ -23,9 +23,10 @@ def setting_options(config_class: type[Any], *, default: str = "") -> dict[str, 
     ``default`` says in words what an option means that is not given, instead of the config's own default.
     """
     hints = get_type_hints(config_class)
+    defaults = config_class()
     return {
-        field.name: _option(field, hints[field.name], default or f"{_origin(field)}: {_shown(field.default)}")
-        for field in dataclasses.fields(config_class)
+        name: _parameter(name, known, hints[name], default or f"{_origin(known)}: {_shown(getattr(defaults, name))}")
+        for name, known in options_of(config_class).items()
     }
 
 
@@ -46,24 +47,23 @@ def with_settings(run: Callable[..., None], settings: Mapping[str, inspect.Param
     return command
 
 
-def _option(field: dataclasses.Field[Any], hint: Any, default: str) -> inspect.Parameter:
-    known = about(field)
+def _parameter(name: str, known: Option, hint: Any, default: str) -> inspect.Parameter:
     kind, many = value_type(hint)
-    flag = f"--{option_name(field.name)}"
+    flag = f"--{option_name(name)}"
     unit = f", in {known.unit}" if known.unit else ""
     # The default stands in the text: typer would put it in parentheses, and cut off a long one.
-    text = f"{known.about}{unit}. {default}."
+    text = f"{known.help}{unit}. {default}."
     if kind is bool:
         option: Any = Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=text, show_default=False)]
     else:
         word = "|".join(get_args(kind)) if get_origin(kind) is Literal else _KINDS[kind]
         metavar = f"{word},..." if many else word
         option = Annotated[str | None, typer.Option(flag, help=text, metavar=metavar, show_default=False)]
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
 
 
-def _origin(field: dataclasses.Field[Any]) -> str:
-    return about(field).origin.capitalize()
+def _origin(known: Option) -> str:
+    return known.origin.capitalize()
 
 
 def _shown(default: Any) -> str:

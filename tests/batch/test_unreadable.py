@@ -6,18 +6,19 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from weightaudit import ScanReport
 from weightaudit.batch import BatchResult, aggregate, merge
 from weightaudit.batch.aggregate import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import Results, content_of
+from weightaudit.records import ScanResult
+from weightaudit.report import tables
 from weightaudit.report.atomic_write import Attempts
 from weightaudit.report.columns import NAMES
 from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET
@@ -183,14 +184,14 @@ def test_quoted_cells_with_line_ends_and_commas_are_whole_rows(tmp_path: Path) -
 def test_a_run_ends_with_that_failure_and_so_does_a_merge(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    to_parquet = ScanReport.to_parquet
+    write_parquet = tables.write_parquet
 
-    def cut_off(report: ScanReport, path: Path) -> None:
-        to_parquet(report, path)
-        if report.identity.name == few[0].name:
-            Path(path).write_bytes(Path(path).read_bytes()[:-9])
+    def cut_off(result: ScanResult, file: BinaryIO) -> None:
+        write_parquet(result, file)
+        if result.identity.name == few[0].name:
+            file.truncate(file.tell() - 9)
 
-    monkeypatch.setattr(ScanReport, "to_parquet", cut_off)
+    monkeypatch.setattr(tables, "write_parquet", cut_off)
     result = batch(few[:2])
     assert list(result.failed) == [few[0].name]
     assert result.scanned == [path.name for path in few[:2]]

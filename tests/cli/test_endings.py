@@ -287,14 +287,15 @@ MAKING = {
     "a copy in a cache": "os.symlink = os.link = refuse\ncache_writing._link(Path('blobs/blob'), Path('made/blob'))",
     "the commit of a revision": "CacheFolder('org/tiny').remember('main', 'a' * 40)",
     "a file that is merged": (
-        "merging._link(Results(Path('blobs'), {'blob': content_of(Path('blobs/blob'))}), 'blob', Path('made/blob'))"
+        "results = Results(Path('blobs'), {'blob': content_of(Path('blobs/blob'))})\n"
+        "merge_batches._link(results, 'blob', Path('made/blob'))"
     ),
 }
 STOPPED_IN = """
 def families():
     import os
     os.environ['HF_HUB_CACHE'] = 'made'
-    from weightaudit.batch import merge
+    from weightaudit.batch import merge_batches
     from weightaudit.batch.results import Results, content_of
     from weightaudit.report.atomic_write import replacing
     from weightaudit.source import cache_writing

@@ -345,7 +345,7 @@ def test_names_of_what_is_no_tensor_are_told_printable(attack: Attack, model: Pa
     contents = {NAME: tensor(), "\x1b[2J\nnote: all is well": 1, "\u202e": []}
     (model / "pytorch_model.bin").write_bytes(torch_zip(contents))
     outputs = attack.scanned(model)
-    assert "'\\x1b[2J\\nnote: all is well', '\\u202e'" in outputs.stderr
+    assert "'\\x1b[2J\\nnote: all is well' and '\\u202e'" in outputs.stderr
 
 
 def test_an_honest_file_is_read(attack: Attack, model: Path) -> None:

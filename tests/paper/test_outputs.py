@@ -99,7 +99,7 @@ def test_finished_by_the_same_settings_and_versions_only(tmp_path: Path, monkeyp
     verdict = written(tmp_path)
     assert outputs.finished("toy", config, tmp_path) == verdict
     assert outputs.finished("toy", replace(config, lambdas=(0.0,)), tmp_path) is None
-    monkeypatch.setattr("weightaudit.__version__", "99")
+    monkeypatch.setattr("weightaudit.version.__version__", "99")
     assert outputs.finished("toy", config, tmp_path) is None
 
 

@@ -11,11 +11,12 @@ import torch
 
 from weightaudit.architecture import map_model
 from weightaudit.audit.aggregates import overlapping_keys, summarise
+from weightaudit.audit.config_check import check_config
 from weightaudit.audit.digests import Digests, count_nonfinite, cut
 from weightaudit.audit.notes import notes
 from weightaudit.audit.progress import Progress, reporting
 from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
-from weightaudit.audit.rules import RULES, RuleContext, check_ignored, run_rules
+from weightaudit.audit.rules import RULES, RuleContext, run_rules
 from weightaudit.audit.selection import select
 from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
@@ -23,27 +24,12 @@ from weightaudit.config import AuditConfig
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorInfo
-from weightaudit.spectral import check_options, compute_threads, measure
+from weightaudit.spectral import compute_threads, measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
 VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
-
-
-def check_config(config: AuditConfig, *, check_device: bool = True) -> None:
-    """Raise UsageError for options that no model could be scanned with, before a byte is read.
-
-    ``check_device=False`` lets devices pass that this machine does not have.
-    """
-    check_ignored(config.ignore)
-    check_options(
-        tol=config.tol,
-        delta=config.delta,
-        method=config.method,
-        seed=config.seed,
-        device=config.device if check_device else "cpu",
-    )
 
 
 def open_model(model: str, config: AuditConfig) -> Checkpoint:

@@ -4,7 +4,7 @@
 Nothing here imports torch before the first scan.
 """
 
-from weightaudit.batch.merge import merge
+from weightaudit.batch.merge_batches import merge
 from weightaudit.batch.model_list import Entry, read_model_list
 from weightaudit.batch.run import BatchResult, run_batch
 

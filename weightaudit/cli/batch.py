@@ -17,7 +17,7 @@ from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.batch import BatchResult
-    from weightaudit.batch.merge import MergeResult
+    from weightaudit.batch.merge_batches import MergeResult
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""

@@ -25,7 +25,7 @@ def show(report: ScanResult, format: Format) -> None:
     elif format == "github":
         stdout.write_commands(workflow_commands(report))
     else:
-        from weightaudit.report.write import writer_of
+        from weightaudit.report.formats import writer_of
 
         document = io.BytesIO()
         writer_of(f".{format}")(report, document)

@@ -16,7 +16,7 @@ from weightaudit.report.comparison.checking import check_metrics
 from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.entries import Point, Profiles, metrics_of, profiles_of
 from weightaudit.report.tables import SCHEMA, document
-from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
+from weightaudit.stored import by_name, flag, items, open_plain, parse_stored, read_plain, text, whole
 
 if TYPE_CHECKING:
     from weightaudit.report.scan_report import ScanReport
@@ -94,7 +94,7 @@ def read_finished(path: Path) -> Finished | None:
         raise UsageError(shown, "another version of weightaudit wrote it", "Scan the model again with this one")
     try:
         return _finished(said, page=_page_of(path))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(shown, f"it is no valid report: {printable(repr(error))}", "Scan the model again") from error
 
 
@@ -141,6 +141,7 @@ def _page_of(table: Path) -> Path | None:
 
 def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
     rows = [_row(row) for row in items(dict)(said["layers"])]
+    summary = {**said["summary"], "dtypes": by_name(whole)(said["summary"]["dtypes"])}
     dimensions = said["architecture"]["dimensions"]
     log = page.with_name(BATCH_LOG) if page else None
     return Finished(
@@ -148,7 +149,7 @@ def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
         revision=text(said["revision"]),
         family=text(said["architecture"]["family"]),
         guessed=flag(said["architecture"]["guessed"]),
-        metrics=check_metrics(metrics_of(said["summary"], dimensions)),
+        metrics=check_metrics(metrics_of(summary, dimensions)),
         profiles=profiles_of((_point(row) for row in rows), whole(dimensions.get("layers", 0))),
         findings=dict(Counter(one["severity"] for one in said["findings"] if one["severity"] in SEVERITIES)),
         rules=len(items(text)(said.get("rules", []))),

@@ -6,7 +6,8 @@ import csv
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,37 @@ def test_differences_are_relative_and_signed(tmp_path: Path) -> None:
     assert {one["stable_rank_difference"] for one in rest} == {"0"}
     back, *_ = differences(tmp_path, other, report)
     assert float(back["stable_rank_difference"]) == pytest.approx(-0.5)
+
+
+def places(said: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Where each value lies in ``said``; of a list only its first."""
+    yield path
+    if isinstance(said, dict):
+        for name in said:
+            yield from places(said[name], *path, name)
+    elif isinstance(said, list) and said:
+        yield from places(said[0], *path, 0)
+
+
+def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    report = factory.judged()
+    replace(report, rows=report.rows[:2], findings=report.findings[:1], ledger=()).write(path)
+    whole = path.read_text("utf-8")
+    for place in places(json.loads(whole)):
+        for odd in ([], [1], {}, {"x": 1}, "x", 7, 10**400, None):
+            said = json.loads(whole)
+            if place:
+                *above, last = place
+                inner = said
+                for name in above:
+                    inner = inner[name]
+                inner[last] = odd
+            else:
+                said = odd
+            path.write_text(json.dumps(said))
+            with suppress(UsageError):
+                read_finished(path)
 
 
 @pytest.mark.parametrize(

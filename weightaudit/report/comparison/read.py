@@ -17,11 +17,9 @@ from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.model_summary import Point, Profiles, metrics_of, profiles_of
 from weightaudit.report.layout import LAYERS_PARQUET, LOG, MANIFEST, OUTCOME, PAGE
 from weightaudit.report.tables import SCHEMA, document
-from weightaudit.stored import flag, items, open_plain, parse_stored, read_plain, text, whole
+from weightaudit.stored import by_name, flag, items, open_plain, parse_stored, read_plain, text, whole
 from weightaudit.text import printable
 
-"""What a batch leaves of a model that can be read back, and its page and log; what says that it is a batch's folder, or
-the directory of a batch."""
 _KEYS = ("schema", "model", "revision", "architecture", "summary", "findings")
 _LATER = ("rules",)
 """What reports of an earlier version lack: they checked no rules."""
@@ -86,7 +84,7 @@ def read_finished(path: Path) -> Finished | None:
         raise UsageError(shown, "another version of weightaudit wrote it", "Scan the model again with this one")
     try:
         return _finished(said, page=_page_of(path))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(shown, f"it is no valid report: {printable(repr(error))}", "Scan the model again") from error
 
 
@@ -133,6 +131,7 @@ def _page_of(table: Path) -> Path | None:
 
 def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
     rows = [_row(row) for row in items(dict)(said["layers"])]
+    summary = {**said["summary"], "dtypes": by_name(whole)(said["summary"]["dtypes"])}
     dimensions = said["architecture"]["dimensions"]
     log = page.with_name(LOG) if page else None
     return Finished(
@@ -140,7 +139,7 @@ def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
         revision=text(said["revision"]),
         family=text(said["architecture"]["family"]),
         guessed=flag(said["architecture"]["guessed"]),
-        metrics=check_metrics(metrics_of(said["summary"], dimensions)),
+        metrics=check_metrics(metrics_of(summary, dimensions)),
         profiles=profiles_of((_point(row) for row in rows), whole(dimensions.get("layers", 0))),
         findings=dict(Counter(one["severity"] for one in said["findings"] if one["severity"] in SEVERITIES)),
         rules=len(items(text)(said.get("rules", []))),

@@ -14,7 +14,7 @@ from weightaudit.batch.model_list import Entry
 from weightaudit.batch.model_version import ModelVersion, version_of
 from weightaudit.batch.names import Names
 from weightaudit.batch.outcome import Outcome, finished
-from weightaudit.batch.prefetch import ahead
+from weightaudit.batch.prefetch import prefetch
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, ModelUnavailable, UsageError
 from weightaudit.text import printable
@@ -89,7 +89,7 @@ def steps(
     def look(one: Planned) -> tuple[ModelVersion, Outcome | None]:
         return version_of(one.entry), finished(directory / one.names.folder)
 
-    for one, (state, kept) in ahead(look, planned, threads=ASKING, window=WINDOW):
+    for one, (state, kept) in prefetch(look, planned, threads=ASKING, window=WINDOW):
         entry, called = one.entry, one.names
         config = entry.config
         if state.commit:

@@ -1,4 +1,4 @@
-"""Slow questions asked some way ahead, in order."""
+"""Prefetch results in order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def ahead(
+def prefetch(
     ask: Callable[[Item], Answer], items: Iterable[Item], *, threads: int, window: int
 ) -> Iterator[tuple[Item, Answer]]:
-    """Each item with ``ask(item)``, in order; at most ``window`` are asked or answered before they are wanted.
+    """Prefetch: each item with ``ask(item)``, in order; at most ``window`` are asked or answered before they are wanted.
 
     What ``ask`` raises is raised here. The threads are daemons: an interrupted run does not wait for a slow network.
     """

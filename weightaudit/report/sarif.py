@@ -23,7 +23,7 @@ from weightaudit.text import printable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
-LONGEST = 1000
+MAX_TEXT_CHARS = 1000
 """Characters of a text that may repeat a stranger's names."""
 _SEMANTIC = re.compile(r"\d+\.\d+\.\d+")
 
@@ -161,7 +161,7 @@ def _digest(finding: Finding) -> str:
 
 def _text(text: str) -> str:
     """``text`` as a SARIF message: braces would be placeholders, and ``[…](…)`` a link."""
-    return printable(text, LONGEST).replace("{", "{{").replace("}", "}}").replace("](", "] (")
+    return printable(text, MAX_TEXT_CHARS).replace("{", "{{").replace("}", "}}").replace("](", "] (")
 
 
 def _encoded(text: str, also: str = "") -> str:

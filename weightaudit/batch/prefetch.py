@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 def prefetch(
     ask: Callable[[Item], Answer], items: Iterable[Item], *, threads: int, window: int
 ) -> Iterator[tuple[Item, Answer]]:
-    """Prefetch: each item with ``ask(item)``, in order; at most ``window`` are asked or answered before they are wanted.
+    """Prefetch each item with ``ask(item)``, in order; at most ``window`` are asked before they are wanted.
 
     What ``ask`` raises is raised here. The threads are daemons: an interrupted run does not wait for a slow network.
     """

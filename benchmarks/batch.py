@@ -89,8 +89,11 @@ def table(runs: dict[str, list[Usage]]) -> str:
 def tiny_model(scratch: Path) -> Path:
     """A checkpoint whose scan takes some milliseconds."""
     model = scratch / "tiny"
-    words = [sys.executable, "-c", "import sys; from pathlib import Path; from tests.models import tiny_model; "]
-    words[-1] += "tiny_model('gpt2', Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from tests.support.models import tiny_model; "
+        "tiny_model('gpt2', Path(sys.argv[1]))"
+    )
+    words = [sys.executable, "-c", code]
     subprocess.run([*words, str(model)], cwd=ROOT, check=True, capture_output=True)
     return model
 

@@ -86,6 +86,10 @@ def run(shape: Shape, profile: str, options: argparse.Namespace, methods: dict[s
     return result
 
 
+def _ratio(own: float, seconds: float) -> str:
+    return times(seconds / own)
+
+
 def tables(results: list[Result], peers: list[str]) -> str:
     """The three tables of one layer and profile."""
     names = [ENGINE, *peers]
@@ -93,7 +97,7 @@ def tables(results: list[Result], peers: list[str]) -> str:
     for result in results:
         label = [result.shape.roles, f"{result.shape.rows}×{result.shape.cols}"]
         own = result.seconds[ENGINE]
-        ratios = [_cell(result.seconds.get(peer), lambda s, own=own: times(s / own)) for peer in peers]
+        ratios = [_cell(result.seconds.get(peer), partial(_ratio, own)) for peer in peers]
         speed.append([*label, f"{own * 1e3:.1f} ms", str(result.passes), f"{result.width:.1e}", *ratios])
         error.append([*label, *(_cell(result.error.get(name), lambda e: f"{e:.0e}") for name in names)])
         memory.append([*label, *(_cell(result.memory.get(name), lambda b: f"{b / 1e6:.0f} MB") for name in names)])
@@ -146,7 +150,8 @@ def main() -> None:
     pin(options.threads)
     warnings.filterwarnings("ignore", message="Exited", category=UserWarning)  # lobpcg, on its accuracy
     peers = [name for name in options.only or PEERS if name not in options.skip]
-    methods = {ENGINE: partial(engine, tol=options.tol, delta=options.delta), **{name: METHODS[name] for name in peers}}
+    methods: dict[str, Method] = {name: METHODS[name] for name in peers}
+    methods = {ENGINE: partial(engine, tol=options.tol, delta=options.delta), **methods}
     # First calls compile and load; that is no part of any of these numbers.
     race(make(WARM_UP, "heavy-tailed", getattr(torch, options.dtype), 0)[0], methods, 1)
     print(f"{options.threads} threads, {options.dtype}, tol {options.tol:g}, delta {options.delta:g}, ", end="")

@@ -24,7 +24,7 @@ CHUNK = 16 << 20  # bytes read at once; the sums are float32 within a chunk and 
 def sum_squares(directory: Path) -> tuple[int, float]:
     """Bytes read and Σ w² over the floating tensors of the checkpoint in ``directory``."""
     raw = torch.empty(CHUNK, dtype=torch.uint8)
-    view = memoryview(raw.numpy())
+    view = raw.numpy().data
     wide = torch.empty(CHUNK // 2, dtype=torch.float32)
     nbytes, total = 0, 0.0
     for path, tensors in stored_tensors(directory).items():

@@ -2,10 +2,11 @@
 
     python -m benchmarks.hub [DIR] [--latency 0.08] [--rate 30] [--repeats 3] [--threads N]
 
-A stand-in Hub (`tests.hub`) serves DIR, a checkpoint of benchmarks.checkpoints (default: a whole ``gpt2``, written to a
-temporary directory), from a process of its own: with LATENCY seconds before each answer and RATE MB/s over all
-connections together. Prints Markdown: wall time of both scans as processes, interleaved; what came over the network;
-and streamed / max(transfer, local), where transfer is the time that the asked-for bytes alone take at that rate.
+A stand-in Hub (`tests.support.hub`) serves DIR, a checkpoint of benchmarks.checkpoints (default: a whole ``gpt2``,
+written to a temporary directory), from a process of its own: with LATENCY seconds before each answer and RATE MB/s over
+all connections together. Prints Markdown: wall time of both scans as processes, interleaved; what came over the
+network; and streamed / max(transfer, local), where transfer is the time that the asked-for bytes alone take at that
+rate.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Server:
 @contextmanager
 def serving(directory: Path, latency: float, rate: float) -> Iterator[Server]:
     """The stand-in Hub with ``directory`` as `MODEL`; ``rate`` in bytes per second."""
-    command = [sys.executable, "-m", "tests.hub", f"{MODEL}={directory}", "--latency", str(latency)]
+    command = [sys.executable, "-m", "tests.support.hub", f"{MODEL}={directory}", "--latency", str(latency)]
     with subprocess.Popen(
         [*command, "--rate", str(rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

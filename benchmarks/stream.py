@@ -51,4 +51,4 @@ def write_safetensors(path: Path, slots: Iterable[Slot], values: Callable[[str],
             tensor = values(slot.name)
             if tuple(tensor.shape) != slot.shape or tensor.dtype != BY_NAME[slot.dtype].torch:
                 raise ValueError(f"{slot.name}: {tuple(tensor.shape)} {tensor.dtype}, expected {slot}")
-            file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+            file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)

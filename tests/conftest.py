@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, which reads it once
+if "OMP_NUM_THREADS" not in os.environ:
+    # Before numpy and torch are, too. Many tests run at once, and threads that wait for one another while others want
+    # their cores spin: SVDs of a real model took ten times their CPU. Tests that are about threads say how many.
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-from tests.cli.running import CommandLine
-from tests.models import RECIPES, tiny_model
+from tests.support.models import RECIPES, tiny_model
+from tests.support.running import CommandLine
 
 
 @pytest.fixture

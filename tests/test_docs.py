@@ -1,16 +1,31 @@
-"""The pages say what is true: links lead somewhere, and the columns they list are the columns written."""
+"""The pages say what is true: links lead somewhere, commands exist, the columns they list are those written."""
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from weightaudit.batch.shipped_lists import find_list
+from weightaudit.cli import app
 from weightaudit.report.columns import NAMES
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "reports").rglob("*.md"))]
+PAGES = [path for folder in ("", "docs", "benchmarks") for path in sorted((ROOT / folder).glob("*.md"))]
+PAGES += sorted((ROOT / "reports").rglob("*.md"))
+GENERATED = ROOT / "docs" / "cli.md"
+
+
+def lines_of_code(page: Path) -> Iterator[str]:
+    """The lines of the page's blocks of code, without what follows a # or an &."""
+    blocks: list[str] = re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    for line in "".join(blocks).splitlines():
+        yield re.sub(r"\s(#|&|\|).*", "", line.strip())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -25,3 +40,35 @@ def test_columns_are_as_documented() -> None:
     listed = re.search(r"`(model, revision, .*?)`", text, re.DOTALL)
     assert listed
     assert re.split(r",\s+", listed[1]) == list(NAMES)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != GENERATED], ids=lambda page: page.name)
+def test_commands_are_as_documented(page: Path) -> None:
+    for line in lines_of_code(page):
+        if not line.startswith("weightaudit "):
+            continue
+        command: Any = typer.main.get_command(app)
+        words = shlex.split(line)[1:]
+        while words and hasattr(command, "list_commands") and not words[0].startswith("-"):
+            _, command, words = command.resolve_command(None, words)
+        known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+        assert {word for word in words if word.startswith("-")} <= known, line
+        for word in words:
+            if word.startswith("@"):
+                assert find_list(word).is_file(), line
+            if word.startswith("model_lists/"):
+                assert (ROOT / word).is_file(), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_installed_by_a_name_that_is_not_published(page: Path) -> None:
+    ours = re.compile(r"pip install [^&`\n]*?(?<![\w./-])(llm-)?weightaudit\b")
+    assert [found[0] for found in ours.finditer(page.read_text("utf-8"))] == []
+
+
+def test_make_has_the_targets_that_are_documented() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        called = {word for line in lines_of_code(page) for word in re.findall(r"^make ([a-z-]+)", line)}
+        assert called | set(re.findall(r"`make ([a-z-]+)`", text)) <= targets, page

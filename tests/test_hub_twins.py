@@ -1,8 +1,8 @@
 """A model on the Hub and the same files in a directory give the same numbers, for no more bytes than those asked for.
 
-The stand-in Hub (`tests.hub`) serves the directory ``…/bert`` as ``org/bert`` and redirects the id ``bert`` to it, so
-both scans carry the label "bert". They differ by nature in one column: a local model has no revision. The commit is
-taken out of the CSV, and then every byte is compared.
+The stand-in Hub (`tests.support.hub`) serves the directory ``…/bert`` as ``org/bert`` and redirects the id ``bert`` to
+it, so both scans carry the label "bert". They differ by nature in one column: a local model has no revision. The commit
+is taken out of the CSV, and then every byte is compared.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 
 import weightaudit as wa
 from benchmarks.checkpoints import generate
-from tests.bins import save_bin, save_bin_shards
-from tests.cli.running import CommandLine
-from tests.hub import SHA, Hub, environment, folder_files, pointed_at, run, serve
-from tests.models import RECIPES, build, tiny_model
+from tests.support.bins import save_bin, save_bin_shards
+from tests.support.hub import SHA, Hub, environment, folder_files, pointed_at, run, serve
+from tests.support.models import RECIPES, build, tiny_model
+from tests.support.running import CommandLine
 from weightaudit.checkpoint import open_checkpoint
 
 KINDS = ("safetensors", "safetensors shards", "bin", "bin shards")
@@ -343,9 +343,9 @@ def test_a_revision_is_pinned_before_anything_is_read(
 
 @pytest.mark.parametrize(("access", "kind"), [("gated", "safetensors"), ("private", "bin shards")])
 def test_a_token_opens_a_model_and_goes_nowhere_else(
-    tmp_path: Path, stored: Callable[[str, str], Path], access: str, kind: str
+    weightaudit: CommandLine, tmp_path: Path, stored: Callable[[str, str], Path], access: str, kind: str
 ) -> None:
-    """As a process of its own, with every output: the token is in none, nor are signed addresses."""
+    """Read by a process of its own, with every output: the token is in none, nor are signed addresses."""
     directory = stored("bert", kind)
     for name in ("cwd", "hf"):
         (tmp_path / name).mkdir()
@@ -356,11 +356,13 @@ def test_a_token_opens_a_model_and_goes_nowhere_else(
     with serve({"org/bert": folder_files(directory)}) as hub:
         getattr(hub, access).add("org/bert")
         env = environment(hub.url, tmp_path / "hf")
-        nameless = run(words, env, tmp_path / "cwd")
-        assert nameless.returncode == 3
+        with pointed_at(hub.url, tmp_path / "hf"):
+            nameless = weightaudit(*words)
+        assert nameless.code == 3
         assert nameless.stderr.count("\n") == 1
-        stranger = run([*words, "--debug"], {**env, "HF_TOKEN": hub.stranger}, tmp_path / "cwd")
-        assert stranger.returncode == 3
+        with pointed_at(hub.url, tmp_path / "hf", token=hub.stranger):
+            stranger = weightaudit(*words, "--debug")
+        assert stranger.code == 3
         assert "Traceback" in stranger.stderr
         assert hub.stranger not in stranger.stderr
         assert not any(output.exists() for output in outputs.values())

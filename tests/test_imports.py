@@ -16,8 +16,8 @@ DRAWN = """
 import os, sys
 from pathlib import Path
 os.chdir(sys.argv[1])
-from weightaudit.report.static_figures import check_figures
-from weightaudit.paper.picture import check_drawable
+from weightaudit.report.figures import check_figures
+from weightaudit.paper.png import check_drawable
 check_figures(Path("out")) if sys.argv[2] == "figures" else check_drawable()
 import matplotlib
 print(matplotlib.rcParams["figure.dpi"], sys.modules.get("evil"))

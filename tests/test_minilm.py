@@ -10,9 +10,9 @@ import pytest
 import safetensors.numpy
 
 import weightaudit as wa
-from tests.browser import needs_chromium, opened
-from tests.cli.running import CommandLine
-from tests.minilm import minilm_directory, needs_minilm
+from tests.support.browser import needs_chromium, opened
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.running import CommandLine
 
 pytestmark = needs_minilm
 
@@ -95,7 +95,9 @@ def test_certified_interval_holds_the_truth(
 
 
 def test_every_parameter_has_its_place() -> None:
-    report = wa.scan(minilm_directory(), layers="0")
+    directory = minilm_directory()
+    assert directory is not None
+    report = wa.scan(directory, layers="0")
     statuses = report.coverage.groupby("status").parameters.sum()
     assert "unmapped" not in statuses
     assert len(report.coverage) == 104
@@ -106,7 +108,9 @@ def test_every_parameter_has_its_place() -> None:
 
 
 def test_matrices_are_lazy_and_loadable() -> None:
-    matrices = {(m.layer, m.role): m for m in wa.matrices(minilm_directory())}
+    directory = minilm_directory()
+    assert directory is not None
+    matrices = {(m.layer, m.role): m for m in wa.matrices(directory)}
     qkv = matrices[3, "QKV"]
     assert qkv.shape == (1152, 384)
     assert qkv.tensors == tuple(LAYER.format(3, name) for name in NAMES["QKV"])

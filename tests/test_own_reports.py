@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.report import factory
+from tests.support import factory
 from weightaudit.own_reports import OWN, is_own
-from weightaudit.report.files import EXTENSIONS
+from weightaudit.report.atomic_write import EXTENSIONS
 
 OTHERS = {
     ".html": b"<!doctype html>\n<html lang='en'>\n<head>\n<title>weightaudit</title></head>\n<p>by hand</p>\n",

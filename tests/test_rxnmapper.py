@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.running import CommandLine
-from tests.hub import pointed_at, serve
-from tests.rxnmapper import needs_rxnmapper, rxnmapper_directory
+from tests.support.hub import pointed_at, serve
+from tests.support.running import CommandLine
+from tests.support.rxnmapper import needs_rxnmapper, rxnmapper_directory
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
-from weightaudit.checkpoint.polyglot import COMMENT
+from weightaudit.checkpoint.formats.polyglot import COMMENT
 from weightaudit.errors import CheckpointError
 from weightaudit.records import PassedOver
 

@@ -11,8 +11,9 @@ import re
 
 import pytest
 
-from weightaudit.errors import WeightauditError, escaped
+from weightaudit.errors import WeightauditError
 from weightaudit.streams import PlainStream, json_without_commands
+from weightaudit.text import escaped
 
 PIECES = (":", "::", " ", "\t", "#", "##", "##[", "[", "vso[", "error", "\n", "\r", "a", "\x1b[0m", "\x1b[2J", "\u2028")
 COMMANDS = (

@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 
 import weightaudit as wa
-from tests.cli.running import CommandLine
-from tests.models import RECIPES, tiny_model
+from tests.support.models import RECIPES, tiny_model
+from tests.support.running import CommandLine
 
 
 @pytest.mark.parametrize("family", RECIPES)
@@ -131,7 +131,7 @@ def test_the_order_of_tensors_in_the_file_is_no_matter(tmp_path: Path) -> None:
     names = [f"encoder.layer.0.attention.self.{role}.weight" for role in ("query", "key", "value")]
     shapes = dict.fromkeys(names, (64, 64)) | {"encoder.layer.0.intermediate.dense.weight": (96, 64)}
     tensors = {name: torch.randn(shape) for name, shape in shapes.items()}
-    reports = []
+    reports: list[wa.ScanReport] = []
     for order in (list(tensors), [names[2], names[0], "encoder.layer.0.intermediate.dense.weight", names[1]]):
         directory = tmp_path / str(len(reports)) / "model"
         directory.mkdir(parents=True)

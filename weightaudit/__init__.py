@@ -8,24 +8,24 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0.dev0"
+from weightaudit.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from weightaudit.audit import matrices as matrices
-    from weightaudit.audit import scan as scan
+    from weightaudit.api import ScanReport as ScanReport
+    from weightaudit.api import matrices as matrices
+    from weightaudit.api import scan as scan
     from weightaudit.config import AuditConfig as AuditConfig
     from weightaudit.errors import WeightauditError as WeightauditError
     from weightaudit.records import Finding as Finding
     from weightaudit.records import RoleMatrix as RoleMatrix
     from weightaudit.records import Spectrum as Spectrum
-    from weightaudit.report import ScanReport as ScanReport
     from weightaudit.spectral import measure as measure
 
 _HOMES = {
-    "scan": "weightaudit.audit",
-    "matrices": "weightaudit.audit",
+    "scan": "weightaudit.api",
+    "matrices": "weightaudit.api",
     "measure": "weightaudit.spectral",
-    "ScanReport": "weightaudit.report",
+    "ScanReport": "weightaudit.api",
     "AuditConfig": "weightaudit.config",
     "RoleMatrix": "weightaudit.records",
     "Spectrum": "weightaudit.records",

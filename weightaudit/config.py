@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from weightaudit.options import option, options_of, types_of
+from weightaudit.parse import parse_bytes, parse_ids, parse_layers, parse_roles, parse_value
 
 Method = Literal["auto", "exact", "krylov"]
 METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
@@ -13,42 +17,123 @@ METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
 class AuditConfig:
     """What a scan is asked to do. ``AuditConfig()`` is the default scan.
 
-    The options that change numbers or findings (``method, tol, delta, seed, ignore, device``) are written into every
-    JSON report.
+    The options that change numbers or findings are written into every JSON report.
     """
 
-    revision: str | None = None
-    """Branch, tag or commit of a Hub model; None is the default branch."""
-    token: str | None = field(default=None, repr=False)
-    """Hub access token; None lets huggingface_hub find one. Never written anywhere."""
-    offline: bool = False
-    """Read only local paths and the local Hugging Face cache."""
-    download: bool = False
-    """Whether a Hub model is downloaded into the Hugging Face cache first; else its bytes are streamed and not kept."""
-    max_wait: float = 120.0
-    """Seconds that the network may keep a scan waiting without progress, all retries included."""
-    memory: int | None = None
-    """Bytes of weights held at once; None is twice the largest tensor and some 128 MB."""
-    roles: tuple[str, ...] | None = None
-    """Roles to analyse, e.g. ("Q", "K"); None is all."""
-    layers: tuple[int, ...] | None = None
+    roles: tuple[str, ...] | None = option(
+        None,
+        help="Roles to analyse, for example Q,K,M1.",
+        panel="Selection",
+        default_text="all",
+        parse=parse_roles,
+        changes_results=True,
+        in_lists=True,
+    )
+    layers: tuple[int, ...] | None = option(
+        None,
+        help="Layers to analyse, for example 0-5,11 (from 0).",
+        panel="Selection",
+        default_text="all",
+        parse=parse_layers,
+        changes_results=True,
+        in_lists=True,
+    )
     """Layer numbers to analyse, from 0; None is all, and matrices outside the layers too."""
-    method: Method = "auto"
+    method: Method = option(
+        "auto",
+        help="How σ₁ is computed.",
+        panel="Measurement",
+        choices=METHODS,
+        changes_results=True,
+        in_lists=True,
+    )
     """How the spectral norm is computed; "auto" takes the cheaper route by shape."""
-    tol: float = 1e-2
+    tol: float = option(
+        1e-2,
+        help="Relative width of the certified interval on σ₁².",
+        panel="Measurement",
+        changes_results=True,
+        in_lists=True,
+    )
     """Relative width of the certified interval on σ₁² (dimensionless)."""
-    delta: float = 1e-6
-    """Probability, per matrix, that the certified upper end is too low."""
-    seed: int = 0
+    delta: float = option(
+        1e-6,
+        help="Probability, per matrix, that an upper end is too low.",
+        panel="Measurement",
+        changes_results=True,
+        in_lists=True,
+    )
+    seed: int = option(0, help="Seed of the random starts.", panel="Measurement", changes_results=True, in_lists=True)
     """Seed of the random starts; each matrix draws from (seed, its own name, its own entries)."""
-    spectrum: bool = False
+    spectrum: bool = option(
+        False,
+        help="Also estimate the spectrum: leading singular values, density, effective rank.",
+        panel="Measurement",
+        changes_results=True,
+        in_lists=True,
+    )
     """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
-    ignore: tuple[str, ...] = ()
-    """Ids of rules that are not checked, e.g. ("untrained", "pickle")."""
-    device: str = "cpu"
-    """torch device that computes: "cpu", "cuda", "cuda:1"."""
-    threads: int | None = None
-    """Compute threads; None leaves torch's own choice."""
+    ignore: tuple[str, ...] = option(
+        (),
+        help="Rules that are not checked, by id: see 'weightaudit rules'. May be given several times.",
+        panel="Findings",
+        parse=parse_ids,
+        many=True,
+        changes_results=True,
+        in_lists=True,
+    )
+    device: str = option(
+        "cpu",
+        help="Where to compute: cpu, cuda, cuda:1.",
+        panel="Measurement",
+        changes_results=True,
+        in_lists=True,
+    )
+    threads: int | None = option(
+        None, help="Compute threads.", panel="Measurement", least=1, default_text="torch's choice"
+    )
+    memory: int | None = option(
+        None,
+        help="Weights held in memory at once, for example 2GB.",
+        panel="Measurement",
+        default_text="twice the largest tensor and 128 MB",
+        parse=parse_bytes,
+        in_lists=True,
+    )
+    """Bytes of weights held at once; None is twice the largest tensor and some 128 MB."""
+    revision: str | None = option(
+        None, help="Branch, tag or commit of a Hub model.", panel="Hub", default_text="the default branch"
+    )
+    token: str | None = option(None, repr=False, help="Hub access token.", panel="Hub", envvar="HF_TOKEN")
+    """Hub access token; None lets huggingface_hub find one. Never written anywhere."""
+    offline: bool = option(False, help="Use only local files and the local Hugging Face cache.", panel="Hub")
+    download: bool = option(
+        False,
+        help="Download a Hub model into the Hugging Face cache first; else it is streamed and not kept.",
+        panel="Hub",
+        in_lists=True,
+    )
+    max_wait: float = option(
+        120.0, help="Seconds to wait for a network that makes no progress, all retries included.", panel="Hub"
+    )
+
+    def with_written(self, written: Mapping[str, Any]) -> AuditConfig:
+        """This with options as people write them: ``roles="Q,K"``, ``memory="2GB"``. UsageError; TypeError for a name
+        that is none.
+        """
+        known = options_of(self)
+        read = {name: parse(value) if (parse := known[name].parse) else value for name, value in written.items()}
+        return replace(self, **read)
+
+    def with_text(self, name: str, text: str) -> AuditConfig:
+        """This with one option as a line of a model list has it: ``tol``, ``1e-3``. UsageError."""
+        parse = options_of(self)[name].parse
+        value: Any = parse(text) if parse else parse_value(name, text, types_of(AuditConfig)[name])
+        return replace(self, **{name: value})
+
+    def result_options(self) -> dict[str, Any]:
+        """The options that numbers and findings depend on, by name. ``threads`` moves no more than a last digit."""
+        return {name: getattr(self, name) for name, known in options_of(self).items() if known.changes_results}
 
 
 DEFAULTS = AuditConfig()

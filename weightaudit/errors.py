@@ -30,11 +30,24 @@ from collections.abc import Sequence
 
 
 class WeightauditError(Exception):
-    """Base of all errors a user can meet. ``str(error)`` is the whole message."""
+    """Base of all errors a user can meet. ``str(error)`` is the whole message.
+
+    Attributes
+    ----------
+    thing
+        What cannot be used.
+    cause
+        Why.
+    hint
+        What to do next, "" where nothing is known.
+    exit_code
+        Of a command that ends with it.
+    temporary
+        Whether the same may go well at another time, though nothing of it changes.
+    """
 
     exit_code = 3
     temporary = False
-    """Whether the same may go well at another time, though nothing of it changes."""
 
     def __init__(self, thing: str, cause: str, hint: str = "") -> None:
         self.thing = thing
@@ -146,27 +159,3 @@ def is_temporary(error: BaseException) -> bool:
     is the machine's (memory, a disk, a library, a cache), or a bug that a later version mends.
     """
     return error.temporary if isinstance(error, WeightauditError) else True
-
-
-def printable(text: str, limit: int = 200) -> str:
-    """``text`` fit for a terminal or a page: at most ``limit`` characters, none of them able to steer either.
-
-    Names inside a model's files are a stranger's words. Control, bidirectional and other unprintable
-    characters come out as escapes (``\\x1b``), so no message can clear a screen or read backwards.
-
-    Example:
-        >>> printable("wte\\x1b[2J")
-        'wte\\\\x1b[2J'
-    """
-    safe = escaped(text[:limit])
-    return safe if len(text) <= limit and len(safe) <= limit else safe[: limit - 1] + "…"
-
-
-def escaped(text: str) -> str:
-    """``text`` with each character that cannot be printed as an escape.
-
-    Example:
-        >>> escaped("a\\nb")
-        'a\\\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

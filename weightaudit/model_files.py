@@ -21,8 +21,9 @@ from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 
-from weightaudit.errors import OutputError, printable
+from weightaudit.errors import OutputError
 from weightaudit.own_reports import OWN, is_own
+from weightaudit.text import printable
 
 WEIGHT_SUFFIXES = (
     ".safetensors",

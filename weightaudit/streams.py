@@ -19,7 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO, cast
 
-from weightaudit.errors import WeightauditError, escaped
+from weightaudit.errors import WeightauditError
+from weightaudit.text import escaped
 
 _COMMAND = re.compile(r"((?:^|\r)[^\S\n]*:)(?=:)|(##)(?=[^\s#])", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -1,4 +1,4 @@
-"""JSON that strangers wrote, read without surprises."""
+"""JSON that strangers wrote, read without surprises; and values that we write, made fit for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import re
 from codecs import BOM_UTF8
 from typing import Any
 
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.errors import WeightauditError
+from weightaudit.text import printable
 
 MAX_VALUES = 16_000_000
 """Values in one JSON text, counted by the marks around them: a header of a million tensors has some 12 million. Empty
@@ -98,6 +99,24 @@ def parse_value(
         if not half_pairs and SURROGATE.search(text) and not _is_text(value):
             raise error(thing, "it holds half a surrogate pair, which is no text", hint)
     return value
+
+
+def plain(value: Any) -> Any:
+    """``value`` as strict JSON has it: tuples as lists, NumPy's scalars as Python's, what is not finite as None.
+
+    Example:
+        >>> plain({"ends": (0.5, math.inf)})
+        {'ends': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_deep(value: Any) -> bool:

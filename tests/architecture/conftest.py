@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.architecture.saved import Saved, read_saved
-from tests.models import tiny_model
+from tests.support.models import tiny_model
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,13 @@ from safetensors.torch import load_file
 
 from tests.architecture.proving import Key, Proof, Prover, run
 from tests.architecture.saved import infos, value
-from tests.architecture.tiny import all_model_types, tiny
-from tests.architecture.tiny_sizes import INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
 from tests.architecture.towers import run_tower
+from tests.support.tiny import all_model_types, tiny
+from tests.support.tiny_sizes import INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import map_model
 from weightaudit.architecture.dimensions import lookup
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal, not_mapped
-from weightaudit.architecture.schema import TOWERS
+from weightaudit.records import TOWERS
 
 _TOWERS = {rule.rule for rule in multimodal().ignored}
 

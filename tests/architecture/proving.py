@@ -144,8 +144,8 @@ class Prover:
             own = {key[3]: matrix for key, matrix in self.matrices.items() if key[:3] == place}
             for roles in (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO")):
                 self._attention(place, {role: own.pop(role) for role in roles if role in own}, roles)
-            for roles in (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2")):
-                self._mlp(place, {role: own.pop(role) for role in roles if role in own}, roles)
+            for names in (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2")):
+                self._mlp(place, {role: own.pop(role) for role in names if role in own}, names)
             own.pop("QKV", None)  # by definition the stack of the three
             for role, matrix in own.items():
                 self._note(place, role, self._applied(matrix), "no such map was applied")

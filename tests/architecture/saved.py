@@ -62,3 +62,23 @@ def values(model_map: ModelMap, tensors: Mapping[str, torch.Tensor]) -> dict[tup
 def statuses(model_map: ModelMap, status: str) -> dict[str, str]:
     """Tensors of one status, with the detail."""
     return {entry.tensor: entry.detail for entry in model_map.coverage if entry.status == status}
+
+
+def older_phi(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same Phi under the names of its first release, Q, K and V fused as that code splits them."""
+    names = {
+        "model.embed_tokens": "transformer.embd.wte", "model.final_layernorm": "lm_head.ln",
+        "lm_head": "lm_head.linear", "self_attn.dense": "mixer.out_proj", "input_layernorm": "ln",
+    }  # fmt: skip
+    older: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        if "q_proj" in name:
+            fused = [tensors[name.replace("q_proj", other)] for other in ("q_proj", "k_proj", "v_proj")]
+            renamed = name.replace("self_attn.q_proj", "mixer.Wqkv").replace("model.layers", "transformer.h")
+            older[renamed] = torch.cat(fused)
+        elif "k_proj" not in name and "v_proj" not in name:
+            stem, _, kind = name.rpartition(".")
+            for now, then in names.items():
+                stem = stem.replace(now, then) if stem.endswith(now) else stem
+            older[f"{stem}.{kind}".replace("model.layers", "transformer.h")] = tensor
+    return older

@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.architecture.saved import infos, read_saved, values
-from tests.architecture.test_families import older_phi
-from tests.models import LAYERS, RECIPES, build
-from weightaudit.architecture import map_model, views
+from tests.architecture.saved import infos, older_phi, read_saved, values
+from tests.support.models import LAYERS, RECIPES, build
+from weightaudit.architecture import layouts, map_model
 from weightaudit.records import Rows
 
 LAYER_LIST = {
@@ -97,10 +96,12 @@ def observe(model: Any, family: str, monkeypatch: pytest.MonkeyPatch) -> list[Ob
         model(input_ids=torch.tensor([[7]]))
     assert len(seen) == LAYERS
     attention, attended, mlp_in, mlp_out, act = MODULES[family]
+    # Of (batch, heads, tokens, head_dim).
+    query, key, value = ([of[i][0, :, 0, :].flatten() for of in seen] for i in range(3))
     return [
         Observed(
             inputs[n, attention].flatten(),
-            *(tensor[0, :, 0, :].flatten() for tensor in seen[n]),  # (batch, heads, tokens, head_dim)
+            query[n], key[n], value[n],
             outputs[n, attended].flatten(),
             inputs[n, mlp_in].flatten(),
             outputs[n, mlp_out].flatten(),
@@ -170,10 +171,10 @@ def test_a_packing_with_swapped_slices_is_caught(
     assert max(right.values()) < CLOSE
 
     def swapped(roles: Any, rows: Any, dimensions: Any) -> dict[str, tuple[Rows, ...]]:
-        layout = views.contiguous(roles, rows, dimensions)
+        layout = layouts.contiguous(roles, rows, dimensions)
         return {role: layout[roles[SWAPS[swap][i]]] for i, role in enumerate(roles)}
 
-    monkeypatch.setitem(views.PACKINGS, "contiguous", swapped)
+    monkeypatch.setitem(layouts.PACKINGS, "contiguous", swapped)
     wrong = errors(values(map_model(checkpoint.config, infos(tensors)), tensors), 0, seen)
     moved = {role for i, role in enumerate("QKV") if SWAPS[swap][i] != i} | {"QKV"}
     assert {role for role, error in wrong.items() if error > FAR} == moved

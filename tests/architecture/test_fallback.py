@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from tests.architecture.saved import Saved, info, infos, statuses, values
-from tests.models import FF, HIDDEN, RECIPES, VOCAB
+from tests.support.models import FF, HIDDEN, RECIPES, VOCAB
 from weightaudit.architecture import map_model
 from weightaudit.errors import MappingError
 from weightaudit.records import ModelMap, TensorInfo
@@ -203,9 +203,8 @@ def test_nothing_that_looks_like_a_matrix_of_a_model() -> None:
 
 
 def test_an_encoder_and_a_decoder_are_two_stacks() -> None:
-    config = transformers.T5Config(
-        d_model=HIDDEN, d_kv=8, d_ff=FF, num_layers=2, num_heads=3, vocab_size=VOCAB, tie_word_embeddings=True
-    )
+    config = transformers.T5Config(d_model=HIDDEN, d_kv=8, d_ff=FF, num_layers=2, num_heads=3, vocab_size=VOCAB)
+    assert config.tie_word_embeddings
     model = transformers.T5ForConditionalGeneration(config)
     tensors = {name: model.state_dict()[name] for name in model.state_dict() if "embed_tokens" not in name}
     model_map = map_model({**config.to_dict(), "model_type": "t6"}, infos(tensors))
@@ -217,9 +216,9 @@ def test_an_encoder_and_a_decoder_are_two_stacks() -> None:
         *(("encoder", n, role) for n in range(2) for role in [*own, "M1", "M2"]),
         *(("decoder", n, role) for n in range(2) for role in [*own, *cross, "M1", "M2"]),
     ]
-    block = model.decoder.block[1].layer[1].EncDecAttention
+    block = model.get_submodule("decoder.block.1.layer.1.EncDecAttention")
     (found,) = [m for m in model_map.matrices if (m.stack, m.layer, m.role) == ("decoder", 1, "XV")]
-    assert torch.equal(tensors[found.tensors[0]], block.v.weight)
+    assert torch.equal(tensors[found.tensors[0]], block.get_parameter("v.weight"))
     assert model_map.ties == (("lm_head.weight", "shared.weight"),)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 import transformers
 
-from tests.architecture.saved import Saved, infos, statuses, values
-from tests.models import FF, HIDDEN, LAYERS, POSITIONS, RECIPES, VOCAB, build
+from tests.architecture.saved import Saved, infos, older_phi, statuses, values
+from tests.support.models import FF, HIDDEN, LAYERS, POSITIONS, RECIPES, VOCAB, build
 from weightaudit.architecture import families, map_model
 from weightaudit.architecture.dimensions import embeddings_tied
 
@@ -53,7 +53,8 @@ OUTSIDE = {
 
 def expected(family: str, model: Any) -> dict[tuple[int | None, str], torch.Tensor]:
     """(layer, role) → weight (out, in), taken from the live model's modules."""
-    found = {(None, role): model.get_submodule(path).weight for role, path in OUTSIDE[family].items()}
+    found: dict[tuple[int | None, str], torch.Tensor] = {}
+    found |= {(None, role): model.get_submodule(path).weight for role, path in OUTSIDE[family].items()}
     for layer in range(LAYERS):
         if family == "gpt2":
             block = model.transformer.h[layer]
@@ -152,26 +153,6 @@ def test_other_names_of_the_same_tensors(case: str, saved: Get) -> None:
     assert [m.key for m in model_map.matrices] == [m.key for m in checkpoint.map().matrices]
 
 
-def older_phi(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same Phi under the names of its first release, Q, K and V fused as that code splits them."""
-    names = {
-        "model.embed_tokens": "transformer.embd.wte", "model.final_layernorm": "lm_head.ln",
-        "lm_head": "lm_head.linear", "self_attn.dense": "mixer.out_proj", "input_layernorm": "ln",
-    }  # fmt: skip
-    older: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        if "q_proj" in name:
-            fused = [tensors[name.replace("q_proj", other)] for other in ("q_proj", "k_proj", "v_proj")]
-            renamed = name.replace("self_attn.q_proj", "mixer.Wqkv").replace("model.layers", "transformer.h")
-            older[renamed] = torch.cat(fused)
-        elif "k_proj" not in name and "v_proj" not in name:
-            stem, _, kind = name.rpartition(".")
-            for now, then in names.items():
-                stem = stem.replace(now, then) if stem.endswith(now) else stem
-            older[f"{stem}.{kind}".replace("model.layers", "transformer.h")] = tensor
-    return older
-
-
 PHI_MSFT = {
     "model_type": "phi-msft", "n_embd": HIDDEN, "n_layer": LAYERS, "n_head": 3, "n_head_kv": None,
     "n_inner": FF, "vocab_size": VOCAB, "tie_word_embeddings": False,
@@ -200,7 +181,7 @@ def test_phi_with_fewer_key_heads_and_query_norms() -> None:
     assert torch.equal(found[0, "QKV"], torch.cat([found[0, role] for role in "QKV"]))
 
 
-BUFFERS = {
+BUFFERS: dict[str, dict[str, tuple[tuple[int, ...], str]]] = {
     "bert": {"bert.embeddings.position_ids": ((1, 32), "int64")},
     "roberta": {"roberta.embeddings.position_ids": ((1, 32), "int64")},
     "gpt2": {"h.0.attn.bias": ((1, 1, 32, 32), "float32"), "h.0.attn.masked_bias": ((), "float32")},

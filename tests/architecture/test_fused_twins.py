@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.architecture.tiny import tiny
+from tests.support.tiny import tiny
 
 NUMBERS = ["stack", "layer", "expert", "role", "rows", "cols", "frobenius_norm", "spectral_norm", "stable_rank"]
 

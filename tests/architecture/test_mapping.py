@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.architecture.saved import info, infos, read_saved, statuses
-from tests.architecture.tiny import tiny
-from tests.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
+from tests.support.models import FF, HIDDEN, LAYERS, POSITIONS, VOCAB, build
+from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
-from weightaudit.architecture.contradictions import MOST
 from weightaudit.architecture.mapping import FEW_STACKED, TOO_MANY
+from weightaudit.architecture.mismatches import MAX_DISCREPANCIES_PER_KIND
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import Discrepancy, TensorInfo
 
@@ -199,9 +199,11 @@ def test_a_million_contradictions_are_told_in_a_few_words(gpt2: dict[str, Tensor
     beyond = [info(f"h.{layer}.mlp.c_fc.weight", (3, 3)) for layer in range(10**6, 10**6 + 2000)]
     told = map_model(config, with_tensor(gpt2, *wrong, *beyond)).discrepancies
     counts = Counter(one.kind for one in told)
-    assert (counts["extra"], counts["misshapen"]) == (MOST + 1, MOST + 1)
-    assert f"{2000 - MOST} more layers or experts are beyond those of the config." in [one.says for one in told]
-    more = f"{3000 - LAYERS - MOST} more tensors have other shapes than the config makes them."
+    assert (counts["extra"], counts["misshapen"]) == (MAX_DISCREPANCIES_PER_KIND + 1, MAX_DISCREPANCIES_PER_KIND + 1)
+    assert f"{2000 - MAX_DISCREPANCIES_PER_KIND} more layers or experts are beyond those of the config." in [
+        one.says for one in told
+    ]
+    more = f"{3000 - LAYERS - MAX_DISCREPANCIES_PER_KIND} more tensors have other shapes than the config makes them."
     assert more in [one.says for one in told]
     assert sum(len(one.says) for one in told) < 50_000
 

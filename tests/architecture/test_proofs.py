@@ -14,9 +14,9 @@ import transformers
 from tests.architecture.proofs import judge
 from tests.architecture.proving import Prover, run
 from tests.architecture.saved import info, infos, value
-from tests.architecture.tiny import all_model_types, tiny
-from tests.architecture.tiny_sizes import LISTED, NOT_BUILT, UNPROVEN
-from weightaudit.architecture import families, map_model, views
+from tests.support.tiny import all_model_types, tiny
+from tests.support.tiny_sizes import LISTED, NOT_BUILT, UNPROVEN
+from weightaudit.architecture import families, layouts, map_model
 from weightaudit.architecture.registry import for_model_type, model_types, multimodal, not_mapped
 from weightaudit.records import Rows
 
@@ -81,21 +81,21 @@ PACKED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def test_every_packing_has_a_model_type_that_proves_it() -> None:
-    assert PACKED.keys() == views.PACKINGS.keys()
+    assert PACKED.keys() == layouts.PACKINGS.keys()
 
 
 @pytest.mark.parametrize("packing", PACKED)
 def test_a_packing_with_two_slices_swapped_is_caught(
     packing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = views.PACKINGS[packing]
+    right = layouts.PACKINGS[packing]
 
     def swapped(roles: Any, rows: Any, dimensions: Any) -> dict[str, tuple[Rows, ...]]:
         layout = right(roles, rows, dimensions)
         first, second = roles[-2:]
         return {**layout, first: layout[second], second: layout[first]}
 
-    monkeypatch.setitem(views.PACKINGS, packing, swapped)
+    monkeypatch.setitem(layouts.PACKINGS, packing, swapped)
     model_type, values = PACKED[packing]
     assert judge(model_type, tmp_path, **values).missing.keys() & {"K", "V", "GATE", "M1"}
 

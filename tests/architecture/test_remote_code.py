@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from tests.architecture.proving import Prover, run
 from tests.architecture.saved import infos, statuses, value
-from weightaudit.architecture import families, map_model, views
+from weightaudit.architecture import families, layouts, map_model
 from weightaudit.records import Rows
 
 H, HEADS, KV, D, FF, VOCAB, LAYERS = 48, 4, 2, 12, 80, 112, 2
@@ -232,14 +232,14 @@ def test_every_remote_model_type_is_proved_here_or_by_its_twin() -> None:
 
 @pytest.mark.parametrize("name", ["baichuan", "internlm2", "qwen", "chatglm", "chatglm, head by head", "chatglm-6b"])
 def test_two_slices_swapped_are_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for packing, right in views.PACKINGS.items():
+    for packing, right in layouts.PACKINGS.items():
 
         def swapped(roles: Any, rows: Any, dimensions: Any, right: Any = right) -> dict[str, tuple[Rows, ...]]:
             layout = right(roles, rows, dimensions)
             first, second = roles[-2:]
             return {**layout, first: layout[second], second: layout[first]}
 
-        monkeypatch.setitem(views.PACKINGS, packing, swapped)
+        monkeypatch.setitem(layouts.PACKINGS, packing, swapped)
     assert {"K", "V"} <= prove(CODES[name])[1]
 
 

@@ -12,25 +12,24 @@ import pytest
 
 from tests.architecture.proofs import judge
 from tests.architecture.saved import info, statuses
-from weightaudit.architecture import map_model, views
+from weightaudit.architecture import layouts, map_model
 from weightaudit.architecture.loader import read_towers
 from weightaudit.architecture.registry import layers_of_towers
-from weightaudit.architecture.schema import TOWERS
 from weightaudit.errors import SpecError
-from weightaudit.records import Discrepancy, ModelMap, Rows
+from weightaudit.records import TOWERS, Discrepancy, ModelMap, Rows
 
 
 @pytest.mark.parametrize("model_type", ["qwen2_vl", "exaone4_5"])
 def test_a_towers_fused_tensor_with_two_slices_swapped_is_caught(
     model_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = views.PACKINGS["contiguous"]
+    right = layouts.PACKINGS["contiguous"]
 
     def swapped(roles: Any, rows: Any, dimensions: Any) -> dict[str, tuple[Rows, ...]]:
         layout = right(roles, rows, dimensions)
         return {**layout, "K": layout["V"], "V": layout["K"]}
 
-    monkeypatch.setitem(views.PACKINGS, "contiguous", swapped)
+    monkeypatch.setitem(layouts.PACKINGS, "contiguous", swapped)
     assert {key[:1] + key[3:] for key in judge(model_type, tmp_path).lacking} >= {("vision", "K"), ("vision", "V")}
 
 
@@ -134,7 +133,7 @@ cols = "hidden"
         ('stack = "vision"', 'stack = "sight"', "'stack' must be vision or video or audio"),
         ("tower.{layer}.", "tower.", "'tower.q.weight' has no {layer}"),
         ("tower.{layer}.", "tower.{lair}.", "is no placeholder"),
-        ("configs", "config", "unknown key 'config', did you mean 'configs'?"),
+        ("configs", "config", "unknown key 'config'. Did you mean configs?"),
         ('cols = "hidden"', 'cols = "width"', "'width' is no dimension"),
         ("[[tower]]", "[tower]", "must be written as"),
     ],

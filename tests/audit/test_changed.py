@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import weightaudit as wa
-from tests.cli.running import CommandLine
-from weightaudit.audit import scanning
+from tests.support.running import CommandLine
+from weightaudit.audit import scan
+from weightaudit.audit.reading import plan_groups
 from weightaudit.errors import CheckpointError
 
 Change = Callable[[Path], None]
@@ -109,13 +111,13 @@ def test_gone_or_left_alone(model: Path) -> None:
 def test_no_output_is_left(
     model: Path, tmp_path: Path, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = scanning.plan_units
+    plan = plan_groups
 
-    def late(*arguments: object) -> object:
+    def late(*arguments: Any) -> object:
         append(model / "config.json")
         return plan(*arguments)
 
-    monkeypatch.setattr(scanning, "plan_units", late)
+    monkeypatch.setattr(scan, "plan_groups", late)
     done = weightaudit("scan", model, "--csv", tmp_path / "l.csv")
     assert (done.code, "config.json: it was changed" in done.stderr) == (3, True)
     assert not (tmp_path / "l.csv").exists()

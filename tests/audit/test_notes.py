@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.audit.test_summary import row
+from tests.audit.rows import row
 from weightaudit.audit.notes import notes
 from weightaudit.records import Discrepancy, LayerRow, ModelIdentity, ModelMap, SourceFile
 

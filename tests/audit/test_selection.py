@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from weightaudit.audit.selection import parse_layers, parse_roles, select
+from weightaudit.audit.selection import select
 from weightaudit.errors import UsageError
+from weightaudit.parse import parse_layers, parse_roles
 from weightaudit.records import ModelMap, Part, RoleMatrix
 
 

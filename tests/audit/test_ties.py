@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from weightaudit.audit.ties import sort_out
+from weightaudit.audit.ties import classify_ties
 from weightaudit.records import TensorInfo
 
 HEAD, EMBED = "lm_head.weight", "wte.weight"
@@ -20,13 +20,13 @@ def _tensors(**head: object) -> dict[str, TensorInfo]:
 
 def test_two_names_for_the_same_bytes_are_tied_without_reading() -> None:
     tensors = _tensors(offset=0)
-    assert sort_out(TIE, tensors, {HEAD, EMBED}, guessed=False).confirmed == {HEAD: EMBED}
-    assert sort_out(TIE, tensors, {HEAD}, guessed=False).confirmed == {EMBED: HEAD}
-    assert sort_out(TIE, tensors, {EMBED}, guessed=False).confirmed == {HEAD: EMBED}
+    assert classify_ties(TIE, tensors, {HEAD, EMBED}, guessed=False).confirmed == {HEAD: EMBED}
+    assert classify_ties(TIE, tensors, {HEAD}, guessed=False).confirmed == {EMBED: HEAD}
+    assert classify_ties(TIE, tensors, {EMBED}, guessed=False).confirmed == {HEAD: EMBED}
 
 
 def test_other_shapes_are_no_tie() -> None:
-    ties = sort_out(TIE, _tensors(shape=(2, 4)), {HEAD, EMBED}, guessed=False)
+    ties = classify_ties(TIE, _tensors(shape=(2, 4)), {HEAD, EMBED}, guessed=False)
     assert (ties.broken, ties.open, ties.confirmed) == (TIE, [], {})
 
 
@@ -34,14 +34,14 @@ def test_other_shapes_are_no_tie() -> None:
     ("asked", "believed"), [(set(), {HEAD: EMBED}), ({EMBED}, {HEAD: EMBED}), ({HEAD}, {EMBED: HEAD})]
 )
 def test_what_is_not_asked_for_whole_is_believed(asked: set[str], believed: dict[str, str]) -> None:
-    ties = sort_out(TIE, _tensors(), asked, guessed=False)
+    ties = classify_ties(TIE, _tensors(), asked, guessed=False)
     assert (ties.believed, ties.open) == (believed, [])
-    assert sort_out(TIE, _tensors(), asked, guessed=True).believed == {}
+    assert classify_ties(TIE, _tensors(), asked, guessed=True).believed == {}
 
 
 @pytest.mark.parametrize("equal", [True, False])
 def test_open_pairs_are_settled_by_their_bytes(equal: bool) -> None:
-    ties = sort_out(TIE, _tensors(), {HEAD, EMBED}, guessed=False)
+    ties = classify_ties(TIE, _tensors(), {HEAD, EMBED}, guessed=False)
     values = torch.full((4, 2), float("nan"))
     other = values.clone()
     if not equal:
@@ -62,7 +62,7 @@ def test_tensors_of_any_strides_are_compared(
     info = {"dtype": "float32", "shape": shape, "file": "a", "nbytes": 8}
     tensors = {name: TensorInfo(name, offset=i, **info) for i, name in enumerate((HEAD, EMBED))}  # type: ignore[arg-type]
     for value, equal in ((1, True), (2, 0 in shape)):
-        ties = sort_out(TIE, tensors, {HEAD, EMBED}, guessed=False)
+        ties = classify_ties(TIE, tensors, {HEAD, EMBED}, guessed=False)
         head, embed = (torch.full((8,), number).to(dtype).as_strided(shape, strides) for number in (1, value))
         ties.compare({HEAD: head, EMBED: embed.clone(memory_format=torch.contiguous_format)})
         assert (len(ties.confirmed), len(ties.broken)) == (equal, not equal)
@@ -71,9 +71,9 @@ def test_tensors_of_any_strides_are_compared(
 def test_ties_of_ties_have_one_original() -> None:
     tensors = {name: TensorInfo(name, "float32", (4, 2), "a", 32 * i, 32) for i, name in enumerate("abcd")}
     declared = [("d", "b"), ("b", "a"), ("c", "a")]
-    assert sort_out(declared, tensors, set("abcd"), guessed=False).open == [("d", "a"), ("b", "a"), ("c", "a")]
-    partly = sort_out(declared, tensors, set("cd"), guessed=False)
+    assert classify_ties(declared, tensors, set("abcd"), guessed=False).open == [("d", "a"), ("b", "a"), ("c", "a")]
+    partly = classify_ties(declared, tensors, set("cd"), guessed=False)
     assert (partly.open, partly.believed) == ([("c", "d")], {"a": "d", "b": "d"})
     tensors["b"] = TensorInfo("b", "float32", (4, 2), "a", 0, 32)  # the same bytes as a
-    assert sort_out(declared, tensors, {"b"}, guessed=False).confirmed == {"a": "b"}
-    assert sort_out(declared, tensors, set("abcd"), guessed=False).confirmed == {"b": "a"}
+    assert classify_ties(declared, tensors, {"b"}, guessed=False).confirmed == {"a": "b"}
+    assert classify_ties(declared, tensors, set("abcd"), guessed=False).confirmed == {"b": "a"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tests.minilm import minilm_directory
-from tests.models import RECIPES, build
-from tests.rxnmapper import rxnmapper_directory
+from tests.support.minilm import minilm_directory
+from tests.support.models import RECIPES, build
+from tests.support.rxnmapper import rxnmapper_directory
 
 _DEPTHS = ("num_hidden_layers", "n_layer", "num_layers")
 _WIDTHS = ("intermediate_size", "n_inner", "d_ff", "ffn_dim")
@@ -23,7 +24,7 @@ def many(root: Path, count: int) -> list[Path]:
 def random_model(root: Path, family: str, seed: int, *, layers: int | None = None) -> Path:
     """One of them: ``seed`` draws its weights, and its depth and width unless ``layers`` says how deep."""
     values = RECIPES[family][2]
-    sizes = {name: layers or 1 + seed % 3 for name in _DEPTHS if name in values}
+    sizes: dict[str, Any] = {name: layers or 1 + seed % 3 for name in _DEPTHS if name in values}
     sizes |= {name: values[name] + 8 * (seed % 5) for name in _WIDTHS if name in values}
     model = build(family, **sizes)
     generator = torch.Generator().manual_seed(seed)

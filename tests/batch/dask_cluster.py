@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 needs_dask = pytest.mark.skipif(
-    importlib.util.find_spec("distributed") is None, reason="Dask is not installed: pip install 'weightaudit[dask]'"
+    importlib.util.find_spec("distributed") is None, reason="Dask is not installed: pip install distributed"
 )
 
 

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.batch import BatchResult, Entry, run_batch
-from weightaudit.batch.folder import LOG, RESULTS
-from weightaudit.batch.jobs import Job
-from weightaudit.batch.joining import join
+from weightaudit.batch.aggregate import join
+from weightaudit.batch.job import Job
 from weightaudit.batch.manifest import read_manifest
-from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
+from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.results import RESULTS
 from weightaudit.config import AuditConfig
-from weightaudit.report.files import Attempts
+from weightaudit.report.atomic_write import Attempts
+from weightaudit.report.layout import LOG, OUTCOME
 
 
 class Faking(Executor):
@@ -57,10 +58,10 @@ class Faking(Executor):
 class FakePool:
     """`Pool` of a `Faking` executor."""
 
-    lost: tuple[type[BaseException], ...] = ()
-    here = True
+    worker_lost_errors: tuple[type[BaseException], ...] = ()
+    is_local = True
     notes: tuple[str, ...] = ()
-    room = 16
+    max_in_flight = 16
 
     def __init__(self, template: Path) -> None:
         self.executor: Executor = Faking(template)

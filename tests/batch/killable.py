@@ -23,10 +23,10 @@ CHANGES = ("replace", "unlink", "mkdir", "fsync", "open")
 
 def run(models: Path, out: Path) -> None:
     from weightaudit.batch import read_model_list, run_batch
-    from weightaudit.batch.executors import Here
+    from weightaudit.batch.executors import InlinePool
     from weightaudit.config import AuditConfig
 
-    run_batch(read_model_list(models, AuditConfig()), out, Here, threads=1, title=models.stem)
+    run_batch(read_model_list(models, AuditConfig()), out, InlinePool, threads=1, title=models.stem)
 
 
 def kill_before(step: int) -> Callable[[], int]:

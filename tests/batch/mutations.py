@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,13 @@ import weightaudit.report.document
 from tests.batch.faked import FakePool, Faking
 from weightaudit.batch import Entry, merge, run_batch
 from weightaudit.batch.folder import ModelFolder
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.worker import record_failure
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, WeightauditError
-from weightaudit.report.comparison.finished import read_finished
-from weightaudit.report.comparison.together import put_together
+from weightaudit.report.comparison.read import read_finished
+from weightaudit.report.comparison.write import put_together
 
 MODELS = ("first", "second", "failing")
 LONGEST = 30
@@ -56,7 +57,7 @@ class Mutations:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
 
-    def bytes(self, content: bytes) -> bytes:
+    def spoilt(self, content: bytes) -> bytes:
         """``content`` with something wrong in it."""
         ways = [self._flip, self._cut, self._insert, self._repeat]
         with suppress(ValueError, RecursionError):
@@ -273,12 +274,12 @@ class Trial:
         if self.rng.random() < 0.6:
             path = self.rng.choice(documents)
             what = "bytes"
-            content = self.mutations.bytes(path.read_bytes())
+            content = self.mutations.spoilt(path.read_bytes())
             _remove(path)
             path.write_bytes(content)
         elif self.rng.random() < 0.3:
             path, what = self.rng.choice(files), "bytes"
-            content = self.mutations.bytes(path.read_bytes())
+            content = self.mutations.spoilt(path.read_bytes())
             _remove(path)
             path.write_bytes(content)
         else:
@@ -306,7 +307,7 @@ class Trial:
 
 def spoilt_report(report: Path, target: Path, rng: random.Random) -> None:
     """A report like ``report``, spoilt, read back and put together with itself, or refused."""
-    content = Mutations(rng).bytes(report.read_bytes())
+    content = Mutations(rng).spoilt(report.read_bytes())
     path = target / report.name
     path.write_bytes(content)
     with limited(LONGEST), suppress(WeightauditError):
@@ -352,14 +353,14 @@ def main(words: Sequence[str]) -> None:
 
     import weightaudit as wa
     from tests.batch.checkpoints import random_model
-    from weightaudit.batch.executors import Here
+    from weightaudit.batch.executors import InlinePool
 
     quick(setattr)
     rounds, reports, seed = int(words[0]), int(words[1]), int(words[2]) if len(words) > 2 else 0
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         model = random_model(root, "gpt2", 0, layers=1)
-        run_batch([Entry(1, str(model), True, AuditConfig())], root / "one", Here, threads=1)
+        run_batch([Entry(1, str(model), True, AuditConfig())], root / "one", InlinePool, threads=1)
         most = 8 << 30
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         trial = Trial(root, root / "one" / model.name, seed)
@@ -390,7 +391,7 @@ def main(words: Sequence[str]) -> None:
         target.mkdir()
         for number in range(reports):
             kind = "parquet" if number % 4 == 3 else "json"
-            tried(lambda kind=kind: spoilt_report(root / f"report.{kind}", target, trial.rng))
+            tried(partial(spoilt_report, root / f"report.{kind}", target, trial.rng))
         print(json.dumps(dict(sorted(trial.counts.items())), indent=1))
         print(f"{rounds} directories and {reports} reports, {len(failures)} failures")
         sys.exit(bool(failures))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from weightaudit.batch.executors import InThread
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.executors import SynchronousExecutor
+from weightaudit.batch.job import Job
 
 
 class Recorded:
@@ -16,16 +16,16 @@ class Recorded:
     What ``before`` raises is what the worker would have: of type `Lost`, its death.
     """
 
-    here = True
+    is_local = True
     notes: tuple[str, ...] = ()
-    room = 3
+    max_in_flight = 3
 
-    def __init__(self, before: Callable[[Job], None] | None = None) -> None:
+    def __init__(self, before: Callable[[Job], object] | None = None) -> None:
         self.sent: list[Job] = []
         self.before = before
         self.closed: list[bool] = []
         self.executor: Executor = _Looking(self)
-        self.lost: tuple[type[BaseException], ...] = (Lost,)
+        self.worker_lost_errors: tuple[type[BaseException], ...] = (Lost,)
 
     @property
     def models(self) -> list[str]:
@@ -44,7 +44,7 @@ class Lost(Exception):
     """A worker's death."""
 
 
-class _Looking(InThread):
+class _Looking(SynchronousExecutor):
     def __init__(self, pool: Recorded) -> None:
         self.pool = pool
 

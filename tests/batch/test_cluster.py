@@ -17,8 +17,8 @@ import pytest
 
 from tests.batch import tasks
 from tests.batch.checkpoints import many
-from tests.batch.conftest import entries_of
 from tests.batch.dask_cluster import DaskCluster, dask_cluster, needs_dask
+from tests.batch.lists import entries_of
 from weightaudit.batch import BatchResult, run_batch
 from weightaudit.batch.cluster import Cluster
 from weightaudit.errors import OutputError, UsageError
@@ -33,7 +33,22 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
+    """Two workers, to be killed."""
     with dask_cluster(tmp_path / "cluster", environment()) as running:
+        yield running
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[DaskCluster]:
+    """One worker, to be killed with its scheduler."""
+    with dask_cluster(tmp_path / "cluster", environment(), workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """One worker, which has everything loaded once it has run something. Nobody kills it or adds another one."""
+    with dask_cluster(tmp_path_factory.mktemp("lasting") / "cluster", environment(), workers=1) as running:
         yield running
 
 
@@ -44,7 +59,7 @@ def words(tmp_path: Path, *more: str) -> list[str]:
 @needs_dask
 def test_a_worker_killed_in_mid_run(batch: Callable[..., BatchResult], cluster: DaskCluster, tmp_path: Path) -> None:
     """Its model is given to the other worker; the result is the uninterrupted one's, nothing finished is redone."""
-    models = many(tmp_path / "models", 12)
+    models = many(tmp_path / "models", 8)
     batch(models, tmp_path / "whole")
     out = tmp_path / "out"
     run = subprocess.Popen(words(tmp_path, "--scheduler", str(cluster.file)), stderr=subprocess.PIPE, text=True)
@@ -62,8 +77,9 @@ def test_a_worker_killed_in_mid_run(batch: Callable[..., BatchResult], cluster: 
 
 @needs_dask
 @pytest.mark.parametrize("end", ["scheduler", "interrupt"])
-def test_a_run_that_ends_early(few: list[Path], cluster: DaskCluster, tmp_path: Path, end: str) -> None:
+def test_a_run_that_ends_early(few: list[Path], request: pytest.FixtureRequest, tmp_path: Path, end: str) -> None:
     """One message, no library's talk; and nothing goes on in the directory afterwards."""
+    cluster: DaskCluster = request.getfixturevalue("lasting" if end == "interrupt" else "lone")
     out = tmp_path / "out"
     links = [tmp_path / f"model{i}" for i in range(60)]
     for link in links:
@@ -118,8 +134,7 @@ def test_a_model_that_kills_every_worker(few: list[Path], tmp_path: Path) -> Non
     entries = entries_of([tmp_path / "deadly", *few[:2]], tmp_path)
     env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     with dask_cluster(tmp_path / "cluster", env, workers=0) as cluster:
-        for _ in range(2):
-            cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
+        cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
         result = run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.deadly), threads=1)
     assert list(result.failed) == ["deadly"]
     assert "died while running it" in result.failed["deadly"]
@@ -139,18 +154,18 @@ def test_an_answer_lost_with_its_worker_costs_no_second_scan(few: list[Path], tm
 
 
 @needs_dask
-def test_workers_that_do_not_see_the_directory(cluster: DaskCluster, few: list[Path], tmp_path: Path) -> None:
+def test_workers_that_do_not_see_the_directory(lasting: DaskCluster, few: list[Path], tmp_path: Path) -> None:
     """As on machines that do not share a file system."""
     entries = entries_of(few[:1], tmp_path)
     with pytest.raises(OutputError, match="Workers need the output directory under the same path"):
-        run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.elsewhere), threads=1)
+        run_batch(entries, tmp_path / "out", partial(Through, lasting.file, tasks.elsewhere), threads=1)
 
 
 @needs_dask
-def test_workers_of_another_version(cluster: DaskCluster, few: list[Path], tmp_path: Path) -> None:
+def test_workers_of_another_version(lasting: DaskCluster, few: list[Path], tmp_path: Path) -> None:
     entries = entries_of(few[:1], tmp_path)
     with pytest.raises(UsageError, match=r"it has weightaudit .*, and this work was made by 0\.0"):
-        run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.of_version_zero), threads=1)
+        run_batch(entries, tmp_path / "out", partial(Through, lasting.file, tasks.of_version_zero), threads=1)
 
 
 @needs_dask
@@ -158,12 +173,13 @@ def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
     pool = Cluster(str(cluster.file))
     try:
         pool._client.wait_for_workers(2)
-        assert pool.notes == ()
-        assert pool.room >= 4
+        assert not pool.notes
+        assert pool.max_in_flight >= 4
         cluster.add_worker("--nthreads", "20", "--no-nanny")
         pool._client.wait_for_workers(3)
-        assert "start them with --nthreads 1" in pool.notes[0]
-        assert pool.room == 44
+        (note,) = pool.notes
+        assert "start them with --nthreads 1" in note
+        assert pool.max_in_flight == 44
     finally:
         pool.close(kill=True)
 
@@ -190,5 +206,5 @@ def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match=r"Dask is not installed here. pip install 'weightaudit\[dask\]'"):
+    with pytest.raises(UsageError, match=r"Dask is not installed here. pip install distributed"):
         Cluster("tcp://127.0.0.1:1")

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from tests.batch.pools import Recorded
+from tests.support.running import CommandLine
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.lock import LOCK, locked
 from weightaudit.errors import OutputError
 from weightaudit.report.document import share_plotly
 
 Batch = Callable[..., BatchResult]
-WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 
 
 def test_two_runs_exclude_each_other(batch: Batch, few: list[Path], tmp_path: Path) -> None:
@@ -118,31 +119,27 @@ def test_a_write_protected_directory(batch: Batch, few: list[Path], tmp_path: Pa
     )
 
 
-LIMITED = """
-import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-sys.argv = ["weightaudit", *{words!r}]
-from weightaudit.cli import main; main()
-"""
-
-
-def limited(few: list[Path], tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A batch in which no file may grow beyond 8,000 bytes, as on a full disk."""
-    entries_of(few[:2], tmp_path)
-    (tmp_path / "out").mkdir()
-    share_plotly(tmp_path / "out")  # larger than the limit, and here from an earlier run
-    words = ("batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--threads", "1", *words)
-    program = LIMITED.format(limit=8_000, words=words)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """No file of this process, nor of those that it starts, may grow beyond ``size`` bytes, as on a full disk."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_full_disk(batch: Batch, few: list[Path], tmp_path: Path, workers: str) -> None:
+def test_a_full_disk(batch: Batch, weightaudit: CommandLine, few: list[Path], tmp_path: Path, workers: str) -> None:
     """One clear message, nothing half-written, and a later run goes on."""
     out = tmp_path / "out"
-    done = limited(few, tmp_path, "--workers", workers)
-    assert done.returncode == 2
+    entries_of(few[:2], tmp_path)
+    out.mkdir()
+    share_plotly(out)  # larger than the limit, and here from an earlier run
+    with no_file_beyond(8_000):
+        done = weightaudit("batch", tmp_path / "list.txt", "--out", out, "--threads", "1", "--workers", workers)
+    assert done.code == 2
     assert done.stderr.splitlines()[-1] == (
         f"weightaudit: {out / few[0].name / 'layers.parquet'}: File too large. Name an output file that can be written"
     )
@@ -157,20 +154,19 @@ def test_a_full_disk_elsewhere_is_no_models_fault(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/cache")
 
-    monkeypatch.setattr("weightaudit.audit.scan", full)
+    monkeypatch.setattr("weightaudit.api.scan", full)
     says = r"/elsewhere/cache on .*: no space left on device\. Make room there; the same command goes on"
     with pytest.raises(OutputError, match=says):
         batch(few[:2], tmp_path / "out")
     assert not list((tmp_path / "out").rglob("outcome.json"))
 
 
-def test_a_full_file_system(few: list[Path], tmp_path: Path) -> None:
+def test_a_full_file_system(weightaudit: CommandLine, few: list[Path], tmp_path: Path) -> None:
     """A real one, where this user may mount one."""
     out = tmp_path / "small"
     with mounted(out, "size=256k"):
         entries_of(few[:2], tmp_path)
-        words = ["batch", str(tmp_path / "list.txt"), "--out", str(out), "--workers", "0"]
-        done = subprocess.run([*WEIGHTAUDIT, *words], capture_output=True, text=True, check=False)
-        assert done.returncode == 2
+        done = weightaudit("batch", tmp_path / "list.txt", "--out", out, "--workers", "0")
+        assert done.code == 2
         assert "No space left on device" in done.stderr.splitlines()[-1]
         assert not list(out.rglob("*.tmp"))

@@ -11,13 +11,13 @@ import pytest
 
 import weightaudit as wa
 from tests.batch.checkpoints import corrupt, random_model
+from weightaudit import ScanReport
 from weightaudit.batch import BatchResult
-from weightaudit.batch.joining import UNFINISHED, entries
+from weightaudit.batch.aggregate import UNFINISHED, entries
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.records import LayerRow
-from weightaudit.report import ScanReport
 from weightaudit.report.comparison import SUMMARY_NAMES
-from weightaudit.report.comparison.entries import metrics, profiles
+from weightaudit.report.comparison.model_summary import metrics, profiles
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def test_profiles_are_the_rows_over_depth(report: ScanReport) -> None:
     found = profiles(report)
     assert set(found) == {"Q", "K", "V", "O", "QKV", "M1", "M2"}
     rows = report.layers[report.layers.role == "M1"].sort_values("layer")
-    assert found["M1"]["stable_rank"] == [
-        (i / 4, pytest.approx(value, rel=1e-5)) for i, value in enumerate(rows.stable_rank)
-    ]
+    depths, ranks = zip(*found["M1"]["stable_rank"], strict=True)
+    assert depths == tuple(i / 4 for i in range(5))
+    assert ranks == pytest.approx(tuple(rows.stable_rank), rel=1e-5)
     assert [value for _, value in found["M1"]["frobenius_norm"]] == pytest.approx(list(rows.frobenius_norm), rel=1e-5)
 
 

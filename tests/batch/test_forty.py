@@ -12,10 +12,13 @@ import pytest
 
 from tests.batch.checkpoints import corrupt, many, real_checkpoints
 from tests.batch.dask_cluster import dask_cluster, needs_dask
-from tests.hub import environment, folder_files, run, serve
-from tests.minilm import minilm_directory
-from tests.rxnmapper import rxnmapper_directory
+from tests.support.hub import environment, folder_files, pointed_at, run, serve
+from tests.support.minilm import minilm_directory
+from tests.support.rxnmapper import rxnmapper_directory
+from weightaudit.batch import read_model_list, run_batch
+from weightaudit.batch.executors import InlinePool
 from weightaudit.batch.outcome import read_outcome
+from weightaudit.config import AuditConfig
 
 ROOT = Path(__file__).parent.parent.parent
 COUNT = 40
@@ -24,7 +27,7 @@ BAD = {"corrupt": "", "org/gated": "gated", "org/missing": "no such model on the
 
 @dataclass(frozen=True)
 class Forty:
-    """The list, the environment in which its Hub models are found, and where it was first run (in one thread)."""
+    """The list, the environment in which its Hub models are found, and where it was first run (in this thread)."""
 
     path: Path
     titles: list[str]
@@ -47,9 +50,10 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forty]:
         path.write_text("# forty\n" + "".join(f"{line}\n" for line in lines))
         env = environment(hub.url, root / "home", OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT))
         titles = [line if line.startswith("org/") else Path(line).name for line in lines]
-        words = ["batch", str(path), "--out", str(root / "here"), "--workers", "0", "--threads", "1"]
-        done = run(words, env, root)
-        assert done.returncode == 1, done.stderr
+        with pointed_at(hub.url, root / "home"):
+            entries = read_model_list(path, AuditConfig())
+            result = run_batch(entries, root / "here", InlinePool, threads=1, title=path.stem)
+        assert result.failed.keys() == BAD.keys()
         yield Forty(path, titles, env, root / "here")
 
 

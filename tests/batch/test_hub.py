@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch.pools import Recorded
-from tests.hub import SHA, Hub, folder_files, pointed_at, serve
+from tests.support.hub import SHA, Hub, folder_files, pointed_at, serve
 from weightaudit.batch import BatchResult, merge
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.config import AuditConfig
@@ -48,7 +48,7 @@ def test_a_moved_branch_is_scanned_again(batch: Batch, hub: Hub, few: list[Path]
 
 def test_the_scan_reads_the_commit_of_its_key(batch: Batch, hub: Hub, few: list[Path], tmp_path: Path) -> None:
     """A branch that moves after the run has begun changes nothing in it."""
-    pool = Recorded(lambda job: hub.push("org/a", {"config.json": b"{}"}) and None)
+    pool = Recorded(lambda job: hub.push("org/a", {"config.json": b"{}"}))
     assert batch(["org/a"], pool=pool).failed == {}
     assert pool.sent[0].config.revision == SHA
     outcome = read_outcome(tmp_path / "out" / "org--a")

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 import pytest
 
 from tests.batch.checkpoints import corrupt
-from tests.browser import needs_chromium, opened
-from tests.report.test_html import Reader
+from tests.support.browser import needs_chromium, opened
+from tests.support.page import Reader
 from weightaudit.batch import BatchResult, merge
 
 Batch = Callable[..., BatchResult]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from weightaudit.batch import Entry, read_model_list
-from weightaudit.batch.words import split_words
+from weightaudit.batch.model_list import _tokenize_line
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 
@@ -40,7 +40,7 @@ def refused(folder: Path, text: str | bytes) -> str:
     ],
 )
 def test_words(line: str, words: list[str]) -> None:
-    assert split_words(line) == words
+    assert _tokenize_line(line) == words
 
 
 def test_lines(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_duplicates_are_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("gpt2 role=Q", "'role': it is no option of a line. Did you mean 'roles'?"),
+        ("gpt2 role=Q", "'role': it is no option of a line. Did you mean roles?"),
         ("gpt2 token=hf_x", "'token': it is no option of a line. A line may set roles, layers,"),
         ("gpt2 threads=2", "'threads': it is no option of a line"),
         ("gpt2 medium", "'medium': it is no option"),

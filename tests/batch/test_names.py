@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.conftest import entries_of
-from weightaudit.batch.names import LONGEST, names
+from tests.batch.lists import entries_of
+from weightaudit.batch.names import MAX_FOLDER_CHARS, names
 
 
 def called(lines: list[object], folder: Path) -> list[tuple[str, str, str]]:
@@ -75,4 +75,4 @@ def test_long_names(tmp_path: Path) -> None:
     lines = [tmp_path / ("x" * 150 + end) for end in "ab"]
     folders = [folder for _, _, folder in called(list(lines), tmp_path)]
     assert len(set(folders)) == 2
-    assert all(len(folder) <= LONGEST + 9 for folder in folders)
+    assert all(len(folder) <= MAX_FOLDER_CHARS + 9 for folder in folders)

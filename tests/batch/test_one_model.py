@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from weightaudit import audit
+from weightaudit import api
 from weightaudit.batch import BatchResult
 from weightaudit.errors import CacheError, OutputError, OutputErrors
 
@@ -18,16 +18,16 @@ Batch = Callable[..., BatchResult]
 
 
 def test_a_cache_without_room_for_one(batch: Batch, few: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    scan = audit.scan
+    scan = api.scan
 
     def no_room(model: str, **options: Any) -> Any:
         if Path(model).name == few[1].name:
             raise CacheError("the cache", "it has no room", "Make room")
         return scan(model, **options)
 
-    monkeypatch.setattr(audit, "scan", no_room)
+    monkeypatch.setattr(api, "scan", no_room)
     assert list(batch(few[1:3]).failed) == [few[1].name]
-    monkeypatch.setattr(audit, "scan", scan)
+    monkeypatch.setattr(api, "scan", scan)
     assert batch(few[1:3]).failed == {}  # of the moment, so tried again
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from textwrap import indent
@@ -16,7 +16,7 @@ from textwrap import indent
 import pytest
 
 from tests.batch import tasks
-from tests.batch.conftest import entries_of
+from tests.batch.lists import entries_of
 from weightaudit.batch.executors import share_out, usable_cores
 from weightaudit.batch.processes import ProcessExecutor, WorkerDied
 
@@ -91,9 +91,9 @@ def test_errors_come_back(two: ProcessExecutor) -> None:
         (tasks.leave, r"ended \(exit code 7\)"),
     ],
 )
-def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: object, said: str) -> None:
+def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: Callable[[], None], said: str) -> None:
     others = [two.submit(tasks.who_after, 0.2) for _ in range(2)]
-    bad = two.submit(task)  # type: ignore[arg-type]  # a function without arguments
+    bad = two.submit(task)
     more = [two.submit(tasks.who_after, 0.1) for _ in range(4)]
     with pytest.raises(WorkerDied, match=said):
         bad.result()

@@ -49,8 +49,8 @@ def test_workers_import_what_their_parent_can(tmp_path: Path, monkeypatch: pytes
 
 
 def test_only_what_starts_in_the_block_is_changed() -> None:
-    usual = util._args_from_interpreter_flags
+    usual = vars(util)["_args_from_interpreter_flags"]
     with safe_path():
-        inside = util._args_from_interpreter_flags()
+        inside = vars(util)["_args_from_interpreter_flags"]()
     assert inside == [*usual(), FLAG]
-    assert util._args_from_interpreter_flags is usual
+    assert vars(util)["_args_from_interpreter_flags"] is usual

@@ -12,7 +12,8 @@ import pytest
 
 from tests.batch.checkpoints import corrupt
 from tests.batch.pools import Lost, Recorded
-from tests.hub import folder_files, pointed_at, serve
+from tests.support.hub import folder_files, pointed_at, serve
+from weightaudit import api
 from weightaudit.batch import BatchResult
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.config import AuditConfig
@@ -57,9 +58,8 @@ Batch = Callable[..., BatchResult]
 def test_which_failures_are_tried_again(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool
 ) -> None:
-    import weightaudit.audit as audit
 
-    scan, calls = audit.scan, []
+    scan, calls = api.scan, []
 
     def failing(model: str, **options: Any) -> Any:
         calls.append(model)
@@ -67,7 +67,7 @@ def test_which_failures_are_tried_again(
             raise error
         return scan(model, **options)
 
-    monkeypatch.setattr(audit, "scan", failing)
+    monkeypatch.setattr(api, "scan", failing)
     assert list(batch(few[1:2]).failed) == [few[1].name]
     outcome = read_outcome(tmp_path / "out" / few[1].name)
     assert outcome is not None

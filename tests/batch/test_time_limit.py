@@ -12,8 +12,9 @@ import pytest
 
 from tests.batch import tasks
 from tests.batch.pools import Recorded
+from weightaudit import api
 from weightaudit.batch import BatchResult, time_limit
-from weightaudit.batch.crew import crew
+from weightaudit.batch.executors import make_pool
 from weightaudit.batch.outcome import read_outcome
 from weightaudit.batch.processes import Processes, ProcessExecutor
 from weightaudit.batch.time_limit import GRACE, check_max_time
@@ -26,9 +27,9 @@ def test_a_scan_ends_between_two_matrices(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the run's own process or on a cluster, where nobody can end it from without."""
-    import weightaudit.audit as audit
 
-    scan, seen = audit.scan, []
+    scan = api.scan
+    seen: list[Any] = []
     monkeypatch.setattr(time_limit, "monotonic", lambda: float(len(seen)))  # a second for each matrix
 
     def slow(model: str, *, progress: Any, **options: Any) -> Any:
@@ -42,7 +43,7 @@ def test_a_scan_ends_between_two_matrices(
 
         return scan(model, progress=Slow(), **options)
 
-    monkeypatch.setattr(audit, "scan", slow)
+    monkeypatch.setattr(api, "scan", slow)
     result = batch(few[1:2], max_time=3.0)
     assert result.failed == {
         few[1].name: f"{few[1].name}: its scan took longer than the 3 seconds allowed. Allow more with --max-time, "
@@ -102,7 +103,7 @@ def test_a_process_that_hangs_is_ended_and_replaced() -> None:
 
 
 def test_processes_have_time_to_end_a_scan_themselves() -> None:
-    make, _ = crew(2, workers=1, scheduler=None, threads=1, max_time=10.0)
+    make, _ = make_pool(2, workers=1, scheduler=None, threads=1, max_time=10.0)
     pool = make()
     assert isinstance(pool, Processes)
     assert [minder._max_time for minder in pool._processes._minders] == [10.0 + GRACE]

@@ -6,20 +6,22 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from weightaudit.batch import BatchResult, joining, merge
-from weightaudit.batch.joining import JOINED, join
+from weightaudit.batch import BatchResult, aggregate, merge
+from weightaudit.batch.aggregate import JOINED, join
 from weightaudit.batch.manifest import Listed, read_manifest
 from weightaudit.batch.outcome import Outcome, read_outcome
-from weightaudit.batch.results import CSV, PARQUET, Results, content_of
-from weightaudit.report import ScanReport
+from weightaudit.batch.results import Results, content_of
+from weightaudit.records import ScanResult
+from weightaudit.report import tables
+from weightaudit.report.atomic_write import Attempts
 from weightaudit.report.columns import NAMES
-from weightaudit.report.files import Attempts
+from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET
 from weightaudit.report.tables import csv_line
 
 Batch = Callable[..., BatchResult]
@@ -42,7 +44,7 @@ def joined(
         files = {name: content_of(folder / name) for name in outcome.files if (folder / name).is_file()}
         return replace(outcome, files={**outcome.files, **files})
 
-    monkeypatch.setattr(joining, "read_outcome", as_left)
+    monkeypatch.setattr(aggregate, "read_outcome", as_left)
 
     def again() -> dict[str, str]:
         attempts = Attempts()
@@ -56,7 +58,7 @@ def joined(
 def _rows(out: Path, *names: str) -> bytes:
     """What all.csv holds of these models."""
     header = csv_line(NAMES).encode()
-    return header + b"".join((out / name / CSV).read_bytes().removeprefix(header) for name in names)
+    return header + b"".join((out / name / LAYERS_CSV).read_bytes().removeprefix(header) for name in names)
 
 
 def _check_without(out: Path, few: list[Path], found: dict[str, str], part: str) -> None:
@@ -72,7 +74,7 @@ def _check_without(out: Path, few: list[Path], found: dict[str, str], part: str)
     assert (out / "all.csv").read_bytes() == _rows(out, first, third)
     models = pq.read_table(out / "all.parquet").column("model").to_pylist()
     assert list(dict.fromkeys(models)) == [first, third]
-    assert len(models) == sum(pq.ParquetFile(out / name / PARQUET).metadata.num_rows for name in (first, third))
+    assert len(models) == sum(pq.ParquetFile(out / name / LAYERS_PARQUET).metadata.num_rows for name in (first, third))
     with open(out / "summary.csv", newline="") as file:
         lines = {line["model"]: line for line in csv.DictReader(file)}
     assert [lines[name]["status"] for name in (first, second, third)] == ["done", "failed", "done"]
@@ -92,9 +94,9 @@ def test_a_part_cut_off_anywhere_leaves_no_row(
 ) -> None:
     out = tmp_path / "out"
     monkeypatch.setattr(
-        joining, "write_index", lambda *_, **__: (out / "index.html").write_text("1 of 3 models failed")
+        aggregate, "write_index", lambda *_, **__: (out / "index.html").write_text("1 of 3 models failed")
     )
-    for name in (CSV, PARQUET):
+    for name in (LAYERS_CSV, LAYERS_PARQUET):
         part = out / few[1].name / name
         whole = part.read_bytes()
         ends = {
@@ -104,14 +106,14 @@ def test_a_part_cut_off_anywhere_leaves_no_row(
             *range(len(whole) - 40, len(whole)),
             *range(0, len(whole), len(whole) // 40),
         }
-        if name == CSV:
+        if name == LAYERS_CSV:
             ends |= {i + 1 for i, byte in enumerate(whole) if byte == 10} - {len(whole)}  # whole rows, but not all
         for end in sorted(ends):
             part.write_bytes(whole[:end])
             found = joined()
-            blamed = PARQUET if found[few[1].name].startswith(PARQUET) else CSV
+            blamed = LAYERS_PARQUET if found[few[1].name].startswith(LAYERS_PARQUET) else LAYERS_CSV
             # Of a table cut between two rows it is the other part that tells.
-            assert blamed == name or (name == CSV and whole[:end].endswith(b"\n"))
+            assert blamed == name or (name == LAYERS_CSV and whole[:end].endswith(b"\n"))
             _check_without(out, few, found, blamed)
         part.write_bytes(whole)
     assert joined() == {}
@@ -139,21 +141,26 @@ def _long_metadata(part: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"weightaudit.coverage": "x" * 80_000_000}), part)
 
 
+def _a_directory(part: Path) -> None:
+    part.unlink()
+    part.mkdir()
+
+
 PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "an empty table": (PARQUET, lambda part: part.write_bytes(b"")),
-    "something else": (PARQUET, lambda part: part.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")),
-    "no table": (PARQUET, lambda part: part.unlink()),
-    "a directory": (PARQUET, lambda part: (part.unlink(), part.mkdir())),
-    "other columns": (PARQUET, _other_columns),
-    "other types": (PARQUET, _other_types),
-    "text that is none": (PARQUET, _bad_text),
-    "endless metadata": (PARQUET, _long_metadata),
-    "rows left out": (PARQUET, lambda part: pq.write_table(pq.read_table(part).slice(1), part)),
-    "no CSV": (CSV, lambda part: part.unlink()),
-    "no header": (CSV, lambda part: part.write_bytes(part.read_bytes().partition(b"\n")[2])),
-    "an open quote": (CSV, lambda part: part.write_bytes(part.read_bytes() + b'"')),
-    "a row of another width": (CSV, lambda part: part.write_bytes(part.read_bytes() + b"a,b\n")),
-    "a line without end": (CSV, lambda part: part.write_bytes(part.read_bytes() + b"x" * 3_000_000)),
+    "an empty table": (LAYERS_PARQUET, lambda part: part.write_bytes(b"")),
+    "something else": (LAYERS_PARQUET, lambda part: part.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")),
+    "no table": (LAYERS_PARQUET, lambda part: part.unlink()),
+    "a directory": (LAYERS_PARQUET, _a_directory),
+    "other columns": (LAYERS_PARQUET, _other_columns),
+    "other types": (LAYERS_PARQUET, _other_types),
+    "text that is none": (LAYERS_PARQUET, _bad_text),
+    "endless metadata": (LAYERS_PARQUET, _long_metadata),
+    "rows left out": (LAYERS_PARQUET, lambda part: pq.write_table(pq.read_table(part).slice(1), part)),
+    "no LAYERS_CSV": (LAYERS_CSV, lambda part: part.unlink()),
+    "no header": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes().partition(b"\n")[2])),
+    "an open quote": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b'"')),
+    "a row of another width": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b"a,b\n")),
+    "a line without end": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b"x" * 3_000_000)),
 }
 
 
@@ -168,23 +175,23 @@ def test_a_part_that_is_no_table_of_ours(
 
 def test_quoted_cells_with_line_ends_and_commas_are_whole_rows(tmp_path: Path) -> None:
     cells = ['a,"b"\n', "\r\n,", *["x"] * (len(NAMES) - 2)]
-    (tmp_path / CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
+    (tmp_path / LAYERS_CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
     with open(tmp_path / "all.csv", "wb") as file:
-        assert joining._join_csv(Results(tmp_path, {CSV: content_of(tmp_path / CSV)}), file) == 3
+        assert aggregate._join_csv(Results(tmp_path, {LAYERS_CSV: content_of(tmp_path / LAYERS_CSV)}), file) == 3
     assert (tmp_path / "all.csv").read_text() == (csv_line(cells) * 3).replace("\r\n", "\n")
 
 
 def test_a_run_ends_with_that_failure_and_so_does_a_merge(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    to_parquet = ScanReport.to_parquet
+    write_parquet = tables.write_parquet
 
-    def cut_off(report: ScanReport, path: Path) -> None:
-        to_parquet(report, path)
-        if report.identity.name == few[0].name:
-            Path(path).write_bytes(Path(path).read_bytes()[:-9])
+    def cut_off(result: ScanResult, file: BinaryIO) -> None:
+        write_parquet(result, file)
+        if result.identity.name == few[0].name:
+            file.truncate(file.tell() - 9)
 
-    monkeypatch.setattr(ScanReport, "to_parquet", cut_off)
+    monkeypatch.setattr(tables, "write_parquet", cut_off)
     result = batch(few[:2])
     assert list(result.failed) == [few[0].name]
     assert result.scanned == [path.name for path in few[:2]]

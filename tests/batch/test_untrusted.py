@@ -16,16 +16,17 @@ import pytest
 
 from tests.batch.mutations import Trial, limited, quick, spoilt_report
 from tests.batch.pools import Recorded
-from tests.report import factory
+from tests.support import factory
 from weightaudit.batch import BatchResult, merge
-from weightaudit.batch.joining import JOINED, UNFINISHED
+from weightaudit.batch.aggregate import JOINED, UNFINISHED
 from weightaudit.batch.manifest import read_manifest
 from weightaudit.batch.names import check_folder
-from weightaudit.batch.outcome import OUTCOME, Outcome, read_outcome
-from weightaudit.batch.planning import parse_shard
+from weightaudit.batch.outcome import Outcome, read_outcome
+from weightaudit.batch.plan import parse_shard
 from weightaudit.batch.progress_file import PROGRESS, read_progress
-from weightaudit.batch.results import LOG, RESULTS
+from weightaudit.batch.results import RESULTS
 from weightaudit.errors import OutputError, UsageError, WeightauditError
+from weightaudit.report.layout import LOG, OUTCOME
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")
 

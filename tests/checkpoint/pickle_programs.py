@@ -9,10 +9,11 @@ import pickle
 import random
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch._weights_only_unpickler import _get_allowed_globals
 
-from tests.checkpoint.torch_files import legacy, torch_zip
+from tests.support.torch_files import legacy, torch_zip
 
 STORED = b"".join(struct.pack("<f", n) for n in range(1, 13))
 """Bytes of each storage."""
@@ -125,12 +126,12 @@ class Program:
 
     def numbers(self, values: Sequence[int]) -> None:
         def plain() -> None:
-            self.tuple_of(*(lambda value=value: self.number(value) for value in values))  # type: ignore[misc]
+            self.tuple_of(*(partial(self.number, value) for value in values))
 
         if self.chance(0.1):
             self.called("torch.Size", plain)
         elif self.chance(0.03):
-            self.items(*(lambda value=value: self.number(value) for value in values))  # type: ignore[misc]
+            self.items(*(partial(self.number, value) for value in values))
         else:
             plain()
 
@@ -392,7 +393,7 @@ class Program:
             self.storage,
             lambda: self.items(self.anything, self.anything),
             lambda: self.tuple_of(self.anything),
-            lambda: self.recall("table") or self.atom(),
+            lambda: None if self.recall("table") else self.atom(),
             self.changed_again,
         )
         self.depth -= 1

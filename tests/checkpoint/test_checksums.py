@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import weightaudit as wa
-from tests.checkpoint.torch_files import saved, torch_zip
+from tests.support.torch_files import saved, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 

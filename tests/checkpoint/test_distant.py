@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.checkpoint.torch_files import saved
-from tests.hub import pointed_at, serve
+from tests.support.hub import pointed_at, serve
+from tests.support.torch_files import saved
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
-from weightaudit.checkpoint.pieces import read_pieces
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.errors import CheckpointError
 from weightaudit.source.local import LocalFile
 
@@ -144,6 +144,8 @@ def test_an_error_does_not_wait_for_other_small_reads() -> None:
                 raise CheckpointError(self.label, "it has changed while it was read")
             self.begun.set()
             self.ended.append(self.going_on.wait(20))
+
+        def check_unchanged(self) -> None: ...
 
         def close(self) -> None: ...
 

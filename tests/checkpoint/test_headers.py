@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.checkpoint.files import entry, packed, sharded
-from tests.hostile import forge
-from weightaudit.checkpoint import headers, open_checkpoint
+from tests.support import forge
+from tests.support.safetensors_files import entry, packed, sharded
+from weightaudit.checkpoint import header_budget, open_checkpoint
 from weightaudit.errors import CheckpointError
 
 TOGETHER = "the headers of the model's shards have more than"
@@ -29,13 +29,13 @@ def padded(folder: Path, count: int, blanks: int) -> Path:
 
 
 def test_headers_that_add_up_are_refused(tmp_path: Path) -> None:
-    blanks = headers.MAX_HEADERS // 6
+    blanks = header_budget.MAX_HEADERS // 6
     with pytest.raises(CheckpointError, match=f"{TOGETHER} 100000000 bytes together"):
         open_checkpoint(padded(tmp_path / "eight", 8, blanks))
 
 
 def test_many_small_headers_do_not_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "MAX_HEADERS", 1000)
+    monkeypatch.setattr(header_budget, "MAX_HEADERS", 1000)
     with open_checkpoint(padded(tmp_path / "many", 50, 1000)) as checkpoint:
         assert len(checkpoint.tensors) == 50
 
@@ -45,8 +45,8 @@ def test_pickles_and_directories_count_too(suffix: str, tmp_path: Path, monkeypa
     model = tmp_path / "model"
     model.mkdir()
     forge.write_shards(model, suffix=suffix)
-    monkeypatch.setattr(headers, "FREE", 0)
-    monkeypatch.setattr(headers, "MAX_HEADERS", 100)
+    monkeypatch.setattr(header_budget, "FREE", 0)
+    monkeypatch.setattr(header_budget, "MAX_HEADERS", 100)
     with pytest.raises(CheckpointError, match=TOGETHER):
         open_checkpoint(model)
 
@@ -57,8 +57,8 @@ def test_one_large_header_alone_is_the_formats_matter(tmp_path: Path) -> None:
 
 
 def test_the_weights_themselves_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "MAX_HEADERS", 10_000)
-    monkeypatch.setattr(headers, "FREE", 0)
+    monkeypatch.setattr(header_budget, "MAX_HEADERS", 10_000)
+    monkeypatch.setattr(header_budget, "FREE", 0)
     a, b = torch.ones(100, 100), torch.ones(100, 100)
     model = sharded(tmp_path / "model", {"s1.safetensors": {"a": a}, "s2.safetensors": {"b": b}})
     with open_checkpoint(model) as checkpoint:

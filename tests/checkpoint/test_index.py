@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.checkpoint.files import sharded
+from tests.support.safetensors_files import sharded
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 

@@ -56,7 +56,7 @@ def shapes() -> dict[str, torch.Tensor]:
 class Case:
     """``files``: name → the number in it, or what makes it; ``loaded`` and ``audited``: which number, None: refused."""
 
-    files: Mapping[str, int | Callable[[Path], None]]
+    files: Mapping[str, int | Callable[[Path], object]]
     loaded: int | None
     audited: int | None
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -71,8 +71,8 @@ def broken_link(path: Path) -> None:
     path.symlink_to(path.parent / "nowhere")
 
 
-def text(contents: Any) -> Callable[[Path], None]:
-    return lambda path: path.write_text(json.dumps(contents)) and None
+def text(contents: Any) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps(contents))
 
 
 def nested(path: Path) -> None:

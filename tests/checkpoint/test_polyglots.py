@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import legacy, pickled, saved_bytes, storage, tensor
+from tests.support.torch_files import legacy, pickled, saved_bytes, storage, tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 

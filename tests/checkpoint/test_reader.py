@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.checkpoint.files import entry, packed
+from tests.support.safetensors_files import entry, packed
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.dtypes import DTYPES
 from weightaudit.errors import CheckpointError, ConfigError

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from tests.checkpoint.files import entry, packed
-from weightaudit.checkpoint.safetensors import Header, read_header
+from tests.support.safetensors_files import entry, packed
+from weightaudit.checkpoint.formats.safetensors import Header, read_header
 from weightaudit.dtypes import BY_CODE, DTYPES
 from weightaudit.errors import CheckpointError
 from weightaudit.source.local import LocalFile

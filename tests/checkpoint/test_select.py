@@ -42,7 +42,7 @@ REFUSED = {
     "nothing": ([], "no weights found: looked for model.safetensors, pytorch_model.bin"),
     "no weights": (["config.json", "README.md"], "no weights found"),
     "trainer's files": (["training_args.bin", "optimizer.pt"], "no weights found"),
-    "two files": (["a.safetensors", "b.safetensors"], "a.safetensors, b.safetensors"),
+    "two files": (["a.safetensors", "b.safetensors"], "a.safetensors and b.safetensors"),
     "two indexes": (["a.safetensors.index.json", "b.safetensors.index.json"], "several weight files"),
     "many files": ([f"{i}.safetensors" for i in range(9)], "4.safetensors and 4 more"),
     "shards without index": (
@@ -56,7 +56,7 @@ REFUSED = {
     ),
     "only an adapter": (["adapter_model.safetensors", "adapter_config.json"], "only an adapter"),
     "only a pytorch adapter": (["adapter_model.bin", "training_args.bin"], r"only an adapter \(adapter_model.bin\)"),
-    "two pytorch files": (["a.bin", "b.pth"], "several weight files .*: a.bin, b.pth"),
+    "two pytorch files": (["a.bin", "b.pth"], "several weight files .*: a.bin and b.pth"),
     "pytorch shards without index": (["pytorch_model-00001-of-00002.bin"], "not their index pytorch_model.bin.index"),
     "slices": (["consolidated.00.pth", "consolidated.01.pth"], "several weight files .*: consolidated.00.pth"),
     "gguf": (["llama.Q4_K_M.gguf"], "in no format that is read here: llama"),

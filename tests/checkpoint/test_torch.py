@@ -10,20 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, legacy, pickled, saved, storage, tensor, torch_zip
+from tests.checkpoint.torch_oracle import bits
+from tests.support.torch_files import Applied, legacy, pickled, saved, storage, tensor, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.dtypes import DTYPES
 from weightaudit.errors import CheckpointError
 
 FORMS = ("zip", "legacy")
 READABLE = [dtype for dtype in DTYPES if dtype.torch_name and hasattr(torch, dtype.torch_name)]
-
-
-def bits(tensor: torch.Tensor) -> bytes:
-    """The stored bytes: NaN payloads and types without comparison count too."""
-    # A copy: a single entry of stride 0 counts as contiguous, and cannot be viewed as bytes.
-    flat = tensor.detach().clone(memory_format=torch.contiguous_format).view(-1)
-    return flat.view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
 
 
 def check_against_torch(path: Path, expected: dict[str, torch.Tensor] | None = None) -> None:
@@ -106,9 +100,9 @@ def test_a_module_s_parameters_and_buffers(form: str, tmp_path: Path) -> None:
 
 def test_parameters_with_attributes_of_their_own(tmp_path: Path) -> None:
     parameter = torch.nn.Parameter(torch.randn(2, 3))
-    parameter.label = "mine"
+    parameter.label = "mine"  # type: ignore[attr-defined]
     plain = torch.randn(4)
-    plain.label = "mine"
+    plain.label = "mine"  # type: ignore[attr-defined]
     check_against_torch(saved({"a": parameter, "b": plain}, tmp_path / "model.bin"))
 
 
@@ -298,7 +292,7 @@ def test_tensors_that_torch_saved_and_are_no_plain_tensors(tmp_path: Path) -> No
         ({"lr": 1.0, "state_dict": {}}, "holds no tensors"),
         ({0: torch.ones(2)}, "a tensor in it has no text as its name"),
         ({"a": torch.ones(2), b"b": torch.ones(2)}, "a tensor in it has no text as its name"),
-        ({"encoder": {"w": torch.ones(2)}, "decoder": {"w": torch.ones(2)}}, "under 'encoder', 'decoder', and none"),
+        ({"encoder": {"w": torch.ones(2)}, "decoder": {"w": torch.ones(2)}}, "under 'encoder' and 'decoder', and none"),
         ({"a\x1b[2J": torch.ones(2)}, r"tensor 'a\\x1b\[2J' has control characters"),
         ({"a" * 2000: torch.ones(2)}, "has a name of 2000 characters"),
     ],

@@ -12,9 +12,8 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests.checkpoint.test_torch import bits
-from tests.checkpoint.torch_files import Applied, legacy, saved_bytes, storage, torch_zip
-from tests.checkpoint.torch_oracle import loaded_by_torch
+from tests.checkpoint.torch_oracle import bits, loaded_by_torch
+from tests.support.torch_files import Applied, legacy, saved_bytes, storage, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import (
+from tests.support.torch_files import (
     Applied,
     archive,
     legacy,
@@ -29,8 +29,9 @@ from tests.checkpoint.torch_files import (
     tensor,
     torch_zip,
 )
-from weightaudit.checkpoint import open_checkpoint, torch_legacy, zip_directory
-from weightaudit.checkpoint import pickled as reading
+from weightaudit.checkpoint import open_checkpoint
+from weightaudit.checkpoint.formats import pickle_vm as reading
+from weightaudit.checkpoint.formats import torch_legacy, zip_directory
 from weightaudit.errors import CheckpointError
 
 GOOD = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(5)}
@@ -178,7 +179,7 @@ def test_a_pickle_of_too_many_instructions_is_refused(tmp_path: Path, monkeypatc
     refused(path, "more than 50 instructions")
 
 
-def repacked(change: Callable[[dict[str, bytes]], None], **options: Any) -> bytes:
+def repacked(change: Callable[[dict[str, bytes]], object], **options: Any) -> bytes:
     """A file of torch.save, packed anew after ``change`` of its records."""
     with zipfile.ZipFile(io.BytesIO(saved_bytes(GOOD))) as file:
         records = {name.partition("/")[2]: file.read(name) for name in file.namelist()}
@@ -407,6 +408,7 @@ def test_an_oversized_pickle_is_not_read(tmp_path: Path) -> None:
     refused(path, f"its pickle has {reading.MAX_PICKLE + 1} bytes, more than")
 
 
+LEGACY_GOOD = {"a": tensor(of=storage(torch.FloatStorage, "0", 6, None))}
 LEGACY: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut short": (lambda: saved_bytes(GOOD, "legacy")[:-1], r"cut short: its tensors need \d+ bytes"),
     "cut in its pickles": (lambda: saved_bytes(GOOD, "legacy")[:300], "its pickles are cut short"),
@@ -428,7 +430,6 @@ LEGACY: dict[str, tuple[Callable[[], bytes], str]] = {
     "a zip's storage": (lambda: legacy({"a": tensor()}), "something that is no tensor storage"),
     "a storage before its place": (lambda: pickled(storage()), "refers to a tensor's bytes where it has none"),
 }
-LEGACY_GOOD = {"a": tensor(of=storage(torch.FloatStorage, "0", 6, None))}
 
 
 @pytest.mark.parametrize("case", LEGACY)

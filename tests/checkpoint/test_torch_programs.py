@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from tests.checkpoint.pickle_programs import GLOBALS, Program
-from tests.checkpoint.test_torch import bits
-from tests.checkpoint.torch_oracle import forgiving, loaded_by_torch
+from tests.checkpoint.torch_oracle import bits, forgiving, loaded_by_torch
 from weightaudit.checkpoint import open_checkpoint
-from weightaudit.checkpoint.torch_names import HARMLESS
+from weightaudit.checkpoint.formats.torch_names import HARMLESS
 from weightaudit.errors import CheckpointError
 
 FILES = 1000

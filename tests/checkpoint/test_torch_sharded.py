@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, saved
+from tests.support.torch_files import Applied, saved
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 from weightaudit.records import PassedOver

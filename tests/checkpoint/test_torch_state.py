@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, pickled, storage, tensor, torch_zip
 from tests.checkpoint.torch_oracle import loaded_by_torch
+from tests.support.torch_files import Applied, pickled, storage, tensor, torch_zip
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 
@@ -23,8 +23,8 @@ OTHER = tensor(of=storage(key="1"))
 WITH_STATE, TYPED = torch._utils._rebuild_parameter_with_state, torch._tensor._rebuild_from_type_v2
 SAME = torch._utils._rebuild_device_tensor_from_cpu_tensor
 V2 = torch._utils._rebuild_tensor_v2
-HOOKS = (False, {})
-PLAIN = (storage(), 0, (2, 3), (3, 1), False, {})
+HOOKS: tuple[bool, dict[str, Any]] = (False, {})
+PLAIN: tuple[Any, ...] = (storage(), 0, (2, 3), (3, 1), *HOOKS)
 
 
 def instructions(*parts: Any) -> bytes:

@@ -63,3 +63,10 @@ def _forgiven(function: Callable[..., Any]) -> Callable[..., Any]:
             return Failed()
 
     return call
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    """The stored bytes: NaN payloads and types without comparison count too."""
+    # A copy: a single entry of stride 0 counts as contiguous, and cannot be viewed as bytes.
+    flat = tensor.detach().clone(memory_format=torch.contiguous_format).view(-1)
+    return flat.view(torch.uint8).numpy().tobytes() if tensor.numel() else b""

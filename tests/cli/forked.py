@@ -39,8 +39,8 @@ def child(words: list[str], stdout: str, stderr: str) -> NoReturn:
     redirect(2, stderr)
     redirect(1, stdout)
     # As the interpreter makes them at its start.
-    sys.stdout = opened(1, stdout, "strict")  # type: ignore[assignment]
-    sys.stderr = opened(2, stderr, "backslashreplace")  # type: ignore[assignment]
+    sys.stdout = opened(1, stdout, "strict")
+    sys.stderr = opened(2, stderr, "backslashreplace")
     sys.argv = ["weightaudit", *words]
     from weightaudit.cli import main
 
@@ -51,7 +51,8 @@ def child(words: list[str], stdout: str, stderr: str) -> NoReturn:
         code = int(ended.code or 0)
     try:
         for stream in (sys.stdout, sys.stderr, *streams):
-            stream.flush()
+            if stream is not None:
+                stream.flush()
     except OSError:
         code = 120  # as of an interpreter at its end, which takes long with all this loaded
     os._exit(code)

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 
 def test_check_says_what_each_tensor_is(weightaudit: CommandLine, tiny_checkpoints: dict[str, Path]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_unknown_model_type_is_scanned_and_marked_guessed(weightaudit: CommandLi
         (["--threads", "100000"], ("threads", "100000", "1 to 1024")),
         (["--layers", "7"], ("layer 7", "It has layers 0-1")),
         (["--roles", "Z"], ("role 'Z'", "It has")),
-        (["--method", "magic"], ("magic", "auto, exact, krylov")),
+        (["--method", "magic"], ("magic", "'auto', 'exact', 'krylov'")),
         (["--tol", "0"], ("tol", "0")),
         (["--tol", "nan"], ("tol", "nan")),
         (["--delta", "2"], ("delta", "2")),

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from tests.cli.running import CommandLine, on_a_terminal
-from weightaudit.report import ScanReport
+from tests.support.running import CommandLine, on_a_terminal
+from weightaudit.records import ScanResult
+from weightaudit.report import tables
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 
@@ -58,15 +60,15 @@ def test_findings_count_where_they_are_shown(
     weightaudit: CommandLine, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of a model that could not be joined are in none of the files, and decide nothing."""
-    to_parquet = ScanReport.to_parquet
+    write_parquet = tables.write_parquet
     first, _, second = (line.split()[0] for line in models.read_text().splitlines()[1:])
 
-    def cut_off(report: ScanReport, path: Path) -> None:
-        to_parquet(report, path)
-        if report.identity.name == Path(first).name:
-            path.write_bytes(path.read_bytes()[:-9])
+    def cut_off(result: ScanResult, file: BinaryIO) -> None:
+        write_parquet(result, file)
+        if result.identity.name == Path(first).name:
+            file.truncate(file.tell() - 9)
 
-    monkeypatch.setattr(ScanReport, "to_parquet", cut_off)
+    monkeypatch.setattr(tables, "write_parquet", cut_off)
     models.write_text(f"{first} layers=0\n{second} layers=0\n")
     out = tmp_path / "out"
     words = ("--out", out, "--fail-on", "warning", "--quiet")
@@ -141,8 +143,8 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.stderr == (
         f"weightaudit: {path}: 2 lines cannot be used: line 2: 'rolls': it is no option of a line. Did you mean "
-        "'roles'?; line 4: 'me': it is no option. Options are written name=value; a name with blanks needs double "
-        "quotes\n"
+        "roles? A line may set roles, layers, method, tol, delta, seed, spectrum, ignore, device, memory, download; "
+        "line 4: 'me': it is no option. Options are written name=value; a name with blanks needs double quotes\n"
     )
     assert not (tmp_path / "out").exists()
 
@@ -159,7 +161,13 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
     ],
 )
 def test_stopped(
-    tiny_checkpoints: dict[str, Path], tmp_path: Path, workers: str, number: int, said: str, group: bool
+    weightaudit: CommandLine,
+    tiny_checkpoints: dict[str, Path],
+    tmp_path: Path,
+    workers: str,
+    number: int,
+    said: str,
+    group: bool,
 ) -> None:
     """Ctrl-C reaches the whole group of processes, SIGTERM one of them or all: one message, no traceback, nobody and
     nothing left, and what is done stays.
@@ -169,8 +177,15 @@ def test_stopped(
     for copy in copies:
         copy.symlink_to(next(iter(tiny_checkpoints.values())))
     path.write_text("".join(f"{copy}\n" for copy in copies))
-    words = [*WEIGHTAUDIT, "batch", str(path), "--out", str(out), "--workers", workers, "--quiet"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    words = ["batch", str(path), "--out", str(out), "--quiet", "--workers"]
+    command = [*WEIGHTAUDIT, *words, workers]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     while len(list(out.glob("*/outcome.json"))) < 3 and process.poll() is None:
         time.sleep(0.002)
     (os.killpg if group else os.kill)(process.pid, number)
@@ -191,8 +206,8 @@ def test_stopped(
     assert not list(out.rglob("*.tmp"))
     finished = {file: file.stat().st_ino for file in out.glob("*/outcome.json")}
     assert 3 <= len(finished) < 20
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = weightaudit(*words, "0")
+    assert (done.code, done.stderr) == (0, "")
     assert {file: file.stat().st_ino for file in finished} == finished
     assert len((out / "summary.csv").read_text().splitlines()) == 21
 

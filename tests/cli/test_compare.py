@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 
 def lines(out: Path) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 ROOT = Path(__file__).parent.parent.parent
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -172,7 +172,7 @@ WAITING = {
     ),
     "with a file begun": (
         "def families():\n"
-        "    from weightaudit.report.files import replacing\n"
+        "    from weightaudit.report.atomic_write import replacing\n"
         "    with replacing('report.csv') as file:\n"
         "        file.write(b'half')\n        print('waiting', flush=True)\n        time.sleep(60)"
     ),
@@ -191,7 +191,7 @@ sys.meta_path.insert(0, Slow())
 """
 STUCK = """
 def families():
-    from weightaudit.report.files import replacing
+    from weightaudit.report.atomic_write import replacing
     with replacing('report.csv') as file:
         try:
             print('waiting', flush=True)
@@ -268,7 +268,7 @@ def test_stopped_where_a_library_must_not_see_an_exception(tmp_path: Path) -> No
     )
     process = waiting(
         "def families():\n"
-        "    from weightaudit.report.files import replacing\n"
+        "    from weightaudit.report.atomic_write import replacing\n"
         "    with replacing('report.csv'):\n        import slow\n",
         tmp_path,
         before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
@@ -287,16 +287,17 @@ MAKING = {
     "a copy in a cache": "os.symlink = os.link = refuse\ncache_writing._link(Path('blobs/blob'), Path('made/blob'))",
     "the commit of a revision": "CacheFolder('org/tiny').remember('main', 'a' * 40)",
     "a file that is merged": (
-        "merging._link(Results(Path('blobs'), {'blob': content_of(Path('blobs/blob'))}), 'blob', Path('made/blob'))"
+        "results = Results(Path('blobs'), {'blob': content_of(Path('blobs/blob'))})\n"
+        "merge_batches._link(results, 'blob', Path('made/blob'))"
     ),
 }
 STOPPED_IN = """
 def families():
     import os
     os.environ['HF_HUB_CACHE'] = 'made'
-    from weightaudit.batch import merging
+    from weightaudit.batch import merge_batches
     from weightaudit.batch.results import Results, content_of
-    from weightaudit.report.files import replacing
+    from weightaudit.report.atomic_write import replacing
     from weightaudit.source import cache_writing
     from weightaudit.source.cache_writing import CacheFolder
     from weightaudit.spectral.private_folder import PrivateFolder

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.findings import FINDINGS, found, with_findings
-from tests.cli.running import CommandLine
-from tests.report import factory
-from weightaudit.cli.github import SHOWN, workflow_commands
+from tests.support import factory
+from tests.support.findings import FINDINGS, found, with_findings
+from tests.support.running import CommandLine
+from weightaudit import ScanReport
+from weightaudit.cli.github import MAX_PER_TYPE, workflow_commands
 from weightaudit.records import Finding, ModelIdentity, SourceFile
-from weightaudit.report import ScanReport
 
 HOSTILE = ("::error::x", "a\n::stop-commands::x", "##[add-mask]e", "%0A::error::x", "a,file=b:c\r", "lone\ud800")
 
@@ -23,7 +23,7 @@ HOSTILE = ("::error::x", "a\n::stop-commands::x", "##[add-mask]e", "%0A::error::
 def scanned(monkeypatch: pytest.MonkeyPatch) -> ScanReport:
     """What every scan returns in this test."""
     report = replace(found(), notes=("a note with ##[group]",))
-    monkeypatch.setattr("weightaudit.audit.scan", lambda model, **options: report)
+    monkeypatch.setattr("weightaudit.api.scan", lambda model, **options: report)
     return report
 
 
@@ -56,10 +56,12 @@ def test_annotations(weightaudit: CommandLine, scanned: ScanReport) -> None:
 def test_as_many_as_github_shows() -> None:
     error, _, info = FINDINGS
     lines = workflow_commands(with_findings(factory.bert(), *[error] * 13, *[info] * 11)).splitlines()
-    assert [line.split()[0] for line in lines] == ["::error"] * SHOWN + ["::notice"] * SHOWN + ["verdict:"]
+    assert [line.split()[0] for line in lines] == ["::error"] * MAX_PER_TYPE + ["::notice"] * MAX_PER_TYPE + [
+        "verdict:"
+    ]
     assert lines[-2] == "::notice title=weightaudit::and 5 more: GitHub shows 10 of a type; --json has all"
-    exactly = workflow_commands(with_findings(factory.bert(), *[error] * SHOWN, *[info] * SHOWN))
-    assert exactly.count("saturated") == SHOWN
+    exactly = workflow_commands(with_findings(factory.bert(), *[error] * MAX_PER_TYPE, *[info] * MAX_PER_TYPE))
+    assert exactly.count("saturated") == MAX_PER_TYPE
     assert "more" not in exactly
 
 
@@ -82,13 +84,17 @@ def test_a_name_starts_no_command(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--format", "xml"), "--format 'xml': there is no such choice. Write text, github, sarif, json"),
-        (("--fail-on", "fatal"), "--fail-on 'fatal': there is no such choice. Write error, warning, info, never"),
+        (("--format", "xml"), "--format': 'xml' is not one of 'text', 'github', 'sarif', 'json'"),
+        (("--fail-on", "fatal"), "--fail-on': 'fatal' is not one of 'error', 'warning', 'info', 'never'"),
     ],
 )
 def test_wrong_choices(weightaudit: CommandLine, words: tuple[str, ...], said: str) -> None:
     done = weightaudit("scan", "x", *words)
-    assert (done.code, done.stdout, done.stderr) == (2, "", f"weightaudit: {said}\n")
+    assert (done.code, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"weightaudit: Invalid value for '{said}. See 'weightaudit scan --help'\n",
+    )
 
 
 def test_text_is_the_default_and_quiet_silences_it(weightaudit: CommandLine, scanned: ScanReport) -> None:

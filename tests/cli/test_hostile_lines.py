@@ -12,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.cli.running import CommandLine, Outcome
+from tests.support.running import CommandLine, Outcome
 
 WORD = "::error::x"
 NAMES = (

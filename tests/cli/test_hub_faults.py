@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import weightaudit as wa
-from tests.bins import save_bin
-from tests.cli.running import CommandLine, Outcome
-from tests.hub import SHA, Hub, environment, faults, folder_files, pointed_at, run, serve
-from tests.hub.faults import API, HEADS, HUB, Fault
-from tests.models import tiny_model
-from tests.source.fault_table import PASSING
-from tests.source.impatience import shorten_pauses
+from tests.support.bins import save_bin
+from tests.support.fault_table import PASSING
+from tests.support.hub import SHA, Hub, environment, faults, folder_files, pointed_at, run, serve
+from tests.support.hub.faults import API, HEADS, HUB, Fault
+from tests.support.impatience import shorten_pauses
+from tests.support.models import tiny_model
+from tests.support.running import CommandLine, Outcome
 
 MIDST = 300
 """Bytes; most answers to a scan of a tiny model are longer."""

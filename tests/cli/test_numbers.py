@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine
-from weightaudit.audit.sizes import parse_bytes
-from weightaudit.batch.planning import parse_shard
+from tests.support.running import CommandLine
+from weightaudit.batch.plan import parse_shard
 from weightaudit.errors import UsageError
+from weightaudit.parse import parse_bytes
 
 LONG = "1" * 5000
 """More digits than Python reads as a whole number."""

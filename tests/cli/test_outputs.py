@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine, full_stdout
+from tests.support.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
-from weightaudit.report.files import replacing
+from weightaudit.report.atomic_write import replacing
 
 Snapshot = dict[str, bytes]
 
@@ -82,7 +82,7 @@ def test_no_output_replaces_a_file_of_the_model(
 ) -> None:
     words = OUTPUTS[case](model)
     before = contents(model.parent)
-    monkeypatch.setattr("weightaudit.audit.scan", lambda *a, **k: pytest.fail("a byte was read"))
+    monkeypatch.setattr("weightaudit.api.scan", lambda *a, **k: pytest.fail("a byte was read"))
     done = weightaudit("scan", model / "model.safetensors" if lone else model, *words)
     assert done.code == 2
     assert "weight file" in done.stderr or "model" in done.stderr

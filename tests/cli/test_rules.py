@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+import weightaudit.api
 import weightaudit.audit
-from tests.cli.findings import FINDINGS, made_rules
-from tests.cli.running import CommandLine
+from tests.support.findings import FINDINGS, made_rules
+from tests.support.running import CommandLine
+from weightaudit import ScanReport
 from weightaudit.batch import read_model_list
-from weightaudit.batch.identity import key_of
-from weightaudit.cli.threshold import exceeded
+from weightaudit.batch.identity import cache_key
+from weightaudit.cli.fail_on import exceeded
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.records import Finding
-from weightaudit.report import ScanReport
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +31,14 @@ def _rules(monkeypatch: pytest.MonkeyPatch) -> None:
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The ``ignore`` of every scan; each finds `FINDINGS` but for the ignored rules."""
     ignored: list[tuple[str, ...]] = []
-    scan = weightaudit.audit.scan
+    scan = weightaudit.api.scan
 
     def finding(model: str, *, ignore: Iterable[str] = (), **options: Any) -> ScanReport:
         ignored.append(tuple(ignore))
         kept: tuple[Finding, ...] = tuple(one for one in FINDINGS if one.id not in ignored[-1])
         return replace(scan(model, ignore=ignore, **options), findings=kept, rules=("untrained",))
 
-    monkeypatch.setattr("weightaudit.audit.scan", finding)
+    monkeypatch.setattr("weightaudit.api.scan", finding)
     return ignored
 
 
@@ -57,7 +58,7 @@ def test_one_in_full(weightaudit: CommandLine) -> None:
         "           all matrices.",
         "threshold  0.001",
         "source     Roy & Vetterli 2007",
-        "advice     Look at it.",
+        "advice     TerminalStyle at it.",
     ]
     assert "threshold" not in weightaudit("rules", "dead-rows").stdout
     done = weightaudit("rules", "untraind")
@@ -78,7 +79,8 @@ def test_ignore_takes_lists_and_comes_several_times(
 def test_an_unknown_rule_is_told_before_anything_is_read(
     weightaudit: CommandLine, tmp_path: Path, command: str
 ) -> None:
-    words = {"scan": ["x"], "batch": ["x.txt", "--out", tmp_path], "compare": ["x", "y", "--out", tmp_path]}
+    out = ["--out", str(tmp_path)]
+    words = {"scan": ["x"], "batch": ["x.txt", *out], "compare": ["x", "y", *out]}
     done = weightaudit(command, *words[command], "--ignore", "untraind")
     assert (done.code, done.stdout) == (2, "")
     assert done.stderr.startswith("weightaudit: rule 'untraind': no rule has this id. Did you mean untrained?")
@@ -108,7 +110,7 @@ def test_a_line_of_a_list_may_ignore(tmp_path: Path) -> None:
 
 
 def test_what_is_ignored_belongs_to_the_key() -> None:
-    keys = {key_of("m", "s", "", AuditConfig(ignore=ids)) for ids in ((), ("untrained",), ("dead-rows",))}
+    keys = {cache_key("m", "s", "", AuditConfig(ignore=ids)) for ids in ((), ("untrained",), ("dead-rows",))}
     assert len(keys) == 3
 
 
@@ -158,4 +160,4 @@ def test_batch_fails_on_findings_only_where_asked(
     assert (merged.code, merged.stderr) == (1, "2 findings at or above error: exit code 1 (--fail-on)\n")
     assert len(scans) == 2
     wrong = weightaudit(*words, "--fail-on", "errors")
-    assert (wrong.code, wrong.stderr.count("there is no such choice")) == (2, 1)
+    assert (wrong.code, wrong.stderr.count("is not one of")) == (2, 1)

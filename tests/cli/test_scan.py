@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 from weightaudit import __version__
 
 COLUMNS = (

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import weightaudit as wa
-from tests.cli.running import CommandLine
+from tests.support.running import CommandLine
 
 
 def test_asked_and_not_asked(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.findings import FINDINGS, found, with_findings
-from tests.cli.running import on_a_terminal
-from tests.report import factory
+from tests.support import factory
+from tests.support.findings import FINDINGS, found, with_findings
+from tests.support.running import on_a_terminal
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.summary import WIDTH, cut, summary_text
-from weightaudit.cli.terminal import BARS, Look, look_of
+from weightaudit.cli.terminal import BARS, TerminalStyle, look_of
 from weightaudit.records import LayerRow
 
-ASCII = Look("ascii")
+ASCII = TerminalStyle("ascii")
 DEEP = factory.bert(96, 12288, 49152)
 REPORTS = {**{name: make() for name, make in factory.ALL.items()}, "found": found(), "deep": DEEP}
 
@@ -28,7 +28,7 @@ REPORTS = {**{name: make() for name, make in factory.ALL.items()}, "found": foun
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
 @pytest.mark.parametrize("name", REPORTS)
 def test_fits_80_columns_in_any_encoding(name: str, encoding: str) -> None:
-    text = summary_text(REPORTS[name], Look(encoding))
+    text = summary_text(REPORTS[name], TerminalStyle(encoding))
     text.encode(encoding)
     assert max(map(len, text.splitlines())) <= WIDTH
     assert all(line == line.rstrip() for line in text.splitlines())
@@ -78,7 +78,11 @@ def test_profiles() -> None:
     assert table["M1"].endswith("  " + drawn(ranks, BARS))
     assert len(drawn(ranks, BARS)) == 12
     assert set(table["EMBED"]).isdisjoint(BARS)
-    for report, look in ((REPORTS["bert"], ASCII), (factory.one_layer(), Look()), (factory.all_nan(), Look())):
+    for report, look in (
+        (REPORTS["bert"], ASCII),
+        (factory.one_layer(), TerminalStyle()),
+        (factory.all_nan(), TerminalStyle()),
+    ):
         text = summary_text(report, look)
         assert "by layer" not in text
         assert set(text).isdisjoint(BARS)
@@ -107,7 +111,7 @@ def test_a_long_name_leaves_less_of_the_commit() -> None:
 
 
 def test_cut() -> None:
-    assert cut("a" * 80, 80, Look()) == "a" * 80
+    assert cut("a" * 80, 80, TerminalStyle()) == "a" * 80
     assert cut("model.layers.31.mlp.experts.7.weight", 20, ASCII) == "model.laye~.7.weight"
     assert cut("x\x1b[2Jσ", 80, ASCII) == r"x\x1b[2Jsigma"
 
@@ -139,7 +143,7 @@ def test_when_there_are_colours(terminal: bool, environ: dict[str, str], coloure
 
 
 def test_only_severities_are_coloured() -> None:
-    plain, coloured = summary_text(found()), summary_text(found(), Look(colour=True))
+    plain, coloured = summary_text(found()), summary_text(found(), TerminalStyle(colour=True))
     words = ("\x1b[31merror  \x1b[0m", "\x1b[33mwarning\x1b[0m", "\x1b[36minfo   \x1b[0m")
     assert all(coloured.count(word) == 1 for word in words)
     assert coloured.count("\x1b") == 2 * len(words)
@@ -178,7 +182,7 @@ def run_ascii(*words: str) -> subprocess.CompletedProcess[bytes]:
 def test_on_a_terminal(no_color: str, coloured: bool) -> None:
     """The real stream of a real process."""
     program = (
-        "import sys; from tests.cli.findings import found; from weightaudit.cli.formats import show; "
+        "import sys; from tests.support.findings import found; from weightaudit.cli.formats import show; "
         "show(found(), 'text')"
     )
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color, "PYTHONIOENCODING": "utf-8"}

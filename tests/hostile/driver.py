@@ -13,6 +13,8 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 LOG = os.open(os.environ["DRIVER_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -26,14 +28,14 @@ CHANGES = {
 """event → where its arguments have a path that changes, and the directory that this starts from"""
 
 
-def watch(event, arguments):
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and arguments[2] & WRITES:
         write_down(arguments[0])
     for path, start in CHANGES.get(event, ()):
         write_down(arguments[path], -1 if start is None else arguments[start])
 
 
-def write_down(path, start=-1):
+def write_down(path: Any, start: int = -1) -> None:
     if isinstance(path, int):  # open already
         return
     folder = os.getcwd() if start < 0 else os.readlink(f"/proc/self/fd/{start}")
@@ -43,7 +45,7 @@ def write_down(path, start=-1):
 sys.addaudithook(watch)  # in every worker too, which runs this file again
 
 
-def run(words):
+def run(words: list[str]) -> tuple[Any, str]:
     from weightaudit.cli import main
 
     sys.argv = ["weightaudit", *words]
@@ -56,14 +58,14 @@ def run(words):
     raise AssertionError("main() does not return")
 
 
-def run_all(commands):
+def run_all(commands: list[list[str]]) -> Iterator[tuple[Any, str]]:
     with contextlib.ExitStack() as stack:
         for words in commands:
             if "CLUSTER" in words:
                 import distributed
 
                 scratch = os.path.join(os.environ["HOME"], ".cache", "dask")
-                options = {
+                options: dict[str, Any] = {
                     "local_directory": scratch,
                     "n_workers": 1,
                     "threads_per_worker": 1,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser import needs_chromium, opened
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
+from tests.support.browser import needs_chromium, opened
 
 HUGE = int("9" * 4000)
 DEEP_10 = json.loads("[" * 10 + "]" * 10)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import weightaudit as wa
-from tests.audit.findings.checkpoints import EMBED, HEAD, Tensors, name, write
+from tests.support.trained import EMBED, HEAD, Tensors, name, write
 from weightaudit.spectral import digest
 
 SECRET = {1: "7c01812c", 6: "b8084674", 7: "e03590e6", 8: "3c2852bb"}

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.files import entry, packed
-from tests.checkpoint.torch_files import Applied, archive, tensor, torch_zip
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
-from tests.hostile.test_names import BIDI, ESCAPE, HTML
-from tests.hub import SHA, Answer, Hub, Request, faults, folder_files, pointed_at, serve
-from tests.hub.answers import as_json
-from tests.source.impatience import shorten_pauses
+from tests.hostile.attack import Attack
+from tests.hostile.texts import BIDI, ESCAPE, HTML
+from tests.support import forge
+from tests.support.hub import SHA, Answer, Hub, Request, faults, folder_files, pointed_at, serve
+from tests.support.hub.answers import as_json
+from tests.support.impatience import shorten_pauses
+from tests.support.safetensors_files import entry, packed
+from tests.support.torch_files import Applied, archive, tensor, torch_zip
 
 CONFIG = json.dumps({"model_type": forge.UNKNOWN}).encode()
 NAME = forge.LAYER + forge.ROLES["Q"]

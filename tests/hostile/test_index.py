@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
 from weightaudit import strict_json
 from weightaudit.checkpoint import opening
 
@@ -66,7 +66,7 @@ def test_a_very_long_name_is_told_short(attack: Attack, model: Path) -> None:
 def test_many_missing_shards_are_told_short(attack: Attack, model: Path) -> None:
     weight_map = forge.write_shards(model)
     forge.write_index(model, {**weight_map, **{f"t{i}": f"x{i}.safetensors" for i in range(5000)}})
-    attack.refused(model, INDEX, "x0.safetensors", "and 4995 more")
+    attack.refused(model, INDEX, "x0.safetensors", "and 4,995 more")
 
 
 def test_missing_and_extra_names(attack: Attack, model: Path) -> None:

@@ -13,21 +13,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.browser import needs_chromium, opened
-from tests.hostile import forge
-from tests.hostile.conftest import Attack, Outputs
+from tests.hostile.attack import Attack, Outputs
+from tests.hostile.texts import BIDI, EMOJI, ESCAPE, FORMULA, HTML, JS, LONG, QUOTES, WIDE
+from tests.support import forge
+from tests.support.browser import needs_chromium, opened
 
-HTML = "</script></title><img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
-JS = "${document.title='pwned'}`';document.title='pwned'//\\"
-BIDI = "\u202eevil\u2066\u200f\u200b\ufeff"
-LINES = "a\u2028b\u2029c\u0085d"
-FORMULA = "=cmd|' /C calc'!A0"
-QUOTES = 'a","b;c\'d\\'
-WIDE = "\uff1dHYPERLINK(1)"  # read as = where full-width forms are at home
-LONG = "n" * 900
-EMOJI = "\U0001f469\u200d\U0001f4bb"
 COMPONENTS = (HTML, JS, BIDI, FORMULA, QUOTES, WIDE, LONG, EMOJI, "+1", "-1", "@x")
-ESCAPE = "\x1b[2J\x1b]0;pwned\x07\r\nweightaudit: all is well\n"
 PLACES = ("wte.weight", "wpe.weight", "token_type_embeddings.weight", "lm_head.weight")
 
 
@@ -38,7 +29,7 @@ def plain(component: str) -> str:
 
 def hostile_tensors() -> dict[str, torch.Tensor]:
     """Every component in the middle of names that are analysed, and at the start of one that is not, or is."""
-    stored = {}
+    stored: dict[str, torch.Tensor] = {}
     for i, component in enumerate(COMPONENTS):
         for j, projection in enumerate(forge.ROLES.values()):
             stored[f"layers.{len(stored)}.{plain(component)}.{projection}"] = torch.full((2 + i, 2 + j), 0.5)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
 
 FILE, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and special files of POSIX")

@@ -14,9 +14,18 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import Applied, archive, legacy, pickled, saved_bytes, storage, tensor, torch_zip
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
+from tests.support.torch_files import (
+    Applied,
+    archive,
+    legacy,
+    pickled,
+    saved_bytes,
+    storage,
+    tensor,
+    torch_zip,
+)
 
 NAME = forge.LAYER + forge.ROLES["Q"]
 Payload = Callable[[Path], Any]
@@ -200,7 +209,8 @@ def test_files_that_are_no_weights_are_not_opened(name: str, attack: Attack, mod
 def test_an_archive_within_an_archive_is_not_opened(attack: Attack, model: Path, canary: Path) -> None:
     forge.write_config(model)
     inner = torch_zip({"z": PAYLOADS["os.system"][0](canary)})
-    (model / "pytorch_model.bin").write_bytes(torch_zip({NAME: tensor()}, **{"inner.pt": inner, "data.pkl.zip": inner}))
+    extra: dict[str, Any] = {"inner.pt": inner, "data.pkl.zip": inner}
+    (model / "pytorch_model.bin").write_bytes(torch_zip({NAME: tensor()}, **extra))
     assert len(attack.scanned(model).csv) == 1
     (model / "pytorch_model.bin").write_bytes(archive({"data.pkl": inner, "version": b"3\n"}))
     attack.refused(model, "pytorch_model.bin", "its pickle")
@@ -335,7 +345,7 @@ def test_names_of_what_is_no_tensor_are_told_printable(attack: Attack, model: Pa
     contents = {NAME: tensor(), "\x1b[2J\nnote: all is well": 1, "\u202e": []}
     (model / "pytorch_model.bin").write_bytes(torch_zip(contents))
     outputs = attack.scanned(model)
-    assert "'\\x1b[2J\\nnote: all is well', '\\u202e'" in outputs.stderr
+    assert "'\\x1b[2J\\nnote: all is well' and '\\u202e'" in outputs.stderr
 
 
 def test_an_honest_file_is_read(attack: Attack, model: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.files import entry, packed
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
+from tests.support.safetensors_files import entry, packed
 from weightaudit import strict_json
 
 FILE = "model.safetensors"
@@ -157,7 +157,7 @@ def test_values_without_end_are_refused_before_they_fill_the_memory(
 
 
 def test_many_tensors_are_refused(attack: Attack, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from weightaudit.checkpoint import safetensors
+    from weightaudit.checkpoint.formats import safetensors
 
     monkeypatch.setattr(safetensors, "MAX_TENSORS", 100)
     forge.write_config(model)

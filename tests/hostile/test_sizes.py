@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.hostile.forge import LAYER, write_config, write_model
-from weightaudit.audit import scan
+from tests.support.forge import LAYER, write_config, write_model
+from weightaudit import scan
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.summary import summary_text
 

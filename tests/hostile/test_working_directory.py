@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.traps import lay_traps
+from tests.support.traps import lay_traps
 
 NOBODY = 65534
 AS_NOBODY = (

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.checkpoint.torch_files import VERSIONED, archive, pickled, saved_bytes, tensor, torch_zip
-from tests.hostile import forge
-from tests.hostile.conftest import Attack
+from tests.hostile.attack import Attack
+from tests.support import forge
+from tests.support.torch_files import VERSIONED, archive, pickled, saved_bytes, tensor, torch_zip
 
 NAME = forge.LAYER + forge.ROLES["Q"]
 FILE = "pytorch_model.bin"

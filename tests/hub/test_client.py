@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tests.hub import SHA, Hub, environment, pointed_at, serve
+from tests.support.hub import SHA, Hub, environment, pointed_at, serve
 
 CONFIG = b'{"model_type": "gpt2"}' * 40
 WEIGHTS = bytes(range(256)) * 1000

@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
 
-from tests.hub import Hub, faults, pointed_at, serve
+from tests.support.hub import Hub, faults, pointed_at, serve
 
 WEIGHTS = bytes(range(250)) * 100
 SIZE = len(WEIGHTS)

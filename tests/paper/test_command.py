@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import CommandLine, full_stdout
 from tests.paper import toy
-from weightaudit.paper import picture, registry
+from tests.support.running import CommandLine, full_stdout
+from weightaudit.paper import png, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
 OTHER = Experiment("other", "Other toys", toy.__name__, "ToyConfig", in_all={"data_dir": "nowhere"})
@@ -202,10 +202,10 @@ def test_without_matplotlib_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = weightaudit("paper", "toy", "--out", tmp_path)
     assert done.code == 3
-    assert "pip install 'weightaudit[paper]'" in done.stderr
+    assert "pip install matplotlib" in done.stderr
     assert toy.RUNS == []
     monkeypatch.undo()
-    picture.check_drawable()
+    png.check_drawable()
 
 
 def test_all_goes_on_past_what_is_missing(weightaudit: CommandLine, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.browser import needs_chromium, opened
 from tests.paper import toy
+from tests.support.browser import needs_chromium, opened
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
-from weightaudit.paper.results import silent
-from weightaudit.paper.telling import write_readme
+from weightaudit.paper.progress import silent
+from weightaudit.paper.readme import write_readme
 
 NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
 
@@ -99,7 +99,7 @@ def test_finished_by_the_same_settings_and_versions_only(tmp_path: Path, monkeyp
     verdict = written(tmp_path)
     assert outputs.finished("toy", config, tmp_path) == verdict
     assert outputs.finished("toy", replace(config, lambdas=(0.0,)), tmp_path) is None
-    monkeypatch.setattr(outputs.weightaudit, "__version__", "99")
+    monkeypatch.setattr("weightaudit.version.__version__", "99")
     assert outputs.finished("toy", config, tmp_path) is None
 
 

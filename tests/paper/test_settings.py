@@ -8,8 +8,9 @@ import pytest
 
 from tests.paper.toy import ToyConfig
 from weightaudit.errors import UsageError
+from weightaudit.options import options_of
 from weightaudit.paper.registry import EXPERIMENTS
-from weightaudit.paper.settings import about, check, configured, describe
+from weightaudit.paper.settings import check, configured, describe
 
 
 def test_described() -> None:
@@ -68,6 +69,6 @@ def test_a_config_made_otherwise_is_a_bug() -> None:
 def test_every_experiments_defaults_pass_its_own_checks(name: str) -> None:
     config = EXPERIMENTS[name].config_class()
     check(config)
-    for field in dataclasses.fields(config):
-        assert about(field).origin in ("stated", "ours")
-        assert about(field).about
+    for known in options_of(config).values():
+        assert known.origin in ("stated", "ours")
+        assert known.help

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from weightaudit.paper import nets
 from weightaudit.paper.nets import Activation, Weights
-from weightaudit.paper.training import descend, single_threaded
+from weightaudit.paper.training import Schedule, descend, single_threaded
 
 WIDTHS = (6, 5, 4, 1)
 
@@ -50,7 +50,7 @@ def test_gradient_descent_is_that_of_one_net_at_a_time(activation: Activation) -
     weights, x, y = problem(5)
     decay = torch.tensor([0.0, 1e-3, 1e-2, 0.1, 0.5])
     # Groups of two leave a last group of one.
-    ended = descend(weights, x, y, rate=0.3, decay=decay, steps=20, activation=activation, together=2)
+    ended = descend(weights, x, y, rate=0.3, decay=decay, steps=20, activation=activation, group_size=2)
     every_point = [torch.arange(9)] * 20
     for i in range(5):
         own = by_autograd([W[i] for W in weights], x[i], y[i], 0.3, decay[i].item(), every_point, activation)
@@ -61,7 +61,7 @@ def test_gradient_descent_is_that_of_one_net_at_a_time(activation: Activation) -
 def test_batches_take_every_point_once_a_pass_in_the_generators_order() -> None:
     weights, x, y = problem(3, points=10)
     ended = descend(
-        weights, x, y, rate=0.2, decay=0.01, steps=7, activation="relu", batch=4, generator=seeded(5), together=2
+        weights, x, y, rate=0.2, decay=0.01, steps=7, activation="relu", batch=4, generator=seeded(5), group_size=2
     )
     generator = seeded(5)
     passes = [torch.randperm(10, generator=generator) for _ in range(3)]
@@ -74,7 +74,7 @@ def test_batches_take_every_point_once_a_pass_in_the_generators_order() -> None:
 
 def test_shared_inputs_and_labels_are_everybodys() -> None:
     weights, x, y = problem(4)
-    shared = descend(weights, x[0], y[0], rate=0.2, decay=0.01, steps=5, activation="relu", together=3)
+    shared = descend(weights, x[0], y[0], rate=0.2, decay=0.01, steps=5, activation="relu", group_size=3)
     own = descend(weights, x[:1].repeat(4, 1, 1), y[:1].repeat(4, 1), rate=0.2, decay=0.01, steps=5, activation="relu")
     for W, V in zip(shared, own, strict=True):
         torch.testing.assert_close(W, V, rtol=1e-12, atol=1e-14)
@@ -143,7 +143,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         for threads, workers in itertools.product((1, 2, 3), (None, 1, 4)):
             torch.set_num_threads(threads)
             ends.append(
-                descend(weights, x, y, rate=0.5, decay=1e-3, steps=25, activation="relu", together=2, workers=workers)
+                descend(weights, x, y, rate=0.5, decay=1e-3, steps=25, activation="relu", group_size=2, workers=workers)
             )
             assert torch.get_num_threads() == threads
     finally:
@@ -171,3 +171,18 @@ def test_divergence_is_left_to_be_seen() -> None:
     weights, x, y = problem(1)
     ended = descend([W * 1e3 for W in weights], x, y, rate=1e150, decay=0, steps=60, activation="linear")
     assert not all(W.isfinite().all() for W in ended)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "due"),
+    [
+        (Schedule(100, measurements=4, ticks=5), [0, 25, 50, 75, 100]),
+        (Schedule(7, measurements=3, ticks=10), [0, 2, 4, 6, 7]),
+        (Schedule(2, measurements=5, ticks=5), [0, 1, 2]),
+        (Schedule(22, measurements=3, ticks=3), [0, 6, 12, 18, 22]),
+    ],
+)
+def test_a_schedule_measures_evenly_and_its_progress_adds_up(schedule: Schedule, due: list[int]) -> None:
+    ticks = sorted({*range(0, schedule.total, schedule.tick), schedule.total})
+    assert [step for step in ticks if schedule.is_due(step)] == due
+    assert sum(map(schedule.since_tick, ticks)) == schedule.total

@@ -10,8 +10,9 @@ import pandas as pd
 
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.progress import Progress
 from weightaudit.paper.registry import Experiment
-from weightaudit.paper.results import Claim, Progress, Result
+from weightaudit.paper.results import Claim, Result
 from weightaudit.paper.settings import setting
 
 LAMBDAS = [0.0, 1e-4, 1e-3, 1e-2]

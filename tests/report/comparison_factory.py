@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from tests.report.factory import HOSTILE as HOSTILE
+from tests.support.factory import HOSTILE as HOSTILE
 from weightaudit.report.comparison import ModelEntry
 from weightaudit.report.comparison.columns import RANKED_ROLES
 

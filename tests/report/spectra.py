@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from weightaudit import ScanReport
 from weightaudit.records import LayerRow, SpectrumDetail
-from weightaudit.report import ScanReport
 
 
 def detail(row: LayerRow, rng: random.Random) -> SpectrumDetail:

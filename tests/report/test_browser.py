@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import socket
-from html import unescape
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from tests.browser import needs_chromium, opened
-from tests.report import factory
-from weightaudit.report import ScanReport
-from weightaudit.report.method import matrix_command
+from tests.report.asking import asked, written
+from tests.support import factory
+from tests.support.browser import needs_chromium, opened
+from weightaudit.report.html.method import matrix_command
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 BUTTONS = {"download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"}
@@ -31,30 +30,6 @@ def received(server: socket.socket) -> bytes:
         with connection:
             connection.settimeout(1)
             heard += connection.recv(1000)
-
-
-def written(report: ScanReport, folder: Path) -> Path:
-    report.write(folder / "page.html")
-    return folder / "page.html"
-
-
-def asked(report: ScanReport, folder: Path, script: str, *, height: int = 2000) -> dict[str, object]:
-    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it.
-
-    In a window 1280 wide and ``height`` high; of the usual one, plots are near enough to be drawn.
-    """
-    page = written(report, folder)
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
-    assert "</body>" in text
-    told = "document.body.dataset.answer = JSON.stringify(answer);"
-    ask = f"<script>addEventListener('load', () => {{const answer = {{}};\n{script}\n{told}}});</script></body>"
-    page.write_text(text.replace("</body>", ask), encoding="utf-8")
-    dom, console = opened(page, height)
-    assert console == []
-    found = re.search(r'data-answer="([^"]*)"', dom)
-    assert found
-    answer: dict[str, object] = json.loads(unescape(found[1]))
-    return answer
 
 
 @pytest.mark.parametrize(
@@ -183,7 +158,7 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
     assert (answer["label"], answer["pressed"]) == ("Every expert", "true")
     assert (answer["drawn"], answer["start"]) == (100, "1–100 of 1,176")
     ranks = [row.spectrum.stable_rank for row in report.rows]
-    down, highest, up, lowest = answer["sorts"]  # type: ignore[misc]
+    down, highest, up, lowest = answer["sorts"]
     assert (down, up) == ("descending", "ascending")
     assert float(highest) == pytest.approx(max(ranks), rel=1e-5)
     assert float(lowest) == pytest.approx(min(ranks), rel=1e-5)
@@ -210,11 +185,11 @@ def test_heat_map_switches_and_colours_follow_the_role(tmp_path: Path) -> None:
         """,
     )
     first = next(row.spectrum for row in factory.bert().rows if row.matrix.role == "Q")
-    before, after = answer["z"]  # type: ignore[misc]
+    before, after = answer["z"]
     assert 10**before == pytest.approx(first.stable_rank)
     assert 10**after == pytest.approx(first.frobenius_norm)
     assert answer["pressed"] == ["false", "false", "true"]
-    colours: dict[str, str] = answer["colours"]  # type: ignore[assignment]
+    colours: dict[str, str] = answer["colours"]
     assert list(colours) == ["Q", "K", "V", "O", "QKV", "M1", "M2"]
     red, green, blue = (int(colours["Q"][i : i + 2], 16) for i in (1, 3, 5))
     assert answer["chip"] == f"rgb({red}, {green}, {blue})"
@@ -297,7 +272,7 @@ def test_experts_are_one_line_that_opens(tmp_path: Path) -> None:
         """,
     )
     ranks = [row.spectrum.stable_rank for row in report.rows if (row.matrix.layer, row.matrix.role) == (0, "GATE")]
-    group: dict[str, str] = answer["group"]  # type: ignore[assignment]
+    group: dict[str, str] = answer["group"]
     assert group["c-expert"] == "8 experts"
     assert group["c-tensors"] == "model.layers.0.mlp.experts.….gate.weight"
     middle, low, high = (float(end) for end in re.findall(r"[\d.]+", group["c-stable_rank"]))
@@ -323,8 +298,8 @@ def test_nothing_moves_when_the_plots_come(name: str, tmp_path: Path) -> None:
         answer.wide = document.documentElement.scrollWidth - innerWidth;
         """,
     )
-    assert [tuple(one) for one in answer["heights"]] == hosts  # type: ignore[attr-defined]
-    assert all(re.search(r"from [\d.]+ to [\d.]+", label) for label in answer["images"])  # type: ignore[attr-defined]
+    assert [tuple(one) for one in answer["heights"]] == hosts
+    assert all(re.search(r"from [\d.]+ to [\d.]+", label) for label in answer["images"])
     assert int(str(answer["wide"])) <= 0
 
 
@@ -366,8 +341,8 @@ def test_plots_fit_the_paper_and_the_screen_again(name: str, width: int, tmp_pat
         answer.again = widths();
         """,
     )
-    paper: list[int] = answer["paper"]  # type: ignore[assignment]
+    paper: list[int] = answer["paper"]
     assert len(paper) >= 3
     assert set(paper) == {width}
     assert answer["screen"] == answer["again"]
-    assert width not in answer["screen"]  # type: ignore[operator]
+    assert width not in answer["screen"]

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.report import comparison_factory as models
-from tests.report.test_html import Reader
+from tests.support.page import Reader
 from weightaudit.errors import OutputError
 from weightaudit.report.comparison import ModelEntry, profile_store, write_index
-from weightaudit.report.comparison.gathering import local
+from weightaudit.report.comparison.collect import local
 from weightaudit.report.comparison.page import page
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser import needs_chromium, opened
 from tests.report import comparison_factory as models
+from tests.support.browser import needs_chromium, opened
 from weightaudit.report.comparison import ModelEntry, write_index
 
 pytestmark = [pytest.mark.browser, needs_chromium]

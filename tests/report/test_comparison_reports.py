@@ -15,15 +15,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.report import factory
-from tests.report.test_html import Reader
+from tests.support import factory
+from tests.support.page import Reader
+from weightaudit import ScanReport
 from weightaudit.errors import UsageError
 from weightaudit.records import LayerRow
-from weightaudit.report import ScanReport
 from weightaudit.report.comparison.differences import COMPARED, HEADER, difference
-from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
-from weightaudit.report.comparison.finished import Finished, finished, read_finished
-from weightaudit.report.comparison.together import put_together, titles
+from weightaudit.report.comparison.model_summary import finding_counts, metrics, profiles
+from weightaudit.report.comparison.read import Finished, finished, read_finished
+from weightaudit.report.comparison.write import put_together, titles
 
 
 def told(report: Finished) -> str:

@@ -1,4 +1,4 @@
-"""Columns as the page stores them: short, and the same texts when taken apart again."""
+"""Columns as the page stores them: short. That its script takes them apart again is tested in test_page_scripts.py."""
 
 from __future__ import annotations
 
@@ -6,33 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from weightaudit.report.encoding import encoded
-
-
-def decoded(column: Any, count: int) -> list[str]:
-    """As decoding.js does it."""
-    if isinstance(column, str):
-        return [column] * count
-    if isinstance(column, list):
-        return column
-    if "joined" in column:
-        return str(column["joined"]).split(" ")
-    if "values" in column:
-        return [column["values"][i] for i in column["at"]]
-    numbers = iter(column["numbers"])
-    texts = []
-    for i in column["at"]:
-        first, *rest = column["pieces"][i]
-        texts.append(first + "".join(str(next(numbers)) + piece for piece in rest))
-    return texts
-
-
-@given(st.lists(st.one_of(st.text(), st.from_regex(r"\A[a.]{0,3}[0-9]{0,18}[b ]?[0-9]{0,3}\Z")), max_size=12))
-def test_columns_come_back(texts: list[str]) -> None:
-    assert decoded(encoded(texts), len(texts)) == texts
+from weightaudit.report.html.encoding import encoded
 
 
 @pytest.mark.parametrize(
@@ -49,9 +24,3 @@ def test_each_kind_of_column_has_its_shape(texts: list[str], shape: Any) -> None
     found = encoded(texts)
     assert (set(found) if isinstance(found, dict) else type(found)) == shape
     assert len(json.dumps(found)) <= len(json.dumps(texts))
-    assert decoded(found, len(texts)) == texts
-
-
-def test_numbers_that_no_integer_spells_stay_text() -> None:
-    texts = [f"w{spelt}.bias" for spelt in ("007", "1" * 30, "-3", "1e5", "٣")] * 3
-    assert decoded(encoded(texts), len(texts)) == texts

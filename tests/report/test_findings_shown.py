@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report import factory
-from tests.report.test_html import read
+from tests.support import factory
+from tests.support.page import read
+from weightaudit import ScanReport
 from weightaudit.records import Finding
-from weightaudit.report import ScanReport, html
-from weightaudit.report.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
-from weightaudit.report.places import Places
+from weightaudit.report import html
+from weightaudit.report.html.anchors import Places
+from weightaudit.report.html.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
 
 
 def numbers_of(report: ScanReport, layer: int | None, role: str) -> list[int]:

@@ -8,59 +8,24 @@ import json
 import re
 import shlex
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from tests.report import factory
-from weightaudit.report import ScanReport, html
-from weightaudit.report.figures import INK, role_styles
+from tests.support import factory
+from tests.support.page import read
+from weightaudit.report import html
+from weightaudit.report.document import script_json
+from weightaudit.report.html.body import body
+from weightaudit.report.html.method import layer_ranges, reproduce_command
 from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share, shown
-from weightaudit.report.method import layer_ranges, reproduce_command
-from weightaudit.report.payload import script_json
-from weightaudit.report.sections import body
+from weightaudit.report.style import INK, role_styles
 
 # What the profiles are drawn with; nothing in it loads or runs anything.
 DRAWN = {
     "svg": {"viewbox", "preserveaspectratio", "role", "aria-label"},
     "path": {"class", "d", "stroke-dasharray"},
 }
-
-
-class Reader(HTMLParser):
-    """Start tags with their attributes, the text outside scripts and styles, and the content of each script."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.scripts: list[str] = []
-        self._inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "script":
-            self.scripts[-1] += data
-        elif self._inside != "style":
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
-
-
-def read(report: ScanReport) -> Reader:
-    return Reader(html.page(report))
 
 
 @pytest.mark.parametrize("name", factory.ALL)

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 
 import weightaudit as wa
-from tests.cli.findings import CHECKED, FINDINGS, found, with_findings
-from tests.models import tiny_model
-from tests.report import factory
+from tests.support import factory
+from tests.support.findings import CHECKED, FINDINGS, found, with_findings
+from tests.support.models import tiny_model
+from weightaudit import ScanReport
 from weightaudit.records import Finding, ModelIdentity, SourceFile
-from weightaudit.report import ScanReport
 from weightaudit.report.sarif import file_uri, log, write_sarif
 
 # object → (properties it must have, others that it has here); sections of the standard in brackets.
@@ -84,7 +84,7 @@ def written(report: ScanReport) -> dict[str, Any]:
         assert re.fullmatch(r"(file://)?([A-Za-z0-9._~/:'()!*-]|%[0-9A-F]{2})+", uri)  # RFC 3986
         names = [shaped(one, "logical")["fullyQualifiedName"] for one in place.get("logicalLocations", ())]
         assert len(set(names)) == len(names)
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 def test_a_run() -> None:

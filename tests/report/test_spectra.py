@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import needs_chromium, opened
-from tests.report import factory
+from tests.report.asking import asked as answered
 from tests.report.spectra import asked
-from tests.report.test_browser import asked as answered
+from tests.support import factory
+from tests.support.browser import needs_chromium, opened
+from weightaudit import ScanReport
 from weightaudit.records import LayerRow, SpectrumDetail
-from weightaudit.report import ScanReport
 from weightaudit.report.html import page
-from weightaudit.report.method import reproduce_command
-from weightaudit.report.payload import payload
+from weightaudit.report.html.method import reproduce_command
+from weightaudit.report.html.payload import payload
 from weightaudit.report.spectra import STEPS
 
 
@@ -139,7 +139,7 @@ def test_one_matrix_is_chosen_and_named(tmp_path: Path) -> None:
         answer.hover = document.getElementById("plot-frobenius-0").data[0].hovertext[0];
         """,
     )
-    assert len(told["options"]) == len(report.rows)  # type: ignore[arg-type]
+    assert len(told["options"]) == len(report.rows)
     assert told["start"] == ["layer 0 · Q", "(exact up to rounding)"]
     row = next(row for row in report.rows if (row.matrix.layer, row.matrix.role) == (2, "M1"))
     assert row.spectrum.detail

@@ -17,10 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report import factory, spectra
-from weightaudit.records import SourceFile
+from tests.report import spectra
+from tests.support import factory
+from weightaudit import ScanReport
+from weightaudit.records import LayerRow, SourceFile
 from weightaudit.report.columns import COLUMNS, NAMES, number_text
-from weightaudit.report.comparison.finished import read_finished
+from weightaudit.report.comparison.read import read_finished
 from weightaudit.report.tables import LONGEST_KEPT, csv_line, guarded
 
 PLAN = """
@@ -31,7 +33,7 @@ method passes converged nonfinite zeros max_abs
 PLANNED = PLAN.split()
 
 
-def written(report: factory.ScanReport, folder: Path, extension: str) -> bytes:
+def written(report: ScanReport, folder: Path, extension: str) -> bytes:
     path = folder / f"report{extension}"
     report.write(path)
     return path.read_bytes()
@@ -78,7 +80,7 @@ def test_directed_rounding_holds_the_truth_and_is_tight(value: float) -> None:
 @given(st.floats(min_value=1e-300, max_value=1e300), st.floats(min_value=1, max_value=1e4))
 def test_printed_interval_holds_the_true_one(frob: float, rank: float) -> None:
     measured = factory.spectrum(frob, rank, width=0.003)
-    row = factory.LayerRow(factory.matrix("Q", 0, (4, 3), "q"), measured)
+    row = LayerRow(factory.matrix("Q", 0, (4, 3), "q"), measured)
     identity = factory.embeddings_only().identity
     text = {column.name: column.text(column.value(identity, row)) for column in COLUMNS}
     assert Decimal(text["spectral_norm"]) <= Decimal(measured.spectral_norm)

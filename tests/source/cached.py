@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tests.hub import SHA
+from tests.support.hub import SHA
 
 
 def put_in_cache(cache: Path, model: str, files: dict[str, bytes], *, sha: str = SHA, ref: str = "main") -> Path:

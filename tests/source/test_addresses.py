@@ -10,9 +10,9 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from tests.hub import pointed_at
-from tests.source.impatience import shorten_pauses
-from weightaudit.batch.jobs import Job
+from tests.support.hub import pointed_at
+from tests.support.impatience import shorten_pauses
+from weightaudit.batch.job import Job
 from weightaudit.batch.log import Log
 from weightaudit.batch.model_list import read_model_list
 from weightaudit.config import AuditConfig

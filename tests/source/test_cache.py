@@ -8,8 +8,8 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from tests.hub import SHA, pointed_at, serve
 from tests.source.cached import put_in_cache
+from tests.support.hub import SHA, pointed_at, serve
 from weightaudit.errors import CheckpointError, ModelUnavailable
 from weightaudit.source import open_repository
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from tests.hub import SHA, Answer, Hub, Request, faults, pointed_at, serve
-from tests.hub.answers import redirect
-from tests.source.impatience import shorten_pauses
+from tests.support.hub import SHA, Answer, Hub, Request, faults, pointed_at, serve
+from tests.support.hub.answers import redirect
+from tests.support.impatience import shorten_pauses
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError, ModelUnavailable, WeightauditError
 from weightaudit.source import open_repository

@@ -18,11 +18,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from tests.hub import Hub, faults, pointed_at, serve
-from tests.hub.answers import Answer, Request, plain
-from tests.hub.faults import API, HEADS, HUB, Fault
-from tests.source.fault_table import PASSING
-from tests.source.impatience import shorten_pauses
+from tests.support.fault_table import PASSING
+from tests.support.hub import Hub, faults, pointed_at, serve
+from tests.support.hub.answers import Answer, Request, plain
+from tests.support.hub.faults import API, HEADS, HUB, Fault
+from tests.support.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError, ModelUnavailable
 from weightaudit.source import open_repository
 
@@ -311,7 +311,7 @@ def test_a_hub_that_drips_without_end(text: bytes, tmp_path: Path, monkeypatch: 
 
 
 def test_a_listing_is_not_read_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.source.pin.MAX_LISTING", 20)
+    monkeypatch.setattr("weightaudit.source.resolve_revision.MAX_LISTING", 20)
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000
     with (
         saying(text, dripping=True) as url,
@@ -370,17 +370,17 @@ def test_no_redirect_takes_the_token_along(hub: Hub) -> None:
 
 def test_no_session_of_the_users_own_takes_it_along(hub: Hub) -> None:
     def factory() -> object:
-        client = plain()
+        client = usual()
         client.headers["authorization"] = "Bearer hf_secret"
         client.cookies.set("session", "hf_secret")
         return client
 
-    plain = huggingface_hub.utils._http.default_client_factory
+    usual = huggingface_hub.utils._http.default_client_factory
     huggingface_hub.set_client_factory(factory)  # type: ignore[arg-type]
     try:
         assert read(token=None) == DATA
     finally:
-        huggingface_hub.set_client_factory(plain)
+        huggingface_hub.set_client_factory(usual)
     assert "hf_secret" in str([request.headers for request in hub.asked("hub")])
     assert "hf_secret" not in str([request.headers for request in hub.asked("cdn")])
 

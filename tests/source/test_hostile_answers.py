@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from tests.hub import SHA, Hub, faults, pointed_at, serve
-from tests.hub.answers import plain
-from tests.hub.raw import MOST, RawServer, endless, raw_server
-from tests.source.impatience import shorten_pauses
+from tests.support.hub import SHA, Hub, faults, pointed_at, serve
+from tests.support.hub.answers import plain
+from tests.support.hub.raw import MOST, RawServer, endless, raw_server
+from tests.support.impatience import shorten_pauses
 from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable
-from weightaudit.source import cache, open_repository, web
+from weightaudit.source import cache, open_repository
+from weightaudit.source.http import client
+from weightaudit.source.http.retry import asked_to_wait
 from weightaudit.source.hub_errors import HTTP
-from weightaudit.source.retry import asked_to_wait
 
 OK = "HTTP/1.1 200 OK"
 
@@ -102,7 +103,7 @@ def at_an_encrypted_hub(there: str, monkeypatch: pytest.MonkeyPatch) -> list[str
             return HTTP.Response(200, content=iter([json.dumps(listing).encode()]))
         return HTTP.Response(302, headers={"Location": there, "X-Repo-Commit": SHA, "X-Linked-Size": "2"})
 
-    monkeypatch.setattr(web, "get_session", lambda: HTTP.Client(transport=HTTP.MockTransport(answer)))
+    monkeypatch.setattr(client, "get_session", lambda: HTTP.Client(transport=HTTP.MockTransport(answer)))
     for name, value in {
         "ENDPOINT": "https://hub.example",
         "HUGGINGFACE_CO_URL_TEMPLATE": "https://hub.example/{repo_id}/resolve/{revision}/{filename}",

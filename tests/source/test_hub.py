@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import save
 
-from tests.hub import SHA, Hub, faults, pointed_at, serve
-from tests.hub.answers import plain
 from tests.source.cached import put_in_cache
+from tests.support.hub import SHA, Hub, faults, pointed_at, serve
+from tests.support.hub.answers import plain
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError, ConfigError, ModelNotFound, ModelUnavailable, UsageError
 from weightaudit.source import open_repository
@@ -229,7 +230,7 @@ def test_a_broken_token_of_the_environment_is_not_repeated(hub: Hub, monkeypatch
     ],
 )
 def test_every_refusal_has_its_message(
-    model: str, options: dict[str, str], kind: type[Exception], cause: str, hub: Hub
+    model: str, options: dict[str, Any], kind: type[Exception], cause: str, hub: Hub
 ) -> None:
     with pytest.raises(kind, match=cause) as caught:
         open_checkpoint(model, **options)
@@ -398,8 +399,9 @@ def test_what_answers_in_the_hubs_place(body: bytes, hub: Hub) -> None:
 
 
 def test_odd_entries_of_a_listing_are_passed_over(hub: Hub) -> None:
-    said = {"id": "org/tiny", "sha": SHA, "siblings": [3, {}, {"rfilename": 5}, {"rfilename": "config.json"}]}
-    said["cardData"] = {"ignore_metadata_errors": False, "base_model": [3]}  # a stranger wrote it
+    siblings = [3, {}, {"rfilename": 5}, {"rfilename": "config.json"}]
+    card = {"ignore_metadata_errors": False, "base_model": [3]}  # a stranger wrote it
+    said = {"id": "org/tiny", "sha": SHA, "siblings": siblings, "cardData": card}
     body = json.dumps(said).encode()
     hub.faults.append(faults.Fault(lambda request, answer: plain(200, body), faults.API, None))
     assert open_repository("org/tiny").files() == ["config.json"]

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError, printable
+from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
 from weightaudit.source import local as local_module
 from weightaudit.source import open_repository, safe_name
 from weightaudit.source.local import LocalFile
 from weightaudit.source.resolve import looks_like_path
+from weightaudit.text import printable
 
 CONTENT = bytes(range(256)) * 5
 
@@ -209,7 +210,8 @@ def test_an_abandoned_file_is_closed(tmp_path: Path) -> None:
 
 
 def test_closing_twice_and_from_many_threads_closes_once(file: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, closed = os.close, []
+    real = os.close
+    closed: list[int] = []
     monkeypatch.setattr(os, "close", closed.append)
     other = LocalFile(Path(file.label), name="data")
     threads = [threading.Thread(target=other.close) for _ in range(8)]

@@ -36,6 +36,8 @@ class Recorded:
             raise ModelUnavailable(self.label, "the network went away")
         out[:] = self.data[offset : offset + len(out)]
 
+    def check_unchanged(self) -> None: ...
+
     def close(self) -> None: ...
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -11,9 +13,9 @@ from email.utils import format_datetime
 import pytest
 
 from weightaudit.errors import ModelUnavailable
-from weightaudit.source import retry
-from weightaudit.source.deadline import within
-from weightaudit.source.retry import GaveUp, Patience, TryAgain, asked_to_wait, failed_status, persist
+from weightaudit.source.http import retry as retrying
+from weightaudit.source.http.retry import GaveUp, RetryableError, RetryBudget, asked_to_wait, failed_status, retry
+from weightaudit.source.http.timeout import call_with_timeout
 
 
 class Clock(threading.Event):
@@ -37,8 +39,8 @@ class Clock(threading.Event):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(retry.time, "monotonic", made.monotonic)
-    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(time, "monotonic", made.monotonic)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
     return made
 
 
@@ -49,102 +51,102 @@ def failing(times: int, **trouble: object) -> Callable[[], str]:
     def attempt() -> str:
         left[0] -= 1
         if left[0] >= 0:
-            raise TryAgain("no answer", **trouble)  # type: ignore[arg-type]
+            raise RetryableError("no answer", **trouble)  # type: ignore[arg-type]
         return "done"
 
     return attempt
 
 
 def test_pauses_double_up_to_a_limit(clock: Clock) -> None:
-    assert persist(failing(8), Patience("model", 120, clock, tries=None)) == "done"
+    assert retry(failing(8), RetryBudget("model", 120, clock, tries=None)) == "done"
     assert clock.waits == [0.5, 1, 2, 4, 8, 8, 8, 8]
 
 
 def test_a_server_that_never_answered_is_told_after_some_seconds(clock: Clock) -> None:
     with pytest.raises(ModelUnavailable, match=r"^model: no answer \(6 tries\)\. Check the network") as caught:
-        persist(failing(1000), Patience("model", 120, clock))
+        retry(failing(1000), RetryBudget("model", 120, clock))
     assert sum(clock.waits) == 15.5
     assert caught.value.__context__ is None  # nothing whose text could hold a secret
 
 
 def test_without_a_limit_of_tries_the_wait_ends_it(clock: Clock) -> None:
-    patience = Patience("model", 120, clock, tries=None)
+    budget = RetryBudget("model", 120, clock, tries=None)
     with pytest.raises(ModelUnavailable, match=r"no answer, and nothing helped within 120 seconds.*--max-wait"):
-        persist(failing(1000), patience)
+        retry(failing(1000), budget)
     assert clock.now == 1000 + 0.5 + 1 + 2 + 4 + 14 * 8  # the next pause would not end in time
-    assert patience.left() < 8
+    assert budget.left() < 8
 
 
 def test_pauses_vary_by_a_quarter(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry.random, "uniform", lambda low, high: low)
-    persist(failing(2), Patience("model", 120, clock))
-    monkeypatch.setattr(retry.random, "uniform", lambda low, high: high)
-    persist(failing(2), Patience("model", 120, clock))
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
+    retry(failing(2), RetryBudget("model", 120, clock))
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    retry(failing(2), RetryBudget("model", 120, clock))
     assert clock.waits == [0.375, 0.75, 0.625, 1.25]
 
 
 def test_a_request_to_wait_is_honoured_where_it_fits(clock: Clock) -> None:
-    assert persist(failing(2, after=50.0), Patience("model", 120, clock)) == "done"
+    assert retry(failing(2, after=50.0), RetryBudget("model", 120, clock)) == "done"
     assert clock.waits == [50, 50]
     with pytest.raises(ModelUnavailable, match=r"asks to wait 121 seconds\. .* \(--max-wait, now 120 seconds\)"):
-        persist(failing(1, after=121.0), Patience("model", 120, clock))
+        retry(failing(1, after=121.0), RetryBudget("model", 120, clock))
     assert clock.waits == [50, 50]
-    assert persist(failing(3, after=0.0), Patience("model", 120, clock)) == "done"
+    assert retry(failing(3, after=0.0), RetryBudget("model", 120, clock)) == "done"
     assert clock.waits[2:] == [0.5, 1, 2]  # no server is asked without pause, not even at its own wish
 
 
 def test_a_megabyte_starts_patience_anew_and_a_trickle_does_not(clock: Clock) -> None:
-    patience = Patience("model", 10, clock)
+    budget = RetryBudget("model", 10, clock)
     for _ in range(4):
-        patience.pause(TryAgain("no answer"))
+        budget.pause(RetryableError("no answer"))
         clock.now = 1005.0
-        patience.arrived(retry.PROGRESS // 4)
-    assert patience.left() == 10
+        budget.arrived(retrying.PROGRESS // 4)
+    assert budget.left() == 10
     for _ in range(9):
         clock.now += 1
-        patience.arrived(1000)
+        budget.arrived(1000)
     clock.now += 1
-    with pytest.raises(TryAgain, match="too slowly") as slow:
-        patience.arrived(1000)
+    with pytest.raises(RetryableError, match="too slowly") as slow:
+        budget.arrived(1000)
     with pytest.raises(ModelUnavailable, match="the bytes come too slowly, and nothing helped within 10 seconds"):
-        patience.pause(slow.value)
+        budget.pause(slow.value)
 
 
 def test_the_first_of_a_kind_may_ask_for_no_pause(clock: Clock) -> None:
-    patience = Patience("model", 120, clock)
+    budget = RetryBudget("model", 120, clock)
     for cause in ("expired", "expired", "broken"):
-        patience.pause(TryAgain(cause, soon=True))
+        budget.pause(RetryableError(cause, soon=True))
     assert clock.waits == [1]
 
 
 def test_some_causes_are_worth_fewer_tries(clock: Clock) -> None:
-    patience = Patience("model", 120, clock, tries=None)
-    patience.pause(TryAgain("broken"))
-    patience.pause(TryAgain("refused", "Download it", tries=3))
-    patience.pause(TryAgain("broken"))
-    patience.pause(TryAgain("refused", "Download it", tries=3))
+    budget = RetryBudget("model", 120, clock, tries=None)
+    budget.pause(RetryableError("broken"))
+    budget.pause(RetryableError("refused", "Download it", tries=3))
+    budget.pause(RetryableError("broken"))
+    budget.pause(RetryableError("refused", "Download it", tries=3))
     with pytest.raises(ModelUnavailable, match=r"refused \(5 tries\)\. Download it"):
-        patience.pause(TryAgain("refused", "Download it", tries=3))
+        budget.pause(RetryableError("refused", "Download it", tries=3))
 
 
 def test_in_the_end_the_most_frequent_cause_is_told(clock: Clock) -> None:
-    patience = Patience("model", 120, clock)
+    budget = RetryBudget("model", 120, clock)
     for cause in ("odd", "broken", "broken"):
-        patience.pause(TryAgain(cause))
+        budget.pause(RetryableError(cause))
     clock.now += 120
     with pytest.raises(ModelUnavailable, match=r"^model: broken, and nothing helped within 120 seconds"):
-        patience.pause(TryAgain("no time left"))
+        budget.pause(RetryableError("no time left"))
 
 
 def test_closing_ends_a_pause(clock: Clock) -> None:
     clock.set()
     with pytest.raises(GaveUp):
-        persist(failing(1), Patience("model", 120, clock))
+        retry(failing(1), RetryBudget("model", 120, clock))
 
 
 def test_each_pause_is_one_line_in_the_log(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="weightaudit.source"):
-        persist(failing(2), Patience("model", 120, clock))
+        retry(failing(2), RetryBudget("model", 120, clock))
     assert caplog.messages == [
         "model: no answer; trying again in 0.5 s",
         "model: no answer; trying again in 1.0 s",
@@ -152,12 +154,12 @@ def test_each_pause_is_one_line_in_the_log(clock: Clock, caplog: pytest.LogCaptu
 
 
 def test_no_timeout_is_longer_than_what_is_left(clock: Clock) -> None:
-    patience = Patience("model", 30, clock)
-    assert patience.timeout() == 20
+    budget = RetryBudget("model", 30, clock)
+    assert budget.timeout() == 20
     clock.now += 25
-    assert patience.timeout() == 5
+    assert budget.timeout() == 5
     clock.now += 25
-    assert patience.timeout() == 0.001  # none at all would mean for ever
+    assert budget.timeout() == 0.001  # none at all would mean for ever
 
 
 @pytest.mark.parametrize(
@@ -200,9 +202,11 @@ def test_statuses_have_words() -> None:
 
 
 def test_a_call_in_time_gives_what_it_gives() -> None:
-    assert within(Patience("model", 60), lambda: 5, discard=lambda late: None, cause="slow") == 5
+    assert call_with_timeout(RetryBudget("model", 60), lambda: 5, discard=lambda late: None, cause="slow") == 5
     with pytest.raises(KeyError, match="x"):
-        within(Patience("model", 60), lambda: {}["x"], discard=lambda late: None, cause="slow")
+        call_with_timeout(
+            RetryBudget("model", 60), lambda: dict[str, int]()["x"], discard=lambda late: None, cause="slow"
+        )
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -221,8 +225,8 @@ def test_a_call_that_hangs_is_left_to_itself(closed: bool) -> None:
     closing = threading.Event()
     if closed:
         closing.set()
-    with pytest.raises(GaveUp if closed else TryAgain):
-        within(Patience("model", 60 if closed else 0.05, closing), hang, discard=discard, cause="slow")
+    with pytest.raises(GaveUp if closed else RetryableError):
+        call_with_timeout(RetryBudget("model", 60 if closed else 0.05, closing), hang, discard=discard, cause="slow")
     assert kept == []
     go.set()
     assert discarded.wait(30)

@@ -1,4 +1,4 @@
-"""One battery for every route: the interval holds the float64 truth, and is as narrow as it says."""
+"""One battery for every route and operator: the interval holds the float64 truth, and is as narrow as it says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.spectral.held import HELD
 from tests.spectral.planted import DTYPES, SPECTRA, planted, truth
+from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import measure
 
@@ -28,24 +30,27 @@ def assert_holds(s: Spectrum, stored: torch.Tensor, tol: float, reference_error:
     assert s.frobenius_norm == pytest.approx(frob, rel=1e-12)
     assert s.stable_rank_lower <= (frob / sigma) ** 2 * (1 + 1e-12)
     assert s.stable_rank >= (frob / sigma) ** 2 * (1 - 1e-12)
-    assert s.norm_ratio == pytest.approx(s.frobenius_norm / s.spectral_norm, rel=1e-14)
+    # The ratio is an upper end, and counts what rounding does to a difference or a product before it is measured.
+    ratio = s.frobenius_norm / s.spectral_norm
+    assert ratio * (1 - 1e-14) <= s.norm_ratio <= ratio * (1 + (1e-14 if s.entries else 1e-7))
     if s.method == "exact":
-        assert s.spectral_norm == pytest.approx(sigma, rel=1e-10)
+        assert s.spectral_norm == pytest.approx(sigma, rel=1e-10 if s.entries else 1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spectrum", SPECTRA)
-def test_interval_holds_the_truth(spectrum: str, dtype: str, shape: str, method: str) -> None:
-    W = torch.tensor(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype])
-    assert_holds(measure(W, method=method, name=spectrum), W, 1e-2)
+@pytest.mark.parametrize("held", HELD)
+def test_interval_holds_the_truth(held: str, spectrum: str, dtype: str, shape: str, method: Method) -> None:
+    operator, W = HELD[held](torch.tensor(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype]))
+    assert_holds(measure(operator, method=method, name=spectrum), W, 1e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_blocks_are_one_matrix(shape: str, dtype: str, method: str) -> None:
+def test_blocks_are_one_matrix(shape: str, dtype: str, method: Method) -> None:
     W = torch.tensor(planted(*SHAPES[shape], "heavy-tailed")).to(DTYPES[dtype])
     third = W.shape[0] // 3
     apart = [W[:third].clone(), W[third : 2 * third].t().contiguous().t(), W[2 * third :].clone()]
@@ -60,20 +65,22 @@ def test_blocks_are_one_matrix(shape: str, dtype: str, method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 @pytest.mark.parametrize("dtype", ["f64", "f32", "bf16"])
-def test_scale_of_weights(dtype: str, scale: float, method: str) -> None:
-    W = torch.tensor(planted(80, 70, "heavy-tailed") * scale).to(DTYPES[dtype])
-    assert_holds(measure(W, method=method), W, 1e-2)
+@pytest.mark.parametrize("held", HELD)
+def test_scale_of_weights(held: str, dtype: str, scale: float, method: Method) -> None:
+    operator, W = HELD[held](torch.tensor(planted(80, 70, "heavy-tailed") * scale).to(DTYPES[dtype]))
+    assert_holds(measure(operator, method=method), W, 1e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", [1e300, 1e116, 1e-90, 1e-160, 1e-300])
-def test_powers_outside_float64(scale: float, method: str) -> None:
-    W = torch.from_numpy(planted(80, 70, "two close") * scale)
-    assert_holds(measure(W, method=method), W, 1e-2)
+@pytest.mark.parametrize("held", HELD)
+def test_powers_outside_float64(held: str, scale: float, method: Method) -> None:
+    operator, W = HELD[held](torch.from_numpy(planted(80, 70, "two close") * scale))
+    assert_holds(measure(operator, method=method), W, 1e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_float16_at_its_largest(method: str) -> None:
+def test_float16_at_its_largest(method: Method) -> None:
     W = torch.full((70, 90), 65504.0, dtype=torch.float16)
     W[::3] = -65504.0
     s = measure(W, method=method)
@@ -83,7 +90,7 @@ def test_float16_at_its_largest(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
-def test_subnormal_entries_count(dtype: str, method: str) -> None:
+def test_subnormal_entries_count(dtype: str, method: Method) -> None:
     tiny = torch.finfo(DTYPES[dtype]).smallest_normal / 4
     W = torch.full((40, 30), tiny, dtype=torch.float64).to(DTYPES[dtype])
     s = measure(W, method=method)
@@ -93,9 +100,10 @@ def test_subnormal_entries_count(dtype: str, method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2), (9, 5)])
-def test_small_shapes(shape: tuple[int, int], method: str) -> None:
-    W = torch.randn(shape, generator=torch.Generator().manual_seed(3))
-    s = measure(W, method=method)
+@pytest.mark.parametrize("held", HELD)
+def test_small_shapes(held: str, shape: tuple[int, int], method: Method) -> None:
+    operator, W = HELD[held](torch.randn(shape, generator=torch.Generator().manual_seed(3)))
+    s = measure(operator, method=method)
     assert_holds(s, W, 1e-2)
     if 1 in shape:
         assert s.stable_rank == pytest.approx(1.0, abs=1e-9)
@@ -104,19 +112,21 @@ def test_small_shapes(shape: tuple[int, int], method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(40, 30), (1, 1), (0, 5), (5, 0), (0, 0)])
-def test_zero_and_empty(shape: tuple[int, int], method: str) -> None:
-    s = measure(torch.zeros(shape), method=method)
-    assert (s.spectral_norm, s.spectral_norm_upper, s.frobenius_norm, s.max_abs) == (0.0, 0.0, 0.0, 0.0)
+@pytest.mark.parametrize("held", HELD)
+def test_zero_and_empty(held: str, shape: tuple[int, int], method: Method) -> None:
+    s = measure(HELD[held](torch.zeros(shape))[0], method=method)
+    assert (s.spectral_norm, s.spectral_norm_upper, s.frobenius_norm) == (0.0, 0.0, 0.0)
     assert math.isnan(s.stable_rank)
     assert math.isnan(s.stable_rank_lower)
     assert math.isnan(s.norm_ratio)
     assert s.converged
-    assert s.zeros == math.prod(shape)
+    if held != "low rank":
+        assert (s.zeros, s.max_abs) == (math.prod(shape), 0.0)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nonfinite_entries_are_counted(dtype: str, method: str) -> None:
+def test_nonfinite_entries_are_counted(dtype: str, method: Method) -> None:
     W = torch.ones(60, 50, dtype=DTYPES[dtype])
     W[0, 0], W[7, 8], W[59, 49], W[3, :2] = math.nan, math.inf, -math.inf, 0.0
     W[5, 5] = -3.0
@@ -146,9 +156,10 @@ def test_random_small_matrices(seed: int) -> None:
 
 @pytest.mark.parametrize("tol", [1e-1, 1e-4, 1e-6])
 @pytest.mark.parametrize("spectrum", ["flat", "two close", "heavy-tailed"])
-def test_tolerance_is_reached(spectrum: str, tol: float) -> None:
-    W = torch.tensor(planted(150, 90, spectrum))
-    assert_holds(measure(W, tol=tol, method="krylov"), W, tol)
+@pytest.mark.parametrize("held", HELD)
+def test_tolerance_is_reached(held: str, spectrum: str, tol: float) -> None:
+    operator, W = HELD[held](torch.tensor(planted(150, 90, spectrum)))
+    assert_holds(measure(operator, tol=tol, method="krylov"), W, tol)
 
 
 def test_a_wider_tolerance_takes_fewer_passes() -> None:

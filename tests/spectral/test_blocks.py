@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES, planted, truth
-from tests.spectral.test_entries import ENGINES, by
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
+from weightaudit.config import Method
 from weightaudit.records import Part, Rows
 from weightaudit.spectral import compute_threads, fused, measure
-from weightaudit.spectral.engine import gram_side
-from weightaudit.spectral.stack import CPU_PANEL, Stack, merged
+from weightaudit.spectral.block_matrix import CPU_PANEL, BlockMatrix, merged
+from weightaudit.spectral.operators.dense import gram_side
 
 SPLITS = {"in fours": [48, 100], "anywhere": [50, 103], "tiny": [1, 2, 3, 5, 6, 7, 149], "last": [149]}
 STORED = {"linear": lambda W: W.clone(), "conv1d": VIEWS["transposed storage"]}
@@ -30,7 +31,7 @@ def matrix(dtype: str, m: int, n: int) -> torch.Tensor:
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [90, 310])
-def test_blocks_and_one_piece(who: str, method: str, stored: str, split: str, dtype: str, n: int) -> None:
+def test_blocks_and_one_piece(who: str, method: Method, stored: str, split: str, dtype: str, n: int) -> None:
     W = matrix(dtype, 150, n)
     blocks = [STORED[stored](block) for block in torch.tensor_split(W, SPLITS[split])]
     assert len(merged(blocks)) == len(blocks)
@@ -85,10 +86,10 @@ def test_heads_that_take_turns_and_their_twins(stored: str) -> None:
 
 def test_only_blocks_stored_transposed_are_copied_and_in_their_own_dtype() -> None:
     W = matrix("bf16", 150, 90)
-    upright = Stack(tuple(block.clone() for block in W.split([48, 52, 50])))
-    for run, block in zip(fused.shared_rows(upright, True, 1).runs[0], upright.blocks, strict=True):
+    along_rows = BlockMatrix(tuple(block.clone() for block in W.split([48, 52, 50])))
+    for run, block in zip(fused.shared_rows(along_rows, True, 1).runs[0], along_rows.blocks, strict=True):
         assert run.flat.ctypes.data == block.data_ptr()
-    turned = Stack(tuple(map(STORED["conv1d"], upright.blocks)))
+    turned = BlockMatrix(tuple(map(STORED["conv1d"], along_rows.blocks)))
     assert gram_side(turned) == (False, True)
     (run,) = fused.shared_rows(turned, False, 1).runs[0]
     assert run.flat.dtype == np.uint16
@@ -99,7 +100,7 @@ def test_a_block_that_lies_unlike_the_others_is_copied_and_gives_their_bits() ->
     W = matrix("f32", 150, 90)
     for other in ("transposed storage", "scattered"):
         blocks = [W[:50].clone(), VIEWS[other](W[50:103]), W[103:].clone()]
-        assert gram_side(Stack(tuple(blocks))) == (True, True)
+        assert gram_side(BlockMatrix(tuple(blocks))) == (True, True)
         assert measure(blocks, method="krylov") == measure(W, method="krylov")
 
 
@@ -124,11 +125,11 @@ def test_the_other_storage_direction_gives_the_same_matrix_another_interval(dtyp
 def test_rows_between_any_two_in_blocks_of_any_height() -> None:
     W = torch.arange(13.0)[:, None]
     for sizes in ([13], [1, 3, 2, 7], [4, 0, 9], [1] * 13, [0, 13, 0]):
-        stack = Stack(W.split(sizes))
-        assert (stack.rows, stack.seams[-1]) == (13, 13)
+        matrix = BlockMatrix(W.split(sizes))
+        assert (matrix.rows, matrix.seams[-1]) == (13, 13)
         for first in range(14):
             for end in range(first + 1, 16):
-                views = stack.between(first, end)
+                views = matrix.between(first, end)
                 assert all(view.shape[0] for view in views)
                 assert [float(row) for view in views for row in view] == list(range(first, min(end, 13)))
                 assert all(view.untyped_storage().data_ptr() == W.untyped_storage().data_ptr() for view in views)
@@ -144,6 +145,6 @@ def test_many_blocks_are_each_cut_a_few_times(threads: int) -> None:
             return self.as_subclass(torch.Tensor)[rows]
 
     blocks = tuple(torch.ones(3, 5).as_subclass(Watched) for _ in range(200))
-    rows = fused.shared_rows(Stack(blocks), True, threads)
+    rows = fused.shared_rows(BlockMatrix(blocks), True, threads)
     assert sum(run.rows for runs in rows.runs for run in runs) == 600
     assert 200 <= len(cuts) <= 2 * 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import torch
 from scipy.stats import binom, chi2
 
 from weightaudit.spectral.certificate import HUGE, Certificate, chi2_quantile
-from weightaudit.spectral.krylov import Interval, krylov
+from weightaudit.spectral.krylov import krylov
+from weightaudit.spectral.spectrum import Interval
 
 DELTA = 0.1
 RUNS = 1000
@@ -23,6 +26,7 @@ class Diagonal:
     """The Gram operator with given eigenvalues; a Gaussian start makes every symmetric M equal to one of these."""
 
     own_threads = True
+    amplification = 1.0
     device = torch.device("cpu")
 
     def __init__(self, eigenvalues: np.ndarray) -> None:
@@ -86,7 +90,7 @@ def test_one_spike_after_one_pass_fails_exactly_delta_of_the_time(block: int) ->
 
 @pytest.mark.parametrize("wrong", [{"ritz": True}, {"delta": 0.5}], ids=["Ritz value", "quantile too large"])
 @pytest.mark.parametrize(("spectrum", "passes"), [("spike", 1), ("geometric", 3)])
-def test_the_check_notices_a_wrong_bound(wrong: dict[str, float], spectrum: str, passes: int) -> None:
+def test_the_check_notices_a_wrong_bound(wrong: dict[str, Any], spectrum: str, passes: int) -> None:
     assert failures(HARD[spectrum], block=4, passes=passes, **wrong) > LIMIT
 
 
@@ -177,3 +181,10 @@ def test_out_of_passes_is_said() -> None:
     assert found.passes == 2
     assert found.upper / found.lower - 1 > 1e-3
     assert found.lower <= 1.0 <= found.upper
+
+
+def test_products_that_are_nothing_but_rounding_say_nothing() -> None:
+    """As those of factors that cancel may be: what is certain is 0 ≤ λ₁ ≤ ‖A‖_F²."""
+    found = krylov(Diagonal(np.zeros(N)), 3.0, block=4, tol=1e-2, delta=DELTA, rng=np.random.default_rng(0))
+    assert found.lower == 0.0
+    assert 3.0 <= found.upper <= 3.0 * (1 + 2.0**-27)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,23 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
 from weightaudit.records import DEAD, EntryFacts
-from weightaudit.spectral import compute_threads, engine, fused, measure
-from weightaudit.spectral.formats import FORMATS
-from weightaudit.spectral.stack import Stack
-
-ENGINES = ("kernel", "torch")
-
-
-@contextmanager
-def by(who: str) -> Iterator[None]:
-    """The passes are done by that engine."""
-    with pytest.MonkeyPatch.context() as patch:
-        if who == "torch":
-            patch.setattr(engine, "fused", None)
-        yield
+from weightaudit.spectral import compute_threads, fused, measure
+from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.float_bits import FLOAT_BITS
 
 
 def truth(W: torch.Tensor) -> EntryFacts | None:
@@ -187,8 +175,8 @@ def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> 
     W = torch.zeros(9, entries, dtype=torch.bfloat16)
     W[:, 0] = 1.0
     W[8, 1:] = 1e-39
-    with fused.team_for(1) as team:
-        counts, sums = fused.entry_statistics(fused.shared_rows(Stack((W,)), True, 1), W.dtype, True, team)
+    with fused.thread_team(1) as team:
+        counts, sums = fused.entry_statistics(fused.shared_rows(BlockMatrix((W,)), True, 1), W.dtype, True, team)
     assert (counts.zeros, counts.small) == (8 * (entries - 1), 9 * (entries - 1))
     assert sums.cols[0] == 9.0
     assert np.all(sums.cols[1:] == float(W[8, 1]) ** 2)
@@ -197,8 +185,8 @@ def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> 
 @st.composite
 def matrices(draw: st.DrawFn) -> tuple[torch.Tensor, list[int], bool]:
     """(W, where it is split into blocks, whether the memory runs along its columns), of any bits."""
-    dtype = draw(st.sampled_from(list(FORMATS)))
-    kind = FORMATS[dtype]
+    dtype = draw(st.sampled_from(list(FLOAT_BITS)))
+    kind = FLOAT_BITS[dtype]
     m, n = draw(st.integers(1, 11)), draw(st.integers(1, 11))
     special = [
         0,

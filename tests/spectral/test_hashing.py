@@ -9,7 +9,7 @@ import torch
 from blake3 import blake3
 
 from tests.spectral.planted import DTYPES
-from tests.spectral.test_layouts import VIEWS
+from tests.spectral.views import VIEWS
 from weightaudit.records import Part, Rows
 from weightaudit.spectral import digest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.traps import NUMBA_SETTINGS
+from tests.support.traps import NUMBA_SETTINGS
 
 IMPORTED = """
 import os, sys
@@ -23,9 +23,9 @@ print(settings.DISABLE_JIT, repr(settings.CACHE_DIR), settings.NUMBA_NUM_THREADS
 """
 MEASURED = """
 import torch, weightaudit
-from weightaudit.spectral import engine
+from weightaudit.spectral.operators import dense
 found = weightaudit.measure(torch.ones(6, 4))
-print(engine.fused is None, round(found.spectral_norm ** 2))
+print(dense.fused is None, round(found.spectral_norm ** 2))
 """
 COMPILED = """
 import numpy as np
@@ -67,7 +67,7 @@ def test_where_nothing_may_be_compiled_torch_measures() -> None:
     ],
 )
 def test_settings_that_keep_numba_from_working_are_as_if_it_were_missing(variable: str, value: str) -> None:
-    """`engine` leaves the work to torch then. Unchecked, the last of them ends the process."""
+    """`dense` leaves the work to torch then. Unchecked, the last of them ends the process."""
     done = python(COMPILED, **{variable: value})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ImportError: numba: ")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.torch_files import Applied
+from tests.support.torch_files import Applied
 from weightaudit.spectral.jit import numba
 from weightaudit.spectral.kernel_cache import DIGEST, keep
 
@@ -39,8 +39,8 @@ def test_compiled_once(caches: Path) -> None:
     assert len(list(caches.iterdir())) == 2
 
 
-def _rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(change(path.read_bytes())) and None
+def _rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(change(path.read_bytes()))
 
 
 def _turned(whole: bytes) -> bytes:
@@ -54,7 +54,7 @@ def _directory(path: Path) -> None:
     path.mkdir()
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": _rewritten(lambda whole: b""),
     "truncated": _rewritten(lambda whole: whole[: len(whole) // 2]),
     "longer": _rewritten(lambda whole: whole + b"x"),
@@ -133,7 +133,8 @@ def test_a_full_disk_fails_nothing(caches: Path) -> None:
 def test_the_kernels_are_kept(caches: Path) -> None:
     from weightaudit.spectral import kernels
 
-    for kernel in (kernels.gram_rows, kernels.row_squares, kernels.row_counts, kernels.row_statistics):
+    compiled: list[Any] = [kernels.gram_rows, kernels.row_squares, kernels.row_counts, kernels.row_statistics]
+    for kernel in compiled:
         again = keep(numba.njit(kernel.py_func))
         assert again.stats.cache_path == str(caches)
         assert Path(kernel.stats.cache_path).name == caches.name

@@ -9,15 +9,18 @@ import pytest
 import torch
 
 from tests.spectral.planted import DTYPES, planted
+from tests.spectral.views import VIEWS
+from weightaudit.config import Method
 from weightaudit.records import Spectrum
-from weightaudit.spectral import compute_threads, engine, fused, measure
-from weightaudit.spectral.stack import Stack, merged
+from weightaudit.spectral import compute_threads, fused, measure
+from weightaudit.spectral.block_matrix import BlockMatrix, merged
+from weightaudit.spectral.operators import dense
 
 
 @pytest.fixture
 def torch_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where numba is missing."""
-    monkeypatch.setattr(engine, "fused", None)
+    monkeypatch.setattr(dense, "fused", None)
 
 
 def matrix(dtype: str = "f32", m: int = 150, n: int = 90) -> torch.Tensor:
@@ -35,42 +38,16 @@ def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
     assert (a.passes, a.zeros, a.nonfinite, a.converged) == (b.passes, b.zeros, b.nonfinite, b.converged)
 
 
-def padded(W: torch.Tensor) -> torch.Tensor:
-    wide = torch.full((W.shape[0], W.shape[1] + 7), torch.nan, dtype=W.dtype)
-    wide[:, 3:-4] = W
-    return wide[:, 3:-4]
-
-
-def every_second_row(W: torch.Tensor) -> torch.Tensor:
-    tall = torch.full((2 * W.shape[0], W.shape[1]), torch.nan, dtype=W.dtype)
-    tall[::2] = W
-    return tall[::2]
-
-
-def scattered(W: torch.Tensor) -> torch.Tensor:
-    """Contiguous along neither side."""
-    return torch.stack([W, torch.full_like(W, torch.nan)], dim=2)[:, :, 0]
-
-
-VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "contiguous": lambda W: W,
-    "transposed storage": lambda W: W.t().contiguous().t(),
-    "padded columns": padded,
-    "strided rows": every_second_row,
-    "scattered": scattered,
-}
-
-
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(150, 90), (90, 150)])
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 def test_fused_and_torch_agree(
-    view: str, dtype: str, shape: tuple[int, int], method: str, monkeypatch: pytest.MonkeyPatch
+    view: str, dtype: str, shape: tuple[int, int], method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     W = VIEWS[view](matrix(dtype, *shape))
     by_kernel = measure(W, method=method)
-    monkeypatch.setattr(engine, "fused", None)
+    monkeypatch.setattr(dense, "fused", None)
     assert_same(by_kernel, measure(W, method=method))
 
 
@@ -111,8 +88,8 @@ def test_empty_blocks_are_left_out() -> None:
 @pytest.mark.parametrize("shape", [(20, 400), (400, 20)])
 def test_very_long_rows_go_by_the_smaller_side(shape: tuple[int, int]) -> None:
     W = matrix("f32", *shape)
-    upright, along = engine.gram_side(Stack((W,)))
-    assert upright == (shape[0] > shape[1])
+    row_major, along = dense.gram_side(BlockMatrix((W,)))
+    assert row_major == (shape[0] > shape[1])
     assert along == (shape[0] > shape[1])
     sigma = float(torch.linalg.svdvals(W.double())[0])
     s = measure(W, method="krylov")
@@ -147,9 +124,9 @@ def test_read_only_numpy_array() -> None:
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
 @pytest.mark.parametrize("route", ["fused", "torch"])
-def test_the_input_is_left_alone(route: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_input_is_left_alone(route: str, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     if route == "torch":
-        monkeypatch.setattr(engine, "fused", None)
+        monkeypatch.setattr(dense, "fused", None)
     for W in (matrix("f64") * 1e300, matrix("f32")):
         W[0, 0] = torch.inf
         before = W.clone()
@@ -171,8 +148,8 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
         numbers = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
         numbers = numbers[numbers.isfinite()].clone()
         numbers[0] = 1.0
-        with fused.team_for(1) as team:
-            gram = fused.FusedGram(fused.shared_rows(Stack((numbers[None, :],)), True, 1), 1.0, team)
+        with fused.thread_team(1) as team:
+            gram = fused.FusedGram(fused.shared_rows(BlockMatrix((numbers[None, :],)), True, 1), 1.0, team)
             start = torch.zeros((numbers.numel(), 1), dtype=torch.float64)
             start[0] = 1.0
             assert torch.equal(gram(start)[:, 0], numbers.double())
@@ -183,8 +160,8 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
 def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> None:
     A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
     X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
-    with fused.team_for(1) as team:
-        Y = fused.FusedGram(fused.shared_rows(Stack((A,)), True, 1), 0.5, team)(X)
+    with fused.thread_team(1) as team:
+        Y = fused.FusedGram(fused.shared_rows(BlockMatrix((A,)), True, 1), 0.5, team)(X)
     expected = 0.25 * A.double().t() @ (A.double() @ X)
     torch.testing.assert_close(Y, expected, rtol=1e-13, atol=1e-13)
 
@@ -204,7 +181,7 @@ def test_same_threads_same_numbers_to_the_last_bit() -> None:
 def test_threads_share_all_rows_in_groups_of_four(splits: list[int], threads: int) -> None:
     A = torch.arange(103 * 5, dtype=torch.float32).reshape(103, 5)
     blocks = tuple(block.clone() for block in torch.tensor_split(A, splits))
-    shared = fused.shared_rows(Stack(blocks), True, threads)
+    shared = fused.shared_rows(BlockMatrix(blocks), True, threads)
     assert (shared.m, shared.n, len(shared.runs)) == (103, 5, threads)
     runs = [run for share in shared.runs for run in share]
     assert [run.first for run in runs] == list(np.cumsum([0, *(run.rows for run in runs)])[:-1])

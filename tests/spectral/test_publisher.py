@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +12,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.models import build
-from tests.spectral.misleading import misleading, public_start
+from tests.spectral.misleading import assert_holds, misleading, public_start
 from tests.spectral.planted import truth
-from tests.spectral.test_layouts import VIEWS
-from weightaudit.records import RoleMatrix, Spectrum
+from tests.spectral.views import VIEWS
+from tests.support.models import build
+from weightaudit.records import RoleMatrix
 from weightaudit.spectral import measure
-from weightaudit.spectral.engine import gram_side
-from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.operators.dense import gram_side
 
 SHAPES = [(300, 200), (200, 300), (256, 256)]
-
-
-def assert_holds(s: Spectrum, stored: torch.Tensor) -> None:
-    sigma, _ = truth(stored)
-    assert s.spectral_norm <= sigma * (1 + 1e-13)
-    assert sigma * (1 - 1e-13) <= s.spectral_norm_upper
-    assert s.converged
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -43,17 +37,17 @@ def test_a_matrix_orthogonal_to_the_start_that_its_name_would_have(
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view != "scattered"])
 def test_however_it_lies_in_memory(view: str) -> None:
-    upright = view != "transposed storage"
-    W = misleading((300, 200), public_start("W", 200 if upright else 300), upright=upright)
+    row_major = view != "transposed storage"
+    W = misleading((300, 200), public_start("W", 200 if row_major else 300), row_major=row_major)
     assert_holds(measure(VIEWS[view](W), method="krylov", name="W"), W)
 
 
 @pytest.mark.parametrize("stored", ["linear", "conv1d"])
 def test_in_blocks(stored: str) -> None:
     """The stack of Q, K and V is attacked where each of them is measured as it should be."""
-    upright = stored == "linear"
-    W = misleading((360, 120), public_start("/0//QKV", 120 if upright else 360), upright=upright).float()
-    blocks = [block.clone() if upright else VIEWS["transposed storage"](block) for block in W.split(120)]
+    row_major = stored == "linear"
+    W = misleading((360, 120), public_start("/0//QKV", 120 if row_major else 360), row_major=row_major).float()
+    blocks = [block.clone() if row_major else VIEWS["transposed storage"](block) for block in W.split(120)]
     assert_holds(measure(blocks, method="krylov", name="/0//QKV"), W)
     for block in blocks:
         assert_holds(measure(block, method="krylov", name="/0//Q"), block)
@@ -74,16 +68,17 @@ def test_the_leading_singular_values_begin_with_the_largest(shape: tuple[int, in
 
 def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
     """A matrix like ``matrix``, which lies as ``blocks`` do, made for the start that its name would have."""
-    stack = Stack(tuple(blocks))
-    upright, _ = gram_side(stack)
-    return misleading(matrix.shape, public_start(matrix.key, matrix.shape[upright]), upright=upright).float()
+    row_major, _ = gram_side(BlockMatrix(tuple(blocks)))
+    return misleading(matrix.shape, public_start(matrix.key, matrix.shape[row_major]), row_major=row_major).float()
 
 
 @pytest.mark.parametrize("roles", ["Q,K,V,O,M1,M2", "QKV,O,M1,M2"])
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_checkpoint_of_such_matrices(tmp_path: Path, family: str, roles: str) -> None:
     """Split and fused tensors, Linear and Conv1D; every one hides its norm, or every stack of Q, K and V does."""
-    sizes = {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    sizes: dict[str, Any] = (
+        {"hidden_size": 96, "intermediate_size": 128} if family == "bert" else {"n_embd": 96, "n_inner": 128}
+    )
     directory = tmp_path / family
     build(family, **sizes).save_pretrained(directory)
     tensors = load_file(directory / "model.safetensors")

@@ -9,11 +9,10 @@ import pytest
 import torch
 from scipy.stats import chi2, kstest
 
-from tests.spectral.misleading import BLOCK, misleading
-from tests.spectral.test_layouts import VIEWS
-from tests.spectral.test_publisher import assert_holds
+from tests.spectral.misleading import BLOCK, assert_holds, misleading
+from tests.spectral.views import VIEWS
 from weightaudit.spectral import digest, measure
-from weightaudit.spectral.start import gaussian_start, rng_for
+from weightaudit.spectral.krylov import gaussian_start, rng_for
 
 FIRST_ROW = [0.1075402091975268, -0.6077702568086959, -0.7210764053543341, -0.6693084808661864]
 """Of the start of seed 0, "encoder/0//Q" and the digest 00…0."""

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from weightaudit.architecture.matching import unwrapped
+from weightaudit.records import TensorInfo
+
 PATH = r"(?:[^.]+\.)*"
 """Any number of leading name components."""
 ATTENTION = r"(?:[^.]+\.)*(?=[^.]*[Aa]tt)[^.]*\."
@@ -104,3 +107,22 @@ LAYER_KEYS = ("num_hidden_layers", "n_layer", "num_layers")
 """Config keys of the number of layers."""
 HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model")
 """Config keys of the hidden size."""
+_NORM = re.compile(
+    r"(?:.*[._])?(?:[a-z_]*norms?[0-9]*|ln(?:_?[a-z0-9]+)*|layer_?norm[a-z0-9_]*)\.(?:weight|bias|gamma|beta)"
+)
+
+
+def common_rule(info: TensorInfo) -> str:
+    """Why a tensor is none of a role, by its dimensions and its name; "" where it may well be one."""
+    name = unwrapped(info.name)
+    for pattern, rule in BUFFERS:
+        if pattern.fullmatch(name):
+            return rule
+    if len(info.shape) > 1:
+        # Of a mask's four dimensions two are the positions; a bias of an attention has one.
+        return "buffer: causal mask" if len(info.shape) == 4 and CAUSAL_MASK.search(name) else ""
+    if _NORM.fullmatch(name.lower()):
+        return "norm"
+    if name.endswith("bias"):
+        return "bias"
+    return "vector (not a matrix)" if info.shape else "scalar (not a matrix)"

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from weightaudit.architecture.expressions import evaluate, names_in
-from weightaudit.architecture.schema import TOWERS, Dimension, Family
-from weightaudit.errors import ConfigError, printable
+from weightaudit.architecture.schema import Dimension, Family
+from weightaudit.errors import ConfigError
+from weightaudit.records import TOWERS
+from weightaudit.text import printable
 
 NESTED = ("text_config", "llm_config", "language_config")
 """Keys under which multimodal models keep the language model's config."""

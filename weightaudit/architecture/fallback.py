@@ -6,20 +6,21 @@ name tells which rows are which.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from weightaudit.architecture import conventions
-from weightaudit.architecture.assembly import Piece, Place
+from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.conventions import Convention
+from weightaudit.architecture.coverage import Coverage, why_not_a_matrix
 from weightaudit.architecture.dimensions import MAX_SIZE
-from weightaudit.architecture.fit import FUSED, fitting
-from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
 from weightaudit.architecture.nearest import nearest_families
-from weightaudit.errors import printable
-from weightaudit.records import ModelMap, Part, TensorInfo
+from weightaudit.records import ModelMap, Part, Place, TensorInfo
+from weightaudit.text import printable
 
+FUSED = "gate and up fused in an unknown layout"
+"""Why a matrix that holds both is left."""
 FAMILY = "structural guess"
 """What a guessed map calls its family."""
 
@@ -44,46 +45,46 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
     ``ties`` holds head and embedding where both are stored in one shape and the config does not deny that
     they are tied.
     """
-    ledger = Ledger(tensors)
-    claims = [claim for name in ledger.names() if (claim := _read_name(tensors, name, ledger)) is not None]
-    kept = _settle(claims, tensors, ledger)
+    coverage = Coverage(tensors)
+    claims = [claim for name in coverage.names() if (claim := _read_name(tensors, name, coverage)) is not None]
+    kept = _settle(claims, tensors, coverage)
     hidden = _hidden(config, kept, tensors)
     conv1d = _stores_conv1d(kept, tensors, hidden)
-    ledger.pieces += fitting([_piece(claim, tensors[claim.name], conv1d) for claim in kept], ledger)
+    coverage.pieces += _fitting([_piece(claim, tensors[claim.name], conv1d) for claim in kept], coverage)
     # Without a single numbered layer the config is all there is to go by: ALBERT stores one for all.
-    count = len(_layers(ledger.pieces)) or _whole_number(config, conventions.LAYER_KEYS)
-    return ledger.close(
+    count = len(_layers(coverage.pieces)) or _whole_number(config, conventions.LAYER_KEYS)
+    return coverage.close(
         FAMILY,
         model_type,
         dimensions={name: value for name, value in (("layers", count), ("hidden", hidden)) if value},
         ties=_ties(config, kept, tensors),
         guessed=True,
-        nearest=nearest_families(model_type, ledger.names()),
+        nearest=nearest_families(model_type, coverage.names()),
     )
 
 
-def _read_name(tensors: Mapping[str, TensorInfo], name: str, ledger: Ledger) -> _Claim | None:
-    """What the name alone claims; None after telling the ledger why it claims nothing."""
+def _read_name(tensors: Mapping[str, TensorInfo], name: str, coverage: Coverage) -> _Claim | None:
+    """What the name alone claims; None after telling the coverage why it claims nothing."""
     info = tensors[name]
     rule = _ignoring_rule(info)
     if rule:
-        ledger.ignore(name, rule, buffer=rule.startswith("buffer"))
+        coverage.ignore(name, rule, buffer=rule.startswith("buffer"))
         return None
     found = conventions.LAYER_PATH.fullmatch(name)
     inside = found["inside"] if found else name
     table = conventions.LAYER_CONVENTIONS if found else conventions.OUTSIDE_CONVENTIONS
     role = next((c.role for c in table if c.pattern.fullmatch(inside) and _has_sibling(c, name, tensors)), "")
     if not role:
-        ledger.leave(name, _why_no_role(info))
+        coverage.leave(name, _why_no_role(info))
         return None
     if found and conventions.CROSS_ATTENTION.search(inside):
         if role not in _CROSS_ROLES and role == "QKV":
-            ledger.leave(name, "fused cross-attention in an unknown layout")
+            coverage.leave(name, "fused cross-attention in an unknown layout")
             return None
         role = _CROSS_ROLES.get(role, role)
     why = _STACKED if _stacks_experts(info) else why_not_a_matrix(info)
     if why:
-        ledger.leave(name, why)
+        coverage.leave(name, why)
         return None
     if found is None:
         return _Claim(name, "", Place(), role)
@@ -122,7 +123,7 @@ def _has_sibling(convention: Convention, name: str, tensors: Mapping[str, Tensor
     return any(f"{parent}.{sibling}.weight" in tensors for sibling in convention.siblings)
 
 
-def _settle(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], ledger: Ledger) -> list[_Claim]:
+def _settle(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], coverage: Coverage) -> list[_Claim]:
     """One claim for each (place, role): the largest stack of layers first, and whole stacks only.
 
     A model may have several stacks that use the same names (a vision tower beside the language model); mixing
@@ -143,12 +144,12 @@ def _settle(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], ledger:
             key = (place, claim.role)
             clashing = clashing or key in kept
             if key in own:
-                ledger.leave(claim.name, f"{printable(own[key].name)} was taken for {claim.role} already")
+                coverage.leave(claim.name, f"{printable(own[key].name)} was taken for {claim.role} already")
             else:
                 own[key] = _Claim(claim.name, trunk, place, claim.role)
         if clashing:
             for claim in own.values():
-                ledger.leave(claim.name, f"a second stack of layers ({printable(trunk)}) beside a larger one")
+                coverage.leave(claim.name, f"a second stack of layers ({printable(trunk)}) beside a larger one")
         else:
             kept |= own
     return list(kept.values())
@@ -209,3 +210,31 @@ def _ties(
         return []
     same = tensors[names["HEAD"]].shape == tensors[names["EMBED"]].shape
     return [(names["HEAD"], names["EMBED"])] if same else []
+
+
+def _fitting(pieces: Sequence[Piece], coverage: Coverage) -> list[Piece]:
+    """The pieces, less those that cannot be what they were guessed to be; ``coverage`` gets the reason.
+
+    M2 reads what M1 writes, so M1 has as many rows as M2 has columns. Twice as many are a gate and an up projection
+    in one tensor.
+    """
+    at: dict[Place, dict[str, Piece]] = {}
+    for piece in pieces:
+        at.setdefault(piece.place, {})[piece.role] = piece
+    kept = []
+    for piece in pieces:
+        why = _misfit(piece, at[piece.place])
+        if why:
+            coverage.leave(piece.parts[0].tensor, why)
+        else:
+            kept.append(piece)
+    return kept
+
+
+def _misfit(piece: Piece, beside: dict[str, Piece]) -> str:
+    second = beside.get("M2")
+    if piece.role not in ("M1", "GATE") or second is None or piece.shape[0] == second.shape[1]:
+        return ""
+    if piece.role == "M1" and piece.shape[0] == 2 * second.shape[1] and "GATE" not in beside:
+        return FUSED
+    return "its rows do not fit M2's columns"

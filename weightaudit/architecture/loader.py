@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -10,12 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from weightaudit.architecture import expressions, templates
-from weightaudit.architecture.inheritance import inherit
+from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.multimodal import Multimodal, tower_rules
-from weightaudit.architecture.schema import ANY, TOWERS, Dimension, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.towers import Tower, Towers
-from weightaudit.architecture.views import PACKINGS
 from weightaudit.errors import SpecError
+from weightaudit.records import TOWERS
+from weightaudit.text import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,6 +23,10 @@ else:
     import tomli as tomllib
 
 _DIMENSION_KEYS = ("keys", "rule", "rule_if_missing", "optional", "open")
+_OWN = ("name", "model_types", "remote", "origin", "note")
+"""Keys that no spec takes from another."""
+_LISTS = ("matrix", "fused", "ignored")
+"""Rules: the spec's own come first, and the first that fits a name counts, fused before single ones."""
 _HINT = "This is a bug in weightaudit, not in your model; please report it."
 
 
@@ -34,11 +38,10 @@ class _Table:
         self.values = values
         for key in values:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-                raise self.error(f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else ""))
+                raise self.error(f"unknown key '{key}'", did_you_mean(key, keys))
 
-    def error(self, cause: str) -> SpecError:
-        return SpecError(self.where, cause, _HINT)
+    def error(self, cause: str, hint: str = "") -> SpecError:
+        return SpecError(self.where, cause, hint + _HINT)
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self.values.get(key, default)
@@ -87,7 +90,7 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
             raise SpecError(file_name, f"'{name}' cannot be extended here", _HINT)
         return _toml(f"{name}.toml", others(name))
 
-    values = inherit(_toml(file_name, text), read)
+    values = _inherit(_toml(file_name, text), read)
     table = _Table(file_name, values, _KEYS)
     dimensions = _dimensions(table)
     known = [dimension.name for dimension in dimensions]
@@ -236,8 +239,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
     for size in (*rows, cols):
         _check_size(item, size, known)
     if packing not in PACKINGS:
-        near = difflib.get_close_matches(packing, PACKINGS, n=1)
-        raise item.error(f"unknown packing '{packing}'" + (f", did you mean '{near[0]}'?" if near else ""))
+        raise item.error(f"unknown packing '{packing}'", did_you_mean(packing, PACKINGS))
     return MatrixRule(
         names=_names(item, known),
         roles=_roles(item, roles),
@@ -299,3 +301,23 @@ def _check_size(item: _Table, expression: str, known: Collection[str]) -> None:
     wrong = expressions.check(expression, known)
     if wrong:
         raise item.error(wrong)
+
+
+def _inherit(values: Mapping[str, Any], read: Callable[[object], Mapping[str, Any]]) -> dict[str, Any]:
+    """``values`` (a spec as TOML gives it) completed by the spec it extends, which ``read`` gives by name.
+
+    Dimensions keep the base's order, new ones come last. What is of a wrong type is left for the schema to refuse.
+    """
+    if "extends" not in values:
+        return dict(values)
+    base = _inherit(read(values["extends"]), read)
+    merged = {key: value for key, value in base.items() if key not in _OWN}
+    for key, value in values.items():
+        inherited = merged.get(key)
+        if key in _LISTS and isinstance(value, list) and isinstance(inherited, list):
+            merged[key] = [*value, *inherited]
+        elif key == "dimensions" and isinstance(value, dict) and isinstance(inherited, dict):
+            merged[key] = {**inherited, **value}
+        elif key != "extends":
+            merged[key] = value
+    return merged

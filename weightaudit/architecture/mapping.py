@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weightaudit.architecture.assembly import Piece, Place
-from weightaudit.architecture.completeness import absences_of_stacks, without_head
-from weightaudit.architecture.contradictions import HINT, Contradictions
+from weightaudit.architecture.assembly import Piece
+from weightaudit.architecture.conventions import common_rule
+from weightaudit.architecture.coverage import Coverage, why_not_a_matrix
 from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, inner_config, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
-from weightaudit.architecture.ledger import Ledger, why_not_a_matrix
+from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.matching import Match, Matcher
-from weightaudit.architecture.plain import plain_rule
+from weightaudit.architecture.mismatches import HINT, Contradictions
+from weightaudit.architecture.missing import absences_of_stacks, without_head
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
-from weightaudit.architecture.views import PACKINGS
-from weightaudit.errors import ConfigError, MappingError, printable
-from weightaudit.records import ModelMap, Part, Rows, TensorInfo
+from weightaudit.errors import ConfigError, MappingError
+from weightaudit.records import ModelMap, Part, Place, Rows, TensorInfo
+from weightaudit.text import printable
 
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
@@ -79,51 +80,51 @@ def _map_family(
     matcher = Matcher(
         _with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type)
     )
-    ledger = Ledger(tensors)
+    coverage = Coverage(tensors)
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)
     contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
     present: set[tuple[str, int | None, str]] = set()  # (stack, layer, role), measurable or not
-    for name in ledger.names():
+    for name in coverage.names():
         found = matcher.match(name)
         if found is None:
-            plain = plain_rule(tensors[name]) if family.vectors else ""
+            plain = common_rule(tensors[name]) if family.vectors else ""
             if plain:
-                ledger.ignore(name, plain, buffer=plain.startswith("buffer"))
+                coverage.ignore(name, plain, buffer=plain.startswith("buffer"))
             else:
-                ledger.leave(name, f"no pattern of family {family.name} fits")
+                coverage.leave(name, f"no pattern of family {family.name} fits")
             continue
         if _looks_ahead(found, dimensions):
-            ledger.ignore(name, AHEAD)
+            coverage.ignore(name, AHEAD)
             continue
         beyond = contradictions.beyond(name, found)
         if beyond:
-            ledger.leave(name, beyond)
+            coverage.leave(name, beyond)
             continue
         if isinstance(found.rule, IgnoreRule):
-            ledger.ignore(name, found.rule.rule, buffer=found.rule.buffer)
+            coverage.ignore(name, found.rule.rule, buffer=found.rule.buffer)
             continue
         present.update((found.stack, found.layer, role) for role in found.rule.roles)
         why = why_not_a_matrix(tensors[name], stacked=bool(found.rule.experts), flat=found.rule.flat)
         if why:
-            ledger.leave(name, why)
+            coverage.leave(name, why)
             continue
         sizes = _sizes(found.rule, tensors[name], dimensions.of(found.stack))
         why = _misfit(sizes, found.rule, tensors[name], dimensions, found.stack)
         if why:
             contradictions.misshapen(name, found, found.rule.roles, why)
-            ledger.leave(name, why)
+            coverage.leave(name, why)
             continue
         if found.rule.experts:
             stacked = sizes.experts * len(found.rule.roles)
             if stacked > room:
-                ledger.leave(name, TOO_MANY)
+                coverage.leave(name, TOO_MANY)
                 continue
             room -= stacked
         for piece in _pieces(found, found.rule, tensors[name], sizes, dimensions.of(found.stack)):
             _claim(claimed, piece, name, found.rule.tied_to)
-            ledger.pieces.append(piece)
-    contradictions.refuse_another_model(ledger.pieces)
+            coverage.pieces.append(piece)
+    contradictions.refuse_another_model(coverage.pieces)
     ties = [
         (name, claimed[Place(), tied_to][0])
         for name, tied_to in claimed.values()
@@ -131,10 +132,10 @@ def _map_family(
     ]
     ties_head = tied and any(rule.tied_to for rule in family.matrices if "HEAD" in rule.roles)
     head = [] if ties_head else without_head(family, config, present)
-    return ledger.close(
+    return coverage.close(
         family.name,
         model_type,
-        dimensions={**numbers.values, **towers.told_of({piece.place.stack for piece in ledger.pieces})},
+        dimensions={**numbers.values, **towers.told_of({piece.place.stack for piece in coverage.pieces})},
         ties=ties,
         notes=(family.note,) if family.note else (),
         tied=tied,

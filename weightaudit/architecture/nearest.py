@@ -11,7 +11,7 @@ from weightaudit.architecture.registry import families, for_model_type, model_ty
 
 ENOUGH = 0.5
 """Share of the distinct names (layer numbers apart) that must fit a family for it to count as near."""
-LIMIT = 3
+MAX_FAMILIES = 3
 """Families named at most."""
 
 
@@ -20,9 +20,9 @@ def nearest_families(model_type: str, names: Iterable[str]) -> tuple[str, ...]:
     distinct = {re.sub(r"\.[0-9]+\.", ".0.", name) for name in names}
     share = {family.name: _share(Matcher(family), distinct) for family in families()}
     by_names = sorted((name for name in share if share[name] >= ENOUGH), key=lambda name: (-share[name], name))
-    similar = difflib.get_close_matches(model_type, model_types(), n=LIMIT) if model_type else []
+    similar = difflib.get_close_matches(model_type, model_types(), n=MAX_FAMILIES) if model_type else []
     by_type = [family.name for family in map(for_model_type, similar) if family is not None]
-    return tuple(dict.fromkeys(by_names + by_type))[:LIMIT]
+    return tuple(dict.fromkeys(by_names + by_type))[:MAX_FAMILIES]
 
 
 def _share(matcher: Matcher, names: Collection[str]) -> float:

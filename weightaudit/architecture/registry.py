@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib.resources import files
 
@@ -10,7 +9,8 @@ from weightaudit.architecture.loader import parse_family, read_multimodal, read_
 from weightaudit.architecture.multimodal import Multimodal
 from weightaudit.architecture.schema import Family
 from weightaudit.architecture.towers import Towers
-from weightaudit.errors import SpecError, UsageError, printable
+from weightaudit.errors import SpecError, UsageError
+from weightaudit.text import did_you_mean, printable
 
 
 @cache
@@ -93,6 +93,5 @@ def family(name: str) -> Family:
     found = table.get(name) or for_model_type(name)
     if found is not None:
         return found
-    near = difflib.get_close_matches(name.lower(), (*table, *model_types()), n=3)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    hint = did_you_mean(name.lower(), (*table, *model_types()), most=3)
     raise UsageError(f"family '{printable(name)}'", "not known", hint + "`weightaudit archs` lists the known families.")

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from weightaudit.architecture.expressions import names_in
 from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES
 
-TOWERS = ("vision", "video", "audio")
-"""Stacks beside a language model; their numbers are none of its own."""
 ANY = "any"
 """A size that the config does not tell, such as a classifier's number of labels."""
 

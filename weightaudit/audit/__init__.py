@@ -9,17 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from weightaudit.audit.config_check import check_config as check_config
     from weightaudit.audit.progress import Progress as Progress
-    from weightaudit.audit.scanning import matrices as matrices
-    from weightaudit.audit.scanning import scan as scan
+    from weightaudit.audit.scan import model_matrices as model_matrices
+    from weightaudit.audit.scan import read_map as read_map
+    from weightaudit.audit.scan import scan_model as scan_model
 
 _HOMES = {
     "Progress": "weightaudit.audit.progress",
-    "matrices": "weightaudit.audit.scanning",
-    "scan": "weightaudit.audit.scanning",
+    "check_config": "weightaudit.audit.config_check",
+    "model_matrices": "weightaudit.audit.scan",
+    "read_map": "weightaudit.audit.scan",
+    "scan_model": "weightaudit.audit.scan",
 }
 
-__all__ = ["Progress", "matrices", "scan"]
+__all__ = ["Progress", "check_config", "model_matrices", "read_map", "scan_model"]
 
 
 def __getattr__(name: str) -> object:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from weightaudit.audit.findings.structure import lone_shard
-from weightaudit.audit.findings.words import where
-from weightaudit.errors import printable
+from weightaudit.audit.rules.coverage import lone_shard
+from weightaudit.audit.rules.wording import where
 from weightaudit.records import LayerRow, ModelIdentity, ModelMap
+from weightaudit.text import printable
 
-MOST = 8
+MAX_MATRICES_NAMED = 8
 """Matrices named one by one."""
 
 
@@ -42,12 +42,12 @@ def _of_guesses(model_map: ModelMap) -> Iterator[str]:
 
 def _of_intervals(rows: Iterable[LayerRow]) -> Iterator[str]:
     wide = [row for row in rows if not row.spectrum.converged and not row.spectrum.nonfinite]
-    for row in wide[:MOST]:
+    for row in wide[:MAX_MATRICES_NAMED]:
         way = "a larger --tol" if row.spectrum.method == "exact" else "--method exact, or a larger --tol"
         tensors = printable(", ".join(row.matrix.tensors))
         yield (
             f"{where(row.matrix)} ({tensors}): the interval is wider than the tolerance asked for; it still holds. Try "
             f"{way}."
         )
-    if len(wide) > MOST:
-        yield f"So are {len(wide) - MOST} more intervals; the table marks each."
+    if len(wide) > MAX_MATRICES_NAMED:
+        yield f"So are {len(wide) - MAX_MATRICES_NAMED} more intervals; the table marks each."

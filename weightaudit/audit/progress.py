@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Protocol
 
-from weightaudit.errors import printable
+from weightaudit.text import printable
 
 
 class Progress(Protocol):

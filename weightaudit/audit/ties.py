@@ -37,7 +37,7 @@ class Ties:
                 self.broken.append((tensor, original))
 
 
-def sort_out(
+def classify_ties(
     declared: Iterable[tuple[str, str]], tensors: Mapping[str, TensorInfo], asked: Collection[str], *, guessed: bool
 ) -> Ties:
     """What headers alone say of the ``declared`` ties, in a scan of the tensors ``asked``.
@@ -80,7 +80,7 @@ def _groups(declared: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _place(info: TensorInfo) -> tuple[object, ...]:
-    return info.file, info.offset, info.nbytes, info.dtype, info.shape, info.strides
+    return info.file, info.offset, info.nbytes, info.dtype, info.shape, info.strides, info.encoding
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:

@@ -4,8 +4,8 @@
 Nothing here imports torch before the first scan.
 """
 
-from weightaudit.batch.merging import merge
+from weightaudit.batch.merge_batches import merge
 from weightaudit.batch.model_list import Entry, read_model_list
-from weightaudit.batch.running import BatchResult, run_batch
+from weightaudit.batch.run import BatchResult, run_batch
 
 __all__ = ["BatchResult", "Entry", "merge", "read_model_list", "run_batch"]

@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster, on however many machines (extra ``weightaudit[dask]``)."""
+"""Workers of a Dask cluster, on however many machines (extra ``dask``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
 
 TIMEOUT = "30s"
 """How long a scheduler may take to answer."""
@@ -24,13 +25,13 @@ class Cluster:
     scheduler answers.
     """
 
-    here = False
+    is_local = False
 
     def __init__(self, address: str) -> None:
         try:
             distributed: Any = import_module("distributed")  # its types differ from version to version
         except ImportError as error:
-            raise UsageError("--scheduler", "Dask is not installed here", "pip install 'weightaudit[dask]'") from error
+            raise UsageError("--scheduler", "Dask is not installed here", "pip install distributed") from error
         _hush()
         # A URL is no path, whatever lies in the working directory.
         named = "://" not in address and Path(address).is_file()
@@ -44,7 +45,7 @@ class Cluster:
                 "Give its address, such as tcp://host:8786, or its scheduler file",
             ) from error
         self.executor: Executor = self._client.get_executor(pure=False)
-        self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
+        self.worker_lost_errors: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class Cluster:
         )
 
     @property
-    def room(self) -> int:
+    def max_in_flight(self) -> int:
         """Twice what the cluster can work on now."""
         return max(LEAST_ROOM, 2 * int(sum(self._client.nthreads().values())))
 

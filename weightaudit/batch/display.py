@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.batch.outcome import Outcome
 from weightaudit.batch.progress_file import Step, read_progress
-from weightaudit.errors import escaped, printable
+from weightaudit.text import escaped, printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -18,19 +19,20 @@ MOST_WORKERS = 8
 class Pool(Protocol):
     """An executor for a run.
 
-    ``executor`` takes the work; ``lost`` are the errors that say a worker died over it. ``here`` says that the workers
-    are of this machine, so that an access token may be handed to them; ``notes`` are what the user should know of them.
+    ``executor`` takes the work; ``worker_lost_errors`` are those that say that a worker died over it. ``is_local``
+    says that the workers are of this machine, so that a token may be handed to them; ``notes`` are what the user should
+    know of them.
     """
 
     executor: Executor
-    lost: tuple[type[BaseException], ...]
-    here: bool
+    worker_lost_errors: tuple[type[BaseException], ...]
+    is_local: bool
 
     @property
     def notes(self) -> tuple[str, ...]: ...
 
     @property
-    def room(self) -> int:
+    def max_in_flight(self) -> int:
         """How many models may be under way at once, those waiting for a worker included."""
         ...
 
@@ -39,7 +41,7 @@ class Pool(Protocol):
         ...
 
 
-class InThread(Executor):
+class SynchronousExecutor(Executor):
     """Works where `submit` is called, before it returns."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -51,16 +53,16 @@ class InThread(Executor):
         return future
 
 
-class Here:
+class InlinePool:
     """`Pool` of this thread alone."""
 
-    lost: tuple[type[BaseException], ...] = ()
-    here = True
+    worker_lost_errors: tuple[type[BaseException], ...] = ()
+    is_local = True
     notes: tuple[str, ...] = ()
-    room = 1
+    max_in_flight = 1
 
     def __init__(self) -> None:
-        self.executor: Executor = InThread()
+        self.executor: Executor = SynchronousExecutor()
 
     def close(self, *, kill: bool) -> None:
         """Nothing to let go."""
@@ -94,3 +96,26 @@ def usable_cores() -> int:
     except (OSError, ValueError):  # no such file, or "max"
         return bound
     return max(1, min(bound, paid))
+
+
+def make_pool(
+    jobs: int, *, workers: int | None, scheduler: str | None, threads: int | None, max_time: float | None = None
+) -> tuple[Callable[[], Pool], int]:
+    """(how to make the workers for ``jobs`` models, threads of each scan).
+
+    Processes on this machine; none for ``workers`` 0, which scans in this one; or, with ``scheduler``, a Dask cluster,
+    where a scan has one thread unless more were asked for: what cores its workers have is not for us to guess. A
+    process that does not end a scan by itself when its ``max_time`` seconds are over is ended.
+    """
+    if scheduler is not None:
+        from weightaudit.batch.cluster import Cluster
+
+        return partial(Cluster, scheduler), threads or 1
+    if workers == 0:
+        return InlinePool, threads or usable_cores()
+    from weightaudit.batch.processes import Processes
+    from weightaudit.batch.time_limit import GRACE
+
+    processes, shared = share_out(jobs, workers)
+    ended_after = None if max_time is None else max_time + GRACE
+    return partial(Processes, processes, threads or shared, ended_after), threads or shared

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from weightaudit.batch.clearing import clear, remove
 from weightaudit.batch.lock import unwritable
 from weightaudit.batch.names import RESERVED
-from weightaudit.batch.outcome import OUTCOME, Outcome
+from weightaudit.batch.outcome import Outcome
+from weightaudit.batch.own_files import clear, remove
 from weightaudit.batch.progress_file import PROGRESS
-from weightaudit.batch.results import LOG, RESULTS, Content, content_of
-from weightaudit.report.files import replacing
+from weightaudit.batch.results import RESULTS, Content, content_of
+from weightaudit.report.atomic_write import replacing
+from weightaudit.report.layout import LOG, OUTCOME
 
 WRITTEN = (OUTCOME, PROGRESS, *RESULTS, LOG)
 """Files of a model's folder. An earlier scan's are removed in this order, results too: a link in a model to one of them

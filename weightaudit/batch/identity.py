@@ -7,29 +7,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import fields
 from typing import Any
 
-import weightaudit
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ConfigError
 from weightaudit.stored import read_plain
 from weightaudit.strict_json import parse_value
+from weightaudit.version import __version__
 
-NO_NUMBERS = frozenset({"revision", "token", "offline", "download", "max_wait", "memory", "threads"})
-"""Options that leave a model's numbers and findings as they are; ``threads`` but for the last digit, and the revision
-counts as the commit that it means. Any option not named here belongs to the key."""
 ABSENT = "absent"
 
 
-def number_options(config: AuditConfig) -> dict[str, Any]:
-    """The options that change numbers or findings, by name."""
-    return {known.name: getattr(config, known.name) for known in fields(config) if known.name not in NO_NUMBERS}
-
-
-def key_of(model: str, state: str, label: str, config: AuditConfig) -> str:
+def cache_key(model: str, state: str, label: str, config: AuditConfig) -> str:
     """The key under which a finished scan is known again. ``state`` is the commit, or `local_state`."""
-    parts = [model, state, label, number_options(config), weightaudit.__version__]
+    parts = [model, state, label, config.result_options(), __version__]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from weightaudit.batch.clearing import clear
-from weightaudit.errors import OutputError, printable
+from weightaudit.batch.own_files import clear
+from weightaudit.errors import OutputError
 from weightaudit.stored import parse_stored, printed, read_plain, record, whole
+from weightaudit.text import printable
 
 try:
     import fcntl
@@ -62,7 +63,7 @@ def locked(directory: Path) -> Iterator[str]:
 
 def write_run(directory: Path, run: str) -> None:
     """Say which run may write. Raises OSError and OutputError."""
-    from weightaudit.report.files import replacing
+    from weightaudit.report.atomic_write import replacing
 
     clear(directory / RUN)
     with replacing(directory / RUN) as file:

@@ -7,15 +7,12 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from weightaudit.batch.identity import number_options
-from weightaudit.batch.jobs import Job
-from weightaudit.errors import WeightauditError, printable
+from weightaudit.batch.job import Job
+from weightaudit.errors import WeightauditError
+from weightaudit.records import ScanResult
 from weightaudit.source.addresses import without_secrets
-
-if TYPE_CHECKING:
-    from weightaudit.report import ScanReport
+from weightaudit.text import printable
 
 
 class Log:
@@ -25,13 +22,13 @@ class Log:
         from huggingface_hub import get_token
 
         self._token = job.config.token or get_token()
-        options = " ".join(f"{name}={value}" for name, value in number_options(job.config).items())
+        options = " ".join(f"{name}={value}" for name, value in job.config.result_options().items())
         self._lines = [
             f"{_now()} {printable(job.title)} on {socket.gethostname()}, {platform.platform()}",
             f"weightaudit {job.version}, Python {platform.python_version()}; {printable(options, 1000)}",
         ]
 
-    def scanned(self, report: ScanReport, seconds: float) -> None:
+    def scanned(self, report: ScanResult, seconds: float) -> None:
         """A scan that went well."""
         versions = " ".join(f"{name}={value}" for name, value in report.versions.items())
         threads = report.options["threads"]

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.batch.names import check_folder
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.report.layout import MANIFEST
 from weightaudit.stored import items, parse_stored, printed, read_plain, record, text, whole
+from weightaudit.text import printable
 
-MANIFEST = "batch.json"
 SCHEMA = 1
 MAX_MANIFEST = 1 << 28
 """Bytes; a model takes some 200."""
@@ -48,7 +49,7 @@ class Manifest:
 
     def write(self, directory: Path) -> None:
         """Into ``directory``, whole or not at all; OutputError where that cannot be."""
-        from weightaudit.report.files import replacing
+        from weightaudit.report.atomic_write import replacing
 
         with replacing(directory / MANIFEST) as file:
             file.write((json.dumps({"schema": SCHEMA, **asdict(self)}) + "\n").encode())

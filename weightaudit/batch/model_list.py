@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from weightaudit.batch.identity import number_options
-from weightaudit.batch.line_options import with_options
-from weightaudit.batch.words import split_words
 from weightaudit.config import AuditConfig
-from weightaudit.errors import ModelError, UsageError, printable
+from weightaudit.errors import ModelError, UsageError
+from weightaudit.options import options_of
 from weightaudit.source.addresses import check_endpoint
+from weightaudit.text import did_you_mean, plural, printable
 
 MOST_SHOWN = 8
 """Bad lines told one by one."""
+_WORD = re.compile(r'[ \t]*(?:(?P<comment>#.*)|(?P<word>(?:"[^"]*"|[^ \t"])+)|(?P<end>$))')
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
             bad.append(f"line {number}: {error}")
     if bad:
         more = [f"and {len(bad) - MOST_SHOWN} more"] if len(bad) > MOST_SHOWN else []
-        raise UsageError(shown, f"{_count(len(bad), 'line')} cannot be used: {'; '.join([*bad[:MOST_SHOWN], *more])}")
+        raise UsageError(shown, f"{plural(len(bad), 'line')} cannot be used: {'; '.join([*bad[:MOST_SHOWN], *more])}")
     if not entries:
         raise UsageError(shown, "there is no model in it", "Write one model a line: a Hub id, id@revision or a path")
     return list(_each_once(entries))
@@ -65,13 +66,13 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
 
 def _entries(number: int, line: str, base: AuditConfig, check_device: bool) -> Iterator[Entry]:
     """The entry of one line, none for a blank one or a comment."""
-    words = split_words(line.strip())
+    words = _tokenize_line(line.strip())
     if not words:
         return
     if not all(word.isprintable() for word in words):
         raise ValueError("it holds a character that cannot be printed")
     model, local, revision = _model(words[0])
-    config = with_options(words[1:], base)
+    config = _with_options(words[1:], base)
     if revision is not None:
         config = replace(config, revision=revision)
     elif local:
@@ -105,7 +106,7 @@ def _absolute(path: str) -> str:
 
 def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> None:
     """Raise for what no scan could be started with."""
-    from weightaudit.spectral import check_options
+    from weightaudit.audit import check_config
 
     if not local:
         check_endpoint(model)
@@ -113,23 +114,55 @@ def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> 
 
         check_model(model)
         check_revision(model, config.revision)
-    check_options(
-        tol=config.tol,
-        delta=config.delta,
-        method=config.method,
-        seed=config.seed,
-        device=config.device if check_device else "cpu",
-    )
+    check_config(config, check_device=check_device)
 
 
 def _each_once(entries: list[Entry]) -> Iterator[Entry]:
     seen: set[tuple[object, ...]] = set()
     for entry in entries:
-        what = (entry.model, entry.config.revision, *number_options(entry.config).values())
+        what = (entry.model, entry.config.revision, *entry.config.result_options().values())
         if what not in seen:
             seen.add(what)
             yield entry
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _tokenize_line(line: str) -> list[str]:
+    """The words of ``line``; ValueError where a quote is not closed. A # inside a word is part of it.
+
+    Example:
+        >>> _tokenize_line('gpt2@main roles="Q, K"  # small')
+        ['gpt2@main', 'roles=Q, K']
+    """
+    words: list[str] = []
+    at = 0
+    while at < len(line):
+        found = _WORD.match(line, at)
+        if found is None:
+            raise ValueError("a quote is not closed")
+        if found["word"] is None:
+            break
+        words.append(found["word"].replace('"', ""))
+        at = found.end()
+    return words
+
+
+def _with_options(words: Iterable[str], base: AuditConfig) -> AuditConfig:
+    """``base`` with what ``words`` (``name=value`` each) say. Raises UsageError for the first that cannot be used."""
+    known = [name for name, option in options_of(base).items() if option.in_lists]
+    found: set[str] = set()
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(
+                f"'{printable(word)}'",
+                "it is no option",
+                "Options are written name=value; a name with blanks needs double quotes",
+            )
+        if name not in known:
+            hint = did_you_mean(name, known) + f"A line may set {', '.join(known)}"
+            raise UsageError(f"'{printable(name)}'", "it is no option of a line", hint)
+        if name in found:
+            raise UsageError(f"'{name}'", "it is set twice", "Keep one of them")
+        found.add(name)
+        base = base.with_text(name, text)
+    return base

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightaudit.batch.identity import number_options
 from weightaudit.batch.model_list import Entry
 from weightaudit.config import DEFAULTS, AuditConfig
+from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, INDEX, MANIFEST, PLOTLY, SUMMARY_CSV
 from weightaudit.stored import printed
+from weightaudit.text import slug
 
-RESERVED = frozenset({"all.csv", "all.parquet", "summary.csv", "index.html", "plotly.js", "batch.json"})
+RESERVED = frozenset({ALL_CSV, ALL_PARQUET, SUMMARY_CSV, INDEX, PLOTLY, MANIFEST})
 """Files that a batch's directory has beside its models."""
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 """Names that Windows gives to devices, whatever follows a dot."""
-LONGEST = 100
+MAX_FOLDER_CHARS = 100
 """Characters of a folder's name before what makes it unique."""
 
 
@@ -49,19 +50,19 @@ def names(entries: Sequence[Entry]) -> list[Names]:
         label = f"{base} ({options_that_differ(entry.config)})" if several else base
         labels.append(label if label != _own_name(entry) else "")
         titles.append(f"{label}@{entry.config.revision}" if entry.config.revision else label)
-    slugs = [_slug(title) for title in titles]
+    folders = [slug(title, longest=MAX_FOLDER_CHARS) or "model" for title in titles]
     # As a file system sees them that does not tell A from a.
-    taken = Counter(slug.casefold() for slug in slugs)
+    taken = Counter(folder.casefold() for folder in folders)
     out = []
-    for title, label, slug in zip(titles, labels, slugs, strict=True):
-        free = taken[slug.casefold()] == 1 and _is_free(slug)
-        out.append(Names(title, label, slug if free else own_folder(title)))
+    for title, label, folder in zip(titles, labels, folders, strict=True):
+        free = taken[folder.casefold()] == 1 and _is_free(folder)
+        out.append(Names(title, label, folder if free else own_folder(title)))
     return out
 
 
 def own_folder(title: str) -> str:
     """A folder's name that no other title has, where the plain one is not free."""
-    name = f"{_slug(title).strip('.-') or 'model'}-{_digest(title)}"
+    name = f"{slug(title, longest=MAX_FOLDER_CHARS).strip('.-') or 'model'}-{_digest(title)}"
     return f"model-{name}" if DEVICES.fullmatch(name) else name
 
 
@@ -119,16 +120,11 @@ def _bases(entries: Sequence[Entry]) -> list[str]:
 def options_that_differ(config: AuditConfig) -> str:
     """The options that change numbers and are not the defaults, as a list's line has them."""
     said = []
-    for name, value in number_options(config).items():
+    for name, value in config.result_options().items():
         if value != getattr(DEFAULTS, name):
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             said.append(f"{name}={text}")
     return " ".join(said) or "default options"
-
-
-def _slug(title: str) -> str:
-    """A folder's name that every system takes; a Hub id's slash becomes two hyphens, which no id has."""
-    return re.sub(r"[^A-Za-z0-9._@-]+", "-", title.replace("/", "--"))[:LONGEST].strip("-") or "model"
 
 
 def _digest(title: str) -> str:

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from weightaudit.batch.jobs import Job
-from weightaudit.batch.results import LOG, RESULTS, Content, Results, check_content
+from weightaudit.batch.job import Job
+from weightaudit.batch.results import RESULTS, Content, Results, check_content
+from weightaudit.records import Verdict
 from weightaudit.report.comparison.checking import check_entry
-from weightaudit.report.scan_report import Verdict
+from weightaudit.report.layout import LOG, OUTCOME
 from weightaudit.stored import by_name, flag, is_folder, one_of, parse_stored, printed, read_plain, record, text
 
-OUTCOME = "outcome.json"
 SCHEMA = 2
 """1 told of its files only how large they are: such a model is scanned again."""
 MAX_OUTCOME = 1 << 28

@@ -227,14 +227,14 @@ def _spare_children_interrupts() -> None:
 class Processes:
     """`Pool` of worker processes. A worker that dies is replaced."""
 
-    lost: tuple[type[BaseException], ...] = (WorkerDied,)
-    here = True
+    worker_lost_errors: tuple[type[BaseException], ...] = (WorkerDied,)
+    is_local = True
     notes: tuple[str, ...] = ()
 
     def __init__(self, workers: int, threads: int, max_time: float | None = None) -> None:
         self._processes = ProcessExecutor(workers, threads, max_time)
         self.executor: Executor = self._processes
-        self.room = workers + 1  # one waits, so that no worker does
+        self.max_in_flight = workers + 1  # one waits, so that no worker does
 
     def close(self, *, kill: bool) -> None:
         """End the processes: when they have finished, or now."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET, PAGE, SUMMARY_JSON
 from weightaudit.stored import open_plain, printed, record, whole
 
-CSV, PARQUET, SUMMARY, PAGE, LOG = "layers.csv", "layers.parquet", "summary.json", "report.html", "log.txt"
-RESULTS = (CSV, PARQUET, SUMMARY, PAGE)
+RESULTS = (LAYERS_CSV, LAYERS_PARQUET, SUMMARY_JSON, PAGE)
 _BLOCK = 1 << 20
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from time import monotonic
 
 from weightaudit.audit.progress import Progress
-from weightaudit.errors import OutOfTime, UsageError, printable
+from weightaudit.errors import OutOfTime, UsageError
+from weightaudit.text import printable
 
-LONGEST = 2_000_000.0
+MAX_SECONDS = 2_000_000.0
 """Seconds: some 23 days, about as long as a system can be asked to wait."""
 GRACE = 30.0
 """Seconds more that a worker process has to start and to end a scan by itself, before it is ended."""
@@ -15,9 +16,9 @@ GRACE = 30.0
 
 def check_max_time(seconds: float | None) -> None:
     """UsageError unless ``seconds`` are a time that a scan can be given."""
-    if seconds is not None and not 0 < seconds <= LONGEST:  # NaN too
+    if seconds is not None and not 0 < seconds <= MAX_SECONDS:  # NaN too
         raise UsageError(
-            f"max-time {seconds:g}", f"it is not between 0 and {LONGEST:,.0f}", "It is in seconds, for example 3600"
+            f"max-time {seconds:g}", f"it is not between 0 and {MAX_SECONDS:,.0f}", "It is in seconds, for example 3600"
         )
 
 

@@ -15,19 +15,20 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import weightaudit
 from weightaudit.batch.folder import ModelFolder
-from weightaudit.batch.jobs import Job
+from weightaudit.batch.job import Job
 from weightaudit.batch.lock import check_run
 from weightaudit.batch.log import Log
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
-from weightaudit.batch.results import CSV, LOG, PAGE, PARQUET, RESULTS, SUMMARY
+from weightaudit.batch.results import RESULTS
 from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
+from weightaudit.records import ScanResult
+from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, PLOTLY, SUMMARY_JSON
+from weightaudit.version import __version__
 
 if TYPE_CHECKING:
     from weightaudit.audit import Progress
-    from weightaudit.report import ScanReport
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No model's fault, though a library may meet it in the middle of a scan (the Hub's client, as it downloads)."""
@@ -39,10 +40,10 @@ def run_job(job: Job) -> Outcome:
     """Scan the job's model; its folder is complete when this returns. Raises OutputError, and UsageError for a worker
     of another version.
     """
-    if job.version != weightaudit.__version__:
+    if job.version != __version__:
         raise UsageError(
             "the worker",
-            f"it has weightaudit {weightaudit.__version__}, and this work was made by {job.version}",
+            f"it has weightaudit {__version__}, and this work was made by {job.version}",
             "Install the same version everywhere",
         )
     directory = Path(job.directory)
@@ -95,7 +96,7 @@ def _left(folder: ModelFolder, outcome: Outcome, log: Log) -> Outcome:
 
 
 def _scanned(job: Job, folder: ModelFolder, log: Log) -> Outcome:
-    from weightaudit.audit import scan
+    from weightaudit.api import scan
     from weightaudit.audit.progress import Silent
     from weightaudit.batch.time_limit import TimeLimit
 
@@ -150,21 +151,21 @@ def _failed(job: Job, error: Exception, log: Log) -> Outcome:
     )
 
 
-def _write(report: ScanReport, folder: ModelFolder) -> None:
-    from weightaudit.report.document import PLOTLY
+def _write(report: ScanResult, folder: ModelFolder) -> None:
+    from weightaudit.report import write
     from weightaudit.report.tables import document
 
-    report.to_csv(folder.path / CSV)
-    report.to_parquet(folder.path / PARQUET)
+    write(report, folder.path / LAYERS_CSV)
+    write(report, folder.path / LAYERS_PARQUET)
     rest = {name: value for name, value in document(report).items() if name not in ("layers", "coverage")}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    folder.write(SUMMARY, text.encode("utf-8", "backslashreplace"))
-    report.to_html(folder.path / PAGE, plotly=f"../{PLOTLY}")
+    folder.write(SUMMARY_JSON, text.encode("utf-8", "backslashreplace"))
+    write(report, folder.path / PAGE, plotly=f"../{PLOTLY}")
 
 
-def _entry(report: ScanReport) -> dict[str, Any]:
+def _entry(report: ScanResult) -> dict[str, Any]:
     """What a comparison says of the model, but for its links: see `joining`."""
-    from weightaudit.report.comparison.entries import finding_counts, metrics, profiles
+    from weightaudit.report.comparison.model_summary import finding_counts, metrics, profiles
 
     return {
         "family": report.map.family,

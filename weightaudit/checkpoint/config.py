@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightaudit.checkpoint.read_all import read_all
-from weightaudit.errors import ConfigError, printable
+from weightaudit.checkpoint.small_reads import read_all
+from weightaudit.errors import ConfigError
 from weightaudit.source import Repository
 from weightaudit.source.base import CONFIG as CONFIG
 from weightaudit.source.base import MAX_CONFIG
 from weightaudit.strict_json import parse_object
+from weightaudit.text import printable
 
 
 def read_config(repository: Repository) -> dict[str, Any] | None:

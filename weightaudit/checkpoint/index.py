@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
-from weightaudit.checkpoint.read_all import read_all
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.checkpoint.small_reads import read_all
+from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource, safe_name
 from weightaudit.strict_json import parse_object
+from weightaudit.text import listed, printable
 
 MAX_INDEX = 100_000_000
 """Bytes; the published ones stay below 20 MB."""
 SUFFIXES = (".safetensors.index.json", ".bin.index.json")
 """How an index's name ends: with the format of its shards."""
-AGAIN = "The index and the shards do not belong together, or a download is incomplete: download the model again"
+REDOWNLOAD_HINT = (
+    "The index and the shards do not belong together, or a download is incomplete: download the model again"
+)
 
 
 def is_index(name: str) -> bool:
@@ -51,10 +54,7 @@ def check_present(index: str, shards: Iterable[str], files: Iterable[str]) -> No
     present = set(files)
     missing = [printable(shard) for shard in shards if shard not in present]
     if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise CheckpointError(
-            index, f"shards that it lists are missing: {', '.join(missing[:5])}{more}", "Download them too"
-        )
+        raise CheckpointError(index, f"shards that it lists are missing: {listed(missing, 5)}", "Download them too")
 
 
 def check_shard(index: str, weight_map: Mapping[str, str], shard: str, tensors: Iterable[TensorInfo]) -> None:
@@ -63,7 +63,9 @@ def check_shard(index: str, weight_map: Mapping[str, str], shard: str, tensors: 
         listed = weight_map.get(tensor.name)
         if listed != shard:
             where = f"but should be in {printable(listed)}" if listed is not None else "but is not listed"
-            raise CheckpointError(index, f"tensor '{printable(tensor.name)}' is in {printable(shard)}, {where}", AGAIN)
+            raise CheckpointError(
+                index, f"tensor '{printable(tensor.name)}' is in {printable(shard)}, {where}", REDOWNLOAD_HINT
+            )
 
 
 def check_complete(index: str, weight_map: Mapping[str, str], found: Container[str]) -> None:
@@ -71,5 +73,5 @@ def check_complete(index: str, weight_map: Mapping[str, str], found: Container[s
     for tensor, shard in weight_map.items():
         if tensor not in found:
             raise CheckpointError(
-                index, f"tensor '{printable(tensor)}' should be in {printable(shard)}, but is not", AGAIN
+                index, f"tensor '{printable(tensor)}' should be in {printable(shard)}, but is not", REDOWNLOAD_HINT
             )

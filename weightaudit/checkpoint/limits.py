@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from weightaudit.errors import printable
+from weightaudit.text import printable
 
 MAX_TENSORS = 1_000_000
 """Tensors in one file; the largest published models have some 100,000 in all their files together."""

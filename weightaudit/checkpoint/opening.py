@@ -8,16 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from weightaudit.checkpoint.checksums import Checksums, Summed
+from weightaudit.checkpoint.codecs import logical_tensors
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
-from weightaudit.checkpoint.foreign import read_head
-from weightaudit.checkpoint.headers import CountedSource, HeaderBudget
+from weightaudit.checkpoint.formats.checksums import Checksums, Summed
+from weightaudit.checkpoint.formats.safetensors import read_header
+from weightaudit.checkpoint.formats.sniff import read_head
+from weightaudit.checkpoint.formats.torch_file import SUFFIXES, is_torch, read_torch
+from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.reader import Checkpoint, close_all
-from weightaudit.checkpoint.safetensors import read_header
 from weightaudit.checkpoint.select import passed_over, select_weights
-from weightaudit.checkpoint.torch_file import SUFFIXES, is_torch, read_torch
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
@@ -72,7 +73,7 @@ def open_checkpoint(
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
-    found = sorted((tensor for file in files for tensor in file.tensors), key=lambda tensor: tensor.name)
+    found = logical_tensors(tensor for file in files for tensor in file.tensors)
     whole = repository.chosen is None
     identity = ModelIdentity(
         name=repository.name,

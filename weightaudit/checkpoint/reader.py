@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
-from weightaudit.checkpoint.checksums import Checksums
+from weightaudit.checkpoint.codecs import CODECS
+from weightaudit.checkpoint.formats.checksums import Checksums
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import ModelIdentity, TensorInfo
 from weightaudit.source import ByteSource
 from weightaudit.source.readahead import ReadAhead
+from weightaudit.text import printable
 
 Fill = Callable[[ByteSource, int, memoryview], None]
 
@@ -23,7 +25,7 @@ class Checkpoint:
     """The tensors of one model. Headers are read on opening, data on `read`; a context manager.
 
     ``identity`` says which model and files; ``config`` is config.json, None for a single file without one;
-    ``tensors`` maps names to what the headers say, in name order; ``notes`` are sentences for the reader of a report;
+    ``tensors`` maps names to logical tensors, in name order; ``notes`` are sentences for the reader of a report;
     ``check_unchanged`` raises CheckpointError where any file that was read is another one now.
     """
 
@@ -46,12 +48,12 @@ class Checkpoint:
         self._sums = sums or {}
 
     def read(self, name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
-        """Tensor ``name`` in its stored dtype, shape and strides. Thread-safe, if each thread has its own ``into``.
+        """Tensor ``name`` in its dtype, shape and strides. Thread-safe, if each thread has its own ``into``.
 
-        ``into`` is memory to reuse: a contiguous 1-D uint8 CPU tensor of at least the tensor's bytes; the
+        ``into`` is memory to reuse: a contiguous 1-D uint8 CPU tensor of at least the tensor's decoded bytes; the
         result is a view of it. Without it the memory is fresh. Raises CheckpointError where the bytes cannot
-        be read or have another checksum than their archive says, or torch has no such dtype, KeyError for an
-        unknown name.
+        be read or decoded or have another checksum than their archive says, or torch has no such dtype, KeyError for
+        an unknown name.
         """
         return self._read(name, into, _plainly)
 
@@ -61,7 +63,7 @@ class Checkpoint:
 
         Those that come over a network are fetched ahead of need, at most ``ahead`` bytes of them.
         """
-        plan = [(self._sources[info.file], info.offset, info.nbytes) for info in tensors]
+        plan = [(self._sources[part.file], part.offset, part.nbytes) for info in tensors for part in info.stored]
         distant = [place for place in plan if place[0].distant]
         if not distant:
             yield self.read
@@ -78,20 +80,37 @@ class Checkpoint:
 
     def _read(self, name: str, into: torch.Tensor | None, fill: Fill) -> torch.Tensor:
         info = self.tensors[name]
+        dtype = _torch_dtype(info, self._sources[info.file])
+        out = torch.empty(info.decoded_nbytes, dtype=torch.uint8) if into is None else _usable(into, info, dtype)
+        return self._decoded(info, out, fill)
+
+    def _decoded(self, info: TensorInfo, out: torch.Tensor, fill: Fill) -> torch.Tensor:
+        """The numbers of ``info`` as a view of ``out``, its decoded bytes."""
+        source, codec = self._sources[info.file], CODECS[info.encoding.codec]
+        stored = out if codec.in_place else torch.empty(info.nbytes, dtype=torch.uint8)
+        self._fetch(info, stored, fill)
+        companions = {
+            use: self._decoded(part, torch.empty(part.decoded_nbytes, dtype=torch.uint8), fill)
+            for use, part in info.encoding.companions
+        }
+        try:
+            return codec.decode(info, stored, companions, out)
+        except ValueError as error:
+            cause = f"tensor '{printable(info.name)}' cannot be decoded as {info.encoding.codec}: {error}"
+            raise CheckpointError(source.label, cause, "Use the model's unquantised checkpoint") from error
+
+    def _fetch(self, info: TensorInfo, stored: torch.Tensor, fill: Fill) -> None:
+        """Fill ``stored`` with the bytes of ``info``."""
         source = self._sources[info.file]
-        dtype = _torch_dtype(info, source)
-        buffer = torch.empty(info.nbytes, dtype=torch.uint8) if into is None else _usable(into, info, dtype)
-        fill(source, info.offset, buffer.numpy().data)
+        fill(source, info.offset, stored.numpy().data)
         source.check_unchanged()
         sums = self._sums.get(info.file)
-        if sums is not None and (damaged := sums.pass_by(info.offset, buffer.numpy().data)):
+        if sums is not None and (damaged := sums.pass_by(info.offset, stored.numpy().data)):
             raise CheckpointError(
                 source.label,
                 f"the bytes of tensor '{printable(info.name)}' are damaged: its {damaged} has another checksum",
                 "Download the file again",
             )
-        stored = buffer.view(dtype)
-        return stored.view(info.shape) if info.strides is None else stored.as_strided(info.shape, info.strides)
 
     def close(self) -> None:
         """Close the files; tensors already read stay valid."""
@@ -131,8 +150,8 @@ def _usable(into: torch.Tensor, info: TensorInfo, dtype: torch.dtype) -> torch.T
     """The first bytes of ``into``, as many as the tensor takes."""
     if into.dtype != torch.uint8 or into.dim() != 1 or not into.is_contiguous() or into.device.type != "cpu":
         raise ValueError("into must be a contiguous 1-D uint8 tensor on the CPU")
-    if into.numel() < info.nbytes:
-        raise ValueError(f"into has {into.numel()} bytes, tensor '{info.name}' needs {info.nbytes}")
+    if into.numel() < info.decoded_nbytes:
+        raise ValueError(f"into has {into.numel()} bytes, tensor '{info.name}' needs {info.decoded_nbytes}")
     if into.storage_offset() % dtype.itemsize:
         raise ValueError(f"into must start at a multiple of {dtype.itemsize} bytes in its storage")
-    return into[: info.nbytes]
+    return into[: info.decoded_nbytes]

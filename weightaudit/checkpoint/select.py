@@ -11,7 +11,7 @@ transformers does:
 4. the only other ``*.bin``, ``*.pt`` or ``*.pth`` file, or ``*.bin`` index;
 5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first.
 
-Where 3, 4 or 5 find several, the user has to say which. Passed over as no weights of the model: adapters
+Where 3, 4 or 5 find several, the user has to say which. Skipped as no weights of the model: adapters
 (``adapter_model.*``) and what trainers leave beside them (``training_args``, ``optimizer``, ``scheduler``, ``scaler``,
 ``rng_state``). They are read when named, if they hold nothing but tensors.
 """
@@ -25,10 +25,11 @@ from typing import Any
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index
 from weightaudit.checkpoint.loaders import named_weights
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.records import PassedOver
 from weightaudit.source import Repository
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
+from weightaudit.text import listed, printable
 
 SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth")
 # transformers' own order (its _get_resolved_checkpoint_files): the single file wins over the index.
@@ -38,7 +39,7 @@ ADAPTER = re.compile(r"adapter_model\..*")
 TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth)")
 CONSOLIDATED = re.compile(r"consolidated.*")
 CONVERT = "Safetensors and PyTorch files are read: load the model in transformers and save it with save_pretrained"
-MOST = 5
+MAX_NAMED = 5
 """Names told one by one in a message."""
 
 
@@ -165,5 +166,4 @@ def _nothing(files: list[str], where: str) -> CheckpointError:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:MOST])
-    return shown if len(names) <= MOST else f"{shown} and {len(names) - MOST} more"
+    return listed(map(printable, names), MAX_NAMED)

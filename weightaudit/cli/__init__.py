@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """Run the command line in this process and exit."""
     try:
-        from weightaudit.cli import ending
+        from weightaudit.cli import process_exit
     except KeyboardInterrupt:  # before anything listens
         print("weightaudit: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    ending.run(_run)
+    process_exit.run(_run)
 
 
 def _run() -> int:
-    from weightaudit.cli.failures import exit_code
-    from weightaudit.cli.terminal import never_stumble
+    from weightaudit.cli.error_reporting import exit_code
+    from weightaudit.cli.terminal import make_stdout_lossy
     from weightaudit.streams import protect
 
-    never_stumble()
+    make_stdout_lossy()
     protect()
 
     def run_app() -> object:

@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightaudit.cli import options
-from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import FAIL_ON, NEVER, check_choice, end
-from weightaudit.config import DEFAULTS
-from weightaudit.errors import UsageError, printable
+from weightaudit.config import AuditConfig
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.batch import BatchResult
-    from weightaudit.batch.merging import MergeResult
+    from weightaudit.batch.merge_batches import MergeResult
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
 
-Paths = Annotated[
-    list[Path],
-    typer.Argument(metavar="LIST", help="Model list; with --merge, directories of batches.", show_default=False),
+Lists = Annotated[
+    list[str],  # no Path, which would make @name of ./@name
+    typer.Argument(
+        metavar="LIST",
+        help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; with --merge, "
+        "directories of batches.",
+        show_default=False,
+    ),
 ]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
 Workers = Annotated[
@@ -52,9 +58,9 @@ Threads = Annotated[
 ]
 
 
-@with_scanning
+@with_scan_options(without=["revision", "threads"])
 def batch(
-    paths: Paths,
+    lists: Lists,
     *,
     out: Directory,
     workers: Workers = None,
@@ -62,9 +68,9 @@ def batch(
     shard: Shard = None,
     merge: Merge = False,
     retry_failed: RetryFailed = False,
-    scanning: Scanning,
+    config: AuditConfig,
     max_time: MaxTime = None,
-    threads: Threads = DEFAULTS.threads,
+    threads: Threads = None,
     fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -73,30 +79,30 @@ def batch(
 
     A line of the list is a Hub id, id@revision or a path, then options such as roles=Q,K; # starts a comment. Run the
     same command again to go on after anything that stopped it. Exit code 1 says that some models failed, or that
-    something was found in one that is as grave as --fail-on says.
+    that one has a finding at or above --fail-on.
     """
-    check_choice("--fail-on", fail_on, FAIL_ON)
     if merge:
-        _merge(paths, out, fail_on, quiet)
+        _merge([Path(directory) for directory in lists], out, fail_on, quiet)
         return
-    if len(paths) != 1:
-        raise UsageError("batch", f"{len(paths)} model lists were named", "Name one; --merge joins directories")
+    if len(lists) != 1:
+        raise UsageError("batch", f"{len(lists)} model lists were named", "Name one; --merge joins directories")
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
     from weightaudit.batch import read_model_list, run_batch
-    from weightaudit.batch.crew import crew
     from weightaudit.batch.display import Silent, display_on_stderr
-    from weightaudit.batch.planning import parse_shard
+    from weightaudit.batch.executors import make_pool
+    from weightaudit.batch.plan import parse_shard
+    from weightaudit.batch.shipped_lists import find_list
     from weightaudit.batch.time_limit import check_max_time
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     part = parse_shard(shard)
     check_max_time(max_time)
-    config = scanning.config()
-    entries = read_model_list(paths[0], config, check_device=scheduler is None)
+    path = find_list(lists[0])
+    entries = read_model_list(path, config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
-    pool, threads = crew(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
+    pool, threads = make_pool(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     attempts = Attempts()
     try:
         result = run_batch(
@@ -108,9 +114,9 @@ def batch(
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
-            title=paths[0].stem,
+            title=path.stem,
             attempts=attempts,
-            read=[*paths, *([Path(scheduler)] if scheduler is not None else [])],
+            read=[path, *([Path(scheduler)] if scheduler is not None else [])],
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")
@@ -122,9 +128,9 @@ def batch(
     _end(result, fail_on)
 
 
-def _merge(paths: list[Path], out: Path, fail_on: str, quiet: bool) -> None:
+def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
     from weightaudit.batch import merge as merge_batches
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     attempts = Attempts()
     result = merge_batches(paths, out, attempts)
@@ -152,6 +158,6 @@ def _tell(models: str, result: BatchResult | MergeResult, out: Path, *, quiet: b
 
 def _end(result: BatchResult | MergeResult, fail_on: str) -> None:
     """Exit code 1 where some models failed, or findings are at or above ``fail_on``."""
-    end(result.findings, fail_on)
+    exit_on_findings(result.findings, fail_on)
     if result.failed:
         raise typer.Exit(1)

@@ -7,12 +7,12 @@ import typer
 from weightaudit.cli.archs import archs
 from weightaudit.cli.batch import batch
 from weightaudit.cli.compare import compare
-from weightaudit.cli.failures import plain_failures
-from weightaudit.cli.once import OnceCommand
+from weightaudit.cli.error_reporting import report_errors
 from weightaudit.cli.options import show_version
 from weightaudit.cli.paper import paper
 from weightaudit.cli.rules import rules
 from weightaudit.cli.scan import scan
+from weightaudit.cli.strict_command import OnceCommand
 
 app = typer.Typer(
     name="weightaudit",
@@ -23,6 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (scan, batch, compare, archs, rules):
-    app.command(cls=OnceCommand)(plain_failures(command))
+    app.command(cls=OnceCommand)(report_errors(command))
 app.add_typer(paper)
 app.callback()(show_version)

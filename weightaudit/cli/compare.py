@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightaudit.cli import options
-from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.config import DEFAULTS, AuditConfig
-from weightaudit.errors import OutputError, UsageError, printable
+from weightaudit.config import AuditConfig
+from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import ModelFiles
+from weightaudit.report.layout import DIFFERENCES, INDEX, LAYERS_PARQUET, MANIFEST, PAGE, PLOTLY
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
-    from weightaudit.report.comparison.finished import Finished
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
+    from weightaudit.report.comparison.read import Finished
 
 Compared = Annotated[
     list[str],
@@ -33,13 +35,12 @@ Compared = Annotated[
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
 
 
-@with_scanning
+@with_scan_options(without=["revision"])
 def compare(
     compared: Compared,
     *,
     out: Directory,
-    scanning: Scanning,
-    threads: options.Threads = DEFAULTS.threads,
+    config: AuditConfig,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -49,12 +50,10 @@ def compare(
     """
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
-    config = scanning.config(threads=threads)
 
-    from weightaudit.report.comparison.finished import read_finished, table_of
-    from weightaudit.report.comparison.page import INDEX
-    from weightaudit.report.comparison.together import DIFFERENCES, put_together
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
+    from weightaudit.report.comparison.read import read_finished, table_of
+    from weightaudit.report.comparison.write import put_together
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
@@ -83,12 +82,11 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
     a report that is compared. OutputError.
     """
-    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE
-    from weightaudit.report.files import check_writable
+    from weightaudit.report.atomic_write import check_writable
 
-    if (out / "batch.json").exists():
+    if (out / MANIFEST).exists():
         raise OutputError(str(out), "it is a batch's directory, which has a page of its own", "Name another directory")
-    tables = [folder / name for folder in folders for name in (BATCH_TABLE, BATCH_PAGE)]
+    tables = [folder / name for folder in folders for name in (LAYERS_PARQUET, PAGE)]
     for path in (*folders, *tables):
         if path.is_symlink():
             raise OutputError(str(path), "it is a link, through which nothing is written", "Remove it")
@@ -97,7 +95,7 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     for path in tables:
         models.check_read(path)
     _make(out)
-    for name in ("index.html", "plotly.js", "differences.csv"):
+    for name in (INDEX, PLOTLY, DIFFERENCES):
         check_writable(out / name, models, follow=False)
 
 
@@ -105,9 +103,8 @@ def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *
     """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again. ``attempts`` has
     the error of what cannot be written there.
     """
-    from weightaudit.audit import scan
-    from weightaudit.report.comparison.finished import BATCH_PAGE, BATCH_TABLE, finished
-    from weightaudit.report.document import PLOTLY
+    from weightaudit.api import scan
+    from weightaudit.report.comparison.read import finished
 
     model, revision = _parted(name)
     report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
@@ -117,9 +114,9 @@ def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *
     with attempts:
         _make(folder)
         with attempts:
-            report.to_parquet(folder / BATCH_TABLE)
-        report.to_html(folder / BATCH_PAGE, plotly=f"../{PLOTLY}")
-        page = folder / BATCH_PAGE
+            report.to_parquet(folder / LAYERS_PARQUET)
+        report.to_html(folder / PAGE, plotly=f"../{PLOTLY}")
+        page = folder / PAGE
     return finished(report, page)
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.terminal import look_of
+from weightaudit.records import ScanResult
 from weightaudit.streams import plain_stdout
 
-if TYPE_CHECKING:
-    from weightaudit.report import ScanReport
-
-TEXT = "text"
-FORMATS = (TEXT, "github", "sarif", "json")
+Format = Literal["text", "github", "sarif", "json"]
+TEXT: Format = "text"
 
 
-def show(report: ScanReport, format: str) -> None:
-    """Print ``report`` in one of `FORMATS`: a document in its own encoding, and nothing else with it."""
+def show(report: ScanResult, format: Format) -> None:
+    """Print ``report`` in one of the formats: a document in its own encoding, and nothing else with it."""
     stdout = plain_stdout()
     if format == TEXT:
         from weightaudit.cli.summary import summary_text
@@ -27,10 +25,9 @@ def show(report: ScanReport, format: str) -> None:
     elif format == "github":
         stdout.write_commands(workflow_commands(report))
     else:
-        from weightaudit.report.sarif import write_sarif
-        from weightaudit.report.tables import write_json
+        from weightaudit.report.formats import writer_of
 
         document = io.BytesIO()
-        (write_sarif if format == "sarif" else write_json)(report, document)
+        writer_of(f".{format}")(report, document)
         stdout.write_json(document.getvalue())
     stdout.flush()

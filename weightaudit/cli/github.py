@@ -9,47 +9,49 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from weightaudit.errors import printable
+from weightaudit.records import ScanResult
 from weightaudit.streams import without_commands
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding
-    from weightaudit.report import ScanReport
 
 COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
-SHOWN = 10
+MAX_PER_TYPE = 10
 """Annotations of one type that GitHub shows of a step."""
-LONGEST = 1000
+MAX_ANNOTATION_CHARS = 1000
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 
 
-def workflow_commands(report: ScanReport) -> str:
+def workflow_commands(report: ScanResult) -> str:
     """A command for each finding that GitHub would show, then a line with the verdict."""
     from urllib.parse import unquote
 
     from weightaudit.report.sarif import files_of
-    from weightaudit.report.wording import verdict_line
+    from weightaudit.report.verdict import verdict_line
 
     uri = files_of(report)
     kinds = Counter(finding.severity for finding in report.findings)
-    over = any(number > SHOWN for number in kinds.values())
+    over = any(number > MAX_PER_TYPE for number in kinds.values())
     shown: Counter[str] = Counter({"info": 1} if over else {})  # the last notice says that there are more
     lines = []
     for finding in report.findings:
         shown[finding.severity] += 1
-        if shown[finding.severity] <= SHOWN:
+        if shown[finding.severity] <= MAX_PER_TYPE:
             lines.append(_annotation(finding, unquote(uri(finding)).removeprefix("file://")))
     if over:
         left = len(report.findings) - len(lines)
-        lines.append(f"::notice title=weightaudit::and {left:,} more: GitHub shows {SHOWN} of a type; --json has all")
+        lines.append(
+            f"::notice title=weightaudit::and {left:,} more: GitHub shows {MAX_PER_TYPE} of a type; --json has all"
+        )
     return "\n".join([*lines, verdict_line(report)])
 
 
 def _annotation(finding: Finding, file: str) -> str:
-    from weightaudit.report.wording import place, sentence
+    from weightaudit.report.verdict import sentence
 
-    where = place(finding)
+    where = finding.place.words()
     title = _escaped(f"{finding.id} ({where})" if where else finding.id, _PROPERTY)
     words = [sentence(finding), *([finding.advice] if finding.advice else [])]
     command = COMMANDS[finding.severity]
@@ -57,4 +59,4 @@ def _annotation(finding: Finding, file: str) -> str:
 
 
 def _escaped(text: str, characters: dict[str, str]) -> str:
-    return "".join(characters.get(c, c) for c in without_commands(printable(text, LONGEST)))
+    return "".join(characters.get(c, c) for c in without_commands(printable(text, MAX_ANNOTATION_CHARS)))

@@ -15,9 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from weightaudit.cli import options
-from weightaudit.cli.failures import plain_failures
-from weightaudit.cli.once import OnceCommand
-from weightaudit.cli.settings import Given, setting_options, with_settings
+from weightaudit.cli.error_reporting import report_errors
+from weightaudit.cli.paper_options import Given, setting_options, with_settings
+from weightaudit.cli.strict_command import OnceCommand
 from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
@@ -76,7 +76,7 @@ def _function(name: str) -> Callable[..., None]:
         known: dict[str, Any] = {}
         for experiment in EXPERIMENTS.values():
             known.update(setting_options(experiment.config_class, default="By default each experiment its own"))
-        return plain_failures(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
+        return report_errors(with_settings(_run_all, {field: known[field] for field in SHARED if field in known}))
     experiment = EXPERIMENTS[name]
 
     def run_it(
@@ -84,14 +84,14 @@ def _function(name: str) -> Callable[..., None]:
     ) -> None:
         _run_one(experiment, given, out, again, quiet)
 
-    return plain_failures(with_settings(run_it, setting_options(experiment.config_class)))
+    return report_errors(with_settings(run_it, setting_options(experiment.config_class)))
 
 
 def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet: bool) -> None:
+    from weightaudit.paper.progress import bar
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
-    from weightaudit.paper.showing import bar
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     config = configured(experiment.config_class, given)
     attempts = Attempts()
@@ -104,10 +104,10 @@ def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet
 
 
 def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
+    from weightaudit.paper.progress import bar
+    from weightaudit.paper.readme import write_readme
     from weightaudit.paper.running import all_configs, run_all
-    from weightaudit.paper.showing import bar
-    from weightaudit.paper.telling import write_readme
-    from weightaudit.report.files import Attempts
+    from weightaudit.report.atomic_write import Attempts
 
     configs = all_configs(EXPERIMENTS, given)
     attempts = Attempts()
@@ -122,7 +122,7 @@ def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False,
 
 
 def _show(ran: Sequence[Ran]) -> None:
-    from weightaudit.paper.telling import told
+    from weightaudit.paper.readme import told
 
     for line in told(ran).split("\n"):
         say(line)

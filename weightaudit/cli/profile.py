@@ -17,11 +17,12 @@ NOTHING = " "
 
 def by_layer(rows: Iterable[LayerRow], layers: Sequence[int]) -> list[float]:
     """Stable rank at each of ``layers``, the median where a layer has several (experts); NaN where it has none."""
-    found: dict[int, list[float]] = {layer: [] for layer in layers}
-    for row in rows:
-        if row.matrix.layer is not None and math.isfinite(row.spectrum.stable_rank):
-            found[row.matrix.layer].append(row.spectrum.stable_rank)
-    return [_median(values) for values in found.values()]
+    from weightaudit.report.by_layer import medians_by_layer
+
+    medians = medians_by_layer(
+        (row.matrix.layer, row.spectrum.stable_rank) for row in rows if row.matrix.layer is not None
+    )
+    return [medians.get(layer, math.nan) for layer in layers]
 
 
 def narrowed(values: Sequence[float], width: int) -> list[float]:

@@ -12,7 +12,7 @@ from weightaudit.cli import options
 from weightaudit.cli.terminal import say
 
 if TYPE_CHECKING:
-    from weightaudit.audit.findings.rule import Rule
+    from weightaudit.audit.rules.rule import Rule
 
 WIDTH = 80
 """Columns of a text."""
@@ -23,14 +23,16 @@ def rules(
     debug: options.Debug = False,
 ) -> None:
     """List the rules that a scan checks, or show one: what it measures, against what, and what to do."""
-    from weightaudit.audit.findings import RULES, check_ignored
+    from weightaudit.audit.rules import RULES, check_ignored
+    from weightaudit.parse import parse_ids
 
     if id is None:
         column = max((len(rule.id) for rule in RULES), default=0)
         for rule in RULES:
             say(f"{rule.id:<{column}}  {rule.severity:<7}  {rule.title}")
         return
-    named = check_ignored(id)
+    named = parse_ids(id)
+    check_ignored(named)
     for rule in RULES:
         if rule.id in named:
             print("\n".join(_in_full(rule)))

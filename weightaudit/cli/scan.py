@@ -8,16 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from weightaudit.cli import options
-from weightaudit.cli.formats import FORMATS, TEXT, show
-from weightaudit.cli.scanning import Scanning, with_scanning
+from weightaudit.cli.fail_on import exit_on_findings
+from weightaudit.cli.formats import TEXT, show
+from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.threshold import FAIL_ON, check_choice, end
-from weightaudit.config import DEFAULTS
+from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 
 
-@with_scanning
+@with_scan_options()
 def scan(
     model: options.Model,
     *,
@@ -27,9 +27,7 @@ def scan(
     parquet: options.Parquet = None,
     figures: options.Figures = None,
     format: options.Format = TEXT,
-    revision: options.Revision = DEFAULTS.revision,
-    scanning: Scanning,
-    threads: options.Threads = DEFAULTS.threads,
+    config: AuditConfig,
     fail_on: options.FailOn = "error",
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -37,21 +35,18 @@ def scan(
     """Measure every weight matrix of a model, check it against the rules and write a report.
 
     Prints a summary on stdout; --out, --csv, --json, --parquet and --figures write the details.
-    Exit code 1 says that something was found that is as grave as --fail-on says.
+    Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
-    config = scanning.config(revision=revision, threads=threads)
-    check_choice("--format", format, FORMATS)
-    check_choice("--fail-on", fail_on, FAIL_ON)
     models = ModelFiles.of([model])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
-        from weightaudit.report.static_figures import check_figures
+        from weightaudit.report.figures import check_figures
 
         check_figures(figures, models)
 
-    from weightaudit.audit import scan as scan_model
-    from weightaudit.report.files import Attempts
+    from weightaudit.api import scan as scan_model
+    from weightaudit.report.atomic_write import Attempts
 
     report = scan_model(model, progress=not quiet, **asdict(config))
     for note in report.notes:
@@ -71,14 +66,14 @@ def scan(
         with attempts:
             show(report, format)
     attempts.conclude()
-    end(Counter(finding.severity for finding in report.findings), fail_on)
+    exit_on_findings(Counter(finding.severity for finding in report.findings), fail_on)
 
 
 def _outputs(
     out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None, models: ModelFiles
 ) -> list[tuple[Path, str]]:
     """Every output with its format, each checked to be writable, no file of ``models``, and named once."""
-    from weightaudit.report.files import check_writable, output_extension
+    from weightaudit.report.atomic_write import check_writable, output_extension
 
     outputs = [(path, output_extension(path)) for path in out]
     outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]

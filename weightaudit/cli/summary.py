@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from weightaudit.cli.profile import by_layer, drawn, narrowed
-from weightaudit.cli.terminal import Look
-from weightaudit.errors import printable
+from weightaudit.cli.terminal import TerminalStyle
+from weightaudit.records import ScanResult
+from weightaudit.text import listed, plural, printable
 
 if TYPE_CHECKING:
     from weightaudit.records import Finding, LayerRow
-    from weightaudit.report import ScanReport
 
 WIDTH = 80
 """Columns of the whole summary."""
@@ -33,11 +33,11 @@ PROFILE_HEADER = "by layer"
 _DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}
 
 
-def summary_text(report: ScanReport, look: Look = Look()) -> str:  # noqa: B008  # frozen
+def summary_text(report: ScanResult, look: TerminalStyle = TerminalStyle()) -> str:  # noqa: B008  # frozen
     """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
     of numbers with the stable rank's course by layer.
     """
-    from weightaudit.report.wording import verdict_line
+    from weightaudit.report.verdict import verdict_line
 
     parts = [
         [verdict_line(report)],
@@ -49,12 +49,12 @@ def summary_text(report: ScanReport, look: Look = Look()) -> str:  # noqa: B008 
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def cut(text: str, width: int, look: Look) -> str:
+def cut(text: str, width: int, look: TerminalStyle) -> str:
     """``text`` printable, in characters that can be shown, and its middle left out where it is too long: long names
     differ at their ends.
 
     Example:
-        >>> cut("model.layers.31.mlp.weight", 15, Look())
+        >>> cut("model.layers.31.mlp.weight", 15, TerminalStyle())
         'model.l….weight'
     """
     safe = look.text(printable(text, 1000))
@@ -64,7 +64,7 @@ def cut(text: str, width: int, look: Look) -> str:
     return safe[: kept - kept // 2] + look.text("…") + safe[len(safe) - kept // 2 :]
 
 
-def _identity(report: ScanReport) -> Iterator[str]:
+def _identity(report: ScanResult) -> Iterator[str]:
     identity = report.identity
     whole = f"{identity.name} @ {identity.revision}" if identity.revision else identity.name
     # Twelve characters of a commit say which it is; a long name needs the room.
@@ -76,23 +76,21 @@ def _identity(report: ScanReport) -> Iterator[str]:
     yield f"family {report.map.family}{guessed}{': ' if sizes else ''}{', '.join(sizes)}"
 
 
-def _weights(report: ScanReport) -> Iterator[str]:
+def _weights(report: ScanResult) -> Iterator[str]:
     """Which files were read, and which others stood beside them."""
     identity = report.identity
     names = [file.name for file in identity.files]
-    shown = ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
-    yield f"weights {shown}{f' ({identity.format})' if identity.format else ''}"
+    yield f"weights {listed(names, 1, spare=1)}{f' ({identity.format})' if identity.format else ''}"
     by_reason: dict[str, list[str]] = {}
     for file in identity.passed_over:
         by_reason.setdefault(file.why, []).append(file.name)
     for why, others in by_reason.items():
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        yield f"passed over {others[0]}{more}: {why}"
+        yield f"skipped {listed(others, 1)}: {why}"
 
 
-def _findings(findings: Sequence[Finding], look: Look) -> Iterator[str]:
-    """Each in a line or two; they come gravest first."""
-    from weightaudit.report.wording import located
+def _findings(findings: Sequence[Finding], look: TerminalStyle) -> Iterator[str]:
+    """Each in a line or two; the most severe come first."""
+    from weightaudit.report.verdict import located
 
     shown = _some(findings)
     column = max((len(finding.severity) for finding in shown), default=0)
@@ -123,7 +121,7 @@ def _some(findings: Sequence[Finding]) -> list[Finding]:
     return [findings[i] for i in sorted(chosen)]
 
 
-def _role_table(rows: Sequence[LayerRow], look: Look) -> list[str]:
+def _role_table(rows: Sequence[LayerRow], look: TerminalStyle) -> list[str]:
     """A line a role; a column of profiles where some role has several layers and there is room."""
     roles: dict[tuple[str, str], list[LayerRow]] = {}
     for row in rows:
@@ -156,7 +154,7 @@ def _aligned(column: int, cell: str, width: int) -> str:
     return cell.rjust(width) if HEADER[column] == "n" else cell.ljust(width)
 
 
-def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: Look) -> list[str]:
+def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: TerminalStyle) -> list[str]:
     """The column's cells from the header on; all empty where there is nothing to draw. A stack's roles are drawn over
     the same layers.
     """
@@ -180,9 +178,7 @@ def _range(values: Iterable[float]) -> str:
     return low if low == high else f"{low} – {high}"
 
 
-def _coverage(report: ScanReport) -> Iterator[str]:
-    from weightaudit.report.wording import counted
-
+def _coverage(report: ScanResult) -> Iterator[str]:
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
@@ -193,6 +189,6 @@ def _coverage(report: ScanReport) -> Iterator[str]:
     counts: dict[str, int] = {}
     for entry in report.ledger:
         counts[entry.status] = counts.get(entry.status, 0) + 1
-    yield f"{counted(len(report.ledger), 'tensor')}: " + ", ".join(
+    yield f"{plural(len(report.ledger), 'tensor')}: " + ", ".join(
         f"{count} {status}" for status, count in counts.items()
     )

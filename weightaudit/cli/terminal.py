@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from weightaudit.errors import escaped
+from weightaudit.text import escaped
 
 LOOKALIKE = "weightaudit.lookalike"
 """Error handler of codecs: ASCII that means the same where an encoding lacks a character, else an escape."""
@@ -41,7 +41,7 @@ codecs.register_error(LOOKALIKE, _lookalike)
 
 
 @dataclass(frozen=True)
-class Look:
+class TerminalStyle:
     """How text is to look on a stream: in which ``encoding``, and whether severities are coloured."""
 
     encoding: str = "utf-8"
@@ -62,13 +62,13 @@ class Look:
         return f"\x1b[{_COLOURS[word]}m{padded}\x1b[0m" if self.colour else padded
 
 
-def look_of(stream: TextIO, environ: Mapping[str, str] = os.environ) -> Look:
+def look_of(stream: TextIO, environ: Mapping[str, str] = os.environ) -> TerminalStyle:
     """Plain in a pipe, where TERM is dumb, and where NO_COLOR is set to anything (https://no-color.org)."""
     colour = stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    return Look(stream.encoding or "ascii", colour and os.name != "nt")
+    return TerminalStyle(stream.encoding or "ascii", colour and os.name != "nt")
 
 
-def never_stumble() -> None:
+def make_stdout_lossy() -> None:
     """Have stdout replace what its encoding lacks: a σ in a help text must not end the program."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None and sys.stdout.errors == "strict":

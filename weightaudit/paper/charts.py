@@ -38,6 +38,14 @@ class Series:
                 raise ValueError(f"series '{self.name}': {len(values)} values for {len(self.x)} places")
 
 
+def banded(
+    name: str, x: Sequence[float], means: Sequence[float], sds: Sequence[float], marked: Sequence[bool] | None = None
+) -> Series:
+    """Means with a band of one standard deviation."""
+    pairs = list(zip(means, sds, strict=True))
+    return Series(name, x, means, low=[m - sd for m, sd in pairs], high=[m + sd for m, sd in pairs], marked=marked)
+
+
 @dataclass(frozen=True)
 class Chart:
     """One panel. ``panel`` is its (row, column) on the page, both from 0.

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Task:
+    """Training points, of one draw or of all: ``x`` (…, n, d), ``y`` ±1 (…, n)."""
+
+    x: Tensor
+    y: Tensor
 
 
 def generator_for(seed: int, *names: object) -> torch.Generator:
@@ -30,6 +40,11 @@ def sphere_inputs(
     drawn = torch.randn(n, len(range(*support.indices(d))), generator=generator, dtype=torch.float64)
     x[:, support] = drawn / drawn.norm(dim=1, keepdim=True)
     return x.to(dtype)
+
+
+def leaning(x: Tensor, towards: Tensor, epsilon: float) -> Tensor:
+    """Unit vectors √(1−ε²) x + ε x', (…, d), where ``x`` and ``towards`` (x') are orthogonal unit vectors."""
+    return math.sqrt(1 - epsilon**2) * x + epsilon * towards
 
 
 def labels(x: Tensor, function: str, *, generator: torch.Generator) -> Tensor:

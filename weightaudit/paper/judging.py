@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from weightaudit.paper.results import Number, Outcome
+from weightaudit.paper.results import Numbers, Outcome
 
 LEVEL = 0.95
 """Confidence of an interval."""
@@ -29,7 +29,7 @@ class Spread:
     high: float
     draws: int
 
-    def numbers(self, name: str) -> dict[str, Number | list[Number]]:
+    def numbers(self, name: str) -> Numbers:
         """As a claim's numbers have it."""
         return {
             f"{name}: mean": self.mean,

@@ -46,6 +46,16 @@ def forward(weights: Weights, x: Tensor, activation: Activation) -> Tensor:
     return _layers(weights, x, activation)[-1].squeeze(-2)
 
 
+def hidden(weights: Weights, x: Tensor, activation: Activation) -> list[Tensor]:
+    """What each hidden layer makes of the inputs, (nets, h_k, n) each. ``x`` as in `forward`."""
+    return _layers(weights, x, activation)[1:-1]
+
+
+def by_layer(name: str, values: Tensor) -> dict[str, list[float]]:
+    """(nets, K) as columns NAME_1 to NAME_K of a table of networks."""
+    return {f"{name}_{k}": of_layer.tolist() for k, of_layer in enumerate(values.unbind(dim=1), 1)}
+
+
 def logistic(margins: Tensor) -> Tensor:
     """ℓ(z) = log(1 + e^{−z}) elementwise, without overflow or loss of digits at either end."""
     return -logsigmoid(margins)

@@ -8,22 +8,20 @@ and versions its files were made, and which are lacking.
 from __future__ import annotations
 
 import json
-import math
-import platform
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import weightaudit
 from weightaudit.errors import OutputError
 from weightaudit.paper.page import write_page
-from weightaudit.paper.picture import write_png
+from weightaudit.paper.png import write_png
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import describe
-from weightaudit.report.files import Attempts, attempting, replacing
+from weightaudit.report.atomic_write import Attempts, attempting, replacing
+from weightaudit.strict_json import plain
+from weightaudit.version import versions_of
 
 SCHEMA = 1
 """Version of verdict.json and config.json; grows when a reader of the old ones would break."""
@@ -120,19 +118,6 @@ def read_verdict(directory: Path) -> dict[str, Any] | None:
     return verdict if isinstance(verdict, dict) else None
 
 
-def plain(value: Any) -> Any:
-    """``value`` as strict JSON has it: tuples as lists, NumPy's scalars as Python's, what is not finite as None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def _write_json(value: Any, file: BinaryIO) -> None:
     _write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", file)
 
@@ -142,10 +127,4 @@ def _write_text(text: str, file: BinaryIO) -> None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"weightaudit": weightaudit.__version__, "python": platform.python_version()}
-    for package in VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a vendored copy has no metadata
-            versions[package] = "unknown"
-    return versions
+    return versions_of(VERSIONED, absent="unknown")  # a vendored copy has no metadata

@@ -6,19 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from weightaudit.paper import drawing
-from weightaudit.paper.charts import Chart, Series
+from weightaudit.paper.chart_layout import GRID, INK, Line, Panel, laid_out, panels
+from weightaudit.paper.charts import Chart
 from weightaudit.paper.results import Claim, Result
-from weightaudit.report.document import document
+from weightaudit.report.document import document, script_json
 from weightaudit.report.markup import shown
-from weightaudit.report.payload import script_json
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross")
-MANY = 60
-"""Points in a line above which they get no markers."""
-FEW = 13
+SCRIPTS = ("data.js", "starting.js", "figures.js")
+MAX_TICKS = 13
 """Whole numbers on an axis up to which each has its tick."""
-BELOW = 7
+MAX_ENTRIES_BELOW = 7
 """Entries in a legend above which it stands beside the chart."""
 
 _STYLE = """
@@ -53,20 +50,16 @@ def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, A
         style=_STYLE,
         body="\n".join(part for part in body if part),
         data=script_json(figures(result.charts)),
-        scripts=("starting.js", "figures.js"),
+        scripts=SCRIPTS,
     )
     file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def figures(charts: Sequence[Chart]) -> list[dict[str, Any]]:
     """The plotly figure of every chart, as plain JSON values; gaps are None."""
-    numbers = drawing.numbering(charts)
     return [
-        {
-            "data": [trace for series in chart.series for trace in _traces(chart, series, numbers)],
-            "layout": _layout(chart),
-        }
-        for chart in charts
+        {"data": [trace for line in panel.lines for trace in _traces(line)], "layout": _layout(panel)}
+        for panel in laid_out(charts)
     ]
 
 
@@ -83,11 +76,14 @@ def number_text(value: Any) -> str:
     return str(value)
 
 
-def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[str, Any]]:
-    number = numbers[drawing.group_of(series)]
-    colour, symbol = drawing.colour(number), SYMBOLS[number % len(SYMBOLS)]
-    x, y = drawing.x_places(chart, series), drawing.y_places(chart, series.y)
-    markers = series.style == "points" or len(x) <= MANY or any(series.marked or ())
+def numbers_text(numbers: Mapping[str, Any]) -> str:
+    """A claim's numbers, each after its name."""
+    return "; ".join(f"{name} {number_text(value)}" for name, value in numbers.items())
+
+
+def _traces(line: Line) -> list[dict[str, Any]]:
+    series, (symbol, _) = line.series, line.marker
+    markers = line.has_markers or any(series.marked or ())
     lines = series.style != "points"
     shapes: str | list[str] = symbol
     if series.marked is not None:
@@ -96,73 +92,69 @@ def _traces(chart: Chart, series: Series, numbers: dict[str, int]) -> list[dict[
         "type": "scatter",
         "name": _plotly_text(series.name),
         "legendgroup": series.name,
-        "x": _nulls(x),
-        "y": _nulls(y),
+        "x": _nulls(line.x),
+        "y": _nulls(line.y),
         "mode": "+".join(part for part, wanted in (("lines", lines), ("markers", markers)) if wanted),
-        "line": {"color": colour, "width": 1.8, "dash": "dash" if series.style == "dashed" else "solid"},
-        "marker": {"color": colour, "symbol": shapes, "size": 6},
+        "line": {"color": line.colour, "width": 1.8, "dash": "dash" if series.style == "dashed" else "solid"},
+        "marker": {"color": line.colour, "symbol": shapes, "size": 6},
         # A zero on a logarithmic axis is drawn elsewhere; what it is, is still said.
         "customdata": _nulls([float(value) for value in series.x]),
         "hovertemplate": "%{customdata:.4g}, %{y:.5g}",
     }
-    return [*_band(chart, series, x, colour), trace]
+    return [_band(line), trace] if series.low else [trace]
 
 
-def _band(chart: Chart, series: Series, x: list[float], colour: str) -> list[dict[str, Any]]:
-    low, high = drawing.band_places(chart, series)
-    if not low:
-        return []
-    around: list[tuple[float | None, float | None]] = []
-    for run in drawing.runs(x, low, high):
-        if around:
-            around.append((None, None))  # the next stretch is a shape of its own
-        around += [(x[i], high[i]) for i in run]
-        around += [(x[i], low[i]) for i in reversed(run)]
-    return [
-        {
-            "type": "scatter",
-            "name": _plotly_text(series.name),
-            "legendgroup": series.name,
-            "showlegend": False,
-            "x": [place for place, _ in around],
-            "y": [value for _, value in around],
-            "mode": "lines",
-            "line": {"width": 0},
-            "fill": "toself",
-            "fillcolor": colour,
-            "opacity": 0.18,
-            "hoverinfo": "skip",
-        }
-    ]
+def _band(line: Line) -> dict[str, Any]:
+    """A shape around each stretch, there and back, with a gap between two."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for band in line.bands:
+        gap = [None] if x else []
+        x += [*gap, *band.x, *reversed(band.x)]
+        y += [*gap, *band.high, *reversed(band.low)]
+    return {
+        "type": "scatter",
+        "name": _plotly_text(line.series.name),
+        "legendgroup": line.series.name,
+        "showlegend": False,
+        "x": x,
+        "y": y,
+        "mode": "lines",
+        "line": {"width": 0},
+        "fill": "toself",
+        "fillcolor": line.colour,
+        "opacity": 0.18,
+        "hoverinfo": "skip",
+    }
 
 
-def _layout(chart: Chart) -> dict[str, Any]:
-    axis = {"gridcolor": drawing.GRID, "zeroline": False, "exponentformat": "power", "linecolor": drawing.GRID}
+def _layout(panel: Panel) -> dict[str, Any]:
+    chart = panel.chart
+    axis = {"gridcolor": GRID, "zeroline": False, "exponentformat": "power", "linecolor": GRID}
     return {
         "title": {"text": _plotly_text(chart.title), "font": {"size": 14}, "x": 0.02, "xanchor": "left"},
         "xaxis": {
             **axis,
             "title": {"text": _plotly_text(chart.x_label)},
             "type": "log" if chart.log_x else "linear",
-            **_x_ticks(chart),
+            **_x_ticks(panel),
         },
         "yaxis": {**axis, "title": {"text": _plotly_text(chart.y_label)}, "type": "log" if chart.log_y else "linear"},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
-        "font": {"color": drawing.INK},
+        "font": {"color": INK},
         "margin": {"l": 60, "r": 15, "t": 45, "b": 45},
         # Many entries below would leave the chart no height.
-        "legend": {} if len(chart.series) > BELOW else {"orientation": "h", "y": -0.25},
+        "legend": {} if len(chart.series) > MAX_ENTRIES_BELOW else {"orientation": "h", "y": -0.25},
         "showlegend": len(chart.series) > 1,
     }
 
 
-def _x_ticks(chart: Chart) -> dict[str, Any]:
-    ticks = drawing.x_ticks(chart)
-    if ticks is not None:
-        return {"tickmode": "array", "tickvals": list(ticks.places), "ticktext": list(ticks.labels)}
-    places = [x for series in chart.series for x in series.x]
-    return {"dtick": 1} if drawing.counts(chart) and max(places) - min(places) < FEW else {}
+def _x_ticks(panel: Panel) -> dict[str, Any]:
+    if panel.ticks is not None:
+        return {"tickmode": "array", "tickvals": list(panel.ticks.places), "ticktext": list(panel.ticks.labels)}
+    places = [x for line in panel.lines for x in line.series.x]
+    return {"dtick": 1} if panel.counted and max(places) - min(places) < MAX_TICKS else {}
 
 
 def _safe(text: str) -> str:
@@ -182,16 +174,11 @@ def _nulls(values: Sequence[float]) -> list[float | None]:
 def _verdicts(claims: Sequence[Claim]) -> str:
     rows = "".join(
         f'<tr><td class="{claim.outcome}">{claim.outcome}</td><td>{_safe(claim.text)}'
-        f'<div class="numbers">{_safe(_numbers(claim))}</div></td><td>{_safe(claim.why)}</td>'
+        f'<div class="numbers">{_safe(numbers_text(claim.numbers))}</div></td><td>{_safe(claim.why)}</td>'
         f"<td>{_safe(claim.tolerance)}</td><td>{_safe(claim.source)}</td></tr>"
         for claim in claims
     )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("outcome", "claim", "why", "judged by", "source"))
-    return f'<h2>Claims</h2>\n<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
-
-
-def _numbers(claim: Claim) -> str:
-    return "; ".join(f"{name} {number_text(value)}" for name, value in claim.numbers.items())
+    return f"<h2>Claims</h2>\n{_table(('outcome', 'claim', 'why', 'judged by', 'source'), rows)}"
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -201,7 +188,7 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _charts(charts: Sequence[Chart]) -> str:
-    _, columns = drawing.panels(charts)
+    _, columns = panels(charts)
     boxes = "".join(
         f'<figure style="grid-row:{chart.panel[0] + 1};grid-column:{chart.panel[1] + 1}">'
         f'<div class="chart" id="chart-{i}"></div><figcaption>{_safe(chart.caption)}</figcaption></figure>'
@@ -216,5 +203,9 @@ def _settings(settings: Mapping[str, Mapping[str, Any]]) -> str:
         f"<td>{_safe(one['origin'])}</td><td>{_safe(one['about'])}</td></tr>"
         for name, one in settings.items()
     )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("setting", "value", "unit", "origin", "meaning"))
-    return f'<h2>Settings</h2>\n<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+    return f"<h2>Settings</h2>\n{_table(('setting', 'value', 'unit', 'origin', 'meaning'), rows)}"
+
+
+def _table(heads: Sequence[str], rows: str) -> str:
+    cells = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    return f'<div class="scroll"><table><tr>{cells}</tr>{rows}</table></div>'

@@ -1,7 +1,7 @@
 """The experiments, in the order in which ``all`` runs them. Light: an experiment's module loads when it is asked for.
 
-To add one: write a module with a config made of `setting` fields and ``run(config, progress) -> Result``, and name it
-here.
+To add one: make a folder whose ``experiment`` has a config made of `setting` fields and ``run(config, progress) ->
+Result``, and name it here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from weightaudit.paper.results import Progress, Result
+from weightaudit.paper.progress import Progress
+from weightaudit.paper.results import Result
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Experiment:
         return found
 
 
-def _at(module: str) -> str:
-    return f"weightaudit.paper.{module}"
+def _at(folder: str) -> str:
+    return f"weightaudit.paper.{folder}.experiment"
 
 
 EXPERIMENTS: dict[str, Experiment] = {

@@ -1,9 +1,9 @@
-"""What an experiment returns, and how it tells how far it is. Plain data: nothing here computes or writes."""
+"""What an experiment returns. Plain data: nothing here computes or writes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from weightaudit.paper.charts import Chart
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Outcome = Literal["true", "false", "inconclusive"]
 Number = float | int | str | None
 """A value that verdict.json can hold; a float that is not finite becomes null there."""
+Numbers = dict[str, Number | list[Number]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Claim:
     id: str
     text: str
     source: str
-    numbers: dict[str, Number | list[Number]]
+    numbers: Numbers
     tolerance: str
     outcome: Outcome
     why: str
@@ -47,28 +48,6 @@ class Result:
     charts: tuple[Chart, ...]
     notes: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
-
-
-class Progress(Protocol):
-    """What an experiment calls to say how far it is."""
-
-    def start(self, total: int, what: str) -> None:
-        """A stage of ``total`` steps begins; ``what`` names it. May be called again for the next stage."""
-
-    def advance(self, n: int = 1, what: str | None = None) -> None:
-        """``n`` more steps of the stage are done; ``what`` renames it."""
-
-
-class _Silent:
-    """Nobody waits."""
-
-    def start(self, total: int, what: str) -> None: ...
-    def advance(self, n: int = 1, what: str | None = None) -> None: ...
-
-
-def silent() -> Progress:
-    """A progress that says nothing."""
-    return _Silent()
 
 
 def judged(holds: bool | None) -> Outcome:

@@ -11,11 +11,11 @@ from typing import Any
 from weightaudit.errors import OutputError, UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles
 from weightaudit.paper import outputs
-from weightaudit.paper.picture import check_drawable
+from weightaudit.paper.png import check_drawable
+from weightaudit.paper.progress import Progress
 from weightaudit.paper.registry import Experiment
-from weightaudit.paper.results import Progress
 from weightaudit.paper.settings import configured
-from weightaudit.report.files import Attempts
+from weightaudit.report.atomic_write import Attempts
 
 Say = Callable[[str], None]
 

@@ -1,10 +1,11 @@
 """An experiment's parameters: every default once, with its unit, its meaning, and whether the paper states it.
 
-A config is a frozen dataclass whose fields are made by `setting`. The command line builds its options from those
-fields, and config.json shows them.
+A config is a frozen dataclass whose fields are made by `setting`, as options. The command line builds its options from
+those fields, and config.json shows them.
 
 Example:
-    >>> @dataclasses.dataclass(frozen=True)
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
     ... class ToyConfig:
     ...     epochs: int = setting(5000, origin="stated", about="passes over the data", least=1)
     ...     rate: float = setting(0.1, origin="ours", about="step size", above=0)
@@ -14,32 +15,20 @@ Example:
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from weightaudit.errors import UsageError, printable
+from weightaudit.errors import UsageError
+from weightaudit.options import Option, option, options_of
+from weightaudit.text import printable
 
 T = TypeVar("T")
 Origin = Literal["stated", "ours"]
 
-_KEY = "weightaudit.paper.setting"
-MOST = 10**18
+MAX_INTEGER = 10**18
 """Largest whole number of a setting: it fits 64 bits, and floats can be told from it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class About:
-    """What is known of one setting. ``least`` and ``most`` are allowed values, ``above`` is not; all hold per item."""
-
-    origin: Origin
-    unit: str
-    about: str
-    least: float | None
-    above: float | None
-    most: float | None
 
 
 def setting(
@@ -57,27 +46,19 @@ def setting(
     ``origin`` is "stated" where the paper gives the value and "ours" where it does not. ``least ≤ value``,
     ``above < value`` and ``value ≤ most`` bound numbers, and every item of a tuple of numbers.
     """
-    return dataclasses.field(default=default, metadata={_KEY: About(origin, unit, about, least, above, most)})
-
-
-def about(field: dataclasses.Field[Any]) -> About:
-    """What `setting` was told of the field; TypeError where it was made otherwise (a bug in the config)."""
-    known = field.metadata.get(_KEY)
-    if not isinstance(known, About):
-        raise TypeError(f"config field '{field.name}' is not made by setting()")
-    return known
+    return option(default, help=about, panel="Settings", origin=origin, unit=unit, least=least, above=above, most=most)
 
 
 def describe(config: Any) -> dict[str, dict[str, Any]]:
     """name → value, origin, unit and meaning of every setting of a config, in order, fit for JSON."""
     described = {}
-    for field in dataclasses.fields(config):
-        known, value = about(field), getattr(config, field.name)
-        described[field.name] = {
+    for name, known in options_of(config).items():
+        value = getattr(config, name)
+        described[name] = {
             "value": list(value) if isinstance(value, tuple) else value,
             "origin": known.origin,
             "unit": known.unit,
-            "about": known.about,
+            "about": known.help,
         }
     return described
 
@@ -95,15 +76,15 @@ def configured(config_class: type[T], given: Mapping[str, str | bool]) -> T:
 
 def check(config: Any) -> None:
     """UsageError where a value is no finite number, lies outside its bounds, or a tuple is empty."""
-    for field in dataclasses.fields(config):
-        known, value = about(field), getattr(config, field.name)
+    for name, known in options_of(config).items():
+        value = getattr(config, name)
         items = value if isinstance(value, tuple) else (value,)
         if not items:
-            raise UsageError(f"--{option_name(field.name)}", "it is empty", "Give at least one value")
+            raise UsageError(f"--{option_name(name)}", "it is empty", "Give at least one value")
         for item in items:
             # bool is an int to Python, but has no bounds.
             if isinstance(item, (int, float)) and not isinstance(item, bool):
-                _check_number(field.name, item, known)
+                _check_number(name, item, known)
 
 
 def option_name(field_name: str) -> str:
@@ -144,18 +125,18 @@ def _item(name: str, text: str, kind: Any) -> Any:
         value = kind(text)
     except ValueError:
         raise UsageError(thing, f"it is not {_CALLED[kind]}", "") from None
-    if kind is int and abs(value) > MOST:
-        raise UsageError(thing, "it is too large", f"At most {MOST}")
+    if kind is int and abs(value) > MAX_INTEGER:
+        raise UsageError(thing, "it is too large", f"At most {MAX_INTEGER}")
     return value
 
 
-def _check_number(name: str, value: float, known: About) -> None:
+def _check_number(name: str, value: float, known: Option) -> None:
     thing = f"--{option_name(name)} {value}"
     if not math.isfinite(value):
-        raise UsageError(thing, "it is not a finite number", known.about)
+        raise UsageError(thing, "it is not a finite number", known.help)
     if known.least is not None and value < known.least:
-        raise UsageError(thing, f"it must be at least {known.least}", known.about)
+        raise UsageError(thing, f"it must be at least {known.least}", known.help)
     if known.above is not None and value <= known.above:
-        raise UsageError(thing, f"it must be above {known.above}", known.about)
+        raise UsageError(thing, f"it must be above {known.above}", known.help)
     if known.most is not None and value > known.most:
-        raise UsageError(thing, f"it must be at most {known.most}", known.about)
+        raise UsageError(thing, f"it must be at most {known.most}", known.help)

@@ -8,16 +8,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from weightaudit.paper.nets import Activation, Weights, forward, gradients, mean_loss, picked
 
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a run of ``total`` steps is measured and its progress moves.
+
+    After the start there are ``measurements`` of them, evenly, with ``ticks`` of the progress to each.
+    """
+
+    total: int
+    measurements: int
+    ticks: int
+
+    @property
+    def tick(self) -> int:
+        """Steps between two moves of the progress."""
+        return max(1, self.total // self.measurements // self.ticks)
+
+    def since_tick(self, step: int) -> int:
+        """Steps since the progress moved last, at a tick or at the end."""
+        return min(step, step % self.tick or self.tick)
+
+    def is_due(self, step: int) -> bool:
+        """Whether a measurement is made at this tick."""
+        spacing = self.tick * max(1, self.total // self.measurements // self.tick)
+        return step == self.total or step % spacing == 0
+
+
 Observe = Callable[[int, Weights, Tensor], None]
 """Called with the step, the weights (not to be kept: they go on changing) and L on all points, (nets,)."""
 
-TOGETHER = 24
+NETS_PER_GROUP = 24
 """Networks that one thread computes at a time, so that they fit its cache. The last digits of a result depend on it."""
 SEGMENT = 500
 """Steps between two meetings of the threads, at most."""
@@ -36,7 +64,7 @@ def descend(
     generator: torch.Generator | None = None,
     observe: Observe | None = None,
     every: int | None = None,
-    together: int = TOGETHER,
+    group_size: int = NETS_PER_GROUP,
     workers: int | None = None,
 ) -> Weights:
     """The weights after ``steps`` steps; those passed in stay as they are.
@@ -47,14 +75,14 @@ def descend(
 
     ``observe`` is called before the first step, then after every ``every`` steps, and after the last.
 
-    The networks are cut into groups of ``together``, each computed by a single thread; ``workers`` says how many groups
-    run at once (None is torch's own number of threads). So no number depends on the number of threads. A run that
-    diverges goes on in inf and NaN, which is the caller's to see.
+    The networks are cut into groups of ``group_size``, each computed by a single thread; ``workers`` says how many
+    groups run at once (None is torch's own number of threads). So no number depends on the number of threads. A run
+    that diverges goes on in inf and NaN, which is the caller's to see.
     """
     weights = [W.clone(memory_format=torch.contiguous_format) for W in weights]
     nets = weights[0].shape[0]
     shrink = (1.0 - rate * torch.as_tensor(decay, dtype=torch.float64)).to(weights[0].dtype).expand(nets)
-    groups = [slice(first, min(first + together, nets)) for first in range(0, nets, together)]
+    groups = [slice(first, min(first + group_size, nets)) for first in range(0, nets, group_size)]
     order = _orders(x.shape[-2], batch, generator)
 
     with single_threaded() as threads, _pool(workers or threads) as pool:

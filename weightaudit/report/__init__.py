@@ -1,6 +1,6 @@
-"""Numbers to tables and pages: the report of one model as DataFrame, CSV, JSON, Parquet and one HTML page."""
+"""Numbers to tables and pages: the result of one scan as DataFrame, CSV, JSON, Parquet, SARIF and one HTML page."""
 
-from weightaudit.report.files import check_output
-from weightaudit.report.scan_report import ScanReport
+from weightaudit.report.atomic_write import check_output
+from weightaudit.report.formats import write, write_figures
 
-__all__ = ["ScanReport", "check_output"]
+__all__ = ["check_output", "write", "write_figures"]

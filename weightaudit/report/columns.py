@@ -26,11 +26,12 @@ _MODES = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, what it means, its pandas dtype, how it is rounded when printed, where it comes
-    from.
+    """One column: its name, its head in the page's table, what it means, its pandas dtype, where it comes from, how it
+    is rounded when printed.
     """
 
     name: str
+    label: str
     meaning: str
     dtype: Literal["string", "Int64", "int64", "float64", "bool"]
     value: Callable[[ModelIdentity, LayerRow], Value]
@@ -69,35 +70,43 @@ def number_text(value: float, rounding: Rounding = "nearest", digits: int = DIGI
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name),
-    Column("revision", "commit of a Hub model, else empty", "string", lambda m, r: m.revision),
+    Column(
+        "model", "Model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name
+    ),
+    Column("revision", "Revision", "commit of a Hub model, else empty", "string", lambda m, r: m.revision),
     Column(
         "stack",
+        "Stack",
         "encoder or decoder in encoder-decoder models, else empty",
         "string",
         lambda m, r: r.matrix.stack,
     ),
-    Column("layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, r: r.matrix.layer),
-    Column("expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: r.matrix.expert),
-    Column("role", "what the matrix does: Q K V O QKV M1 M2 and others", "string", lambda m, r: r.matrix.role),
+    Column(
+        "layer", "Layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, r: r.matrix.layer
+    ),
+    Column("expert", "Expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: r.matrix.expert),
+    Column("role", "Role", "what the matrix does: Q K V O QKV M1 M2 and others", "string", lambda m, r: r.matrix.role),
     Column(
         "tensors",
+        "Tensors",
         "the stored tensors it was cut from, joined by ;",
         "string",
         lambda m, r: ";".join(r.matrix.tensors),
     ),
-    Column("rows", "output features", "int64", lambda m, r: r.matrix.shape[0]),
-    Column("cols", "input features", "int64", lambda m, r: r.matrix.shape[1]),
-    Column("dtype", "stored data type", "string", lambda m, r: r.matrix.dtype),
-    Column("parameters", "rows times cols", "int64", lambda m, r: r.matrix.parameters),
+    Column("rows", "Rows", "output features", "int64", lambda m, r: r.matrix.shape[0]),
+    Column("cols", "Cols", "input features", "int64", lambda m, r: r.matrix.shape[1]),
+    Column("dtype", "Type", "stored data type", "string", lambda m, r: r.matrix.dtype),
+    Column("parameters", "Parameters", "rows times cols", "int64", lambda m, r: r.matrix.parameters),
     Column(
         "frobenius_norm",
+        "‖W‖ Frobenius",
         "square root of the sum of squared entries",
         "float64",
         lambda m, r: r.spectrum.frobenius_norm,
     ),
     Column(
         "spectral_norm",
+        "σ₁ lower",
         "largest singular value, certified lower end",
         "float64",
         lambda m, r: r.spectrum.spectral_norm,
@@ -105,6 +114,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "spectral_norm_upper",
+        "σ₁ upper",
         "largest singular value, upper end",
         "float64",
         lambda m, r: r.spectrum.spectral_norm_upper,
@@ -112,6 +122,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "stable_rank",
+        "Stable rank upper",
         "squared Frobenius norm over squared spectral norm, upper end",
         "float64",
         lambda m, r: r.spectrum.stable_rank,
@@ -119,6 +130,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "stable_rank_lower",
+        "Stable rank lower",
         "the same, lower end",
         "float64",
         lambda m, r: r.spectrum.stable_rank_lower,
@@ -126,21 +138,29 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "norm_ratio",
+        "Norm ratio",
         "Frobenius norm over the spectral norm's lower end",
         "float64",
         lambda m, r: r.spectrum.norm_ratio,
     ),
-    Column("method", "exact or krylov", "string", lambda m, r: r.spectrum.method),
-    Column("passes", "reads of the whole matrix", "int64", lambda m, r: r.spectrum.passes),
+    Column("method", "Method", "exact or krylov", "string", lambda m, r: r.spectrum.method),
+    Column("passes", "Passes", "reads of the whole matrix", "int64", lambda m, r: r.spectrum.passes),
     Column(
         "converged",
+        "Converged",
         "whether the interval is as narrow as tol asks",
         "bool",
         lambda m, r: r.spectrum.converged,
     ),
-    Column("nonfinite", "entries that are NaN or infinite", "int64", lambda m, r: r.spectrum.nonfinite),
-    Column("zeros", "entries that are exactly zero", "int64", lambda m, r: r.spectrum.zeros),
-    Column("max_abs", "largest finite absolute value of an entry", "float64", lambda m, r: r.spectrum.max_abs),
+    Column("nonfinite", "NaN or ∞", "entries that are NaN or infinite", "int64", lambda m, r: r.spectrum.nonfinite),
+    Column("zeros", "Zeros", "entries that are exactly zero", "int64", lambda m, r: r.spectrum.zeros),
+    Column(
+        "max_abs",
+        "Largest |w|",
+        "largest finite absolute value of an entry",
+        "float64",
+        lambda m, r: r.spectrum.max_abs,
+    ),
 )
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
-from weightaudit.report.figures import INK, RoleStyle
-from weightaudit.report.files import replacing
+from weightaudit.report.atomic_write import replacing
+from weightaudit.report.layout import PLOTLY
 from weightaudit.report.markup import shown
+from weightaudit.report.style import INK, RoleStyle
 
-PLOTLY = "plotly.js"
 """The file beside the pages that share it."""
 
 
@@ -46,6 +48,12 @@ def document(*, title: str, style: str, body: str, data: str, scripts: Sequence[
     return Template(asset("page.html")).substitute(
         policy=policy, title=shown(title), style=style, body=body, data=data, plotly=element, script=script
     )
+
+
+def script_json(value: Any) -> str:
+    """``value`` as JSON that cannot end or open anything in HTML: pure ASCII, without < > and &."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def asset(name: str) -> str:

@@ -6,10 +6,12 @@ import html
 import itertools
 from collections.abc import Iterable, Sequence
 
-from weightaudit.errors import printable
 from weightaudit.report.columns import Rounding, number_text
+from weightaudit.text import printable
 
 UNKNOWN = "—"
+UNITS = ("", " K", " M", " B", " T")
+"""Of thousands, millions and so on."""
 
 
 def shown(text: str, limit: int = 300) -> str:
@@ -44,7 +46,7 @@ def count(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
-def magnitude(value: int | None, units: Sequence[str] = ("", " K", " M", " B", " T")) -> str:
+def magnitude(value: int | None, units: Sequence[str] = UNITS) -> str:
     """A whole number in thousands, millions and so on, with three digits."""
     if value is None:
         return UNKNOWN
@@ -69,11 +71,6 @@ def share(value: float | None) -> str:
     return f"{percent} %"
 
 
-def plural(number: int, one: str, many: str = "") -> str:
-    """``number`` and its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> str:
     """A table of ready HTML cells; the columns in ``numeric`` are set flush right. Where it is too wide it scrolls, by
     keyboard too; a screen reader hears ``caption``.
@@ -96,3 +93,17 @@ def section(identifier: str, title: str, *parts: str) -> str:
         return ""
     heading = f'<h2 id="{identifier}-title">{title}</h2>'
     return f'<section id="{identifier}" aria-labelledby="{identifier}-title">\n{heading}\n{inner}\n</section>'
+
+
+def plot_hosts(identifier: str, heights: Sequence[int], *, drawn: bool = True) -> str:
+    """Where the script draws: an element a stack, of these heights in CSS pixels, so that nothing moves when a plot
+    comes; a sentence where there is nothing to draw.
+    """
+    if not drawn:
+        return f'<div id="{identifier}" class="plots"><p class="empty">No finite, positive number to draw.</p></div>'
+    nodes = "".join(
+        f'<div id="plot-{identifier}-{i}" class="plot" style="height:{height}px"></div>'
+        for i, height in enumerate(heights)
+    )
+    css = "plots pair" if len(heights) == 2 else "plots"
+    return f'<div id="{identifier}" class="{css}">{nodes}</div>'

@@ -14,29 +14,26 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.errors import printable
-from weightaudit.records import Finding, ModelIdentity
-from weightaudit.report.wording import located
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
+from weightaudit.records import Finding, ModelIdentity, ScanResult
+from weightaudit.report.verdict import located
+from weightaudit.text import printable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
-LONGEST = 1000
+MAX_TEXT_CHARS = 1000
 """Characters of a text that may repeat a stranger's names."""
 _SEMANTIC = re.compile(r"\d+\.\d+\.\d+")
 
 
-def write_sarif(report: ScanReport, file: BinaryIO) -> None:
+def write_sarif(report: ScanResult, file: BinaryIO) -> None:
     """Strict JSON in ASCII, ended by a newline."""
     file.write((json.dumps(log(report), indent=1, allow_nan=False) + "\n").encode("ascii"))
 
 
-def log(report: ScanReport) -> dict[str, Any]:
+def log(report: ScanResult) -> dict[str, Any]:
     """The SARIF log: one run, with a rule for every id that was found."""
     findings, identity = report.findings, report.identity
     first: dict[str, Finding] = {}
@@ -62,7 +59,7 @@ def log(report: ScanReport) -> dict[str, Any]:
     }
 
 
-def files_of(report: ScanReport) -> Callable[[Finding], str]:
+def files_of(report: ScanResult) -> Callable[[Finding], str]:
     """Finding → `file_uri` of the file that holds its first tensor, or of the model's first where it names none."""
     holding = {entry.tensor: entry.file for entry in report.ledger}
     first = report.identity.files[0].name if report.identity.files else report.identity.name
@@ -110,7 +107,7 @@ def _rule(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _results(report: ScanReport, ids: list[str]) -> Iterator[dict[str, Any]]:
+def _results(report: ScanResult, ids: list[str]) -> Iterator[dict[str, Any]]:
     uri = files_of(report)
     seen: Counter[str] = Counter()
     for finding in report.findings:
@@ -164,7 +161,7 @@ def _digest(finding: Finding) -> str:
 
 def _text(text: str) -> str:
     """``text`` as a SARIF message: braces would be placeholders, and ``[…](…)`` a link."""
-    return printable(text, LONGEST).replace("{", "{{").replace("}", "}}").replace("](", "] (")
+    return printable(text, MAX_TEXT_CHARS).replace("{", "{{").replace("}", "}}").replace("](", "] (")
 
 
 def _encoded(text: str, also: str = "") -> str:

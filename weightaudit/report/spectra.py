@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from weightaudit.records import LayerRow, SpectrumDetail
+from weightaudit.records import LayerRow, ScanResult, SpectrumDetail
 from weightaudit.report.columns import number_text
-from weightaudit.report.figures import SPECTRUM_LINES
-from weightaudit.report.markup import section
-from weightaudit.report.plotting import plot_hosts
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
+from weightaudit.report.markup import plot_hosts, section
+from weightaudit.report.style import SPECTRUM_LINES
 
 DIGITS = 6
 """Significant digits of the spectra in the page."""
@@ -30,12 +26,12 @@ TEXTS = {
 }
 
 
-def asked(report: ScanReport) -> bool:
+def asked(report: ScanResult) -> bool:
     """Whether the scan was asked for spectra."""
     return bool(report.options.get("spectrum"))
 
 
-def spectra_json(report: ScanReport) -> list[dict[str, Any]]:
+def spectra_json(report: ScanResult) -> list[dict[str, Any]]:
     """One entry a matrix whose spectrum is known, in report order."""
     return [_json_entry(row, row.spectrum.detail) for row in report.rows if row.spectrum.detail is not None]
 
@@ -55,7 +51,7 @@ def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
     }
 
 
-def spectra_payload(report: ScanReport) -> dict[str, list[Any]] | None:
+def spectra_payload(report: ScanResult) -> dict[str, list[Any]] | None:
     """Lists with one item a row of the report, null where a spectrum is unknown; None where none was asked for.
 
     ``bounds`` are rounded up and hold for the rounded ``values``; ``cumulative[i]`` is the share of singular values up
@@ -94,7 +90,7 @@ def _rounded(value: float) -> float:
     return float(number_text(value, digits=DIGITS))
 
 
-def spectra_section(report: ScanReport) -> str:
+def spectra_section(report: ScanResult) -> str:
     """The plots by layer and the view of one matrix; empty where no spectrum was asked for."""
     if not asked(report):
         return ""

@@ -8,19 +8,19 @@ Names come from the checkpoint and are untrusted: see `guarded`.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS, NAMES, texts, values
 from weightaudit.report.spectra import asked, spectra_json
+from weightaudit.strict_json import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from weightaudit.report.scan_report import ScanReport
 
 SCHEMA = 1
 """Version of the columns and of the JSON; grows when a reader of the old one would break."""
@@ -44,7 +44,7 @@ def guarded(name: str) -> str:
     return _FORMULA.sub(r"\1'\2", name)
 
 
-def csv_cells(report: ScanReport) -> Iterator[list[str]]:
+def csv_cells(report: ScanResult) -> Iterator[list[str]]:
     """The cells of the CSV's lines after the header, formatted and guarded but not yet quoted."""
     for row in report.rows:
         cells = texts(report.identity, row)
@@ -68,14 +68,14 @@ def _quoted(cell: str) -> str:
     return f'"{doubled}"'
 
 
-def write_csv(report: ScanReport, file: BinaryIO) -> None:
+def write_csv(report: ScanResult, file: BinaryIO) -> None:
     """UTF-8 CSV, one row a matrix."""
     file.write(_utf8(csv_line(NAMES)))
     for cells in csv_cells(report):
         file.write(_utf8(csv_line(cells)))
 
 
-def write_json(report: ScanReport, file: BinaryIO) -> None:
+def write_json(report: ScanResult, file: BinaryIO) -> None:
     """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
     # Piece by piece: as one text, pieces and all, it takes ten times its bytes.
     for piece in json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False).iterencode(document(report)):
@@ -84,7 +84,7 @@ def write_json(report: ScanReport, file: BinaryIO) -> None:
     file.write(b"\n")
 
 
-def document(report: ScanReport) -> dict[str, Any]:
+def document(report: ScanResult) -> dict[str, Any]:
     """The report as plain JSON values, keys in a fixed order."""
     long = {
         "layers": [dict(zip(NAMES, values(report.identity, row), strict=True)) for row in report.rows],
@@ -92,10 +92,10 @@ def document(report: ScanReport) -> dict[str, Any]:
     }
     if asked(report):
         long["spectra"] = spectra_json(report)
-    return {**_head(report), **{key: _plain(value) for key, value in long.items()}}
+    return {**_head(report), **{key: plain(value) for key, value in long.items()}}
 
 
-def _head(report: ScanReport) -> dict[str, Any]:
+def _head(report: ScanResult) -> dict[str, Any]:
     """What the document says of the model as a whole: all of it but what has an item for each matrix or tensor."""
     model_map, identity = report.map, report.identity
     result = {
@@ -123,22 +123,11 @@ def _head(report: ScanReport) -> dict[str, Any]:
         "rules": report.rules,
         "findings": [asdict(finding) for finding in report.findings],
     }
-    plain: dict[str, Any] = _plain(result)
-    return plain
+    head: dict[str, Any] = plain(result)
+    return head
 
 
-def _plain(value: Any) -> Any:
-    """``value`` with tuples as lists and NaN and infinities as None, as strict JSON needs."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def layers_frame(report: ScanReport) -> pd.DataFrame:
+def layers_frame(report: ScanResult) -> pd.DataFrame:
     """One row a matrix, the CSV's columns, numbers in full double precision; layer and expert are nullable
     Int64.
     """
@@ -153,7 +142,7 @@ def layers_frame(report: ScanReport) -> pd.DataFrame:
     )
 
 
-def coverage_frame(report: ScanReport) -> pd.DataFrame:
+def coverage_frame(report: ScanResult) -> pd.DataFrame:
     """One row a tensor of the checkpoint; ``shape`` holds tuples, ``roles`` is joined by ``;``."""
     import pandas as pd
 
@@ -172,7 +161,7 @@ def coverage_frame(report: ScanReport) -> pd.DataFrame:
     )
 
 
-def write_parquet(report: ScanReport, file: BinaryIO) -> None:
+def write_parquet(report: ScanResult, file: BinaryIO) -> None:
     """The layers as Parquet. The file's metadata hold what the JSON report says of the model as a whole, key by key, as
     ``weightaudit.<key>``: schema, model, architecture (guessed or not), summary, findings and so on. A value of more
     than `LONGEST_KEPT` bytes is left out: readers refuse a file whose metadata are too long.

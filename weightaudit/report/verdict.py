@@ -1,71 +1,53 @@
-"""The line at the top that says what the rules found: never more than they looked for."""
+"""Findings and the verdict in plain words, for every place that is text. Names come as they are: whoever shows them
+makes them harmless for the place.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from typing import TYPE_CHECKING
 
-from weightaudit.records import SEVERITIES
-from weightaudit.report.findings import CSS, Group
-from weightaudit.report.markup import count, plural, shown
-from weightaudit.report.places import BETWEEN
-from weightaudit.report.wording import counted, place
-
-if TYPE_CHECKING:
-    from weightaudit.report.scan_report import ScanReport
-
-LEADING = 4
-"""Groups named in the line, where more than one is left."""
-
-_CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unchecked"}
+from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
+from weightaudit.text import plural
 
 
-def verdict_line(report: ScanReport, groups: list[Group]) -> str:
-    """The verdict in words, the rules that were checked, and the way to the gravest findings."""
-    words = _words(report)
-    named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
-    leading = "".join(
-        f'<li class="{CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
-        f"<span>{_where(group)}</span></li>"
-        for number, group in enumerate(named)
-    )
-    if len(groups) > len(named):
-        leading += f'<li><a href="#findings">and {len(groups) - len(named)} more rules</a></li>'
-    return (
-        f'<div class="verdict {_CSS[report.verdict]}" role="group" aria-label="Verdict"><p><strong>{words}</strong></p>'
-        + (f'<ul class="leading">{leading}</ul>' if leading else "")
-        + f"{_checked(report)}</div>"
-    )
+def severity_count(number: int, severity: Severity) -> str:
+    """``number`` of findings so grave; "info" has no plural.
+
+    Example:
+        >>> severity_count(1, "warning"), severity_count(2, "error"), severity_count(2, "info")
+        ('1 warning', '2 errors', '2 info')
+    """
+    return plural(number, severity, "info" if severity == "info" else "")
 
 
-def _words(report: ScanReport) -> str:
-    counts = Counter(finding.severity for finding in report.findings)
-    told = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
-    listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+def verdict_line(report: ScanResult) -> str:
+    """``verdict: 2 errors, 1 warning (21 rules checked)``; "clean" where no finding is either."""
     if report.verdict == "unchecked":
-        return "No rules were checked" + (f"; {listed} came with the scan" if listed else "")
+        return "verdict: unchecked (no rules were checked)"
+    found = Counter(finding.severity for finding in report.findings)
+    said = [severity_count(found[severity], severity) for severity in SEVERITIES if found[severity]]
     if report.verdict == "clean":
-        return f"No error and no warning{f', {listed}' if listed else ''}"
-    return listed
+        said.insert(0, "clean")
+    return f"verdict: {', '.join(said)} ({plural(len(report.rules), 'rule')} checked)"
 
 
-def _where(group: Group) -> str:
-    """The place of a group's only finding, or of how many matrices it is, or how many findings there are."""
-    if len(group.findings) > 1:
-        return f"{count(len(group.findings))} places"
-    (one,), (rows,) = group.findings, group.rows
-    if len(rows) > 1:
-        return plural(len(rows), "matrix", "matrices")
-    return shown(place(one, BETWEEN))
+def sentence(finding: Finding) -> str:
+    """What was found, in one sentence."""
+    return finding.detail or finding.title
 
 
-def _checked(report: ScanReport) -> str:
-    """What was checked, and what that does not say."""
-    if not report.rules:
-        return "<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>"
-    rules = ", ".join(f"<code>{shown(rule)}</code>" for rule in report.rules)
-    limits = "The rules know certain signs of damage, and no others: they do not say how well the model works."
-    return (
-        f"<details><summary>{plural(len(report.rules), 'rule')} checked</summary><p>{rules}.</p></details>"
-        f"<p>{limits}</p>"
-    )
+def located(finding: Finding) -> str:
+    """The same, with the place before it where the sentence does not name it.
+
+    Example:
+        >>> located(Finding("x", "info", "Too long", layer=3, role="Q"))
+        'layer 3 Q: Too long'
+        >>> located(Finding("x", "info", "", layer=3, role="Q", detail="7 rows of layer 3 Q are zero."))
+        '7 rows of layer 3 Q are zero.'
+        >>> located(Finding("x", "info", "", layer=3, detail="Layer 3 is not there."))
+        'Layer 3 is not there.'
+    """
+    where, said = finding.place.words(), sentence(finding)
+    named = not where or re.search(rf"(?<!\w){re.escape(where)}(?!\w)", said, re.IGNORECASE)
+    return said if named else f"{where}: {said}"

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import PureWindowsPath
 from typing import Protocol
 
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
+from weightaudit.text import printable
 
 CONFIG = "config.json"
 MAX_CONFIG = 10_000_000
@@ -65,7 +66,7 @@ class Repository(Protocol):
         ...
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Bring these files as near as was asked for, together; names that do not exist are passed over."""
+        """Bring these files as near as was asked for, together; names that do not exist are skipped."""
         ...
 
     def open(self, name: str) -> ByteSource:

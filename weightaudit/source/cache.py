@@ -14,10 +14,11 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CheckpointError, printable
+from weightaudit.errors import CheckpointError
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
 from weightaudit.source.names import COMMIT
 from weightaudit.stored import read_plain
+from weightaudit.text import printable
 
 CONFIG = "config.json"
 LONGEST_COMMIT = 64

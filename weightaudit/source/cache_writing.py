@@ -21,11 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from weightaudit.errors import CacheError, CheckpointError, printable
+from weightaudit.errors import CacheError, CheckpointError
 from weightaudit.source.cache import commit_noted, is_inside, is_own, model_folder
+from weightaudit.source.http.client import SOMEBODY_ELSE
+from weightaudit.source.http.ranges import RemoteFile
 from weightaudit.source.local import LocalFile
-from weightaudit.source.remote import RemoteFile
-from weightaudit.source.web import SOMEBODY_ELSE
+from weightaudit.text import printable
 from weightaudit.unfinished import becoming, create, temporary
 
 PIECE = 1 << 20

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 from weightaudit.source.cache_writing import CacheFolder
-from weightaudit.source.remote import RemoteFile
+from weightaudit.source.http.ranges import RemoteFile
 
 FILES_AT_ONCE = 8
 

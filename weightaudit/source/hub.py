@@ -14,20 +14,21 @@ from threading import Event
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CheckpointError, ModelUnreachable, printable
+from weightaudit.errors import CheckpointError, ModelUnreachable
 from weightaudit.model_files import WEIGHT_SUFFIXES
 from weightaudit.source.base import ByteSource, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
+from weightaudit.source.http.client import Access
+from weightaudit.source.http.ranges import RemoteFile
+from weightaudit.source.hub_api import file_url
 from weightaudit.source.hub_errors import endpoint
 from weightaudit.source.local import FileState, LocalFile, LocalRepository
-from weightaudit.source.location import file_url
 from weightaudit.source.names import check_model, check_revision, token_to_send
-from weightaudit.source.pin import Pinned, pin
 from weightaudit.source.redaction import redact_logs
-from weightaudit.source.remote import RemoteFile
-from weightaudit.source.web import Access
+from weightaudit.source.resolve_revision import Pinned, pin
+from weightaudit.text import listed, printable
 
 
 class HubRepository:
@@ -163,5 +164,4 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more files"
+    return listed(map(printable, names), 3, noun="files")

@@ -20,8 +20,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable, printable
+from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable
 from weightaudit.source.addresses import shown
+from weightaudit.text import printable
 
 # The base that the Hub's own errors share with those of the HTTP library beneath it, whose package differs between
 # huggingface_hub 1 (httpx) and 2 (httpx2). Its module is the way to that library's other names.

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable, printable
+from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable
 from weightaudit.source.base import safe_name
+from weightaudit.text import printable
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
 MAX_READ = 1 << 30

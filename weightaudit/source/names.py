@@ -9,7 +9,8 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, not in __all__
 
-from weightaudit.errors import ModelNotFound, UsageError, printable
+from weightaudit.errors import ModelNotFound, UsageError
+from weightaudit.text import printable
 
 COMMIT = r"[0-9a-f]{40,64}"
 """A commit, which becomes a part of paths and addresses."""

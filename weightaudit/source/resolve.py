@@ -6,11 +6,12 @@ import os
 from pathlib import Path, PureWindowsPath
 
 from weightaudit.config import DEFAULTS
-from weightaudit.errors import ModelNotFound, UsageError, printable
+from weightaudit.errors import ModelNotFound, UsageError
 from weightaudit.model_files import WEIGHT_SUFFIXES
 from weightaudit.source.addresses import check_endpoint
 from weightaudit.source.base import Repository
 from weightaudit.source.local import local_repository
+from weightaudit.text import printable
 
 MOST_WAIT = 1e7
 """Seconds, some 116 days: what the system waits by has an end, and infinity is beyond it."""

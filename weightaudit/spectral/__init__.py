@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weightaudit.spectral.hashing import digest as digest
-    from weightaudit.spectral.measuring import measure as measure
+    from weightaudit.spectral.measurement import measure as measure
+    from weightaudit.spectral.operators.difference import Difference as Difference
+    from weightaudit.spectral.operators.low_rank import LowRank as LowRank
     from weightaudit.spectral.options import check_options as check_options
     from weightaudit.spectral.threads import compute_threads as compute_threads
 
 _HOMES = {
+    "Difference": "weightaudit.spectral.operators.difference",
+    "LowRank": "weightaudit.spectral.operators.low_rank",
     "check_options": "weightaudit.spectral.options",
     "compute_threads": "weightaudit.spectral.threads",
     "digest": "weightaudit.spectral.hashing",
-    "measure": "weightaudit.spectral.measuring",
+    "measure": "weightaudit.spectral.measurement",
 }
 
-__all__ = ["check_options", "compute_threads", "digest", "measure"]
+__all__ = ["Difference", "LowRank", "check_options", "compute_threads", "digest", "measure"]
 
 
 def __getattr__(name: str) -> object:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from weightaudit.spectral.byproducts import WholeSpectrum
-from weightaudit.spectral.krylov import Interval
+from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
-from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.threads import compute_threads
 
 SMALL = 1 << 26
@@ -15,16 +14,16 @@ SMALL = 1 << 26
 0.3 ms became 257 ms once in sixty runs of a 150×90 matrix)."""
 
 
-def exact(stack: Stack, scale: float, frob_sq: float) -> Interval:
+def exact(matrix: PanelSource, scale: float, frob_sq: float) -> Interval:
     """Interval for λ₁ = ‖sA‖₂², A the taller of W and Wᵀ, as wide as rounding makes it (about 1e-12 relative).
 
     Squaring loses small singular values, never the largest; the Gram matrix is n×n however tall A is, and is several
     times cheaper than a singular value decomposition.
     """
-    m, n = max(stack.rows, stack.cols), min(stack.rows, stack.cols)
+    m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
     with compute_threads(1 if m * n**2 < SMALL else None):
-        M = torch.zeros((n, n), dtype=torch.float64, device=stack.device)
-        for panel in stack.panels(stack.tall):
+        M = torch.zeros((n, n), dtype=torch.float64, device=matrix.device)
+        for panel in matrix.panels(matrix.rows >= matrix.cols):
             if scale != 1.0:
                 panel.mul_(scale)
             M.addmm_(panel.t(), panel)

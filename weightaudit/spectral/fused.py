@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from weightaudit.spectral import kernels
-from weightaudit.spectral.formats import FORMATS
+from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
+from weightaudit.spectral.float_bits import FLOAT_BITS
 from weightaudit.spectral.jit import numba
-from weightaudit.spectral.stack import Stack, runs_along_rows
 from weightaudit.spectral.statistics import Counts, Sums
 
 Result = TypeVar("Result")
@@ -71,31 +71,31 @@ class SharedRows:
     runs: list[list[Run]]
 
 
-def shared_rows(stack: Stack, upright: bool, threads: int) -> SharedRows:
-    """A, W if ``upright`` or else Wᵀ, shared among ``threads``.
+def shared_rows(matrix: BlockMatrix, row_major: bool, threads: int) -> SharedRows:
+    """A, W if ``row_major`` or else Wᵀ, shared among ``threads``.
 
     A's rows go to the threads in groups of four, by A's shape alone, and the kernels add up group by group. So a matrix
     gives the same numbers to the last bit whether it comes in one block or in several.
     """
-    A = Stack(_along_memory(stack, upright))
+    A = BlockMatrix(_along_memory(matrix, row_major))
     groups = -(-A.rows // kernels.WIDTH)
     ends = [min(A.rows, kernels.WIDTH * (groups * thread // threads)) for thread in range(threads + 1)]
     return SharedRows(A.rows, A.cols, [_runs(A, *share) for share in pairwise(ends)])
 
 
-def _along_memory(stack: Stack, upright: bool) -> tuple[torch.Tensor, ...]:
+def _along_memory(matrix: BlockMatrix, row_major: bool) -> tuple[torch.Tensor, ...]:
     """A as blocks whose rows run along the memory.
 
     Copied in the stored dtype are several blocks of Wᵀ, whose rows run through all of them, and a block of W that does
     not lie as others do; `gram_side` sees to it that a matrix in one piece is not.
     """
-    if upright:
-        return tuple(block if runs_along_rows(block) else block.contiguous() for block in stack.blocks)
-    turned = [block.t() for block in stack.blocks]
+    if row_major:
+        return tuple(block if runs_along_rows(block) else block.contiguous() for block in matrix.blocks)
+    turned = [block.t() for block in matrix.blocks]
     return (torch.cat(turned, dim=1) if len(turned) > 1 else turned[0],)
 
 
-def _runs(A: Stack, first: int, end: int) -> list[Run]:
+def _runs(A: BlockMatrix, first: int, end: int) -> list[Run]:
     """Rows ``first`` ≤ r < ``end`` of A as runs of whole groups of four, but for those that are left at the end. A
     group that lies in several blocks is copied and is a run of its own."""
     cuts = {first, end}
@@ -116,12 +116,13 @@ def _run(views: list[torch.Tensor], first: int) -> Run:
 
 
 class FusedGram:
-    """`GramOperator` of `weightaudit.spectral.operator` through the fused kernel."""
+    """`GramOperator` of `weightaudit.spectral.operators.base` through the fused kernel."""
 
     device = torch.device("cpu")
     own_threads = True
+    amplification = 1.0
 
-    def __init__(self, rows: SharedRows, scale: float, team: Team) -> None:
+    def __init__(self, rows: SharedRows, scale: float, team: ThreadTeam) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
 
@@ -149,10 +150,10 @@ class FusedGram:
         return total
 
 
-def entry_statistics(rows: SharedRows, dtype: torch.dtype, upright: bool, team: Team) -> tuple[Counts, Sums]:
-    """What one pass over A, W if ``upright`` or else Wᵀ, says of W. The sums are void where there are non-finite
+def entry_statistics(rows: SharedRows, dtype: torch.dtype, row_major: bool, team: ThreadTeam) -> tuple[Counts, Sums]:
+    """What one pass over A, W if ``row_major`` or else Wᵀ, says of W. The sums are void where there are non-finite
     entries."""
-    kind = FORMATS[dtype]
+    kind = FLOAT_BITS[dtype]
     unsigned = np.dtype(f"u{dtype.itemsize}")
     levels = tuple(unsigned.type(level) for level in (kind.magnitude, kind.normal, kind.limit))
     along = np.empty(rows.m)
@@ -163,13 +164,13 @@ def entry_statistics(rows: SharedRows, dtype: torch.dtype, upright: bool, team: 
             row_sq = along[run.first : run.first + run.rows]
             where = (run.flat, run.flat.view(unsigned), run.stride, run.rows, rows.n, row_sq, across)
             counts.append(Counts._make(map(int, kernels.row_statistics(*where, *levels))))
-        return Counts.together(counts), across
+        return Counts.total(counts), across
 
     counts, across = zip(*team.run(work), strict=True)
-    return Counts.together(counts), Sums.of(along, across, upright)
+    return Counts.total(counts), Sums.of(along, across, row_major)
 
 
-class Team:
+class ThreadTeam:
     """``size`` threads that each do a share of a pass; the caller is one of them."""
 
     def __init__(self, size: int, pool: ThreadPoolExecutor | None) -> None:
@@ -184,14 +185,14 @@ class Team:
 
 
 @contextmanager
-def team_for(elements: int) -> Iterator[Team]:
+def thread_team(elements: int) -> Iterator[ThreadTeam]:
     """The threads worth using on a matrix of ``elements``, at most torch's number of them.
 
     A pool a matrix, not one for the process: threads do not survive a fork, and starting one takes some 50 µs.
     """
     size = max(1, min(torch.get_num_threads(), elements // PARALLEL_FROM))
     if size == 1:
-        yield Team(1, None)
+        yield ThreadTeam(1, None)
         return
     with ThreadPoolExecutor(size - 1, thread_name_prefix="weightaudit") as pool:
-        yield Team(size, pool)
+        yield ThreadTeam(size, pool)

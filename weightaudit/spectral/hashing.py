@@ -14,8 +14,8 @@ import torch
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from weightaudit.spectral.formats import FORMATS
-from weightaudit.spectral.stack import Stack, merged
+from weightaudit.spectral.block_matrix import BlockMatrix, merged
+from weightaudit.spectral.float_bits import FLOAT_BITS
 
 
 def digest(blocks: Sequence[torch.Tensor]) -> str:
@@ -25,33 +25,33 @@ def digest(blocks: Sequence[torch.Tensor]) -> str:
     So a slice of a fused tensor has the digest of a tensor of its own, as long as both are stored the same way. Bytes
     count, not values: 0.0 is not −0.0, a NaN equals itself.
 
-    ``blocks``: as `weightaudit.spectral.measure` takes them. At most a panel of `Stack.views` is copied.
+    ``blocks``: as `weightaudit.spectral.measure` takes them. At most a panel of `BlockMatrix.views` is copied.
     """
-    return digest_of(Stack(merged([block.detach() for block in blocks])))
+    return digest_of(BlockMatrix(merged([block.detach() for block in blocks])))
 
 
-def digest_of(stack: Stack) -> str:
-    """`digest` of the blocks of ``stack``."""
+def digest_of(matrix: BlockMatrix) -> str:
+    """`digest` of the blocks of ``matrix``."""
     # A single row or column is the same bytes either way.
-    by_rows = stack.along_rows or not stack.along_cols or min(stack.rows, stack.cols) == 1
-    found = blake3(f"{stack.rows} {stack.cols} {stack.dtype} {'rows' if by_rows else 'columns'}\n".encode())
-    for piece in _pieces(stack, by_rows):
+    by_rows = matrix.along_rows or not matrix.along_cols or min(matrix.rows, matrix.cols) == 1
+    found = blake3(f"{matrix.rows} {matrix.cols} {matrix.dtype} {'rows' if by_rows else 'columns'}\n".encode())
+    for piece in _pieces(matrix, by_rows):
         found.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 
-def _pieces(stack: Stack, by_rows: bool) -> Iterator[NDArray[np.signedinteger]]:
+def _pieces(matrix: BlockMatrix, by_rows: bool) -> Iterator[NDArray[np.signedinteger]]:
     """The stored bits in the order in which they are hashed, row by row of each piece.
 
     numpy's, which copies on one thread: torch wakes its others for every panel, and their waiting for the next took
     longer than the hash.
     """
-    if stack.device.type == "cpu":
-        A = [_bits(block if by_rows else block.t()) for block in stack.blocks]
-        if stack.elements and all(block.flags.c_contiguous for block in A) and (by_rows or len(A) == 1):
+    if matrix.device.type == "cpu":
+        A = [_bits(block if by_rows else block.t()) for block in matrix.blocks]
+        if matrix.elements and all(block.flags.c_contiguous for block in A) and (by_rows or len(A) == 1):
             yield from A
             return
-    for views in stack.views(by_rows):
+    for views in matrix.views(by_rows):
         panel = map(_bits, views)
         if by_rows:
             yield from panel
@@ -61,4 +61,4 @@ def _pieces(stack: Stack, by_rows: bool) -> Iterator[NDArray[np.signedinteger]]:
 
 def _bits(view: torch.Tensor) -> NDArray[np.signedinteger]:
     """``view`` as integers of its size, on the CPU: numpy has no bfloat16."""
-    return view.view(FORMATS[view.dtype].bits).cpu().numpy()
+    return view.view(FLOAT_BITS[view.dtype].bits).cpu().numpy()

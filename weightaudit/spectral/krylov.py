@@ -5,16 +5,17 @@ Golub & Underwood 1977 (block Lanczos); Musco & Musco 2015 (randomized block Kry
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from weightaudit.spectral.byproducts import Projection, WholeSpectrum
 from weightaudit.spectral.certificate import Certificate
-from weightaudit.spectral.operator import GramOperator
+from weightaudit.spectral.operators.base import GramOperator
 from weightaudit.spectral.rounding import SUM_ERROR, UNIT, lanczos_error
-from weightaudit.spectral.start import gaussian_start
+from weightaudit.spectral.spectrum import Interval, Projection
 from weightaudit.spectral.threads import compute_threads
 
 MAX_PASSES = 200
@@ -24,16 +25,6 @@ at the default tolerance."""
 UNEVEN = 2.0**-10
 """Ratio of a residual block's singular values below which it is orthogonalised a third time; above, the basis is
 orthogonal to 1e-13 without."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """``lower`` ≤ λ₁ ≤ ``upper`` for the scaled matrix, the passes over it that this took, and what else they saw."""
-
-    lower: float
-    upper: float
-    passes: int
-    spectrum: WholeSpectrum | Projection | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +81,9 @@ def _krylov(
         T = _bordered(T, step.column)
         N = T.shape[1]
         theta = float(torch.linalg.eigvalsh(T[:N])[-1])
-        error = theta * lanczos_error(gram.m, n, N, frob_sq / theta) + dropped
+        if theta <= 0.0:  # rounding is all that the products are
+            return Interval(0.0, ceiling, passes)
+        error = theta * lanczos_error(gram.m, n, N, frob_sq / theta, gram.amplification) + dropped
         certificate.extend(T)
         lower = theta - error
         target = min(lower * (1.0 + tol) * (1.0 - 64.0 * UNIT), ceiling)  # the ends are yet to be rounded outwards
@@ -99,9 +92,24 @@ def _krylov(
             upper = certificate.upper_end(theta, step.residual, error)
             # Bisection may stop just above a target that was certified.
             found = Projection(T, R1.cpu(), error, gram.m, n)
-            return Interval(lower, min(upper, target if done else ceiling), passes, found)
+            return Interval(max(0.0, lower), min(upper, target if done else ceiling), passes, found)
         basis.append(X)
     raise AssertionError("max_passes is positive")
+
+
+def rng_for(seed: int, name: str, digest: str) -> np.random.Generator:
+    """Generator of the random start of the matrix called ``name`` under ``seed``; ``digest`` is its, 64 hex digits.
+
+    A function of seed, name and entries, so that order and device cannot change it, and whoever chooses the entries
+    cannot choose them by the start. numpy's and not torch's, because torch draws other numbers on another device.
+    """
+    key = blake2b(f"{seed}\0{name}\0{digest}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(key, "little")))
+
+
+def gaussian_start(n: int, b: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(n, b) float64, entries i.i.d. N(0, 1)."""
+    return rng.standard_normal((n, b))
 
 
 class Basis:

@@ -7,18 +7,18 @@ from numbers import Integral, Real
 from weightaudit.config import METHODS
 from weightaudit.errors import UsageError
 
-MOST = 1e30
+MAX_TOL = 1e30
 """Largest tol: no interval is that wide."""
-LEAST_DELTA = 1e-100
+MIN_DELTA = 1e-100
 """Below, the χ² quantile of a single column leaves the range of float64."""
 
 
 def check_options(*, tol: float, delta: float, method: str, seed: int, device: str) -> None:
     """Raise UsageError for an option of `measure` that is out of range, before anything is read."""
-    if not (_is_real(tol) and 0 < tol < MOST):
+    if not (_is_real(tol) and 0 < tol < MAX_TOL):
         raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
-    if not (_is_real(delta) and LEAST_DELTA <= delta < 1):
-        hint = f"It is a probability per matrix, e.g. 1e-6, at least {LEAST_DELTA:g}"
+    if not (_is_real(delta) and MIN_DELTA <= delta < 1):
+        hint = f"It is a probability per matrix, e.g. 1e-6, at least {MIN_DELTA:g}"
         raise UsageError("delta", f"{delta!r} is not between 0 and 1", hint)
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise UsageError("seed", f"{seed!r} is not a whole number", "Any will do, e.g. 0")

@@ -68,7 +68,7 @@ def private_folder() -> PrivateFolder | None:
 def _caches() -> Path | None:
     """Where this user's caches lie: $NUMBA_CACHE_DIR, or the system's place for them.
 
-    A relative path is passed over, as it leads into the working directory, which may be a stranger's.
+    A relative path is ignored, as it leads into the working directory, which may be a stranger's.
     """
     if sys.platform == "win32":
         usual = [os.environ.get("LOCALAPPDATA")]

@@ -22,13 +22,14 @@ def product_error(m: int, n: int, stable_rank: float) -> float:
     return (m + n + 4) * UNIT * math.sqrt(max(1.0, stable_rank)) * 1.01
 
 
-def lanczos_error(m: int, n: int, columns: int, stable_rank: float) -> float:
+def lanczos_error(m: int, n: int, columns: int, stable_rank: float, amplification: float = 1.0) -> float:
     """‖MQ − QT − (residual block)‖₂ / λ₁ after a block Lanczos run with ``columns`` basis vectors.
 
-    Each column carries the product's error and that of its orthogonalisation against the others, twice: inner products
-    of length n with vectors no longer than λ₁, 4·n·u·√columns. The columns' errors add in squares.
+    Each column carries the product's error, ``amplification`` times that with a stored matrix, and that of its
+    orthogonalisation against the others, twice: inner products of length n with vectors no longer than λ₁,
+    4·n·u·√columns. The columns' errors add in squares.
     """
-    return math.sqrt(columns) * (product_error(m, n, stable_rank) + 4 * n * UNIT * math.sqrt(columns))
+    return math.sqrt(columns) * (amplification * product_error(m, n, stable_rank) + 4 * n * UNIT * math.sqrt(columns))
 
 
 def gram_error(m: int, n: int, stable_rank: float) -> float:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from weightaudit.records import DEAD, EntryFacts
-from weightaudit.spectral.formats import FORMATS
-from weightaudit.spectral.stack import Stack
+from weightaudit.spectral.block_matrix import PanelSource
+from weightaudit.spectral.float_bits import FLOAT_BITS
 
 SAFE_SUM = (1e-120, 1e120)
 """‖W‖_F² outside of which W is scaled: squares of λ₁ must fit float64 too. Only float64 weights get there."""
@@ -34,7 +34,7 @@ class Counts(NamedTuple):
     nonfinite: int
 
     @staticmethod
-    def together(parts: Sequence[Counts]) -> Counts:
+    def total(parts: Sequence[Counts]) -> Counts:
         """Those of a matrix from those of its ``parts``."""
         largest, *others = zip(*parts, strict=True)
         return Counts(max(largest), *map(sum, others))
@@ -49,11 +49,11 @@ class Sums:
     frob_sq: float
 
     @staticmethod
-    def of(along: NDArray[np.float64], across: Sequence[NDArray[np.float64]], upright: bool) -> Sums:
-        """From those of A, W if ``upright`` or else Wᵀ: its rows' are ``along``, its columns' the sum of ``across``."""
+    def of(along: NDArray[np.float64], across: Sequence[NDArray[np.float64]], row_major: bool) -> Sums:
+        """From those of A = W (``row_major``) or Wᵀ: its rows' are ``along``, its columns' the sum of ``across``."""
         with np.errstate(over="ignore"):  # then W is scaled
             frob_sq, total = float(along.sum()), np.add.reduce(across)
-        return Sums(along, total, frob_sq) if upright else Sums(total, along, frob_sq)
+        return Sums(along, total, frob_sq) if row_major else Sums(total, along, frob_sq)
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,20 @@ class Statistics:
 
     ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose fourth powers would
     overflow or underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
-    ``entries`` is None where there are non-finite ones.
+    ``entries`` is None where there are non-finite ones. Where W is known by its factors only its entries are not
+    read: ``max_abs`` is NaN, ``zeros`` and ``entries`` are None.
+
+    ``error`` bounds ‖Ŵ − sW‖_F, Ŵ being the matrix that products and ``frob_sq`` belong to: 0 where it is sW itself.
     """
 
     frob_sq: float
     scale: float
     max_abs: float
-    zeros: int
+    zeros: int | None
     nonfinite: int
     passes: int
     entries: EntryFacts | None
+    error: float = 0.0
 
 
 def power_of_two_scale(max_abs: float) -> float:
@@ -82,20 +86,20 @@ def power_of_two_scale(max_abs: float) -> float:
     return math.ldexp(1.0, -max(-1000, min(1000, exponent)))
 
 
-def statistics(stack: Stack) -> Statistics:
-    """One pass over ``stack`` by torch; two where W has to be scaled."""
-    counts, sums = _read(stack, 1.0)
-    return concluded(stack, counts, sums)
+def statistics(matrix: PanelSource) -> Statistics:
+    """One pass over ``matrix`` by torch; two where W has to be scaled."""
+    counts, sums = _read(matrix, 1.0)
+    return finalize_statistics(matrix, counts, sums)
 
 
-def concluded(stack: Stack, counts: Counts, sums: Sums) -> Statistics:
-    """Statistics from what one pass found; ``stack`` is read again only if W has to be scaled."""
-    max_abs, passes, scale = FORMATS[stack.dtype].number(counts.largest), 1, 1.0
+def finalize_statistics(matrix: PanelSource, counts: Counts, sums: Sums) -> Statistics:
+    """Statistics from what one pass found; ``matrix`` is read again only if W has to be scaled."""
+    max_abs, passes, scale = FLOAT_BITS[matrix.dtype].number(counts.largest), 1, 1.0
     if counts.nonfinite:
         return Statistics(math.nan, scale, max_abs, counts.zeros, counts.nonfinite, passes, None)
     if max_abs != 0.0 and not SAFE_SUM[0] < sums.frob_sq < SAFE_SUM[1]:
         scale, passes = power_of_two_scale(max_abs), 2
-        _, sums = _read(stack, scale)
+        _, sums = _read(matrix, scale)
     return Statistics(sums.frob_sq, scale, max_abs, counts.zeros, 0, passes, _facts(counts, sums))
 
 
@@ -116,24 +120,24 @@ def _dead(norms_sq: NDArray[np.float64], frob_sq: float) -> NDArray[np.intp]:
     return np.flatnonzero(norms_sq <= DEAD**2 * frob_sq / max(1, len(norms_sq)))
 
 
-def _read(stack: Stack, scale: float) -> tuple[Counts, Sums]:
+def _read(matrix: PanelSource, scale: float) -> tuple[Counts, Sums]:
     """One pass by torch: the counts of W, the squared norms of sW."""
-    upright = stack.tall
-    m, n = (stack.rows, stack.cols) if upright else (stack.cols, stack.rows)
-    along = torch.zeros(m, dtype=torch.float64, device=stack.device)
-    across = torch.zeros(n, dtype=torch.float64, device=stack.device)
+    row_major = matrix.rows >= matrix.cols
+    m, n = (matrix.rows, matrix.cols) if row_major else (matrix.cols, matrix.rows)
+    along = torch.zeros(m, dtype=torch.float64, device=matrix.device)
+    across = torch.zeros(n, dtype=torch.float64, device=matrix.device)
     counts, top = [Counts(0, 0, 0, 0, 0)], 0
-    for views, panel in zip(stack.views(upright), stack.panels(upright), strict=True):
+    for views, panel in matrix.entries(row_major):
         counts += [_counts(view) for view in views]
         squares = panel.mul_(scale).square_()
         along[top : top + panel.shape[0]] = squares.sum(1)
         across += squares.sum(0)
         top += panel.shape[0]
-    return Counts.together(counts), Sums.of(along.cpu().numpy(), [across.cpu().numpy()], upright)
+    return Counts.total(counts), Sums.of(along.cpu().numpy(), [across.cpu().numpy()], row_major)
 
 
 def _counts(view: torch.Tensor) -> Counts:
-    kind = FORMATS[view.dtype]
+    kind = FLOAT_BITS[view.dtype]
     size = view.view(kind.bits) & kind.magnitude
     smallest, largest = (int(end) for end in size.aminmax())
     zeros = small = at_limit = nonfinite = 0

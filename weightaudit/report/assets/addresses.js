@@ -1,5 +1,9 @@
-// Addresses of this page: #m-17 is row 17 of the report, #rule-2 are the matrices of one rule's findings. No element has
-// such an id, or the browser would move the focus there after us.
+// @ts-check
+/**
+ * Addresses of this page: #m-17 is row 17 of the report, #rule-2 are the matrices of one rule's findings. No element has
+ * such an id, or the browser would move the focus there after us.
+ * @param {{ reveal(i: number): void, only(number: number): void }} table
+ */
 function startAddresses(table) {
   function follow() {
     const [, kind, digits] = /^#(m|rule)-(\d+)$/.exec(window.location.hash) ?? [];

@@ -1,12 +1,22 @@
-// Columns as encoding.py stores them: a function from a row's number to its text. Long ones are taken apart when asked.
+// @ts-check
+/**
+ * Columns as html/encoding.py stores them: a function from a row's number to its text. Long ones are taken apart when asked.
+ * @param {Column} column
+ * @returns {(i: number) => string}
+ */
 function decoded(column) {
   if (typeof column === "string") return () => column;
   if (Array.isArray(column)) return (i) => column[i];
   if ("values" in column) return (i) => column.values[column.at[i]];
   if ("joined" in column) {
+    /** @type {string[] | null} */
     let parts = null;
-    return (i) => (parts ??= column.joined.split(" "))[i];
+    return (i) => {
+      parts ??= column.joined.split(" ");
+      return parts[i];
+    };
   }
+  /** @type {Int32Array | null} */
   let starts = null;
   return (i) => {
     starts ??= startsOf(column);
@@ -17,7 +27,10 @@ function decoded(column) {
   };
 }
 
-// Where the numbers of each text begin: there is one before every piece but the first.
+/**
+ * Where the numbers of each text begin: there is one before every piece but the first.
+ * @param {{ pieces: string[][], at: number[] }} column
+ */
 function startsOf(column) {
   const starts = new Int32Array(column.at.length);
   let next = 0;
@@ -28,4 +41,12 @@ function startsOf(column) {
   return starts;
 }
 
-const decodedTable = (table) => Object.fromEntries(Object.entries(table).map(([name, column]) => [name, decoded(column)]));
+/**
+ * @template {string} K
+ * @param {Record<K, Column>} table
+ * @returns {Record<K, (i: number) => string>}
+ */
+const decodedTable = (table) => {
+  const columns = /** @type {[K, Column][]} */ (Object.entries(table)).map(([name, column]) => [name, decoded(column)]);
+  return /** @type {Record<K, (i: number) => string>} */ (Object.fromEntries(columns));
+};

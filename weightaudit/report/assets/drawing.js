@@ -1,3 +1,4 @@
+// @ts-check
 // What every plot has: theme, layout, ticks.
 const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
 // The buttons are listed one by one: plotly's own choice has one that sends the figure to a server.
@@ -13,11 +14,19 @@ const SETTINGS = {
 const PAPER = 650;
 const HALF_PAPER = 310;
 let onPaper = false;
-window.addEventListener("beforeprint", () => { onPaper = true; });
-window.addEventListener("afterprint", () => { onPaper = false; });
+window.addEventListener("beforeprint", () => {
+  onPaper = true;
+});
+window.addEventListener("afterprint", () => {
+  onPaper = false;
+});
+/** @returns {Theme} */
 const currentTheme = () => (darkMode.matches && !onPaper ? "dark" : "light");
 
-// Draw now, and again when the theme changes or the page is printed, which is always light.
+/**
+ * Draw now, and again when the theme changes or the page is printed, which is always light.
+ * @param {(theme: Theme) => void} draw
+ */
 function onTheme(draw) {
   const now = () => draw(currentTheme());
   now();
@@ -26,8 +35,14 @@ function onTheme(draw) {
   window.addEventListener("afterprint", now);
 }
 
-// Draw `traces` into `node`; a screen reader hears `words`, and the tables hold the numbers. The drawing is the image, not
-// its element, which has buttons too.
+/**
+ * Draw `traces` into `node`; a screen reader hears `words`, and the tables hold the numbers. The drawing is the image, not
+ * its element, which has buttons too.
+ * @param {HTMLElement} node
+ * @param {string} words
+ * @param {PlotlyObject[]} traces
+ * @param {PlotlyObject} layout
+ */
 function paint(node, words, traces, layout) {
   if (onPaper) layout.width = node.closest(".pair") ? HALF_PAPER : PAPER;
   else layout.autosize = true;
@@ -38,6 +53,11 @@ function paint(node, words, traces, layout) {
   });
 }
 
+/**
+ * @param {Theme} theme
+ * @param {string} title
+ * @returns {PlotlyObject}
+ */
 function baseLayout(theme, title) {
   const ink = data.ink[theme];
   const axis = { gridcolor: ink.line, linecolor: ink.line, zeroline: false, automargin: true };
@@ -55,8 +75,14 @@ function baseLayout(theme, title) {
   };
 }
 
-// Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
+/**
+ * Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
+ * @param {number} low
+ * @param {number} high
+ * @returns {number[]}
+ */
 function logTicks(low, high) {
+  /** @type {number[]} */
   let ticks = [];
   for (const steps of [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8], Array.from({ length: 90 }, (_, i) => 1 + i / 10)]) {
     ticks = [];
@@ -74,6 +100,12 @@ function logTicks(low, high) {
 // A page of a batch that was taken away from the file that all its pages share.
 function tellNoPlotly() {
   for (const figure of document.querySelectorAll("figure")) {
-    figure.append(element("p", { class: "empty" }, "Not drawn: plotly.js is not where this page looks for it, beside its batch's index.html."));
+    figure.append(
+      element(
+        "p",
+        { class: "empty" },
+        "Not drawn: plotly.js is not where this page looks for it, beside its batch's index.html.",
+      ),
+    );
   }
 }

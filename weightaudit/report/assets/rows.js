@@ -1,11 +1,26 @@
+// @ts-check
 // The scan's rows: its columns of text once more as objects and numbers, for plotting and sorting.
-const columns = Object.fromEntries(data.columns.map((column) => [column.name, column]));
+const columns = Object.fromEntries([...data.columns, ...data.derived].map((column) => [column.name, column]));
 const roleIndex = new Map(data.roles.map((style, i) => [style.role, i]));
+
+/** @param {string} role */
+const styleOfRole = (role) => data.roles[present(roleIndex.get(role))];
+
 const cells = decodedTable(data.cells);
+/** @type {Record<string, Float64Array>} */
 const numbers = {};
 
+/**
+ * @param {number} i
+ * @param {string} name
+ */
 const text = (i, name) => cells[name](i);
 
+/**
+ * @param {number} i
+ * @param {string} name
+ * @returns {number}
+ */
 function number(i, name) {
   if (!numbers[name]) {
     numbers[name] = Float64Array.from({ length: data.count }, (_, j) => {
@@ -16,6 +31,7 @@ function number(i, name) {
   return numbers[name][i];
 }
 
+/** @type {Row[]} */
 const rows = Array.from({ length: data.count }, (_, i) => ({
   i,
   stack: text(i, "stack"),
@@ -25,13 +41,25 @@ const rows = Array.from({ length: data.count }, (_, i) => ({
   full: Math.min(number(i, "rows"), number(i, "cols")),
 }));
 
+/**
+ * @param {Row} row
+ * @param {string} name
+ * @returns {number}
+ */
 function value(row, name) {
   if (name === "inverse_stable_rank") return 1 / number(row.i, "stable_rank");
   if (name === "rank_share") return number(row.i, "stable_rank") / row.full;
-  if (data.spectra && name in data.spectra) return data.spectra[name][row.i] ?? NaN;
+  if (data.spectra && (name === "participation_ratio" || name === "entropy_effective_rank"))
+    return data.spectra[name][row.i] ?? NaN;
   return number(row.i, name);
 }
 
+/**
+ * @param {Row} row
+ * @returns {string}
+ */
 const placeWords = (row) =>
   [row.stack, Number.isNaN(row.layer) ? "" : "layer " + row.layer, row.expert && "expert " + row.expert, row.role]
-    .filter(Boolean).map((part) => printable(part)).join(" · ");
+    .filter(Boolean)
+    .map((part) => printable(part))
+    .join(data.constants.between);

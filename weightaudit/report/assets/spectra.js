@@ -1,32 +1,47 @@
+// @ts-check
 // The spectrum of one chosen matrix: leading singular values with their bounds, and the distribution of all.
 function startSpectra() {
   const host = document.getElementById("spectrum-choice");
   if (!host) return;
-  const spectra = data.spectra;
+  const spectra = present(data.spectra);
   const known = rows.filter((row) => spectra.values[row.i] !== null);
-  const choice = element("select", { "aria-label": "Matrix", onchange: () => draw(currentTheme()) },
-    ...known.map((row, at) => element("option", { value: String(at) }, placeWords(row))));
+  const choice = element(
+    "select",
+    { "aria-label": "Matrix", onchange: () => draw(currentTheme()) },
+    ...known.map((row, at) => element("option", { value: String(at) }, placeWords(row))),
+  );
+  /** @param {number} by */
   const step = (by) => {
     choice.value = String((Number(choice.value) + by + known.length) % known.length);
     draw(currentTheme());
   };
-  host.append(element("button", { type: "button", "aria-label": "Previous matrix", onclick: () => step(-1) }, "‹"), choice,
-    element("button", { type: "button", "aria-label": "Next matrix", onclick: () => step(1) }, "›"));
+  host.append(
+    element("button", { type: "button", "aria-label": "Previous matrix", onclick: () => step(-1) }, "‹"),
+    choice,
+    element("button", { type: "button", "aria-label": "Next matrix", onclick: () => step(1) }, "›"),
+  );
   const firstLayered = known.findIndex((row) => !Number.isNaN(row.layer));
   choice.value = String(Math.max(0, firstLayered));
 
+  /** @param {Theme} theme */
   function draw(theme) {
     const row = known[Number(choice.value)];
     const kind = spectra.estimated[row.i] ? "estimate" : "exact up to rounding";
-    document.getElementById("spectrum-kind").textContent = `(${kind})`;
-    document.getElementById("spectrum-numbers").textContent =
+    byId("spectrum-kind").textContent = `(${kind})`;
+    byId("spectrum-numbers").textContent =
       `${text(row.i, "rows")} × ${text(row.i, "cols")}, ${spectrumWords(row).join(", ")}`;
-    drawLeading(row, theme, document.getElementById("spectrum-leading"));
-    drawDistribution(row, kind, theme, document.getElementById("spectrum-density"));
+    drawLeading(row, theme, byId("spectrum-leading"));
+    drawDistribution(row, kind, theme, byId("spectrum-density"));
   }
   onTheme(draw);
 }
 
+/**
+ * @param {Theme} theme
+ * @param {string} across
+ * @param {string} up
+ * @returns {PlotlyObject}
+ */
 function spectrumLayout(theme, across, up) {
   const layout = baseLayout(theme, "");
   layout.margin.t = 16;
@@ -37,9 +52,15 @@ function spectrumLayout(theme, across, up) {
   return layout;
 }
 
+/**
+ * @param {Row} row
+ * @param {Theme} theme
+ * @param {HTMLElement} node
+ */
 function drawLeading(row, theme, node) {
-  const [values, bounds] = [data.spectra.values[row.i], data.spectra.bounds[row.i]];
-  const colour = data.roles[roleIndex.get(row.role)][theme];
+  const spectra = present(data.spectra);
+  const [values, bounds] = [present(spectra.values[row.i]), present(spectra.bounds[row.i])];
+  const colour = styleOfRole(row.role)[theme];
   const layout = spectrumLayout(theme, "number, from the largest", "σ");
   layout.xaxis.range = [0.5, Math.max(values.length, 4) + 0.5];
   layout.xaxis.tickformat = "d";
@@ -50,18 +71,43 @@ function drawLeading(row, theme, node) {
     marker: { color: colour, size: 6 },
     error_y: { type: "data", array: bounds, color: colour, thickness: 1.2, width: 4 },
     hoverinfo: "text",
-    hovertext: values.map((value, i) => `a singular value within<br>${digitsOf(value, 6)} ± ${digitsOf(bounds[i], 3, "up", false)}`),
+    hovertext: values.map(
+      (value, i) => `a singular value within<br>${digitsOf(value, 6)} ± ${digitsOf(bounds[i], 3, "up", false)}`,
+    ),
   };
   if (!values.length) {
-    layout.annotations = [{ xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: "None is known within 5 %.", font: { color: data.ink[theme].muted } }];
+    layout.annotations = [
+      {
+        xref: "paper",
+        yref: "paper",
+        x: 0.5,
+        y: 0.5,
+        showarrow: false,
+        text: "None is known within 5 %.",
+        font: { color: data.ink[theme].muted },
+      },
+    ];
   }
   const [first, last] = [values[0], values[values.length - 1]].map((x) => digitsOf(x, 4));
-  paint(node, `Leading singular values of ${placeWords(row)}: ` + (values.length ? `${values.length}, from ${first} down to ${last}` : "none is known within 5 %"), [trace], layout);
+  paint(
+    node,
+    `Leading singular values of ${placeWords(row)}: ` +
+      (values.length ? `${values.length}, from ${first} down to ${last}` : "none is known within 5 %"),
+    [trace],
+    layout,
+  );
 }
 
+/**
+ * @param {Row} row
+ * @param {string} kind
+ * @param {Theme} theme
+ * @param {HTMLElement} node
+ */
 function drawDistribution(row, kind, theme, node) {
-  const [nodes, shares] = [data.spectra.nodes[row.i], data.spectra.cumulative[row.i]];
-  const colour = data.roles[roleIndex.get(row.role)][theme];
+  const spectra = present(data.spectra);
+  const [nodes, shares] = [present(spectra.nodes[row.i]), present(spectra.cumulative[row.i])];
+  const colour = styleOfRole(row.role)[theme];
   const layout = spectrumLayout(theme, "σ", "share of singular values ≤ σ");
   layout.xaxis.rangemode = "tozero";
   Object.assign(layout.yaxis, { range: [0, 1.03], tickformat: ".0%" });
@@ -73,8 +119,18 @@ function drawDistribution(row, kind, theme, node) {
     fill: "tozeroy",
     fillcolor: colour + "1c",
     hoverinfo: "text",
-    hovertext: ["", ...nodes.map((node_, i) => `${digitsOf(100 * shares[i], 3)} % of the singular values ≤ ${digitsOf(node_, 4)}<br>${kind}`)],
+    hovertext: [
+      "",
+      ...nodes.map(
+        (node_, i) => `${digitsOf(100 * shares[i], 3)} % of the singular values ≤ ${digitsOf(node_, 4)}<br>${kind}`,
+      ),
+    ],
   };
   const middle = nodes[shares.findIndex((share) => share >= 0.5)];
-  paint(node, `Cumulative distribution of the singular values of ${placeWords(row)} (${kind}): half of them are at most ${digitsOf(middle, 3)}`, [trace], layout);
+  paint(
+    node,
+    `Cumulative distribution of the singular values of ${placeWords(row)} (${kind}): half of them are at most ${digitsOf(middle, 3)}`,
+    [trace],
+    layout,
+  );
 }

@@ -1,3 +1,4 @@
+// @ts-check
 const matrices = startLayers();
 startLedger();
 startAddresses(matrices);
@@ -16,6 +17,7 @@ function drawPlots() {
   }
 }
 
+/** @param {Element} node */
 function near(node) {
   const { top, bottom } = node.getBoundingClientRect();
   return top < 1.5 * window.innerHeight && bottom > -window.innerHeight / 2;
@@ -26,12 +28,15 @@ window.addEventListener("load", () => {
     drawPlots();
     return;
   }
-  const coming = new IntersectionObserver((seen) => {
-    if (!seen.some((one) => one.isIntersecting)) return;
-    coming.disconnect();
-    drawPlots();
-  }, { rootMargin: "50% 0px" });
-  figures.forEach((node) => coming.observe(node));
+  const coming = new IntersectionObserver(
+    (seen) => {
+      if (!seen.some((one) => one.isIntersecting)) return;
+      coming.disconnect();
+      drawPlots();
+    },
+    { rootMargin: "50% 0px" },
+  );
+  for (const node of figures) coming.observe(node);
 });
 window.addEventListener("beforeprint", drawPlots);
 document.documentElement.dataset.ready = "true";

@@ -1,55 +1,86 @@
-// Every matrix, and the CSV of them all.
+// @ts-check
+/**
+ * Every matrix, and the CSV of them all.
+ * @param {string} role
+ */
 function roleChip(role) {
   const index = roleIndex.get(role);
   return element("span", { class: index === undefined ? "role" : `role role-${index}` }, printable(role));
 }
 
-const LABELS = {
-  layer: "Layer", expert: "Expert", stack: "Stack", role: "Role", rows: "Rows", cols: "Cols", dtype: "Type",
-  parameters: "Parameters", frobenius_norm: "‖W‖ Frobenius", spectral_norm: "σ₁ lower", spectral_norm_upper: "σ₁ upper",
-  stable_rank_lower: "Stable rank lower", stable_rank: "Stable rank upper", inverse_stable_rank: "1 / stable rank",
-  norm_ratio: "Norm ratio", method: "Method", passes: "Passes", converged: "Converged", nonfinite: "NaN or ∞",
-  zeros: "Zeros", max_abs: "Largest |w|", tensors: "Tensors",
-};
-
+/** @param {number} id */
 function roleCell(id) {
   if (isGroup(id)) return roleChip(rows[groupAt(id).members[0]].role);
   const found = findingsOn(id).length;
   if (!found) return roleChip(rows[id].role);
-  const mark = element("span", { class: "count " + CSS[gravest(id)] }, grouped(found), element("span", { class: "hidden" }, found === 1 ? " finding" : " findings"));
+  const mark = element(
+    "span",
+    { class: `count ${SEVERITY_CSS.get(gravest(id))}` },
+    grouped(found),
+    element("span", { class: "hidden" }, found === 1 ? " finding" : " findings"),
+  );
   return element("span", {}, roleChip(rows[id].role), " ", mark);
 }
 
+/**
+ * @param {string} name
+ * @returns {Field}
+ */
 function layerField(name) {
-  const column = columns[name] ?? { numeric: true, meaning: "inverse of the stable rank's upper end", rounding: "down" };
+  const column = columns[name];
   const flag = name === "converged";
   const numeric = column.numeric && !flag;
-  const whole = ["layer", "expert", "rows", "cols", "parameters", "passes", "nonfinite", "zeros"].includes(name);
+  /** @param {number} i */
   function show(i) {
     if (name === "role") return roleCell(i);
-    if (isGroup(i)) return groupCell(i, name, whole);
+    if (isGroup(i)) return groupCell(i, name);
     if (flag) return text(i, name) === "true" ? "yes" : "no";
-    if (name === "tensors") return text(i, name).split(";").map((tensor) => printable(tensor)).join("; ");
+    if (name === "tensors")
+      return text(i, name)
+        .split(";")
+        .map((tensor) => printable(tensor))
+        .join("; ");
     if (!numeric) return printable(text(i, name));
     const x = value(rows[i], name);
-    if (whole) return Number.isNaN(x) ? "" : grouped(x);
+    if (column.whole) return Number.isNaN(x) ? "" : grouped(x);
     return digitsOf(x, 6, column.rounding);
   }
+  /** @param {number} i */
   function key(i) {
     if (!isGroup(i)) return numeric ? value(rows[i], name) : text(i, name);
     return numeric ? groupKey(i, name) : text(groupAt(i).members[0], name);
   }
-  return { name, label: LABELS[name], title: column.meaning, numeric, opener: name === "role", show, key };
+  return { name, label: column.label, title: column.meaning, numeric, opener: name === "role", show, key };
 }
 
 function startLayers() {
   findGroups();
-  const host = document.getElementById("layers");
+  const host = byId("layers");
+  /** @param {string} name */
   const optional = (name) => (rows.some((row) => text(row.i, name) !== "") ? [name] : []);
   const names = [
-    ...optional("stack"), ...optional("layer"), ...optional("expert"), "role", "rows", "cols", "frobenius_norm",
-    "spectral_norm", "spectral_norm_upper", "stable_rank_lower", "stable_rank", "inverse_stable_rank", "norm_ratio", "max_abs",
-    "zeros", "nonfinite", "converged", "method", "passes", "dtype", "parameters", "tensors",
+    ...optional("stack"),
+    ...optional("layer"),
+    ...optional("expert"),
+    "role",
+    "rows",
+    "cols",
+    "frobenius_norm",
+    "spectral_norm",
+    "spectral_norm_upper",
+    "stable_rank_lower",
+    "stable_rank",
+    "inverse_stable_rank",
+    "norm_ratio",
+    "max_abs",
+    "zeros",
+    "nonfinite",
+    "converged",
+    "method",
+    "passes",
+    "dtype",
+    "parameters",
+    "tensors",
   ];
   const all = rows.map((row) => row.i);
   let kept = all;
@@ -62,29 +93,64 @@ function startLayers() {
     words: () => (groups.length && !apart ? ` lines, ${grouped(kept.length)} matrices` : ""),
   });
 
-  const words = element("input", { type: "search", placeholder: "Filter by name, layer, type …", "aria-label": "Filter the table", oninput: narrow });
-  const role = element("select", { "aria-label": "Role", onchange: narrow }, element("option", { value: "" }, "All roles"),
-    ...data.roles.map((style, i) => element("option", { value: String(i) }, printable(style.role))));
-  const rule = element("select", { "aria-label": "Findings", onchange: narrow }, element("option", { value: "" }, "With or without findings"),
+  const words = element("input", {
+    type: "search",
+    placeholder: "Filter by name, layer, type …",
+    "aria-label": "Filter the table",
+    oninput: narrow,
+  });
+  const role = element(
+    "select",
+    { "aria-label": "Role", onchange: narrow },
+    element("option", { value: "" }, "All roles"),
+    ...data.roles.map((style, i) => element("option", { value: String(i) }, printable(style.role))),
+  );
+  const rule = element(
+    "select",
+    { "aria-label": "Findings", onchange: narrow },
+    element("option", { value: "" }, "With or without findings"),
     element("option", { value: "any" }, "With findings"),
-    ...data.findings.groups.map((group, i) => element("option", { value: String(i) }, printable(group.title, 60))));
+    ...data.findings.groups.map((group, i) => element("option", { value: String(i) }, printable(group.title, 60))),
+  );
   const experts = element("button", { type: "button", "aria-pressed": "false", onclick: takeApart }, "Every expert");
   const download = element("button", { type: "button", id: "download", onclick: downloadCsv }, "Download CSV");
+  /** @type {string[] | null} */
   let searched = null;
 
+  /** @param {number} i */
   function searchedFor(i) {
     searched ??= rows.map((row) =>
-      [row.stack, "layer " + row.layer, "expert " + row.expert, row.role, text(row.i, "tensors"), text(row.i, "dtype"), text(row.i, "method")]
-        .map((part) => printable(part, Infinity)).join(" ").toLowerCase());
+      [
+        row.stack,
+        "layer " + row.layer,
+        "expert " + row.expert,
+        row.role,
+        text(row.i, "tensors"),
+        text(row.i, "dtype"),
+        text(row.i, "method"),
+      ]
+        .map((part) => printable(part, Infinity))
+        .join(" ")
+        .toLowerCase(),
+    );
     return searched[i];
   }
 
   function narrow() {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const only = role.value === "" ? null : data.roles[Number(role.value)].role;
-    const marked = rule.value === "" ? null
-      : new Set(data.findings.row.filter((_, at) => rule.value === "any" || data.findings.group[at] === Number(rule.value)));
-    kept = all.filter((i) => (only === null || rows[i].role === only) && (!marked || marked.has(i)) && wanted.every((word) => searchedFor(i).includes(word)));
+    const marked =
+      rule.value === ""
+        ? null
+        : new Set(
+            data.findings.row.filter((_, at) => rule.value === "any" || data.findings.group[at] === Number(rule.value)),
+          );
+    kept = all.filter(
+      (i) =>
+        (only === null || rows[i].role === only) &&
+        (!marked || marked.has(i)) &&
+        wanted.every((word) => searchedFor(i).includes(word)),
+    );
     table.show(lines());
   }
 
@@ -99,19 +165,34 @@ function startLayers() {
     kept = all;
   }
 
-  const tools = [words, role, ...(data.findings.row.length ? [rule] : []), ...(groups.length ? [experts] : []), download];
+  const tools = [
+    words,
+    role,
+    ...(data.findings.row.length ? [rule] : []),
+    ...(groups.length ? [experts] : []),
+    download,
+  ];
   host.replaceChildren(element("div", { class: "tools" }, ...tools), ...table.nodes);
-  // Both stay in sight when the table is moved sideways: the role beside the layer.
+  /**
+   * Both stay in sight when the table is moved sideways: the role beside the layer.
+   * @type {HTMLElement | null}
+   */
   const layer = host.querySelector("th.c-layer");
   if (layer) host.style.setProperty("--layer-width", `${layer.offsetWidth - 1}px`);
   return {
-    // The row, opened, marked and in sight, whatever was filtered.
+    /**
+     * The row, opened, marked and in sight, whatever was filtered.
+     * @param {number} i
+     */
     reveal(i) {
       unfiltered();
       table.show(lines());
       table.reveal(i);
     },
-    // The matrices of one rule's findings.
+    /**
+     * The matrices of one rule's findings.
+     * @param {number} number
+     */
     only(number) {
       unfiltered();
       rule.value = String(number);
@@ -124,9 +205,13 @@ function startLayers() {
 
 // The bytes of the CSV output: the same cells, quoted by the same rule.
 function csvText() {
+  /** @param {string} cellText */
   const quoted = (cellText) => (/[",\r\n]/.test(cellText) ? '"' + cellText.replace(/"/g, '""') + '"' : cellText);
   const names = data.columns.map((column) => column.name);
-  // A lone surrogate has no UTF-8; the CSV spells it as an escape too.
+  /**
+   * A lone surrogate has no UTF-8; the CSV spells it as an escape too.
+   * @param {string} line
+   */
   const encodable = (line) => line.replace(/\p{Cs}/gu, (c) => "\\u" + c.charCodeAt(0).toString(16));
   const lines = rows.map((row) => names.map((name) => quoted(text(row.i, name))).join(","));
   return encodable([names.join(","), ...lines, ""].join("\n"));

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-import weightaudit
-from weightaudit.report.comparison.gathering import Gathered
+from weightaudit.report.comparison.collect import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
-from weightaudit.report.markup import count, figure, magnitude, plural, section, share, shown
+from weightaudit.report.markup import count, figure, magnitude, section, share, shown
+from weightaudit.report.page_constants import TABLE_LINES
+from weightaudit.text import plural
+from weightaudit.version import __version__
 
 FAILURES = 200
 """Failures in the banner: the first few open, the others folded; the table has all."""
 OPEN = 5
-TABLE_PAGE = 100
-"""Lines of the table at a time: PAGE of paged.js."""
 
 
 def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str]) -> str:
@@ -29,13 +29,13 @@ def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str
         section(
             "models",
             "Models",
-            f'<div id="table" style="--lines:{min(found.models, TABLE_PAGE)}">'
+            f'<div id="table" style="--lines:{min(found.models, TABLE_LINES)}">'
             "<noscript>This table needs JavaScript.</noscript></div>",
         ),
         profiles,
         _reading(found),
         "</main>",
-        f"<footer>Made by weightaudit {shown(weightaudit.__version__)}. This page draws with the plotly.js beside it "
+        f"<footer>Made by weightaudit {shown(__version__)}. This page draws with the plotly.js beside it "
         "and opens no connection.</footer>",
     )
     return "\n".join(part for part in parts if part)

@@ -6,7 +6,7 @@ from typing import Any
 
 from weightaudit.records import SEVERITIES
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric
-from weightaudit.report.comparison.entries import PROFILED, Profiles
+from weightaudit.report.comparison.model_summary import PROFILED, Profiles
 from weightaudit.stored import by_name, finite, flag, items, one_of, or_none, record, text, whole
 
 _METRICS = {

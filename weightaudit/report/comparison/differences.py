@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from weightaudit.report.columns import COLUMNS, Value, number_text
-from weightaudit.report.comparison.finished import Finished, Row
+from weightaudit.report.comparison.read import Finished, Row
 from weightaudit.report.tables import csv_line, guarded
 
 PLACE = ("stack", "layer", "expert", "role")

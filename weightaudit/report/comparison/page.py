@@ -6,17 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.comparison.body import FAILURES, body
-from weightaudit.report.comparison.gathering import gather
-from weightaudit.report.document import PLOTLY, asset, colours, document, share_plotly
-from weightaudit.report.files import Attempts, replacing
-from weightaudit.report.payload import script_json
+from weightaudit.report.comparison.collect import gather
+from weightaudit.report.document import asset, colours, document, script_json, share_plotly
+from weightaudit.report.layout import INDEX, PLOTLY
 
 if TYPE_CHECKING:
-    from weightaudit.report.comparison import ModelEntry
+    from weightaudit.report.comparison.model_entry import ModelEntry
 
-INDEX = "index.html"
-SCRIPTS = ("common.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")
+SCRIPTS = ("data.js", "text.js", "elements.js", "drawing.js", "paged.js", "comparison.js", "overlay.js", "compare.js")
 
 
 def write_index(entries: Iterable[ModelEntry], directory: Path, *, title: str, beside: Sequence[str] = ()) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weightaudit.report.comparison.entries import PROFILED, Profiles
-from weightaudit.report.figures import role_styles
+from weightaudit.report.comparison.model_summary import PROFILED, Profiles
+from weightaudit.report.style import role_styles
 
 MOST_POINTS = 64
 """Points of one profile; of more layers so many are taken, evenly, the first and the last among them."""
@@ -93,6 +93,7 @@ class ProfileStore:
             "roles": roles,
             "grids": [list(grid) for grid in grids],
             **found,
+            "depths": DEPTHS,
             "points": most,
             "thinned": self._deepest > most,
             "without": len([model for model in models if model >= first_without]),

@@ -1,0 +1,2 @@
+/** What `paper/page.py` makes. */
+type PageData = { data: PlotlyObject[]; layout: PlotlyObject }[];

@@ -1,0 +1,103 @@
+"""Sound models of many kinds: no finding that is not true. Fresh ones are untrained, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import weightaudit as wa
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.rxnmapper import needs_rxnmapper, rxnmapper_directory
+from tests.support.tiny import model_class, tiny_config
+
+FRESH = (
+    *("albert", "bart", "bert", "big_bird", "bloom", "camembert", "codegen", "deberta-v2", "deepseek_v3", "distilbert"),
+    *("electra", "falcon", "fnet", "gemma2", "gpt2", "gpt_neo", "gpt_neox", "gpt_oss", "gptj", "llama", "mamba"),
+    *("marian", "mixtral", "mpt", "opt", "phi3", "qwen3_moe", "roberta", "stablelm", "t5", "whisper", "xlnet"),
+)
+STARTS_WITH_ZEROS = ("afmoe", "xlstm")
+CAUSAL = ("gpt2", "gpt_neox", "llama", "mistral", "mixtral", "opt", "phi", "qwen2")
+MASKED = ("bert", "distilbert", "electra", "roberta")
+
+
+def fresh(model_type: str) -> Any:
+    """A tiny model as transformers initialises it."""
+    torch.manual_seed(0)
+    return model_class(model_type)(tiny_config(model_type))
+
+
+def found(model: Any, directory: Path) -> list[tuple[str, str]]:
+    model.save_pretrained(directory)
+    return [(finding.severity, finding.id) for finding in wa.scan(directory).findings]
+
+
+@pytest.mark.parametrize("model_type", [*FRESH, *STARTS_WITH_ZEROS])
+def test_a_fresh_model_is_untrained_and_nothing_else(model_type: str, tmp_path: Path) -> None:
+    assert found(fresh(model_type), tmp_path) == [("warning", "untrained")]
+
+
+def test_a_row_for_padding_does_not_hide_an_untrained_embedding(tmp_path: Path) -> None:
+    model = fresh("bert")
+    assert not model.bert.embeddings.word_embeddings.weight[model.config.pad_token_id].any()
+    model.save_pretrained(tmp_path)
+    (finding,) = wa.scan(tmp_path).findings
+    assert finding.detail.startswith("All matrices that are large enough to tell")
+    assert ": EMBED, " in finding.detail
+
+
+def _sequences(vocabulary: int) -> Iterator[torch.Tensor]:
+    """(16, 16) tokens: runs that step by 1 to 3, from any start."""
+    generator = torch.Generator().manual_seed(1)
+    while True:
+        start = torch.randint(4, vocabulary, (16, 1), generator=generator)
+        step = torch.randint(1, 4, (16, 1), generator=generator)
+        yield 4 + (start - 4 + step * torch.arange(16)) % (vocabulary - 4)
+
+
+def train(model: Any, *, causal: bool, steps: int) -> tuple[float, float]:
+    """The loss before and after; AdamW on next tokens, or on one in four masked ones."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for _, tokens in zip(range(steps), _sequences(model.config.vocab_size), strict=False):
+        given, labels = tokens, tokens
+        if not causal:
+            hidden = torch.arange(16) % 4 == 3
+            given = tokens.masked_fill(hidden, 3)
+            labels = tokens.masked_fill(~hidden, -100)
+        loss = model(input_ids=given, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses[0], losses[-1]
+
+
+@pytest.mark.parametrize("model_type", [*CAUSAL, *MASKED])
+def test_a_briefly_trained_model_has_no_fault(model_type: str, tmp_path: Path) -> None:
+    model = fresh(model_type)
+    before, after = train(model, causal=model_type in CAUSAL, steps=15)
+    assert after < before
+    assert set(found(model, tmp_path)) <= {("warning", "untrained")}
+
+
+@needs_minilm
+def test_minilm_has_an_untrained_pooler() -> None:
+    """True: it was distilled and tuned with mean pooling, so that no loss ever reached the pooler."""
+    report = wa.scan(minilm_directory() or "")
+    assert [(one.id, one.layer, one.role) for one in report.findings] == [("untrained", None, "POOLER")]
+
+
+@needs_rxnmapper
+def test_rxnmapper_is_a_pickle_with_an_untrained_pooler() -> None:
+    """True: masked tokens were all that it was trained on."""
+    report = wa.scan(rxnmapper_directory() or "")
+    assert [(one.id, one.layer, one.role) for one in report.findings] == [
+        ("untrained", None, "POOLER"),
+        ("pickle", None, ""),
+    ]
+    assert "pytorch_model.bin" in report.findings[1].detail

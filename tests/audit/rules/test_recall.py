@@ -1,0 +1,189 @@
+"""Each fault put into a sound checkpoint, alone, and scanned: exactly its rule finds it, at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import weightaudit as wa
+from tests.support.models import HIDDEN as GPT2_HIDDEN
+from tests.support.models import tiny_model
+from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
+from weightaudit.audit.rules import RULES
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to the sound checkpoint, and the (layer, role) of each finding, where it has one."""
+
+    rule: str
+    change: Callable[[Tensors], object] | None = None
+    places: tuple[tuple[int | None, str], ...] = ((None, ""),)
+    config: dict[str, Any] | None = None
+
+
+def _set(tensor: str, index: Any, value: Any) -> Callable[[Tensors], None]:
+    def change(tensors: Tensors) -> None:
+        tensors[tensor][index] = value
+
+    return change
+
+
+def _to(tensor: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Tensors], None]:
+    def change(tensors: Tensors) -> None:
+        tensors[tensor] = make(tensors[tensor])
+
+    return change
+
+
+def _every(which: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Tensors], None]:
+    def change(tensors: Tensors) -> None:
+        for one in list(tensors):
+            if which in one and tensors[one].ndim == 2:
+                tensors[one] = make(tensors[one])
+
+    return change
+
+
+def _float16_with_many_subnormals(tensors: Tensors) -> None:
+    _every("", torch.Tensor.half)(tensors)
+    tensors[name(4, "k_proj")] = (tensors[name(4, "k_proj")].float() * 4e-4).half()
+
+
+def _float16_clipped(tensors: Tensors) -> None:
+    _every("", torch.Tensor.half)(tensors)
+    tensors[name(4, "up_proj")][3, 5] = torch.finfo(torch.float16).max
+
+
+def _random(values: torch.Tensor) -> torch.Tensor:
+    seed = int(values.abs().sum() * 1000)  # another for each matrix
+    return torch.randn(values.shape, generator=torch.Generator().manual_seed(seed)) * 0.02
+
+
+def _padded_with_unused(tensors: Tensors) -> None:
+    tensors[EMBED][-5:] = 0
+
+
+def _drop(which: str) -> Callable[[Tensors], object]:
+    return lambda tensors: [tensors.pop(one) for one in list(tensors) if which in one]
+
+
+def _one_layer_more(tensors: Tensors) -> None:
+    for one in [one for one in tensors if ".layers.3." in one]:
+        copy = tensors[one].clone()
+        tensors[one.replace(".3.", f".{LAYERS}.")] = copy * 1.01
+
+
+def _adapter(tensors: Tensors) -> None:
+    tensors["model.adapter.down"] = trained((HIDDEN, 20), torch.Generator().manual_seed(9))
+
+
+def _copied(tensors: Tensors) -> None:
+    for which in ("q_proj", "up_proj"):
+        tensors[name(7, which)] = tensors[name(6, which)].clone()
+
+
+HALF = {"dtype": "float16"}
+FAULTS = (
+    Fault("nonfinite", _set(name(5, "k_proj"), (3, 4), float("nan")), ((5, "K"),)),
+    Fault("nonfinite", _set(HEAD, (0, 0), float("inf")), ((None, "HEAD"),)),
+    Fault("zero-matrix", _to(name(0, "o_proj"), torch.zeros_like), ((0, "O"),)),
+    Fault("dead-rows", _set(name(2, "up_proj"), 7, 0.0), ((2, "M1"),)),
+    Fault("dead-columns", _set(name(11, "down_proj"), (slice(None), slice(4, 9)), 1e-12), ((11, "M2"),)),
+    Fault("at-limit", _float16_clipped, ((4, "M1"),), HALF),
+    Fault("subnormals", _float16_with_many_subnormals, ((4, "K"),), HALF),
+    Fault("unused-tokens", _padded_with_unused, ((None, "EMBED"),)),
+    Fault("missing", _drop("layers.4.self_attn.v_proj"), ((4, "V"),)),
+    Fault("missing", _drop("layers.11."), ((11, ""),)),
+    Fault("extra", _one_layer_more, ((LAYERS, ""),)),
+    Fault("misshapen", _to(name(3, "q_proj"), lambda values: values[: HIDDEN - 4]), ((3, "Q"),)),
+    Fault("unmapped", _adapter),
+    Fault("tie-broken", config={"tie_word_embeddings": True}),
+    Fault("tie-undeclared", lambda tensors: _to(HEAD, lambda _: tensors[EMBED].clone())(tensors)),
+    Fault("dtype-mismatch", config={"dtype": "bfloat16"}),
+    Fault("loaded-otherwise", config={"configuration_files": ["config.4.0.0.json"]}),
+    Fault("mixed-dtypes", _to(name(8, "q_proj"), torch.Tensor.bfloat16), ((8, "Q"),)),
+    Fault("near-rank-one", _to(name(6, "gate_proj"), lambda v: torch.outer(v[:, 0], v[0])), ((6, "GATE"),)),
+    Fault("near-rank-one", _to(name(6, "o_proj"), lambda v: torch.full_like(v, 0.01)), ((6, "O"),)),
+    Fault("norm-preservation", _every("up_proj", lambda values: 50 * values)),
+    Fault("untrained", _to(name(9, "v_proj"), _random), ((9, "V"),)),
+    Fault("untrained", _to(HEAD, _random), ((None, "HEAD"),)),
+    Fault("untrained", _every("", _random)),
+    Fault("duplicate", _copied),
+    Fault("outlier-norm", _to(name(5, "v_proj"), lambda values: 10 * values), ((5, "V"),)),
+    Fault("outlier-norm", _to(name(5, "down_proj"), lambda values: 0.1 * values), ((5, "M2"),)),
+    Fault("outlier-stable-rank", _to(name(5, "o_proj"), lambda v: torch.linalg.qr(v)[0]), ((5, "O"),)),
+)
+
+
+def found(report: wa.ScanReport) -> list[tuple[str, int | None, str]]:
+    return [(one.id, one.layer, one.role) for one in report.findings]
+
+
+def test_nothing_is_found_in_the_sound_checkpoint(tmp_path: Path) -> None:
+    report = wa.scan(write(tmp_path))
+    assert found(report) == []
+    assert report.verdict == "clean"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.rule)
+def test_a_fault_is_found_by_its_rule_alone(fault: Fault, tmp_path: Path) -> None:
+    report = wa.scan(write(tmp_path, fault.change, **(fault.config or {})))
+    assert found(report) == [(fault.rule, *place) for place in fault.places]
+
+
+def test_pickles_beside_the_weights(tmp_path: Path) -> None:
+    write(tmp_path)
+    torch.save({"w": torch.ones(2)}, tmp_path / "pytorch_model.bin")
+    assert found(wa.scan(tmp_path)) == [("pickle", None, "")]
+
+
+def test_a_shard_named_alone_misses_nothing(tmp_path: Path) -> None:
+    write(tmp_path, shards=3)
+    assert found(wa.scan(tmp_path)) == []
+    report = wa.scan(tmp_path / "model-00002-of-00003.safetensors")
+    assert found(report) == []
+    assert any("one of 3 shards" in note for note in report.notes)
+
+
+def test_a_restricted_scan_judges_what_it_saw(tmp_path: Path) -> None:
+    write(tmp_path, _set(name(5, "k_proj"), (3, 4), float("nan")))
+    assert found(wa.scan(tmp_path, roles="QKV")) == [("nonfinite", 5, "QKV")]
+    assert found(wa.scan(tmp_path, roles="QKV,Q,K,V")) == [("nonfinite", 5, "K")]
+    assert found(wa.scan(tmp_path, layers="0-4")) == []
+
+
+def test_nan_in_a_norm_or_bias_is_found_though_it_has_no_role(tmp_path: Path) -> None:
+    norm, bias = "model.layers.3.input_layernorm.weight", "model.layers.4.self_attn.q_proj.bias"
+
+    def spoil(tensors: Tensors) -> None:
+        tensors[norm][7] = float("nan")
+        tensors[bias] = torch.full((HIDDEN,), float("inf"), dtype=torch.float16)
+        tensors["model.layers.0.self_attn.q_proj.bias"] = torch.zeros(HIDDEN)
+
+    report = wa.scan(write(tmp_path, spoil))
+    assert [(one.id, one.severity, one.tensors, one.value) for one in report.findings] == [
+        ("nonfinite", "error", (norm,), 1.0),
+        ("nonfinite", "error", (bias,), 64.0),
+    ]
+    assert report.findings[0].detail == f"1 of 64 entries of {norm} is NaN or infinite."
+    assert wa.scan(tmp_path, ignore="nonfinite").verdict == "clean"
+    assert wa.scan(tmp_path, roles="Q,K,V,O").verdict == "clean"  # nothing was asked of vectors
+
+
+def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
+    tiny_model("gpt2", tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["transformer.h.1.attn.c_attn.weight"][5, GPT2_HIDDEN + 3] = float("nan")  # (in, out): output 3 of K
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    assert [place for place in found(wa.scan(tmp_path)) if place[0] != "untrained"] == [("nonfinite", 1, "K")]
+
+
+def test_every_rule_is_put_to_the_test() -> None:
+    assert {fault.rule for fault in FAULTS} | {"pickle"} == {rule.id for rule in RULES}

@@ -1,0 +1,231 @@
+"""Units of work: what is read together, and in which order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from weightaudit.audit import reading
+from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
+from weightaudit.errors import UsageError
+from weightaudit.records import Part, RoleMatrix, TensorInfo
+
+
+def _info(name: str, offset: int, file: str = "a", nbytes: int = 16) -> TensorInfo:
+    return TensorInfo(name, "float32", (2, 2), file, offset, nbytes)
+
+
+def _matrix(layer: int, role: str, *tensors: str) -> RoleMatrix:
+    return RoleMatrix("", layer, None, role, tuple(map(Part, tensors)), (2 * len(tensors), 2), "float32")
+
+
+def test_matrices_that_share_tensors_are_one_unit_in_file_order() -> None:
+    tensors = {
+        info.name: info for info in (_info("o", 0, "b"), _info("k", 0), _info("q", 32), _info("v", 16), _info("m", 48))
+    }
+    matrices = [
+        _matrix(0, "Q", "q"),
+        _matrix(0, "K", "k"),
+        _matrix(0, "O", "o"),
+        _matrix(0, "V", "v"),
+        _matrix(0, "QKV", "q", "k", "v"),
+        _matrix(0, "M1", "m"),
+    ]
+    units = plan_groups(matrices, tensors)
+    assert [[info.name for info in unit.tensors] for unit in units] == [["k", "v", "q"], ["m"], ["o"]]
+    assert sorted(matrix.role for matrix in units[0].matrices) == ["K", "Q", "QKV", "V"]
+    assert sum(len(unit.matrices) for unit in units) == len(matrices)
+
+
+def test_a_unit_keeps_the_order_in_which_its_matrices_came_together() -> None:
+    """Groups are joined in the order of the joining matrix's tensors, whichever of them is the largest."""
+    tensors = {info.name: info for info in (_info("a", 0), _info("b", 16), _info("c", 32))}
+    matrices = [
+        _matrix(0, "A", "a"),
+        *(_matrix(expert, "B", "b") for expert in range(3)),
+        _matrix(0, "C", "c"),
+        _matrix(0, "CBA", "c", "b", "a"),
+        _matrix(1, "A", "a"),
+    ]
+    (unit,) = plan_groups(matrices, tensors)
+    assert [matrix.role for matrix in unit.matrices] == ["C", "B", "B", "B", "A", "CBA", "A"]
+    tied = plan_groups(matrices[:5], tensors, [("c", "a")])
+    assert [[matrix.role for matrix in unit.matrices] for unit in tied] == [["C", "A"], ["B", "B", "B"]]
+
+
+def _steps(monkeypatch: pytest.MonkeyPatch, plan: Callable[[], object]) -> int:
+    """How often ``plan`` asks a matrix for its tensors."""
+    asked = 0
+    tensors_of = vars(RoleMatrix)["tensors"].fget
+    assert tensors_of is not None
+
+    def counting(matrix: RoleMatrix) -> tuple[str, ...]:
+        nonlocal asked
+        asked += 1
+        found: tuple[str, ...] = tensors_of(matrix)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RoleMatrix, "tensors", property(counting))
+        plan()
+    return asked
+
+
+def test_work_grows_with_the_matrices_cut_from_one_tensor_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"t{i}" for i in range(2000)]
+    tensors = {name: _info(name, 16 * i) for i, name in enumerate(names)}
+
+    def one_tensor(n: int) -> int:
+        return _steps(monkeypatch, lambda: plan_groups([_matrix(i, "M1", "t0") for i in range(n)], tensors))
+
+    def a_chain(n: int) -> int:
+        matrices = [_matrix(i, "M1", names[i], names[i + 1]) for i in range(n)]
+        return _steps(monkeypatch, lambda: plan_groups(matrices, tensors))
+
+    def all_tied(n: int) -> int:
+        matrices = [_matrix(i, "M1", names[i]) for i in range(n)]
+        pairs = [(names[0], names[i]) for i in range(1, n)]
+        return _steps(monkeypatch, lambda: plan_groups(matrices, tensors, pairs))
+
+    for work in (one_tensor, a_chain, all_tied):
+        assert work(1600) < 3 * work(800)
+
+
+def test_vectors_are_read_on_the_way_and_ask_for_no_more_memory() -> None:
+    tensors = {info.name: info for info in (_info("q", 32), _info("k", 0, "b"))}
+    units = plan_groups([_matrix(0, "Q", "q"), _matrix(0, "K", "k")], tensors)
+    vectors = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
+    read = with_vectors(units, vectors)
+    assert [(unit.tensors[0].name, len(unit.matrices)) for unit in read] == [
+        ("first", 0),
+        ("q", 1),
+        ("k", 1),
+        ("last", 0),
+    ]
+    assert with_vectors([], vectors) == []
+
+
+class FakeCheckpoint:
+    """Fills each tensor with its offset, and remembers what was read."""
+
+    def __init__(self, tensors: dict[str, TensorInfo]) -> None:
+        self.tensors = tensors
+        self.reads: list[str] = []
+
+    @contextmanager
+    def reader(self, tensors: list[TensorInfo], *, ahead: int) -> Iterator[Callable[..., torch.Tensor]]:
+        self.planned, self.ahead = [info.name for info in tensors], ahead
+        yield self.read
+
+    def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
+        self.reads.append(name)
+        info = self.tensors[name]
+        return into[: info.nbytes].view(torch.float32).fill_(info.offset).reshape(info.shape)
+
+
+def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(7)}
+    matrices = [_matrix(i, "Q", f"t{i}") for i in range(6)] + [_matrix(5, "QKV", "t5", "t6")]
+    checkpoint = FakeCheckpoint(tensors)
+    seen = []
+    for unit, stored in read_groups(checkpoint, plan_groups(matrices, tensors)):  # type: ignore[arg-type]
+        for info in unit.tensors:
+            assert torch.equal(stored[info.name], torch.full((2, 2), float(info.offset)))
+            seen.append(info.name)
+    assert seen == checkpoint.reads == checkpoint.planned == list(tensors)
+
+
+@pytest.mark.parametrize("memory", [None, 1000])
+def test_every_unit_is_looked_at_once_before_it_comes(memory: int | None) -> None:
+    """By the thread that reads, where there is memory for two units."""
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(5)}
+    units = plan_groups([_matrix(i, "Q", f"t{i}") for i in range(5)], tensors)
+    looked: list[tuple[str, float, str]] = []
+
+    def look(unit: reading.ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
+        name = unit.tensors[0].name
+        looked.append((name, float(stored[name][1, 1]), threading.current_thread().name))
+
+    for done, (unit, _) in enumerate(read_groups(FakeCheckpoint(tensors), units, memory=memory, look=look), 1):  # type: ignore[arg-type]
+        assert looked[done - 1][0] == unit.tensors[0].name
+    assert [(name, value) for name, value, _ in looked] == [(info.name, info.offset) for info in tensors.values()]
+    assert all(thread.startswith("weightaudit-read") for _, _, thread in looked)
+
+
+def test_pairs_to_be_compared_come_together() -> None:
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(4)}
+    matrices = [_matrix(i, "Q", f"t{i}") for i in range(4)]
+    units = plan_groups(matrices, tensors, [("t3", "t1"), ("t3", "t1")])
+    assert [[info.name for info in unit.tensors] for unit in units] == [["t0"], ["t1", "t3"], ["t2"]]
+    assert [len(unit.matrices) for unit in units] == [1, 2, 1]
+
+
+def test_memory_bounds_what_is_held_and_a_unit_that_does_not_fit_is_named() -> None:
+    size = 64 * 64
+    tensors = {f"t{i}": TensorInfo(f"t{i}", "float32", (32, 32), "a", size * i, size) for i in range(6)}
+    units = plan_groups([_matrix(i, "Q", f"t{i}") for i in range(6)], tensors)
+    place = units[0].buffer_bytes
+    for memory, read_ahead in ((4 * place, True), (2 * place, False)):
+        checkpoint = FakeCheckpoint(tensors)
+        for done, (_, stored) in enumerate(read_groups(checkpoint, units, memory=memory), 1):  # type: ignore[arg-type]
+            expected = min(done + read_ahead, len(units))
+            for _ in range(500):
+                time.sleep(0.01)  # time to read ahead, and to read too far
+                if len(checkpoint.reads) >= expected:
+                    break
+            assert len(checkpoint.reads) == expected
+            assert len(stored) == 1
+        assert checkpoint.ahead + (2 if read_ahead else 1) * place <= memory
+    with pytest.raises(UsageError, match=r"t0 must be held at once and takes 4,224 bytes. Allow at least"):
+        next(read_groups(FakeCheckpoint(tensors), units, memory=place))  # type: ignore[arg-type]
+
+
+def test_an_error_of_the_reader_reaches_the_caller() -> None:
+    class Broken(FakeCheckpoint):
+        def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
+            if name == "t1":
+                raise OSError("the disk went away")
+            return super().read(name, into=into)
+
+    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(3)}
+    units = plan_groups([_matrix(i, "Q", f"t{i}") for i in range(3)], tensors)
+    done = []
+    with pytest.raises(OSError, match="the disk went away"):  # noqa: PT012 (the loop is what raises)
+        for unit, _ in read_groups(Broken(tensors), units):  # type: ignore[arg-type]
+            done.append(unit.tensors[0].name)
+    assert done == ["t0"]
+
+
+def test_a_large_unit_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q, K and V together are three of the largest tensor: nothing is read ahead beside them, nor kept after them."""
+    monkeypatch.setattr(reading, "SLACK", 0)
+    size = 64 * 64
+    names = [f"{role}{i}" for i in range(4) for role in "qkv"]
+    tensors = {n: TensorInfo(n, "float32", (32, 32), "a", size * at, size) for at, n in enumerate(names)}
+    matrices = [_matrix(i, "QKV", f"q{i}", f"k{i}", f"v{i}") for i in range(4)]
+    held: list[int] = []
+
+    class Recording(FakeCheckpoint):
+        def read(self, name: str, *, into: torch.Tensor) -> torch.Tensor:
+            held.append(into.untyped_storage().nbytes())
+            return super().read(name, into=into)
+
+    checkpoint = Recording(tensors)
+    ahead: list[int] = []
+    for unit, stored in read_groups(checkpoint, plan_groups(matrices, tensors)):  # type: ignore[arg-type]
+        ahead.append(len(checkpoint.reads) - 3 * (len(ahead) + 1))
+        assert all(stored[info.name][0, 0] == info.offset for info in unit.tensors)
+    assert ahead == [0, 0, 0, 0]
+    assert max(held) < 3 * (size + 128) + 1
+
+
+def test_nothing_to_read() -> None:
+    assert plan_groups([], {}) == []
+    assert list(read_groups(FakeCheckpoint({}), [])) == []  # type: ignore[arg-type]

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fixture, load } from "./load.mjs";
+
+const { report } = fixture();
+const BEFORE = ["data.js", "text.js", "elements.js", "decoding.js", "rows.js"];
+const names = ["csvText", "rows", "placeWords", "commandFor", "findingsOn", "gravest", "findGroups", "groupedLines"];
+const page = load(
+  [...BEFORE, "experts.js", "details.js", "tables.js"],
+  [...names, "groupOf", "shared", "value", "styleOfRole"],
+  report.data,
+);
+const { logTicks } = load(["data.js", "text.js", "elements.js", "drawing.js"], ["logTicks"], report.data);
+
+test("the page's CSV is the CSV", () => assert.equal(page.csvText(), report.csv));
+
+test("rows have the places and commands that Python gives them", () => {
+  assert.equal(page.rows.length, report.rows.length);
+  page.rows.forEach((row, i) => {
+    assert.equal(page.placeWords(row), report.rows[i].place);
+    assert.equal(page.commandFor(row), report.rows[i].command);
+  });
+});
+
+test("findings lie on the rows that Python says, the gravest first", () => {
+  report.rows.forEach(({ findings }, i) => {
+    const groups = page.findingsOn(i).map((at) => report.data.findings.group[at]);
+    assert.deepEqual([...groups], findings);
+    if (groups.length) assert.equal(page.gravest(i), report.data.findings.groups[Math.min(...groups)].severity);
+  });
+});
+
+test("a layer's experts of one role are one line", () => {
+  page.findGroups();
+  const lines = page.groupedLines(page.rows.map((row) => row.i));
+  assert.equal(lines.length, report.lines);
+});
+
+test("what names share", () => {
+  assert.deepEqual([...page.shared(["h.1.w", "h.22.w"])], ["h.", ".w"]);
+  assert.deepEqual([...page.shared(["aa", "aaa"])], ["aa", ""]);
+});
+
+test("ticks of a logarithmic axis are round, within it and at least three", () => {
+  for (const [low, high] of [
+    [1, 1000],
+    [3.1, 3.9],
+    [20, 70],
+    [0.002, 5],
+  ]) {
+    const ticks = logTicks(low, high);
+    assert.ok(ticks.length > 2, `${low} to ${high}`);
+    assert.ok(ticks.every((tick) => tick >= low * 0.97 && tick <= high * 1.03));
+  }
+});

@@ -1,0 +1,58 @@
+"""Tests do not lean on one another: what several of them use lies in modules that hold no test."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of tests that the file at ``path`` imports, each by its full name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("tests."))
+        elif isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "tests"):
+            assert not node.level, f"{path}: a relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                module = TESTS.parent.joinpath(*name.split("."))
+                yield name if module.is_dir() or module.with_suffix(".py").exists() else str(node.module)
+
+
+def why_not(path: Path, name: str) -> str | None:
+    """Why the file at ``path`` may not import ``name``; None where it may."""
+    _, *folders, module = name.split(".")
+    if module.startswith("test_"):
+        return "is a file of tests"
+    if module == "conftest":
+        return "is pytest's to import"
+    shared = module == "support" or folders[:1] == ["support"]
+    return None if shared or path.is_relative_to(TESTS.joinpath(*folders)) else "belongs to another folder"
+
+
+def test_only_support_and_neighbours_are_imported() -> None:
+    """A file takes from its own folder, from one around it, and from `tests.support`; never from a test or conftest."""
+    files = sorted(TESTS.rglob("*.py"))
+    assert len(files) > 200
+    wrong = [(path, name, why) for path in files for name in imported(path) if (why := why_not(path, name))]
+    assert wrong == []
+
+
+def test_what_may_not_be_imported_is_noticed(tmp_path: Path) -> None:
+    asking = TESTS / "cli" / "test_scan.py"
+    source = tmp_path / "source.py"
+    source.write_text(
+        "import tests.cli.test_help\nfrom tests.cli import test_help\nfrom tests.cli.test_help import x\n"
+        "from tests.conftest import x\ndef late() -> None:\n    from tests.batch import pools\n"
+        "from tests.support import models\nfrom tests.cli import forked\n"
+    )
+    assert [why_not(asking, name) for name in imported(source)] == [
+        *["is a file of tests"] * 3,
+        "is pytest's to import",
+        None,
+        None,
+        "belongs to another folder",
+    ]

@@ -1,0 +1,49 @@
+"""What tensors hold, told while they are in memory: digests of matrices, non-finite entries of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import torch
+
+from weightaudit.audit.reading import ReadGroup
+from weightaudit.records import RoleMatrix
+from weightaudit.spectral import digest
+
+
+class Digests:
+    """Digests of the matrices of a scan, by key.
+
+    They are taken by the thread that reads, while the matrices read before are measured: hashing takes an eighth of the
+    time that measuring does.
+    """
+
+    def __init__(self, wanted: Iterable[RoleMatrix], later: Collection[str]) -> None:
+        """``wanted`` are the matrices that need one. Those cut from the tensors ``later`` alone may turn out not to be
+        measured, so `take` leaves them."""
+        self._wanted = {matrix.key for matrix in wanted}
+        self._later = frozenset(later)
+        self._taken: dict[str, str] = {}
+
+    def take(self, group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
+        """Take those of ``group``, whose tensors are ``stored``, but for matrices that must be copied out of them."""
+        for matrix in group.matrices:
+            copied = any(part.rows and part.rows.count > 1 for part in matrix.parts)
+            if matrix.key in self._wanted and not copied and not self._later.issuperset(matrix.tensors):
+                self._taken[matrix.key] = digest(cut(matrix, stored))
+
+    def of(self, matrix: RoleMatrix, blocks: list[torch.Tensor]) -> str | None:
+        """That of ``matrix``, whose entries ``blocks`` hold; None where it needs none."""
+        if matrix.key not in self._wanted:
+            return None
+        return self._taken.pop(matrix.key, None) or digest(blocks)
+
+
+def cut(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """The blocks of ``matrix``, views of its ``stored`` tensors."""
+    return [part.cut(stored[part.tensor]) for part in matrix.parts]
+
+
+def count_nonfinite(vector: torch.Tensor) -> int:
+    """How many entries of a (n,) float tensor are NaN or infinite."""
+    return int(vector.numel() - torch.isfinite(vector).sum().item())

@@ -1,0 +1,200 @@
+"""Read each tensor once, measure every role cut from it, and let go; the next is read while this one is computed.
+
+Roles that share stored tensors (Q, K, V and QKV) form one group. Groups go in file order, so that a disk reads forward.
+Two reused buffers take turns: one is filled by the reading thread while the other is measured. Where the bytes come
+over a network they are asked for some way ahead of that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+
+from weightaudit.checkpoint import Checkpoint
+from weightaudit.errors import OutOfMemory, UsageError
+from weightaudit.records import RoleMatrix, TensorInfo
+from weightaudit.text import printable
+
+ALIGNMENT = 64
+"""Each tensor starts on a cache line of the buffer, bytes."""
+SLACK = 64_000_000
+"""Bytes of tensors held at once beyond twice the largest tensor; a group of several that is larger is held alone."""
+AHEAD = 64_000_000
+"""Bytes asked of a network ahead of need, where no limit on memory leaves less."""
+
+
+@dataclass(frozen=True)
+class ReadGroup:
+    """Tensors to be read together and the matrices cut from them; none from a vector that is only looked at."""
+
+    tensors: tuple[TensorInfo, ...]
+    matrices: tuple[RoleMatrix, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes read for it."""
+        return sum(part.nbytes for info in self.tensors for part in info.stored)
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes its tensors take in a buffer."""
+        return sum(_place(info) for info in self.tensors)
+
+
+@dataclass(eq=False)
+class _Group:
+    """Matrices that share tensors, in the order in which they came together, and these tensors."""
+
+    matrices: deque[RoleMatrix] = field(default_factory=deque)
+    tensors: list[str] = field(default_factory=list)
+
+
+def _joined(groups: Sequence[_Group], group_of: dict[str, _Group]) -> _Group:
+    """``groups`` as one, a new one where there are none; ``group_of`` (tensor → its group) is kept up to date.
+
+    The largest takes in the others, so nothing moves more than log₂ n times in all joins of n matrices.
+    """
+    if not groups:
+        return _Group()
+    largest = max(groups, key=lambda group: len(group.matrices) + len(group.tensors))
+    at = groups.index(largest)
+    for group in reversed(groups[:at]):
+        largest.matrices.extendleft(reversed(group.matrices))
+    for group in groups[at + 1 :]:
+        largest.matrices.extend(group.matrices)
+    for group in groups:
+        if group is not largest:
+            group_of.update(dict.fromkeys(group.tensors, largest))
+            largest.tensors += group.tensors
+    return largest
+
+
+def _place(info: TensorInfo) -> int:
+    """Bytes from one tensor's start to the next's: aligned, and never adjoining, so that file order is no matter."""
+    return (info.decoded_nbytes // ALIGNMENT + 2) * ALIGNMENT
+
+
+def plan_groups(
+    matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo], pairs: Iterable[tuple[str, str]] = ()
+) -> list[ReadGroup]:
+    """Group matrices that share tensors, in the order in which the tensors lie in the files.
+
+    The tensors of each of ``pairs``, all of them in some matrix, come in one group too, since they are to be compared.
+    """
+    group_of: dict[str, _Group] = {}
+    for matrix in matrices:
+        cut_from = matrix.tensors
+        shared = {id(group): group for name in cut_from if (group := group_of.get(name)) is not None}
+        group = _joined(list(shared.values()), group_of)
+        group.matrices.append(matrix)
+        for name in cut_from:
+            if name not in group_of:
+                group_of[name] = group
+                group.tensors.append(name)
+    for first, second in pairs:
+        if group_of[first] is not group_of[second]:
+            _joined([group_of[first], group_of[second]], group_of)
+    planned = []
+    for group in {id(group): group for group in group_of.values()}.values():
+        names = dict.fromkeys(name for matrix in group.matrices for name in matrix.tensors)
+        infos = sorted((tensors[name] for name in names), key=lambda info: (info.file, info.offset))
+        planned.append(ReadGroup(tuple(infos), tuple(group.matrices)))
+    return _in_file_order(planned)
+
+
+def with_vectors(groups: Sequence[ReadGroup], vectors: Iterable[TensorInfo]) -> list[ReadGroup]:
+    """The ``groups`` and, in file order among them, one without matrices for each of ``vectors`` that asks for no more
+    memory than they do.
+    """
+    most = max((group.buffer_bytes for group in groups), default=0)
+    more = [ReadGroup((info,), ()) for info in vectors]
+    return _in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)])
+
+
+def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
+    return sorted(groups, key=lambda group: (group.tensors[0].file, group.tensors[0].offset))
+
+
+def read_groups(
+    checkpoint: Checkpoint,
+    groups: Sequence[ReadGroup],
+    *,
+    memory: int | None = None,
+    look: Callable[[ReadGroup, Mapping[str, torch.Tensor]], None] | None = None,
+) -> Generator[tuple[ReadGroup, dict[str, torch.Tensor]], None, None]:
+    """Each group with its tensors in their stored dtype, one group ahead read in a thread, which shows it to ``look``.
+
+    The tensors are views of reused memory: they are valid until the next iteration. ``memory`` bounds the bytes of
+    tensors held at once, those on their way included (None: twice the largest tensor, and some more). Raises UsageError
+    where a group does not fit in it.
+    """
+    if not groups:
+        return
+    ahead = AHEAD if memory is None else min(AHEAD, memory // 4)
+    if memory is None:
+        room = 2 * max(_place(info) for group in groups for info in group.tensors) + SLACK
+    else:
+        room = memory - ahead
+        _check_fits(groups, room, memory)
+    buffers = [torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)]
+
+    def fill(turn: int, group: ReadGroup) -> dict[str, torch.Tensor]:
+        held, needed = sum(buffer.numel() for buffer in buffers), group.buffer_bytes
+        if buffers[turn].numel() < needed or (held > room and buffers[turn].numel() > needed):
+            buffers[turn] = torch.empty(0, dtype=torch.uint8)  # let go of the old before asking for the new
+            if sum(buffer.numel() for buffer in buffers) + needed > room:
+                buffers[1 - turn] = torch.empty(0, dtype=torch.uint8)
+            buffers[turn] = _buffer(group)
+        stored, start = {}, 0
+        for info in group.tensors:
+            stored[info.name] = read(info.name, into=buffers[turn][start:])
+            start += _place(info)
+        if look:
+            look(group, stored)
+        return stored
+
+    in_order = [info for group in groups for info in group.tensors]
+    with (
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader,
+        checkpoint.reader(in_order, ahead=ahead) as read,
+    ):
+        turn = 0
+        coming: Future[dict[str, torch.Tensor]] | None = reader.submit(fill, turn, groups[0])
+        for group, following in zip(groups, [*groups[1:], None], strict=True):
+            # Without room for two the next group is read when this one has been measured, over it.
+            stored = coming.result() if coming else fill(turn, group)
+            coming = None
+            if following and buffers[turn].numel() + following.buffer_bytes <= room:
+                turn = 1 - turn
+                coming = reader.submit(fill, turn, following)
+            yield group, stored
+            stored.clear()  # whoever kept the dict must not keep the memory
+
+
+def _buffer(group: ReadGroup) -> torch.Tensor:
+    """Fresh memory for the group's tensors; OutOfMemory where the machine has not so much."""
+    try:
+        return torch.empty(group.buffer_bytes, dtype=torch.uint8)
+    except RuntimeError as error:  # what torch raises for it on a CPU
+        names = printable(", ".join(info.name for info in group.tensors))
+        raise OutOfMemory(
+            names,
+            f"{group.buffer_bytes:,} bytes must be held at once, more than this machine has free",
+            "Leave it out with --roles or --layers, or scan on a larger machine",
+        ) from error
+
+
+def _check_fits(groups: Sequence[ReadGroup], room: int, memory: int) -> None:
+    largest = max(groups, key=lambda group: group.buffer_bytes)
+    if largest.buffer_bytes > room:
+        names = ", ".join(printable(info.name) for info in largest.tensors)
+        least = largest.buffer_bytes + min(AHEAD, largest.buffer_bytes // 3 + 1)
+        raise UsageError(
+            f"memory {memory:,} bytes",
+            f"{names} must be held at once and take{'s' * (len(largest.tensors) == 1)} {largest.buffer_bytes:,} bytes",
+            f"Allow at least {-(-least // 1_000_000)} MB, or leave them out with --roles or --layers",
+        )

@@ -1,0 +1,8 @@
+"""What is wrong with the weights: every rule once, and the findings of one scan."""
+
+from weightaudit.audit.rules.checking import RULES as RULES
+from weightaudit.audit.rules.checking import check_ignored as check_ignored
+from weightaudit.audit.rules.checking import run_rules as run_rules
+from weightaudit.audit.rules.context import RuleContext as RuleContext
+
+__all__ = ["RULES", "RuleContext", "check_ignored", "run_rules"]

@@ -1,0 +1,57 @@
+"""What the rules are shown: everything one scan knows, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from weightaudit.audit.aggregates import each_weight_once
+from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap
+
+Subject = tuple[str, str]
+"""What a finding is about: ("matrix", its key) or ("tensor", its name)."""
+
+TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD", "PER_LAYER_EMBED", "NGRAM", "LANGUAGE", "SEGMENT", "RELATIVE", "GLOBAL")
+"""Roles whose rows are tokens, positions or segments: tables rather than maps between layers."""
+
+
+@dataclass(frozen=True)
+class RuleContext:
+    """One finished scan, before it is judged.
+
+    ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``ledger`` in name
+    order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
+    ``nonfinite_vectors`` are norms and biases with NaN or infinite entries, and how many; a restricted scan reads none.
+    ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing.
+    ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
+    """
+
+    identity: ModelIdentity
+    config: Mapping[str, Any] | None
+    map: ModelMap
+    rows: tuple[LayerRow, ...]
+    ledger: tuple[CoverageEntry, ...]
+    broken_ties: tuple[tuple[str, str], ...] = ()
+    nonfinite_vectors: Mapping[str, int] = field(default_factory=dict)
+    restricted: bool = False
+    suppressed: frozenset[Subject] = frozenset()
+
+    @property
+    def weights(self) -> list[LayerRow]:
+        """The rows to look at: each weight in one row only, its most specific one, and none that is suppressed."""
+        return [row for row in each_weight_once(self.rows) if ("matrix", row.matrix.key) not in self.suppressed]
+
+    @property
+    def measured(self) -> list[LayerRow]:
+        """`weights` whose numbers mean something: finite and not all zero."""
+        return [row for row in self.weights if not row.spectrum.nonfinite and row.spectrum.max_abs > 0]
+
+    @property
+    def unmapped(self) -> list[CoverageEntry]:
+        """Unmapped tensors that are no buffers and not suppressed."""
+        return [
+            entry
+            for entry in self.ledger
+            if entry.status == "unmapped" and not entry.buffer and ("tensor", entry.tensor) not in self.suppressed
+        ]

@@ -1,0 +1,220 @@
+"""Entries that are wrong by themselves: not finite, all zero, clipped, or too small for their format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
+from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.audit.rules.wording import listed, where
+from weightaudit.records import DEAD, LayerRow
+from weightaudit.text import printable
+
+LEAST_ENTRIES = 8
+"""A row or column of fewer entries is never dead: so few numbers may be small by chance."""
+MOSTLY, SEVERAL = 0.5, 10
+"""Share and number of matrices from which on dead rows or columns and subnormals are told of the model as a whole."""
+
+
+def _nonfinite(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    for row in context.weights:
+        if count := row.spectrum.nonfinite:
+            said = _share(count, row.matrix.parameters, where(row.matrix))
+            yield rule.of_row(row, f"{said}; its norms are undefined.", value=float(count))
+    entries = {entry.tensor: entry.parameters for entry in context.ledger}
+    for name, count in context.nonfinite_vectors.items():
+        match = rule.of_model(f"{_share(count, entries[name], printable(name))}.", value=float(count))
+        yield replace(match, finding=replace(match.finding, tensors=(name,)))
+
+
+def _share(count: int, of: int, what: str) -> str:
+    return f"{count:,} of {of:,} entries of {what} {'is' if count == 1 else 'are'} NaN or infinite"
+
+
+def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    for row in context.weights:
+        empty = row.spectrum.nonfinite == 0 and row.spectrum.max_abs == 0 and row.matrix.parameters > 0
+        if empty and row.matrix.role != "TOKEN_TYPE":
+            yield rule.of_row(row, f"All {row.matrix.parameters:,} entries of {where(row.matrix)} are zero.")
+
+
+def _dead_rows(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    large = [row for row in _known(context) if row.matrix.shape[1] >= LEAST_ENTRIES]
+    judged = [row for row in large if row.matrix.role not in TOKEN_ROLES]
+    matches = [
+        (row, _dead(rule, row, "rows (outputs)", facts.dead_rows, row.matrix.shape[0], facts.first_dead_row))
+        for row in judged
+        if (facts := row.spectrum.entries) and facts.dead_rows
+    ]
+    yield from _each_or_all(rule, matches, len(judged), "have dead rows (outputs)")
+
+
+def _dead_columns(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    judged = [row for row in _known(context) if row.matrix.shape[0] >= LEAST_ENTRIES]
+    matches = [
+        (row, _dead(rule, row, "columns (inputs)", facts.dead_cols, row.matrix.shape[1], facts.first_dead_col))
+        for row in judged
+        if (facts := row.spectrum.entries) and facts.dead_cols
+    ]
+    yield from _each_or_all(rule, matches, len(judged), "have dead columns (inputs)")
+
+
+def _known(context: RuleContext) -> list[LayerRow]:
+    return [row for row in context.measured if row.spectrum.entries]
+
+
+def _dead(rule: Rule, row: LayerRow, kind: str, dead: int, of: int, first: int | None) -> Match:
+    are = "is" if dead == 1 else "are"
+    start = "" if first is None else f", {'the first is ' * (dead > 1)}number {first} counted from 0"
+    return rule.of_row(row, f"{dead:,} of {of:,} {kind} of {where(row.matrix)} {are} dead{start}.", value=float(dead))
+
+
+def _each_or_all(rule: Rule, matches: list[tuple[LayerRow, Match]], judged: int, have: str) -> Iterator[Match]:
+    """A finding for each matrix, or one of them all where most of those ``judged`` have it: then the model was pruned
+    or cast as a whole, which is one thing to know.
+    """
+    rows = [row for row, _ in matches]
+    if len(rows) < SEVERAL or len(rows) <= MOSTLY * judged:
+        yield from (match for _, match in matches)
+        return
+    yield rule.of_rows(
+        rows,
+        f"{len(rows):,} of {judged:,} matrices {have}: {listed(where(row.matrix) for row in rows)}.",
+        value=max(match.finding.value or 0.0 for _, match in matches),
+    )
+
+
+def _unused_tokens(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    for row in context.measured:
+        facts = row.spectrum.entries
+        if facts and row.matrix.role in TOKEN_ROLES and facts.dead_rows > 1 and row.matrix.shape[1] >= LEAST_ENTRIES:
+            first = "" if facts.first_dead_row is None else f", from number {facts.first_dead_row} on"
+            yield rule.of_row(
+                row,
+                f"{facts.dead_rows:,} of the {row.matrix.shape[0]:,} rows of {where(row.matrix)} are zero or nearly "
+                f"so{first}.",
+                value=float(facts.dead_rows),
+            )
+
+
+def _at_limit(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    for row in context.measured:
+        facts = row.spectrum.entries
+        if facts and facts.at_limit:
+            are = "entry of {} is" if facts.at_limit == 1 else "entries of {} are"
+            yield rule.of_row(
+                row,
+                f"{facts.at_limit:,} {are.format(where(row.matrix))} ±{row.spectrum.max_abs:g}, the largest number of "
+                f"{row.matrix.dtype}.",
+                value=float(facts.at_limit),
+            )
+
+
+def _subnormals(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    judged = _known(context)
+    matches = []
+    for row in judged:
+        facts = row.spectrum.entries
+        share = facts.subnormals / (row.matrix.parameters - (row.spectrum.zeros or 0)) if facts else 0.0
+        if rule.threshold is not None and share > rule.threshold:
+            said = f"{share:.0%} of the non-zero entries of {where(row.matrix)} are subnormal in {row.matrix.dtype}."
+            matches.append((row, rule.of_row(row, said, value=share)))
+    have = f"have more than {rule.threshold:.0%} of their non-zero entries subnormal"
+    yield from _each_or_all(rule, matches, len(judged), have)
+
+
+_TOGETHER = f"Where at least {SEVERAL} matrices and more than {MOSTLY:.0%} of all have it, it is one finding."
+
+RULES = (
+    Rule(
+        id="nonfinite",
+        title="Entries that are NaN or infinite",
+        severity="error",
+        measures="Entries that are no finite number, of matrices and, where no --roles or --layers is given, of norms "
+        "and biases: the only rule that looks at vectors.",
+        threshold=0.0,
+        source="No computation with such weights gives a number.",
+        advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
+        "that overflowed or a damaged download.",
+        check=_nonfinite,
+    ),
+    Rule(
+        id="zero-matrix",
+        title="A matrix that is all zero",
+        severity="error",
+        measures="Whether the largest magnitude of the entries is zero. TOKEN_TYPE tables are left out: RoBERTa and "
+        "its descendants were converted with a zero one, since they have no segments; and so are the zeros of a model "
+        "that is untrained as a whole.",
+        threshold=0.0,
+        source="A linear map that gives nothing does nothing, and no training leaves one.",
+        advice="Look whether the tensor was created and never loaded, or overwritten in a conversion or merge.",
+        check=_zero,
+        suppressed_by=("untrained",),
+    ),
+    Rule(
+        id="dead-rows",
+        title="Outputs that are dead",
+        severity="warning",
+        measures=f"Rows whose norm is at most {DEAD:g} of the root mean square of all rows' norms, of matrices other "
+        f"than tables of tokens or positions, with at least {LEAST_ENTRIES} columns. {_TOGETHER}",
+        threshold=0.0,
+        source=f"{DEAD:g} is where rounding in float32 hides a row beside the others. Rows of {LEAST_ENTRIES} random "
+        "normal entries come that low with a probability of about 1e-47; MiniLM-L6 and a trained ALBERT have none.",
+        advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these outputs can be "
+        "cut out for good.",
+        check=_dead_rows,
+        suppressed_by=("zero-matrix",),
+    ),
+    Rule(
+        id="dead-columns",
+        title="Inputs that are dead",
+        severity="warning",
+        measures=f"Columns whose norm is at most {DEAD:g} of the root mean square of all columns' norms, of matrices "
+        f"with at least {LEAST_ENTRIES} rows. {_TOGETHER}",
+        threshold=0.0,
+        source="As for dead-rows.",
+        advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these inputs can be "
+        "cut out for good.",
+        check=_dead_columns,
+        suppressed_by=("zero-matrix",),
+    ),
+    Rule(
+        id="at-limit",
+        title="Entries clipped at the limit of their format",
+        severity="warning",
+        measures="Entries of the largest finite magnitude that the stored dtype has (65,504 in float16).",
+        threshold=0.0,
+        source="No weight is that large: casts that saturate leave this number in the place of a larger or an infinite "
+        "one.",
+        advice="Look for the cast that clipped; convert again from the original, to bfloat16 or float32.",
+        check=_at_limit,
+    ),
+    Rule(
+        id="subnormals",
+        title="Entries too small for their format",
+        severity="warning",
+        measures="The share of the entries other than zero that lie below the smallest normal magnitude of the stored "
+        "dtype (6.1e-5 in float16), where digits are lost and some hardware takes them for zero. "
+        f"{_TOGETHER}",
+        threshold=0.10,
+        source="Normal entries of standard deviation 0.02 in float16 have 0.24 % by nature, of 0.0014 (the scaled "
+        "initialisation of 96 layers) 3.5 %. 10 % takes a deviation below 0.0005; hardware that flushes them to zero "
+        "then drops 0.05 % of the matrix's energy, and soon more.",
+        advice="Convert again from the original, to bfloat16 or float32, which have room below.",
+        check=_subnormals,
+        suppressed_by=("dead-rows", "dead-columns"),
+    ),
+    Rule(
+        id="unused-tokens",
+        title="Rows of a table that no token uses",
+        severity="info",
+        measures=f"Rows of an embedding, a table of positions or an output head whose norm is at most {DEAD:g} of the "
+        "root mean square of all; one is the padding row of many models and is not told.",
+        threshold=1.0,
+        source="As for dead-rows.",
+        advice="Nothing, where the vocabulary was padded to a round size; else compare it with the tokenizer's.",
+        check=_unused_tokens,
+        suppressed_by=("zero-matrix",),
+    ),
+)

@@ -1,0 +1,49 @@
+"""docs/findings.md, from the rules: ``python -m weightaudit.audit.rules.page > docs/findings.md``."""
+
+from __future__ import annotations
+
+from weightaudit.audit.rules.checking import MAX_PER_RULE, RULES
+from weightaudit.audit.rules.rule import Rule
+
+_HEAD = f"""# Findings
+
+Generated from the rules in `weightaudit/audit/rules` by `python -m weightaudit.audit.rules.page`; do not edit.
+
+Every scan is checked against the rules below. A finding says where, what was measured, the threshold, and what to do.
+**error**: do not use or release the file as it is. **warning**: look at it first. **info**: good to know.
+
+One fault is one finding. A rule that is *suppressed by* others does not look at what one of those has found, nor
+compare anything with it: an all-zero matrix is no outlier too. Of a fused matrix and its parts (QKV; Q, K and V) the
+parts are judged, and the whole only where a part is not there. Of each rule {MAX_PER_RULE} findings are told one by one
+and the rest counted. `--ignore untrained,pickle` leaves rules out; what they find stays hidden from the rules that they
+suppress.
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    lines = [_HEAD, f"## Rules ({len(RULES)})", "", "| id | severity | finding |", "|---|---|---|"]
+    lines += [f"| [{rule.id}](#{rule.id}) | {rule.severity} | {rule.title} |" for rule in RULES]
+    for rule in RULES:
+        lines += ["", *_section(rule)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(rule: Rule) -> list[str]:
+    threshold = [] if rule.threshold is None else [f"- **threshold**: {rule.threshold:g}"]
+    yields = [f"- **suppressed by**: {', '.join(rule.suppressed_by)}"] if rule.suppressed_by else []
+    return [
+        f"### {rule.id}",
+        "",
+        f"{rule.title} ({rule.severity}).",
+        "",
+        f"- **measured**: {rule.measures}",
+        *threshold,
+        f"- **source**: {rule.source}",
+        *yields,
+        f"- **what to do**: {rule.advice}",
+    ]
+
+
+if __name__ == "__main__":
+    print(page(), end="")

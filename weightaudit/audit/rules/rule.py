@@ -1,0 +1,105 @@
+"""What a rule is: one thing to look for, what is measured, the threshold, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.records import Discrepancy, Finding, LayerRow, Severity
+
+TENSORS = 50
+"""Tensors named in one finding; where it is of more, its detail has the number."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One thing that a rule found, and all that it is about: rules that yield to this one do not look at that again."""
+
+    finding: Finding
+    subjects: frozenset[Subject] = frozenset()
+
+
+Check = Callable[["Rule", RuleContext], Iterable[Match]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    ``id`` is what --ignore takes: lower-case words joined by hyphens. ``measures`` says in a sentence what is
+    measured, ``threshold`` is the number from which on it is a finding (None where there is none), ``source`` says
+    where that comes from, ``advice`` what to do. ``check`` gives what this rule finds, in report order; it makes it
+    by `of_row`, `of_rows`, `of_discrepancy` and `of_model`.
+
+    ``suppressed_by`` names rules that say more of the same matrix or tensor: what one of them has found fault with is
+    neither shown to this rule nor compared with. They come before it in RULES.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    measures: str
+    source: str
+    advice: str
+    check: Check
+    threshold: float | None = None
+    suppressed_by: tuple[str, ...] = ()
+
+    def of_model(self, detail: str, *, value: float | None = None, about: Iterable[LayerRow] = ()) -> Match:
+        """A finding about the whole model, or of several matrices (``about``) that share no place."""
+        finding = Finding(
+            id=self.id,
+            severity=self.severity,
+            title=self.title,
+            value=value,
+            threshold=self.threshold,
+            advice=self.advice,
+            detail=detail,
+        )
+        return Match(finding, frozenset(("matrix", row.matrix.key) for row in about))
+
+    def of_row(self, row: LayerRow, detail: str, *, value: float | None = None) -> Match:
+        """A finding about one matrix."""
+        matrix = row.matrix
+        return self._at(
+            self.of_model(detail, value=value, about=[row]),
+            stack=matrix.stack,
+            layer=matrix.layer,
+            expert=matrix.expert,
+            role=matrix.role,
+            tensors=matrix.tensors,
+        )
+
+    def of_rows(self, rows: Iterable[LayerRow], detail: str, *, value: float | None = None) -> Match:
+        """A finding about several matrices together: its place is what they have in common."""
+        rows = list(rows)
+        first = rows[0].matrix
+
+        def shared(name: str) -> bool:
+            return all(getattr(row.matrix, name) == getattr(first, name) for row in rows)
+
+        return self._at(
+            self.of_model(detail, value=value, about=rows),
+            stack=first.stack if shared("stack") else "",
+            layer=first.layer if shared("stack") and shared("layer") else None,
+            expert=first.expert if shared("layer") and shared("expert") else None,
+            role=first.role if shared("role") else "",
+            tensors=tuple(dict.fromkeys(name for row in rows for name in row.matrix.tensors))[:TENSORS],
+        )
+
+    def of_discrepancy(self, one: Discrepancy) -> Match:
+        """A finding about where config and checkpoint contradict each other."""
+        match = self._at(
+            self.of_model(one.says),
+            stack=one.stack,
+            layer=one.layers[0] if len(one.layers) == 1 else None,
+            expert=one.expert,
+            role=one.role,
+            tensors=one.tensors[:TENSORS],
+        )
+        return replace(match, subjects=frozenset(("tensor", name) for name in one.tensors))
+
+    @staticmethod
+    def _at(match: Match, **place: object) -> Match:
+        return replace(match, finding=replace(match.finding, **place))  # type: ignore[arg-type]  # Finding's own fields

@@ -1,0 +1,71 @@
+"""Spectra that no healthy model has: one direction holding nearly everything, norms apart by an order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import median
+
+from weightaudit.audit.aggregates import norm_ratios
+from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
+from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.audit.rules.wording import where
+
+LEAST_SIDE = 16
+"""Rows and columns that a matrix needs for its rank to mean something."""
+LEAST_LAYERS = 3
+"""Layers for a median that one bad layer does not move."""
+
+
+def _near_rank_one(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    for row in context.measured:
+        rank = row.spectrum.stable_rank
+        large = min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in TOKEN_ROLES
+        if rule.threshold is not None and large and rank <= rule.threshold:
+            least, most = math.floor(1000 / rank) / 1000, math.ceil(1e4 * rank) / 1e4
+            yield rule.of_row(
+                row,
+                f"One direction of {where(row.matrix)} holds at least {least:.1%} of its energy: the stable rank is "
+                f"at most {most:.4f}, of {min(row.matrix.shape):,}.",
+                value=rank,
+            )
+
+
+def _norm_preservation(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    ratios = norm_ratios([row for row in context.rows if row.matrix.layer is not None])
+    if rule.threshold is not None and len(ratios) >= LEAST_LAYERS and median(ratios) > rule.threshold:
+        yield rule.of_model(
+            f"The largest of the Frobenius norms of QKV, M1 and M2 is {median(ratios):.1f} times the smallest in the "
+            f"median of {len(ratios):,} layers.",
+            value=median(ratios),
+        )
+
+
+RULES = (
+    Rule(
+        id="near-rank-one",
+        title="A matrix of nearly rank one",
+        severity="warning",
+        measures="The upper end of the stable rank of matrices other than tables of tokens or positions, with at least "
+        f"{LEAST_SIDE} rows and columns.",
+        threshold=1.05,
+        source="At 1.05 one direction holds 95 % of the energy. The lowest we measured in trained layers is 9.9 "
+        "(MiniLM-L6) and 14.5 (an ALBERT); embeddings, whose rows share a mean, come down to 1.97 and are left out.",
+        advice="Look for a collapsed run, a constant fill, or an outer product in the place of the weights.",
+        check=_near_rank_one,
+        suppressed_by=("at-limit",),
+    ),
+    Rule(
+        id="norm-preservation",
+        title="Norms within a layer are not of one order",
+        severity="info",
+        measures="The largest over the smallest Frobenius norm of QKV, M1 and M2 in a layer; the median over at least "
+        f"{LEAST_LAYERS} layers.",
+        threshold=10.0,
+        source="The paper that this tool follows observes the three of one order in all the models it measures. "
+        "MiniLM-L6 has 1.5.",
+        advice="Nothing by itself. Where other models of the family have it near 1, look for a scale left in or out by "
+        "a conversion.",
+        check=_norm_preservation,
+    ),
+)

@@ -1,0 +1,195 @@
+"""Scan one model: join the rooms, from bytes to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from weightaudit.architecture import map_model
+from weightaudit.audit.aggregates import overlapping_keys, summarise
+from weightaudit.audit.config_check import check_config
+from weightaudit.audit.digests import Digests, count_nonfinite, cut
+from weightaudit.audit.notes import notes
+from weightaudit.audit.progress import Progress, reporting
+from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
+from weightaudit.audit.rules import RULES, RuleContext, run_rules
+from weightaudit.audit.selection import select
+from weightaudit.audit.ties import Ties, classify_ties
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
+from weightaudit.config import AuditConfig
+from weightaudit.dtypes import BY_NAME
+from weightaudit.errors import ConfigError, MappingError
+from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorInfo
+from weightaudit.spectral import compute_threads, measure
+from weightaudit.spectral.measurement import choose_algorithm
+from weightaudit.text import printable
+from weightaudit.version import versions_of
+
+VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
+
+
+def open_model(model: str, config: AuditConfig) -> Checkpoint:
+    """The checkpoint of a directory, a weight file or a Hub id, as ``config`` says where it may come from."""
+    return open_checkpoint(
+        model,
+        revision=config.revision,
+        token=config.token,
+        offline=config.offline,
+        download=config.download,
+        max_wait=config.max_wait,
+    )
+
+
+def scan_model(model: str, config: AuditConfig, progress: bool | Progress = False) -> ScanResult:
+    """Measure every weight matrix of a model, and check what was found against the rules.
+
+    Raises UsageError for options that make no sense and ModelError for a model that cannot be read.
+    """
+    check_config(config)  # before a byte is read, let alone downloaded
+    with compute_threads(config.threads), open_model(model, config) as checkpoint:
+        return _scan(checkpoint, config, progress)
+
+
+def read_map(model: str, config: AuditConfig) -> ModelMap:
+    """What the model's names, shapes and config say of its tensors; no weights are read."""
+    with open_model(model, config) as checkpoint:
+        return _map(checkpoint)
+
+
+def model_matrices(model: str, config: AuditConfig) -> Iterator[RoleMatrix]:
+    """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``."""
+    checkpoint = open_model(model, config)
+    model_map = _map(checkpoint)
+    return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
+
+
+def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress) -> ScanResult:
+    model_map = _map(checkpoint)
+    chosen = select(model_map, config.roles, config.layers)
+    asked = {name for matrix in chosen for name in matrix.tensors}
+    ties = classify_ties(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)
+    chosen = _without_copies(chosen, ties)
+
+    overlapping = overlapping_keys(chosen)
+    rows: dict[str, LayerRow] = {}
+    restricted = config.roles is not None or config.layers is not None
+    groups = plan_groups(chosen, checkpoint.tensors, ties.open)
+    if not restricted:
+        groups = with_vectors(groups, _vectors(model_map, checkpoint.tensors))
+    vectors = {}
+    digests = Digests(
+        (
+            one
+            for one in chosen
+            if one.key not in overlapping or choose_algorithm(config.method, *one.shape, config.tol) == "krylov"
+        ),
+        later={copy for copy, _ in ties.open},
+    )
+    pieces = read_groups(checkpoint, groups, memory=config.memory, look=digests.take)
+    with reporting(progress) as display, closing(pieces):
+        display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
+        for group, stored in pieces:
+            ties.compare(stored)
+            if not group.matrices:
+                (vectors[group.tensors[0].name],) = map(count_nonfinite, stored.values())
+            for matrix in _without_copies(group.matrices, ties):
+                display.tensor(", ".join(matrix.tensors))
+                rows[matrix.key] = _measure(matrix, stored, config, digests, shown=matrix.key not in overlapping)
+            display.advance(group.nbytes)
+    checkpoint.check_unchanged()
+    chosen = _without_copies(chosen, ties)
+    ordered = tuple(rows[matrix.key] for matrix in chosen)
+    analysed = {name for matrix in chosen for name in matrix.tensors}
+    ledger = _final_ledger(model_map, analysed, ties)
+    context = RuleContext(
+        identity=checkpoint.identity,
+        config=checkpoint.config,
+        map=model_map,
+        rows=ordered,
+        ledger=ledger,
+        broken_ties=tuple(ties.broken),
+        nonfinite_vectors={name: count for name, count in sorted(vectors.items()) if count},
+        restricted=restricted,
+    )
+    return ScanResult(
+        identity=checkpoint.identity,
+        map=model_map,
+        rows=ordered,
+        ledger=ledger,
+        summary=summarise(ordered, ledger),
+        options=_options(config),
+        versions=versions_of(VERSIONED),
+        findings=run_rules(context, config.ignore),
+        notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered)),
+        rules=tuple(rule.id for rule in RULES if rule.id not in config.ignore),
+    )
+
+
+def _without_copies(matrices: Iterable[RoleMatrix], ties: Ties) -> tuple[RoleMatrix, ...]:
+    """Those of ``matrices`` that are not known to repeat another."""
+    return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= ties.confirmed.keys())
+
+
+def _vectors(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Iterator[TensorInfo]:
+    """Norms and biases: they have no spectrum, but one NaN in them spoils every output."""
+    for entry in model_map.coverage:
+        floats = entry.dtype in BY_NAME and BY_NAME[entry.dtype].analysable
+        if floats and entry.status == "ignored" and not entry.buffer and len(entry.shape) == 1 and entry.parameters:
+            yield tensors[entry.tensor]
+
+
+def _map(checkpoint: Checkpoint) -> ModelMap:
+    """The checkpoint's map; its errors say which model they are about."""
+    try:
+        return map_model(checkpoint.config, checkpoint.tensors)
+    except (ConfigError, MappingError) as error:
+        where = printable(checkpoint.identity.location, limit=1000)
+        raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
+
+
+def _measure(
+    matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig, digests: Digests, *, shown: bool
+) -> LayerRow:
+    blocks = cut(matrix, stored)
+    digest = digests.of(matrix, blocks)
+    spectrum = measure(
+        blocks,
+        tol=config.tol,
+        delta=config.delta,
+        method=config.method,
+        seed=config.seed,
+        name=matrix.key,
+        device=config.device,
+        spectrum=config.spectrum,
+        digest=digest,
+    )
+    return LayerRow(matrix, spectrum, digest if digest and shown else "")
+
+
+def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:
+    """The map's ledger after the scan: tied copies and what the options left out are said so."""
+    details = {tensor: f"tied to {original}" for tensor, original in ties.confirmed.items()}
+    for tensor, original in ties.believed.items():
+        details[tensor] = f"tied to {original} by the config; left out, so not compared"
+
+    def settle(entry: CoverageEntry) -> CoverageEntry:
+        if entry.tensor in details:
+            return replace(entry, status="tied", detail=details[entry.tensor], roles=())
+        if entry.status == "analysed" and entry.tensor not in analysed:
+            return replace(entry, status="not selected", detail="left out by --roles or --layers")
+        return entry
+
+    return tuple(settle(entry) for entry in model_map.coverage)
+
+
+def _options(config: AuditConfig) -> dict[str, Any]:
+    """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
+    listed = {
+        name: list(value) or None if isinstance(value, tuple) else value
+        for name, value in config.result_options().items()
+    }
+    return {**listed, "threads": torch.get_num_threads()}

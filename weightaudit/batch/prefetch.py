@@ -1,0 +1,48 @@
+"""Prefetch results in order."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def prefetch(
+    ask: Callable[[Item], Answer], items: Iterable[Item], *, threads: int, window: int
+) -> Iterator[tuple[Item, Answer]]:
+    """Prefetch each item with ``ask(item)``, in order; at most ``window`` are asked before they are wanted.
+
+    What ``ask`` raises is raised here. The threads are daemons: an interrupted run does not wait for a slow network.
+    """
+    waiting: queue.SimpleQueue[tuple[Future[Any], Item] | None] = queue.SimpleQueue()
+
+    def work() -> None:
+        while (task := waiting.get()) is not None:
+            future, item = task
+            try:
+                future.set_result(ask(item))
+            except BaseException as error:  # it is the future's to tell, whatever it is
+                future.set_exception(error)
+
+    for _ in range(threads):
+        threading.Thread(target=work, daemon=True).start()
+    asked: deque[tuple[Item, Future[Any]]] = deque()
+    try:
+        for item in items:
+            future: Future[Any] = Future()
+            asked.append((item, future))
+            waiting.put((future, item))
+            if len(asked) >= window:
+                first, answer = asked.popleft()
+                yield first, answer.result()
+        for item, answer in asked:
+            yield item, answer.result()
+    finally:
+        for _ in range(threads):
+            waiting.put(None)

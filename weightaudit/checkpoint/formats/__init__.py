@@ -1,0 +1,1 @@
+"""File formats: stored bytes → named tensors, each format in a module of its own."""

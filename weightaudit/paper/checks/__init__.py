@@ -1,1 +1,0 @@
-"""The checks of the theory, a short file each. `weightaudit.paper.lemmas` runs them."""

@@ -1,0 +1,1 @@
+"""Appendix C.2: Figure 3 on real images."""

@@ -1,0 +1,1 @@
+"""Figure 2: inverse stable rank against weight decay."""

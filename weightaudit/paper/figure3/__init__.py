@@ -1,0 +1,1 @@
+"""Figure 3: merging by summing weights."""

@@ -1,0 +1,1 @@
+"""Table 1: sizes of the six models."""

@@ -1,0 +1,125 @@
+"""What people write where they choose what to scan: roles, layers, amounts of memory, rules, numbers, flags."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+
+from weightaudit.errors import UsageError
+from weightaudit.text import printable
+
+MAX_LAYER = 99_999
+"""Largest layer number accepted; far above any model, small enough to hold a range of them."""
+UNITS = {
+    "": 1,
+    "B": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "KI": 2**10,
+    "MI": 2**20,
+    "GI": 2**30,
+    "TI": 2**40,
+}
+WRITTEN = re.compile(r"\s*(?P<number>\d{1,30}(?:\.\d{1,30})?)\s*(?P<unit>[KMGT]?I?)B?\s*", re.IGNORECASE | re.ASCII)
+"""More digits than any amount has are no amount: they would be infinite."""
+_FLAGS = {"yes": True, "true": True, "no": False, "false": False}
+
+
+def parse_roles(roles: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """``"Q,K"`` or ``["Q", "K"]`` → ``("Q", "K")``, upper case, each once; None stays None (all roles).
+
+    Raises UsageError for an empty list.
+    """
+    if roles is None:
+        return None
+    words = roles.split(",") if isinstance(roles, str) else list(roles)
+    names = tuple(dict.fromkeys(str(word).strip().upper() for word in words if str(word).strip()))
+    if not names:
+        raise UsageError("roles", "the list is empty", "Write for example --roles Q,K,M1.")
+    return names
+
+
+def parse_layers(layers: str | int | Iterable[int] | None) -> tuple[int, ...] | None:
+    """``"0-2,5"``, ``5`` or ``range(3)`` → sorted layer numbers, each once; None stays None (all layers).
+
+    Raises UsageError for anything that is no such list, for backward ranges and for numbers out of reason.
+    """
+    if layers is None:
+        return None
+    if isinstance(layers, str):
+        numbers = {number for piece in layers.split(",") for number in _parse_range(layers, piece)}
+    else:
+        numbers = {_whole(n) for n in (layers if isinstance(layers, Iterable) else [layers])}
+    if not numbers:
+        raise UsageError("layers", "the list is empty", "Write for example --layers 0-5,11.")
+    return tuple(sorted(numbers))
+
+
+def _whole(number: object) -> int:
+    """A layer number in whatever integer type it comes (numpy's too)."""
+    try:
+        whole = operator.index(number)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        whole = -1
+    if isinstance(number, bool) or not 0 <= whole <= MAX_LAYER:
+        raise UsageError(f"layers {number!r}", "not a layer number", f"Layers count from 0 to {MAX_LAYER}.")
+    return whole
+
+
+def _parse_range(whole: str, piece: str) -> range:
+    first, dash, last = (word.strip() for word in piece.partition("-"))
+    ends = (first, last) if dash else (first, first)
+    if not all(end.isascii() and end.isdigit() and len(end) <= len(str(MAX_LAYER)) for end in ends):
+        raise UsageError(
+            f"layers '{printable(whole)}'",
+            f"'{printable(piece.strip())}' is no layer number and no range",
+            f"Write numbers from 0 to {MAX_LAYER} and ranges, for example 0-5,11.",
+        )
+    start, stop = int(ends[0]), int(ends[1])
+    if stop < start:
+        raise UsageError(f"layers '{printable(whole)}'", "the range runs backwards", f"Write {stop}-{start}.")
+    return range(start, stop + 1)
+
+
+def parse_bytes(memory: str | int | None) -> int | None:
+    """``"2GB"``, ``"512 MiB"`` or ``2_000_000_000`` → bytes; None stays None.
+
+    Raises UsageError for what is no amount, and for none at all.
+
+    Example:
+        >>> parse_bytes("1.5 GiB")
+        1610612736
+    """
+    if memory is None:
+        return None
+    found = WRITTEN.fullmatch(str(memory))
+    factor = UNITS.get(found["unit"].upper()) if found else None
+    if found is None or factor is None or not (nbytes := int(float(found["number"]) * factor)):
+        raise UsageError(
+            f"memory '{printable(str(memory))}'", "that is no amount of memory", "Write for example 2GB or 512MiB"
+        )
+    return nbytes
+
+
+def parse_ids(ids: str | Iterable[str] | None) -> tuple[str, ...]:
+    """``"untrained, pickle"`` or several such texts → lower-case ids, each once; None is none."""
+    words = ",".join([ids] if isinstance(ids, str) else map(str, ids or ())).split(",")
+    return tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip()))
+
+
+def parse_value(name: str, text: str, kind: type) -> str | bool | float:
+    """``text`` as a ``kind`` of value: bool, int, float or str. UsageError, about the option ``name``."""
+    if kind is bool:
+        if text.lower() not in _FLAGS:
+            raise UsageError(f"{name} '{printable(text)}'", "it is neither yes nor no", f"Write {name}=yes")
+        return _FLAGS[text.lower()]
+    if kind is str:
+        return text
+    try:
+        number: float = kind(text)
+    except ValueError:
+        raise UsageError(f"{name} '{printable(text)}'", "it is no number", f"Write for example {name}=1") from None
+    return number

@@ -1,0 +1,61 @@
+"""What a rule finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weightaudit.records.place import Place
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""Most severe first."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a person should know or do about the weights.
+
+    Attributes
+    ----------
+    id, title
+        Those of the rule.
+    severity
+        "error", "warning" or "info".
+    stack
+        Where it is, as in `RoleMatrix`; a finding about the whole model has no place.
+    layer
+        The same: None where it is of several layers, or of none.
+    expert
+        The same.
+    role
+        The same: "" where it is of several roles, or of none.
+    tensors
+        Names of stored tensors that it is about.
+    value
+        What the rule measures, None where that is no number.
+    threshold
+        What ``value`` is compared with.
+    advice
+        What to do.
+    detail
+        What was found here, one sentence with its numbers.
+    """
+
+    id: str
+    severity: Severity
+    title: str
+    stack: str = ""
+    layer: int | None = None
+    expert: int | None = None
+    role: str = ""
+    tensors: tuple[str, ...] = ()
+    value: float | None = None
+    threshold: float | None = None
+    advice: str = ""
+    detail: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where in the model it is."""
+        return Place(self.stack, self.layer, self.expert, self.role)

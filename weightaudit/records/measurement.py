@@ -1,0 +1,118 @@
+"""What is measured of one matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weightaudit.records.matrix import RoleMatrix
+
+
+@dataclass(frozen=True)
+class SpectrumDetail:
+    """What a measurement says of the other singular values, from the passes it made anyway.
+
+    ``singular_values`` are leading ones, descending: the interval singular_values[i] ± ``residual_bounds``[i] contains
+    a singular value, on every route. The rest are estimates from a random start where ``estimated``, and exact up to
+    rounding where not: ``density`` is (σ, share of the min(rows, cols) singular values), ascending, shares adding up
+    to 1; ``entropy_effective_rank`` = exp(−Σ p log p), p = σ/Σσ (Roy & Vetterli 2007); ``participation_ratio`` =
+    (Σσ²)²/Σσ⁴.
+    """
+
+    singular_values: tuple[float, ...]
+    residual_bounds: tuple[float, ...]
+    density: tuple[tuple[float, float], ...]
+    entropy_effective_rank: float
+    participation_ratio: float
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class EntryFacts:
+    """What the entries, rows and columns of one matrix say, from the same pass that sums its squares.
+
+    A row (output) or column (input) is dead where its norm is at most `DEAD` times the root mean square of all rows' or
+    columns' norms; ``first_dead_row`` and ``first_dead_col`` number the first, None where there is none. ``at_limit``
+    counts finite entries of the largest magnitude that the stored dtype has; ``subnormals`` entries other than zero
+    below its smallest normal magnitude.
+    """
+
+    dead_rows: int
+    dead_cols: int
+    at_limit: int
+    subnormals: int
+    first_dead_row: int | None = None
+    first_dead_col: int | None = None
+
+
+DEAD = 1e-6
+"""Relative norm at which a row or column counts as dead (dimensionless): what rounding in float32 hides of it."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What was measured of one matrix W.
+
+    Norms are NaN where ``nonfinite`` > 0; ratios are NaN for a zero matrix.
+
+    Attributes
+    ----------
+    frobenius_norm
+        ‖W‖_F, the square root of the sum of squared entries.
+    spectral_norm, spectral_norm_upper
+        Ends of the interval that holds σ₁, the largest singular value.
+    stable_rank, stable_rank_lower
+        Ends of the interval that holds ‖W‖_F²/σ₁² (Rudelson & Vershynin 2007); ``stable_rank`` is the upper one, since
+        it divides by the lower end of σ₁.
+    norm_ratio
+        ‖W‖_F/spectral_norm.
+    method
+        "exact" or "krylov".
+    passes
+        Reads of the whole matrix.
+    converged
+        Whether (spectral_norm_upper/spectral_norm)² − 1 ≤ tol.
+    nonfinite
+        Entries that are NaN or infinite.
+    zeros
+        Entries that are exactly zero; None of a product that is measured by its factors, of which no entry is read.
+    max_abs
+        Largest finite magnitude of an entry; NaN of such a product.
+    detail
+        Other singular values, where they were asked for and W is finite and not zero; None of a product whose terms
+        cancel to nothing but rounding.
+    entries
+        Dead rows and columns and the like, where W is finite; None of a product.
+    """
+
+    frobenius_norm: float
+    spectral_norm: float
+    spectral_norm_upper: float
+    stable_rank: float
+    stable_rank_lower: float
+    norm_ratio: float
+    method: str
+    passes: int
+    converged: bool
+    nonfinite: int
+    zeros: int | None
+    max_abs: float
+    detail: SpectrumDetail | None = None
+    entries: EntryFacts | None = None
+
+    @property
+    def inverse_stable_rank(self) -> float:
+        """spectral_norm²/‖W‖_F², in (0, 1]; the lower end of the inverse stable rank."""
+        return 1.0 / self.stable_rank
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One row of the report: a matrix and what was measured of it.
+
+    ``digest`` is a BLAKE3 hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is ""
+    where the matrix only repeats others (QKV beside Q, K and V).
+    """
+
+    matrix: RoleMatrix
+    spectrum: Spectrum
+    digest: str = ""

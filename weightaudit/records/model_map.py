@@ -1,0 +1,76 @@
+"""What the names, shapes and config of a checkpoint say of its tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weightaudit.records.matrix import RoleMatrix
+
+Status = Literal["analysed", "ignored", "unmapped", "tied", "not selected"]
+
+
+@dataclass(frozen=True)
+class CoverageEntry:
+    """What became of one tensor of the checkpoint.
+
+    ``detail`` says why: the ignoring rule, the tensor it is tied to, or why it is unmapped; ``roles`` what it was
+    analysed as. ``buffer`` says that its elements are no parameters of the model (masks, position numbers), and so
+    count in no share. ``file`` is the weight file that holds it.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    dtype: str
+    parameters: int
+    status: Status
+    detail: str = ""
+    roles: tuple[str, ...] = ()
+    buffer: bool = False
+    file: str = ""
+
+
+Contradiction = Literal["missing", "extra", "misshapen"]
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """Where a checkpoint and its config contradict each other.
+
+    ``missing``: the config describes it and the checkpoint lacks it. ``extra``: a layer or expert beyond those of the
+    config; ``misshapen``: a tensor of another shape than the config makes it; both are unmapped in the ledger. ``says``
+    is one plain sentence with the numbers; ``layers`` are those concerned, () for the whole model.
+    """
+
+    kind: Contradiction
+    says: str
+    stack: str = ""
+    layers: tuple[int, ...] = ()
+    expert: int | None = None
+    role: str = ""
+    tensors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelMap:
+    """What the architecture room makes of names, shapes and config values.
+
+    ``matrices`` are in report order; ``coverage`` has every tensor of the checkpoint, in name order. ``dimensions`` are
+    the numbers of the config that the family uses (``layers, hidden, ff, heads, …``). ``guessed`` says that roles came
+    from the structural fallback, ``nearest`` names the known families closest to an unknown model type. ``ties`` are
+    (tensor, the tensor it repeats) that the config declares and whose values are still to be compared; ``tied`` is
+    whether the config ties the output head to the embedding, None where that is not known. ``discrepancies`` are
+    contradictions between config and checkpoint, ``notes`` what else the reader should know of the map.
+    """
+
+    family: str
+    model_type: str
+    guessed: bool
+    dimensions: dict[str, int]
+    matrices: tuple[RoleMatrix, ...]
+    coverage: tuple[CoverageEntry, ...]
+    nearest: tuple[str, ...] = ()
+    ties: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    tied: bool | None = None
+    discrepancies: tuple[Discrepancy, ...] = ()

@@ -1,0 +1,94 @@
+"""The audit of one model, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from weightaudit.records.finding import Finding
+from weightaudit.records.measurement import LayerRow
+from weightaudit.records.model_map import CoverageEntry, ModelMap
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the model that was opened."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A weight file of the model that was not taken, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL).
+
+    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them;
+    ``loaded_otherwise`` are sentences on why a program may load other weights than these.
+    """
+
+    name: str
+    revision: str
+    location: str
+    files: tuple[SourceFile, ...]
+    format: str = ""
+    passed_over: tuple[PassedOver, ...] = ()
+    loaded_otherwise: tuple[str, ...] = ()
+
+
+Verdict = Literal["errors", "warnings", "clean", "unchecked"]
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """The audit of one model, as plain data.
+
+    Attributes
+    ----------
+    identity
+        Which model this is, and the files that were read.
+    map
+        Which tensor is which matrix, by which family.
+    rows
+        A matrix and what was measured of it each, in report order.
+    ledger
+        What became of every tensor of the checkpoint, in name order.
+    summary
+        Numbers of the whole model.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, most severe first.
+    notes
+        Sentences for the reader.
+    rules
+        Ids of all rules that were checked.
+    """
+
+    identity: ModelIdentity
+    map: ModelMap
+    rows: tuple[LayerRow, ...]
+    ledger: tuple[CoverageEntry, ...]
+    summary: dict[str, Any]
+    options: dict[str, Any]
+    versions: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """``errors`` or ``warnings`` where a finding is one, else ``clean``; ``unchecked`` where no rule was."""
+        if not self.rules:
+            return "unchecked"
+        found = {finding.severity for finding in self.findings}
+        return "errors" if "error" in found else "warnings" if "warning" in found else "clean"

@@ -1,0 +1,34 @@
+"""A scan's page: one self-contained file, or one that shares plotly.js with the other pages of its batch."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from weightaudit.records import ScanResult
+from weightaudit.report.document import asset, colours, document, script_json
+from weightaudit.report.html.body import body
+from weightaudit.report.html.payload import payload
+from weightaudit.report.style import role_styles
+
+SCRIPTS = (
+    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js"),
+    *("spectra.js", "paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
+)
+
+
+def write_html(report: ScanResult, file: BinaryIO, plotly: str = "") -> None:
+    """The page, UTF-8; the same bytes for the same report."""
+    file.write(page(report, plotly).encode("utf-8", "backslashreplace"))
+
+
+def page(report: ScanResult, plotly: str = "") -> str:
+    """The page as text; ``plotly`` as in `document`."""
+    styles = role_styles(row.matrix.role for row in report.rows).values()
+    return document(
+        title=report.identity.name,
+        style=colours(styles) + asset("page.css"),
+        body=body(report, alone=not plotly),
+        data=script_json(payload(report)),
+        scripts=SCRIPTS,
+        plotly=plotly,
+    )

@@ -1,0 +1,55 @@
+"""Where something is said of: a matrix in words, its row in the report, and the address of that row in the page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from weightaudit.records import Finding, LayerRow, Place
+
+
+def anchor(row: int) -> str:
+    """Address of a row of the report in its page: the table opens there."""
+    return f"#m-{row}"
+
+
+class Places:
+    """The rows of a report, found by what a finding says of its place."""
+
+    def __init__(self, rows: Sequence[LayerRow]) -> None:
+        self._rows = rows
+        self._by_place: dict[Place, list[int]] = defaultdict(list)
+        self._by_tensor: dict[str, list[int]] = defaultdict(list)
+        self._cut_from: dict[tuple[tuple[str, ...], Place], tuple[int, ...]] = {}
+        for i, row in enumerate(rows):
+            matrix = row.matrix
+            self._by_place[matrix.place].append(i)
+            for name in matrix.tensors:
+                self._by_tensor[name].append(i)
+
+    def of(self, finding: Finding) -> tuple[int, ...]:
+        """Numbers of the rows that ``finding`` is about: the one in its place, or those cut from its tensors.
+
+        Where several rows have one place, the one of the finding's tensors is meant. () for a finding about what the
+        report has no row of.
+        """
+        found = self._by_place.get(finding.place, [])
+        same = [i for i in found if self._rows[i].matrix.tensors == finding.tensors]
+        if found:
+            return tuple(same or found)
+        # Once for all that say the same: a hundred findings may be about a tensor of a hundred thousand experts.
+        said = (finding.tensors, finding.place)
+        if said not in self._cut_from:
+            told = set(finding.tensors)
+            touched = sorted({i for name in told for i in self._by_tensor.get(name, ())})
+            self._cut_from[said] = tuple(
+                i for i in touched if told.issuperset(self._rows[i].matrix.tensors) and self._fits(finding, i)
+            )
+        return self._cut_from[said]
+
+    def _fits(self, finding: Finding, row: int) -> bool:
+        """Whether the place of ``row`` is what the finding says of its place."""
+        matrix = self._rows[row].matrix
+        said = ((finding.stack, matrix.stack), (finding.role, matrix.role))
+        numbers = ((finding.layer, matrix.layer), (finding.expert, matrix.expert))
+        return all(mine in ("", its) for mine, its in said) and all(mine in (None, its) for mine, its in numbers)

@@ -1,0 +1,126 @@
+"""The key numbers: a strip of them, what is worth a look, the model's dimensions, and a card a role."""
+
+from __future__ import annotations
+
+import math
+
+from weightaudit.records import LayerRow, ScanResult
+from weightaudit.report.html.anchors import anchor
+from weightaudit.report.html.method import matrix_command
+from weightaudit.report.html.sparklines import sparklines
+from weightaudit.report.markup import (
+    UNKNOWN,
+    count,
+    figure,
+    interval,
+    magnitude,
+    section,
+    setting,
+    share,
+    shown,
+    table,
+)
+from weightaudit.report.page_constants import BETWEEN
+from weightaudit.text import plural
+
+DIMENSIONS = {
+    "layers": "Layers",
+    "hidden": "Model dimension",
+    "ff": "FF dimension",
+    "heads": "Attention heads",
+}
+"""The paper's Table 1 first, by the config's keys as the map names them."""
+
+
+def summary(report: ScanResult) -> str:
+    """The section."""
+    return section("summary", "Summary", _strip(report), _worth_a_look(report), sparklines(report), _dimensions(report))
+
+
+def _strip(report: ScanResult) -> str:
+    summary = report.summary
+    ranks = summary.get("stable_rank_harmonic_mean") or {}
+    preserved = summary.get("norm_preservation") or {}
+    hidden = report.map.dimensions.get("hidden")
+    of_hidden = f" of {count(hidden)} dimensions" if hidden else ""
+    open_ends = summary.get("not_converged")
+    nonfinite, zeros = summary.get("nonfinite"), summary.get("zeros")
+    worst = f"{figure(preserved.get('max'), 3)} at most; " if preserved.get("max") else ""
+    cards = [
+        (
+            "Parameters analysed",
+            share(summary.get("share_analysed")),
+            f"{magnitude(summary.get('parameters_analysed'))} of {magnitude(summary.get('parameters'))} in "
+            f"{plural(len(report.rows), 'matrix', 'matrices')}",
+        ),
+        (
+            "Stable rank",
+            figure(ranks.get("all"), 4),
+            f"harmonic mean over the layers' matrices,{of_hidden or ' all roles'}",
+        ),
+        (
+            "Norm preservation",
+            figure(preserved.get("median"), 3),
+            f"largest over smallest norm of QKV, M1 and M2 in a layer, in the median; {worst}1 is equal",
+        ),
+        (
+            "Within tolerance",
+            UNKNOWN if open_ends is None else f"{count(len(report.rows) - open_ends)} of {count(len(report.rows))}",
+            f"intervals of σ₁² with a relative width of at most {setting(report.options.get('tol'))}",
+        ),
+        ("NaN or infinite entries", count(nonfinite), "norms of a matrix with any are unknown"),
+        ("Zero entries", count(zeros), "exactly zero, in all measured matrices"),
+    ]
+    tiles = "".join(
+        f'<div class="card{" alarm" if title.startswith("NaN") and nonfinite else ""}"><dt>{title}</dt>'
+        f"<dd><b>{value}</b><span>{text}</span></dd></div>"
+        for title, value, text in cards
+    )
+    return f'<dl class="cards">{tiles}</dl>'
+
+
+def _worth_a_look(report: ScanResult) -> str:
+    """The layers' extremes, by name, with the command that gives the first of them again."""
+    layered = [
+        (i, row)
+        for i, row in enumerate(report.rows)
+        if row.matrix.layer is not None and math.isfinite(row.spectrum.stable_rank)
+    ]
+    if not layered:
+        return ""
+    i, lowest = min(layered, key=lambda item: item[1].spectrum.stable_rank)
+    spectrum = lowest.spectrum
+    among = "" if lowest.matrix.expert is None else " Measured again, with the layer's other experts, by"
+    items = [
+        f"Lowest stable rank in a layer: {_link(i, lowest)}, "
+        f"<b>{interval(spectrum.stable_rank_lower, spectrum.stable_rank, 5)}</b> of {count(min(lowest.matrix.shape))}."
+        f"{among}"
+        f'<pre tabindex="0"><code>{shown(matrix_command(report, lowest.matrix.role, lowest.matrix.layer), 4000)}'
+        "</code></pre>"
+    ]
+    spreads = report.summary.get("norm_spread") or {}
+    ratios = {role: spread["ratio"] for role, spread in spreads.items() if spread.get("ratio")}
+    if ratios and (widest := max(ratios, key=lambda role: ratios[role])) and ratios[widest] > 1:
+        of_role = [item for item in layered if f"{item[1].matrix.stack} {item[1].matrix.role}".strip() == widest]
+        if of_role:
+            small = min(of_role, key=lambda item: item[1].spectrum.frobenius_norm)
+            large = max(of_role, key=lambda item: item[1].spectrum.frobenius_norm)
+            items.append(
+                f"Frobenius norm that changes most with depth: <b>{shown(widest)}</b>, by a factor of "
+                f"<b>{figure(ratios[widest], 3)}</b> between {_link(*small)} and {_link(*large)}."
+            )
+    return '<div class="look"><h3>Worth a look</h3><ul>' + "".join(f"<li>{item}</li>" for item in items) + "</ul></div>"
+
+
+def _link(i: int, row: LayerRow) -> str:
+    return f'<a href="{anchor(i)}">{shown(row.matrix.place.words(BETWEEN))}</a>'
+
+
+def _dimensions(report: ScanResult) -> str:
+    dimensions = report.map.dimensions
+    if not dimensions:
+        return ""
+    keys = [key for key in DIMENSIONS if key in dimensions] + [key for key in dimensions if key not in DIMENSIONS]
+    heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ").capitalize()) for key in keys)]
+    line = [shown(report.identity.name), *(count(dimensions[key]) for key in keys)]
+    return table("Dimensions", heads, [line], numeric=range(1, len(heads)))

@@ -1,0 +1,83 @@
+"""The data in the page: every number once, as JSON that is safe inside a script element.
+
+Cells are the CSV's cells, text for text, so that the page can hand out the very bytes of the CSV.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from weightaudit.records import ScanResult
+from weightaudit.report.columns import COLUMNS, NAMES
+from weightaudit.report.html.encoding import encoded
+from weightaudit.report.html.findings import findings_payload, grouped
+from weightaudit.report.html.method import command_ends
+from weightaudit.report.page_constants import page_constants
+from weightaudit.report.spectra import spectra_payload
+from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
+from weightaudit.report.tables import csv_cells
+
+INVERSE = {
+    "name": "inverse_stable_rank",
+    "label": "1 / stable rank",
+    "meaning": "inverse of the stable rank's upper end",
+    "numeric": True,
+    "whole": False,
+    "rounding": "down",
+}
+"""What the table shows beside the columns; the script computes it."""
+
+
+def payload(report: ScanResult) -> dict[str, Any]:
+    """What the page's script reads; the columns of its tables are `encoded`."""
+    cells = list(csv_cells(report))
+    styles = role_styles(row.matrix.role for row in report.rows)
+    ledger = report.ledger
+    spectra = spectra_payload(report)
+    lines = LINES if spectra is None else LINES + SPECTRUM_LINES
+    groups = grouped(report)
+    before, after = command_ends(report)
+    return {
+        "constants": page_constants(),
+        "file": _file_stem(report.identity.name) + ".csv",
+        "count": len(cells),
+        "columns": [
+            {
+                "name": column.name,
+                "label": column.label,
+                "meaning": column.meaning,
+                "numeric": column.dtype != "string",
+                "whole": column.dtype in ("Int64", "int64"),
+                "rounding": column.rounding,
+            }
+            for column in COLUMNS
+        ],
+        "derived": [INVERSE],
+        "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(NAMES)},
+        "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
+        "ink": INK,
+        "lines": [dataclasses.asdict(figure) for figure in lines],
+        "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
+        "spectra": spectra,
+        "hidden": report.map.dimensions.get("hidden"),
+        "findings": findings_payload(groups),
+        "digests": encoded([row.digest for row in report.rows]),
+        "command": {"before": before, "after": after},
+        "ledgerCount": len(ledger),
+        "ledger": {
+            "tensor": encoded([entry.tensor for entry in ledger]),
+            "shape": encoded([" × ".join(map(str, entry.shape)) or "scalar" for entry in ledger]),
+            "dtype": encoded([entry.dtype for entry in ledger]),
+            "parameters": encoded([str(entry.parameters) for entry in ledger]),
+            "status": encoded([entry.status for entry in ledger]),
+            "roles": encoded([" ".join(entry.roles) for entry in ledger]),
+            "detail": encoded([entry.detail for entry in ledger]),
+        },
+    }
+
+
+def _file_stem(name: str) -> str:
+    """A file name any system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:80] or "layers"

@@ -1,0 +1,68 @@
+"""The line at the top that says what the rules found: never more than they looked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from weightaudit.records import SEVERITIES, ScanResult
+from weightaudit.report.html.findings import Group
+from weightaudit.report.markup import count, shown
+from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
+from weightaudit.report.verdict import severity_count
+from weightaudit.text import listed, plural
+
+LEADING = 4
+"""Groups named in the line, where more than one is left."""
+
+_CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unchecked"}
+
+
+def verdict_line(report: ScanResult, groups: list[Group]) -> str:
+    """The verdict in words, the rules that were checked, and the way to the gravest findings."""
+    words = _words(report)
+    named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
+    leading = "".join(
+        f'<li class="{SEVERITY_CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
+        f"<span>{_where(group)}</span></li>"
+        for number, group in enumerate(named)
+    )
+    if len(groups) > len(named):
+        leading += f'<li><a href="#findings">and {len(groups) - len(named)} more rules</a></li>'
+    return (
+        f'<div class="verdict {_CSS[report.verdict]}" role="group" aria-label="Verdict"><p><strong>{words}</strong></p>'
+        + (f'<ul class="leading">{leading}</ul>' if leading else "")
+        + f"{_checked(report)}</div>"
+    )
+
+
+def _words(report: ScanResult) -> str:
+    counts = Counter(finding.severity for finding in report.findings)
+    told = [severity_count(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
+    found = listed(told)
+    if report.verdict == "unchecked":
+        return "No rules were checked" + (f"; {found} came with the scan" if found else "")
+    if report.verdict == "clean":
+        return f"No error and no warning{f', {found}' if found else ''}"
+    return found
+
+
+def _where(group: Group) -> str:
+    """The place of a group's only finding, or of how many matrices it is, or how many findings there are."""
+    if len(group.findings) > 1:
+        return f"{count(len(group.findings))} places"
+    (one,), (rows,) = group.findings, group.rows
+    if len(rows) > 1:
+        return plural(len(rows), "matrix", "matrices")
+    return shown(one.place.words(BETWEEN))
+
+
+def _checked(report: ScanResult) -> str:
+    """What was checked, and what that does not say."""
+    if not report.rules:
+        return "<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>"
+    rules = ", ".join(f"<code>{shown(rule)}</code>" for rule in report.rules)
+    limits = "The rules know certain signs of damage, and no others: they do not say how well the model works."
+    return (
+        f"<details><summary>{plural(len(report.rules), 'rule')} checked</summary><p>{rules}.</p></details>"
+        f"<p>{limits}</p>"
+    )

@@ -1,0 +1,1 @@
+"""The Hub over HTTP: a client, ranges of files, and how often to try again."""

@@ -1,0 +1,182 @@
+"""One matrix given as vertical blocks, and the panels in which it is read."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Protocol
+
+import torch
+
+# Elements of a float64 panel: 1 MB, half of it stays in the L2 cache of current cores while it is used twice; a GPU
+# wants work enough to fill it.
+CPU_PANEL = 1 << 17
+GPU_PANEL = 1 << 24
+
+
+class PanelSource(Protocol):
+    """A matrix W (rows × cols) that can be read as often as needed in panels: some rows of A = W or Wᵀ at a time.
+
+    ``dtype`` is that of its entries as they are counted, ``device`` where the panels come.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def cols(self) -> int: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+        """Row panels (p, n) of A, W if ``row_major`` or else Wᵀ, in float64: A once, in order. Each is the caller's
+        until the next, which may overwrite it."""
+        ...
+
+    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+        """The panels, each with tensors of ``dtype`` that hold its entries in any arrangement, not to be written."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlockMatrix:
+    """W (rows × cols) = the vertical stack of ``blocks``, which are never concatenated.
+
+    The blocks are 2-D, of one dtype, device and column count, and may be strided views.
+    """
+
+    blocks: tuple[torch.Tensor, ...]
+
+    @cached_property
+    def seams(self) -> tuple[int, ...]:
+        """Row of W at which each block begins, and at which the last one ends."""
+        return (0, *accumulate(block.shape[0] for block in self.blocks))
+
+    @property
+    def rows(self) -> int:
+        return self.seams[-1]
+
+    @property
+    def cols(self) -> int:
+        return self.blocks[0].shape[1]
+
+    @property
+    def elements(self) -> int:
+        return self.rows * self.cols
+
+    @property
+    def tall(self) -> bool:
+        """Whether W is at least as tall as wide."""
+        return self.rows >= self.cols
+
+    @property
+    def along_rows(self) -> bool:
+        """Whether the entries of each row lie side by side in memory."""
+        return all(map(runs_along_rows, self.blocks))
+
+    @property
+    def along_cols(self) -> bool:
+        """Whether the entries of each column lie side by side in memory, within each block."""
+        return all(runs_along_rows(block.t()) for block in self.blocks)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.blocks[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.blocks[0].device
+
+    def between(self, first: int, end: int) -> list[torch.Tensor]:
+        """Rows ``first`` ≤ r < ``end`` of W, at least one, as views of the blocks, in order, and looks at no other."""
+        some = slice(bisect_right(self.seams, first) - 1, bisect_left(self.seams, end))
+        tops = zip(self.blocks[some], self.seams[some], strict=False)  # one more seam than blocks
+        return [block[max(0, first - top) : end - top] for block, top in tops if block.shape[0]]
+
+    def views(self, row_major: bool) -> Iterator[list[torch.Tensor]]:
+        """A = W (``row_major``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side
+        by side.
+
+        Where a panel ends depends on A's shape alone, not on the blocks, so that every sum over panels is that of the
+        same matrix in one piece, to the last bit.
+        """
+        if not self.elements:
+            return
+        m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
+        height = self._height(n)
+        for top in range(0, m, height):
+            if row_major:
+                yield self.between(top, top + height)
+            else:
+                yield [block[:, top : top + height].t() for block in self.blocks]
+
+    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+        """The panels of `views`, (p, n), in float64; each is valid until the next, they share a buffer.
+
+        The panels cover A once, so one loop over them is one pass over the weights.
+        """
+        if not self.elements:
+            return
+        m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
+        buffer = torch.empty((min(self._height(n), m), n), dtype=torch.float64, device=self.device)
+        for views in self.views(row_major):
+            height = sum(view.shape[0] for view in views) if row_major else views[0].shape[0]
+            panel, at = buffer[:height], 0
+            for view in views:
+                size = view.shape[0 if row_major else 1]
+                panel.narrow(0 if row_major else 1, at, size).copy_(view)
+                at += size
+            yield panel
+
+    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+        """The panels with their `views`."""
+        return zip(self.views(row_major), self.panels(row_major), strict=True)
+
+    def to(self, device: torch.device) -> BlockMatrix:
+        """The same matrix on ``device``."""
+        return BlockMatrix(tuple(block.to(device) for block in self.blocks))
+
+    def _height(self, n: int) -> int:
+        """Rows of a panel of rows of length ``n``."""
+        return max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // n)
+
+
+def runs_along_rows(block: torch.Tensor) -> bool:
+    """Whether the entries of each row of ``block`` lie side by side in memory. A single column's do either way."""
+    return block.stride(1) == 1 or block.shape[1] == 1
+
+
+def merged(blocks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """``blocks`` with neighbours joined into one view where they are neighbours in memory too, as slices of a fused
+    QKV tensor are; empty ones dropped while another remains."""
+    kept = [block for block in blocks if block.shape[0]] or [blocks[0]]
+    out = [kept[0]]
+    for block in kept[1:]:
+        last = out[-1]
+        if _follows(last, block):
+            out[-1] = last.as_strided((last.shape[0] + block.shape[0], last.shape[1]), _strides(last, block))
+        else:
+            out.append(block)
+    return tuple(out)
+
+
+def _strides(upper: torch.Tensor, lower: torch.Tensor) -> tuple[int, int]:
+    # The row stride of a single row is arbitrary: take it from whichever has more.
+    row = upper if upper.shape[0] > 1 else lower
+    return row.stride(0), upper.stride(1)
+
+
+def _follows(upper: torch.Tensor, lower: torch.Tensor) -> bool:
+    """Whether ``lower``'s first row lies where ``upper``'s next row would."""
+    if min(upper.shape[0], lower.shape[0]) < 2 or upper.stride() != lower.stride():
+        return False
+    if upper.untyped_storage().data_ptr() != lower.untyped_storage().data_ptr():
+        return False
+    return lower.storage_offset() == upper.storage_offset() + upper.shape[0] * upper.stride(0)

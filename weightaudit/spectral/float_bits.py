@@ -1,0 +1,49 @@
+"""How floating-point numbers are stored: which bits are infinite, largest, normal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class FloatBits:
+    """A floating-point dtype by the integers that store it; without the sign, magnitudes order as these do.
+
+    ``bits`` is the signed integer dtype of the same size, ``infinity`` the bits of +∞: all of the exponent's.
+    """
+
+    bits: torch.dtype
+    infinity: int
+
+    @property
+    def magnitude(self) -> int:
+        """Mask of all bits but the sign."""
+        return torch.iinfo(self.bits).max
+
+    @property
+    def limit(self) -> int:
+        """Bits of the largest finite number."""
+        return self.infinity - 1
+
+    @property
+    def normal(self) -> int:
+        """Bits of the smallest normal number: the lowest bit of the exponent."""
+        return self.infinity & -self.infinity
+
+    def number(self, magnitude: int) -> float:
+        """The finite number that the bits ``magnitude`` mean; the sign's is 0."""
+        exponent, fraction = divmod(magnitude, self.normal)
+        bias = self.infinity // self.normal // 2
+        return math.ldexp((exponent > 0) + fraction / self.normal, max(exponent, 1) - bias)
+
+
+FLOAT_BITS = {
+    torch.float64: FloatBits(torch.int64, 0x7FF0_0000_0000_0000),
+    torch.float32: FloatBits(torch.int32, 0x7F80_0000),
+    torch.bfloat16: FloatBits(torch.int16, 0x7F80),
+    torch.float16: FloatBits(torch.int16, 0x7C00),
+}
+"""By torch's dtype: those that `measure` takes."""

@@ -1,0 +1,178 @@
+"""`measure`: the validated door to the spectral engine, and the few lines that join its parts."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from weightaudit.config import DEFAULTS, Method
+from weightaudit.records import Spectrum, SpectrumDetail
+from weightaudit.spectral.inputs import block_matrix
+from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
+from weightaudit.spectral.operators.base import Operator
+from weightaudit.spectral.operators.dense import DenseOperator
+from weightaudit.spectral.options import check_options
+from weightaudit.spectral.rounding import UNIT
+from weightaudit.spectral.spectrum import Interval
+from weightaudit.spectral.statistics import Statistics
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by each measurement: it sets torch's thread count for a while, which all threads of the process share."""
+
+BLOCK = 4
+"""Columns of the random start: the kernel's own width. Passes times time a pass is flat from 2 to 4 (see
+weightaudit.spectral.kernels.WIDTH), and the more columns, the less a tiny delta costs."""
+
+# Milliseconds on two cores of a Zen 5, fitted to matrices of 32² to 1536×384 in float32; only ratios matter. The same
+# for every device and thread count, so that the choice depends on the matrix alone.
+EIGENSOLVER = 1.3e-7  # × n³
+GRAM = 3e-8  # × m·n²
+PASS_FIXED = 0.2  # orthogonalisation and certificate of one Krylov pass
+PASS = 3e-7  # × m·n
+PASSES = 12.0  # of trained weights at tol = 1e-2
+
+
+def measure(
+    matrix: Any,
+    *,
+    tol: float = DEFAULTS.tol,
+    delta: float = DEFAULTS.delta,
+    method: Method = DEFAULTS.method,
+    seed: int = DEFAULTS.seed,
+    name: str = "",
+    device: str = DEFAULTS.device,
+    spectrum: bool = DEFAULTS.spectrum,
+    digest: str | None = None,
+) -> Spectrum:
+    """Measure norms and stable rank of one matrix W, with a certified interval on its spectral norm.
+
+    Nothing is written into ``matrix``. The random start is a function of ``seed``, ``name`` and the entries, so that no
+    matrix can be made to mislead it.
+
+    Parameters
+    ----------
+    matrix
+        (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes; or a
+        sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated;
+        or an `Operator`, such as a `Difference` of two matrices or a `LowRank` product, which is never formed.
+    tol
+        Bound on the relative width of the interval on σ₁².
+    delta
+        Probability that the upper end of the interval is too low.
+    method
+        "exact", "krylov", or "auto" for the cheaper one by shape.
+    seed
+        Seed of the random start.
+    name
+        Name of the matrix; matrices of different names get different starts.
+    device
+        torch device that computes: "cpu", "cuda", "cuda:1".
+    spectrum
+        Whether ``detail`` is wanted, at no further pass.
+    digest
+        `weightaudit.spectral.digest` of the blocks, or an operator's own, where it has been taken already; a wrong one
+        voids ``delta``.
+
+    Returns
+    -------
+    Spectrum
+        A matrix with infinite or NaN entries gets NaN norms and their count; one without entries is a zero matrix.
+
+    Raises
+    ------
+    UsageError
+        ``matrix`` is no such matrix, or an option is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> s = measure(np.diag([3.0, 2.0, 1.0])[:, :2])
+    >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
+    (3.0, 13.0)
+    """
+    check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
+    operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
+    with ONE_AT_A_TIME, torch.no_grad(), operator.on(torch.device(device)) as ready:
+
+        def start() -> np.random.Generator:
+            # Of the matrix as it was given, so that the device changes nothing.
+            return rng_for(seed, name, digest or operator.digest())
+
+        return _measure(ready, float(tol), float(delta), method, start, bool(spectrum))
+
+
+def _measure(
+    operator: Operator,
+    tol: float,
+    delta: float,
+    method: Method,
+    start: Callable[[], np.random.Generator],
+    spectrum: bool,
+) -> Spectrum:
+    algorithm = choose_algorithm(method, *operator.cost_shape, tol)
+    stats = operator.statistics()
+    if stats.nonfinite:
+        interval = Interval(math.nan, math.nan, 0)
+    elif stats.frob_sq <= stats.error**2:  # zero, or nothing but rounding
+        interval = Interval(0.0, stats.frob_sq, 0)
+    elif algorithm == "exact":
+        interval = operator.spectrum(stats)
+    else:
+        gram, rng = operator.gram(stats.scale), start()
+        interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
+    known = interval.spectrum if spectrum else None
+    detail = known.detail(stats.frob_sq, stats.scale, stats.error) if known else None
+    return _spectrum(stats, interval, algorithm, tol, detail, operator.shape)
+
+
+def choose_algorithm(method: Method, rows: int, cols: int, tol: float) -> Literal["exact", "krylov"]:
+    """The route for a (rows, cols) matrix: ``method`` itself, or for "auto" the one that should be faster."""
+    if method != "auto":
+        return method
+    m, n = max(rows, cols), min(rows, cols)
+    # Passes grow like tol^(-1/2) on flat spectra and like log(1/tol) on steep ones.
+    passes = PASSES * max(1.0, 1e-2 / tol) ** 0.25
+    exact_cost = EIGENSOLVER * n**3 + GRAM * m * n**2
+    krylov_cost = passes * (PASS_FIXED + PASS * m * n)
+    return "exact" if exact_cost <= krylov_cost or passes > MAX_PASSES else "krylov"
+
+
+def _spectrum(
+    stats: Statistics,
+    interval: Interval,
+    algorithm: str,
+    tol: float,
+    detail: SpectrumDetail | None,
+    shape: tuple[int, int],
+) -> Spectrum:
+    """The record, unscaled, of W from what is known of a matrix no further than ``stats.error`` from it: every singular
+    value and the Frobenius norm move by that at most (Weyl). Square roots and quotients round outwards."""
+    frob, error = math.sqrt(stats.frob_sq), stats.error
+    lower = math.sqrt(interval.lower) * (1.0 - 4.0 * UNIT) - error
+    upper = math.sqrt(interval.upper) * (1.0 + 4.0 * UNIT) + error
+    zero, unknown = upper == 0.0, math.isnan(upper)
+    if lower > 0.0 or unknown:
+        norm_ratio = (frob + error) / lower
+    else:
+        lower, norm_ratio = 0.0, math.nan if zero else math.sqrt(min(shape)) * (1.0 + 4.0 * UNIT)  # ‖W‖_F ≤ √rank · σ₁
+    return Spectrum(
+        frobenius_norm=frob / stats.scale,
+        spectral_norm=lower / stats.scale,
+        spectral_norm_upper=upper / stats.scale,
+        stable_rank=norm_ratio**2,
+        stable_rank_lower=math.nan if zero or unknown else max(1.0, (max(0.0, frob - error) / upper) ** 2),
+        norm_ratio=norm_ratio,
+        method=algorithm,
+        passes=stats.passes + interval.passes,
+        converged=zero or (lower > 0.0 and (upper / lower) ** 2 - 1.0 <= tol),
+        nonfinite=stats.nonfinite,
+        zeros=stats.zeros,
+        max_abs=stats.max_abs,
+        detail=detail,
+        entries=stats.entries,
+    )

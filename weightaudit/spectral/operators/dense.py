@@ -1,0 +1,78 @@
+"""A stored matrix: the fused kernel does the passes where it can, torch's panels everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
+from weightaudit.spectral.hashing import digest_of
+from weightaudit.spectral.operators.base import GramOperator, Operator
+from weightaudit.spectral.operators.panels import PanelOperator
+from weightaudit.spectral.statistics import Statistics, finalize_statistics
+
+try:
+    from weightaudit.spectral import fused
+except ImportError:  # numba cannot be used, `jit` knows why: torch does the passes, some times slower
+    fused = None  # type: ignore[assignment]  # a module otherwise
+
+LONG_SIDE = 8
+"""How many times longer than the other the side along which the memory runs may be, for the fused kernel to work on
+it; beyond, its two vectors a column no longer fit the caches and the basis costs more than the panels."""
+
+
+class DenseOperator(PanelOperator):
+    """`Operator` of the vertical blocks of one matrix, by panels on the device that holds them."""
+
+    matrix: BlockMatrix
+
+    def __init__(self, matrix: BlockMatrix) -> None:
+        super().__init__(matrix, gram_side(matrix)[0])
+
+    def digest(self) -> str:
+        return digest_of(self.matrix)
+
+    @contextmanager
+    def on(self, device: torch.device) -> Iterator[Operator]:
+        """By the fused kernel where it reads such a matrix; its threads end with the block."""
+        matrix = self.matrix.to(device)
+        _, along = gram_side(matrix)
+        fits = device.type == "cpu" and along and matrix.elements > 0
+        if fused is None or not fits or matrix.dtype not in fused.READABLE:
+            yield DenseOperator(matrix)
+            return
+        with fused.thread_team(matrix.elements) as team:
+            yield FusedOperator(matrix, team)
+
+
+class FusedOperator(DenseOperator):
+    """`Operator` by the fused kernel."""
+
+    def __init__(self, matrix: BlockMatrix, team: fused.ThreadTeam) -> None:
+        super().__init__(matrix)
+        self.team = team
+        self.shared = fused.shared_rows(matrix, self.row_major, team.size)
+
+    def statistics(self) -> Statistics:
+        found = fused.entry_statistics(self.shared, self.matrix.dtype, self.row_major, self.team)
+        return finalize_statistics(self.matrix, *found)
+
+    def gram(self, scale: float) -> GramOperator:
+        return fused.FusedGram(self.shared, scale, self.team)
+
+
+def gram_side(matrix: BlockMatrix) -> tuple[bool, bool]:
+    """(whether A is W rather than Wᵀ, whether A's rows are to be read as they lie in memory).
+
+    λ₁ and ‖·‖_F are those of W on either side. The smaller side gives the smaller basis, but rows that run along the
+    memory give the faster pass by far, so memory decides unless the matrix is very long. The start and so the interval
+    depend on the side, and the side on shape and layout only: not on device or engine, nor on the number of blocks.
+    """
+    row_major = matrix.along_rows or (not matrix.along_cols and any(map(runs_along_rows, matrix.blocks)))
+    lies = row_major or matrix.along_cols
+    n, m = (matrix.cols, matrix.rows) if row_major else (matrix.rows, matrix.cols)
+    if lies and n <= LONG_SIDE * m:
+        return row_major, True
+    return matrix.tall, False

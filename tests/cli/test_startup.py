@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
+
+from tests.support.running import CommandLine
 
 HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub", "scipy", "pyarrow")
 
@@ -27,6 +30,39 @@ def test_loads_nothing_heavy(program: str) -> None:
     check = f"{program}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_tables_need_few_libraries(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    outputs = [str(tmp_path / f"r.{kind}") for kind in ("csv", "json", "sarif")]
+    words = ["scan", str(tiny_checkpoints["bert"]), *(word for path in outputs for word in ("--out", path)), "-q"]
+    program = (
+        "import sys\nfrom weightaudit.cli import app\n"
+        f"app({words!r}, standalone_mode=False)\n"
+        "heavy = ('transformers', 'pandas', 'plotly', 'pyarrow', 'huggingface_hub')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert len(list(tmp_path.iterdir())) == len(outputs)
+
+
+@pytest.mark.parametrize(("kind", "library"), [("html", "plotly.offline"), ("parquet", "pyarrow")])
+def test_a_library_that_is_absent_is_named(
+    weightaudit: CommandLine,
+    tiny_checkpoints: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    library: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    done = weightaudit(
+        "scan", tiny_checkpoints["bert"], "--out", tmp_path / f"r.{kind}", "--csv", tmp_path / "r.csv", "-q"
+    )
+    package = library.partition(".")[0]
+    said = f"weightaudit: {package}: it is not installed, and this cannot be done without it. pip install {package}\n"
+    assert (done.code, done.stderr) == (3, said)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
 
 
 @pytest.mark.parametrize("package", ["weightaudit", "weightaudit.audit", "weightaudit.spectral"])

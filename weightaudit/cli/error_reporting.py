@@ -82,6 +82,8 @@ def _told(error: Exception) -> tuple[str, int]:
     # torch has no error of its own for this on a CPU.
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
         return "out of memory. Scan fewer roles at a time, or on a larger machine", 3
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) != "weightaudit":
+        return f"{package}: it is not installed, and this cannot be done without it. pip install {package}", 3
     return f"{type(error).__name__}: {error}. This is a bug; --debug shows where", 3
 
 

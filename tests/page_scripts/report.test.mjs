@@ -4,7 +4,7 @@ import { fixture, load } from "./load.mjs";
 
 const { report } = fixture();
 const BEFORE = ["data.js", "text.js", "elements.js", "decoding.js", "rows.js"];
-const names = ["csvText", "rows", "placeWords", "commandFor", "findingsOn", "gravest", "findGroups", "groupedLines"];
+const names = ["csvText", "rows", "placeWords", "commandFor", "findingsOn", "severityOf", "findGroups", "groupedLines"];
 const page = load(
   [...BEFORE, "experts.js", "details.js", "tables.js"],
   [...names, "groupOf", "shared", "value", "styleOfRole"],
@@ -22,11 +22,11 @@ test("rows have the places and commands that Python gives them", () => {
   });
 });
 
-test("findings lie on the rows that Python says, the gravest first", () => {
+test("findings lie on the rows that Python says, the most severe first", () => {
   report.rows.forEach(({ findings }, i) => {
     const groups = page.findingsOn(i).map((at) => report.data.findings.group[at]);
     assert.deepEqual([...groups], findings);
-    if (groups.length) assert.equal(page.gravest(i), report.data.findings.groups[Math.min(...groups)].severity);
+    if (groups.length) assert.equal(page.severityOf(i), report.data.findings.groups[Math.min(...groups)].severity);
   });
 });
 

@@ -65,8 +65,8 @@ def test_findings_are_told_by_rule() -> None:
     articles = [a["id"] for tag, a in page.tags if tag == "article"]
     assert articles == [f"finding-{i}" for i in range(4)]
     assert page.text.count("Compare it with its neighbours") == 1
-    assert "24 places · rule outlier-norm · held against 4 · show them in the table" in page.text
-    assert "1 place · rule nonfinite · held against 0 · show it in the table" in page.text
+    assert "24 places · rule outlier-norm · threshold 4 · show them in the table" in page.text
+    assert "1 place · rule nonfinite · threshold 0 · show it in the table" in page.text
     assert "value 4.5" in page.text
     assert "value 22.66" in read(replace(report, findings=(replace(report.findings[2], value=22.6649),))).text
     assert f"and {24 - OPEN} more" in page.text

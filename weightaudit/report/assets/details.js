@@ -29,7 +29,7 @@ function findingsOn(i) {
 }
 
 /** @param {number} i */
-const gravest = (i) => data.findings.groups[least(findingsOn(i).map((at) => data.findings.group[at]))].severity;
+const severityOf = (i) => data.findings.groups[least(findingsOn(i).map((at) => data.findings.group[at]))].severity;
 const SEVERITY_CSS = new Map(data.constants.severities.map(({ name, css }) => [name, css]));
 
 /** @param {string} word */

@@ -15,7 +15,7 @@ function roleCell(id) {
   if (!found) return roleChip(rows[id].role);
   const mark = element(
     "span",
-    { class: `count ${SEVERITY_CSS.get(gravest(id))}` },
+    { class: `count ${SEVERITY_CSS.get(severityOf(id))}` },
     grouped(found),
     element("span", { class: "hidden" }, found === 1 ? " finding" : " findings"),
   );

@@ -20,7 +20,7 @@ OPEN = 5
 FOLDED = 60
 """Further places in a group's fold. The table has what lies beyond, so that thousands do not bloat the page."""
 MARKS = 100_000
-"""Marks of findings on rows of the table, gravest first; a hundred findings may be about each of very many rows."""
+"""Marks of findings on rows of the table, most severe first; a hundred findings may be about each of very many rows."""
 LISTED = 4
 """Matrices, or tensors, named one by one of a finding about several."""
 
@@ -38,7 +38,7 @@ class Group:
 
 
 def grouped(report: ScanResult) -> list[Group]:
-    """The report's findings by rule, gravest first, then in the order in which they are told."""
+    """The report's findings by rule, most severe first, then in the order in which they are told."""
     places = Places(report.rows)
     groups: dict[tuple[str, Severity, str, str], list[Finding]] = {}
     for finding in report.findings:
@@ -72,7 +72,7 @@ def findings_payload(groups: list[Group]) -> dict[str, Any]:
 def _article(report: ScanResult, number: int, group: Group) -> str:
     thresholds = {finding.threshold for finding in group.findings}
     shared = thresholds.pop() if len(thresholds) == 1 else None
-    held = f" · held against {setting(shared)}" if shared is not None else ""
+    limit = f" · threshold {setting(shared)}" if shared is not None else ""
     place = partial(_place, report, with_threshold=shared is None)
     listed = list(zip(group.findings, group.rows, strict=True))[: OPEN + FOLDED]
     items = [place(finding, rows) for finding, rows in listed]
@@ -90,7 +90,7 @@ def _article(report: ScanResult, number: int, group: Group) -> str:
     return (
         f'<article class="banner finding {SEVERITY_CSS[group.severity]}" id="finding-{number}" tabindex="-1">'
         f'<h3><span class="severity">{shown(group.severity)}</span> {shown(group.title)}</h3>'
-        f'<p class="rule">{plural(len(group.findings), "place")} · rule <code>{shown(group.id)}</code>{held}'
+        f'<p class="rule">{plural(len(group.findings), "place")} · rule <code>{shown(group.id)}</code>{limit}'
         + (f'<span class="way"> · {table}</span>' if table else "")
         + "</p>"
         + f'<ul class="where">{"".join(items[:OPEN])}</ul>{fold}'

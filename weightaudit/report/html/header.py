@@ -29,7 +29,7 @@ def header(report: ScanResult, groups: list[Group]) -> str:
         ("Family", family),
         ("Parameters", f"{count(summary.get('parameters'))}" + (f" in {dtypes}" if dtypes else "")),
         ("Files", _files(report)),
-        ("Passed over", _passed_over(report)),
+        ("Skipped", _skipped(report)),
     ]
     listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
     links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
@@ -56,7 +56,7 @@ def _files(report: ScanResult) -> str:
     return f"<details><summary>{plural(len(files), 'file')}, {total}{kind}</summary><ul>{items}</ul></details>"
 
 
-def _passed_over(report: ScanResult) -> str:
+def _skipped(report: ScanResult) -> str:
     passed = report.identity.passed_over
     items = "".join(f"<li><code>{shown(file.name)}</code> {shown(file.why)}</li>" for file in passed)
     if not items:

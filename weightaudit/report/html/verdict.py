@@ -18,7 +18,7 @@ _CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unch
 
 
 def verdict_line(report: ScanResult, groups: list[Group]) -> str:
-    """The verdict in words, the rules that were checked, and the way to the gravest findings."""
+    """The verdict in words, the rules that were checked, and the way to the most severe findings."""
     words = _words(report)
     named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
     leading = "".join(

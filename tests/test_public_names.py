@@ -7,12 +7,16 @@ import doctest
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
+import torch
 
 import weightaudit as wa
+from weightaudit.errors import UsageError
 from weightaudit.options import options_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
@@ -73,3 +77,41 @@ def test_examples_work(name: str) -> None:
     (test,) = doctest.DocTestFinder(recurse=False).find(function, name, sys.modules[function.__module__])
     assert test.examples
     assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
+
+
+def test_signatures_show_options_with_their_types_and_defaults() -> None:
+    shown = inspect.signature(wa.scan).parameters
+    for field in dataclasses.fields(wa.AuditConfig):
+        assert (shown[field.name].default, shown[field.name].annotation) == (field.default, field.type)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: wa.scan("x", tolerance=1), r"^scan\(\) got an unexpected keyword argument 'tolerance'"),
+        (lambda: cast(Any, wa.scan)(), r"^scan\(\) missing a required argument: 'model'"),
+        (lambda: wa.matrices("x", roles="Q"), r"^matrices\(\) got an unexpected keyword argument 'roles'"),
+    ],
+)
+def test_wrong_keywords_are_the_functions(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"spectrum": "no"}, "spectrum: 'no' is neither True nor False"),
+        ({"offline": 1}, "offline: 1 is neither True nor False"),
+        ({"device": torch.device("cpu")}, "is no text"),
+        ({"revision": 5}, "revision: 5 is no text"),
+    ],
+)
+def test_values_of_other_types_are_told(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        wa.scan("nowhere", **options)
+
+
+def test_numbers_of_numpy_are_plain_ones() -> None:
+    config = wa.AuditConfig().with_written({"seed": np.int64(3), "tol": np.float32(0.5), "max_wait": 5})
+    assert [type(value) for value in (config.seed, config.tol, config.max_wait)] == [int, float, float]

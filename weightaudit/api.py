@@ -113,9 +113,11 @@ def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
     """
 
     def with_signature(function: F) -> F:
-        own = inspect.signature(function)
+        own, hints = inspect.signature(function), AuditConfig.__annotations__
         keywords = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, name))
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, name), annotation=hints[name]
+            )
             for name, known in options_of(AuditConfig).items()
             if not panels or known.panel in panels
         ]
@@ -127,7 +129,10 @@ def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
 
         @wraps(function)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            signature.bind(*args, **kwargs)
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
             return function(*args, **kwargs)
 
         checked.__signature__ = signature  # type: ignore[attr-defined]  # what inspect looks for

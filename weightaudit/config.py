@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from weightaudit.options import option, options_of, types_of
-from weightaudit.parse import parse_bytes, parse_ids, parse_layers, parse_roles, parse_value
+from weightaudit.parse import as_typed, parse_bytes, parse_ids, parse_layers, parse_roles, parse_value
 
 Method = Literal["auto", "exact", "krylov"]
 METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AuditConfig:
     """What a scan is asked to do. ``AuditConfig()`` is the default scan.
 
@@ -121,8 +121,11 @@ class AuditConfig:
         """This with options as people write them: ``roles="Q,K"``, ``memory="2GB"``. UsageError; TypeError for a name
         that is none.
         """
-        known = options_of(self)
-        read = {name: parse(value) if (parse := known[name].parse) else value for name, value in written.items()}
+        known, types = options_of(self), types_of(AuditConfig)
+        read = {
+            name: parse(value) if (parse := known[name].parse) else as_typed(name, value, types[name])
+            for name, value in written.items()
+        }
         return replace(self, **read)
 
     def with_text(self, name: str, text: str) -> AuditConfig:

@@ -15,6 +15,7 @@ its files have names of their own, which are not looked at one by one.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -94,6 +95,10 @@ MAX_FILES = 20_000
 """Files of one model that are told by their inodes; its other files are told by lying in its folder."""
 MAX_DEPTH = 3
 """Folders below a model's own that are entered for that."""
+CACHED_DEPTH = MAX_DEPTH + 2
+"""The same of a folder of the cache: a model's own is `snapshots` and a commit below it."""
+MAX_LINKS = 40
+"""Links followed one after the other, as Linux does."""
 ELSEWHERE = "Name a file outside the model's folder"
 _CACHED = ("models--", "datasets--", "spaces--")
 _CACHE_PARTS = ("blobs", "snapshots", "refs", ".no_exist")
@@ -124,8 +129,8 @@ class ModelFiles:
         walk: bool = True,
         read: Iterable[str | os.PathLike[str]] = (),
     ) -> ModelFiles:
-        """The files of those of ``models`` that are a directory or a file here, the others have none; and the files
-        ``read``, such as a list of models.
+        """The files of those of ``models`` that are a directory or a file here, or have a folder in the Hugging Face
+        cache, the others have none; and the files ``read``, such as a list of models.
 
         A file beside a config.json is one of the model in that folder. What lies beside any other is read with it, so
         its folder counts, without those below. Without ``walk`` only the folders that are named are found, which is
@@ -137,6 +142,10 @@ class ModelFiles:
         for model in models:
             path = Path(os.path.expanduser(os.fspath(model)))
             if not os.path.lexists(path):
+                for folder in _cached(os.fspath(model)):
+                    trees.add(Path(os.path.realpath(folder)))
+                    files = _entries(folder, CACHED_DEPTH) if walk else ()
+                    inodes |= {one for entry, _ in islice(files, MAX_FILES) for one in _inode_of(entry.path)}
                 continue
             lone = not path.is_dir()
             folder = Path(os.path.realpath(path.parent if lone else path))
@@ -237,6 +246,43 @@ def _inode_of(path: str | os.PathLike[str], *, follow: bool = True) -> set[Inode
 
 
 def _check_outside_cache(path: str | os.PathLike[str], target: Path) -> None:
-    for folder, below in zip(target.parts, target.parts[1:], strict=False):
-        if folder.startswith(_CACHED) and below in _CACHE_PARTS:
+    """OutputError where any way to ``target`` leads through the Hugging Face cache, parts of which may be links."""
+    shared = {cache / "blobs" for cache in _caches()}
+    for way in (*_ways(path), target):
+        parts = zip(way.parts, way.parts[1:], strict=False)
+        of_a_model = any(one.startswith(_CACHED) and two in _CACHE_PARTS for one, two in parts)
+        if of_a_model or not shared.isdisjoint((way, *way.parents)):
             raise OutputError(str(path), "it lies in the Hugging Face cache", "Name a place outside the cache")
+
+
+def _ways(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """``path`` as an absolute one, and what it becomes as one link after the other is followed."""
+    way = Path(os.path.abspath(path))
+    for _ in range(MAX_LINKS):
+        yield way
+        link = next((part for part in (*reversed(way.parents), way) if part.is_symlink()), None)
+        if link is None:
+            return
+        try:
+            way = Path(os.path.normpath(link.parent / os.readlink(link) / way.relative_to(link)))
+        except OSError:  # it is gone meanwhile
+            return
+
+
+def _caches() -> set[Path]:
+    """Where the Hugging Face cache may be, as it is called and as it really is.
+
+    The Hub's client, which knows, cannot be imported under every environment. In `blobs` it has what models share.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
+    named = {os.environ.get("HF_HUB_CACHE"), os.environ.get("HUGGINGFACE_HUB_CACHE"), os.path.join(home, "hub")}
+    if (constants := sys.modules.get("huggingface_hub.constants")) is not None:
+        named.add(constants.HF_HUB_CACHE)
+    places = [os.path.expanduser(place) for place in named if place]
+    return {Path(made(place)) for place in places for made in (os.path.abspath, os.path.realpath)}
+
+
+def _cached(model: str) -> list[Path]:
+    """The folders of the cache that a Hub id has, if it is one."""
+    return [folder for cache in _caches() if (folder := cache / f"models--{model.replace('/', '--')}").is_dir()]

@@ -46,7 +46,7 @@ def _is_parquet(file: BinaryIO) -> bool:
 OWN: dict[str, Recogniser] = {
     ".html": _beginning(rb'<!doctype html>\n<html lang="en">.*<meta name="generator" content="weightaudit">'),
     ".csv": _beginning(rb"model,revision,stack,layer,expert,role,tensors,"),
-    ".json": _beginning(rb'\{\s*"schema": \d+,\s*"model": '),
+    ".json": _beginning(rb'\{\s*"schema": \d+,\s*"model": "(?:[^"\\]|\\.)*",\s*"revision": "'),
     ".parquet": _is_parquet,
     ".sarif": _beginning(rb'\{\s*"\$schema": "[^"]*",.*"tool": \{\s*"driver": \{\s*"name": "weightaudit"'),
     ".png": _beginning(rb"\x89PNG\r\n\x1a\n.{25}.{4}tEXtSoftware\0weightaudit"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
 
 from weightaudit.errors import UsageError
 from weightaudit.text import printable
@@ -121,5 +123,25 @@ def parse_value(name: str, text: str, kind: type) -> str | bool | float:
     try:
         number: float = kind(text)
     except ValueError:
-        raise UsageError(f"{name} '{printable(text)}'", "it is no number", f"Write for example {name}=1") from None
+        what = "no whole number" if kind is int else "no number"
+        raise UsageError(f"{name} '{printable(text)}'", f"it is {what}", f"Write for example {name}=1") from None
     return number
+
+
+def as_typed(name: str, value: Any, kind: type) -> Any:
+    """``value`` of Python as the plain ``kind`` of the option ``name``, None as it is.
+
+    Raises UsageError for what is no bool or no text; other numbers than numbers are for those to refuse who know their
+    bounds.
+    """
+    if value is None:
+        return None
+    if kind is bool and not isinstance(value, bool):
+        raise UsageError(name, f"{printable(repr(value))} is neither True nor False", "It is an option of two values")
+    if kind is str and not isinstance(value, str):
+        raise UsageError(name, f"{printable(repr(value))} is no text", f"Write for example {name}='…'")
+    if isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, Real):
+        return float(value)
+    return int(value) if kind is int and isinstance(value, Integral) else value

@@ -86,12 +86,13 @@ def test_duplicates_are_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("gpt2 seed=1.5", "seed '1.5': it is no whole number"),
         ("gpt2 role=Q", "'role': it is no option of a line. Did you mean roles?"),
         ("gpt2 token=hf_x", "'token': it is no option of a line. A line may set roles, layers,"),
         ("gpt2 threads=2", "'threads': it is no option of a line"),
         ("gpt2 medium", "'medium': it is no option"),
         ("gpt2 seed=1 seed=2", "'seed': it is set twice"),
-        ("gpt2 seed=one", "seed 'one': it is no number"),
+        ("gpt2 seed=one", "seed 'one': it is no whole number"),
         ("gpt2 tol=-1", "tol: -1.0 is not a positive number"),
         ("gpt2 tol=nan", "tol: nan is not a positive number"),
         ("gpt2 delta=2", "delta: 2.0 is not between 0 and 1"),
@@ -103,7 +104,7 @@ def test_duplicates_are_merged(tmp_path: Path) -> None:
         ("gpt2 device=abacus", "is not a torch device"),
         ("gpt2@", "there is no revision after the @"),
         ("gpt2@../../etc", "cannot be a revision"),
-        ("@main", "it cannot be a Hub id"),
+        ("@main", "'@main': there is no model before the @"),
         ("gpt--2", "it cannot be a Hub id"),
         ("org/näme", "it cannot be a Hub id"),
         ('"gpt2', "a quote is not closed"),

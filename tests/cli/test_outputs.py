@@ -115,6 +115,79 @@ def test_the_cache_is_no_place_for_outputs(weightaudit: CommandLine, model: Path
     assert contents(tmp_path) == before
 
 
+@pytest.fixture
+def cache(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with ``model`` as org/name, whose folder lies on another disk, and a blob that models share."""
+    cache = tmp_path / "hub"
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    away = tmp_path / "disk" / "m"
+    snapshot = away / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (away / "blobs").mkdir()
+    for name, blob in (("config.json", "c0"), ("model.safetensors", "c1")):
+        shutil.copy(model / name, away / "blobs" / blob)
+        (snapshot / name).symlink_to(f"../../blobs/{blob}")
+    (away / "refs").mkdir()
+    (away / "refs" / "main").write_text("0" * 40)
+    cache.mkdir()
+    (cache / "models--org--name").symlink_to(away)
+    (cache / "blobs" / "ab").mkdir(parents=True)
+    shutil.copy(model / "model.safetensors", cache / "blobs" / "ab" / "beef")
+    return cache
+
+
+def through(link: Path, target: Path) -> Path:
+    link.symlink_to(target)
+    return link
+
+
+CACHED: dict[str, Callable[[Path, Path], Path]] = {
+    "a shared blob": lambda cache, to: through(to / "o.csv", cache / "blobs" / "ab" / "beef"),
+    "beside shared blobs": lambda cache, to: cache / "blobs" / "new.csv",
+    "a folder that leads to shared blobs": lambda cache, to: through(to / "d", cache / "blobs" / "ab") / "beef",
+    "a blob by a linked folder": lambda cache, to: through(to / "o.csv", cache / "models--org--name" / "blobs" / "c1"),
+    "a blob on the other disk": lambda cache, to: through(to / "o.csv", to / "disk" / "m" / "blobs" / "c1"),
+    "a snapshot's link": lambda cache, to: cache / "models--org--name" / "snapshots" / ("0" * 40) / "config.json",
+    "a second name of a blob": lambda cache, to: hard_linked(
+        cache / "models--org--name" / "blobs" / "c1", to / "o.csv"
+    ),
+}
+
+
+def hard_linked(target: Path, name: Path) -> Path:
+    os.link(target, name)
+    return name
+
+
+@pytest.mark.parametrize("kind", ["--csv", "--json"])
+@pytest.mark.parametrize("case", CACHED)
+def test_a_cache_of_links_keeps_its_files(
+    weightaudit: CommandLine, cache: Path, tmp_path: Path, case: str, kind: str
+) -> None:
+    output = CACHED[case](cache, tmp_path)
+    files = [path for place in (cache, tmp_path / "disk") for path in place.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    done = weightaudit("scan", "org/name", "--offline", kind, output)
+    assert done.code == 2
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_a_strangers_json_is_no_report_of_ours(weightaudit: CommandLine, model: Path) -> None:
+    mine = '{"schema": 3, "model": "gpt", "my": "data"}'
+    (model / "results.json").write_text(mine)
+    assert weightaudit("scan", model, "--json", model / "results.json").code == 2
+    assert (model / "results.json").read_text() == mine
+
+
+def test_a_comparison_knows_a_model_with_a_revision(weightaudit: CommandLine, model: Path) -> None:
+    other = shutil.copytree(model, model.parent / "other")
+    before = sorted(model.rglob("*"))
+    done = weightaudit("compare", f"{model}@main", other, "--out", model / "sub")
+    assert done.code == 2
+    assert sorted(model.rglob("*")) == before
+
+
 def test_a_report_may_lie_in_the_model_and_be_written_again(weightaudit: CommandLine, model: Path) -> None:
     words = ("--csv", model / "l.csv", "--json", model / "audit.json", "--out", model / "r.html", "--layers", "0")
     for _ in range(2):

@@ -164,3 +164,11 @@ def test_an_endpoint_that_is_no_address(loaded: bool, password: str, away: pytes
     with pytest.raises(ModelUnavailable, match="HF_ENDPOINT is not the address of a server") as told:
         open_repository("org/tiny", max_wait=5)
     assert "secret" not in str(told.value)
+
+
+def test_a_password_that_begins_like_a_port(away: pytest.MonkeyPatch) -> None:
+    """Before the slash it looks like a host with its port, which must not be asked."""
+    away.setenv("HF_ENDPOINT", "https://somebody:12/secret@hub.invalid")
+    with pytest.raises(ModelUnavailable, match="HF_ENDPOINT is not the address of a server") as told:
+        open_repository("org/tiny", max_wait=5)
+    assert "somebody" not in str(told.value)

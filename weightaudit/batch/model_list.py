@@ -88,6 +88,9 @@ def _model(word: str) -> tuple[str, bool, str | None]:
     if os.path.lexists(os.path.expanduser(word)):
         return _absolute(word), True, None
     name, at, revision = word.partition("@")
+    if at and not name:
+        hint = "Write id@revision; a list that comes along, such as @paper, is named on the command line"
+        raise UsageError(f"'{printable(word)}'", "there is no model before the @", hint)
     if looks_like_path(name):
         return _absolute(word), True, None
     if os.path.lexists(os.path.expanduser(name)):

@@ -60,7 +60,7 @@ def compare(
     folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
     read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
-    _prepare(out, ModelFiles.of(models, read=read), folders)
+    _prepare(out, ModelFiles.of([_parted(name)[0] for name in models], read=read), folders)
     attempts = Attempts()
     with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
         whole = [

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 from weightaudit.records import ScanResult
 from weightaudit.report.atomic_write import output_extension, replacing
@@ -47,7 +48,9 @@ def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list
 
 
 def writer_of(kind: str) -> Writer:
-    """The writer of a format, ``(result, file)``."""
+    """The writer of a format, ``(result, file)``. Raises UsageError where there is no such format."""
+    if kind not in _WRITERS:
+        raise UsageError(repr(kind), "it is no report format", f"Choose one of {', '.join(_WRITERS)}")
     module, name = _WRITERS[kind]
     found: Writer = getattr(import_module(module), name)
     return found

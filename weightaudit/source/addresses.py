@@ -34,7 +34,8 @@ def shown(address: str) -> str:
 
 def check_endpoint(thing: str) -> None:
     """ModelUnreachable for ``thing`` where HF_ENDPOINT is set to what the Hub's client cannot even be imported with."""
-    if not _is_server(os.environ.get("HF_ENDPOINT", "").partition("://")[2]):
+    server, _, path = os.environ.get("HF_ENDPOINT", "").partition("://")[2].partition("/")
+    if not _is_server(server) or "@" in path:  # the rest of a password, after a slash in it
         raise no_endpoint(thing)
 
 

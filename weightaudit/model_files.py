@@ -260,7 +260,7 @@ def _ways(path: str | os.PathLike[str]) -> Iterator[Path]:
     way = Path(os.path.abspath(path))
     for _ in range(MAX_LINKS):
         yield way
-        link = next((part for part in (*reversed(way.parents), way) if part.is_symlink()), None)
+        link = next((part for part in (*reversed(way.parents), way) if os.path.islink(part)), None)
         if link is None:
             return
         try:

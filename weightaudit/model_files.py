@@ -285,4 +285,5 @@ def _caches() -> set[Path]:
 
 def _cached(model: str) -> list[Path]:
     """The folders of the cache that a Hub id has, if it is one."""
-    return [folder for cache in _caches() if (folder := cache / f"models--{model.replace('/', '--')}").is_dir()]
+    folders = (cache / f"models--{model.replace('/', '--')}" for cache in _caches())
+    return [folder for folder in folders if os.path.isdir(folder)]

@@ -122,11 +122,11 @@ def asked_for(report: wa.ScanReport) -> set[str]:
     """Tensors whose values the scan needs: those analysed, copies that it compares with them, and the norms and biases
     in which a whole scan looks for NaN.
     """
-    ledger = report.coverage
-    compared = (ledger.status == "tied") & ~ledger.detail.str.contains("not compared")
-    vector = (ledger.status == "ignored") & ~ledger.buffer & (ledger["shape"].map(len) == 1)
+    coverage = report.coverage
+    compared = (coverage.status == "tied") & ~coverage.detail.str.contains("not compared")
+    vector = (coverage.status == "ignored") & ~coverage.buffer & (coverage["shape"].map(len) == 1)
     whole = report.options["roles"] is None and report.options["layers"] is None
-    return set(ledger.tensor[(ledger.status == "analysed") | compared | (vector & whole)])
+    return set(coverage.tensor[(coverage.status == "analysed") | compared | (vector & whole)])
 
 
 def check_transfers(hub: Hub, directory: Path, report: wa.ScanReport) -> None:

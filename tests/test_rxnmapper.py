@@ -16,7 +16,7 @@ from tests.support.rxnmapper import needs_rxnmapper, rxnmapper_directory
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.checkpoint.formats.polyglot import COMMENT
 from weightaudit.errors import CheckpointError
-from weightaudit.records import PassedOver
+from weightaudit.records import SkippedFile
 
 pytestmark = needs_rxnmapper
 WEIGHTS, TRAINER = "pytorch_model.bin", "training_args.bin"
@@ -44,7 +44,9 @@ def test_it_was_saved_from_a_gpu_and_is_read_without_one(model: Path) -> None:
     with open_checkpoint(model) as checkpoint:
         check_values(checkpoint, model)
         assert checkpoint.identity.format == "torch legacy"
-        assert checkpoint.identity.passed_over == (PassedOver(TRAINER, "left by a trainer, no weights of the model"),)
+        assert checkpoint.identity.skipped_files == (
+            SkippedFile(TRAINER, "left by a trainer, no weights of the model"),
+        )
         assert any(f"{len(data):,} bytes" in note for note in checkpoint.notes)
         decoder = checkpoint.tensors["predictions.decoder.weight"]
         embeddings = checkpoint.tensors["albert.embeddings.word_embeddings.weight"]

@@ -34,7 +34,7 @@ class ScanReport(ScanResult):
         Which tensor is which matrix, by which family.
     rows
         A matrix and what was measured of it each, in report order.
-    ledger
+    coverage_entries
         What became of every tensor of the checkpoint, in name order.
     summary
         Numbers of the whole model.

@@ -64,8 +64,8 @@ interface PageData {
   };
   digests: Column;
   command: { before: string; after: string };
-  ledgerCount: number;
-  ledger: Record<"tensor" | "shape" | "dtype" | "parameters" | "status" | "roles" | "detail", Column>;
+  coverageCount: number;
+  coverage: Record<"tensor" | "shape" | "dtype" | "parameters" | "status" | "roles" | "detail", Column>;
 }
 
 /** One matrix. `layer` is NaN outside the layers, `expert` "" where it is none. */

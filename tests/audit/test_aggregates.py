@@ -22,13 +22,13 @@ def test_numbers() -> None:
         row(1, "M1", 3.0, 4.0),
         row(1, "M2", 3.0, 4.0),
     ]
-    ledger = [
+    coverage = [
         CoverageEntry("w", (4, 4), "float32", 16, "analysed"),
         CoverageEntry("b", (4,), "bfloat16", 4, "ignored", "bias"),
         CoverageEntry("head", (4, 4), "float32", 16, "tied", "tied to w"),
         CoverageEntry("mask", (9,), "bool", 9, "ignored", "buffer", buffer=True),
     ]
-    summary = summarise(rows, ledger)
+    summary = summarise(rows, coverage)
     assert (summary["parameters"], summary["parameters_analysed"], summary["share_analysed"]) == (20, 16, 0.8)
     assert summary["dtypes"] == {"bfloat16": 4, "float32": 16}
     means = summary["stable_rank_harmonic_mean"]

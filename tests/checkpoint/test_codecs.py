@@ -93,7 +93,9 @@ def test_a_scan_sees_the_numbers_that_are_meant(
     assert [row.matrix.key for row in encoded.rows] == [row.matrix.key for row in twin.rows]
     assert [row.digest for row in encoded.rows] == [row.digest for row in twin.rows]
     assert len(encoded.rows) > 6
-    assert [replace(entry, file="") for entry in encoded.ledger] == [replace(entry, file="") for entry in twin.ledger]
+    assert [replace(entry, file="") for entry in encoded.coverage_entries] == [
+        replace(entry, file="") for entry in twin.coverage_entries
+    ]
     assert encoded.findings == twin.findings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weightaudit.checkpoint.select import choose, passed_over, select_weights
+from weightaudit.checkpoint.select import choose, select_weights, skipped_files
 from weightaudit.errors import CheckpointError
 from weightaudit.source import open_repository
 
@@ -118,7 +118,7 @@ def test_what_was_passed_over_is_told_with_its_reason() -> None:
         *shards,
         "tf_model.h5",
     ]
-    told = {entry.name: entry.why for entry in passed_over(files, "model.safetensors", {"model.safetensors"})}
+    told = {entry.name: entry.why for entry in skipped_files(files, "model.safetensors", {"model.safetensors"})}
     assert told == {
         "adapter_model.safetensors": "an adapter, not the model's own weights",
         "consolidated.safetensors": "consolidated weights are taken only where there are no others",
@@ -129,6 +129,6 @@ def test_what_was_passed_over_is_told_with_its_reason() -> None:
         "tf_model.h5": "its format is not read here",
     }
     told = {
-        entry.name: entry.why for entry in passed_over([BIN_INDEX, *shards, "x.bin"], BIN_INDEX, {BIN_INDEX, *shards})
+        entry.name: entry.why for entry in skipped_files([BIN_INDEX, *shards, "x.bin"], BIN_INDEX, {BIN_INDEX, *shards})
     }
     assert told == {"x.bin": f"{BIN_INDEX} comes first"}

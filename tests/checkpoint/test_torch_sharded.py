@@ -12,7 +12,7 @@ import torch
 from tests.support.torch_files import Applied, saved
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
-from weightaudit.records import PassedOver
+from weightaudit.records import SkippedFile
 
 INDEX = "pytorch_model.bin.index.json"
 FIRST, SECOND = "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"
@@ -53,9 +53,9 @@ def test_all_shards_are_read_as_one(model: Path) -> None:
         assert [file.name for file in checkpoint.identity.files] == [INDEX, FIRST, SECOND]
         assert checkpoint.identity.format in ("torch zip", "torch legacy")
         assert checkpoint.identity.files[0].name == INDEX
-        assert checkpoint.identity.passed_over == (
-            PassedOver("tf_model.h5", "its format is not read here"),
-            PassedOver("training_args.bin", "left by a trainer, no weights of the model"),
+        assert checkpoint.identity.skipped_files == (
+            SkippedFile("tf_model.h5", "its format is not read here"),
+            SkippedFile("training_args.bin", "left by a trainer, no weights of the model"),
         )
 
 

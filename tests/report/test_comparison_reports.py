@@ -211,7 +211,7 @@ def places(said: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
 def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     report = factory.judged()
-    replace(report, rows=report.rows[:2], findings=report.findings[:1], ledger=()).write(path)
+    replace(report, rows=report.rows[:2], findings=report.findings[:1], coverage_entries=()).write(path)
     whole = path.read_text("utf-8")
     for place in places(json.loads(whole)):
         for odd in ([], [1], {}, {"x": 1}, "x", 7, 10**400, None):

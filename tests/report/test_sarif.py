@@ -204,7 +204,7 @@ def test_a_finding_points_to_the_shard_that_holds_its_tensor(tmp_path: Path, mon
     tiny_model("gpt2", tmp_path / "gpt2", max_shard_size="20KB")
     report = wa.scan("gpt2")
     assert len(report.identity.files) > 3
-    shards = {entry.tensor: entry.file for entry in report.ledger}
+    shards = {entry.tensor: entry.file for entry in report.coverage_entries}
     tensor = report.rows[-1].matrix.tensors[0]
     odd = [Finding("nonfinite", "error", "x", tensors=(tensor,)), Finding("pickle", "warning", "y")]
     run = written(replace(report, findings=tuple(odd)))

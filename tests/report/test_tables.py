@@ -151,8 +151,8 @@ def test_frame_types_and_precision() -> None:
 def test_coverage_frame_has_every_tensor() -> None:
     report = factory.bert()
     frame = report.coverage
-    assert frame.tensor.tolist() == [item.tensor for item in report.ledger]
-    assert frame["shape"].tolist() == [item.shape for item in report.ledger]
+    assert frame.tensor.tolist() == [item.tensor for item in report.coverage_entries]
+    assert frame["shape"].tolist() == [item.shape for item in report.coverage_entries]
     assert set(frame.status) == {"analysed", "ignored", "tied", "unmapped"}
     by_name = frame.set_index("tensor")
     assert by_name.loc["bert.encoder.layer.0.attention.self.query.weight", "roles"] == "Q;QKV"
@@ -202,14 +202,14 @@ def _kept(path: Path) -> dict[str, Any]:
 def test_parquet_metadata_do_not_grow_with_the_tensors(tmp_path: Path) -> None:
     """What has an item for each tensor or matrix stays out: pyarrow reads no file whose metadata are too long."""
     report = spectra.asked(factory.bert())
-    many = replace(report, ledger=tuple(factory.entry(f"tensor.{i}", (4, 4)) for i in range(20_000)))
+    many = replace(report, coverage_entries=tuple(factory.entry(f"tensor.{i}", (4, 4)) for i in range(20_000)))
     sizes = []
     for one in (report, many):
         written(one, tmp_path, ".parquet")
         kept = _kept(tmp_path / "report.parquet")
         assert {f"weightaudit.{key}" for key in ("coverage", "layers", "spectra")}.isdisjoint(kept)
         told = json.loads(written(one, tmp_path, ".json"))
-        assert len(told["coverage"]) == len(one.ledger)
+        assert len(told["coverage"]) == len(one.coverage_entries)
         assert len(told["spectra"]) > 0
         assert {f"weightaudit.{key}": value for key, value in told.items()}.items() >= kept.items()
         sizes.append(pq.ParquetFile(tmp_path / "report.parquet").metadata.serialized_size)

@@ -82,7 +82,7 @@ def entry(name: str, shape: tuple[int, ...], status: str = "analysed", detail: s
     return CoverageEntry(name, shape, "float32", math.prod(shape), status, detail, roles)  # type: ignore[arg-type]
 
 
-def summary(rows: tuple[LayerRow, ...], ledger: tuple[CoverageEntry, ...]) -> dict[str, object]:
+def summary(rows: tuple[LayerRow, ...], coverage: tuple[CoverageEntry, ...]) -> dict[str, object]:
     """The summary as the audit room computes it, over finite rows."""
     finite = [row for row in rows if math.isfinite(row.spectrum.stable_rank)]
     roles = dict.fromkeys(row.matrix.role for row in finite)
@@ -99,13 +99,13 @@ def summary(rows: tuple[LayerRow, ...], ledger: tuple[CoverageEntry, ...]) -> di
             "ratio": max(norms) / min(norms),
         }
 
-    total = sum(item.parameters for item in ledger)
-    analysed = sum(item.parameters for item in ledger if item.status == "analysed")
+    total = sum(item.parameters for item in coverage)
+    analysed = sum(item.parameters for item in coverage if item.status == "analysed")
     return {
         "parameters": total,
         "parameters_analysed": analysed,
         "share_analysed": analysed / total if total else None,
-        "tensors": len(ledger),
+        "tensors": len(coverage),
         "matrices": len(rows),
         "dtypes": {"float32": total},
         "stable_rank_harmonic_mean": {
@@ -122,7 +122,7 @@ def summary(rows: tuple[LayerRow, ...], ledger: tuple[CoverageEntry, ...]) -> di
 
 def report_of(
     rows: list[LayerRow],
-    ledger: list[CoverageEntry],
+    coverage: list[CoverageEntry],
     *,
     name: str = "bert-base-uncased",
     revision: str = "86b5e0934494bd15c9632b12f734a8a67f723594",
@@ -141,13 +141,13 @@ def report_of(
         (SourceFile("config.json", 570), SourceFile("model.safetensors", 440_449_768)),
     )
     matrices = tuple(row.matrix for row in rows)
-    model_map = ModelMap(family, family, guessed, dimensions or {}, matrices, tuple(ledger), nearest)
+    model_map = ModelMap(family, family, guessed, dimensions or {}, matrices, tuple(coverage), nearest)
     return ScanReport(
         identity,
         model_map,
         tuple(rows),
-        tuple(ledger),
-        summary(tuple(rows), tuple(ledger)),
+        tuple(coverage),
+        summary(tuple(rows), tuple(coverage)),
         dict(OPTIONS),
         dict(VERSIONS),
         findings,
@@ -162,14 +162,14 @@ def bert(layers: int = 12, hidden: int = 768, ff: int = 3072) -> ScanReport:
     """
     rng = random.Random(1)
     rows: list[LayerRow] = []
-    ledger: list[CoverageEntry] = []
+    coverage: list[CoverageEntry] = []
 
     def add(role: str, layer: int | None, shape: tuple[int, int], frob: float, rank: float, *names: str) -> None:
         method, width = ("krylov", 0.008) if max(shape) > 2 * hidden else ("exact", 1e-13)
         m = matrix(role, layer, shape, *names)
         rows.append(LayerRow(m, spectrum(frob, rank, width=width, method=method)))
         if role != "QKV":
-            ledger.append(entry(names[0], shape, "analysed", "", role, *(("QKV",) if role in "QKV" else ())))
+            coverage.append(entry(names[0], shape, "analysed", "", role, *(("QKV",) if role in "QKV" else ())))
 
     base = "bert.embeddings."
     add("EMBED", None, (30522, hidden), 221.4, 3.2, base + "word_embeddings.weight")
@@ -196,14 +196,14 @@ def bert(layers: int = 12, hidden: int = 768, ff: int = 3072) -> ScanReport:
         add("QKV", i, (3 * hidden, hidden), math.hypot(q, k, v), 1.4 * ranks[0], *attention)
         add("M1", i, (ff, hidden), 63 * wave, 9 * depth + rng.uniform(0, 4), at + "intermediate.dense.weight")
         add("M2", i, (hidden, ff), 60 * wave, 14 * depth + rng.uniform(0, 9), at + "output.dense.weight")
-        ledger.append(entry(at + "output.LayerNorm.weight", (hidden,), "ignored", "rule: norm weights"))
-        ledger.append(entry(at + "output.dense.bias", (hidden,), "ignored", "rule: biases"))
+        coverage.append(entry(at + "output.LayerNorm.weight", (hidden,), "ignored", "rule: norm weights"))
+        coverage.append(entry(at + "output.dense.bias", (hidden,), "ignored", "rule: biases"))
     add("POOLER", None, (hidden, hidden), 29.0, 11.8, "bert.pooler.dense.weight")
     tied_to = base + "word_embeddings.weight"
-    ledger.append(entry("cls.predictions.decoder.weight", (30522, hidden), "tied", tied_to))
-    ledger.append(entry("cls.extra.weight", (7, 5), "unmapped", "no pattern of the family matches"))
-    ledger.sort(key=lambda item: item.tensor)
-    return report_of(rows, ledger, dimensions={"layers": layers, "hidden": hidden, "ff": ff, "heads": hidden // 64})
+    coverage.append(entry("cls.predictions.decoder.weight", (30522, hidden), "tied", tied_to))
+    coverage.append(entry("cls.extra.weight", (7, 5), "unmapped", "no pattern of the family matches"))
+    coverage.sort(key=lambda item: item.tensor)
+    return report_of(rows, coverage, dimensions={"layers": layers, "hidden": hidden, "ff": ff, "heads": hidden // 64})
 
 
 RULES = ("nonfinite", "missing", "duplicate", "pickle", "outlier-norm", "untrained", "dead-rows")
@@ -258,7 +258,7 @@ def judged() -> ScanReport:
         rows=tuple(broken),
         findings=(nan, missing, *outliers, pickle),
         rules=RULES,
-        summary=summary(tuple(broken), report.ledger),
+        summary=summary(tuple(broken), report.coverage_entries),
         notes=("config.json names no dtype.",),
     )
 
@@ -287,10 +287,10 @@ def guessed() -> ScanReport:
     """Roles guessed from names and shapes, no dimension known, an interval that stayed wide."""
     wide = spectrum(5.0, 3.0, width=0.4, method="krylov", converged=False, zeros=17)
     rows = [LayerRow(matrix("M1", i, (96, 24), f"blocks.{i}.up"), wide) for i in range(4)]
-    ledger = [entry(f"blocks.{i}.up", (96, 24), "analysed", "", "M1") for i in range(4)]
+    coverage = [entry(f"blocks.{i}.up", (96, 24), "analysed", "", "M1") for i in range(4)]
     return report_of(
         rows,
-        ledger,
+        coverage,
         name="acme/novel",
         revision="",
         family="structural",
@@ -309,10 +309,10 @@ def hostile() -> ScanReport:
         LayerRow(matrix("Q" if i % 2 else HOSTILE, i // 2, (16, 8), name), spectrum(3.0 + i, 2.0))
         for i, name in enumerate(HOSTILE_NAMES)
     ]
-    ledger = [entry(name, (16, 8), "analysed", HOSTILE, HOSTILE) for name in HOSTILE_NAMES]
+    coverage = [entry(name, (16, 8), "analysed", HOSTILE, HOSTILE) for name in HOSTILE_NAMES]
     return report_of(
         rows,
-        ledger,
+        coverage,
         name=HOSTILE + "\u202e",
         revision="",
         family=HOSTILE,
@@ -326,7 +326,7 @@ def hostile() -> ScanReport:
 def seq2seq(layers: int = 4) -> ScanReport:
     """Encoder and decoder, with cross attention in the decoder."""
     rng = random.Random(2)
-    rows, ledger = [], []
+    rows, coverage = [], []
     for stack, roles in (("encoder", "Q K V O M1 M2"), ("decoder", "Q K V O XQ XK XV XO M1 M2")):
         for i in range(layers):
             for role in roles.split():
@@ -334,30 +334,30 @@ def seq2seq(layers: int = 4) -> ScanReport:
                 shape = {"M1": (512, 128), "M2": (128, 512)}.get(role, (128, 128))
                 measured = spectrum(rng.uniform(8, 30), rng.uniform(3, 60), width=0.005, method="krylov")
                 rows.append(LayerRow(matrix(role, i, shape, name, stack=stack), measured))
-                ledger.append(entry(name, shape, "analysed", "", role))
+                coverage.append(entry(name, shape, "analysed", "", role))
     return report_of(
-        rows, ledger, name="org/seq2seq", family="t5", dimensions={"layers": layers, "hidden": 128, "ff": 512}
+        rows, coverage, name="org/seq2seq", family="t5", dimensions={"layers": layers, "hidden": 128, "ff": 512}
     )
 
 
 def mixture(layers: int = 6, experts: int = 64) -> ScanReport:
     """A mixture of experts: over a thousand rows, a gated MLP per expert."""
     rng = random.Random(3)
-    rows, ledger = [], []
+    rows, coverage = [], []
     shapes = {"Q": (256, 256), "K": (64, 256), "V": (64, 256), "O": (256, 256)}
     for i in range(layers):
         for role, shape in shapes.items():
             name = f"model.layers.{i}.self_attn.{role.lower()}_proj.weight"
             rows.append(LayerRow(matrix(role, i, shape, name), spectrum(rng.uniform(8, 12), rng.uniform(9, 30))))
-            ledger.append(entry(name, shape, "analysed", "", role))
+            coverage.append(entry(name, shape, "analysed", "", role))
         for expert in range(experts):
             for role in ("GATE", "M1", "M2"):
                 name = f"model.layers.{i}.mlp.experts.{expert}.{role.lower()}.weight"
                 shape = (256, 128) if role == "M2" else (128, 256)
                 m = matrix(role, i, shape, name, expert=expert, dtype="bfloat16")
                 rows.append(LayerRow(m, spectrum(rng.gauss(15, 2), 20 * rng.uniform(0.5, 2))))
-                ledger.append(entry(name, shape, "analysed", "", role))
-    return report_of(rows, ledger, name="org/mixture", family="mixtral", dimensions={"layers": layers, "hidden": 256})
+                coverage.append(entry(name, shape, "analysed", "", role))
+    return report_of(rows, coverage, name="org/mixture", family="mixtral", dimensions={"layers": layers, "hidden": 256})
 
 
 def judged_mixture(layers: int = 6, experts: int = 64) -> ScanReport:

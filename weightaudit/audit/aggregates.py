@@ -16,7 +16,7 @@ STACKED_ROLES = frozenset({"Q", "K", "V"})
 """What QKV stacks."""
 
 
-def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict[str, Any]:
+def summarise(rows: Sequence[LayerRow], coverage: Sequence[CoverageEntry]) -> dict[str, Any]:
     """Numbers of the whole model, JSON-ready; a mean of nothing is None.
 
     - ``parameters``: elements of all tensors but buffers and tied copies; ``share_analysed`` is of these.
@@ -25,7 +25,7 @@ def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict
     - ``norm_spread``: Frobenius norm of one role over the layers; ``ratio`` is max/min.
     - ``norm_preservation``: max/min of the Frobenius norms of QKV, M1 and M2 in one layer; median and max over layers.
     """
-    counted = [entry for entry in ledger if not entry.buffer and entry.status != "tied"]
+    counted = [entry for entry in coverage if not entry.buffer and entry.status != "tied"]
     parameters = sum(entry.parameters for entry in counted)
     analysed = sum(entry.parameters for entry in counted if entry.status == "analysed")
     dtypes: dict[str, int] = defaultdict(int)
@@ -39,7 +39,7 @@ def summarise(rows: Sequence[LayerRow], ledger: Sequence[CoverageEntry]) -> dict
         "parameters": parameters,
         "parameters_analysed": analysed,
         "share_analysed": analysed / parameters if parameters else None,
-        "tensors": len(ledger),
+        "tensors": len(coverage),
         "matrices": len(rows),
         "dtypes": dict(sorted(dtypes.items())),
         "stable_rank_harmonic_mean": {

@@ -104,13 +104,13 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     chosen = _without_copies(chosen, ties)
     ordered = tuple(rows[matrix.key] for matrix in chosen)
     analysed = {name for matrix in chosen for name in matrix.tensors}
-    ledger = _final_ledger(model_map, analysed, ties)
+    coverage = _final_coverage(model_map, analysed, ties)
     context = RuleContext(
         identity=checkpoint.identity,
         config=checkpoint.config,
         map=model_map,
         rows=ordered,
-        ledger=ledger,
+        coverage_entries=coverage,
         broken_ties=tuple(ties.broken),
         nonfinite_vectors={name: count for name, count in sorted(vectors.items()) if count},
         restricted=restricted,
@@ -119,8 +119,8 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         identity=checkpoint.identity,
         map=model_map,
         rows=ordered,
-        ledger=ledger,
-        summary=summarise(ordered, ledger),
+        coverage_entries=coverage,
+        summary=summarise(ordered, coverage),
         options=_options(config),
         versions=versions_of(VERSIONED),
         findings=run_rules(context, config.ignore),
@@ -170,8 +170,8 @@ def _measure(
     return LayerRow(matrix, spectrum, digest if digest and shown else "")
 
 
-def _final_ledger(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:
-    """The map's ledger after the scan: tied copies and what the options left out are said so."""
+def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:
+    """The map's coverage after the scan: tied copies and what the options left out are said so."""
     details = {tensor: f"tied to {original}" for tensor, original in ties.confirmed.items()}
     for tensor, original in ties.believed.items():
         details[tensor] = f"tied to {original} by the config; left out, so not compared"

@@ -18,7 +18,7 @@ from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.reader import Checkpoint, close_all
-from weightaudit.checkpoint.select import passed_over, select_weights
+from weightaudit.checkpoint.select import select_weights, skipped_files
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
@@ -81,7 +81,7 @@ def open_checkpoint(
         location=repository.location,
         files=tuple(file.file for file in files),
         format=" and ".join(formats),
-        passed_over=passed_over(repository.files(), weights, names) if whole else (),
+        skipped_files=skipped_files(repository.files(), weights, names) if whole else (),
         loaded_otherwise=tuple(loaded_otherwise(config, repository.files(), weights)) if whole else (),
     )
     notes = tuple(note for file in files for note in file.notes)

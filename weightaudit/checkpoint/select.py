@@ -26,7 +26,7 @@ from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index
 from weightaudit.checkpoint.loaders import named_weights
 from weightaudit.errors import CheckpointError
-from weightaudit.records import PassedOver
+from weightaudit.records import SkippedFile
 from weightaudit.source import Repository
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
 from weightaudit.text import listed, printable
@@ -77,7 +77,7 @@ def choose(files: Iterable[str], *, where: str) -> str:
     raise _nothing(files, where)
 
 
-def passed_over(files: Iterable[str], weights: str, opened: Collection[str]) -> tuple[PassedOver, ...]:
+def skipped_files(files: Iterable[str], weights: str, opened: Collection[str]) -> tuple[SkippedFile, ...]:
     """The other weight files among ``files`` and why they were not taken; ``opened`` are ``weights`` and its shards.
 
     The shards of one set are told in one line.
@@ -88,7 +88,7 @@ def passed_over(files: Iterable[str], weights: str, opened: Collection[str]) -> 
             shard = SHARD.fullmatch(name)
             shown = f"{shard['stem']}-*-of-{shard['count']}{shard['suffix']}" if shard else name
             told.setdefault(shown, _why_not(name, weights))
-    return tuple(PassedOver(name, why) for name, why in told.items())
+    return tuple(SkippedFile(name, why) for name, why in told.items())
 
 
 def _why_not(name: str, weights: str) -> str:

@@ -82,7 +82,7 @@ def _weights(report: ScanResult) -> Iterator[str]:
     names = [file.name for file in identity.files]
     yield f"weights {listed(names, 1, spare=1)}{f' ({identity.format})' if identity.format else ''}"
     by_reason: dict[str, list[str]] = {}
-    for file in identity.passed_over:
+    for file in identity.skipped_files:
         by_reason.setdefault(file.why, []).append(file.name)
     for why, others in by_reason.items():
         yield f"skipped {listed(others, 1)}: {why}"
@@ -187,8 +187,8 @@ def _coverage(report: ScanResult) -> Iterator[str]:
     analysed = f"{summary['parameters_analysed']:,} of {summary['parameters']:,} parameters analysed"
     yield analysed if share is None else f"{analysed} ({100 * share:.2f} %)"
     counts: dict[str, int] = {}
-    for entry in report.ledger:
+    for entry in report.coverage_entries:
         counts[entry.status] = counts.get(entry.status, 0) + 1
-    yield f"{plural(len(report.ledger), 'tensor')}: " + ", ".join(
+    yield f"{plural(len(report.coverage_entries), 'tensor')}: " + ", ".join(
         f"{count} {status}" for status, count in counts.items()
     )

@@ -5,7 +5,7 @@ from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum, SpectrumDetail
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
-from weightaudit.records.scan import ModelIdentity, PassedOver, ScanResult, SourceFile, Verdict
+from weightaudit.records.scan import ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
 
 __all__ = [
@@ -26,12 +26,12 @@ __all__ = [
     "ModelIdentity",
     "ModelMap",
     "Part",
-    "PassedOver",
     "Place",
     "RoleMatrix",
     "Rows",
     "ScanResult",
     "Severity",
+    "SkippedFile",
     "SourceFile",
     "Spectrum",
     "SpectrumDetail",

@@ -19,7 +19,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class PassedOver:
+class SkippedFile:
     """A weight file of the model that was not taken, and why."""
 
     name: str
@@ -30,7 +30,7 @@ class PassedOver:
 class ModelIdentity:
     """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL).
 
-    ``files`` are those opened, in the file format ``format``; ``passed_over`` the other weight files beside them;
+    ``files`` are those opened, in the file format ``format``; ``skipped_files`` the other weight files beside them;
     ``loaded_otherwise`` are sentences on why a program may load other weights than these.
     """
 
@@ -39,7 +39,7 @@ class ModelIdentity:
     location: str
     files: tuple[SourceFile, ...]
     format: str = ""
-    passed_over: tuple[PassedOver, ...] = ()
+    skipped_files: tuple[SkippedFile, ...] = ()
     loaded_otherwise: tuple[str, ...] = ()
 
 
@@ -58,7 +58,7 @@ class ScanResult:
         Which tensor is which matrix, by which family.
     rows
         A matrix and what was measured of it each, in report order.
-    ledger
+    coverage_entries
         What became of every tensor of the checkpoint, in name order.
     summary
         Numbers of the whole model.
@@ -77,7 +77,7 @@ class ScanResult:
     identity: ModelIdentity
     map: ModelMap
     rows: tuple[LayerRow, ...]
-    ledger: tuple[CoverageEntry, ...]
+    coverage_entries: tuple[CoverageEntry, ...]
     summary: dict[str, Any]
     options: dict[str, Any]
     versions: dict[str, str]

@@ -61,7 +61,7 @@ def log(report: ScanResult) -> dict[str, Any]:
 
 def files_of(report: ScanResult) -> Callable[[Finding], str]:
     """Finding → `file_uri` of the file that holds its first tensor, or of the model's first where it names none."""
-    holding = {entry.tensor: entry.file for entry in report.ledger}
+    holding = {entry.tensor: entry.file for entry in report.coverage_entries}
     first = report.identity.files[0].name if report.identity.files else report.identity.name
 
     def uri(finding: Finding) -> str:

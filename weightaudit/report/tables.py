@@ -88,7 +88,7 @@ def document(report: ScanResult) -> dict[str, Any]:
     """The report as plain JSON values, keys in a fixed order."""
     long = {
         "layers": [dict(zip(NAMES, values(report.identity, row), strict=True)) for row in report.rows],
-        "coverage": [asdict(entry) for entry in report.ledger],
+        "coverage": [asdict(entry) for entry in report.coverage_entries],
     }
     if asked(report):
         long["spectra"] = spectra_json(report)
@@ -106,7 +106,7 @@ def _head(report: ScanResult) -> dict[str, Any]:
             "location": identity.location,
             "format": identity.format,
             "files": [{"name": file.name, "bytes": file.nbytes} for file in identity.files],
-            "passed_over": [asdict(file) for file in identity.passed_over],
+            "skipped_files": [asdict(file) for file in identity.skipped_files],
         },
         "options": report.options,
         "versions": report.versions,
@@ -146,7 +146,7 @@ def coverage_frame(report: ScanResult) -> pd.DataFrame:
     """One row a tensor of the checkpoint; ``shape`` holds tuples, ``roles`` is joined by ``;``."""
     import pandas as pd
 
-    entries = report.ledger
+    entries = report.coverage_entries
     return pd.DataFrame(
         {
             "tensor": pd.Series([_storable(entry.tensor) for entry in entries], dtype="string"),

@@ -59,16 +59,16 @@ def model(layers: int = 12, seed: int = 0) -> list[LayerRow]:
 def evidence(rows: list[LayerRow] | None = None) -> RuleContext:
     """A sound scan of ``rows``, or of `model`."""
     rows = model() if rows is None else rows
-    ledger = tuple(
+    coverage = tuple(
         entry(one.matrix.tensors[0], one.matrix.shape, "analysed", "", one.matrix.role)
         for one in rows
         if one.matrix.role != "QKV"
     )
     matrices = tuple(one.matrix for one in rows)
-    model_map = ModelMap("gpt2", "gpt2", False, {"layers": 12}, matrices, ledger, tied=False)
+    model_map = ModelMap("gpt2", "gpt2", False, {"layers": 12}, matrices, coverage, tied=False)
     files = (SourceFile("model.safetensors", 1_000_000),)
     return RuleContext(
-        ModelIdentity("m", "", "m", files, "safetensors"), {"dtype": "float32"}, model_map, tuple(rows), ledger
+        ModelIdentity("m", "", "m", files, "safetensors"), {"dtype": "float32"}, model_map, tuple(rows), coverage
     )
 
 

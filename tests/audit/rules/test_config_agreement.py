@@ -9,7 +9,7 @@ import pytest
 
 from tests.audit.rules.healthy import changed, evidence
 from weightaudit.audit.rules import run_rules
-from weightaudit.records import LayerRow, PassedOver, SourceFile
+from weightaudit.records import LayerRow, SkippedFile, SourceFile
 
 
 def as_float16(one: LayerRow) -> LayerRow:
@@ -89,11 +89,11 @@ def test_several_dtypes_in_one_role() -> None:
 
 def test_pickles() -> None:
     shown = evidence()
-    others = (PassedOver("pytorch_model-*-of-00002.bin", "safetensors come first"), PassedOver("m.gguf", "not read"))
-    (beside,) = run_rules(replace(shown, identity=replace(shown.identity, passed_over=others)))
+    others = (SkippedFile("pytorch_model-*-of-00002.bin", "safetensors come first"), SkippedFile("m.gguf", "not read"))
+    (beside,) = run_rules(replace(shown, identity=replace(shown.identity, skipped_files=others)))
     assert (beside.id, beside.value) == ("pickle", 1.0)
     assert beside.detail == "Beside what was read: pytorch_model-*-of-00002.bin (a pickle)."
     files = (SourceFile("pytorch_model.bin", 1),)
     (read,) = run_rules(replace(shown, identity=replace(shown.identity, files=files, format="torch zip")))
     assert read.detail == "Read here as data only: pytorch_model.bin (a pickle)."
-    assert run_rules(replace(shown, identity=replace(shown.identity, passed_over=others[1:]))) == ()
+    assert run_rules(replace(shown, identity=replace(shown.identity, skipped_files=others[1:]))) == ()

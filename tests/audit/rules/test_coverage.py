@@ -14,8 +14,8 @@ from weightaudit.records import CoverageEntry, Discrepancy, SourceFile
 
 def told_by_map(*discrepancies: Discrepancy, unmapped: tuple[CoverageEntry, ...] = ()) -> RuleContext:
     shown = evidence()
-    ledger = (*shown.ledger, *unmapped)
-    return replace(shown, map=replace(shown.map, discrepancies=discrepancies), ledger=ledger)
+    coverage = (*shown.coverage_entries, *unmapped)
+    return replace(shown, map=replace(shown.map, discrepancies=discrepancies), coverage_entries=coverage)
 
 
 @pytest.mark.parametrize(("kind", "severity"), [("missing", "error"), ("misshapen", "error"), ("extra", "warning")])
@@ -60,7 +60,7 @@ def test_a_guessed_map_misses_nothing_for_sure() -> None:
 def test_unmapped_tensors_are_one_finding() -> None:
     left = tuple(entry(f"u{i}", (1000, 1000), "unmapped") for i in range(7))
     (finding,) = run_rules(told_by_map(unmapped=left))
-    total = sum(one.parameters for one in evidence().ledger) + 7_000_000
+    total = sum(one.parameters for one in evidence().coverage_entries) + 7_000_000
     assert (finding.id, finding.layer, finding.role) == ("unmapped", None, "")
     assert finding.value == pytest.approx(7_000_000 / total)
     assert finding.detail == f"7 tensors with {7_000_000 / total:.2%} of the parameters: u0, u1, u2, u3 and 3 more."

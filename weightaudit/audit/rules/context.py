@@ -20,8 +20,8 @@ TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD", "PER_LAYER_EMBED", "NGRAM", "LANGUAGE",
 class RuleContext:
     """One finished scan, before it is judged.
 
-    ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``ledger`` in name
-    order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
+    ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``coverage_entries`` in
+    name order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
     ``nonfinite_vectors`` are norms and biases with NaN or infinite entries, and how many; a restricted scan reads none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
@@ -31,7 +31,7 @@ class RuleContext:
     config: Mapping[str, Any] | None
     map: ModelMap
     rows: tuple[LayerRow, ...]
-    ledger: tuple[CoverageEntry, ...]
+    coverage_entries: tuple[CoverageEntry, ...]
     broken_ties: tuple[tuple[str, str], ...] = ()
     nonfinite_vectors: Mapping[str, int] = field(default_factory=dict)
     restricted: bool = False
@@ -52,6 +52,6 @@ class RuleContext:
         """Unmapped tensors that are no buffers and not suppressed."""
         return [
             entry
-            for entry in self.ledger
+            for entry in self.coverage_entries
             if entry.status == "unmapped" and not entry.buffer and ("tensor", entry.tensor) not in self.suppressed
         ]

@@ -79,7 +79,7 @@ def _unmapped(rule: Rule, context: RuleContext) -> Iterator[Match]:
     left = [entry for entry in context.unmapped if _is_matrix(entry)]
     if not left:
         return
-    total = sum(entry.parameters for entry in context.ledger if not entry.buffer and entry.status != "tied")
+    total = sum(entry.parameters for entry in context.coverage_entries if not entry.buffer and entry.status != "tied")
     share = sum(entry.parameters for entry in left) / total
     names = [entry.tensor for entry in left]
     said = f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}."

@@ -22,7 +22,7 @@ def _nonfinite(rule: Rule, context: RuleContext) -> Iterator[Match]:
         if count := row.spectrum.nonfinite:
             said = _share(count, row.matrix.parameters, where(row.matrix))
             yield rule.of_row(row, f"{said}; its norms are undefined.", value=float(count))
-    entries = {entry.tensor: entry.parameters for entry in context.ledger}
+    entries = {entry.tensor: entry.parameters for entry in context.coverage_entries}
     for name, count in context.nonfinite_vectors.items():
         match = rule.of_model(f"{_share(count, entries[name], printable(name))}.", value=float(count))
         yield replace(match, finding=replace(match.finding, tensors=(name,)))

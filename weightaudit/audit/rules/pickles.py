@@ -14,7 +14,7 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 def _pickle(rule: Rule, context: RuleContext) -> Iterator[Match]:
     identity = context.identity
     read = [file.name for file in identity.files] if "torch" in identity.format else []
-    beside = [file.name for file in identity.passed_over if file.name.endswith(PICKLED)]
+    beside = [file.name for file in identity.skipped_files if file.name.endswith(PICKLED)]
     said = []
     if read:
         said.append(f"Read here as data only: {listed(read)} ({_count(read)}).")

@@ -1,6 +1,6 @@
 // @ts-check
 const matrices = startLayers();
-startLedger();
+startCoverage();
 startAddresses(matrices);
 // The page stands and can be read; its plots come into the room kept for them once the first is half a screen's height away.
 const figures = [...document.querySelectorAll("figure")];

@@ -12,7 +12,7 @@ from weightaudit.report.style import role_styles
 
 SCRIPTS = (
     *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js"),
-    *("spectra.js", "paged.js", "experts.js", "details.js", "tables.js", "ledger.js", "addresses.js", "start.js"),
+    *("spectra.js", "paged.js", "experts.js", "details.js", "tables.js", "coverage.js", "addresses.js", "start.js"),
 )
 
 

@@ -1,4 +1,4 @@
-"""What the page says, from the identity of the model down to the ledger; the long tables are drawn by the
+"""What the page says, from the identity of the model down to the coverage; the long tables are drawn by the
 script.
 """
 
@@ -192,7 +192,7 @@ def _outside(report: ScanResult) -> str:
 
 
 def _coverage(report: ScanResult) -> str:
-    groups = {status: [entry for entry in report.ledger if entry.status == status] for status in STATUSES}
+    groups = {status: [entry for entry in report.coverage_entries if entry.status == status] for status in STATUSES}
     groups = {status: entries for status, entries in groups.items() if entries}
     sizes = {status: sum(entry.parameters for entry in entries) for status, entries in groups.items()}
     counted = {
@@ -209,7 +209,7 @@ def _coverage(report: ScanResult) -> str:
         f'<details data-status="{status}"{" open" if status == "unmapped" else ""}><summary>'
         f'<i class="key s-{status.replace(" ", "-")}"></i><b>{status}</b> {plural(len(entries), "tensor")}, '
         f"{count(sizes[status])} elements <small>{STATUSES[status]}</small></summary>"
-        '<div class="ledger"><noscript>This table needs JavaScript.</noscript></div></details>'
+        '<div class="coverage"><noscript>This table needs JavaScript.</noscript></div></details>'
         for status, entries in groups.items()
     )
     summary = report.summary

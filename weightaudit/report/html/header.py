@@ -57,11 +57,11 @@ def _files(report: ScanResult) -> str:
 
 
 def _skipped(report: ScanResult) -> str:
-    passed = report.identity.passed_over
-    items = "".join(f"<li><code>{shown(file.name)}</code> {shown(file.why)}</li>" for file in passed)
+    skipped = report.identity.skipped_files
+    items = "".join(f"<li><code>{shown(file.name)}</code> {shown(file.why)}</li>" for file in skipped)
     if not items:
         return ""
-    return f"<details><summary>{plural(len(passed), 'other weight file')}</summary><ul>{items}</ul></details>"
+    return f"<details><summary>{plural(len(skipped), 'other weight file')}</summary><ul>{items}</ul></details>"
 
 
 def guessed(report: ScanResult) -> str:

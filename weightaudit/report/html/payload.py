@@ -34,7 +34,7 @@ def payload(report: ScanResult) -> dict[str, Any]:
     """What the page's script reads; the columns of its tables are `encoded`."""
     cells = list(csv_cells(report))
     styles = role_styles(row.matrix.role for row in report.rows)
-    ledger = report.ledger
+    coverage = report.coverage_entries
     spectra = spectra_payload(report)
     lines = LINES if spectra is None else LINES + SPECTRUM_LINES
     groups = grouped(report)
@@ -65,15 +65,15 @@ def payload(report: ScanResult) -> dict[str, Any]:
         "findings": findings_payload(groups),
         "digests": encoded([row.digest for row in report.rows]),
         "command": {"before": before, "after": after},
-        "ledgerCount": len(ledger),
-        "ledger": {
-            "tensor": encoded([entry.tensor for entry in ledger]),
-            "shape": encoded([" × ".join(map(str, entry.shape)) or "scalar" for entry in ledger]),
-            "dtype": encoded([entry.dtype for entry in ledger]),
-            "parameters": encoded([str(entry.parameters) for entry in ledger]),
-            "status": encoded([entry.status for entry in ledger]),
-            "roles": encoded([" ".join(entry.roles) for entry in ledger]),
-            "detail": encoded([entry.detail for entry in ledger]),
+        "coverageCount": len(coverage),
+        "coverage": {
+            "tensor": encoded([entry.tensor for entry in coverage]),
+            "shape": encoded([" × ".join(map(str, entry.shape)) or "scalar" for entry in coverage]),
+            "dtype": encoded([entry.dtype for entry in coverage]),
+            "parameters": encoded([str(entry.parameters) for entry in coverage]),
+            "status": encoded([entry.status for entry in coverage]),
+            "roles": encoded([" ".join(entry.roles) for entry in coverage]),
+            "detail": encoded([entry.detail for entry in coverage]),
         },
     }
 

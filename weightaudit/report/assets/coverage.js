@@ -1,9 +1,9 @@
 // @ts-check
-// The ledger's groups are drawn when they are opened, or printed.
-function startLedger() {
-  const ledger = decodedTable(data.ledger);
+// The coverage's groups are drawn when they are opened, or printed.
+function startCoverage() {
+  const coverage = decodedTable(data.coverage);
   /**
-   * @param {keyof PageData["ledger"]} name
+   * @param {keyof PageData["coverage"]} name
    * @param {string} label
    * @returns {Field}
    */
@@ -12,8 +12,8 @@ function startLedger() {
     label,
     title: label,
     numeric: false,
-    show: (i) => printable(ledger[name](i)),
-    key: ledger[name],
+    show: (i) => printable(coverage[name](i)),
+    key: coverage[name],
   });
   /** @type {Field[]} */
   const fields = [
@@ -23,24 +23,24 @@ function startLedger() {
     {
       ...field("parameters", "Elements"),
       numeric: true,
-      show: (i) => grouped(ledger.parameters(i)),
-      key: (i) => Number(ledger.parameters(i)),
+      show: (i) => grouped(coverage.parameters(i)),
+      key: (i) => Number(coverage.parameters(i)),
     },
     field("roles", "Roles"),
     field("detail", "Why"),
   ];
   /** @type {NodeListOf<HTMLDetailsElement>} */
-  const ledgers = document.querySelectorAll("details[data-status]");
-  for (const group of ledgers) {
+  const groups = document.querySelectorAll("details[data-status]");
+  for (const group of groups) {
     let filled = false;
     const fill = () => {
       if (filled || !group.open) return;
       filled = true;
-      const indices = Array.from({ length: data.ledgerCount }, (_, i) => i).filter(
-        (i) => ledger.status(i) === group.dataset.status,
+      const indices = Array.from({ length: data.coverageCount }, (_, i) => i).filter(
+        (i) => coverage.status(i) === group.dataset.status,
       );
       const used = fields.filter((f) => f.numeric || indices.some((i) => f.key(i) !== ""));
-      const host = present(group.querySelector(".ledger"));
+      const host = present(group.querySelector(".coverage"));
       host.replaceChildren(...pagedTable(`Tensors: ${group.dataset.status}`, used, indices).nodes);
     };
     group.addEventListener("toggle", fill);

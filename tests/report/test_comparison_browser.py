@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
-from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.report import comparison_factory as models
-from tests.support.browser import needs_chromium, opened
+from tests.support.browser import TALL, asked, needs_chromium, opened
 from weightaudit.report.comparison import ModelEntry, write_index
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
 
-def asked(entries: list[ModelEntry], folder: Path, script: str) -> dict[str, Any]:
-    """What ``script`` puts into ``answer`` when run in the page, whose policy is lifted for it."""
+def written(entries: list[ModelEntry], folder: Path) -> Path:
     write_index(entries, folder, title="models")
-    page = folder / "index.html"
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
-    told = "document.body.dataset.answer = JSON.stringify(answer);"
-    ask = f"<script>const answer = {{}};\n{script}\n{told}</script></body>"
-    page.write_text(text.replace("</body>", ask), encoding="utf-8")
-    dom, console = opened(page)
-    assert console == []
-    found = re.search(r'data-answer="([^"]*)"', dom)
-    assert found
-    answer: dict[str, Any] = json.loads(unescape(found[1]))
-    return answer
+    return folder / "index.html"
 
 
 @pytest.mark.parametrize(("count", "failures"), [(6, 0), (40, 3)])
 def test_page_draws_without_a_complaint(count: int, failures: int, tmp_path: Path) -> None:
-    write_index(models.models(count, failures), tmp_path, title="models")
-    dom, console = opened(tmp_path / "index.html")
+    dom, console = opened(written(models.models(count, failures), tmp_path))
     assert console == []
     assert 'data-ready="true"' in dom
     assert len(re.findall(r'class="trace scatter tracem\d+"', dom)) == count - failures
@@ -47,8 +32,7 @@ def test_page_draws_without_a_complaint(count: int, failures: int, tmp_path: Pat
 
 def test_lines_follow_the_table_and_come_forward(tmp_path: Path) -> None:
     answer = asked(
-        models.models(40, failures=3),
-        tmp_path,
+        written(models.models(40, failures=3), tmp_path),
         """
         const lines = () => [...document.querySelectorAll("#overlay .scatterlayer .trace")];
         const width = (line) => parseFloat(line.querySelector("path.js-line").style.strokeWidth);
@@ -73,6 +57,7 @@ def test_lines_follow_the_table_and_come_forward(tmp_path: Path) -> None:
         answer.retitled = document.getElementById("overlay-title").textContent;
         answer.gates = plot.data.length;
         """,
+        height=TALL,
     )
     assert answer["forward"] == [["tracem4", 3.5]]
     assert answer["back"] == 0
@@ -90,8 +75,7 @@ def test_thousands_can_be_sorted_and_filtered(tmp_path: Path) -> None:
     once = [models.model(i) for i in range(100)]
     entries = [once[i % 100] for i in range(4990)] + [models.failed(i, models.REASONS[0]) for i in range(10)]
     answer = asked(
-        entries,
-        tmp_path,
+        written(entries, tmp_path),
         """
         const status = () => document.querySelector("#table .pager [role=status]").textContent;
         const body = document.querySelector("#table tbody");
@@ -112,6 +96,7 @@ def test_thousands_can_be_sorted_and_filtered(tmp_path: Path) -> None:
         set(state, [...state.options].find((option) => option.text === "Failed").value, "change");
         answer.failed = [status(), body.rows[0].textContent];
         """,
+        height=TALL,
     )
     ranks = [float(entry.metrics["stable_rank"] or 0) for entry in once]
     assert answer["start"] == ["1–100 of 5,000", 100]
@@ -126,8 +111,7 @@ def test_thousands_can_be_sorted_and_filtered(tmp_path: Path) -> None:
 
 def test_no_element_comes_from_a_name(tmp_path: Path) -> None:
     answer = asked(
-        models.hostile(),
-        tmp_path,
+        written(models.hostile(), tmp_path),
         """
         const plot = document.getElementById("overlay");
         Plotly.Fx.hover(plot, [{ curveNumber: 0, pointNumber: 0 }]);
@@ -138,6 +122,7 @@ def test_no_element_comes_from_a_name(tmp_path: Path) -> None:
         answer.leads = [...document.querySelectorAll("#table a")].map((a) => new URL(a.href).protocol);
         answer.text = document.body.textContent;
         """,
+        height=TALL,
     )
     assert answer["elements"] == 0
     assert answer["title"] == "models · weightaudit"

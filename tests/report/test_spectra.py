@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.asking import asked as answered
 from tests.report.spectra import asked
 from tests.support import factory
-from tests.support.browser import needs_chromium, opened
+from tests.support.browser import TALL, needs_chromium, opened
+from tests.support.browser import asked as answered
 from weightaudit import ScanReport
 from weightaudit.records import LayerRow, SpectrumDetail
 from weightaudit.report.html import page
@@ -117,9 +117,9 @@ def test_page_draws_without_a_complaint(name: str, plots: int, tmp_path: Path) -
 @needs_chromium
 def test_one_matrix_is_chosen_and_named(tmp_path: Path) -> None:
     report = asked(factory.bert())
+    report.write(tmp_path / "page.html")
     told = answered(
-        report,
-        tmp_path,
+        tmp_path / "page.html",
         """
         const choice = document.querySelector("#spectrum-choice select");
         const kind = () => document.getElementById("spectrum-kind").textContent;
@@ -138,6 +138,7 @@ def test_one_matrix_is_chosen_and_named(tmp_path: Path) -> None:
         answer.next = choice.selectedOptions[0].text;
         answer.hover = document.getElementById("plot-frobenius-0").data[0].hovertext[0];
         """,
+        height=TALL,
     )
     assert len(told["options"]) == len(report.rows)
     assert told["start"] == ["layer 0 · Q", "(exact up to rounding)"]

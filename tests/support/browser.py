@@ -1,32 +1,170 @@
-"""A headless Chromium for the tests that open a page, where one is installed."""
+"""A headless Chromium for the tests that open a page, where one is installed: one for all pages of a process."""
 
 from __future__ import annotations
 
+import atexit
+import fcntl
+import json
+import os
+import select
 import shutil
 import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --dump-dom"
+    "--disable-component-update --disable-sync --remote-debugging-pipe"
 )
+TALL, SHORT = 2000, 700
+"""Heights of the window: plots are near enough to be drawn, which takes longest of all, and are not."""
+PATIENCE_S = 120.0
+"""For one page, which takes two or three seconds."""
+SETTLED = "new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(end))))"
+"""Once what is in sight has been drawn: observers of what comes into view are called between two frames."""
 needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on the PATH: the page was not opened in a browser"
+    CHROMIUM is None or sys.platform == "win32",
+    reason="no Chromium on the PATH, or no pipes to it: the page was not opened in a browser",
 )
 
+Message = dict[str, Any]
 
-def opened(page: Path, height: int = 2000) -> tuple[str, list[str]]:
-    """The document after its scripts ran, and what they wrote to the console."""
-    profile = page.parent / "profile"
-    command = [
-        str(CHROMIUM),
-        *OPTIONS.split(),
-        f"--window-size=1280,{height}",
-        f"--user-data-dir={profile}",
-        page.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+def opened(page: Path) -> tuple[str, list[str]]:
+    """The document after its scripts ran, with its plots, and what they wrote to the console."""
+    shown = _browser().opened(page.as_uri(), TALL)
+    return shown.document, shown.console
+
+
+def asked(page: Path, script: str, *, height: int = SHORT) -> dict[str, Any]:
+    """What ``script`` puts into ``answer`` when run in the page once it has loaded, in a window ``height`` high.
+
+    Nothing may be written to the console. The page's policy holds for the page, not for the script.
+    """
+    shown = _browser().opened(page.as_uri(), height, script)
+    assert shown.console == []
+    return shown.answer
+
+
+@cache
+def _browser() -> _Browser:
+    browser = _Browser()
+    atexit.register(browser.close)
+    return browser
+
+
+@dataclass(frozen=True)
+class _Shown:
+    document: str
+    console: list[str]
+    answer: dict[str, Any]
+
+
+class _Browser:
+    """Chromium, spoken to in the DevTools protocol: JSON ended by a zero byte, by descriptors 3 and 4."""
+
+    def __init__(self) -> None:
+        self._profile = tempfile.mkdtemp(prefix="chromium-")
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        # Out of the way of the numbers that they are to have.
+        given, taken = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 5) for end in (theirs_in, theirs_out))
+
+        def placed() -> None:
+            os.dup2(given, 3)
+            os.dup2(taken, 4)
+
+        self._process = subprocess.Popen(
+            [str(CHROMIUM), *OPTIONS.split(), f"--user-data-dir={self._profile}"],
+            preexec_fn=placed,
+            close_fds=False,  # they would be closed after they have been placed; all others close by themselves
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for end in (theirs_in, theirs_out, given, taken):
+            os.close(end)
+        self._in, self._out = ours_in, ours_out
+        self._rest = b""
+        self._asked = 0
+        self._events: list[Message] = []
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._in)
+        os.close(self._out)
+        shutil.rmtree(self._profile, ignore_errors=True)
+
+    def opened(self, address: str, height: int, script: str = "") -> _Shown:
+        """The page at ``address`` in a window of its own without a history."""
+        context = self._ask("Target.createBrowserContext", disposeOnDetach=True)["browserContextId"]
+        target = self._ask(
+            "Target.createTarget", url="about:blank", browserContextId=context, width=1280, height=height
+        )
+        session = self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            self._ask(f"{domain}.enable", session)
+        self._events.clear()
+        self._ask("Page.navigate", session, url=address)
+        self._until(lambda: any(event["method"] == "Page.loadEventFired" for event in self._events))
+        self._ask("Runtime.evaluate", session, expression=SETTLED, awaitPromise=True)
+        expression = f"(() => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
+        answer = json.loads(self._evaluated(session, expression))
+        document = self._evaluated(session, "document.documentElement.outerHTML")
+        console = [line for event in self._events for line in _console(event)]
+        self._ask("Target.disposeBrowserContext", browserContextId=context)
+        return _Shown(document, console, answer)
+
+    def _evaluated(self, session: str, expression: str) -> str:
+        told = self._ask("Runtime.evaluate", session, expression=expression)
+        assert "exceptionDetails" not in told, told["exceptionDetails"]
+        return str(told["result"]["value"])
+
+    def _ask(self, method: str, session: str = "", **params: object) -> Message:
+        self._asked += 1
+        number = self._asked
+        message = {"id": number, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        answers: list[Message] = []
+
+        def answered() -> bool:
+            answers.extend(event for event in self._events if event.get("id") == number)
+            return bool(answers)
+
+        self._until(answered)
+        self._events = [event for event in self._events if "id" not in event]
+        assert "error" not in answers[0], answers[0]["error"]
+        result: Message = answers[0]["result"]
+        return result
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            ready, _, _ = select.select([self._in], [], [], max(0, deadline - time.monotonic()))
+            assert ready, "Chromium does not answer"
+            piece = os.read(self._in, 1 << 20)
+            assert piece, f"Chromium ended with {self._process.wait()}"
+            *messages, self._rest = (self._rest + piece).split(b"\0")
+            self._events += map(json.loads, messages)
+
+
+def _console(event: Message) -> list[str]:
+    """What the event wrote to the console."""
+    params = event.get("params", {})
+    if event["method"] == "Runtime.exceptionThrown":
+        details = params["exceptionDetails"]
+        return [str(details.get("exception", {}).get("description", details["text"]))]
+    if event["method"] == "Log.entryAdded":
+        return [str(params["entry"]["text"])]
+    if event["method"] == "Runtime.consoleAPICalled":
+        return [" ".join(str(argument.get("value", argument)) for argument in params["args"])]
+    return []

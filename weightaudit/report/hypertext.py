@@ -1,15 +1,12 @@
 """`Html`, a type: text that may stand in a page as it is, told by the types from text that a stranger may have written.
 
 Markup is written in literal templates, and whatever fills one is made harmless on its way in, so that nobody has to
-think of it:
+think of it. A plain string is cut where it is long for a name; a longer text is markup, or goes through `shown`.
 
-    >>> html("<b>{}</b> of {}", "<script>", html("<i>{}</i>", 3))
-    '<b>&lt;script&gt;</b> of <i>3</i>'
-
-What strings can do gives plain strings: ``+``, ``%``, f-strings and ``str.join`` of `Html` are no `Html`, the types
-refuse them where markup is expected, and a template shows them as text. So markup is put together by `html` and `join`
-alone. `Html` itself is called nowhere but here and where `document` takes in files of the package: tests hold that, and
-that every template is a literal, which mypy does not.
+Concatenation, f-strings and `str.join` make plain strings, of `Html` too: mypy refuses them where markup is expected,
+and a template shows them as text. So markup is put together by `html`, `each` and `join` alone. `Html` itself is called
+nowhere but here and where `document` takes in what the package brings along; a test holds that, and that every template
+is a literal, which mypy does not.
 """
 
 from __future__ import annotations
@@ -40,10 +37,14 @@ def shown(text: str, limit: int = 300) -> Html:
     return Html(entities.escape(printable(text, limit), quote=True))
 
 
-def html(template: LiteralString, *values: str | float, **named: str | float) -> Html:
+def html(template: LiteralString, /, *values: str | float, **named: str | float) -> Html:
     """``template``, in the syntax of `str.format`, with `Html` put in as it is and any other text as by `shown`.
 
     Numbers may have a format: ``{:.2f}``. Raises TypeError for a value of any other type.
+
+    Example:
+        >>> html("<b>{}</b> of {}", "<script>", html("<i>{}</i>", 3))
+        '<b>&lt;script&gt;</b> of <i>3</i>'
     """
     return Html(template.format(*map(_harmless, values), **{name: _harmless(value) for name, value in named.items()}))
 
@@ -63,7 +64,7 @@ def each(template: LiteralString, rows: Iterable[str | float | tuple[str | float
     return join("", (html(template, *(row if isinstance(row, tuple) else (row,))) for row in rows))
 
 
-def filled(template: Html, **parts: Html) -> Html:
+def filled(template: Html, /, **parts: Html) -> Html:
     """A template of the package, in the syntax of `string.Template`, with ``parts`` put in. Raises TypeError for one
     that is no `Html`.
     """

@@ -59,8 +59,8 @@ def _terms(delta: str, tol: str) -> list[tuple[str, Html]]:
             "What the interval means",
             html(
                 "σ₁ cannot be read off a large matrix, so it is bracketed: every σ₁ and every stable rank has two "
-                "ends, and the true number lies between them. Printed ends are rounded outwards, so that what is printed "
-                "holds, too. Two stable ranks are known to differ where their intervals do not meet."
+                "ends, and the true number lies between them. Printed ends are rounded outwards, so that what is "
+                "printed holds, too. Two stable ranks are known to differ where their intervals do not meet."
             ),
         ),
         (

@@ -14,7 +14,7 @@ from itertools import groupby
 from weightaudit.records import LayerRow, ScanResult, Spectrum
 from weightaudit.report.by_layer import LayerPoint, layer_points, role_groups
 from weightaudit.report.columns import Rounding
-from weightaudit.report.hypertext import NOTHING, Html, html, join
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join
 from weightaudit.report.markup import count, figure
 from weightaudit.report.style import role_styles
 from weightaudit.text import plural
@@ -130,33 +130,33 @@ def _drawing(name: str, number: Number, points: list[LayerPoint], scale: Scale, 
     said += f"at layer {most.layer}" + (f", {unknown}" if unknown else "")
     first, span = points[0].layer, points[-1].layer - points[0].layer
 
-    def x(point: LayerPoint) -> str:
-        return f"{MARGIN + (WIDTH - 2 * MARGIN) * (point.layer - first) / span:.4g}" if span else f"{WIDTH / 2:.4g}"
-
-    def y(value: float) -> str:
-        return f"{scale.height(value):.4g}"
+    def at(point: LayerPoint, value: float) -> Html:
+        across = MARGIN + (WIDTH - 2 * MARGIN) * (point.layer - first) / span if span else WIDTH / 2
+        return html("{:.4g} {:.4g}", across, scale.height(value))
 
     runs = [list(run) for finite, run in groupby(points, lambda point: math.isfinite(point.middle)) if finite]
-    band = "".join(
-        "M" + "L".join([f"{x(d)} {y(d.high)}" for d in run] + [f"{x(d)} {y(d.low)}" for d in reversed(run)]) + "Z"
-        for run in runs
-        if any(d.high > d.low for d in run)
+    band = each(
+        "M{}Z",
+        (
+            join("L", [*(at(d, d.high) for d in run), *(at(d, d.low) for d in reversed(run))])
+            for run in runs
+            if any(d.high > d.low for d in run)
+        ),
     )
-    line = "".join("M" + "L".join(f"{x(d)} {y(d.middle)}" for d in run) for run in runs if len(run) > 1)
-    ends = "".join(
-        f"M{x(d)} {y(d.middle)}h0" for d in dict.fromkeys([least, most, *(r[0] for r in runs if len(r) == 1)])
-    )
+    line = each("M{}", (join("L", (at(d, d.middle) for d in run)) for run in runs if len(run) > 1))
+    alone = (run[0] for run in runs if len(run) == 1)
+    dots = each("M{}h0", (at(d, d.middle) for d in dict.fromkeys([least, most, *alone])))
     dashed = html(' stroke-dasharray="{}"', DASHES[dash]) if dash in DASHES else NOTHING
     return html(
         '<div class="drawn"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
-        'aria-label="{said}">{band}{line}<path class="dots" d="{ends}"/></svg>'
+        'aria-label="{said}">{band}{line}<path class="dots" d="{dots}"/></svg>'
         '<p class="range">{name} <span><b>{low}</b>{high}</span>{unknown}</p></div>',
         WIDTH=WIDTH,
         HEIGHT=HEIGHT,
         said=said,
         band=html('<path class="band" d="{}"/>', band) if band else NOTHING,
         line=html('<path class="line" d="{}"{}/>', line, dashed) if line else NOTHING,
-        ends=ends,
+        dots=dots,
         name=number.name,
         low=low,
         high=html(" – <b>{}</b>", high) if high != low else NOTHING,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from weightaudit.report.columns import Rounding, number_text
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join
@@ -69,15 +69,21 @@ def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *,
     screen reader hears ``caption``.
     """
 
-    def cells(line: Iterable[str]) -> Iterator[tuple[Html, str]]:
-        return ((html(' class="n"') if i in numeric else NOTHING, cell) for i, cell in enumerate(line))
+    def cells(line: Iterable[str]) -> Html:
+        return join(
+            "", (html('<td class="n">{}</td>' if i in numeric else "<td>{}</td>", c) for i, c in enumerate(line))
+        )
 
+    named = (
+        html('<th scope="col" class="n">{}</th>' if i in numeric else '<th scope="col">{}</th>', head)
+        for i, head in enumerate(heads)
+    )
     return html(
         '<div class="scroll" tabindex="0" role="group" aria-label="{}"><table><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>",
         caption,
-        each('<th scope="col"{}>{}</th>', cells(heads)),
-        each("<tr>{}</tr>", (each("<td{}>{}</td>", cells(line)) for line in lines)),
+        join("", named),
+        each("<tr>{}</tr>", map(cells, lines)),
     )
 
 

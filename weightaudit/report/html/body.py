@@ -205,11 +205,13 @@ def _coverage(report: ScanResult) -> Html:
     )
     folds = (
         html(
-            '<details data-status="{status}"{open}><summary><i class="key s-{css}"></i><b>{status}</b> {tensors}, '
-            "{elements} elements <small>{meaning}</small></summary>"
+            '{begin}<summary><i class="key s-{css}"></i><b>{status}</b> {tensors}, {elements} elements '
+            "<small>{meaning}</small></summary>"
             '<div class="coverage"><noscript>This table needs JavaScript.</noscript></div></details>',
+            begin=html(
+                '<details data-status="{}" open>' if status == "unmapped" else '<details data-status="{}">', status
+            ),
             status=status,
-            open=html(" open") if status == "unmapped" else NOTHING,
             css=_css(status),
             tensors=plural(len(entries), "tensor"),
             elements=count(sizes[status]),

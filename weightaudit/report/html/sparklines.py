@@ -146,16 +146,19 @@ def _drawing(name: str, number: Number, points: list[LayerPoint], scale: Scale, 
     line = each("M{}", (join("L", (at(d, d.middle) for d in run)) for run in runs if len(run) > 1))
     alone = (run[0] for run in runs if len(run) == 1)
     dots = each("M{}h0", (at(d, d.middle) for d in dict.fromkeys([least, most, *alone])))
-    dashed = html(' stroke-dasharray="{}"', DASHES[dash]) if dash in DASHES else NOTHING
+    if dash in DASHES:
+        stroke = html('<path class="line" d="{}" stroke-dasharray="{}"/>', line, DASHES[dash])
+    else:
+        stroke = html('<path class="line" d="{}"/>', line)
     return html(
         '<div class="drawn"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
-        'aria-label="{said}">{band}{line}<path class="dots" d="{dots}"/></svg>'
+        'aria-label="{said}">{band}{stroke}<path class="dots" d="{dots}"/></svg>'
         '<p class="range">{name} <span><b>{low}</b>{high}</span>{unknown}</p></div>',
         WIDTH=WIDTH,
         HEIGHT=HEIGHT,
         said=said,
         band=html('<path class="band" d="{}"/>', band) if band else NOTHING,
-        line=html('<path class="line" d="{}"{}/>', line, dashed) if line else NOTHING,
+        stroke=stroke if line else NOTHING,
         dots=dots,
         name=number.name,
         low=low,

@@ -11,6 +11,7 @@ import pytest
 from tests.report import comparison_factory
 from tests.support import factory
 from tests.support.page import Reader
+from weightaudit import ScanReport
 from weightaudit.report import markup
 from weightaudit.report.comparison.page import page as comparison_page
 from weightaudit.report.document import colours, document, script_json
@@ -148,9 +149,17 @@ def test_whatever_makes_a_page_makes_markup() -> None:
     assert isinstance(comparison_page(comparison_factory.hostile(), title="x"), Html)
 
 
-DEEP = {
+def every_second_layer_unknown() -> ScanReport:
+    """So that a profile is nothing but dots."""
+    report = factory.bert(layers=160)
+    nan = factory.nan_spectrum()
+    rows = (replace(row, spectrum=nan) if (row.matrix.layer or 0) % 2 else row for row in report.rows)
+    return replace(report, rows=tuple(rows))
+
+
+DEEP: dict[str, Callable[[], ScanReport]] = {
     "bert": lambda: factory.bert(layers=160),
-    "judged": lambda: replace(factory.judged(), rows=factory.bert(layers=160).rows),
+    "every second layer unknown": every_second_layer_unknown,
     "seq2seq": lambda: factory.seq2seq(layers=90),
     "mixture": lambda: factory.judged_mixture(layers=70, experts=2),
 }
@@ -160,3 +169,7 @@ DEEP = {
 def test_our_own_words_and_drawings_are_never_cut(name: str) -> None:
     """A plain string in a template is cut as a name is: what grows with the model must be markup."""
     assert "…" not in body(DEEP[name]())
+
+
+def test_our_own_words_are_never_cut_where_models_are_compared() -> None:
+    assert "…" not in Reader(comparison_page(comparison_factory.models(300, 260), title="x")).text

@@ -13,10 +13,11 @@ import weightaudit
 
 PACKAGE = Path(weightaudit.__file__).parent
 HOME = "report/hypertext.py"
+"""Where the type is at home, and may be called."""
 WRAPS = {"report/document.py": {"asset", "plotly_code", "script_json"}}
 """What calls `Html` itself: files of the package, plotly.js, JSON without < > and &."""
-ADDRESSES = {HOME: {"link"}, "report/document.py": {"document"}}
-"""What puts a whole address, or a script, into a template."""
+ADDRESSES = {"report/document.py": {"document"}}
+"""What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
 MAKERS = ("html", "each", "join", "literal")
 """Functions whose first argument is our own words."""
 TAG = re.compile(r"</?[a-z][^<>]*>?")

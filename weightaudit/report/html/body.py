@@ -205,10 +205,10 @@ def _coverage(report: ScanResult) -> Html:
     )
     folds = (
         html(
-            '{begin}<summary><i class="key s-{css}"></i><b>{status}</b> {tensors}, {elements} elements '
+            '{opening}<summary><i class="key s-{css}"></i><b>{status}</b> {tensors}, {elements} elements '
             "<small>{meaning}</small></summary>"
             '<div class="coverage"><noscript>This table needs JavaScript.</noscript></div></details>',
-            begin=html(
+            opening=html(
                 '<details data-status="{}" open>' if status == "unmapped" else '<details data-status="{}">', status
             ),
             status=status,

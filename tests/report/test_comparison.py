@@ -16,7 +16,6 @@ from tests.report import comparison_factory as models
 from tests.support.page import Reader
 from weightaudit.errors import OutputError
 from weightaudit.report.comparison import ModelEntry, profile_store, write_index
-from weightaudit.report.comparison.collect import local
 from weightaudit.report.comparison.page import page
 
 
@@ -126,14 +125,6 @@ def test_hostile_words_steer_nothing() -> None:
     assert data["models"]["log"][0] == ".///example.invalid/x"
     steering = [c for c in text.replace(found.scripts[2], "") if not c.isprintable() and c != "\n"]
     assert steering == []
-
-
-@pytest.mark.parametrize(
-    ("address", "led"),
-    [("", ""), ("a/report.html", "./a/report.html"), ("../a/r.html", "../a/r.html"), ("//x.invalid", ".///x.invalid")],
-)
-def test_links_stay_near(address: str, led: str) -> None:
-    assert local(address) == led
 
 
 def points(data: dict[str, Any], name: str, role: str, model: int) -> tuple[list[int], list[float]]:

@@ -18,7 +18,8 @@ from weightaudit.report import html
 from weightaudit.report.document import script_json
 from weightaudit.report.html.body import body
 from weightaudit.report.html.method import layer_ranges, reproduce_command
-from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share, shown
+from weightaudit.report.hypertext import shown
+from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share
 from weightaudit.report.style import INK, role_styles
 
 # What the profiles are drawn with; nothing in it loads or runs anything.

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from weightaudit.paper.chart_layout import GRID, INK, Line, Panel, laid_out, panels
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.results import Claim, Result
-from weightaudit.report.document import document, script_json
-from weightaudit.report.markup import shown
+from weightaudit.report.document import document, script_json, write_document
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join, literal, shown
 
 SCRIPTS = ("data.js", "starting.js", "figures.js")
 MAX_TICKS = 13
@@ -18,7 +18,7 @@ MAX_TICKS = 13
 MAX_ENTRIES_BELOW = 7
 """Entries in a legend above which it stands beside the chart."""
 
-_STYLE = """
+_STYLE = literal("""
 :root { color-scheme: light; }
 body { margin: 0 auto; max-width: 90rem; padding: 1.5rem; font: 15px/1.5 system-ui, sans-serif; color: #191d22;
   background: #f6f7f8; }
@@ -32,27 +32,27 @@ figure { margin: 0; background: #fff; border: 1px solid #dfe3e8; padding: .5rem;
 .inconclusive { color: #8a4b00; font-weight: 600; }
 .numbers { font-size: .85rem; color: #5a6470; }
 @media (max-width: 60rem) { .charts { display: block; } figure { margin-bottom: 1rem; } }
-"""
+""")
 
 
 def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, Any]], file: BinaryIO) -> None:
     """The page as UTF-8; the same bytes for the same result."""
-    body = [
-        f"<h1>{_safe(title)}</h1>",
+    body = (
+        html("<h1>{}</h1>", _whole(title)),
         _verdicts(result.claims),
         _notes(result.notes),
-        "<h2>Charts</h2>",
+        html("<h2>Charts</h2>"),
         _charts(result.charts),
         _settings(settings),
-    ]
-    text = document(
+    )
+    page = document(
         title=title,
         style=_STYLE,
-        body="\n".join(part for part in body if part),
+        body=join("\n", filter(None, body)),
         data=script_json(figures(result.charts)),
         scripts=SCRIPTS,
     )
-    file.write(text.encode("utf-8", "backslashreplace"))
+    write_document(page, file)
 
 
 def figures(charts: Sequence[Chart]) -> list[dict[str, Any]]:
@@ -157,55 +157,68 @@ def _x_ticks(panel: Panel) -> dict[str, Any]:
     return {"dtick": 1} if panel.counted and max(places) - min(places) < MAX_TICKS else {}
 
 
-def _safe(text: str) -> str:
+def _whole(text: str) -> Html:
     # Names of models and files are a stranger's words; a claim's numbers may be many.
     return shown(text, limit=20_000)
 
 
 def _plotly_text(text: str) -> str:
     # plotly reads $…$ as TeX, which would need MathJax.
-    return _safe(text).replace("$", "&#36;")
+    return _whole(text).replace("$", "&#36;")
 
 
 def _nulls(values: Sequence[float]) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values]
 
 
-def _verdicts(claims: Sequence[Claim]) -> str:
-    rows = "".join(
-        f'<tr><td class="{claim.outcome}">{claim.outcome}</td><td>{_safe(claim.text)}'
-        f'<div class="numbers">{_safe(numbers_text(claim.numbers))}</div></td><td>{_safe(claim.why)}</td>'
-        f"<td>{_safe(claim.tolerance)}</td><td>{_safe(claim.source)}</td></tr>"
+def _verdicts(claims: Sequence[Claim]) -> Html:
+    rows = (
+        html(
+            '<tr><td class="{outcome}">{outcome}</td><td>{text}<div class="numbers">{numbers}</div></td><td>{why}</td>'
+            "<td>{tolerance}</td><td>{source}</td></tr>",
+            outcome=claim.outcome,
+            text=_whole(claim.text),
+            numbers=_whole(numbers_text(claim.numbers)),
+            why=_whole(claim.why),
+            tolerance=_whole(claim.tolerance),
+            source=_whole(claim.source),
+        )
         for claim in claims
     )
-    return f"<h2>Claims</h2>\n{_table(('outcome', 'claim', 'why', 'judged by', 'source'), rows)}"
+    return _table("Claims", ("outcome", "claim", "why", "judged by", "source"), join("", rows))
 
 
-def _notes(notes: Sequence[str]) -> str:
+def _notes(notes: Sequence[str]) -> Html:
     if not notes:
-        return ""
-    return "<h2>Notes</h2>\n<ul>" + "".join(f"<li>{_safe(note)}</li>" for note in notes) + "</ul>"
+        return NOTHING
+    return html("<h2>Notes</h2>\n<ul>{}</ul>", each("<li>{}</li>", map(_whole, notes)))
 
 
-def _charts(charts: Sequence[Chart]) -> str:
+def _charts(charts: Sequence[Chart]) -> Html:
     _, columns = panels(charts)
-    boxes = "".join(
-        f'<figure style="grid-row:{chart.panel[0] + 1};grid-column:{chart.panel[1] + 1}">'
-        f'<div class="chart" id="chart-{i}"></div><figcaption>{_safe(chart.caption)}</figcaption></figure>'
-        for i, chart in enumerate(charts)
+    boxes = each(
+        '<figure style="grid-row:{};grid-column:{}"><div class="chart" id="chart-{}"></div>'
+        "<figcaption>{}</figcaption></figure>",
+        ((chart.panel[0] + 1, chart.panel[1] + 1, i, _whole(chart.caption)) for i, chart in enumerate(charts)),
     )
-    return f'<div class="charts" style="grid-template-columns:repeat({columns},minmax(0,1fr))">{boxes}</div>'
+    return html('<div class="charts" style="grid-template-columns:repeat({},minmax(0,1fr))">{}</div>', columns, boxes)
 
 
-def _settings(settings: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = "".join(
-        f"<tr><td>{_safe(name)}</td><td>{_safe(number_text(one['value']))}</td><td>{_safe(one['unit'])}</td>"
-        f"<td>{_safe(one['origin'])}</td><td>{_safe(one['about'])}</td></tr>"
-        for name, one in settings.items()
+def _settings(settings: Mapping[str, Mapping[str, Any]]) -> Html:
+    rows = each(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        (
+            tuple(map(_whole, (name, number_text(one["value"]), one["unit"], one["origin"], one["about"])))
+            for name, one in settings.items()
+        ),
     )
-    return f"<h2>Settings</h2>\n{_table(('setting', 'value', 'unit', 'origin', 'meaning'), rows)}"
+    return _table("Settings", ("setting", "value", "unit", "origin", "meaning"), rows)
 
 
-def _table(heads: Sequence[str], rows: str) -> str:
-    cells = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    return f'<div class="scroll"><table><tr>{cells}</tr>{rows}</table></div>'
+def _table(title: str, heads: Sequence[str], rows: Html) -> Html:
+    return html(
+        '<h2>{}</h2>\n<div class="scroll"><table><tr>{}</tr>{}</table></div>',
+        title,
+        each('<th scope="col">{}</th>', heads),
+        rows,
+    )

@@ -16,57 +16,68 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import Any, BinaryIO
 
 from weightaudit.report.atomic_write import replacing
+from weightaudit.report.hypertext import Html, each, filled, html, join, shown
 from weightaudit.report.layout import PLOTLY
-from weightaudit.report.markup import shown
 from weightaudit.report.style import INK, RoleStyle
 
-"""The file beside the pages that share it."""
 
+def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequence[str], plotly: str = "") -> Html:
+    """The page as text. ``data`` is made by `script_json`, ``scripts`` are names of assets.
 
-def document(*, title: str, style: str, body: str, data: str, scripts: Sequence[str], plotly: str = "") -> str:
-    """The page as text. ``body`` is ready HTML and ``data`` ready JSON, ``scripts`` are names of assets.
-
-    ``plotly`` is the address, from the page, of a plotly.js that lies beside; "" puts it inside.
+    ``plotly`` is the address, from the page, of a plotly.js that lies beside; "" puts it inside. Raises TypeError where
+    a part is no `Html`.
     """
-    script = "(function () {\n'use strict';\n" + "\n".join(map(asset, scripts)) + "\n})();"
+    script = html("(function () {{\n'use strict';\n{}\n}})();", join("\n", map(asset, scripts)))
     if plotly:
         nonce = _digest("\n".join((title, style, body, data, script, plotly)))
-        allowed = f"'nonce-{nonce}'"
-        element = f'<script src="{shown(plotly)}" nonce="{nonce}"></script>'
+        allowed = html("'nonce-{}'", nonce)
+        element = html('<script src="{}" nonce="{}"></script>', plotly, nonce)
     else:
         code = plotly_code()
-        allowed = f"'sha256-{_digest(code)}'"
-        element = f'<script type="text/plain" id="plotly">{code}</script>'
-    policy = (
-        f"default-src 'none'; script-src {allowed} 'sha256-{_digest(script)}'; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        allowed = html("'sha256-{}'", _digest(code))
+        element = html('<script type="text/plain" id="plotly">{}</script>', code)
+    policy = html(
+        "default-src 'none'; script-src {} 'sha256-{}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'",
+        allowed,
+        _digest(script),
     )
-    return Template(asset("page.html")).substitute(
-        policy=policy, title=shown(title), style=style, body=body, data=data, plotly=element, script=script
+    return filled(
+        asset("page.html"),
+        policy=policy,
+        title=shown(title),
+        style=style,
+        body=body,
+        data=data,
+        plotly=element,
+        script=script,
     )
 
 
-def script_json(value: Any) -> str:
+def write_document(page: Html, file: BinaryIO) -> None:
+    """``page`` as UTF-8; what has none, a lone surrogate, comes out as an escape."""
+    file.write(page.encode("utf-8", "backslashreplace"))
+
+
+def script_json(value: Any) -> Html:
     """``value`` as JSON that cannot end or open anything in HTML: pure ASCII, without < > and &."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def asset(name: str) -> str:
+def asset(name: str) -> Html:
     """A file of the package, as text."""
-    return files("weightaudit.report").joinpath("assets", name).read_text("utf-8")
+    return Html(files("weightaudit.report").joinpath("assets", name).read_text("utf-8"))
 
 
-def plotly_code() -> str:
+def plotly_code() -> Html:
     """plotly.js, as the installed plotly has it."""
     from plotly.offline import get_plotlyjs
 
-    code: str = get_plotlyjs()
-    return code
+    return Html(get_plotlyjs())
 
 
 def share_plotly(directory: Path) -> None:
@@ -80,18 +91,19 @@ def share_plotly(directory: Path) -> None:
         file.write(code)
 
 
-def colours(styles: Iterable[RoleStyle]) -> str:
+def colours(styles: Iterable[RoleStyle]) -> Html:
     """Custom properties of the page's colours and of the roles, light and dark; print is always light."""
     numbered = list(enumerate(styles))
 
-    def properties(theme: str) -> str:
+    def properties(theme: str) -> Html:
         pairs = [*INK[theme].items(), *((f"role-{i}", getattr(style, theme)) for i, style in numbered)]
-        return ":root{color-scheme:" + theme + ";" + "".join(f"--{name}:{colour};" for name, colour in pairs) + "}"
+        return html(":root{{color-scheme:{};{}}}", theme, each("--{}:{};", pairs))
 
-    return (
-        f"{properties('light')}\n@media screen and (prefers-color-scheme: dark) {{ {properties('dark')} }}\n"
-        + "".join(f".role-{i}{{--role:var(--role-{i})}}" for i, _ in numbered)
-        + "\n"
+    return html(
+        "{}\n@media screen and (prefers-color-scheme: dark) {{ {} }}\n{}\n",
+        properties("light"),
+        properties("dark"),
+        each(".role-{0}{{--role:var(--role-{0})}}", (i for i, _ in numbered)),
     )
 
 

@@ -1,22 +1,15 @@
-"""Small pieces of HTML. Every name goes through `shown`: the checkpoint's author is a stranger."""
+"""Small pieces of a page: numbers as text, and markup that pages share."""
 
 from __future__ import annotations
 
-import html
-import itertools
 from collections.abc import Iterable, Sequence
 
 from weightaudit.report.columns import Rounding, number_text
-from weightaudit.text import printable
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join
 
 UNKNOWN = "—"
 UNITS = ("", " K", " M", " B", " T")
 """Of thousands, millions and so on."""
-
-
-def shown(text: str, limit: int = 300) -> str:
-    """``text`` for an element or a quoted attribute: unprintable characters as escapes, markup as plain text."""
-    return html.escape(printable(text, limit), quote=True)
 
 
 def figure(value: float | None, digits: int = 4, rounding: Rounding = "nearest") -> str:
@@ -71,39 +64,81 @@ def share(value: float | None) -> str:
     return f"{percent} %"
 
 
-def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> str:
-    """A table of ready HTML cells; the columns in ``numeric`` are set flush right. Where it is too wide it scrolls, by
-    keyboard too; a screen reader hears ``caption``.
+def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> Html:
+    """A table; the columns in ``numeric`` are set flush right. Where it is too wide it scrolls, by keyboard too; a
+    screen reader hears ``caption``.
     """
 
-    def cells(tag: str, line: Iterable[str], attributes: str = "") -> str:
-        flush = (' class="n"' if i in numeric else "" for i in itertools.count())
-        return "".join(f"<{tag}{attributes}{css}>{cell}</{tag}>" for css, cell in zip(flush, line, strict=False))
+    def cells(line: Iterable[str]) -> Html:
+        return join(
+            "", (html('<td class="n">{}</td>' if i in numeric else "<td>{}</td>", c) for i, c in enumerate(line))
+        )
 
-    head = cells("th", heads, ' scope="col"')
-    body = "".join(f"<tr>{cells('td', line)}</tr>" for line in lines)
-    named = f'tabindex="0" role="group" aria-label="{caption}"'
-    return f'<div class="scroll" {named}><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    named = (
+        html('<th scope="col" class="n">{}</th>' if i in numeric else '<th scope="col">{}</th>', head)
+        for i, head in enumerate(heads)
+    )
+    return html(
+        '<div class="scroll" tabindex="0" role="group" aria-label="{}"><table><thead><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>",
+        caption,
+        join("", named),
+        each("<tr>{}</tr>", map(cells, lines)),
+    )
 
 
-def section(identifier: str, title: str, *parts: str) -> str:
+def section(identifier: str, title: str, *parts: Html) -> Html:
     """A titled section; empty where nothing is in it."""
-    inner = "\n".join(part for part in parts if part)
+    inner = join("\n", filter(None, parts))
     if not inner:
-        return ""
-    heading = f'<h2 id="{identifier}-title">{title}</h2>'
-    return f'<section id="{identifier}" aria-labelledby="{identifier}-title">\n{heading}\n{inner}\n</section>'
+        return NOTHING
+    return html(
+        '<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{title}</h2>\n{inner}\n</section>',
+        id=identifier,
+        title=title,
+        inner=inner,
+    )
 
 
-def plot_hosts(identifier: str, heights: Sequence[int], *, drawn: bool = True) -> str:
+def details(summary: str, *parts: Html) -> Html:
+    """What a reader opens to see ``parts``."""
+    return html("<details><summary>{}</summary>{}</details>", summary, join("", parts))
+
+
+def definitions(css: str, pairs: Iterable[tuple[str, str]]) -> Html:
+    """Terms, and what is to be said of each."""
+    return html('<dl class="{}">{}</dl>', css, each("<div><dt>{}</dt><dd>{}</dd></div>", pairs))
+
+
+def cards(numbers: Iterable[tuple[str, str, str, bool]]) -> Html:
+    """Key numbers: of each its title, the number, a sentence, and whether it alarms."""
+    tiles = ((" alarm" if alarm else "", title, number, text) for title, number, text, alarm in numbers)
+    return html(
+        '<dl class="cards">{}</dl>',
+        each('<div class="card{}"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>', tiles),
+    )
+
+
+def navigation(links: Iterable[tuple[str, str]]) -> Html:
+    """The way to a page's sections: the identifier of each, and what it is called."""
+    return html('<nav aria-label="Sections">{}</nav>', each('<a href="#{}">{}</a>', links))
+
+
+def captioned(title: str, text: str, inner: Html) -> Html:
+    """A figure under its title and a sentence."""
+    return html("<figure><figcaption><h3>{}</h3><p>{}</p></figcaption>{}</figure>", title, text, inner)
+
+
+def plot_hosts(identifier: str, heights: Sequence[int], *, drawn: bool = True) -> Html:
     """Where the script draws: an element a stack, of these heights in CSS pixels, so that nothing moves when a plot
     comes; a sentence where there is nothing to draw.
     """
     if not drawn:
-        return f'<div id="{identifier}" class="plots"><p class="empty">No finite, positive number to draw.</p></div>'
-    nodes = "".join(
-        f'<div id="plot-{identifier}-{i}" class="plot" style="height:{height}px"></div>'
-        for i, height in enumerate(heights)
+        return html(
+            '<div id="{}" class="plots"><p class="empty">No finite, positive number to draw.</p></div>', identifier
+        )
+    nodes = each(
+        '<div id="plot-{}-{}" class="plot" style="height:{}px"></div>',
+        ((identifier, i, height) for i, height in enumerate(heights)),
     )
-    css = "plots pair" if len(heights) == 2 else "plots"
-    return f'<div id="{identifier}" class="{css}">{nodes}</div>'
+    return html('<div id="{}" class="{}">{}</div>', identifier, "plots pair" if len(heights) == 2 else "plots", nodes)

@@ -12,7 +12,8 @@ from typing import Any
 
 from weightaudit.records import LayerRow, ScanResult, SpectrumDetail
 from weightaudit.report.columns import number_text
-from weightaudit.report.markup import plot_hosts, section
+from weightaudit.report.hypertext import NOTHING, Html, html, join
+from weightaudit.report.markup import captioned, plot_hosts, section
 from weightaudit.report.style import SPECTRUM_LINES
 
 DIGITS = 6
@@ -90,13 +91,14 @@ def _rounded(value: float) -> float:
     return float(number_text(value, digits=DIGITS))
 
 
-def spectra_section(report: ScanResult) -> str:
+def spectra_section(report: ScanResult) -> Html:
     """The plots by layer and the view of one matrix; empty where no spectrum was asked for."""
     if not asked(report):
-        return ""
+        return NOTHING
     if not any(row.spectrum.detail for row in report.rows):
-        return section("spectra", "Spectra", '<p class="empty">No matrix has a finite spectrum other than zero.</p>')
-    text = (
+        none = html('<p class="empty">No matrix has a finite spectrum other than zero.</p>')
+        return section("spectra", "Spectra", none)
+    text = html(
         "<p>What the passes over the weights say beyond σ₁. Where a matrix was measured by <code>krylov</code>, "
         "effective ranks and distributions are <strong>estimates</strong> from a random start, not certified; where by "
         "<code>exact</code>, they come from all singular values. The leading singular values have "
@@ -104,13 +106,16 @@ def spectra_section(report: ScanResult) -> str:
     )
     layered = [row for row in report.rows if row.matrix.layer is not None]
     stacks = {row.matrix.stack for row in layered}
-    by_layer = "".join(
-        f"<figure><figcaption><h3>{figure.axis.capitalize()} by layer</h3><p>{TEXTS[figure.id]}</p></figcaption>"
-        f"{plot_hosts(figure.id, [figure.height] * len(stacks))}</figure>"
+    by_layer = (
+        captioned(
+            f"{figure.axis.capitalize()} by layer",
+            TEXTS[figure.id],
+            plot_hosts(figure.id, [figure.height] * len(stacks)),
+        )
         for figure in SPECTRUM_LINES
         if any(row.spectrum.detail for row in layered)
     )
-    one = (
+    one = html(
         '<figure><figcaption><h3>One matrix</h3><div class="tools" id="spectrum-choice"></div>'
         '<p id="spectrum-numbers" role="status"></p></figcaption>'
         '<div class="pair"><div><h4>Leading singular values</h4>'
@@ -120,4 +125,4 @@ def spectra_section(report: ScanResult) -> str:
         "<p>The share of the singular values up to σ. A step at 0 stands for those too small to tell from it.</p>"
         '<div id="spectrum-density" class="plot" style="height:360px"></div></div></div></figure>'
     )
-    return section("spectra", "Spectra", text, by_layer + one)
+    return section("spectra", "Spectra", text, join("", [*by_layer, one]))

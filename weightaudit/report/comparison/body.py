@@ -8,7 +8,8 @@ from typing import Any
 
 from weightaudit.report.comparison.collect import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
-from weightaudit.report.markup import count, figure, magnitude, section, share, shown
+from weightaudit.report.hypertext import NOTHING, Html, html, join, link, shown
+from weightaudit.report.markup import cards, count, definitions, details, figure, magnitude, navigation, section, share
 from weightaudit.report.page_constants import TABLE_LINES
 from weightaudit.text import plural
 from weightaudit.version import __version__
@@ -16,72 +17,89 @@ from weightaudit.version import __version__
 FAILURES = 200
 """Failures in the banner: the first few open, the others folded; the table has all."""
 OPEN = 5
+FAMILIES = 12
+"""Families named in the header."""
 
 
-def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str]) -> str:
+def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str]) -> Html:
     """Everything between the page's body tags; ``beside`` are files that lie beside the page."""
     profiles = _profiles(data["profiles"])
     parts = (
         _header(found, title, beside, bool(profiles)),
-        "<main>",
+        html("<main>"),
         _failures(found),
         _summary(found),
         section(
             "models",
             "Models",
-            f'<div id="table" style="--lines:{min(found.models, TABLE_LINES)}">'
-            "<noscript>This table needs JavaScript.</noscript></div>",
+            html(
+                '<div id="table" style="--lines:{}"><noscript>This table needs JavaScript.</noscript></div>',
+                min(found.models, TABLE_LINES),
+            ),
         ),
         profiles,
         _reading(found),
-        "</main>",
-        f"<footer>Made by weightaudit {shown(__version__)}. This page draws with the plotly.js beside it "
-        "and opens no connection.</footer>",
+        html("</main>"),
+        html(
+            "<footer>Made by weightaudit {}. This page draws with the plotly.js beside it and opens no "
+            "connection.</footer>",
+            __version__,
+        ),
     )
-    return "\n".join(part for part in parts if part)
+    return join("\n", filter(None, parts))
 
 
-def _header(found: Gathered, title: str, beside: Sequence[str], profiles: bool) -> str:
+def _header(found: Gathered, title: str, beside: Sequence[str], profiles: bool) -> Html:
     done = found.models - found.failed
-    families = sorted({family for family in found.columns["family"] if family})
-    facts = [
+    facts: list[tuple[str, str]] = [
         ("Models", plural(found.models, "model") + (f", {count(done)} finished" if found.failed else "")),
-        ("Families", ", ".join(map(shown, families[:12])) + (f" and {len(families) - 12} more" * (len(families) > 12))),
-        ("Files", ", ".join(f'<a href="./{shown(name)}">{shown(name)}</a>' for name in beside)),
+        ("Families", _families(found)),
+        ("Files", join(", ", (link(name, name) for name in beside))),
     ]
-    listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
     links = [("summary", "Summary"), ("models", "Models")]
     if found.failed:
         links.insert(0, ("failures", "Failures"))
     links += [("profiles", "Over depth")] * profiles + [("reading", "How to read it")]
-    nav = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
-    return (
-        f'<header><p class="eyebrow">weightaudit · models side by side</p><h1>{shown(title)}</h1>'
-        f'<dl class="facts">{listed}</dl><nav aria-label="Sections">{nav}</nav></header>'
+    return html(
+        '<header><p class="eyebrow">weightaudit · models side by side</p><h1>{}</h1>{}{}</header>',
+        title,
+        definitions("facts", ((name, fact) for name, fact in facts if fact)),
+        navigation(links),
     )
 
 
-def _failures(found: Gathered) -> str:
+def _families(found: Gathered) -> Html:
+    """The first few, and how many more there are."""
+    families = sorted({family for family in found.columns["family"] if family})
+    further = len(families) - FAMILIES
+    return html("{}{}", join(", ", map(shown, families[:FAMILIES])), f" and {further} more" if further > 0 else "")
+
+
+def _failures(found: Gathered) -> Html:
     if not found.failed:
-        return ""
+        return NOTHING
     items = [
-        f"<li><strong>{shown(name)}</strong> {shown(reason, 1000)}"
-        + (f' <a href="{shown(log, 4000)}">log</a>' if log else "")
-        + "</li>"
+        html(
+            "<li><strong>{}</strong> {}{}</li>",
+            name,
+            shown(reason, 1000),
+            html(" {}", link(log, "log")) if log else NOTHING,
+        )
         for name, reason, log in found.failures
     ]
-    first, rest = "".join(items[:OPEN]), "".join(items[OPEN:])
-    more = f"<details><summary>{len(items) - OPEN} more</summary><ul>{rest}</ul></details>" if rest else ""
+    first, rest = items[:OPEN], items[OPEN:]
     beyond = found.failed - len(items)
-    if beyond > 0:
-        more += f"<p>The table has the other {count(beyond)}.</p>"
-    return (
-        f'<aside class="banner bad" id="failures"><h2>{count(found.failed)} of {plural(found.models, "model")} failed'
-        f"</h2><ul>{first}</ul>{more}</aside>"
+    return html(
+        '<aside class="banner bad" id="failures"><h2>{} of {} failed</h2><ul>{}</ul>{}{}</aside>',
+        count(found.failed),
+        plural(found.models, "model"),
+        join("", first),
+        details(f"{len(rest)} more", html("<ul>{}</ul>", join("", rest))) if rest else NOTHING,
+        html("<p>The table has the other {}.</p>", count(beyond)) if beyond > 0 else NOTHING,
     )
 
 
-def _summary(found: Gathered) -> str:
+def _summary(found: Gathered) -> Html:
     done = found.models - found.failed
     errors, warnings = (sum(row[i] for row in found.columns["findings"]) for i in (0, 1))
     touched = sum(any(row[:2]) for row in found.columns["findings"])
@@ -91,7 +109,7 @@ def _summary(found: Gathered) -> str:
     nonfinite = sum(1 for value in found.known("nonfinite") if value)
     analysed, parameters = sum(found.known("parameters_analysed")), sum(found.known("parameters"))
     guessed = sum(found.columns["guessed"])
-    cards = [
+    numbers = [
         (
             "Parameters analysed",
             magnitude(analysed),
@@ -103,8 +121,7 @@ def _summary(found: Gathered) -> str:
         (
             "Stable rank",
             figure(median(rank for rank, _ in ranks) if ranks else None, 4),
-            f"median of the models; from {figure(ranks[0][0], 3)} ({shown(ranks[0][1], 60)}) to "
-            f"{figure(ranks[-1][0], 3)} ({shown(ranks[-1][1], 60)})"
+            html("median of the models; from {} to {}", _ranked(*ranks[0]), _ranked(*ranks[-1]))
             if ranks
             else "no model has one",
             False,
@@ -112,8 +129,10 @@ def _summary(found: Gathered) -> str:
         (
             "Norm preservation",
             figure(median(spread) if spread else None, 3),
-            "largest over smallest Frobenius norm of QKV, M1 and M2 in a layer: the median model's median layer; "
-            "1 is equal",
+            html(
+                "largest over smallest Frobenius norm of QKV, M1 and M2 in a layer: the median model's median layer; "
+                "1 is equal"
+            ),
             False,
         ),
         (
@@ -135,11 +154,12 @@ def _summary(found: Gathered) -> str:
             False,
         ),
     ]
-    items = "".join(
-        f'<div class="card{" alarm" if alarm else ""}"><dt>{name}</dt><dd><b>{value}</b><span>{text}</span></dd></div>'
-        for name, value, text, alarm in cards
-    )
-    return section("summary", "Summary", f'<dl class="cards">{items}</dl>')
+    return section("summary", "Summary", cards(numbers))
+
+
+def _ranked(rank: float, name: str) -> Html:
+    """A stable rank, and whose it is."""
+    return html("{} ({})", figure(rank, 3), shown(name, 60))
 
 
 def _findings(found: Gathered, errors: int, warnings: int, touched: int) -> str:
@@ -155,9 +175,9 @@ def _findings(found: Gathered, errors: int, warnings: int, touched: int) -> str:
     return said + (f"; of {plural(unchecked, 'model')} no rules were checked" if unchecked else "")
 
 
-def _profiles(profiles: dict[str, Any]) -> str:
+def _profiles(profiles: dict[str, Any]) -> Html:
     if not profiles["roles"]:
-        return ""
+        return NOTHING
     left_out = []
     if profiles["thinned"]:
         left_out.append(f"Of deeper models {profiles['points']} layers of each role are drawn, evenly chosen.")
@@ -165,35 +185,37 @@ def _profiles(profiles: dict[str, Any]) -> str:
         left_out.append(f"The last {plural(profiles['without'], 'model')} had no room here.")
     if profiles["rolesLeftOut"]:
         left_out.append(f"{plural(profiles['rolesLeftOut'], 'rarer role')} had no room here.")
-    notes = f"<p>{' '.join(left_out)} The reports have everything.</p>" if left_out else ""
-    return section(
-        "profiles",
-        "Over depth",
+    overlay = html(
         '<figure><figcaption><h3 id="overlay-title"></h3><p>One line a model, from its first layer to its last; a '
         "layer's experts by their median. Drawn are the models that the table above shows, in its order: filter or "
-        f"sort it to choose others. Point at a model to bring it forward, press it to keep it.</p>{notes}"
+        "sort it to choose others. Point at a model to bring it forward, press it to keep it.</p>{}"
         '<div class="choices"><div class="choice" id="overlay-metric" role="group" aria-label="Number"></div>'
         '<div class="choice" id="overlay-role" role="group" aria-label="Role"></div></div></figcaption>'
         '<div class="overlay"><div><div id="overlay" class="plot"></div>'
         '<div id="overlay-families" class="families" role="group" aria-label="Families"></div></div>'
         '<div class="side"><p id="overlay-status" role="status"></p><ul id="overlay-models" aria-label="Models drawn">'
         "</ul></div></div></figure>",
+        html("<p>{} The reports have everything.</p>", " ".join(left_out)) if left_out else NOTHING,
     )
+    return section("profiles", "Over depth", overlay)
 
 
-def _reading(found: Gathered) -> str:
-    definitions = "".join(
-        f"<div><dt>{shown(column.title)}</dt><dd>{shown(column.meaning)}</dd></div>" for column in found.shown()
-    )
+def _reading(found: Gathered) -> Html:
+    columns = found.shown()
     return section(
         "reading",
         "How to read it",
-        "<p>Every number of a model comes from its own report, which says how it was computed and within which "
-        "interval. Stable ranks here are upper ends. A harmonic mean is 1 over the mean of 1/stable rank; no weight "
-        "counts twice in it.</p>",
-        "<p>Depth is 0 at the first layer of a stack and 1 at its last, so that models of any number of layers lie "
-        f"over each other. A profile keeps at most {MOST_POINTS} layers, numbers with 4 digits.</p>",
-        f'<details><summary>What every column means</summary><dl class="facts">{definitions}</dl></details>'
-        if definitions
-        else "",
+        html(
+            "<p>Every number of a model comes from its own report, which says how it was computed and within which "
+            "interval. Stable ranks here are upper ends. A harmonic mean is 1 over the mean of 1/stable rank; no "
+            "weight counts twice in it.</p>"
+        ),
+        html(
+            "<p>Depth is 0 at the first layer of a stack and 1 at its last, so that models of any number of layers lie "
+            "over each other. A profile keeps at most {} layers, numbers with 4 digits.</p>",
+            MOST_POINTS,
+        ),
+        details("What every column means", definitions("facts", ((c.title, c.meaning) for c in columns)))
+        if columns
+        else NOTHING,
     )

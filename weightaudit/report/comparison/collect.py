@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weightaudit.records import SEVERITIES
 from weightaudit.report.comparison.columns import SUMMARY_COLUMNS, Metric, SummaryColumn
 from weightaudit.report.comparison.profile_store import ProfileStore
+from weightaudit.report.hypertext import local
 from weightaudit.report.page_constants import page_constants
 from weightaudit.report.style import INK, role_styles
 
@@ -106,11 +107,6 @@ def gather(entries: Iterable[ModelEntry], failures: int) -> Gathered:
         found.profiles.add(found.models, entry.profiles)
         found.models += 1
     return found
-
-
-def local(address: str) -> str:
-    """``address`` as one that can only lead to a file near the page, whatever a model or a folder is called."""
-    return address if not address or address.startswith("../") else f"./{address}"
 
 
 def _plain(value: Metric, kind: str) -> Metric:

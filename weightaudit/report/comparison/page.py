@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.comparison.body import FAILURES, body
 from weightaudit.report.comparison.collect import gather
-from weightaudit.report.document import asset, colours, document, script_json, share_plotly
+from weightaudit.report.document import asset, colours, document, script_json, share_plotly, write_document
+from weightaudit.report.hypertext import Html, join
 from weightaudit.report.layout import INDEX, PLOTLY
 
 if TYPE_CHECKING:
@@ -24,22 +25,22 @@ def write_index(entries: Iterable[ModelEntry], directory: Path, *, title: str, b
 
     ``entries`` are gone through once, and none is kept; ``beside`` are names of files there that the page links to.
     """
-    text = page(entries, title=title, beside=beside)
+    whole = page(entries, title=title, beside=beside)
     attempts = Attempts()
     with attempts:
         share_plotly(directory)
     with attempts, replacing(directory / INDEX) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        write_document(whole, file)
     attempts.conclude()
 
 
-def page(entries: Iterable[ModelEntry], *, title: str, beside: Sequence[str] = ()) -> str:
+def page(entries: Iterable[ModelEntry], *, title: str, beside: Sequence[str] = ()) -> Html:
     """The page as text."""
     found = gather(entries, FAILURES)
     data = found.page_data()
     return document(
         title=title,
-        style=colours(()) + asset("page.css") + asset("comparison.css"),
+        style=join("", (colours(()), asset("page.css"), asset("comparison.css"))),
         body=body(found, data, title, beside),
         data=script_json(data),
         scripts=SCRIPTS,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from weightaudit.records import ScanResult
-from weightaudit.report.document import asset, colours, document, script_json
+from weightaudit.report.document import asset, colours, document, script_json, write_document
 from weightaudit.report.html.body import body
 from weightaudit.report.html.payload import payload
+from weightaudit.report.hypertext import Html, join
 from weightaudit.report.style import role_styles
 
 SCRIPTS = (
@@ -18,15 +19,15 @@ SCRIPTS = (
 
 def write_html(report: ScanResult, file: BinaryIO, plotly: str = "") -> None:
     """The page, UTF-8; the same bytes for the same report."""
-    file.write(page(report, plotly).encode("utf-8", "backslashreplace"))
+    write_document(page(report, plotly), file)
 
 
-def page(report: ScanResult, plotly: str = "") -> str:
+def page(report: ScanResult, plotly: str = "") -> Html:
     """The page as text; ``plotly`` as in `document`."""
     styles = role_styles(row.matrix.role for row in report.rows).values()
     return document(
         title=report.identity.name,
-        style=colours(styles) + asset("page.css"),
+        style=join("", (colours(styles), asset("page.css"))),
         body=body(report, alone=not plotly),
         data=script_json(payload(report)),
         scripts=SCRIPTS,

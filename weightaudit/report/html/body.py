@@ -11,17 +11,8 @@ from weightaudit.report.html.findings import findings_section, grouped
 from weightaudit.report.html.header import guessed, header, notes
 from weightaudit.report.html.method import method_section
 from weightaudit.report.html.overview import summary
-from weightaudit.report.markup import (
-    UNKNOWN,
-    count,
-    figure,
-    interval,
-    plot_hosts,
-    section,
-    share,
-    shown,
-    table,
-)
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join
+from weightaudit.report.markup import UNKNOWN, captioned, count, figure, interval, plot_hosts, section, share, table
 from weightaudit.report.spectra import spectra_section
 from weightaudit.report.style import HEAT, LINES, heat_height, role_styles
 from weightaudit.text import plural
@@ -48,12 +39,12 @@ PLOTS = (
 """Title and text of each of `LINES`."""
 
 
-def body(report: ScanResult, *, alone: bool = True) -> str:
+def body(report: ScanResult, *, alone: bool = True) -> Html:
     """Everything between the page's body tags; ``alone`` says that it needs no other file."""
     groups = grouped(report)
     parts = (
         header(report, groups),
-        "<main>",
+        html("<main>"),
         guessed(report),
         summary(report),
         findings_section(report, groups),
@@ -65,45 +56,50 @@ def body(report: ScanResult, *, alone: bool = True) -> str:
         section(
             "table",
             "Every matrix",
-            "<p>Open a row for its interval, its tensors, what was found, and the command for its numbers.</p>"
-            f'<div id="layers" style="--lines:{table_lines(report)}">'
-            "<noscript>This table needs JavaScript; the CSV of the same scan has every row.</noscript></div>",
+            html(
+                "<p>Open a row for its interval, its tensors, what was found, and the command for its numbers.</p>"
+                '<div id="layers" style="--lines:{}">'
+                "<noscript>This table needs JavaScript; the CSV of the same scan has every row.</noscript></div>",
+                table_lines(report),
+            ),
         ),
         _coverage(report),
         method_section(report),
-        "</main>",
-        f"<footer>Made by weightaudit {shown(report.versions.get('weightaudit', ''))}. "
-        f"This page {'is complete in itself' if alone else 'draws with the plotly.js of its batch'} and opens no "
-        "connection.</footer>",
+        html("</main>"),
+        html(
+            "<footer>Made by weightaudit {}. This page {} and opens no connection.</footer>",
+            report.versions.get("weightaudit", ""),
+            "is complete in itself" if alone else "draws with the plotly.js of its batch",
+        ),
     )
-    return "\n".join(part for part in parts if part)
+    return join("\n", filter(None, parts))
 
 
-def _layer_plots(report: ScanResult) -> str:
+def _layer_plots(report: ScanResult) -> Html:
     layered = [row for row in report.rows if row.matrix.layer is not None]
     if not layered:
-        return section("plots", "By layer", '<p class="empty">No measured matrix belongs to a layer.</p>')
+        return section("plots", "By layer", html('<p class="empty">No measured matrix belongs to a layer.</p>'))
     stacks = list(dict.fromkeys(row.matrix.stack for row in layered))
     heights = {stack: heat_height(len({r.matrix.role for r in layered if r.matrix.stack == stack})) for stack in stacks}
     known = any(math.isfinite(row.spectrum.frobenius_norm) and row.spectrum.frobenius_norm > 0 for row in layered)
-    drawn = "".join(
-        f"<figure><figcaption><h3>{title}</h3><p>{text}</p></figcaption>"
-        f"{plot_hosts(figure.id, [figure.height] * len(stacks), drawn=known)}</figure>"
+    drawn = (
+        captioned(title, text, plot_hosts(figure.id, [figure.height] * len(stacks), drawn=known))
         for figure, (title, text) in zip(LINES, PLOTS, strict=True)
     )
-    buttons = "".join(
-        f'<button type="button" aria-pressed="{"false" if i else "true"}">{label}</button>'
-        for i, (_, label, _) in enumerate(HEAT)
+    buttons = each(
+        '<button type="button" aria-pressed="{}">{}</button>',
+        (("false" if i else "true", label) for i, (_, label, _) in enumerate(HEAT)),
     )
-    heat = (
+    heat = html(
         "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell, a layer's experts by their median; "
         "hover for the numbers. The scale is logarithmic.</p>"
-        '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show">'
-        f"{buttons if known else ''}</div></figcaption>"
-        f"{plot_hosts('heat', [heights[stack] for stack in stacks], drawn=known)}</figure>"
+        '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show">{}</div></figcaption>'
+        "{}</figure>",
+        buttons if known else NOTHING,
+        plot_hosts("heat", [heights[stack] for stack in stacks], drawn=known),
     )
-    noscript = '<noscript><p class="empty">The plots need JavaScript.</p></noscript>'
-    return section("plots", "By layer", noscript, drawn + heat)
+    noscript = html('<noscript><p class="empty">The plots need JavaScript.</p></noscript>')
+    return section("plots", "By layer", noscript, join("", [*drawn, heat]))
 
 
 def table_lines(report: ScanResult) -> int:
@@ -116,13 +112,13 @@ def table_lines(report: ScanResult) -> int:
     )
 
 
-def _roles(report: ScanResult) -> str:
+def _roles(report: ScanResult) -> Html:
     groups: dict[tuple[str, str], list[LayerRow]] = {}
     for row in report.rows:
         if row.matrix.layer is not None:
             groups.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
     if not groups:
-        return ""
+        return NOTHING
     spreads = report.summary.get("norm_spread") or {}
     ranks = report.summary.get("stable_rank_harmonic_mean") or {}
     lines = []
@@ -134,7 +130,7 @@ def _roles(report: ScanResult) -> str:
         highest = max((s.stable_rank for s in finite), default=None)
         lines.append(
             [
-                (f"{shown(stack)} " if stack else "") + _chip(report, role),
+                html("{} {}", stack, _chip(report, role)) if stack else _chip(report, role),
                 count(len(rows)),
                 _shapes(rows),
                 f"{figure(spread.get('min'))} – {figure(spread.get('max'))}"
@@ -158,7 +154,9 @@ def _roles(report: ScanResult) -> str:
         "Harmonic mean",
         "Mean 1 / stable rank",
     ]
-    text = "<p>Spread of each role over the layers. Max / min near 1 says that its norm hardly changes with depth.</p>"
+    text = html(
+        "<p>Spread of each role over the layers. Max / min near 1 says that its norm hardly changes with depth.</p>"
+    )
     return section("roles", "By role", text, table("By role", heads, lines, numeric=(1, 3, 4, 5, 6, 7, 8)))
 
 
@@ -167,15 +165,15 @@ def _shapes(rows: list[LayerRow]) -> str:
     return "several" if len(shapes) > 2 else ", ".join(f"{a:,} × {b:,}" for a, b in shapes)
 
 
-def _chip(report: ScanResult, role: str) -> str:
+def _chip(report: ScanResult, role: str) -> Html:
     index = list(role_styles(row.matrix.role for row in report.rows)).index(role)
-    return f'<span class="role role-{index}">{shown(role)}</span>'
+    return html('<span class="role role-{}">{}</span>', index, role)
 
 
-def _outside(report: ScanResult) -> str:
+def _outside(report: ScanResult) -> Html:
     rows = [row for row in report.rows if row.matrix.layer is None]
     if not rows:
-        return ""
+        return NOTHING
     lines = [
         [
             _chip(report, row.matrix.role),
@@ -183,7 +181,7 @@ def _outside(report: ScanResult) -> str:
             figure(row.spectrum.frobenius_norm, 5),
             interval(row.spectrum.spectral_norm, row.spectrum.spectral_norm_upper, 5),
             interval(row.spectrum.stable_rank_lower, row.spectrum.stable_rank, 5),
-            "<br>".join(f"<code>{shown(name)}</code>" for name in row.matrix.tensors),
+            join("<br>", (html("<code>{}</code>", name) for name in row.matrix.tensors)),
         ]
         for row in rows
     ]
@@ -191,7 +189,7 @@ def _outside(report: ScanResult) -> str:
     return section("outside", "Outside the layers", table("Outside the layers", heads, lines, numeric=(2, 3, 4)))
 
 
-def _coverage(report: ScanResult) -> str:
+def _coverage(report: ScanResult) -> Html:
     groups = {status: [entry for entry in report.coverage_entries if entry.status == status] for status in STATUSES}
     groups = {status: entries for status, entries in groups.items() if entries}
     sizes = {status: sum(entry.parameters for entry in entries) for status, entries in groups.items()}
@@ -201,20 +199,36 @@ def _coverage(report: ScanResult) -> str:
         if status != "tied"
     }
     total = sum(counted.values()) or 1
-    bars = "".join(
-        f'<i class="s-{status.replace(" ", "-")}" style="flex-grow:{size / total:.6f}"></i>'
-        for status, size in counted.items()
+    bars = each(
+        '<i class="s-{}" style="flex-grow:{:.6f}"></i>',
+        ((_css(status), size / total) for status, size in counted.items()),
     )
-    details = "".join(
-        f'<details data-status="{status}"{" open" if status == "unmapped" else ""}><summary>'
-        f'<i class="key s-{status.replace(" ", "-")}"></i><b>{status}</b> {plural(len(entries), "tensor")}, '
-        f"{count(sizes[status])} elements <small>{STATUSES[status]}</small></summary>"
-        '<div class="coverage"><noscript>This table needs JavaScript.</noscript></div></details>'
+    folds = (
+        html(
+            '{opening}<summary><i class="key s-{css}"></i><b>{status}</b> {tensors}, {elements} elements '
+            "<small>{meaning}</small></summary>"
+            '<div class="coverage"><noscript>This table needs JavaScript.</noscript></div></details>',
+            opening=html(
+                '<details data-status="{}" open>' if status == "unmapped" else '<details data-status="{}">', status
+            ),
+            status=status,
+            css=_css(status),
+            tensors=plural(len(entries), "tensor"),
+            elements=count(sizes[status]),
+            meaning=STATUSES[status],
+        )
         for status, entries in groups.items()
     )
-    summary = report.summary
-    text = (
-        f"<p>{share(summary.get('share_analysed'))} of the parameters were analysed. Every tensor of the checkpoint is "
-        "accounted for below; tied tensors count once, and buffers count in no share.</p>"
+    text = html(
+        "<p>{} of the parameters were analysed. Every tensor of the checkpoint is accounted for below; tied tensors "
+        "count once, and buffers count in no share.</p>",
+        share(report.summary.get("share_analysed")),
     )
-    return section("coverage", "Coverage", text, f'<div class="bar" aria-hidden="true">{bars}</div>', details)
+    return section(
+        "coverage", "Coverage", text, html('<div class="bar" aria-hidden="true">{}</div>', bars), join("", folds)
+    )
+
+
+def _css(status: Status) -> str:
+    """Class of a status."""
+    return status.replace(" ", "-")

@@ -11,7 +11,8 @@ from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
 from weightaudit.report.columns import number_text
 from weightaudit.report.html.anchors import Places, anchor
 from weightaudit.report.html.encoding import encoded
-from weightaudit.report.markup import count, section, setting, shown
+from weightaudit.report.hypertext import NOTHING, Html, html, join, link, shown
+from weightaudit.report.markup import count, details, section, setting
 from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
 from weightaudit.text import plural
 
@@ -47,7 +48,7 @@ def grouped(report: ScanResult) -> list[Group]:
     return [Group(*key, tuple(found), tuple(map(places.of, found))) for key, found in ordered]
 
 
-def findings_section(report: ScanResult, groups: list[Group]) -> str:
+def findings_section(report: ScanResult, groups: list[Group]) -> Html:
     """Nothing where there are none."""
     return section("findings", "Findings", *(_article(report, number, group) for number, group in enumerate(groups)))
 
@@ -69,64 +70,73 @@ def findings_payload(groups: list[Group]) -> dict[str, Any]:
     }
 
 
-def _article(report: ScanResult, number: int, group: Group) -> str:
+def _article(report: ScanResult, number: int, group: Group) -> Html:
     thresholds = {finding.threshold for finding in group.findings}
     shared = thresholds.pop() if len(thresholds) == 1 else None
     limit = f" · threshold {setting(shared)}" if shared is not None else ""
     place = partial(_place, report, with_threshold=shared is None)
     listed = list(zip(group.findings, group.rows, strict=True))[: OPEN + FOLDED]
-    items = [place(finding, rows) for finding, rows in listed]
-    beyond = len(group.findings) - len(items)
-    rest = items[OPEN:]
+    items = [html("<li>{}</li>", place(finding, rows)) for finding, rows in listed]
     them = "it" if len(set().union(*group.rows)) == 1 else "them"
-    table = f'<a href="#rule-{number}">show {them} in the table</a>' if any(group.rows) else ""
-    more = f"<p>{count(beyond)} further {'place is' if beyond == 1 else 'places are'} not listed here.</p>"
-    fold = (
-        f"<details><summary>and {count(len(group.findings) - OPEN)} more</summary>"
-        f'<ul class="where">{"".join(rest)}</ul>{more if beyond else ""}</details>'
-        if rest
-        else ""
-    )
-    return (
-        f'<article class="banner finding {SEVERITY_CSS[group.severity]}" id="finding-{number}" tabindex="-1">'
-        f'<h3><span class="severity">{shown(group.severity)}</span> {shown(group.title)}</h3>'
-        f'<p class="rule">{plural(len(group.findings), "place")} · rule <code>{shown(group.id)}</code>{limit}'
-        + (f'<span class="way"> · {table}</span>' if table else "")
-        + "</p>"
-        + f'<ul class="where">{"".join(items[:OPEN])}</ul>{fold}'
-        + (f'<p class="advice">{shown(group.advice, 1000)}</p>' if group.advice else "")
-        + "</article>"
+    return html(
+        '<article class="banner finding {css}" id="finding-{number}" tabindex="-1">'
+        '<h3><span class="severity">{severity}</span> {title}</h3>'
+        '<p class="rule">{places} · rule <code>{rule}</code>{limit}{way}</p>'
+        '<ul class="where">{open}</ul>{fold}{advice}</article>',
+        css=SEVERITY_CSS[group.severity],
+        number=number,
+        severity=group.severity,
+        title=group.title,
+        places=plural(len(group.findings), "place"),
+        rule=group.id,
+        limit=limit,
+        way=html('<span class="way"> · <a href="#rule-{}">show {} in the table</a></span>', number, them)
+        if any(group.rows)
+        else NOTHING,
+        open=join("", items[:OPEN]),
+        fold=_fold(items[OPEN:], len(group.findings) - OPEN),
+        advice=html('<p class="advice">{}</p>', shown(group.advice, 1000)) if group.advice else NOTHING,
     )
 
 
-def _place(report: ScanResult, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> str:
+def _fold(items: list[Html], places: int) -> Html:
+    """The further ``places`` of a group, of which ``items`` are listed."""
+    if not items:
+        return NOTHING
+    beyond = places - len(items)
+    more = f"{count(beyond)} further {'place is' if beyond == 1 else 'places are'} not listed here."
+    return details(
+        f"and {count(places)} more",
+        html('<ul class="where">{}</ul>', join("", items)),
+        html("<p>{}</p>", more) if beyond else NOTHING,
+    )
+
+
+def _place(report: ScanResult, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> Html:
     words = finding.place.words(BETWEEN)
-    where = shown(words or "the whole model")
-    further = ""
+    where: str = words or "the whole model"
+    further = NOTHING
     if len(rows) == 1:
-        where = _link(rows[0], where)
+        where = link(anchor(rows[0]), where)
     elif rows:
-        links = [_link(row, shown(report.rows[row].matrix.place.words(BETWEEN))) for row in rows[:LISTED]]
-        further = f" {', '.join(links)}" + _beyond(len(rows), "more matrix", "more matrices")
+        links = join(", ", (link(anchor(row), report.rows[row].matrix.place.words(BETWEEN)) for row in rows[:LISTED]))
+        further = html(" {}{}", links, _beyond(len(rows), "more matrix", "more matrices"))
         where = where if words else "several places"
     elif finding.tensors:
-        named = " ".join(f"<code>{shown(name)}</code>" for name in finding.tensors[:LISTED])
-        further = f" {named}" + _beyond(len(finding.tensors), "more tensor", "more tensors")
+        named = join(" ", (html("<code>{}</code>", name) for name in finding.tensors[:LISTED]))
+        further = html(" {}{}", named, _beyond(len(finding.tensors), "more tensor", "more tensors"))
     numbers = []
     if finding.value is not None:
         numbers.append(f"value {number_text(finding.value, digits=4)}")
     if with_threshold and finding.threshold is not None:
         numbers.append(f"threshold {setting(finding.threshold)}")
-    return (
-        f"<li><b>{where}</b>"
-        + (f" <span>{shown(finding.detail, 1000)}</span>" if finding.detail else "")
-        + (f' <span class="value">· {", ".join(numbers)}</span>' if numbers else "")
-        + f"{further}</li>"
+    return html(
+        "<b>{}</b>{}{}{}",
+        where,
+        html(" <span>{}</span>", shown(finding.detail, 1000)) if finding.detail else NOTHING,
+        html(' <span class="value">· {}</span>', ", ".join(numbers)) if numbers else NOTHING,
+        further,
     )
-
-
-def _link(row: int, words: str) -> str:
-    return f'<a href="{anchor(row)}">{words}</a>'
 
 
 def _beyond(number: int, one: str, many: str) -> str:

@@ -5,84 +5,102 @@ from __future__ import annotations
 from weightaudit.records import ScanResult
 from weightaudit.report.html.findings import Group
 from weightaudit.report.html.verdict import verdict_line
-from weightaudit.report.markup import count, nbytes, share, shown
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join, shown
+from weightaudit.report.markup import count, definitions, details, navigation, nbytes, share
 from weightaudit.report.spectra import asked
 from weightaudit.text import plural
 
 NOTES_SHOWN = 5
 
 
-def header(report: ScanResult, groups: list[Group]) -> str:
+def header(report: ScanResult, groups: list[Group]) -> Html:
     """Name, verdict, source, size and the way to the sections."""
-    identity, model_map, summary = report.identity, report.map, report.summary
-    dtypes = ", ".join(
-        f"{shown(name)} ({share(number / total)})" if len(summary.get("dtypes") or {}) > 1 else shown(name)
-        for name, number in (summary.get("dtypes") or {}).items()
-        if (total := summary.get("parameters"))
-    )
-    family = shown(model_map.family) + (" (guessed)" if model_map.guessed else "")
-    if model_map.model_type and model_map.model_type != model_map.family:
-        family += f", model type {shown(model_map.model_type)}"
+    identity = report.identity
     facts = [
-        ("Commit", f"<code>{shown(identity.revision)}</code>" if identity.revision else ""),
-        ("Read from", f"<code>{shown(identity.location)}</code>"),
-        ("Family", family),
-        ("Parameters", f"{count(summary.get('parameters'))}" + (f" in {dtypes}" if dtypes else "")),
+        ("Commit", html("<code>{}</code>", identity.revision) if identity.revision else NOTHING),
+        ("Read from", html("<code>{}</code>", identity.location)),
+        ("Family", _family(report)),
+        ("Parameters", _parameters(report)),
         ("Files", _files(report)),
         ("Skipped", _skipped(report)),
     ]
-    listed = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts if fact)
     links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
     links += [("coverage", "Coverage"), ("method", "How it was computed")]
     if asked(report):
         links.insert(2, ("spectra", "Spectra"))
     if report.findings:
         links.insert(1, ("findings", "Findings"))
-    nav = "".join(f'<a href="#{target}">{label}</a>' for target, label in links)
-    return (
-        f'<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{shown(identity.name)}</h1>'
-        f'{verdict_line(report, groups)}<dl class="facts">{listed}</dl><nav aria-label="Sections">{nav}</nav></header>'
+    return html(
+        '<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{}</h1>{}{}{}</header>',
+        identity.name,
+        verdict_line(report, groups),
+        definitions("facts", ((name, fact) for name, fact in facts if fact)),
+        navigation(links),
     )
 
 
-def _files(report: ScanResult) -> str:
+def _family(report: ScanResult) -> Html:
+    family, model_type = report.map.family, report.map.model_type
+    return html(
+        "{}{}{}",
+        family,
+        " (guessed)" if report.map.guessed else "",
+        html(", model type {}", model_type) if model_type and model_type != family else NOTHING,
+    )
+
+
+def _parameters(report: ScanResult) -> Html:
+    """How many there are, and of which types: each with its share where there are several."""
+    total, dtypes = report.summary.get("parameters"), report.summary.get("dtypes") or {}
+    number = html("{}", count(total))
+    if not total or not dtypes:
+        return number
+    several = len(dtypes) > 1
+    named = (html("{} ({})" if several else "{}", name, share(n / total)) for name, n in dtypes.items())
+    return html("{} in {}", number, join(", ", named))
+
+
+def _files(report: ScanResult) -> Html:
     files = report.identity.files
-    named = [f"<code>{shown(file.name)}</code> {nbytes(file.nbytes)}" for file in files]
-    kind = f" ({shown(report.identity.format)})" if report.identity.format else ""
+    named = [html("<code>{}</code> {}", file.name, nbytes(file.nbytes)) for file in files]
+    kind = html(" ({})", report.identity.format) if report.identity.format else NOTHING
     if len(files) <= 3:
-        return ", ".join(named) + kind
+        return html("{}{}", join(", ", named), kind)
     total = nbytes(sum(file.nbytes for file in files))
-    items = "".join(f"<li>{name}</li>" for name in named)
-    return f"<details><summary>{plural(len(files), 'file')}, {total}{kind}</summary><ul>{items}</ul></details>"
+    summary = html("{}, {}{}", plural(len(files), "file"), total, kind)
+    return details(summary, html("<ul>{}</ul>", each("<li>{}</li>", named)))
 
 
-def _skipped(report: ScanResult) -> str:
+def _skipped(report: ScanResult) -> Html:
     skipped = report.identity.skipped_files
-    items = "".join(f"<li><code>{shown(file.name)}</code> {shown(file.why)}</li>" for file in skipped)
-    if not items:
-        return ""
-    return f"<details><summary>{plural(len(skipped), 'other weight file')}</summary><ul>{items}</ul></details>"
+    if not skipped:
+        return NOTHING
+    listed = each("<li><code>{}</code> {}</li>", ((file.name, file.why) for file in skipped))
+    return details(plural(len(skipped), "other weight file"), html("<ul>{}</ul>", listed))
 
 
-def guessed(report: ScanResult) -> str:
+def guessed(report: ScanResult) -> Html:
     """A banner where no family describes the model, else nothing."""
     if not report.map.guessed:
-        return ""
-    nearest = ", ".join(f"<strong>{shown(name)}</strong>" for name in report.map.nearest)
-    known = f" The nearest known families are {nearest}." if nearest else ""
-    return (
+        return NOTHING
+    nearest = join(", ", (html("<strong>{}</strong>", name) for name in report.map.nearest))
+    return html(
         '<aside class="banner warn" aria-label="Guessed roles"><h2>The roles on this page are guessed</h2>'
-        f"<p>No known family describes this model, so roles were inferred from tensor names and shapes.{known} "
+        "<p>No known family describes this model, so roles were inferred from tensor names and shapes.{} "
         "The numbers of each matrix hold all the same; what the matrix is called may be wrong. "
-        'Check the <a href="#coverage">coverage</a> first.</p></aside>'
+        'Check the <a href="#coverage">coverage</a> first.</p></aside>',
+        html(" The nearest known families are {}.", nearest) if nearest else NOTHING,
     )
 
 
-def notes(report: ScanResult) -> str:
+def notes(report: ScanResult) -> Html:
     """Warnings of the scan, the first few open."""
     if not report.notes:
-        return ""
-    items = [f"<li>{shown(note, 1000)}</li>" for note in report.notes]
-    first, rest = "".join(items[:NOTES_SHOWN]), "".join(items[NOTES_SHOWN:])
-    more = f"<details><summary>{plural(len(items) - NOTES_SHOWN, 'more note')}</summary><ul>{rest}</ul></details>"
-    return f'<aside class="banner info" aria-label="Notes"><h2>Notes</h2><ul>{first}</ul>{more if rest else ""}</aside>'
+        return NOTHING
+    items = [html("<li>{}</li>", shown(note, 1000)) for note in report.notes]
+    first, rest = items[:NOTES_SHOWN], items[NOTES_SHOWN:]
+    return html(
+        '<aside class="banner info" aria-label="Notes"><h2>Notes</h2><ul>{}</ul>{}</aside>',
+        join("", first),
+        details(plural(len(rest), "more note"), html("<ul>{}</ul>", join("", rest))) if rest else NOTHING,
+    )

@@ -11,74 +11,91 @@ from collections.abc import Sequence
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS
-from weightaudit.report.markup import section, setting, shown, table
+from weightaudit.report.hypertext import NOTHING, Html, html, join, shown
+from weightaudit.report.markup import definitions, details, section, setting, table
 from weightaudit.text import plural
 
 REPEATED = ("method", "tol", "delta", "seed", "device", "threads")
 
 
-def method_section(report: ScanResult) -> str:
+def method_section(report: ScanResult) -> Html:
     """The page's last section."""
     options = report.options
     methods = Counter(row.spectrum.method for row in report.rows)
-    used = ", ".join(
-        f"{plural(n, 'matrix', 'matrices')} by <code>{shown(m)}</code>" for m, n in sorted(methods.items())
+    used = join(
+        ", ",
+        (html("{} by <code>{}</code>", plural(n, "matrix", "matrices"), m) for m, n in sorted(methods.items())),
     )
-    delta = setting(options.get("delta", DEFAULTS.delta))
-    tol = setting(options.get("tol", DEFAULTS.tol))
-    certificate = (
+    certificate = html(
         "<p>Two numbers of a matrix are measured: its Frobenius norm ‖W‖, the length of all its entries together, "
         "and its spectral norm σ₁, the most by which it can stretch a vector. Their ratio squared, ‖W‖²/σ₁², is the "
         "stable rank: 1 where one direction carries everything, the full rank where all directions count alike.</p>"
     )
-    terms = (
-        (
-            "What the interval means",
-            "σ₁ cannot be read off a large matrix, so it is bracketed: every σ₁ and every stable rank has two ends, "
-            "and the true number lies between them. Printed ends are rounded outwards, so that what is printed holds, "
-            "too. Two stable ranks are known to differ where their intervals do not meet.",
-        ),
-        (
-            "What is certain",
-            "The Frobenius norm is a plain sum over all entries. The lower end of σ₁ always holds: the search found a "
-            "direction that is stretched that much. The same goes for the upper end of the stable rank. Where the "
-            "method is <code>exact</code>, both ends come from the whole spectrum and allow for rounding.",
-        ),
-        (
-            f"What holds with probability 1 − {delta}",
-            "Where the method is <code>krylov</code>, the search starts from random vectors, and an unlucky start "
-            "could hide a direction that is stretched more. The upper end of σ₁, and so the lower end of the stable "
-            f"rank, is set so high that for each matrix this happens with probability at most {delta}.",
-        ),
-        (
-            "What converged means",
-            f"The search stops when σ₁² is known within a relative {tol}. A matrix where it stopped earlier is marked "
-            "as not converged; its interval is wider, and holds as well.",
-        ),
-        (
-            "What it does not say",
-            "These are properties of stored numbers. No text went through the model, and nothing here measures how "
-            "well it works.",
-        ),
-    )
-    explained = "".join(f"<div><dt>{term}</dt><dd>{text}</dd></div>" for term, text in terms)
-    facts = [(shown(name), shown(_said(options[name]), 1000)) for name in options if options[name] is not None]
-    versions = [(shown(name), shown(version)) for name, version in report.versions.items()]
-    command = shown(reproduce_command(report), 4000)
-    definitions = "".join(
-        f"<div><dt><code>{column.name}</code></dt><dd>{shown(column.meaning)}</dd></div>" for column in COLUMNS
-    )
+    terms = _terms(setting(options.get("delta", DEFAULTS.delta)), setting(options.get("tol", DEFAULTS.tol)))
+    facts = [(name, shown(_said(options[name]), 1000)) for name in options if options[name] is not None]
     return section(
         "method",
         "How it was computed",
-        f"<p>{used}.</p>" if used else "",
+        html("<p>{}.</p>", used) if used else NOTHING,
         certificate,
-        f'<dl class="terms">{explained}</dl>',
-        f'<h3>Repeat it</h3><pre tabindex="0"><code>{command}</code></pre>',
-        f'<div class="pair"><div><h3>Options</h3>{table("Options", ("Option", "Value"), facts)}</div>'
-        f"<div><h3>Versions</h3>{table('Versions', ('Package', 'Version'), versions)}</div></div>",
-        f'<details><summary>What every column means</summary><dl class="facts">{definitions}</dl></details>',
+        definitions("terms", terms),
+        html('<h3>Repeat it</h3><pre tabindex="0"><code>{}</code></pre>', shown(reproduce_command(report), 4000)),
+        html(
+            '<div class="pair"><div><h3>Options</h3>{}</div><div><h3>Versions</h3>{}</div></div>',
+            table("Options", ("Option", "Value"), facts),
+            table("Versions", ("Package", "Version"), report.versions.items()),
+        ),
+        details(
+            "What every column means",
+            definitions("facts", ((html("<code>{}</code>", c.name), c.meaning) for c in COLUMNS)),
+        ),
     )
+
+
+def _terms(delta: str, tol: str) -> list[tuple[str, Html]]:
+    """What the words of a certificate mean."""
+    return [
+        (
+            "What the interval means",
+            html(
+                "σ₁ cannot be read off a large matrix, so it is bracketed: every σ₁ and every stable rank has two "
+                "ends, and the true number lies between them. Printed ends are rounded outwards, so that what is "
+                "printed holds, too. Two stable ranks are known to differ where their intervals do not meet."
+            ),
+        ),
+        (
+            "What is certain",
+            html(
+                "The Frobenius norm is a plain sum over all entries. The lower end of σ₁ always holds: the search "
+                "found a direction that is stretched that much. The same goes for the upper end of the stable rank. "
+                "Where the method is <code>exact</code>, both ends come from the whole spectrum and allow for rounding."
+            ),
+        ),
+        (
+            f"What holds with probability 1 − {delta}",
+            html(
+                "Where the method is <code>krylov</code>, the search starts from random vectors, and an unlucky start "
+                "could hide a direction that is stretched more. The upper end of σ₁, and so the lower end of the "
+                "stable rank, is set so high that for each matrix this happens with probability at most {}.",
+                delta,
+            ),
+        ),
+        (
+            "What converged means",
+            html(
+                "The search stops when σ₁² is known within a relative {}. A matrix where it stopped earlier is marked "
+                "as not converged; its interval is wider, and holds as well.",
+                tol,
+            ),
+        ),
+        (
+            "What it does not say",
+            html(
+                "These are properties of stored numbers. No text went through the model, and nothing here measures how "
+                "well it works."
+            ),
+        ),
+    ]
 
 
 def reproduce_command(report: ScanResult) -> str:

@@ -8,18 +8,8 @@ from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.html.anchors import anchor
 from weightaudit.report.html.method import matrix_command
 from weightaudit.report.html.sparklines import sparklines
-from weightaudit.report.markup import (
-    UNKNOWN,
-    count,
-    figure,
-    interval,
-    magnitude,
-    section,
-    setting,
-    share,
-    shown,
-    table,
-)
+from weightaudit.report.hypertext import NOTHING, Html, each, html, link, shown
+from weightaudit.report.markup import UNKNOWN, cards, count, figure, interval, magnitude, section, setting, share, table
 from weightaudit.report.page_constants import BETWEEN
 from weightaudit.text import plural
 
@@ -32,12 +22,12 @@ DIMENSIONS = {
 """The paper's Table 1 first, by the config's keys as the map names them."""
 
 
-def summary(report: ScanResult) -> str:
+def summary(report: ScanResult) -> Html:
     """The section."""
     return section("summary", "Summary", _strip(report), _worth_a_look(report), sparklines(report), _dimensions(report))
 
 
-def _strip(report: ScanResult) -> str:
+def _strip(report: ScanResult) -> Html:
     summary = report.summary
     ranks = summary.get("stable_rank_harmonic_mean") or {}
     preserved = summary.get("norm_preservation") or {}
@@ -46,40 +36,39 @@ def _strip(report: ScanResult) -> str:
     open_ends = summary.get("not_converged")
     nonfinite, zeros = summary.get("nonfinite"), summary.get("zeros")
     worst = f"{figure(preserved.get('max'), 3)} at most; " if preserved.get("max") else ""
-    cards = [
+    numbers = [
         (
             "Parameters analysed",
             share(summary.get("share_analysed")),
             f"{magnitude(summary.get('parameters_analysed'))} of {magnitude(summary.get('parameters'))} in "
             f"{plural(len(report.rows), 'matrix', 'matrices')}",
+            False,
         ),
         (
             "Stable rank",
             figure(ranks.get("all"), 4),
-            f"harmonic mean over the layers' matrices,{of_hidden or ' all roles'}",
+            html("harmonic mean over the layers' matrices,{}", of_hidden or " all roles"),
+            False,
         ),
         (
             "Norm preservation",
             figure(preserved.get("median"), 3),
             f"largest over smallest norm of QKV, M1 and M2 in a layer, in the median; {worst}1 is equal",
+            False,
         ),
         (
             "Within tolerance",
             UNKNOWN if open_ends is None else f"{count(len(report.rows) - open_ends)} of {count(len(report.rows))}",
             f"intervals of σ₁² with a relative width of at most {setting(report.options.get('tol'))}",
+            False,
         ),
-        ("NaN or infinite entries", count(nonfinite), "norms of a matrix with any are unknown"),
-        ("Zero entries", count(zeros), "exactly zero, in all measured matrices"),
+        ("NaN or infinite entries", count(nonfinite), "norms of a matrix with any are unknown", bool(nonfinite)),
+        ("Zero entries", count(zeros), "exactly zero, in all measured matrices", False),
     ]
-    tiles = "".join(
-        f'<div class="card{" alarm" if title.startswith("NaN") and nonfinite else ""}"><dt>{title}</dt>'
-        f"<dd><b>{value}</b><span>{text}</span></dd></div>"
-        for title, value, text in cards
-    )
-    return f'<dl class="cards">{tiles}</dl>'
+    return cards(numbers)
 
 
-def _worth_a_look(report: ScanResult) -> str:
+def _worth_a_look(report: ScanResult) -> Html:
     """The layers' extremes, by name, with the command that gives the first of them again."""
     layered = [
         (i, row)
@@ -87,16 +76,19 @@ def _worth_a_look(report: ScanResult) -> str:
         if row.matrix.layer is not None and math.isfinite(row.spectrum.stable_rank)
     ]
     if not layered:
-        return ""
+        return NOTHING
     i, lowest = min(layered, key=lambda item: item[1].spectrum.stable_rank)
     spectrum = lowest.spectrum
-    among = "" if lowest.matrix.expert is None else " Measured again, with the layer's other experts, by"
+    among = NOTHING if lowest.matrix.expert is None else html(" Measured again, with the layer's other experts, by")
     items = [
-        f"Lowest stable rank in a layer: {_link(i, lowest)}, "
-        f"<b>{interval(spectrum.stable_rank_lower, spectrum.stable_rank, 5)}</b> of {count(min(lowest.matrix.shape))}."
-        f"{among}"
-        f'<pre tabindex="0"><code>{shown(matrix_command(report, lowest.matrix.role, lowest.matrix.layer), 4000)}'
-        "</code></pre>"
+        html(
+            'Lowest stable rank in a layer: {}, <b>{}</b> of {}.{}<pre tabindex="0"><code>{}</code></pre>',
+            _link(i, lowest),
+            interval(spectrum.stable_rank_lower, spectrum.stable_rank, 5),
+            count(min(lowest.matrix.shape)),
+            among,
+            shown(matrix_command(report, lowest.matrix.role, lowest.matrix.layer), 4000),
+        )
     ]
     spreads = report.summary.get("norm_spread") or {}
     ratios = {role: spread["ratio"] for role, spread in spreads.items() if spread.get("ratio")}
@@ -106,21 +98,27 @@ def _worth_a_look(report: ScanResult) -> str:
             small = min(of_role, key=lambda item: item[1].spectrum.frobenius_norm)
             large = max(of_role, key=lambda item: item[1].spectrum.frobenius_norm)
             items.append(
-                f"Frobenius norm that changes most with depth: <b>{shown(widest)}</b>, by a factor of "
-                f"<b>{figure(ratios[widest], 3)}</b> between {_link(*small)} and {_link(*large)}."
+                html(
+                    "Frobenius norm that changes most with depth: <b>{}</b>, by a factor of <b>{}</b> between {} and "
+                    "{}.",
+                    widest,
+                    figure(ratios[widest], 3),
+                    _link(*small),
+                    _link(*large),
+                )
             )
-    return '<div class="look"><h3>Worth a look</h3><ul>' + "".join(f"<li>{item}</li>" for item in items) + "</ul></div>"
+    return html('<div class="look"><h3>Worth a look</h3><ul>{}</ul></div>', each("<li>{}</li>", items))
 
 
-def _link(i: int, row: LayerRow) -> str:
-    return f'<a href="{anchor(i)}">{shown(row.matrix.place.words(BETWEEN))}</a>'
+def _link(i: int, row: LayerRow) -> Html:
+    return link(anchor(i), row.matrix.place.words(BETWEEN))
 
 
-def _dimensions(report: ScanResult) -> str:
+def _dimensions(report: ScanResult) -> Html:
     dimensions = report.map.dimensions
     if not dimensions:
-        return ""
+        return NOTHING
     keys = [key for key in DIMENSIONS if key in dimensions] + [key for key in dimensions if key not in DIMENSIONS]
-    heads = ["Model", *(DIMENSIONS.get(key) or shown(key.replace("_", " ").capitalize()) for key in keys)]
-    line = [shown(report.identity.name), *(count(dimensions[key]) for key in keys)]
+    heads = ["Model", *(DIMENSIONS.get(key) or key.replace("_", " ").capitalize() for key in keys)]
+    line = [report.identity.name, *(count(dimensions[key]) for key in keys)]
     return table("Dimensions", heads, [line], numeric=range(1, len(heads)))

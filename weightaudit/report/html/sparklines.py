@@ -14,7 +14,8 @@ from itertools import groupby
 from weightaudit.records import LayerRow, ScanResult, Spectrum
 from weightaudit.report.by_layer import LayerPoint, layer_points, role_groups
 from weightaudit.report.columns import Rounding
-from weightaudit.report.markup import count, figure, shown
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join
+from weightaudit.report.markup import count, figure
 from weightaudit.report.style import role_styles
 from weightaudit.text import plural
 
@@ -61,7 +62,7 @@ NUMBERS = (
 )
 
 
-def sparklines(report: ScanResult) -> str:
+def sparklines(report: ScanResult) -> Html:
     """The cards; nothing for a model without layers."""
     groups = role_groups(report.rows)
     points = {
@@ -73,20 +74,28 @@ def sparklines(report: ScanResult) -> str:
     index = {role: i for i, role in enumerate(styles)}
     cards = []
     for (stack, role), rows in groups.items():
-        drawn = "".join(
+        drawn = (
             _drawing(f"{stack} {role}".strip(), number, points[number][stack, role], scales[number], styles[role].dash)
             for number in NUMBERS
         )
-        told = f" <small>{shown(stack)}</small>" if stack else ""
-        name = f'<span><span class="role role-{index[role]}">{shown(role)}</span>{told}</span>'
         cards.append(
-            f'<div class="profile role-{index[role]}"><h4>{name} <small>{_counted(rows)}</small></h4>{drawn}</div>'
+            html(
+                '<div class="profile role-{i}"><h4><span><span class="role role-{i}">{role}</span>{stack}</span> '
+                "<small>{counted}</small></h4>{drawn}</div>",
+                i=index[role],
+                role=role,
+                stack=html(" <small>{}</small>", stack) if stack else NOTHING,
+                counted=_counted(rows),
+                drawn=join("", drawn),
+            )
         )
     if not cards:
-        return ""
-    return (
+        return NOTHING
+    return html(
         '<h3 id="profiles">Each role over the layers</h3><p class="hint">All cards share their scales: '
-        f'{_words(scales)}. Dots mark the smallest and the largest.</p><div class="profiles">{"".join(cards)}</div>'
+        '{}. Dots mark the smallest and the largest.</p><div class="profiles">{}</div>',
+        _words(scales),
+        join("", cards),
     )
 
 
@@ -110,42 +119,49 @@ def _words(scales: dict[Number, Scale]) -> str:
     return " and ".join(logarithmic) + " on a logarithmic scale" + "".join(f", {name} from zero" for name in from_zero)
 
 
-def _drawing(name: str, number: Number, points: list[LayerPoint], scale: Scale, dash: str) -> str:
+def _drawing(name: str, number: Number, points: list[LayerPoint], scale: Scale, dash: str) -> Html:
     known = [point for point in points if math.isfinite(point.middle)]
     unknown = plural(len(points) - len(known), "layer") + " unknown" if len(known) < len(points) else ""
     if not known:
-        return f'<p class="range">{number.name}: no number is finite</p>'
+        return html('<p class="range">{}: no number is finite</p>', number.name)
     least, most = min(known, key=lambda point: point.middle), max(known, key=lambda point: point.middle)
     low, high = figure(least.middle, 3, number.rounding[0]), figure(most.middle, 3, number.rounding[1])
     said = f"{number.name[0].upper()}{number.name[1:]} of {name} by layer: from {low} at layer {least.layer} to {high} "
     said += f"at layer {most.layer}" + (f", {unknown}" if unknown else "")
     first, span = points[0].layer, points[-1].layer - points[0].layer
 
-    def x(point: LayerPoint) -> str:
-        return f"{MARGIN + (WIDTH - 2 * MARGIN) * (point.layer - first) / span:.4g}" if span else f"{WIDTH / 2:.4g}"
-
-    def y(value: float) -> str:
-        return f"{scale.height(value):.4g}"
+    def at(point: LayerPoint, value: float) -> Html:
+        across = MARGIN + (WIDTH - 2 * MARGIN) * (point.layer - first) / span if span else WIDTH / 2
+        return html("{:.4g} {:.4g}", across, scale.height(value))
 
     runs = [list(run) for finite, run in groupby(points, lambda point: math.isfinite(point.middle)) if finite]
-    band = "".join(
-        "M" + "L".join([f"{x(d)} {y(d.high)}" for d in run] + [f"{x(d)} {y(d.low)}" for d in reversed(run)]) + "Z"
-        for run in runs
-        if any(d.high > d.low for d in run)
+    band = each(
+        "M{}Z",
+        (
+            join("L", [*(at(d, d.high) for d in run), *(at(d, d.low) for d in reversed(run))])
+            for run in runs
+            if any(d.high > d.low for d in run)
+        ),
     )
-    line = "".join("M" + "L".join(f"{x(d)} {y(d.middle)}" for d in run) for run in runs if len(run) > 1)
-    ends = "".join(
-        f"M{x(d)} {y(d.middle)}h0" for d in dict.fromkeys([least, most, *(r[0] for r in runs if len(r) == 1)])
-    )
-    pattern = f' stroke-dasharray="{DASHES[dash]}"' if dash in DASHES else ""
-    return (
-        f'<div class="drawn"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{shown(said)}">'
-        + (f'<path class="band" d="{band}"/>' if band else "")
-        + (f'<path class="line" d="{line}"{pattern}/>' if line else "")
-        + f'<path class="dots" d="{ends}"/></svg><p class="range">{number.name} <span><b>{low}</b>'
-        + (f" – <b>{high}</b>" if high != low else "")
-        + "</span>"
-        + (f' <em class="unknown">{unknown}</em>' if unknown else "")
-        + "</p></div>"
+    line = each("M{}", (join("L", (at(d, d.middle) for d in run)) for run in runs if len(run) > 1))
+    alone = (run[0] for run in runs if len(run) == 1)
+    dots = each("M{}h0", (at(d, d.middle) for d in dict.fromkeys([least, most, *alone])))
+    if dash in DASHES:
+        stroke = html('<path class="line" d="{}" stroke-dasharray="{}"/>', line, DASHES[dash])
+    else:
+        stroke = html('<path class="line" d="{}"/>', line)
+    return html(
+        '<div class="drawn"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
+        'aria-label="{said}">{band}{stroke}<path class="dots" d="{dots}"/></svg>'
+        '<p class="range">{name} <span><b>{low}</b>{high}</span>{unknown}</p></div>',
+        WIDTH=WIDTH,
+        HEIGHT=HEIGHT,
+        said=said,
+        band=html('<path class="band" d="{}"/>', band) if band else NOTHING,
+        stroke=stroke if line else NOTHING,
+        dots=dots,
+        name=number.name,
+        low=low,
+        high=html(" – <b>{}</b>", high) if high != low else NOTHING,
+        unknown=html(' <em class="unknown">{}</em>', unknown) if unknown else NOTHING,
     )

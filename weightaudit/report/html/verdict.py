@@ -6,7 +6,8 @@ from collections import Counter
 
 from weightaudit.records import SEVERITIES, ScanResult
 from weightaudit.report.html.findings import Group
-from weightaudit.report.markup import count, shown
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join
+from weightaudit.report.markup import count, details
 from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
 from weightaudit.report.verdict import severity_count
 from weightaudit.text import listed, plural
@@ -17,21 +18,21 @@ LEADING = 4
 _CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unchecked"}
 
 
-def verdict_line(report: ScanResult, groups: list[Group]) -> str:
+def verdict_line(report: ScanResult, groups: list[Group]) -> Html:
     """The verdict in words, the rules that were checked, and the way to the most severe findings."""
-    words = _words(report)
     named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
-    leading = "".join(
-        f'<li class="{SEVERITY_CSS[group.severity]}"><a href="#finding-{number}">{shown(group.title)}</a> '
-        f"<span>{_where(group)}</span></li>"
-        for number, group in enumerate(named)
+    leading = each(
+        '<li class="{}"><a href="#finding-{}">{}</a> <span>{}</span></li>',
+        ((SEVERITY_CSS[group.severity], i, group.title, _where(group)) for i, group in enumerate(named)),
     )
-    if len(groups) > len(named):
-        leading += f'<li><a href="#findings">and {len(groups) - len(named)} more rules</a></li>'
-    return (
-        f'<div class="verdict {_CSS[report.verdict]}" role="group" aria-label="Verdict"><p><strong>{words}</strong></p>'
-        + (f'<ul class="leading">{leading}</ul>' if leading else "")
-        + f"{_checked(report)}</div>"
+    further = len(groups) - len(named)
+    more = html('<li><a href="#findings">and {} more rules</a></li>', further) if further else NOTHING
+    return html(
+        '<div class="verdict {}" role="group" aria-label="Verdict"><p><strong>{}</strong></p>{}{}</div>',
+        _CSS[report.verdict],
+        _words(report),
+        html('<ul class="leading">{}{}</ul>', leading, more) if groups else NOTHING,
+        _checked(report),
     )
 
 
@@ -53,16 +54,15 @@ def _where(group: Group) -> str:
     (one,), (rows,) = group.findings, group.rows
     if len(rows) > 1:
         return plural(len(rows), "matrix", "matrices")
-    return shown(one.place.words(BETWEEN))
+    return one.place.words(BETWEEN)
 
 
-def _checked(report: ScanResult) -> str:
+def _checked(report: ScanResult) -> Html:
     """What was checked, and what that does not say."""
     if not report.rules:
-        return "<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>"
-    rules = ", ".join(f"<code>{shown(rule)}</code>" for rule in report.rules)
-    limits = "The rules know certain signs of damage, and no others: they do not say how well the model works."
-    return (
-        f"<details><summary>{plural(len(report.rules), 'rule')} checked</summary><p>{rules}.</p></details>"
-        f"<p>{limits}</p>"
+        return html("<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>")
+    rules = join(", ", (html("<code>{}</code>", rule) for rule in report.rules))
+    return html(
+        "{}<p>The rules know certain signs of damage, and no others: they do not say how well the model works.</p>",
+        details(f"{plural(len(report.rules), 'rule')} checked", html("<p>{}.</p>", rules)),
     )

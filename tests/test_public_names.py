@@ -105,11 +105,24 @@ def test_wrong_keywords_are_the_functions(call: Callable[[], object], said: str)
         ({"offline": 1}, "offline: 1 is neither True nor False"),
         ({"device": torch.device("cpu")}, "is no text"),
         ({"revision": 5}, "revision: 5 is no text"),
+        ({"max_wait": "5"}, "max_wait: '5' is no number"),
+        ({"tol": True}, "tol: True is no number"),
+        ({"threads": 2.0}, "threads: 2.0 is no whole number"),
+        ({"seed": "0"}, "seed: '0' is no whole number"),
     ],
 )
 def test_values_of_other_types_are_told(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         wa.scan("nowhere", **options)
+
+
+def test_a_display_of_another_type_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="progress: 'yes' is neither True, False nor a Progress"):
+        wa.scan(tmp_path, progress="yes")  # type: ignore[arg-type]
+
+
+def test_docstrings_name_the_choices() -> None:
+    assert "Choices are auto, exact and krylov." in (wa.scan.__doc__ or "")
 
 
 def test_numbers_of_numpy_are_plain_ones() -> None:

@@ -114,17 +114,17 @@ def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
 
     def with_signature(function: F) -> F:
         own, hints = inspect.signature(function), AuditConfig.__annotations__
+        taken = {name: known for name, known in options_of(AuditConfig).items() if not panels or known.panel in panels}
         keywords = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, name), annotation=hints[name]
             )
-            for name, known in options_of(AuditConfig).items()
-            if not panels or known.panel in panels
+            for name in taken
         ]
         *others, _ = own.parameters.values()
         signature = own.replace(parameters=[*others, *keywords])
 
-        described = "".join(f"    {one.name}\n        {options_of(AuditConfig)[one.name].help}\n" for one in keywords)
+        described = "".join(f"    {name}\n        {known.description}\n" for name, known in taken.items())
         function.__doc__ = (function.__doc__ or "").replace(_OPTIONS, described)
 
         @wraps(function)

@@ -283,7 +283,12 @@ def _caches() -> set[Path]:
     return {Path(made(place)) for place in places for made in (os.path.abspath, os.path.realpath)}
 
 
+def cache_folder_name(model: str) -> str:
+    """The name that the Hub model with this id has in the Hugging Face cache."""
+    return f"models--{model.replace('/', '--')}"
+
+
 def _cached(model: str) -> list[Path]:
     """The folders of the cache that a Hub id has, if it is one."""
-    folders = (cache / f"models--{model.replace('/', '--')}" for cache in _caches())
+    folders = (cache / cache_folder_name(model) for cache in _caches())
     return [folder for folder in folders if os.path.isdir(folder)]

@@ -11,6 +11,8 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from weightaudit.text import listed
+
 T = TypeVar("T")
 Panel = Literal["Outputs", "Selection", "Measurement", "Hub", "Findings", "Settings"]
 
@@ -44,6 +46,11 @@ class Option:
     in_lists: bool = False
     envvar: str | None = None
     origin: Literal["", "stated", "ours"] = ""
+
+    @property
+    def description(self) -> str:
+        """``help`` and the choices there are, where nothing else shows them."""
+        return f"{self.help} Choices are {listed(self.choices)}." if self.choices else self.help
 
 
 def option(default: T, *, repr: bool = True, **about: Any) -> T:

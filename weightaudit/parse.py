@@ -28,6 +28,8 @@ UNITS = {
 WRITTEN = re.compile(r"\s*(?P<number>\d{1,30}(?:\.\d{1,30})?)\s*(?P<unit>[KMGT]?I?)B?\s*", re.IGNORECASE | re.ASCII)
 """More digits than any amount has are no amount: they would be infinite."""
 _FLAGS = {"yes": True, "true": True, "no": False, "false": False}
+_NUMBERS: dict[type, tuple[type, str]] = {int: (Integral, "whole number"), float: (Real, "number")}
+"""The kinds of numbers: what is one in Python, whatever library it comes from, and what it is called."""
 
 
 def parse_roles(roles: str | Iterable[str] | None) -> tuple[str, ...] | None:
@@ -123,16 +125,15 @@ def parse_value(name: str, text: str, kind: type) -> str | bool | float:
     try:
         number: float = kind(text)
     except ValueError:
-        what = "no whole number" if kind is int else "no number"
-        raise UsageError(f"{name} '{printable(text)}'", f"it is {what}", f"Write for example {name}=1") from None
+        called = _NUMBERS[kind][1]
+        raise UsageError(f"{name} '{printable(text)}'", f"it is no {called}", f"Write for example {name}=1") from None
     return number
 
 
 def as_typed(name: str, value: Any, kind: type) -> Any:
     """``value`` of Python as the plain ``kind`` of the option ``name``, None as it is.
 
-    Raises UsageError for what is no bool or no text; other numbers than numbers are for those to refuse who know their
-    bounds.
+    Raises UsageError for what is of another kind; numbers out of bounds are for those to refuse who know them.
     """
     if value is None:
         return None
@@ -140,8 +141,9 @@ def as_typed(name: str, value: Any, kind: type) -> Any:
         raise UsageError(name, f"{printable(repr(value))} is neither True nor False", "It is an option of two values")
     if kind is str and not isinstance(value, str):
         raise UsageError(name, f"{printable(repr(value))} is no text", f"Write for example {name}='…'")
-    if isinstance(value, bool):
+    if kind not in _NUMBERS:
         return value
-    if kind is float and isinstance(value, Real):
-        return float(value)
-    return int(value) if kind is int and isinstance(value, Integral) else value
+    accepted, called = _NUMBERS[kind]
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise UsageError(name, f"{printable(repr(value))} is no {called}", f"Write for example {name}=1")
+    return kind(value)

@@ -108,7 +108,7 @@ def test_the_work_of_selecting_grows_with_the_layers_not_with_their_square() -> 
 @pytest.mark.parametrize(
     ("roles", "layers", "says"),
     [
-        (["QQ"], None, "Did you mean Q? It has EMBED, Q, M1."),
+        (["QQ"], None, "Did you mean Q? It has EMBED, Q and M1."),
         (None, [2], "It has layers 0-1."),
         (["M1"], [1], "the model has no such matrix"),
         (["EMBED"], [0], "without --layers"),

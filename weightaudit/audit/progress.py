@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What a scan calls, always from the thread that called `scan`."""
 
@@ -74,6 +76,13 @@ class Bar:
 
     def close(self) -> None:
         self._bar.stop()
+
+
+def check_progress(progress: object) -> None:
+    """Raise UsageError for what is neither a bool nor a `Progress`."""
+    if not isinstance(progress, (bool, Progress)):
+        what = f"{printable(repr(progress))} is neither True, False nor a Progress"
+        raise UsageError("progress", what, "Write progress=True for a bar on stderr")
 
 
 def reporting(progress: Progress | bool) -> closing[Progress]:

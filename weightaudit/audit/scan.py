@@ -14,7 +14,7 @@ from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.config_check import check_config
 from weightaudit.audit.digests import Digests, count_nonfinite, cut
 from weightaudit.audit.notes import notes
-from weightaudit.audit.progress import Progress, reporting
+from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
 from weightaudit.audit.rules import RULES, RuleContext, run_rules
 from weightaudit.audit.selection import select
@@ -50,6 +50,7 @@ def scan_model(model: str, config: AuditConfig, progress: bool | Progress = Fals
     Raises UsageError for options that make no sense and ModelError for a model that cannot be read.
     """
     check_config(config)  # before a byte is read, let alone downloaded
+    check_progress(progress)
     with compute_threads(config.threads), open_model(model, config) as checkpoint:
         return _scan(checkpoint, config, progress)
 

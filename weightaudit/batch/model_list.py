@@ -12,7 +12,7 @@ from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError
 from weightaudit.options import options_of
 from weightaudit.source.addresses import check_endpoint
-from weightaudit.text import did_you_mean, plural, printable
+from weightaudit.text import did_you_mean, listed, plural, printable
 
 MOST_SHOWN = 8
 """Bad lines told one by one."""
@@ -162,7 +162,7 @@ def _with_options(words: Iterable[str], base: AuditConfig) -> AuditConfig:
                 "Options are written name=value; a name with blanks needs double quotes",
             )
         if name not in known:
-            hint = did_you_mean(name, known) + f"A line may set {', '.join(known)}"
+            hint = did_you_mean(name, known) + f"A line may set {listed(known)}"
             raise UsageError(f"'{printable(name)}'", "it is no option of a line", hint)
         if name in found:
             raise UsageError(f"'{name}'", "it is set twice", "Keep one of them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightaudit.errors import UsageError
-from weightaudit.text import did_you_mean, printable
+from weightaudit.text import did_you_mean, listed, printable
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def find_list(written: str) -> Path:
         raise UsageError(
             printable(written),
             "no model list that comes with weightaudit has this name",
-            f"{did_you_mean(written.lower(), known)}There are {', '.join(known)}; "
+            f"{did_you_mean(written.lower(), known)}There are {listed(known)}; "
             f"for a file of this name write ./{printable(written)}",
         )
     return lists[name]

@@ -15,6 +15,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from weightaudit.errors import CheckpointError
+from weightaudit.model_files import cache_folder_name
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
 from weightaudit.source.names import COMMIT
 from weightaudit.stored import read_plain
@@ -29,7 +30,7 @@ SHARED_BLOBS = "blobs"
 
 def model_folder(model: str) -> Path:
     """Where the cache has, or would have, the Hub model with this id."""
-    return Path(constants.HF_HUB_CACHE, f"models--{model.replace('/', '--')}")
+    return Path(constants.HF_HUB_CACHE, cache_folder_name(model))
 
 
 def is_inside(path: Path, folder: Path) -> bool:

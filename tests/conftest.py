@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, which reads it once
 if "OMP_NUM_THREADS" not in os.environ:
@@ -22,6 +23,12 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 from tests.support.models import RECIPES, tiny_model
 from tests.support.running import CommandLine
+
+for profile, examples in {"quick": 100, "thorough": 1000}.items():  # `make test` and `make test-all`
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("quick")
 
 
 @pytest.fixture

@@ -212,21 +212,30 @@ NO_MODELS = ModelFiles()
 
 def _entries(folder: Path, depth: int) -> Iterator[tuple[os.DirEntry[str], bool]]:
     """What is in ``folder`` and, ``depth`` levels down, below it, each with whether it is a folder that is entered;
-    links are entered, as loaders do. Folders that are not entered are left out.
+    links are entered, as loaders do. Folders that are not entered are left out, and what is in one is given once,
+    whatever links lead there: level by level, so that it is entered as far from the end as it can be.
     """
-    below: list[os.DirEntry[str]] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if not os.path.isdir(entry.path):  # unlike entry.is_dir(), it stands a link to itself
-                    yield entry, False
-                elif depth > 0:
-                    below.append(entry)
-    except OSError:  # what cannot be looked into cannot be read as a model either
-        return
-    for entry in sorted(below, key=lambda entry: entry.path):
-        yield entry, True
-        yield from _entries(Path(entry.path), depth - 1)
+    entered: set[Inode] = set()
+    level = [os.fspath(folder)]
+    for left in range(depth, -1, -1):
+        below: list[os.DirEntry[str]] = []
+        for path in level:
+            where = _inode_of(path)
+            if not where.isdisjoint(entered):
+                continue
+            entered |= where
+            try:
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        if not os.path.isdir(entry.path):  # unlike entry.is_dir(), it stands a link to itself
+                            yield entry, False
+                        elif left > 0:
+                            below.append(entry)
+            except OSError:  # what cannot be looked into cannot be read as a model either
+                continue
+        below.sort(key=lambda entry: entry.path)
+        yield from ((entry, True) for entry in below)
+        level = [entry.path for entry in below]
 
 
 def _inodes(entry: os.DirEntry[str]) -> set[Inode]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -296,7 +296,6 @@ def check_verdict(path: Path) -> None:
 
 
 @given(header=headers, data=st.binary(max_size=16))
-@settings(max_examples=300, deadline=None)
 def test_any_json_header_gives_a_clean_verdict(
     header: Any, data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -306,7 +305,6 @@ def test_any_json_header_gives_a_clean_verdict(
 
 
 @given(place=st.integers(0, len(GOOD["empty tensors"]) - 1), patch=st.binary(min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
 def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz-bytes.safetensors"
     good = GOOD["empty tensors"]
@@ -315,7 +313,6 @@ def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_fac
 
 
 @given(data=st.binary(max_size=80))
-@settings(max_examples=200, deadline=None)
 def test_any_bytes_give_a_clean_verdict(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.safetensors"
     path.write_bytes(data)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.checkpoint.torch_oracle import bits, loaded_by_torch
@@ -27,7 +27,6 @@ FILES = {
     ]
     for form in FORMS
 }
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check_verdict(data: bytes, folder: Path) -> None:
@@ -82,7 +81,6 @@ def damaged(draw: st.DrawFn, form: str) -> bytes:
 
 @pytest.mark.parametrize("form", FORMS)
 @given(data=st.data())
-@QUICK
 def test_any_damage_gives_a_clean_verdict(
     form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -90,7 +88,6 @@ def test_any_damage_gives_a_clean_verdict(
 
 
 @given(place=st.integers(1, 700), value=st.integers(0, 255))
-@QUICK
 def test_any_change_of_the_directory_gives_a_clean_verdict(
     place: int, value: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -101,7 +98,6 @@ def test_any_change_of_the_directory_gives_a_clean_verdict(
 
 
 @given(start=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02"]), rest=st.binary(max_size=200))
-@QUICK
 def test_any_bytes_give_a_clean_verdict(start: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     check_verdict(start + rest, tmp_path_factory.getbasetemp())
 
@@ -123,7 +119,6 @@ instructions = st.sampled_from(
 
 
 @given(program=st.lists(instructions, max_size=40))
-@QUICK
 def test_any_program_gives_a_clean_verdict(program: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     check_verdict(torch_zip(b"\x80\x02" + b"".join(program) + b"."), tmp_path_factory.getbasetemp())
 
@@ -170,7 +165,6 @@ def contents(form: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", FORMS)
 @given(data=st.data())
-@QUICK
 def test_any_contents_give_a_clean_verdict(
     form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

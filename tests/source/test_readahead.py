@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from weightaudit.errors import ModelUnavailable
@@ -58,7 +58,6 @@ ranges = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5000), st.integers
 
 @given(plan=ranges, budget=st.sampled_from([100, 900, 4000, 100_000]))
 @example(plan=[(0, 3, 20), (1, 10, 5)], budget=1)
-@settings(max_examples=150, deadline=None)
 def test_any_plan_in_any_order_gives_the_files_bytes(plan: list[tuple[int, int, int]], budget: int) -> None:
     files = [Recorded(8000, seed) for seed in (1, 2)]
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.spectral.engines import ENGINES, by
@@ -204,7 +204,6 @@ def matrices(draw: st.DrawFn) -> tuple[torch.Tensor, list[int], bool]:
     return W, sorted(draw(st.sets(st.integers(1, m), max_size=3))), draw(st.booleans())
 
 
-@settings(max_examples=150, deadline=None)
 @given(matrices())
 def test_any_bits(drawn: tuple[torch.Tensor, list[int], bool]) -> None:
     W, splits, turned = drawn

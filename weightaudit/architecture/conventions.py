@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from weightaudit.architecture.matching import unwrapped
 from weightaudit.records import TensorInfo
 
 PATH = r"(?:[^.]+\.)*"
@@ -114,7 +113,7 @@ _NORM = re.compile(
 
 def common_rule(info: TensorInfo) -> str:
     """Why a tensor is none of a role, by its dimensions and its name; "" where it may well be one."""
-    name = unwrapped(info.name)
+    name = info.name
     for pattern, rule in BUFFERS:
         if pattern.fullmatch(name):
             return rule

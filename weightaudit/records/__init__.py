@@ -3,7 +3,7 @@
 from weightaudit.records.finding import SEVERITIES, Finding, Severity
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum, SpectrumDetail
-from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status
+from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
@@ -38,4 +38,5 @@ __all__ = [
     "Status",
     "TensorInfo",
     "Verdict",
+    "Wrapping",
 ]

@@ -36,6 +36,11 @@ TAKEN = {
     "the only .pth": (["model.pth", "adapter_model.bin", "consolidated.00.pth"], "model.pth"),
     "the only other .bin index": (["lm-00001-of-00001.bin", "lm.bin.index.json"], "lm.bin.index.json"),
     "pytorch before a consolidated copy": (["consolidated.safetensors", "pytorch_model.bin"], "pytorch_model.bin"),
+    "the index that all shards of a set lack": (
+        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+        INDEX,
+    ),
+    "the index that pytorch shards lack": (["pytorch_model-00001-of-00001.bin", "config.json"], BIN_INDEX),
     "a consolidated file where there is nothing else": (["consolidated.safetensors"], "consolidated.safetensors"),
 }
 REFUSED = {
@@ -45,11 +50,11 @@ REFUSED = {
     "two files": (["a.safetensors", "b.safetensors"], "a.safetensors and b.safetensors"),
     "two indexes": (["a.safetensors.index.json", "b.safetensors.index.json"], "several weight files"),
     "many files": ([f"{i}.safetensors" for i in range(9)], "4.safetensors and 4 more"),
-    "shards without index": (
-        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
-        "not their index model.safetensors.index.json",
+    "shards of two sets without index": (
+        ["model-00001-of-00002.safetensors", "model-00002-of-00003.safetensors"],
+        "neither all of one set nor their index model.safetensors.index.json",
     ),
-    "one lone shard": (["model-00001-of-00002.safetensors"], "not their index"),
+    "one lone shard": (["model-00001-of-00002.safetensors"], "nor their index"),
     "a lone shard and a file": (
         ["model-00001-of-00002.safetensors", "x.safetensors"],
         "several weight files",
@@ -57,7 +62,7 @@ REFUSED = {
     "only an adapter": (["adapter_model.safetensors", "adapter_config.json"], "only an adapter"),
     "only a pytorch adapter": (["adapter_model.bin", "training_args.bin"], r"only an adapter \(adapter_model.bin\)"),
     "two pytorch files": (["a.bin", "b.pth"], "several weight files .*: a.bin and b.pth"),
-    "pytorch shards without index": (["pytorch_model-00001-of-00002.bin"], "not their index pytorch_model.bin.index"),
+    "pytorch shards without index": (["pytorch_model-00001-of-00002.bin"], "nor their index pytorch_model.bin.index"),
     "slices": (["consolidated.00.pth", "consolidated.01.pth"], "several weight files .*: consolidated.00.pth"),
     "gguf": (["llama.Q4_K_M.gguf"], "in no format that is read here: llama"),
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightaudit.checkpoint.codecs import logical_tensors
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
@@ -15,12 +15,12 @@ from weightaudit.checkpoint.formats.safetensors import read_header
 from weightaudit.checkpoint.formats.sniff import read_head
 from weightaudit.checkpoint.formats.torch_file import SUFFIXES, is_torch, read_torch
 from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
-from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
+from weightaudit.checkpoint.index import Placement, check_present, is_index, read_index, shards_without_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.select import select_weights, skipped_files
 from weightaudit.config import DEFAULTS
-from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
+from weightaudit.records import FileFault, ModelIdentity, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
 
 SHARDS_AT_ONCE = 8
@@ -69,7 +69,11 @@ def open_checkpoint(
     sources: dict[str, ByteSource] = {}
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
         opened.callback(close_all, sources)
-        files = _sharded(repository, weights, sources) if is_index(weights) else [_open(repository, weights, sources)]
+        faults: list[FileFault] = []
+        if is_index(weights):
+            files, faults = _sharded(repository, weights, sources)
+        else:
+            files = [_open(repository, weights, sources)]
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
@@ -83,6 +87,7 @@ def open_checkpoint(
         format=" and ".join(formats),
         skipped_files=skipped_files(repository.files(), weights, names) if whole else (),
         loaded_otherwise=tuple(loaded_otherwise(config, repository.files(), weights)) if whole else (),
+        faults=tuple(faults),
     )
     notes = tuple(note for file in files for note in file.notes)
     tensors = {tensor.name: tensor for tensor in found}
@@ -102,8 +107,19 @@ def _open(
     return _Opened(file, "safetensors", read_header(head).tensors)
 
 
-def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource]) -> list[_Opened]:
-    """The index, and every shard that it names opened into ``sources``."""
+def _sharded(
+    repository: Repository, index: str, sources: dict[str, ByteSource]
+) -> tuple[list[_Opened], list[FileFault]]:
+    """The index, every shard that it names opened into ``sources``, and what of the two does not belong together.
+
+    Where there is no such index, the shards are those that it would name.
+    """
+    unindexed = [] if index in repository.files() else shards_without_index(index, repository.files())
+    if unindexed:
+        placement = Placement(index, None)
+        files = _open_together(repository, unindexed, placement, sources)
+        tensors, faults = placement.settle()
+        return [replace(files[0], tensors=tensors), *files[1:]], faults
     source = repository.open(index)
     try:
         weight_map = read_index(source)
@@ -112,26 +128,26 @@ def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource])
     shards = sorted(set(weight_map.values()))
     repository.fetch(shards)
     check_present(source.label, shards, repository.files())
-    files = _open_together(repository, source.label, weight_map, sources)
-    check_complete(source.label, weight_map, {tensor.name for file in files for tensor in file.tensors})
-    return [_Opened(SourceFile(index, source.size), "", ()), *files]
+    placement = Placement(source.label, weight_map)
+    files = _open_together(repository, shards, placement, sources)
+    elsewhere, faults = placement.settle()
+    return [_Opened(SourceFile(index, source.size), "", elsewhere), *files], faults
 
 
 def _open_together(
-    repository: Repository, index: str, weight_map: Mapping[str, str], sources: dict[str, ByteSource]
+    repository: Repository, shards: Sequence[str], placement: Placement, sources: dict[str, ByteSource]
 ) -> list[_Opened]:
-    """The shards in their order; of several failures, that of the first."""
+    """The shards in their order, each with the tensors that it is to have; of several failures, that of the first."""
     budget = HeaderBudget()
 
     def open_one(shard: str) -> _Opened:
         file = _open(repository, shard, sources, budget)
         # At once, and not of all together: a thousand names for one file must not fill the memory first.
-        check_shard(index, weight_map, shard, file.tensors)
-        return file
+        return replace(file, tensors=placement.take(shard, file.tensors))
 
     with ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="weightaudit-open") as pool:
         try:
-            return list(pool.map(open_one, sorted(set(weight_map.values()))))
+            return list(pool.map(open_one, shards))
         except BaseException:  # Ctrl-C too; raised again
             pool.shutdown(wait=False, cancel_futures=True)
             repository.close()  # these two end what is still under way, for which leaving the pool waits

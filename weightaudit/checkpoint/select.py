@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
-from weightaudit.checkpoint.index import is_index
+from weightaudit.checkpoint.index import is_index, shards_without_index
 from weightaudit.checkpoint.loaders import named_weights
 from weightaudit.errors import CheckpointError
 from weightaudit.records import SkippedFile
@@ -45,6 +45,8 @@ MAX_NAMED = 5
 
 def select_weights(repository: Repository, config: Mapping[str, Any] | None) -> str:
     """The one weight file of ``repository``, whose config.json is ``config``, or the index of its shards.
+
+    Where the shards are all there and only their index is not, its name is given all the same.
 
     Raises CheckpointError saying what was found instead.
     """
@@ -127,10 +129,12 @@ def _only_other(files: list[str], suffixes: tuple[str, ...], where: str) -> str 
     if len(orphans) < len(candidates):
         raise _several(candidates, where)
     index = SHARD.sub(r"\g<stem>", orphans[0]) + ending
+    if shards_without_index(index, orphans) == orphans:
+        return index
     raise CheckpointError(
         where,
-        f"it has shards ({_some(orphans)}) but not their index {printable(index)}",
-        "Download the index too, or name one shard to look at it alone",
+        f"it has shards ({_some(orphans)}), but neither all of one set nor their index {printable(index)}",
+        "Download the others too, or name one shard to look at it alone",
     )
 
 

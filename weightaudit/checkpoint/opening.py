@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +19,9 @@ from weightaudit.checkpoint.index import Placement, check_present, is_index, rea
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.select import select_weights, skipped_files
+from weightaudit.checkpoint.sets import difference, other_sets, same_format
 from weightaudit.config import DEFAULTS
+from weightaudit.errors import ModelError
 from weightaudit.records import FileFault, ModelIdentity, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
 
@@ -69,15 +71,14 @@ def open_checkpoint(
     sources: dict[str, ByteSource] = {}
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
         opened.callback(close_all, sources)
-        faults: list[FileFault] = []
-        if is_index(weights):
-            files, faults = _sharded(repository, weights, sources)
-        else:
-            files = [_open(repository, weights, sources)]
+        files, faults = _open_set(repository, weights, sources)
+        found = logical_tensors(tensor for file in files for tensor in file.tensors)
+        tensors = {tensor.name: tensor for tensor in found}
+        if repository.chosen is None:
+            faults += _other_sets(repository, weights, tensors, sources)
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
-    found = logical_tensors(tensor for file in files for tensor in file.tensors)
     whole = repository.chosen is None
     identity = ModelIdentity(
         name=repository.name,
@@ -90,9 +91,42 @@ def open_checkpoint(
         faults=tuple(faults),
     )
     notes = tuple(note for file in files for note in file.notes)
-    tensors = {tensor.name: tensor for tensor in found}
     sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
     return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged)
+
+
+def _open_set(
+    repository: Repository, weights: str, sources: dict[str, ByteSource]
+) -> tuple[list[_Opened], list[FileFault]]:
+    """The weight file, or the index and its shards, opened into ``sources``, and what does not belong together."""
+    if is_index(weights):
+        return _sharded(repository, weights, sources)
+    return [_open(repository, weights, sources)], []
+
+
+def _other_sets(
+    repository: Repository, weights: str, taken: Mapping[str, TensorInfo], sources: Mapping[str, ByteSource]
+) -> list[FileFault]:
+    """How other sets of weights under the usual names differ from the one ``taken``; what cannot be read is left.
+
+    Of a Hub model that is read where it is, those of the other format are left too: to look at them takes requests.
+    """
+    faults = []
+    distant = any(source.distant for source in sources.values())
+    for other in other_sets(repository.files(), weights):
+        if distant and not same_format(weights, other):
+            continue
+        beside: dict[str, ByteSource] = {}
+        try:
+            files, _ = _open_set(repository, other, beside)
+            tensors = {tensor.name: tensor for file in files for tensor in file.tensors}
+            fault = difference(weights, taken, sources, other, tensors, beside)
+        except ModelError:
+            continue
+        finally:
+            close_all(beside)
+        faults += [fault] if fault is not None else []
+    return faults
 
 
 def _open(

@@ -17,10 +17,11 @@ def _told_by_files(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 REINDEX = (
-    "import glob, json; from safetensors import safe_open; "
+    "import glob, json, pathlib; from safetensors import safe_open; "
     "files = sorted(glob.glob('model-*-of-*.safetensors')); "
     "names = {name: file for file in files for name in safe_open(file, 'pt').keys()}; "
-    "json.dump({'metadata': {}, 'weight_map': names}, open('model.safetensors.index.json', 'w'))"
+    "index = json.dumps({'metadata': {}, 'weight_map': names}); "
+    "pathlib.Path('model.safetensors.index.json').write_text(index)"
 )
 """Python that writes the index of the shards in its directory."""
 _INDEX = "The index of the shards (weight_map), against the names in the shards' headers."
@@ -46,6 +47,19 @@ RULES = (
         source=_INDEX,
         advice="Programs differ in whether they load them. Add them to the index if they belong to the model, else "
         "save the shards without them.",
+        check=_told_by_files,
+    ),
+    Rule(
+        id="two-sets",
+        title="Two sets of weights that differ",
+        severity="error",
+        measures="Other weights under the usual names (model.safetensors, pytorch_model.bin, or shards of these) "
+        "beside those that were read: shapes and number of their matrices, and where the data type is the same the "
+        "first bytes of each tensor. Repeated (tied) tensors and other names for as many numbers are no difference. "
+        "What cannot be read is not compared, nor the other format's files of a model that is streamed from the Hub.",
+        source="transformers takes the first of model.safetensors, its index, pytorch_model.bin and its index; other "
+        "loaders take all *.safetensors, or the index first.",
+        advice="Which weights are run depends on the loader. Keep the set that is meant and remove the other.",
         check=_told_by_files,
     ),
 )

@@ -119,7 +119,9 @@ def _nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, st
         cause += f"; for example {printable(name)}: {why}"
     kinds = Counter(_kind(tensors[name]) for name in matrices)
     likely = _likely_family(model_type, tensors)
-    if likely:
+    if 2 * sum(".lora_" in name for name in tensors) > len(tensors):
+        hint = "These are an adapter's: scan its base model, or the adapter merged into it and saved."
+    elif likely:
         cause += f". config.json says {printable(model_type)}; the names look like {likely}"
         hint = "Check that config.json and the weights belong together."
     elif 2 * kinds["complex"] > len(matrices):

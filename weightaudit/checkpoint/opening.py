@@ -24,6 +24,7 @@ from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError
 from weightaudit.records import FileFault, ModelIdentity, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
+from weightaudit.text import printable
 
 SHARDS_AT_ONCE = 8
 """Shards opened together: over a network each takes several round trips."""
@@ -66,6 +67,9 @@ def open_checkpoint(
     repository.fetch([CONFIG])
     config = read_config(repository)
     weights = select_weights(repository, config)
+    unnamed = config is not None and config.get("model_type") in (None, "") and repository.chosen is not None
+    if unnamed:
+        config = None
     check_config(repository, config)
     repository.fetch([weights])
     sources: dict[str, ByteSource] = {}
@@ -91,6 +95,8 @@ def open_checkpoint(
         faults=tuple(faults),
     )
     notes = tuple(note for file in files for note in file.notes)
+    if unnamed:
+        notes = (*notes, f"{CONFIG} beside {printable(weights)} has no model_type and was not used.")
     sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
     return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged)
 

@@ -65,6 +65,10 @@ class Repository(Protocol):
         """Plain names of the files at the top level, sorted. Folders are not entered."""
         ...
 
+    def below(self) -> list[str]:
+        """Paths of files in folders, "folder/name", sorted: for advice. Some levels and many files of them at most."""
+        ...
+
     def fetch(self, names: Iterable[str]) -> None:
         """Bring these files as near as was asked for, together; names that do not exist are skipped."""
         ...

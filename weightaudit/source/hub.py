@@ -66,6 +66,12 @@ class HubRepository:
             return sorted(name for name in self._pinned.files if "/" not in name)
         return [] if self._snapshot is None else _names_in(self._snapshot)
 
+    def below(self) -> list[str]:
+        """Paths of files in folders of the repository, or of its cached folder if the Hub has not been asked."""
+        if self._pinned is not None:
+            return sorted(name for name in self._pinned.files if "/" in name)
+        return [] if self._snapshot is None else _local(self._snapshot).below()
+
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of ``names`` that the cache lacks and the Hub has, if downloads were asked for.
 
@@ -160,7 +166,11 @@ def hub_repository(
 
 
 def _names_in(folder: Path) -> list[str]:
-    return LocalRepository(folder, name="", location=str(folder)).files()
+    return _local(folder).files()
+
+
+def _local(folder: Path) -> LocalRepository:
+    return LocalRepository(folder, name="", location=str(folder))
 
 
 def _some(names: list[str]) -> str:

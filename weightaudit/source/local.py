@@ -7,8 +7,9 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable
@@ -17,6 +18,9 @@ from weightaudit.text import printable
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
 MAX_READ = 1 << 30
+
+MAX_DEPTH, MAX_BELOW = 4, 10_000
+"""Levels of folders, and files in them, that are looked through for advice: the Hugging Face cache has three."""
 
 _PERMISSIONS = "Check its permissions"
 _LIMIT = "Close other files or raise `ulimit -n`"
@@ -165,6 +169,10 @@ class LocalRepository:
         except OSError as error:
             raise _unavailable(self.directory, error) from error
 
+    def below(self) -> list[str]:
+        """Paths of files in folders of the directory, sorted; links to folders are not entered."""
+        return sorted(islice(_files_below(self.directory, "", MAX_DEPTH), MAX_BELOW))
+
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do: they are here or nowhere."""
 
@@ -207,6 +215,20 @@ def _leads_to_directory(path: Path) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return False
         raise _unavailable(path, error) from error
+
+
+def _files_below(directory: Path, inside: str, depth: int) -> Iterator[str]:
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # a folder that may not be looked into has no advice to give
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            if depth:
+                yield from _files_below(directory / entry.name, f"{inside}{entry.name}/", depth - 1)
+        elif inside:
+            yield f"{inside}{entry.name}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

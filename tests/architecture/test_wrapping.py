@@ -13,6 +13,7 @@ from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
 from weightaudit.architecture.registry import for_model_type
 from weightaudit.architecture.wrapping import unwrap
+from weightaudit.errors import MappingError
 from weightaudit.records import ModelMap, TensorInfo
 
 TYPES = ["llama", "bert", "gpt2", "t5", "mixtral", "llava", "mamba"]
@@ -109,6 +110,23 @@ def test_a_second_model_beside_the_first_is_no_wrapped_one(models: Models) -> No
         found = map_model(config, both)
         assert found.wrapping is None
         assert len(found.matrices) == len(map_model(config, tensors).matrices)
+
+
+def test_of_two_models_neither_is_taken_for_the_wrapped_one(models: Models) -> None:
+    config, tensors = models["llama"]
+    both = {**renamed(tensors, lambda name: f"policy.{name}"), **renamed(tensors, lambda name: f"critic.{name}")}
+    assert unwrap(both, for_model_type("llama")) == (both, None)
+    with pytest.raises(MappingError, match=r"for example critic\."):
+        map_model(config, both)
+
+
+def test_matrices_of_an_adapter_are_no_wrapped_ones(models: Models) -> None:
+    tensors = {
+        name.replace("weight", f"{side}.weight"): one
+        for name, one in models["llama"][1].items()
+        for side in ("lora_A", "lora_B")
+    }
+    assert unwrap(tensors, for_model_type("llama"))[1] is None
 
 
 def test_a_name_that_would_break_out_of_the_pattern_is_not_taken_for_a_wrapper(models: Models) -> None:

@@ -21,7 +21,7 @@ MAX_FAMILIES = 3
 def nearest_families(model_type: str, tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
     """The family that most matrices fit by their names, then those of similar model types, then others that they fit.
 
-    Of families that they fit alike the one comes first that serves the most similar model type, then the one whose rules know
+    Of families that they fit alike the one comes first that serves a similar model type, then the one whose rules know
     more of the other tensors, that has fewer roles besides, and that serves more model types: others inherit from it.
     """
     similar = difflib.get_close_matches(model_type, model_types(), n=MAX_FAMILIES) if model_type else []
@@ -29,10 +29,7 @@ def nearest_families(model_type: str, tensors: Mapping[str, TensorInfo]) -> tupl
     kinds = {_kind(name): without_wrappers(name) for name in tensors}
     matrices = {kinds[_kind(name)] for name, info in tensors.items() if len(info.shape) > 1}
     fits = {family: fit for family in families() if (fit := _fit(family, kinds.values(), matrices)) is not None}
-    likeness = {name: place for place, name in enumerate(dict.fromkeys(by_type))}
-    order = {
-        family: (fit[0], likeness.get(family.name, MAX_FAMILIES), *fit[1:], family.name) for family, fit in fits.items()
-    }
+    order = {family: (fit[0], family.name not in by_type, *fit[1:], family.name) for family, fit in fits.items()}
     by_names = [family.name for family in sorted(order, key=order.__getitem__)]
     return tuple(dict.fromkeys((*by_names[:1], *by_type, *by_names[1:])))[:MAX_FAMILIES]
 

@@ -146,6 +146,8 @@ def _search(known: Found, tensors: Mapping[str, TensorInfo], family: Family) -> 
         matches = {name: match for name, new in changed.items() if (match := matcher.match(new)) is not None}
         score = sum(count[name] for name in matches)
         enough = 2 * score >= sum(count[name] for name in changed) and any(map(_is_matrix, matches.values()))
+        if _has_rivals(changed, count):
+            continue
         if score > most and changed.keys() <= unfit.keys() and enough and _fits_in(candidate, plain.values(), matcher):
             best, most = replace(known, prefix=candidate.prefix, infix=candidate.infix), score
     return best
@@ -178,6 +180,22 @@ def _candidates(unfit: Mapping[str, int]) -> Iterator[Found]:
 
 def _is_matrix(match: Match | None) -> bool:
     return match is not None and match.layer is not None and isinstance(match.rule, MatrixRule)
+
+
+def _has_rivals(changed: Mapping[str, str], names: Collection[str]) -> bool:
+    """Whether other names differ from the ``changed`` ones in the part taken off alone: two adapters' matrices, or two
+    models, and neither is the one that is meant.
+    """
+    plain = set(changed.values())
+    for name in names:
+        if name in changed:
+            continue
+        parts = name.split(".")
+        without_one = (".".join((*parts[:at], *parts[at + 1 :])) for at in range(len(parts)))
+        without_first = (".".join(parts[end:]) for end in range(2, min(MAX_PREFIX, len(parts) - 1) + 1))
+        if not plain.isdisjoint((*without_one, *without_first)):
+            return True
+    return False
 
 
 def _fits_in(candidate: Found, names: Collection[str], matcher: Matcher) -> bool:

@@ -16,6 +16,7 @@ from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.matching import Match, Matcher
 from weightaudit.architecture.mismatches import HINT, Contradictions
 from weightaudit.architecture.missing import absences_of_stacks, without_head
+from weightaudit.architecture.modules import split_modules, with_modules
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.wrapping import as_stored, unwrap
@@ -58,10 +59,10 @@ def _map_plain(
     config: Mapping[str, Any], model_type: str, family: Family | None, tensors: Mapping[str, TensorInfo]
 ) -> ModelMap:
     """The map by the names that a loader expects, told in those that the checkpoint has."""
-    plain, wrapping = unwrap(tensors, family)
-    if family is None:
-        return as_stored(guess(config, model_type, plain), wrapping)
-    return as_stored(_map_family(family, model_type, config, plain), wrapping)
+    own, modules = split_modules(tensors)
+    plain, wrapping = unwrap(own, family)
+    mapped = _map_family(family, model_type, config, plain) if family else guess(config, model_type, plain)
+    return with_modules(as_stored(mapped, wrapping), modules)
 
 
 def _model_type(config: Mapping[str, Any]) -> str:

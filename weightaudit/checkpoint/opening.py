@@ -17,6 +17,7 @@ from weightaudit.checkpoint.formats.torch_file import SUFFIXES, is_torch, read_t
 from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import Placement, check_present, is_index, read_index, shards_without_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
+from weightaudit.checkpoint.modules import Module, find_modules
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.select import select_weights, skipped_files
 from weightaudit.checkpoint.sets import difference, other_sets, same_format
@@ -80,6 +81,10 @@ def open_checkpoint(
         tensors = {tensor.name: tensor for tensor in found}
         if repository.chosen is None:
             faults += _other_sets(repository, weights, tensors, sources)
+            modules, wrong = find_modules(repository)
+            faults += wrong
+            files += [_open_module(repository, module, sources) for module in modules]
+            tensors |= {tensor.name: tensor for file in files[len(files) - len(modules) :] for tensor in file.tensors}
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
@@ -110,6 +115,14 @@ def _open_set(
     return [_open(repository, weights, sources)], []
 
 
+def _open_module(repository: Repository, module: Module, sources: dict[str, ByteSource]) -> _Opened:
+    """The weight file of a module, its tensors called by its folder too."""
+    source = repository.open_in(module.folder, module.file)
+    opened = _read(sources.setdefault(source.name, source), source)
+    called = (replace(tensor, name=f"{module.folder}.{tensor.name}") for tensor in opened.tensors)
+    return replace(opened, tensors=sorted(called, key=lambda tensor: tensor.name))
+
+
 def _other_sets(
     repository: Repository, weights: str, taken: Mapping[str, TensorInfo], sources: Mapping[str, ByteSource]
 ) -> list[FileFault]:
@@ -127,7 +140,9 @@ def _other_sets(
             files, _ = _open_set(repository, other, beside)
             tensors = {tensor.name: tensor for file in files for tensor in file.tensors}
             fault = difference(weights, taken, sources, other, tensors, beside)
-        except ModelError:
+        except ModelError as error:
+            if error.temporary:
+                raise
             continue
         finally:
             close_all(beside)
@@ -140,8 +155,13 @@ def _open(
 ) -> _Opened:
     """Open one weight file into ``sources``. What its name does not say its first bytes do."""
     source = sources[name] = repository.open(name)
+    return _read(source, source if budget is None else CountedSource(source, budget))
+
+
+def _read(source: ByteSource, head: ByteSource) -> _Opened:
+    """What the file ``source`` is, whose headers are read by ``head``."""
+    name = source.name
     file = SourceFile(name, source.size)
-    head = source if budget is None else CountedSource(source, budget)
     if name.endswith(SUFFIXES) or (not name.endswith(".safetensors") and is_torch(read_head(head))):
         return _Opened(file, *read_torch(head))
     return _Opened(file, "safetensors", read_header(head).tensors)

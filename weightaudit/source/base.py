@@ -69,6 +69,14 @@ class Repository(Protocol):
         """Paths of files in folders, "folder/name", sorted: for advice. Some levels and many files of them at most."""
         ...
 
+    def files_in(self, folder: str) -> list[str]:
+        """Plain names of the files in ``folder``, itself a plain name, sorted; [] where there is none."""
+        ...
+
+    def open_in(self, folder: str, name: str) -> ByteSource:
+        """As `open`, of the file ``name`` in ``folder``; it is called "folder/name"."""
+        ...
+
     def fetch(self, names: Iterable[str]) -> None:
         """Bring these files as near as was asked for, together; names that do not exist are skipped."""
         ...

@@ -173,6 +173,20 @@ class LocalRepository:
         """Paths of files in folders of the directory, sorted; links to folders are not entered."""
         return sorted(islice(_files_below(self.directory, "", MAX_DEPTH), MAX_BELOW))
 
+    def files_in(self, folder: str) -> list[str]:
+        """Names of the files in that folder; [] where there is none, or it may not be looked into."""
+        try:
+            with os.scandir(self.directory / safe_name(folder, said_by=self.location)) as entries:
+                return sorted(entry.name for entry in entries if not _is_folder(entry))
+        except OSError:
+            return []
+
+    def open_in(self, folder: str, name: str) -> LocalFile:
+        """The file ``name`` of that folder."""
+        for part in (folder, name):
+            safe_name(part, said_by=printable(self.location, limit=1000))
+        return self._open(self.directory / folder / name, f"{folder}/{name}")
+
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do: they are here or nowhere."""
 
@@ -181,7 +195,10 @@ class LocalRepository:
         # The user's own choice of file is trusted to be odd; names out of a file are not.
         if name != self.chosen:
             safe_name(name, said_by=printable(self.location, limit=1000))
-        file = LocalFile(self.directory / name, name=name)
+        return self._open(self.directory / name, name)
+
+    def _open(self, path: Path, name: str) -> LocalFile:
+        file = LocalFile(path, name=name)
         self._opened.append(file.state)
         return file
 

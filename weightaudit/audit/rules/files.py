@@ -62,4 +62,15 @@ RULES = (
         advice="Which weights are run depends on the loader. Keep the set that is meant and remove the other.",
         check=_told_by_files,
     ),
+    Rule(
+        id="modules",
+        title="Modules of the model that are not there",
+        severity="error",
+        measures="Modules with weights (Dense and the like) that modules.json lists and that have no weight file in "
+        "their folder; those that have one are measured with the model.",
+        threshold=0.0,
+        source="sentence-transformers runs the modules of modules.json one after the other.",
+        advice="Download the whole repository, or correct modules.json.",
+        check=_told_by_files,
+    ),
 )

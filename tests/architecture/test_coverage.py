@@ -54,6 +54,13 @@ def test_a_config_of_another_family(gpt2: tuple[dict[str, Any], dict[str, Tensor
     assert "belong together" in error.hint
 
 
+@pytest.mark.parametrize("stem", ["base_model.model.model.layers.{}.self_attn.q_proj", "transformer.h.{}.attn.c_attn"])
+def test_an_adapter_s_own_weights_are_named_as_such(stem: str) -> None:
+    names = [f"{stem.format(n)}.lora_{side}.weight" for n in range(3) for side in "AB"]
+    error = refused({"model_type": "gpt2"}, {name: info(name, (8, 8)) for name in names})
+    assert error.hint == "These are an adapter's: scan its base model, or the adapter merged into it and saved."
+
+
 def test_an_unknown_type_is_not_held_against_the_names() -> None:
     error = refused({"model_type": "resnet"}, {"conv.weight": info("conv.weight", (3, 3))})
     assert "look like" not in error.cause

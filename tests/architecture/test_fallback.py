@@ -92,6 +92,14 @@ GUESSES = {
     "decoder.block.0.layer.2.DenseReluDense.wi.weight": "M1",
     "decoder.block.0.layer.2.DenseReluDense.wo.weight": "M2",
     "decoder.layers.0.encoder_attn.v_proj.weight": "XV",
+    "transformer.h.0.attn.c_q.weight": "Q",
+    "blocks.0.attn.c_k.weight": "K",
+    "blocks.0.attn.c_v.weight": "V",
+    "encoder.layers.0.self_attn.linear_q.weight": "Q",
+    "encoder.layers.0.self_attn.linear_out.weight": "O",
+    "layers.0.attention.Wk.weight": "K",
+    "layers.0.attn.v_linear.weight": "V",
+    "layers.0.attention.Wo.weight": "O",
     "model.embed_tokens.weight": "EMBED",
     "wte.weight": "EMBED",
     "tok_embeddings.weight": "EMBED",
@@ -126,6 +134,21 @@ NOT_GUESSED = [
 def test_names_that_merely_resemble_are_left(name: str) -> None:
     anchor = "model.embed_tokens.weight"
     assert statuses(guess(*square(anchor, name)), "unmapped") == {name: "no common name fits"}
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "gptj", "phi", "roberta"])
+def test_the_nearest_family_is_that_of_the_names_whatever_else_fits_them(family: str, saved: Get) -> None:
+    tensors = infos(saved(family).tensors)
+    for model_type in ("", f"my_{family}", "somethingnew"):
+        assert map_model({"model_type": model_type or "unknown"}, tensors).nearest[0] == family
+
+
+def test_plain_llama_names_are_llama_s_and_then_like_the_type() -> None:
+    inside = [*(f"self_attn.{x}_proj" for x in "qkvo"), *(f"mlp.{x}_proj" for x in ("gate", "up", "down"))]
+    tensors = square(*(f"model.layers.0.{name}.weight" for name in inside), "lm_head.weight")
+    assert guess(*tensors).nearest[0] == "llama"
+    assert guess(*tensors, config={"model_type": "my_llama"}).nearest[0] == "llama"
+    assert guess(*tensors, config={"model_type": "bertish"}).nearest[:2] == ("llama", "bert")
 
 
 def test_llamas_original_names() -> None:

@@ -69,24 +69,71 @@ def test_missing_shards_are_named(model: Path) -> None:
     assert FIRST not in refused(model).cause
 
 
-def test_a_listed_tensor_must_be_in_its_shard(model: Path) -> None:
+def faults(model: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+    """What is wrong with shards and index; the tensors read are those that the index lists and a shard holds."""
+    with open_checkpoint(model) as checkpoint:
+        for name, tensor in checkpoint.tensors.items():
+            assert torch.equal(checkpoint.read(name), {"a": A, "b": B, "c": C}[name]), tensor.file
+        return [(fault.rule, fault.says, fault.tensors) for fault in checkpoint.identity.faults]
+
+
+def names(model: Path) -> list[str]:
+    with open_checkpoint(model) as checkpoint:
+        return list(checkpoint.tensors)
+
+
+def test_shards_and_index_that_agree_have_no_fault(model: Path) -> None:
+    assert faults(model) == []
+
+
+def test_a_listed_tensor_that_no_shard_holds(model: Path) -> None:
     rewrite_index(model, {"a": FIRST, "c": FIRST, "b": SECOND, "d": SECOND})
-    assert refused(model).cause == f"tensor 'd' should be in {SECOND}, but is not"
+    says = f"model.safetensors.index.json lists 1 tensor that no shard holds: 'd' ({SECOND})."
+    assert faults(model) == [("shards", says, ("d",))]
+    assert names(model) == ["a", "b", "c"]
 
 
-def test_a_tensor_must_be_in_the_shard_that_the_index_gives(model: Path) -> None:
+def test_a_tensor_in_another_shard_than_the_index_says_is_read_where_it_is(model: Path) -> None:
     rewrite_index(model, {"a": SECOND, "c": FIRST, "b": SECOND})
-    assert refused(model).cause == f"tensor 'a' is in {FIRST}, but should be in {SECOND}"
+    ((rule, says, tensors),) = faults(model)
+    assert (rule, tensors, names(model)) == ("shards", ("a",), ["a", "b", "c"])
+    assert says.endswith(f"'a' in {FIRST} and not in {SECOND}.")
 
 
-def test_an_unlisted_tensor_is_refused(model: Path) -> None:
+def test_an_unlisted_tensor_is_left_out(model: Path) -> None:
     rewrite_index(model, {"a": FIRST, "b": SECOND})
-    assert refused(model).cause == f"tensor 'c' is in {FIRST}, but is not listed"
+    ((rule, says, tensors),) = faults(model)
+    assert (rule, tensors, names(model)) == ("unlisted", ("c",), ["a", "b"])
+    assert f"leaves out 1 tensor that its shards hold: 'c' ({FIRST})" in says
 
 
-def test_a_tensor_in_two_shards_is_refused(model: Path) -> None:
-    save_file({"a": A, "b": B}, model / SECOND)
-    assert refused(model).cause == f"tensor 'a' is in {SECOND}, but should be in {FIRST}"
+def test_a_tensor_in_two_shards_is_read_from_the_one_of_the_index(model: Path) -> None:
+    save_file({"a": torch.zeros_like(A), "b": B}, model / SECOND)
+    ((rule, says, tensors),) = faults(model)
+    assert (rule, tensors) == ("shards", ("a",))
+    assert says.endswith(f"'a' in {SECOND} and in {FIRST}.")
+
+
+def test_an_index_of_another_model_is_refused(model: Path) -> None:
+    rewrite_index(model, {"x": FIRST, "y": SECOND})
+    assert refused(model).cause == "not one of the 2 tensors that it lists is in its shards"
+
+
+@pytest.mark.parametrize("names_of_one", [{"a", "b", "c"}, {"c"}])
+def test_shards_without_an_index_are_read_together(names_of_one: set[str], model: Path) -> None:
+    (model / "model.safetensors.index.json").unlink()
+    save_file({name: {"a": A, "b": B, "c": C}[name] for name in names_of_one | {"b"}}, model / SECOND)
+    ((rule, says, _),) = faults(model)
+    assert (rule, names(model)) == ("shards", ["a", "b", "c"])
+    assert "no index (model.safetensors.index.json)" in says
+
+
+def test_some_shards_without_an_index_are_refused(model: Path) -> None:
+    (model / "model.safetensors.index.json").unlink()
+    (model / FIRST).unlink()
+    with pytest.raises(CheckpointError, match="neither all of one set nor their index") as caught:
+        open_checkpoint(model)
+    assert SECOND in caught.value.cause
 
 
 ESCAPES = [

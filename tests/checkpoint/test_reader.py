@@ -7,12 +7,15 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.safetensors_files import entry, packed
+from tests.support.trained import write
+from weightaudit.architecture import map_model
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.dtypes import DTYPES
 from weightaudit.errors import CheckpointError, ConfigError
@@ -220,3 +223,15 @@ def test_folders_inside_a_model_are_not_entered(model: Path) -> None:
     (model.parent / "elsewhere").rename(model / "onnx" / "model.safetensors")
     with pytest.raises(CheckpointError, match="no weights found"):
         open_checkpoint(model)
+
+
+@pytest.mark.parametrize("config", [{}, {"hidden_size": 64}, {"model_type": None}, {"model_type": ""}])
+def test_a_config_without_model_type_beside_a_named_file_is_not_used(config: dict[str, Any], tmp_path: Path) -> None:
+    model = write(tmp_path / "model")
+    (model / "config.json").write_text(json.dumps(config))
+    with open_checkpoint(model / "model.safetensors") as checkpoint:
+        assert checkpoint.config is None
+        assert "config.json beside model.safetensors has no model_type and was not used." in checkpoint.notes
+        assert map_model(checkpoint.config, checkpoint.tensors).guessed
+    with open_checkpoint(model) as checkpoint, pytest.raises(ConfigError, match="no model_type"):
+        map_model(checkpoint.config, checkpoint.tensors)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.support.running import CommandLine
+from tests.support.trained import write
 from weightaudit.checkpoint.select import choose, select_weights, skipped_files
 from weightaudit.errors import CheckpointError
 from weightaudit.source import open_repository
@@ -36,6 +40,15 @@ TAKEN = {
     "the only .pth": (["model.pth", "adapter_model.bin", "consolidated.00.pth"], "model.pth"),
     "the only other .bin index": (["lm-00001-of-00001.bin", "lm.bin.index.json"], "lm.bin.index.json"),
     "pytorch before a consolidated copy": (["consolidated.safetensors", "pytorch_model.bin"], "pytorch_model.bin"),
+    "the index that all shards of a set lack": (
+        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+        INDEX,
+    ),
+    "the index that pytorch shards lack": (["pytorch_model-00001-of-00001.bin", "config.json"], BIN_INDEX),
+    "the only checkpoint of Lightning": (["last.ckpt", "hparams.yaml"], "last.ckpt"),
+    "the whole, not its parts": (["w.pth", "consolidated.00.pth", "consolidated.01.pth"], "w.pth"),
+    "one part that is all": (["consolidated.00.pth", "params.json"], "consolidated.00.pth"),
+    "a trainer's files of ranks are no parts": (["w.pt", "rng_state_rank_0.pth", "rng_state_rank_1.pth"], "w.pt"),
     "a consolidated file where there is nothing else": (["consolidated.safetensors"], "consolidated.safetensors"),
 }
 REFUSED = {
@@ -45,11 +58,11 @@ REFUSED = {
     "two files": (["a.safetensors", "b.safetensors"], "a.safetensors and b.safetensors"),
     "two indexes": (["a.safetensors.index.json", "b.safetensors.index.json"], "several weight files"),
     "many files": ([f"{i}.safetensors" for i in range(9)], "4.safetensors and 4 more"),
-    "shards without index": (
-        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
-        "not their index model.safetensors.index.json",
+    "shards of two sets without index": (
+        ["model-00001-of-00002.safetensors", "model-00002-of-00003.safetensors"],
+        "neither all of one set nor their index model.safetensors.index.json",
     ),
-    "one lone shard": (["model-00001-of-00002.safetensors"], "not their index"),
+    "one lone shard": (["model-00001-of-00002.safetensors"], "nor their index"),
     "a lone shard and a file": (
         ["model-00001-of-00002.safetensors", "x.safetensors"],
         "several weight files",
@@ -57,10 +70,19 @@ REFUSED = {
     "only an adapter": (["adapter_model.safetensors", "adapter_config.json"], "only an adapter"),
     "only a pytorch adapter": (["adapter_model.bin", "training_args.bin"], r"only an adapter \(adapter_model.bin\)"),
     "two pytorch files": (["a.bin", "b.pth"], "several weight files .*: a.bin and b.pth"),
-    "pytorch shards without index": (["pytorch_model-00001-of-00002.bin"], "not their index pytorch_model.bin.index"),
-    "slices": (["consolidated.00.pth", "consolidated.01.pth"], "several weight files .*: consolidated.00.pth"),
+    "pytorch shards without index": (["pytorch_model-00001-of-00002.bin"], "nor their index pytorch_model.bin.index"),
+    "two checkpoints of Lightning": (["last.ckpt", "epoch=3.ckpt"], "several weight files .*: epoch=3.ckpt and last"),
     "gguf": (["llama.Q4_K_M.gguf"], "in no format that is read here: llama"),
+    "flax": (["flax_model.msgpack"], "in no format that is read here: flax"),
 }
+PARTS = [
+    ["consolidated.00.pth", "consolidated.01.pth"],
+    ["consolidated.00.safetensors", "consolidated.01.safetensors"],
+    ["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"],
+    ["model0-mp2.safetensors", "model1-mp2.safetensors"],
+    ["pytorch_model_rank0.bin", "pytorch_model_rank1.bin"],
+    ["rank_0.pt", "rank_1.pt"],
+]
 
 
 @pytest.mark.parametrize("case", TAKEN)
@@ -77,6 +99,59 @@ def test_refused(case: str) -> None:
         choose(files, where="here")
     assert caught.value.thing == "here"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("files", PARTS)
+def test_parts_of_a_split_model_are_refused_as_what_they_are(files: list[str], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=rf"{files[0]} is 1 of 2 parts of a model split over devices") as caught:
+        choose([*files, "params.json"], where="here")
+    assert "in one piece" in caught.value.hint
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(CheckpointError, match=rf"{files[1]} is 1 of 2 parts") as caught:
+        select_weights(open_repository(str(tmp_path / files[1])), None)
+
+
+BELOW = {
+    "checkpoints of a trainer": (["checkpoint-500", "checkpoint-1500", "checkpoint-900"], "checkpoint-1500"),
+    "a sentence transformer": (["0_Transformer"], "0_Transformer"),
+    "several models": (["bert", "gpt2 (old)"], "bert"),
+    "a cache of the Hub": (["models--org--name/snapshots/0123abcd"], "models--org--name/snapshots/0123abcd"),
+}
+
+
+@pytest.mark.parametrize("case", BELOW)
+def test_folders_with_weights_are_named_with_the_command_that_scans_one(
+    case: str, tmp_path: Path, weightaudit: CommandLine
+) -> None:
+    folders, first = BELOW[case]
+    here = tmp_path / "my models"
+    for folder in folders:
+        write(here / folder)
+    (here / "logs").mkdir()
+    (here / "logs" / "optimizer.pt").touch()
+    done = weightaudit("scan", here)
+    assert done.code == 3
+    assert all(folder in done.stderr for folder in folders)
+    assert "logs" not in done.stderr
+    (command,) = re.findall(r"`weightaudit (scan .+)`", done.stderr)
+    assert shlex.split(command) == ["scan", str(here / first)]
+    assert weightaudit(*shlex.split(command)).code == 0
+
+
+def test_folders_of_a_hub_model_are_to_be_downloaded() -> None:
+    files = ["0_Transformer/model.safetensors", "1_Pooling/config.json", "optimizer/optimizer.pt"]
+    with pytest.raises(CheckpointError, match="in folders of it: 0_Transformer") as caught:
+        choose(["modules.json"], where="https://huggingface.co/org/name", below=lambda: files)
+    assert "`hf download org/name --include '0_Transformer/*' --local-dir MODEL`" in caught.value.hint
+    assert "`weightaudit scan MODEL/0_Transformer`" in caught.value.hint
+
+
+def test_advice_for_an_adapter_does_not_lead_back_to_it() -> None:
+    with pytest.raises(CheckpointError) as caught:
+        choose(["adapter_model.safetensors", "adapter_config.json"], where="here")
+    assert "merge_and_unload().save_pretrained" in caught.value.hint
+    assert "name the adapter" not in caught.value.hint
 
 
 def test_a_file_name_cannot_steer_the_terminal() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,7 +124,7 @@ def test_a_file_is_known_by_its_contents_where_its_name_says_nothing(tmp_path: P
         check_against_torch(saved({"a": torch.ones(2)}, tmp_path / f"blob-{form}", form))
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "module"])
 @pytest.mark.parametrize("form", FORMS)
 def test_the_state_dict_inside_a_trainer_s_checkpoint(key: str, form: str, tmp_path: Path) -> None:
     weights = {"w": torch.randn(2, 3)}
@@ -135,6 +138,68 @@ def test_the_state_dict_inside_a_trainer_s_checkpoint(key: str, form: str, tmp_p
     check_against_torch(path, weights)
     with open_checkpoint(path) as checkpoint:
         assert f"checkpoint.pt keeps its tensors under '{key}'; only these were taken." in checkpoint.notes
+
+
+@pytest.mark.parametrize("place", ["net", "state", "ema", "params", "my network", "state.model", "a.b.c"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_one_dictionary_with_matrices_is_the_state_dict_whatever_its_name(
+    place: str, form: str, tmp_path: Path
+) -> None:
+    weights = {"w": torch.randn(2, 3), "b": torch.randn(2)}
+    contents: Any = weights
+    for key in reversed(place.split(".")):
+        contents = {key: contents, "step": torch.tensor(7)}
+    contents["optimizer"] = {"state": {0: {"exp_avg": torch.zeros(2, 3)}}, "rng": {"cpu": torch.zeros(5)}}
+    with open_checkpoint(saved(contents, tmp_path / "checkpoint.pt", form)) as checkpoint:
+        assert list(checkpoint.tensors) == ["b", "w"]
+        assert torch.equal(checkpoint.read("w"), weights["w"])
+        assert f"checkpoint.pt keeps its tensors under '{place}'; only these were taken." in checkpoint.notes
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_optimizer_s_numbered_tensors_are_no_state_dict(form: str, tmp_path: Path) -> None:
+    contents = {"state": {0: {"exp_avg": torch.zeros(2, 3)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}
+    with pytest.raises(CheckpointError, match=r"under 'state\.\(numbered\)', and none of that is known") as caught:
+        open_checkpoint(saved(contents, tmp_path / "optimizer.pt", form))
+    assert caught.value.hint == "Name the model's weight file"
+
+
+BESIDE: dict[str, Any] = {
+    "numpy numbers": [np.float64(1.5), np.float32(2), np.int64(3), np.bool_(True)],
+    "numpy arrays": [np.arange(6.0).reshape(2, 3), np.array(["a", "b"]), np.array([1, None], dtype=object)],
+    "a numpy data type": np.dtype("float32"),
+    "an argparse namespace": argparse.Namespace(lr=1e-3, layers=[1, 2], inner=argparse.Namespace(x=np.float64(1))),
+    "a simple namespace": SimpleNamespace(name="run"),
+    "a default dict": defaultdict(list, {"loss": [1.0]}),
+    "a default dict of nothing": defaultdict(None, {"loss": [1.0]}),
+    "the version of torch": torch.torch_version.TorchVersion("2.9.0"),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+@pytest.mark.parametrize("form", FORMS)
+def test_values_that_trainers_leave_beside_the_weights(case: str, form: str, tmp_path: Path) -> None:
+    weights = {"w": torch.randn(2, 3)}
+    path = saved({"model": weights, "args": BESIDE[case], "best": np.float64(0.25)}, tmp_path / "last.pth", form)
+    with open_checkpoint(path) as checkpoint:
+        assert list(checkpoint.tensors) == ["w"]
+        assert torch.equal(checkpoint.read("w"), weights["w"])
+    saved({**weights, "args": BESIDE[case]}, path, form)
+    with open_checkpoint(path) as checkpoint:
+        assert list(checkpoint.tensors) == ["w"]
+        assert any("'args'" in note or case.startswith("a default") for note in checkpoint.notes)
+
+
+class Chosen(argparse.Namespace):
+    """A class of one's own: what it does when it is made nobody knows."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_objects_of_other_classes_beside_the_weights_are_code(form: str, tmp_path: Path) -> None:
+    for odd in (Chosen(x=1), Path("x"), np.random.default_rng(0)):
+        path = saved({"model": {"w": torch.ones(2, 3)}, "args": odd}, tmp_path / "last.pth", form)
+        with pytest.raises(CheckpointError, match=r"Nothing of it was executed"):
+            open_checkpoint(path)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -360,6 +360,12 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a pointer of Git LFS": (lambda: b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
     "a web page": (lambda: b"<!doctype html>", "a web page"),
     "GGUF": (lambda: b"GGUF\x03\0\0\0", "a GGUF file"),
+    "CTranslate2": (lambda: b"\6\0\0\0\x14\0TransformerBaseSpec\0" + b"\1\0\0\0" * 9, "a CTranslate2 model"),
+    "CTranslate2 of Whisper": (lambda: b"\6\0\0\0\x0c\0WhisperSpec\0" + b"\3\0\0\0" * 9, "a CTranslate2 model"),
+    "whisper.cpp": (lambda: b"lmgg" + b"\0" * 60, "whisper.cpp"),
+    "old llama.cpp": (lambda: b"tjgg\3\0\0\0" + b"\0" * 60, "llama.cpp"),
+    "fastText": (lambda: (793712314).to_bytes(4, "little") + b"\x0c\0\0\0" * 9, "a fastText model"),
+    "NumPy": (lambda: b"\x93NUMPY\x01\0v\0" + b" " * 60, "a NumPy array"),
     "safetensors": (lambda: (2).to_bytes(8, "little") + b"{}", "looks like safetensors"),
     "anything": (lambda: b"anything", "neither a zip archive nor a pickle"),
 }

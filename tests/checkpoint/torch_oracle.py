@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import _weights_only_unpickler as restricted
 
-NESTED = ("state_dict", "model_state_dict", "model")
+NESTED = ("state_dict", "model_state_dict", "model", "module")
 
 
 def loaded_by_torch(data: bytes) -> dict[str, torch.Tensor] | None:

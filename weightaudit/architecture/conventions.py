@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from weightaudit.architecture.matching import unwrapped
 from weightaudit.records import TensorInfo
 
 PATH = r"(?:[^.]+\.)*"
@@ -34,15 +33,19 @@ def _means(role: str, pattern: str, *siblings: str) -> Convention:
 
 # The first that fits counts.
 LAYER_CONVENTIONS: tuple[Convention, ...] = (
-    _means("Q", PATH + r"(?:q_proj|q_lin|wq|to_q|query_proj)\.weight"),
-    _means("K", PATH + r"(?:k_proj|k_lin|wk|to_k|key_proj)\.weight"),
-    _means("V", PATH + r"(?:v_proj|v_lin|wv|to_v|value_proj)\.weight"),
+    _means("Q", PATH + r"(?:q_proj|q_lin|q_linear|linear_q|wq|Wq|to_q|query_proj|c_q)\.weight"),
+    _means("K", PATH + r"(?:k_proj|k_lin|k_linear|linear_k|wk|Wk|to_k|key_proj|c_k)\.weight"),
+    _means("V", PATH + r"(?:v_proj|v_lin|v_linear|linear_v|wv|Wv|to_v|value_proj|c_v)\.weight"),
     _means("Q", ATTENTION + r"(?:self\.|attention\.)?(?:query|q)\.weight"),
     _means("K", ATTENTION + r"(?:self\.|attention\.)?(?:key|k)\.weight"),
     _means("V", ATTENTION + r"(?:self\.|attention\.)?(?:value|v)\.weight"),
     _means("QKV", PATH + r"(?:c_attn|query_key_value|qkv_proj|Wqkv|wqkv|W_pack|qkv|att_proj)\.weight"),
     _means("QKV", PATH + r"in_proj_weight"),
-    _means("O", ATTENTION + r"(?:output\.)?(?:o_proj|out_proj|out_lin|o|wo|dense|c_proj|to_out\.0)\.weight"),
+    _means(
+        "O",
+        ATTENTION
+        + r"(?:output\.)?(?:o_proj|out_proj|out_lin|out_linear|linear_out|o|wo|Wo|dense|c_proj|to_out\.0)\.weight",
+    ),
     _means(
         "O",
         PATH + r"(?:o_proj|wo|out_proj|out_lin)\.weight",
@@ -114,7 +117,7 @@ _NORM = re.compile(
 
 def common_rule(info: TensorInfo) -> str:
     """Why a tensor is none of a role, by its dimensions and its name; "" where it may well be one."""
-    name = unwrapped(info.name)
+    name = info.name
     for pattern, rule in BUFFERS:
         if pattern.fullmatch(name):
             return rule

@@ -118,8 +118,10 @@ def _nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, st
         name = min(name for name, reason in matrices.items() if reason == why)
         cause += f"; for example {printable(name)}: {why}"
     kinds = Counter(_kind(tensors[name]) for name in matrices)
-    likely = _likely_family(model_type, unmapped)
-    if likely:
+    likely = _likely_family(model_type, tensors)
+    if 2 * sum(".lora_" in name for name in tensors) > len(tensors):
+        hint = "These are an adapter's: scan its base model, or the adapter merged into it and saved."
+    elif likely:
         cause += f". config.json says {printable(model_type)}; the names look like {likely}"
         hint = "Check that config.json and the weights belong together."
     elif 2 * kinds["complex"] > len(matrices):
@@ -136,8 +138,8 @@ def _kind(info: TensorInfo) -> str:
     return "complex" if dtype is not None and dtype.kind == "complex" else "quantised"
 
 
-def _likely_family(model_type: str, names: Mapping[str, str]) -> str:
+def _likely_family(model_type: str, tensors: Mapping[str, TensorInfo]) -> str:
     """The family whose names these are, where the config names another known one; else ""."""
     said = for_model_type(model_type)
-    near = nearest_families("", names)
-    return near[0] if said is not None and near and near[0] != said.name else ""
+    near = nearest_families("", tensors)
+    return near[0] if said is not None and near and said.name not in near else ""

@@ -59,7 +59,7 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
         dimensions={name: value for name, value in (("layers", count), ("hidden", hidden)) if value},
         ties=_ties(config, kept, tensors),
         guessed=True,
-        nearest=nearest_families(model_type, coverage.names()),
+        nearest=nearest_families(model_type, {name: tensors[name] for name in coverage.names()}),
     )
 
 

@@ -16,8 +16,10 @@ from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.matching import Match, Matcher
 from weightaudit.architecture.mismatches import HINT, Contradictions
 from weightaudit.architecture.missing import absences_of_stacks, without_head
+from weightaudit.architecture.modules import split_modules, with_modules
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.wrapping import as_stored, unwrap
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import ModelMap, Part, Place, Rows, TensorInfo
 from weightaudit.text import printable
@@ -47,13 +49,20 @@ def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo
     could be mapped, or where the config is another model's: not one matrix of a layer fits it.
     """
     if config is None:
-        return guess({}, "", tensors)
+        return _map_plain({}, "", None, tensors)
     model_type = _model_type(config)
     inner = inner_config(config, "")[1]
-    family = for_model_type(model_type, inner)
-    if family is None:
-        return guess(config, model_type, tensors)
-    return _map_family(family, model_type, config, tensors)
+    return _map_plain(config, model_type, for_model_type(model_type, inner), tensors)
+
+
+def _map_plain(
+    config: Mapping[str, Any], model_type: str, family: Family | None, tensors: Mapping[str, TensorInfo]
+) -> ModelMap:
+    """The map by the names that a loader expects, told in those that the checkpoint has."""
+    own, modules = split_modules(tensors)
+    plain, wrapping = unwrap(own, family)
+    mapped = _map_family(family, model_type, config, plain) if family else guess(config, model_type, plain)
+    return with_modules(as_stored(mapped, wrapping), modules)
 
 
 def _model_type(config: Mapping[str, Any]) -> str:

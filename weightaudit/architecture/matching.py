@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.templates import compile_template
-
-_WRAPPED = re.compile(r"^(?:module\.|base_model\.model\.)+")
-_WRAPPED_ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-
-
-def unwrapped(name: str) -> str:
-    """A tensor's name without what wrappers of a model put before or into it.
-
-    Compiled models have ``_orig_mod.``, data-parallel ones ``module.``, adapters ``base_model.model.``; fully sharded
-    and checkpointed ones ``_fsdp_wrapped_module.`` and ``_checkpoint_wrapped_module.`` wherever a module is wrapped.
-
-    Example:
-        >>> unwrapped("module._orig_mod.layers.0._orig_mod.fc1.weight")
-        'layers.0.fc1.weight'
-    """
-    return _WRAPPED.sub("", _WRAPPED_ANYWHERE.sub("", name))
 
 
 def _all_hold(flags: tuple[str, ...], holds: Callable[[str], bool]) -> bool:
@@ -51,7 +34,6 @@ class Matcher:
 
     def match(self, name: str) -> Match | None:
         """The first rule that ``name`` fits; None where none does."""
-        name = unwrapped(name)
         for pattern, rule in self._patterns:
             found = pattern.fullmatch(name)
             if found is not None:

@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 
 from weightaudit.architecture.matching import Matcher
 from weightaudit.architecture.registry import families, for_model_type, model_types
+from weightaudit.architecture.schema import Family, MatrixRule
+from weightaudit.architecture.wrapping import without_wrappers
+from weightaudit.records import TensorInfo
 
 ENOUGH = 0.5
-"""Share of the distinct names (layer numbers apart) that must fit a family for it to count as near."""
+"""Share of the names of matrices (numbers apart) that must fit a family for it to count as near."""
 MAX_FAMILIES = 3
 """Families named at most."""
 
 
-def nearest_families(model_type: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Families whose patterns most of the names fit, best first; then families of similar model type."""
-    distinct = {re.sub(r"\.[0-9]+\.", ".0.", name) for name in names}
-    share = {family.name: _share(Matcher(family), distinct) for family in families()}
-    by_names = sorted((name for name in share if share[name] >= ENOUGH), key=lambda name: (-share[name], name))
+def nearest_families(model_type: str, tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
+    """The family that most matrices fit by their names, then those of similar model types, then others that they fit.
+
+    Of families that they fit alike the one comes first that serves a similar model type, then the one whose rules know
+    more of the other tensors, that has fewer roles besides, and that serves more model types: others inherit from it.
+    """
     similar = difflib.get_close_matches(model_type, model_types(), n=MAX_FAMILIES) if model_type else []
     by_type = [family.name for family in map(for_model_type, similar) if family is not None]
-    return tuple(dict.fromkeys(by_names + by_type))[:MAX_FAMILIES]
+    kinds = {_kind(name): without_wrappers(name) for name in tensors}
+    matrices = {kinds[_kind(name)] for name, info in tensors.items() if len(info.shape) > 1}
+    fits = {family: fit for family in families() if (fit := _fit(family, kinds.values(), matrices)) is not None}
+    order = {family: (fit[0], family.name not in by_type, *fit[1:], family.name) for family, fit in fits.items()}
+    by_names = [family.name for family in sorted(order, key=order.__getitem__)]
+    return tuple(dict.fromkeys((*by_names[:1], *by_type, *by_names[1:])))[:MAX_FAMILIES]
 
 
-def _share(matcher: Matcher, names: Collection[str]) -> float:
-    return sum(matcher.match(name) is not None for name in names) / len(names) if names else 0.0
+def _kind(name: str) -> str:
+    """The name, numbers of layers and experts apart."""
+    return re.sub(r"\.[0-9]+(?=\.)", ".0", without_wrappers(name))
+
+
+def _fit(family: Family, names: Collection[str], matrices: Collection[str]) -> tuple[int, int, int, int] | None:
+    """How badly the names fit, the least first; None where too few of ``matrices`` do."""
+    matcher = Matcher(family)
+    rules = {name: found.rule for name in names if (found := matcher.match(name)) is not None}
+    known = [rules[name] for name in matrices if name in rules]
+    if not known or len(known) < ENOUGH * len(matrices):
+        return None
+    fitting = [rule for rule in known if isinstance(rule, MatrixRule)]
+    found_roles = {role for rule in fitting for role in rule.roles}
+    own_roles = {role for rule in family.matrices for role in rule.roles}
+    return -len(fitting), -len(rules), len(own_roles - found_roles), -len(family.model_types)

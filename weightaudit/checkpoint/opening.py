@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightaudit.checkpoint.codecs import logical_tensors
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
@@ -15,13 +15,17 @@ from weightaudit.checkpoint.formats.safetensors import read_header
 from weightaudit.checkpoint.formats.sniff import read_head
 from weightaudit.checkpoint.formats.torch_file import SUFFIXES, is_torch, read_torch
 from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
-from weightaudit.checkpoint.index import check_complete, check_present, check_shard, is_index, read_index
+from weightaudit.checkpoint.index import Placement, check_present, is_index, read_index, shards_without_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
+from weightaudit.checkpoint.modules import Module, find_modules
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.select import select_weights, skipped_files
+from weightaudit.checkpoint.sets import difference, other_sets, same_format
 from weightaudit.config import DEFAULTS
-from weightaudit.records import ModelIdentity, SourceFile, TensorInfo
+from weightaudit.errors import ModelError
+from weightaudit.records import FileFault, ModelIdentity, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
+from weightaudit.text import printable
 
 SHARDS_AT_ONCE = 8
 """Shards opened together: over a network each takes several round trips."""
@@ -64,16 +68,26 @@ def open_checkpoint(
     repository.fetch([CONFIG])
     config = read_config(repository)
     weights = select_weights(repository, config)
+    unnamed = config is not None and config.get("model_type") in (None, "") and repository.chosen is not None
+    if unnamed:
+        config = None
     check_config(repository, config)
     repository.fetch([weights])
     sources: dict[str, ByteSource] = {}
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
         opened.callback(close_all, sources)
-        files = _sharded(repository, weights, sources) if is_index(weights) else [_open(repository, weights, sources)]
+        files, faults = _open_set(repository, weights, sources)
+        found = logical_tensors(tensor for file in files for tensor in file.tensors)
+        tensors = {tensor.name: tensor for tensor in found}
+        if repository.chosen is None:
+            faults += _other_sets(repository, weights, tensors, sources)
+            modules, wrong = find_modules(repository)
+            faults += wrong
+            files += [_open_module(repository, module, sources) for module in modules]
+            tensors |= {tensor.name: tensor for file in files[len(files) - len(modules) :] for tensor in file.tensors}
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
-    found = logical_tensors(tensor for file in files for tensor in file.tensors)
     whole = repository.chosen is None
     identity = ModelIdentity(
         name=repository.name,
@@ -83,11 +97,57 @@ def open_checkpoint(
         format=" and ".join(formats),
         skipped_files=skipped_files(repository.files(), weights, names) if whole else (),
         loaded_otherwise=tuple(loaded_otherwise(config, repository.files(), weights)) if whole else (),
+        faults=tuple(faults),
     )
     notes = tuple(note for file in files for note in file.notes)
-    tensors = {tensor.name: tensor for tensor in found}
+    if unnamed:
+        notes = (*notes, f"{CONFIG} beside {printable(weights)} has no model_type and was not used.")
     sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
     return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged)
+
+
+def _open_set(
+    repository: Repository, weights: str, sources: dict[str, ByteSource]
+) -> tuple[list[_Opened], list[FileFault]]:
+    """The weight file, or the index and its shards, opened into ``sources``, and what does not belong together."""
+    if is_index(weights):
+        return _sharded(repository, weights, sources)
+    return [_open(repository, weights, sources)], []
+
+
+def _open_module(repository: Repository, module: Module, sources: dict[str, ByteSource]) -> _Opened:
+    """The weight file of a module, its tensors called by its folder too."""
+    source = repository.open_in(module.folder, module.file)
+    opened = _read(sources.setdefault(source.name, source), source)
+    called = (replace(tensor, name=f"{module.folder}.{tensor.name}") for tensor in opened.tensors)
+    return replace(opened, tensors=sorted(called, key=lambda tensor: tensor.name))
+
+
+def _other_sets(
+    repository: Repository, weights: str, taken: Mapping[str, TensorInfo], sources: Mapping[str, ByteSource]
+) -> list[FileFault]:
+    """How other sets of weights under the usual names differ from the one ``taken``; what cannot be read is left.
+
+    Of a Hub model that is read where it is, those of the other format are left too: to look at them takes requests.
+    """
+    faults = []
+    distant = any(source.distant for source in sources.values())
+    for other in other_sets(repository.files(), weights):
+        if distant and not same_format(weights, other):
+            continue
+        beside: dict[str, ByteSource] = {}
+        try:
+            files, _ = _open_set(repository, other, beside)
+            tensors = {tensor.name: tensor for file in files for tensor in file.tensors}
+            fault = difference(weights, taken, sources, other, tensors, beside)
+        except ModelError as error:
+            if error.temporary:
+                raise
+            continue
+        finally:
+            close_all(beside)
+        faults += [fault] if fault is not None else []
+    return faults
 
 
 def _open(
@@ -95,15 +155,31 @@ def _open(
 ) -> _Opened:
     """Open one weight file into ``sources``. What its name does not say its first bytes do."""
     source = sources[name] = repository.open(name)
+    return _read(source, source if budget is None else CountedSource(source, budget))
+
+
+def _read(source: ByteSource, head: ByteSource) -> _Opened:
+    """What the file ``source`` is, whose headers are read by ``head``."""
+    name = source.name
     file = SourceFile(name, source.size)
-    head = source if budget is None else CountedSource(source, budget)
     if name.endswith(SUFFIXES) or (not name.endswith(".safetensors") and is_torch(read_head(head))):
         return _Opened(file, *read_torch(head))
     return _Opened(file, "safetensors", read_header(head).tensors)
 
 
-def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource]) -> list[_Opened]:
-    """The index, and every shard that it names opened into ``sources``."""
+def _sharded(
+    repository: Repository, index: str, sources: dict[str, ByteSource]
+) -> tuple[list[_Opened], list[FileFault]]:
+    """The index, every shard that it names opened into ``sources``, and what of the two does not belong together.
+
+    Where there is no such index, the shards are those that it would name.
+    """
+    unindexed = [] if index in repository.files() else shards_without_index(index, repository.files())
+    if unindexed:
+        placement = Placement(index, None)
+        files = _open_together(repository, unindexed, placement, sources)
+        tensors, faults = placement.settle()
+        return [replace(files[0], tensors=tensors), *files[1:]], faults
     source = repository.open(index)
     try:
         weight_map = read_index(source)
@@ -112,26 +188,26 @@ def _sharded(repository: Repository, index: str, sources: dict[str, ByteSource])
     shards = sorted(set(weight_map.values()))
     repository.fetch(shards)
     check_present(source.label, shards, repository.files())
-    files = _open_together(repository, source.label, weight_map, sources)
-    check_complete(source.label, weight_map, {tensor.name for file in files for tensor in file.tensors})
-    return [_Opened(SourceFile(index, source.size), "", ()), *files]
+    placement = Placement(source.label, weight_map)
+    files = _open_together(repository, shards, placement, sources)
+    elsewhere, faults = placement.settle()
+    return [_Opened(SourceFile(index, source.size), "", elsewhere), *files], faults
 
 
 def _open_together(
-    repository: Repository, index: str, weight_map: Mapping[str, str], sources: dict[str, ByteSource]
+    repository: Repository, shards: Sequence[str], placement: Placement, sources: dict[str, ByteSource]
 ) -> list[_Opened]:
-    """The shards in their order; of several failures, that of the first."""
+    """The shards in their order, each with the tensors that it is to have; of several failures, that of the first."""
     budget = HeaderBudget()
 
     def open_one(shard: str) -> _Opened:
         file = _open(repository, shard, sources, budget)
         # At once, and not of all together: a thousand names for one file must not fill the memory first.
-        check_shard(index, weight_map, shard, file.tensors)
-        return file
+        return replace(file, tensors=placement.take(shard, file.tensors))
 
     with ThreadPoolExecutor(SHARDS_AT_ONCE, thread_name_prefix="weightaudit-open") as pool:
         try:
-            return list(pool.map(open_one, sorted(set(weight_map.values()))))
+            return list(pool.map(open_one, shards))
         except BaseException:  # Ctrl-C too; raised again
             pool.shutdown(wait=False, cancel_futures=True)
             repository.close()  # these two end what is still under way, for which leaving the pool waits

@@ -8,7 +8,7 @@ transformers does:
 2. ``model.safetensors``; ``model.safetensors.index.json`` with its shards; ``pytorch_model.bin``;
    ``pytorch_model.bin.index.json`` with its shards;
 3. the only other safetensors file or index;
-4. the only other ``*.bin``, ``*.pt`` or ``*.pth`` file, or ``*.bin`` index;
+4. the only other ``*.bin``, ``*.pt``, ``*.pth`` or ``*.ckpt`` file, or ``*.bin`` index;
 5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first.
 
 Where 3, 4 or 5 find several, the user has to say which. Skipped as no weights of the model: adapters
@@ -18,12 +18,14 @@ Where 3, 4 or 5 find several, the user has to say which. Skipped as no weights o
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
-from weightaudit.checkpoint.index import is_index
+from weightaudit.checkpoint.index import is_index, shards_without_index
 from weightaudit.checkpoint.loaders import named_weights
 from weightaudit.errors import CheckpointError
 from weightaudit.records import SkippedFile
@@ -31,14 +33,31 @@ from weightaudit.source import Repository
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
 from weightaudit.text import listed, printable
 
-SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth")
+SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth", ".ckpt")
 # transformers' own order (its _get_resolved_checkpoint_files): the single file wins over the index.
 STANDARD = dict(zip((SAFETENSORS, TORCH), STANDARD_WEIGHTS, strict=True))
-UNREAD = (".gguf", ".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".npz")
+ORIGINAL = "Scan the safetensors or PyTorch files of the model that it was made from"
+_BY_AN_OLD_VERSION = "Scan the model's safetensors or PyTorch files; where it has none, transformers 4 makes them: "
+UNREAD = {
+    ".gguf": ORIGINAL,
+    ".h5": f"{_BY_AN_OLD_VERSION}from_pretrained(..., from_tf=True), then save_pretrained",
+    ".msgpack": f"{_BY_AN_OLD_VERSION}from_pretrained(..., from_flax=True), then save_pretrained",
+    ".onnx": ORIGINAL,
+    ".ot": ORIGINAL,
+    ".tflite": ORIGINAL,
+    ".npz": ORIGINAL,
+}
+"""Formats that are not read here, and what to do."""
 ADAPTER = re.compile(r"adapter_model\..*")
-TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth)")
+TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth|ckpt)")
 CONSOLIDATED = re.compile(r"consolidated.*")
-CONVERT = "Safetensors and PyTorch files are read: load the model in transformers and save it with save_pretrained"
+PARTS = (
+    re.compile(r"(?P<before>consolidated\.)(?P<number>\d{2})(?P<after>\.(?:pth|safetensors))"),
+    re.compile(r"(?P<before>mp_rank_)(?P<number>\d{2})(?P<after>_model_states\.pt)"),
+    re.compile(r"(?P<before>model)(?P<number>\d+)(?P<after>-mp\d+\.safetensors)"),
+    re.compile(r"(?P<before>.*rank_?)(?P<number>\d+)(?P<after>.*\.(?:safetensors|bin|pt|pth|ckpt))"),
+)
+"""Names of the parts that model or tensor parallelism saves: Llama's, DeepSpeed's, DeepSeek's, and those of a rank."""
 MAX_NAMED = 5
 """Names told one by one in a message."""
 
@@ -46,35 +65,44 @@ MAX_NAMED = 5
 def select_weights(repository: Repository, config: Mapping[str, Any] | None) -> str:
     """The one weight file of ``repository``, whose config.json is ``config``, or the index of its shards.
 
+    Where the shards are all there and only their index is not, its name is given all the same.
+
     Raises CheckpointError saying what was found instead.
     """
     where = printable(repository.location, limit=1000)
     if repository.chosen is None:
         files = repository.files()
-        return named_weights(config, files, where=where) or choose(files, where=where)
-    if repository.chosen.endswith(UNREAD):
-        raise CheckpointError(where, "its format is not read here", CONVERT)
+        return named_weights(config, files, where=where) or choose(files, where=where, below=repository.below)
+    if advice := _advice(repository.chosen):
+        raise CheckpointError(where, "its format is not read here", advice)
+    _refuse_part(repository.chosen, repository.files(), where=where)
     if repository.chosen.endswith(".json") and not is_index(repository.chosen):
         raise CheckpointError(where, "it is not a weight file", "Name a weight file or the model's directory")
     return repository.chosen
 
 
-def choose(files: Iterable[str], *, where: str) -> str:
-    """`select_weights` among the names ``files`` alone; ``where`` names their place in messages."""
+def choose(files: Iterable[str], *, where: str, below: Callable[[], list[str]] = list) -> str:
+    """`select_weights` among the names ``files`` alone; ``where`` names their place in messages.
+
+    ``below`` gives the paths of files in folders, for advice where there are no weights.
+    """
     files = sorted(files)
     for names in STANDARD_WEIGHTS:
         for name in names:
             if name in files:
                 return name
+    parts = [name for name in files if len(_parts(name, files)) > 1]
     for suffixes in (SAFETENSORS, TORCH):
-        if (taken := _only_other(files, suffixes, where)) is not None:
+        if (taken := _only_other([name for name in files if name not in parts], suffixes, where)) is not None:
             return taken
+    for name in parts:
+        _refuse_part(name, files, where=where)
     consolidated = [name for name in files if CONSOLIDATED.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
     if len(consolidated) == 1:
         return consolidated[0]
     if consolidated:
         raise _several(consolidated, where)
-    raise _nothing(files, where)
+    raise _nothing(files, where, below())
 
 
 def skipped_files(files: Iterable[str], weights: str, opened: Collection[str]) -> tuple[SkippedFile, ...]:
@@ -84,7 +112,7 @@ def skipped_files(files: Iterable[str], weights: str, opened: Collection[str]) -
     """
     told: dict[str, str] = {}
     for name in sorted(files):
-        if name not in opened and (is_index(name) or name.endswith((*SAFETENSORS, *TORCH, ".ckpt", *UNREAD))):
+        if name not in opened and (is_index(name) or name.endswith((*SAFETENSORS, *TORCH, *UNREAD))):
             shard = SHARD.fullmatch(name)
             shown = f"{shard['stem']}-*-of-{shard['count']}{shard['suffix']}" if shard else name
             told.setdefault(shown, _why_not(name, weights))
@@ -98,7 +126,7 @@ def _why_not(name: str, weights: str) -> str:
         return "left by a trainer, no weights of the model"
     if CONSOLIDATED.fullmatch(name):
         return "consolidated weights are taken only where there are no others"
-    if name.endswith((".ckpt", *UNREAD)):
+    if name.endswith(tuple(UNREAD)):
         return "its format is not read here"
     if name.endswith((*TORCH, INDEX_SUFFIXES[1])) and weights.endswith((*SAFETENSORS, INDEX_SUFFIXES[0])):
         return "safetensors come first"
@@ -127,10 +155,12 @@ def _only_other(files: list[str], suffixes: tuple[str, ...], where: str) -> str 
     if len(orphans) < len(candidates):
         raise _several(candidates, where)
     index = SHARD.sub(r"\g<stem>", orphans[0]) + ending
+    if shards_without_index(index, orphans) == orphans:
+        return index
     raise CheckpointError(
         where,
-        f"it has shards ({_some(orphans)}) but not their index {printable(index)}",
-        "Download the index too, or name one shard to look at it alone",
+        f"it has shards ({_some(orphans)}), but neither all of one set nor their index {printable(index)}",
+        "Download the others too, or name one shard to look at it alone",
     )
 
 
@@ -148,21 +178,80 @@ def _several(names: list[str], where: str) -> CheckpointError:
     )
 
 
-def _nothing(files: list[str], where: str) -> CheckpointError:
+def _advice(name: str) -> str:
+    """What to do about a file in a format that is not read; "" for the others."""
+    return next((advice for suffix, advice in UNREAD.items() if name.endswith(suffix)), "")
+
+
+def _parts(name: str, files: Iterable[str]) -> list[str]:
+    """The parts among ``files`` of the split model that ``name`` is a part of; [] where it is none by its name."""
+    for pattern in PARTS:
+        own = pattern.fullmatch(name)
+        if own is not None and not TRAINING.fullmatch(name):
+            found = filter(None, map(pattern.fullmatch, sorted(files)))
+            return [one[0] for one in found if (one["before"], one["after"]) == (own["before"], own["after"])]
+    return []
+
+
+def _refuse_part(name: str, files: Iterable[str], *, where: str) -> None:
+    """CheckpointError where ``name`` is one of several parts, each of which has a part of every matrix."""
+    parts = _parts(name, files)
+    if len(parts) > 1:
+        raise CheckpointError(
+            where,
+            f"{printable(name)} is 1 of {len(parts)} parts of a model split over devices ({_some(parts)}): each holds "
+            "a part of every matrix, and no norm or spectrum of a part is the model's",
+            "Scan the model in one piece (its publisher's own script joins the parts; on the Hub it is often the "
+            "repository that ends in -hf)",
+        )
+
+
+def _nothing(files: list[str], where: str, below: list[str]) -> CheckpointError:
     adapters = [name for name in files if ADAPTER.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
     if adapters:
         return CheckpointError(
-            where, f"it has only an adapter ({_some(adapters)})", "Scan the base model, or name the adapter itself"
+            where,
+            f"it has only an adapter ({_some(adapters)}), which is no model by itself",
+            "Scan the base model that adapter_config.json names, or the adapter merged into it: "
+            "PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(MERGED)",
         )
-    others = [name for name in files if name.endswith((".ckpt", *UNREAD))]
+    others = [name for name in files if _advice(name)]
     if others:
-        return CheckpointError(where, f"its weights are in no format that is read here: {_some(others)}", CONVERT)
-    return CheckpointError(
-        where,
+        cause = f"its weights are in no format that is read here: {_some(others)}"
+        return CheckpointError(where, cause, _advice(others[0]))
+    cause = (
         "no weights found: looked for model.safetensors, pytorch_model.bin, their indexes, and other files of their "
-        "formats",
-        "Check that this is the model's own directory; folders inside it are not searched",
+        "formats"
     )
+    if folders := _folders_with_weights(below):
+        return CheckpointError(
+            where, f"no weights found at its top, but in folders of it: {_some(folders)}", _scan(where, folders[0])
+        )
+    return CheckpointError(where, cause, "Check that this is the model's own directory")
+
+
+def _folders_with_weights(below: Iterable[str]) -> list[str]:
+    """Folders that have weights of their own; the one that was saved last first, as far as numbers tell."""
+    folders: dict[str, list[str]] = {}
+    for path in below:
+        folder, _, name = path.rpartition("/")
+        if name.endswith(SAFETENSORS + TORCH) and not any(rule.fullmatch(name) for rule in (ADAPTER, TRAINING)):
+            folders.setdefault(folder, []).append(name)
+
+    def order(folder: str) -> tuple[int, str]:
+        number = re.search(r"(?:checkpoint|step|epoch|global_step)[-_=]?(\d{1,18})", folder)
+        return (-int(number[1]) if number else 0, folder)
+
+    return sorted(folders, key=order)
+
+
+def _scan(where: str, folder: str) -> str:
+    """The command that scans ``folder`` of ``where``."""
+    if where.startswith(("https://", "http://")):
+        model = where.rstrip("/").split("/", 3)[-1]
+        command = f"hf download {shlex.quote(model)} --include {shlex.quote(f'{folder}/*')} --local-dir MODEL"
+        return f"Download it and scan that: `{command}`, then `weightaudit scan {shlex.quote(f'MODEL/{folder}')}`"
+    return f"Scan one of them: `weightaudit scan {shlex.quote(os.path.join(where, *folder.split('/')))}`"
 
 
 def _some(names: list[str]) -> str:

@@ -3,9 +3,9 @@
 from weightaudit.records.finding import SEVERITIES, Finding, Severity
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum, SpectrumDetail
-from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status
+from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
-from weightaudit.records.scan import ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
+from weightaudit.records.scan import FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Discrepancy",
     "Encoding",
     "EntryFacts",
+    "FileFault",
     "Finding",
     "LayerRow",
     "ModelIdentity",
@@ -38,4 +39,5 @@ __all__ = [
     "Status",
     "TensorInfo",
     "Verdict",
+    "Wrapping",
 ]

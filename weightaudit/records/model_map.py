@@ -52,6 +52,18 @@ class Discrepancy:
 
 
 @dataclass(frozen=True)
+class Wrapping:
+    """What a wrapper of the model has left in names of tensors: `re.sub` of ``pattern`` by "" takes it off.
+
+    ``names`` are those that carry it, as they are stored, ``plain`` the same as a loader expects them.
+    """
+
+    pattern: str
+    names: tuple[str, ...]
+    plain: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ModelMap:
     """What the architecture room makes of names, shapes and config values.
 
@@ -60,7 +72,8 @@ class ModelMap:
     from the structural fallback, ``nearest`` names the known families closest to an unknown model type. ``ties`` are
     (tensor, the tensor it repeats) that the config declares and whose values are still to be compared; ``tied`` is
     whether the config ties the output head to the embedding, None where that is not known. ``discrepancies`` are
-    contradictions between config and checkpoint, ``notes`` what else the reader should know of the map.
+    contradictions between config and checkpoint, ``notes`` what else the reader should know of the map. ``wrapping`` is
+    what the names carry that a loader does not expect, None for nothing.
     """
 
     family: str
@@ -74,3 +87,4 @@ class ModelMap:
     notes: tuple[str, ...] = ()
     tied: bool | None = None
     discrepancies: tuple[Discrepancy, ...] = ()
+    wrapping: Wrapping | None = None

@@ -27,11 +27,25 @@ class SkippedFile:
 
 
 @dataclass(frozen=True)
+class FileFault:
+    """What is wrong with the files of a model, apart from what is in them.
+
+    ``rule`` is the id of the rule that tells it, ``says`` is a plain sentence or more, ``tensors`` are names of those
+    concerned.
+    """
+
+    rule: str
+    says: str
+    tensors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
     """Which model this is: ``name`` labels every row; ``location`` is where the bytes were read (path or URL).
 
     ``files`` are those opened, in the file format ``format``; ``skipped_files`` the other weight files beside them;
-    ``loaded_otherwise`` are sentences on why a program may load other weights than these.
+    ``loaded_otherwise`` are sentences on why a program may load other weights than these, ``faults`` what else is wrong
+    with the files.
     """
 
     name: str
@@ -41,6 +55,7 @@ class ModelIdentity:
     format: str = ""
     skipped_files: tuple[SkippedFile, ...] = ()
     loaded_otherwise: tuple[str, ...] = ()
+    faults: tuple[FileFault, ...] = ()
 
 
 Verdict = Literal["errors", "warnings", "clean", "unchecked"]

@@ -18,7 +18,7 @@ STANDARD_WEIGHTS = (
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
 """The usual names of a model's one weight file or its shards' index, in the order in which they are taken."""
-SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
+SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
 """The name of one shard of several."""
 DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *([.:].*)?", re.IGNORECASE)
 """What Windows takes for a device, with any ending, in any folder."""
@@ -63,6 +63,18 @@ class Repository(Protocol):
 
     def files(self) -> list[str]:
         """Plain names of the files at the top level, sorted. Folders are not entered."""
+        ...
+
+    def below(self) -> list[str]:
+        """Paths of files in folders, "folder/name", sorted: for advice. Some levels and many files of them at most."""
+        ...
+
+    def files_in(self, folder: str) -> list[str]:
+        """Plain names of the files in ``folder``, itself a plain name, sorted; [] where there is none."""
+        ...
+
+    def open_in(self, folder: str, name: str) -> ByteSource:
+        """As `open`, of the file ``name`` in ``folder``; it is called "folder/name"."""
         ...
 
     def fetch(self, names: Iterable[str]) -> None:

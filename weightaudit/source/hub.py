@@ -66,6 +66,26 @@ class HubRepository:
             return sorted(name for name in self._pinned.files if "/" not in name)
         return [] if self._snapshot is None else _names_in(self._snapshot)
 
+    def below(self) -> list[str]:
+        """Paths of files in folders of the repository, or of its cached folder if the Hub has not been asked."""
+        if self._pinned is not None:
+            return sorted(name for name in self._pinned.files if "/" in name)
+        return [] if self._snapshot is None else _local(self._snapshot).below()
+
+    def files_in(self, folder: str) -> list[str]:
+        """Names of the files in that folder of the repository, or of its cached folder."""
+        inside = f"{safe_name(folder, said_by=self.location)}/"
+        if self._pinned is None:
+            return [] if self._snapshot is None else _local(self._snapshot).files_in(folder)
+        found = (name.removeprefix(inside) for name in self._pinned.files if name.startswith(inside))
+        return sorted(name for name in found if "/" not in name)
+
+    def open_in(self, folder: str, name: str) -> ByteSource:
+        """The file ``name`` of that folder: from the cache, or from the Hub. It is never downloaded."""
+        for part in (folder, name):
+            safe_name(part, said_by=self.location)
+        return self._open(f"{folder}/{name}")
+
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of ``names`` that the cache lacks and the Hub has, if downloads were asked for.
 
@@ -90,7 +110,9 @@ class HubRepository:
 
     def open(self, name: str) -> ByteSource:
         """The file ``name``: from the cache, or from the Hub."""
-        safe_name(name, said_by=self.location)
+        return self._open(safe_name(name, said_by=self.location))
+
+    def _open(self, name: str) -> ByteSource:
         cached = self._cached(name)
         if cached is not None:
             file = LocalFile(cached, name=name)
@@ -160,7 +182,11 @@ def hub_repository(
 
 
 def _names_in(folder: Path) -> list[str]:
-    return LocalRepository(folder, name="", location=str(folder)).files()
+    return _local(folder).files()
+
+
+def _local(folder: Path) -> LocalRepository:
+    return LocalRepository(folder, name="", location=str(folder))
 
 
 def _some(names: list[str]) -> str:

@@ -7,8 +7,9 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable
@@ -17,6 +18,9 @@ from weightaudit.text import printable
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
 MAX_READ = 1 << 30
+
+MAX_DEPTH, MAX_BELOW = 4, 10_000
+"""Levels of folders, and files in them, that are looked through for advice: the Hugging Face cache has three."""
 
 _PERMISSIONS = "Check its permissions"
 _LIMIT = "Close other files or raise `ulimit -n`"
@@ -165,6 +169,24 @@ class LocalRepository:
         except OSError as error:
             raise _unavailable(self.directory, error) from error
 
+    def below(self) -> list[str]:
+        """Paths of files in folders of the directory, sorted; links to folders are not entered."""
+        return sorted(islice(_files_below(self.directory, "", MAX_DEPTH), MAX_BELOW))
+
+    def files_in(self, folder: str) -> list[str]:
+        """Names of the files in that folder; [] where there is none, or it may not be looked into."""
+        try:
+            with os.scandir(self.directory / safe_name(folder, said_by=self.location)) as entries:
+                return sorted(entry.name for entry in entries if not _is_folder(entry))
+        except OSError:
+            return []
+
+    def open_in(self, folder: str, name: str) -> LocalFile:
+        """The file ``name`` of that folder."""
+        for part in (folder, name):
+            safe_name(part, said_by=printable(self.location, limit=1000))
+        return self._open(self.directory / folder / name, f"{folder}/{name}")
+
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do: they are here or nowhere."""
 
@@ -173,7 +195,10 @@ class LocalRepository:
         # The user's own choice of file is trusted to be odd; names out of a file are not.
         if name != self.chosen:
             safe_name(name, said_by=printable(self.location, limit=1000))
-        file = LocalFile(self.directory / name, name=name)
+        return self._open(self.directory / name, name)
+
+    def _open(self, path: Path, name: str) -> LocalFile:
+        file = LocalFile(path, name=name)
         self._opened.append(file.state)
         return file
 
@@ -207,6 +232,20 @@ def _leads_to_directory(path: Path) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return False
         raise _unavailable(path, error) from error
+
+
+def _files_below(directory: Path, inside: str, depth: int) -> Iterator[str]:
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # a folder that may not be looked into has no advice to give
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            if depth:
+                yield from _files_below(directory / entry.name, f"{inside}{entry.name}/", depth - 1)
+        elif inside:
+            yield f"{inside}{entry.name}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

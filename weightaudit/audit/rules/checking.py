@@ -10,6 +10,8 @@ from weightaudit.audit.rules import (
     coverage,
     duplicates,
     entries,
+    files,
+    names,
     outliers,
     pickles,
     spectra,
@@ -25,6 +27,8 @@ from weightaudit.text import did_you_mean, printable
 RULES: tuple[Rule, ...] = (
     *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
     *entries.RULES,
+    *files.RULES,
+    *names.RULES,
     *coverage.RULES,
     *config_agreement.RULES,
     *spectra.RULES,

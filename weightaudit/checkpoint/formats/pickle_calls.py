@@ -17,15 +17,23 @@ from weightaudit.checkpoint.formats.torch_names import (
     BYTEARRAY,
     COMPLEX,
     COUNTER,
+    DEFAULT_DICT,
     DEVICE,
     ENCODE,
+    FACTORIES,
     LAYOUT,
+    NAMESPACES,
+    NUMPY_ARRAY,
+    NUMPY_ARRAYS,
+    NUMPY_DTYPE,
+    NUMPY_SCALARS,
     ORDERED_DICT,
     PARAMETER_WITH_STATE,
     PLAIN_TYPES,
     SET,
     SIZE,
     TENSORS,
+    VERSION,
     WITH_ATTRIBUTES,
 )
 
@@ -80,6 +88,14 @@ def _counter(arguments: Arguments) -> Table:
     return Table(dict(counts.entries), list(counts.others))
 
 
+def _default_dict(arguments: Arguments) -> Table:
+    if arguments:
+        (factory,) = arguments
+        if factory is not None and not (isinstance(factory, Name) and factory.path in FACTORIES):
+            raise ValueError
+    return Table()
+
+
 def _size(arguments: Arguments) -> Size:
     (sizes,) = arguments
     if not isinstance(sizes, (tuple, list)) or not all(type(size) is int for size in sizes):
@@ -90,6 +106,7 @@ def _size(arguments: Arguments) -> Size:
 _CONTAINERS: dict[str, Callable[[Arguments], object]] = {
     ORDERED_DICT: _ordered_dict,
     COUNTER: _counter,
+    DEFAULT_DICT: _default_dict,
     SIZE: _size,
 }
 
@@ -156,7 +173,27 @@ def _is_state(state: object) -> bool:
     return len(parts) == 2 and all(sets_attributes_only(part, torch.nn.Parameter) for part in parts)
 
 
+def _is_empty(arguments: Arguments) -> bool:
+    return not arguments
+
+
+def _is_numpy_scalar(arguments: Arguments) -> bool:
+    """A data type and the bytes of one number."""
+    dtype, *data = arguments or (None,)
+    return isinstance(dtype, Call) and dtype.function.path == NUMPY_DTYPE and len(data) == 1 and _is_bytes(tuple(data))
+
+
+def _is_numpy_array(arguments: Arguments) -> bool:
+    """The class, an empty shape and a type code, to be filled by its state."""
+    return _are(Name, tuple, object)(arguments) and arguments[0] == Name(NUMPY_ARRAY)
+
+
 _CHECKS: dict[str, Callable[[Arguments], bool]] = {
+    **dict.fromkeys(NAMESPACES, _is_empty),
+    **dict.fromkeys(NUMPY_SCALARS, _is_numpy_scalar),
+    **dict.fromkeys(NUMPY_ARRAYS, _is_numpy_array),
+    NUMPY_DTYPE: _are(str, int, int),
+    VERSION: _are(str),
     BYTEARRAY: _is_bytes,
     COMPLEX: _are((int, float), (int, float)),
     DEVICE: _is_one_or_two,

@@ -7,8 +7,9 @@ number of instructions bounds time and memory. ``torch.load(weights_only=True)``
 before 2.6 files could run code past it (CVE-2025-32434), it lets a short pickle ask for any amount of memory, and it
 does not say from which record a tensor came.
 
-A name that ``weights_only`` would refuse is refused here, as code. The instructions are those that torch's own
-restricted reader knows, and their siblings of pickle protocol 4.
+A name that ``weights_only`` would refuse is refused here, as code, but for a few that hold values only (numpy's
+numbers, a namespace of options; `torch_names.OPAQUE`), which trainers leave beside weights. The instructions are those
+that torch's own restricted reader knows, and their siblings of pickle protocol 4.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import NoReturn
 
 from weightaudit.checkpoint.formats.pickle_calls import apply, sets_attributes_only
 from weightaudit.checkpoint.formats.pickle_values import Call, Name, Table, is_key, size_of
-from weightaudit.checkpoint.formats.torch_names import HARMLESS, SET
+from weightaudit.checkpoint.formats.torch_names import FILLED, HARMLESS, NAMESPACES, OPAQUE, SET, VERSION
 from weightaudit.errors import CheckpointError
 from weightaudit.source import ByteSource
 from weightaudit.text import printable
@@ -151,7 +152,7 @@ class PickleVM:
         """The name, if weights have a use for it; CheckpointError if not."""
         module = "builtins" if module == "__builtin__" else module  # Python 2's spelling, which protocol 2 keeps
         path = f"{module}.{attribute}"
-        if path not in HARMLESS:
+        if path not in HARMLESS and path not in OPAQUE:
             raise CheckpointError(
                 self.cursor.source.label,
                 f"it contains code and not only weights: loading it would use '{printable(path)}'. "
@@ -212,8 +213,16 @@ class PickleVM:
                 CODE,
             ) from error
 
+    def newobj(self) -> None:
+        function = self.stack[-2]
+        if isinstance(function, Name) and function.path not in NAMESPACES | {VERSION}:
+            self.refuse_instruction(pickle.NEWOBJ)
+        self.reduce()
+
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Call) and target.function.path in FILLED:
+            return  # values of what is not made here; they set nothing but its own
         if not isinstance(target, Table) or not target.ordered:
             fail(self.cursor.source, "its pickle sets the state of what is no OrderedDict")
         # Attributes of a dict (torch's _metadata) are no entries of it; its methods would show others.
@@ -309,6 +318,7 @@ _STEPS: dict[bytes, Callable[[PickleVM], None]] = {
     pickle.GLOBAL: PickleVM.global_,
     pickle.STACK_GLOBAL: PickleVM.stack_global,
     pickle.REDUCE: PickleVM.reduce,
+    pickle.NEWOBJ: PickleVM.newobj,
     pickle.BUILD: PickleVM.build,
     pickle.APPEND: PickleVM.append,
     pickle.APPENDS: PickleVM.appends,

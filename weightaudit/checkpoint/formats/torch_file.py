@@ -11,6 +11,10 @@ from weightaudit.errors import CheckpointError
 from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
 
+NO_PYTORCH = (
+    "Other programs' files are called .bin too: scan the model's safetensors or PyTorch files. If this should be one, "
+    "download it again"
+)
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -32,8 +36,8 @@ def read_torch(source: ByteSource) -> tuple[str, list[TensorInfo], tuple[str, ..
     refuse_foreign(source, head, expected="a PyTorch file")
     if head[8:9] == b"{":
         raise CheckpointError(
-            source.label, "it is not a PyTorch file, but looks like safetensors", "Name it as what it is"
+            source.label,
+            "it is not a PyTorch file, but looks like safetensors",
+            "Give it a name that ends in .safetensors",
         )
-    raise CheckpointError(
-        source.label, "it is not a PyTorch file: neither a zip archive nor a pickle", "Download it again"
-    )
+    raise CheckpointError(source.label, "it is not a PyTorch file: neither a zip archive nor a pickle", NO_PYTORCH)

@@ -40,7 +40,7 @@ def read_legacy(source: ByteSource) -> tuple[list[TensorInfo], tuple[str, ...]]:
         )
     if read_pickle(cursor) != PROTOCOL:
         fail(source, "it is of an unknown version of PyTorch's old format")
-    read_pickle(cursor)  # about the vm that wrote it; the numbers are little-endian on all
+    read_pickle(cursor)  # about the machine that wrote it; the numbers are little-endian on all
     storages = Storages(source, fields=6)
     found, notes = views(source, read_pickle(cursor, storages))
     places = _places(source, _in_file_order(source, read_pickle(cursor), storages), cursor.offset)

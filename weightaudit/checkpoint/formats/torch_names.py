@@ -98,6 +98,24 @@ _SCHEMES = (
     "per_channel_affine_float_qparams",
 )
 
+NAMESPACES = frozenset({"argparse.Namespace", "types.SimpleNamespace"})
+"""Classes that hold values by name: options of a training run."""
+NUMPY_DTYPE, NUMPY_ARRAY = "numpy.dtype", "numpy.ndarray"
+NUMPY_SCALARS = frozenset({"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"})
+NUMPY_ARRAYS = frozenset({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"})
+DEFAULT_DICT = "collections.defaultdict"
+FACTORIES = frozenset(f"builtins.{kind}" for kind in ("dict", "list", "int", "float", "str", "tuple", "bool"))
+"""What a defaultdict fills itself with; only named, never called."""
+VERSION = "torch.torch_version.TorchVersion"
+OPAQUE = frozenset(
+    {*NAMESPACES, NUMPY_DTYPE, NUMPY_ARRAY, *NUMPY_SCALARS, *NUMPY_ARRAYS, DEFAULT_DICT, *FACTORIES, VERSION}
+)
+"""What trainers leave beside weights that ``weights_only=True`` refuses, and that runs nothing of the file's if it is
+made: values, and containers of values. None of it is made here; it stays a note of what was asked for.
+"""
+FILLED = frozenset({*NAMESPACES, NUMPY_DTYPE, *NUMPY_ARRAYS})
+"""Those of them whose values come as their state, which changes nothing else."""
+
 HARMLESS = frozenset(
     {
         ORDERED_DICT,
@@ -117,4 +135,6 @@ HARMLESS = frozenset(
         *(f"torch.cuda.{name}" for name in STORAGES),
     }
 )
-"""What a pickle may name: all that torch itself allows with ``weights_only=True``, obsolete tensor classes left out."""
+"""What a pickle may name besides `OPAQUE`: all that torch itself allows with ``weights_only=True``, obsolete tensor
+classes left out.
+"""

@@ -28,7 +28,7 @@ from weightaudit.records import TensorInfo
 from weightaudit.source import ByteSource
 from weightaudit.text import listed, printable
 
-NESTED = ("state_dict", "model_state_dict", "model")
+NESTED = ("state_dict", "model_state_dict", "model", "module")
 """Where trainers keep the state dict in a checkpoint of theirs."""
 REPEATS = 64
 """How often all tensors together may repeat the bytes of their file: one that the layers share has a name in each, and
@@ -36,6 +36,11 @@ each may be a view of all of it.
 """
 MAX_NAMED = 5
 """Entries named one by one."""
+MAX_NESTING = 4
+"""Dictionaries in each other in which a state dict is looked for."""
+NUMBERED = "(numbered)"
+"""Stands for a key that is no text, such as the numbers that an optimizer gives to tensors."""
+OTHER_FILE = "Name the model's weight file"
 PUBLISH = "Save the model's state_dict() as ordinary tensors, best as safetensors"
 
 
@@ -115,17 +120,27 @@ def views(source: ByteSource, root: object) -> tuple[list[View], tuple[str, ...]
     others = [name for name, value in table.items() if not _is_tensor(value)]
     notes = []
     if inside:
-        notes.append(f"{printable(source.name)} keeps its tensors under '{inside}'; only these were taken.")
+        notes.append(
+            f"{printable(source.name)} keeps its tensors under '{printable(inside, 60)}'; only these were taken."
+        )
     if others:
         notes.append(f"Of {printable(source.name)} these entries are no tensors and were skipped: {_some(others)}.")
     return sorted(found, key=lambda view: view.name), tuple(notes)
 
 
 def _state_dict(source: ByteSource, root: object) -> tuple[Mapping[str, object], str]:
-    """The entries that hold the model's tensors, and under which key of ``root`` they were; "" for ``root`` itself."""
+    """The entries that hold the model's tensors, and under which key of ``root`` they were; "" for ``root`` itself.
+
+    They are under a key that trainers are known to use, or in the one dictionary within ``root`` that has matrices.
+    """
     if not isinstance(root, Table):
-        what = "a single tensor" if _is_tensor(root) else "something else"
-        raise CheckpointError(source.label, f"it holds {what} where a dictionary of named tensors belongs", PUBLISH)
+        if _is_tensor(root):
+            raise CheckpointError(
+                source.label, "it holds a single tensor where a dictionary of named tensors belongs", PUBLISH
+            )
+        raise CheckpointError(
+            source.label, "it holds something else where a dictionary of named tensors belongs", OTHER_FILE
+        )
     nested = [(key, root.entries.get(key)) for key in NESTED]
     inner = [(key, table) for key, table in nested if isinstance(table, Table) and _has_tensors(table)]
     places = [f"under '{key}'" for key, _ in inner] + ["at its top"] * any(map(_is_matrix, root.entries.values()))
@@ -135,19 +150,48 @@ def _state_dict(source: ByteSource, root: object) -> tuple[Mapping[str, object],
         )
     for key, table in inner:
         return _entries(source, table), key
-    if _has_tensors(root):
+    holders = _tables_within(root)
+    named = [
+        (place, table)
+        for place, table in holders.items()
+        if NUMBERED not in place and any(map(_is_matrix, table.entries.values()))
+    ]
+    if _has_tensors(root) and ("at its top" in places or not named):
         return _entries(source, root), ""
-    # Each table once: one of many entries may be there under many names.
-    tables = {id(value): value for value in root.entries.values() if isinstance(value, Table)}
-    holding = {key for key, table in tables.items() if _has_tensors(table)}
-    holders = [key for key, value in root.entries.items() if id(value) in holding]
+    if len(named) == 1:
+        ((place, table),) = named
+        return _entries(source, table), place
     if holders:
         raise CheckpointError(
             source.label,
-            f"its tensors are under {_some(holders)}, and none of that is known to be the model's state dict",
-            f"Save the one that is meant by itself, or under '{NESTED[0]}'",
+            f"its tensors are under {_some(list(holders))}, and none of that is known to be the model's state dict",
+            f"Save the one that is meant by itself, or under '{NESTED[0]}'" if named else OTHER_FILE,
         )
-    raise CheckpointError(source.label, "it holds no tensors", "Name the model's weight file")
+    raise CheckpointError(source.label, "it holds no tensors", OTHER_FILE)
+
+
+def _tables_within(root: Table) -> dict[str, Table]:
+    """The dictionaries within ``root`` that have tensors, by where they are: "ema", or "state.model".
+
+    Each once, where it is found first: one of many entries may be there under many names.
+    """
+    found: dict[str, Table] = {}
+    seen = {id(root)}
+    level = {"": root}
+    for _ in range(MAX_NESTING):
+        below: dict[str, Table] = {}
+        for place, table in level.items():
+            for key, value in (*table.entries.items(), *((NUMBERED, value) for value in table.others)):
+                if not isinstance(value, Table) or id(value) in seen:
+                    continue
+                seen.add(id(value))
+                inside = f"{place}.{key}" if place else key
+                if _has_tensors(value):
+                    found[inside] = value
+                if not any(map(_is_matrix, value.entries.values())):
+                    below[inside] = value
+        level = below
+    return found
 
 
 def _has_tensors(table: Table) -> bool:

@@ -76,8 +76,8 @@ def _check_byte_order(source: ByteSource, offset: int, record: Record) -> None:
     if order == b"big":
         raise CheckpointError(
             source.label,
-            "its numbers are stored big-endian, as on the vm that wrote it",
-            "Load it with torch on any vm of today, and save it there again",
+            "its numbers are stored big-endian, as on the machine that wrote it",
+            "Load it with torch on any machine of today, and save it there again",
         )
     if order != b"little":
         fail(source, f"it says that its byte order is {printable(repr(order), 50)}")

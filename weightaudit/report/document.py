@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -69,9 +70,15 @@ def plotly_code() -> str:
     return code
 
 
+@cache
+def plotly_bytes() -> bytes:
+    """`plotly_code` in UTF-8. It is kept, since a batch asks for it before its scans and after them."""
+    return plotly_code().encode()
+
+
 def share_plotly(directory: Path) -> None:
     """Have plotly.js lie in ``directory``, for pages that name it. Raises OutputError where it cannot be written."""
-    code = plotly_code().encode()
+    code = plotly_bytes()
     path = directory / PLOTLY
     with suppress(OSError):  # it cannot be read, and so is written
         if path.is_file() and path.stat().st_size == len(code) and path.read_bytes() == code:

@@ -25,7 +25,7 @@ from weightaudit.report.layout import PLOTLY
 from weightaudit.report.markup import shown
 from weightaudit.report.style import INK, RoleStyle
 
-"""The file beside the pages that share it."""
+_BLOCK = 1 << 16
 
 
 def document(*, title: str, style: str, body: str, data: str, scripts: Sequence[str], plotly: str = "") -> str:
@@ -81,10 +81,16 @@ def share_plotly(directory: Path) -> None:
     code = plotly_bytes()
     path = directory / PLOTLY
     with suppress(OSError):  # it cannot be read, and so is written
-        if path.is_file() and path.stat().st_size == len(code) and path.read_bytes() == code:
+        if path.is_file() and path.stat().st_size == len(code) and _holds(path, code):
             return
     with replacing(path) as file:
         file.write(code)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether the file has just this ``content``; no more of it than a block is in memory."""
+    with path.open("rb") as file:
+        return all(file.read(_BLOCK) == content[at : at + _BLOCK] for at in range(0, len(content) + 1, _BLOCK))
 
 
 def colours(styles: Iterable[RoleStyle]) -> str:

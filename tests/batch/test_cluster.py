@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def lone(tmp_path: Path) -> Iterator[DaskCluster]:
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """One worker, which has everything loaded once it has run something. Nobody kills it or adds another one."""
     with dask_cluster(tmp_path_factory.mktemp("lasting") / "cluster", environment(), workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def restarting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """One worker, which is started again when it has died; the scheduler gives up work over which two have died."""
+    env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="1")
+    with dask_cluster(tmp_path_factory.mktemp("restarting") / "cluster", env, workers=0) as running:
+        running.add_worker("--nthreads", "1", "--nanny")
         yield running
 
 
@@ -128,26 +138,23 @@ class _Passing(Executor):
 
 
 @needs_dask
-def test_a_model_that_kills_every_worker(few: list[Path], tmp_path: Path) -> None:
+def test_a_model_that_kills_every_worker(few: list[Path], restarting: DaskCluster, tmp_path: Path) -> None:
     """The scheduler gives up on it, the run goes on with the rest."""
     (tmp_path / "deadly").mkdir()
     entries = entries_of([tmp_path / "deadly", *few[:2]], tmp_path)
-    env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
-    with dask_cluster(tmp_path / "cluster", env, workers=0) as cluster:
-        cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
-        result = run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.deadly), threads=1)
+    result = run_batch(entries, tmp_path / "out", partial(Through, restarting.file, tasks.deadly), threads=1)
     assert list(result.failed) == ["deadly"]
     assert "died while running it" in result.failed["deadly"]
 
 
 @needs_dask
-def test_an_answer_lost_with_its_worker_costs_no_second_scan(few: list[Path], tmp_path: Path) -> None:
+def test_an_answer_lost_with_its_worker_costs_no_second_scan(
+    few: list[Path], restarting: DaskCluster, tmp_path: Path
+) -> None:
     """A worker may die between the end of a scan and the arrival of its answer."""
     entries = entries_of(few[:1], tmp_path)
     out = tmp_path / "out"
-    with dask_cluster(tmp_path / "cluster", environment(), workers=0) as cluster:
-        cluster.add_worker("--nthreads", "1", "--nanny")
-        result = run_batch(entries, out, partial(Through, cluster.file, tasks.die_after_the_first), threads=1)
+    result = run_batch(entries, out, partial(Through, restarting.file, tasks.die_after_the_first), threads=1)
     assert result.failed == {}
     first, second = (out / few[0].name / "seen").read_text().split()
     assert first == second == str((out / few[0].name / "outcome.json").stat().st_ino)
@@ -169,19 +176,28 @@ def test_workers_of_another_version(lasting: DaskCluster, few: list[Path], tmp_p
 
 
 @needs_dask
-def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
-    pool = Cluster(str(cluster.file))
-    try:
-        pool._client.wait_for_workers(2)
-        assert not pool.notes
-        assert pool.max_in_flight >= 4
-        cluster.add_worker("--nthreads", "20", "--no-nanny")
-        pool._client.wait_for_workers(3)
-        (note,) = pool.notes
-        assert "start them with --nthreads 1" in note
-        assert pool.max_in_flight == 44
-    finally:
-        pool.close(kill=True)
+def test_what_is_to_be_known_of_a_cluster() -> None:
+    """Whose workers are threads of this process, as they have nothing to do."""
+    distributed: Any = import_module("distributed")
+    where = {"host": "127.0.0.1", "protocol": "tcp", "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, **where) as cluster:
+
+        async def add() -> Any:
+            return await distributed.Worker(cluster.scheduler_address, nthreads=20, host="127.0.0.1", dashboard=False)
+
+        pool = Cluster(cluster.scheduler_address)
+        try:
+            pool._client.wait_for_workers(2)
+            assert not pool.notes
+            assert pool.max_in_flight >= 4
+            worker = cluster.sync(add)
+            pool._client.wait_for_workers(3)
+            (note,) = pool.notes
+            assert "start them with --nthreads 1" in note
+            assert pool.max_in_flight == 44
+            cluster.sync(worker.close)
+        finally:
+            pool.close(kill=True)
 
 
 @needs_dask

@@ -179,30 +179,27 @@ def test_workers_of_another_version(lasting: DaskCluster, few: list[Path], tmp_p
 def test_what_is_to_be_known_of_a_cluster() -> None:
     """Whose workers are threads of this process, as they have nothing to do."""
     distributed: Any = import_module("distributed")
-    where = {"host": "127.0.0.1", "protocol": "tcp", "dashboard_address": None}
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, **where) as cluster:
-
-        async def add() -> Any:
-            return await distributed.Worker(cluster.scheduler_address, nthreads=20, host="127.0.0.1", dashboard=False)
-
+    here = {"host": "127.0.0.1", "dashboard": False}
+    narrow, wide = ({"cls": distributed.Worker, "options": {"nthreads": threads, **here}} for threads in (1, 20))
+    scheduler = {"cls": distributed.Scheduler, "options": here}
+    with distributed.SpecCluster({0: narrow, 1: narrow}, scheduler, worker=wide) as cluster:
         pool = Cluster(cluster.scheduler_address)
         try:
             pool._client.wait_for_workers(2)
             assert not pool.notes
             assert pool.max_in_flight >= 4
-            worker = cluster.sync(add)
+            cluster.scale(3)
             pool._client.wait_for_workers(3)
             (note,) = pool.notes
             assert "start them with --nthreads 1" in note
             assert pool.max_in_flight == 44
-            cluster.sync(worker.close)
         finally:
             pool.close(kill=True)
 
 
 @needs_dask
 def test_no_scheduler(few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "1s")
+    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "0.3s")
     for address in ("tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:1"):
         with pytest.raises(UsageError, match="no Dask scheduler answers there"):
             Cluster(address)
@@ -211,7 +208,7 @@ def test_no_scheduler(few: list[Path], tmp_path: Path, monkeypatch: pytest.Monke
 @needs_dask
 def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever lies in the working directory, as a path that reads like it."""
-    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "1s")
+    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "0.3s")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tcp:").mkdir()
     (tmp_path / "tcp:" / "127.0.0.1:1").write_text('{"address": "nowhere"}')

@@ -116,7 +116,7 @@ def whole(value: Any) -> int:
 
 def finite(value: Any) -> float:
     """A finite number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         raise ValueError("it is no finite number")
     return float(value)
 

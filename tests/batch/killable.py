@@ -2,9 +2,11 @@
 
     python -m tests.batch.killable LIST
 
-Each line of its input is ``DIRECTORY [STEP]``: it forks, prints the child's id, and the child runs the list into the
-directory; with STEP it kills itself before its STEP-th change to the file system. Then the parent prints how the child
-ended: the exit code, or minus the signal.
+LIST is run once, so that everything is loaded. Then each line of its input is ``LIST DIRECTORY [STEP]``: it forks,
+prints the child's id, and the child runs the list into the directory; with STEP it kills itself before its STEP-th
+change to the file system. Then the parent prints how the child ended: the exit code, or minus the signal.
+
+What is changed is not waited for until it is on the disk: a process that is killed leaves all that it has written.
 """
 
 from __future__ import annotations
@@ -49,17 +51,17 @@ def kill_before(step: int) -> Callable[[], int]:
 
 
 def main() -> None:
-    models = Path(sys.argv[1])
+    os.fsync = lambda descriptor: None
     with tempfile.TemporaryDirectory() as scratch:
-        run(models, Path(scratch) / "out")  # loads and compiles all there is
+        run(Path(sys.argv[1]), Path(scratch) / "out")
     print("ready", flush=True)
     for line in sys.stdin:
-        out, _, step = line.strip().partition(" ")
+        models, out, *step = line.split()
         child = os.fork()
         if child == 0:
             try:
-                changes = kill_before(int(step)) if step else lambda: 0
-                run(models, Path(out))
+                changes = kill_before(int(step[0])) if step else lambda: 0
+                run(Path(models), Path(out))
                 print(f"changes {changes()}", flush=True)
                 os._exit(0)
             except BaseException as error:

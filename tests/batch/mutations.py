@@ -201,7 +201,7 @@ class CarefulPool(FakePool):
 def quick(replace: Callable[[Any, str, Any], object]) -> None:
     """Leave out what takes long and is not at issue: power cuts, and megabytes of the same script."""
     replace(os, "fsync", lambda descriptor: None)
-    replace(weightaudit.report.document, "plotly_code", lambda: "// plotly.js")
+    replace(weightaudit.report.document, "plotly_bytes", lambda: b"// plotly.js")
 
 
 class Trial:

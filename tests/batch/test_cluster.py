@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def lone(tmp_path: Path) -> Iterator[DaskCluster]:
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """One worker, which has everything loaded once it has run something. Nobody kills it or adds another one."""
     with dask_cluster(tmp_path_factory.mktemp("lasting") / "cluster", environment(), workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def restarting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """One worker, which is started again when it has died; the scheduler gives up work over which two have died."""
+    env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="1")
+    with dask_cluster(tmp_path_factory.mktemp("restarting") / "cluster", env, workers=0) as running:
+        running.add_worker("--nthreads", "1", "--nanny")
         yield running
 
 
@@ -128,26 +138,23 @@ class _Passing(Executor):
 
 
 @needs_dask
-def test_a_model_that_kills_every_worker(few: list[Path], tmp_path: Path) -> None:
+def test_a_model_that_kills_every_worker(few: list[Path], restarting: DaskCluster, tmp_path: Path) -> None:
     """The scheduler gives up on it, the run goes on with the rest."""
     (tmp_path / "deadly").mkdir()
     entries = entries_of([tmp_path / "deadly", *few[:2]], tmp_path)
-    env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
-    with dask_cluster(tmp_path / "cluster", env, workers=0) as cluster:
-        cluster.add_worker("--nthreads", "1", "--nanny")  # which starts a dead one again
-        result = run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.deadly), threads=1)
+    result = run_batch(entries, tmp_path / "out", partial(Through, restarting.file, tasks.deadly), threads=1)
     assert list(result.failed) == ["deadly"]
     assert "died while running it" in result.failed["deadly"]
 
 
 @needs_dask
-def test_an_answer_lost_with_its_worker_costs_no_second_scan(few: list[Path], tmp_path: Path) -> None:
+def test_an_answer_lost_with_its_worker_costs_no_second_scan(
+    few: list[Path], restarting: DaskCluster, tmp_path: Path
+) -> None:
     """A worker may die between the end of a scan and the arrival of its answer."""
     entries = entries_of(few[:1], tmp_path)
     out = tmp_path / "out"
-    with dask_cluster(tmp_path / "cluster", environment(), workers=0) as cluster:
-        cluster.add_worker("--nthreads", "1", "--nanny")
-        result = run_batch(entries, out, partial(Through, cluster.file, tasks.die_after_the_first), threads=1)
+    result = run_batch(entries, out, partial(Through, restarting.file, tasks.die_after_the_first), threads=1)
     assert result.failed == {}
     first, second = (out / few[0].name / "seen").read_text().split()
     assert first == second == str((out / few[0].name / "outcome.json").stat().st_ino)
@@ -169,24 +176,30 @@ def test_workers_of_another_version(lasting: DaskCluster, few: list[Path], tmp_p
 
 
 @needs_dask
-def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
-    pool = Cluster(str(cluster.file))
-    try:
-        pool._client.wait_for_workers(2)
-        assert not pool.notes
-        assert pool.max_in_flight >= 4
-        cluster.add_worker("--nthreads", "20", "--no-nanny")
-        pool._client.wait_for_workers(3)
-        (note,) = pool.notes
-        assert "start them with --nthreads 1" in note
-        assert pool.max_in_flight == 44
-    finally:
-        pool.close(kill=True)
+def test_what_is_to_be_known_of_a_cluster() -> None:
+    """Whose workers are threads of this process, as they have nothing to do."""
+    distributed: Any = import_module("distributed")
+    here = {"host": "127.0.0.1", "dashboard": False}
+    narrow, wide = ({"cls": distributed.Worker, "options": {"nthreads": threads, **here}} for threads in (1, 20))
+    scheduler = {"cls": distributed.Scheduler, "options": here}
+    with distributed.SpecCluster({0: narrow, 1: narrow}, scheduler, worker=wide) as cluster:
+        pool = Cluster(cluster.scheduler_address)
+        try:
+            pool._client.wait_for_workers(2)
+            assert not pool.notes
+            assert pool.max_in_flight >= 4
+            cluster.scale(3)
+            pool._client.wait_for_workers(3)
+            (note,) = pool.notes
+            assert "start them with --nthreads 1" in note
+            assert pool.max_in_flight == 44
+        finally:
+            pool.close(kill=True)
 
 
 @needs_dask
 def test_no_scheduler(few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "1s")
+    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "0.3s")
     for address in ("tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:1"):
         with pytest.raises(UsageError, match="no Dask scheduler answers there"):
             Cluster(address)
@@ -195,7 +208,7 @@ def test_no_scheduler(few: list[Path], tmp_path: Path, monkeypatch: pytest.Monke
 @needs_dask
 def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever lies in the working directory, as a path that reads like it."""
-    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "1s")
+    monkeypatch.setattr("weightaudit.batch.cluster.TIMEOUT", "0.3s")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tcp:").mkdir()
     (tmp_path / "tcp:" / "127.0.0.1:1").write_text('{"address": "nowhere"}')

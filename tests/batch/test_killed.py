@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,10 +44,10 @@ class Killable:
         assert self.process.stdout is not None
         return self.process.stdout.readline().split()
 
-    def start(self, out: Path, step: int | None = None) -> int:
-        """Start a run; its process."""
+    def start(self, models: Path, out: Path, step: int | None = None) -> int:
+        """Start a run of the list ``models``; its process."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{out}{'' if step is None else f' {step}'}\n")
+        self.process.stdin.write(f"{models} {out}{'' if step is None else f' {step}'}\n")
         self.process.stdin.flush()
         return int(self.said()[1])
 
@@ -59,17 +59,19 @@ class Killable:
         return int(said[1]), changes
 
 
-@contextmanager
-def killable(models: Path) -> Iterator[Killable]:
-    runner = Killable(models)
+@pytest.fixture(scope="module")
+def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
+    folder = tmp_path_factory.mktemp("warm")
+    entries_of(few, folder)
+    running = Killable(folder / "list.txt")
     try:
-        yield runner
+        yield running
     finally:
-        assert runner.process.stdin is not None
-        assert runner.process.stdout is not None
-        runner.process.stdin.close()
-        runner.process.stdout.close()
-        runner.process.wait()
+        assert running.process.stdin is not None
+        assert running.process.stdout is not None
+        running.process.stdin.close()
+        running.process.stdout.close()
+        running.process.wait()
 
 
 def finished(out: Path) -> dict[str, tuple[int, int]]:
@@ -85,35 +87,34 @@ def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
 
 
-def test_killed_at_random_moments(batch: Callable[..., BatchResult], tmp_path: Path) -> None:
+def test_killed_at_random_moments(batch: Callable[..., BatchResult], runner: Killable, tmp_path: Path) -> None:
     models = many(tmp_path / "models", 10)
     batch(models, tmp_path / "whole")
-    whole = joined(tmp_path / "whole")
+    whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
     rng = random.Random(1)
     out, kills, moments = tmp_path / "out0", 0, []
     before: dict[str, tuple[int, int]] = {}
-    with killable(tmp_path / "list.txt") as runner:
-        began = time.monotonic()
-        runner.start(tmp_path / "timed")
-        assert runner.end() == (0, 0)
-        took = time.monotonic() - began
-        while kills < KILLS:
-            child = runner.start(out)
-            time.sleep(rng.uniform(0, took / 4))
-            with suppress(ProcessLookupError):  # it may have come to its end
-                os.kill(child, signal.SIGKILL)
-            code, _ = runner.end()
-            after = finished(out)
-            assert before.items() <= after.items(), "a finished model was scanned again, or lost"
-            before = after
-            if code == -signal.SIGKILL:
-                kills += 1
-                moments.append(len(after))
-            else:  # it came to its end first: the next kills are for a new run
-                assert joined(out) == whole
-                out, before = tmp_path / f"out{kills}", {}
-        runner.start(out)
-        assert runner.end() == (0, 0)
+    began = time.monotonic()
+    runner.start(listed, tmp_path / "timed")
+    assert runner.end() == (0, 0)
+    took = time.monotonic() - began
+    while kills < KILLS:
+        child = runner.start(listed, out)
+        time.sleep(rng.uniform(0, took / 4))
+        with suppress(ProcessLookupError):  # it may have come to its end
+            os.kill(child, signal.SIGKILL)
+        code, _ = runner.end()
+        after = finished(out)
+        assert before.items() <= after.items(), "a finished model was scanned again, or lost"
+        before = after
+        if code == -signal.SIGKILL:
+            kills += 1
+            moments.append(len(after))
+        else:  # it came to its end first: the next kills are for a new run
+            assert joined(out) == whole
+            out, before = tmp_path / f"out{kills}", {}
+    runner.start(listed, out)
+    assert runner.end() == (0, 0)
     assert before.items() <= finished(out).items()
     assert joined(out) == whole
     assert any(0 < moment < len(models) for moment in moments)
@@ -121,11 +122,11 @@ def test_killed_at_random_moments(batch: Callable[..., BatchResult], tmp_path: P
 
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_before_every_change(
-    batch: Callable[..., BatchResult], few: list[Path], tmp_path: Path, count: int
+    batch: Callable[..., BatchResult], few: list[Path], runner: Killable, tmp_path: Path, count: int
 ) -> None:
     """One model's run makes every kind of change that two make; that a finished one stays is tested above, too."""
     batch(few[:count], tmp_path / "whole")
-    whole = joined(tmp_path / "whole")
+    whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
 
     def fresh(step: int) -> Path:
         """A directory that has but the large file that all runs share."""
@@ -134,21 +135,20 @@ def test_killed_before_every_change(
         os.link(tmp_path / "whole" / "plotly.js", out / "plotly.js")
         return out
 
-    with killable(tmp_path / "list.txt") as runner:
-        runner.start(fresh(0), 0)
-        code, changes = runner.end()
-        assert code == 0
-        assert changes > 40
-        for step in range(1, changes + 1):
-            out = fresh(step)
-            runner.start(out, step)
-            assert runner.end()[0] == -signal.SIGKILL
-            before = finished(out)
-            runner.start(out)
-            assert runner.end()[0] == 0
-            assert before.items() <= finished(out).items()
-            assert joined(out) == whole
-            assert not list(out.rglob("*.tmp"))
+    runner.start(listed, fresh(0), 0)
+    code, changes = runner.end()
+    assert code == 0
+    assert changes > 40
+    for step in range(1, changes + 1):
+        out = fresh(step)
+        runner.start(listed, out, step)
+        assert runner.end()[0] == -signal.SIGKILL
+        before = finished(out)
+        runner.start(listed, out)
+        assert runner.end()[0] == 0
+        assert before.items() <= finished(out).items()
+        assert joined(out) == whole
+        assert not list(out.rglob("*.tmp"))
 
 
 def test_the_command_killed_with_its_workers(

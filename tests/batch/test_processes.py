@@ -23,8 +23,9 @@ from weightaudit.batch.processes import ProcessExecutor, WorkerDied
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def two() -> Iterator[ProcessExecutor]:
+    """Two workers, the successors of those that died included, and neither of them has imported torch."""
     executor = ProcessExecutor(2, 1)
     try:
         yield executor
@@ -54,10 +55,13 @@ def test_work_is_shared_by_two_processes(two: ProcessExecutor) -> None:
     assert os.getpid() not in who
 
 
-def test_processes_know_their_threads_before_anything_is_imported(two: ProcessExecutor) -> None:
-    assert two.submit(tasks.environment, "OMP_NUM_THREADS").result() == "1"
-    assert two.submit(tasks.loaded, "torch").result() is False
-    assert two.submit(tasks.torch_threads).result() == 1
+def test_processes_know_their_threads_before_anything_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")  # which they are not to take over
+    with ProcessExecutor(1, 1) as one:
+        assert one.submit(tasks.environment, "OMP_NUM_THREADS").result() == "1"
+        assert one.submit(tasks.loaded, "torch").result() is False
+        assert one.submit(tasks.torch_threads).result() == 1
 
 
 def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path) -> None:

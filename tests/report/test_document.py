@@ -55,9 +55,11 @@ def test_plotly_is_written_once(tmp_path: Path) -> None:
     assert (tmp_path / PLOTLY).read_text("utf-8") == plotly_code()
     share_plotly(tmp_path)
     assert (tmp_path / PLOTLY).stat().st_ino == written.st_ino
-    (tmp_path / PLOTLY).write_text("cut")
-    share_plotly(tmp_path)
-    assert (tmp_path / PLOTLY).read_text("utf-8") == plotly_code()
+    code = (tmp_path / PLOTLY).read_bytes()
+    for other in (b"cut", code[:-1] + b"x"):
+        (tmp_path / PLOTLY).write_bytes(other)
+        share_plotly(tmp_path)
+        assert (tmp_path / PLOTLY).read_bytes() == code
     with pytest.raises(OutputError, match="there is no directory"):
         share_plotly(tmp_path / "none")
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -72,7 +71,7 @@ def join(listed: Sequence[Listed], directory: Path, title: str, attempts: Attemp
     with attempts, replacing(directory / SUMMARY_CSV) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
     with attempts:
-        write_index(entries(listed, directory, unreadable), directory, title=title or "models", beside=JOINED)
+        write_index(_entries(listed, read), directory, title=title or "models", beside=JOINED)
     findings: Counter[str] = Counter()
     for outcome in read.values():
         findings.update(outcome.entry.get("findings", {}) if outcome is not None else {})
@@ -86,14 +85,10 @@ def _as_read(outcome: Outcome | None, reason: str | None) -> Outcome | None:
     return Outcome(key=outcome.key, status="failed", title=outcome.title, revision=outcome.revision, reason=reason)
 
 
-def entries(
-    listed: Iterable[Listed], directory: Path, unreadable: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[ModelEntry]:
-    """What a comparison page in ``directory`` says of each model, read when its turn comes; ``unreadable``: folder →
-    why its layers could not be joined.
-    """
+def _entries(listed: Iterable[Listed], read: Mapping[str, Outcome | None]) -> Iterator[ModelEntry]:
+    """What the page says of each model; ``read``: folder → its outcome."""
     for one in listed:
-        outcome = _as_read(read_outcome(directory / one.folder), unreadable.get(one.folder))
+        outcome = read[one.folder]
         if outcome is None:
             yield ModelEntry(one.title, "", "failed", UNFINISHED)
             continue

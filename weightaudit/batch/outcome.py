@@ -49,7 +49,10 @@ class Outcome:
         """As the folder keeps it: an object whose last field is the digest of the text before it, so that nothing in it
         that has changed is taken for what the scan found.
         """
-        said = json.dumps({"schema": SCHEMA, **asdict(self)}, allow_nan=False).removesuffix("}").encode()
+        # Not `asdict` of all: it copies every number of the entry.
+        files = {name: asdict(content) for name, content in self.files.items()}
+        fields = {"schema": SCHEMA, **vars(self), "files": files}
+        said = json.dumps(fields, allow_nan=False).removesuffix("}").encode()
         return said + SEAL + _digest(said) + END
 
     def results(self, folder: Path) -> Results:

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,8 @@ from weightaudit.report.atomic_write import replacing
 from weightaudit.report.hypertext import Html, each, filled, html, join, shown
 from weightaudit.report.layout import PLOTLY
 from weightaudit.report.style import INK, RoleStyle
+
+_BLOCK = 1 << 16
 
 
 def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequence[str], plotly: str = "") -> Html:
@@ -80,15 +83,27 @@ def plotly_code() -> Html:
     return Html(get_plotlyjs())
 
 
+@cache
+def plotly_bytes() -> bytes:
+    """`plotly_code` in UTF-8. It is kept, since a batch asks for it before its scans and after them."""
+    return plotly_code().encode()
+
+
 def share_plotly(directory: Path) -> None:
     """Have plotly.js lie in ``directory``, for pages that name it. Raises OutputError where it cannot be written."""
-    code = plotly_code().encode()
+    code = plotly_bytes()
     path = directory / PLOTLY
     with suppress(OSError):  # it cannot be read, and so is written
-        if path.is_file() and path.stat().st_size == len(code) and path.read_bytes() == code:
+        if path.is_file() and path.stat().st_size == len(code) and _holds(path, code):
             return
     with replacing(path) as file:
         file.write(code)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether the file has just this ``content``; no more of it than a block is in memory."""
+    with path.open("rb") as file:
+        return all(file.read(_BLOCK) == content[at : at + _BLOCK] for at in range(0, len(content) + 1, _BLOCK))
 
 
 def colours(styles: Iterable[RoleStyle]) -> Html:

@@ -8,13 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.errors import DataError
 from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.fashion_mnist.dataset import load
 from weightaudit.paper.fashion_mnist.images import Images
 from weightaudit.paper.figure3 import charts, claims
 from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import single_threaded

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+from torch import Tensor
 
 from weightaudit.paper.charts import Chart, Series, Style
 from weightaudit.paper.judging import spread
@@ -28,6 +29,23 @@ class Part:
     points: pd.DataFrame
     claims: tuple[Claim, ...]
     charts: tuple[Chart, ...]
+
+
+def table(columns: Mapping[str, object]) -> pd.DataFrame:
+    """A row a draw or network: tensors and sequences have a value for each, anything else is the same for all."""
+    return pd.DataFrame({name: of.tolist() if isinstance(of, Tensor) else of for name, of in columns.items()})
+
+
+def nearest_to_bound(left: Tensor, **right: Tensor) -> dict[str, Tensor]:
+    """Of each draw's test inputs the one whose left side comes nearest to its bound: (draws, m) → (draws,) each.
+
+    ``right`` are the bound and others to go with it. Beside ``lhs`` and these, ``failing`` counts the inputs whose left
+    side exceeds the bound.
+    """
+    bound = next(iter(right.values()))
+    near = (left / bound).argmax(1, keepdim=True)
+    sides = {name: side.gather(1, near)[:, 0] for name, side in {"lhs": left, **right}.items()}
+    return {**sides, "failing": (left > bound * (1 + ROUNDING)).sum(1)}
 
 
 def decided(points: pd.DataFrame, holds: pd.Series[bool], by: Sequence[str]) -> Outcome:

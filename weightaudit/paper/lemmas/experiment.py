@@ -10,11 +10,11 @@ import dataclasses
 
 import pandas as pd
 
+from weightaudit.audit import Progress
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.lemmas import deep_linear, deep_relu, shallow, stationarity, stationary_points
 from weightaudit.paper.lemmas.common import HELD, Part
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.training import single_threaded
 

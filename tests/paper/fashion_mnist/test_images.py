@@ -14,7 +14,7 @@ from tests.paper.fashion_mnist.idx_files import IMAGES, LABELS, idx, parquet, pn
 from tests.support.hub import faults, pointed_at, serve
 from tests.support.hub.answers import plain
 from weightaudit.errors import DataError
-from weightaudit.paper.fashion_mnist.dataset import load
+from weightaudit.paper.fashion_mnist.experiment import load
 from weightaudit.paper.fashion_mnist.images import from_directory, read_idx
 
 PIXELS, CLASSES = toy_images(12)

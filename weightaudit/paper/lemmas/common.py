@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from weightaudit.paper.charts import Chart, Series, Style
-from weightaudit.paper.judging import spread
+from weightaudit.paper.judging import Spread, below, spread
 from weightaudit.paper.results import Claim, Numbers, Outcome, judged
 
 HELD = "assumptions_hold"
@@ -87,6 +87,12 @@ def last(points: pd.DataFrame, along: str) -> pd.DataFrame:
 def by_draw(points: pd.DataFrame, column: str) -> list[float]:
     """Each draw's mean of ``column``."""
     return [float(value) for value in points.groupby("draw")[column].mean()]
+
+
+def vanishes(points: pd.DataFrame, column: str, threshold: float) -> tuple[Spread, Outcome]:
+    """``column`` over the draws, and whether its mean is below ``threshold``; fewer than `ENOUGH` draws cannot tell."""
+    found = spread(by_draw(points, column))
+    return found, below(found, threshold) if found.draws >= ENOUGH else "inconclusive"
 
 
 def line(points: pd.DataFrame, x: str, y: str, name: str, *, group: str = "", style: Style = "line") -> Series:

@@ -15,10 +15,9 @@ from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.data import Task, generator_for
-from weightaudit.paper.judging import all_of, below, spread
+from weightaudit.paper.judging import all_of, spread
 from weightaudit.paper.lemmas import bounds
 from weightaudit.paper.lemmas.common import (
-    ENOUGH,
     EQUAL,
     HELD,
     ROUNDING,
@@ -32,6 +31,7 @@ from weightaudit.paper.lemmas.common import (
     sides_charts,
     table,
     tally,
+    vanishes,
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, flow_of_both, imbalance
@@ -145,8 +145,8 @@ def layer_by_layer(points: pd.DataFrame) -> Claim:
     numbers: Numbers = {}
     means: list[float] = []
     for decay, of_decay in of_case.groupby("lambda"):
-        found = spread(by_draw(of_decay, "layerwise_relative_gap"))
-        outcomes.append(below(found, EQUAL) if found.draws >= ENOUGH else "inconclusive")
+        found, outcome = vanishes(of_decay, "layerwise_relative_gap", EQUAL)
+        outcomes.append(outcome)
         numbers |= found.numbers(f"relative gap at the end, λ = {decay:g}")
         numbers |= spread(by_draw(of_decay, "relative_gap")).numbers(f"the same end to end, λ = {decay:g}")
         means.append(found.mean)

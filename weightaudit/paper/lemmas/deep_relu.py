@@ -16,8 +16,8 @@ from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.data import Task, generator_for
-from weightaudit.paper.judging import Spread, all_of, below, spread
-from weightaudit.paper.lemmas.common import BAND, ENOUGH, EQUAL, HELD, Part, by_draw, last, line, table
+from weightaudit.paper.judging import all_of, spread
+from weightaudit.paper.lemmas.common import BAND, EQUAL, HELD, Part, by_draw, last, line, table, vanishes
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.flow import Flow, flow_of_both
 from weightaudit.paper.lemmas.stationarity import joined
@@ -185,8 +185,8 @@ def _judged(points: pd.DataFrame, column: str, threshold: float) -> tuple[Outcom
     numbers: Numbers = {"runs": len(end), "runs where the assumptions hold": len(held)}
     means: list[float] = []
     for (depth, width, decay), of_group in end.groupby(["depth", "width", "lambda"]):
-        found: Spread = spread(by_draw(of_group[of_group[HELD]], column))
-        outcomes.append(below(found, threshold) if found.draws >= ENOUGH else "inconclusive")
+        found, outcome = vanishes(of_group[of_group[HELD]], column, threshold)
+        outcomes.append(outcome)
         numbers |= found.numbers(f"{column}, K = {depth}, width {width}, λ = {decay:g}")
         numbers[f"draws, K = {depth}, width {width}, λ = {decay:g}"] = found.draws
         means.append(found.mean)

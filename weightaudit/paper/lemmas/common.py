@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -144,11 +145,7 @@ def sides_charts(
     )
 
 
-def logarithmic(first: float, end: float, per_decade: int) -> Iterator[float]:
-    """``first``, then ``per_decade`` values to each factor of ten, and last ``end`` itself."""
-    value, i = first, 0
-    while value < end * (1 - 1e-9):
-        yield value
-        i += 1
-        value = first * 10.0 ** (i / per_decade)
-    yield end
+def recorded(steps: int) -> list[int]:
+    """When a run of so many steps is measured: at its start, twice to each factor of ten from 10 on, and at its end."""
+    spaced = (round(10 * 10 ** (i / 2)) for i in itertools.count())
+    return [0, *itertools.takewhile(lambda step: step < steps, spaced), steps]

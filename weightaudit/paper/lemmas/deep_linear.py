@@ -34,8 +34,8 @@ from weightaudit.paper.lemmas.common import (
     vanishes,
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, flow_of_both, imbalance
-from weightaudit.paper.lemmas.tasks import largest_overlap, tests_by_epsilon, two_tasks
+from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, gradient_flow, imbalance
+from weightaudit.paper.lemmas.tasks import both, largest_overlap, tests_by_epsilon, two_tasks
 from weightaudit.paper.nets import Weights
 from weightaudit.paper.results import Claim, Numbers, Outcome
 
@@ -195,10 +195,9 @@ def _flow(config: LemmasConfig, start: str, decay: float, first: Task, second: T
         else nets.initialise(widths, 2 * config.draws, generator=generator, dtype=torch.float64, scale=config.scale)
     )
     times = [fraction * config.lifetimes / decay for fraction in FRACTIONS]
-    return flow_of_both(
+    return gradient_flow(
         weights,
-        first,
-        second,
+        *both(first, second),
         decay,
         times,
         "linear",

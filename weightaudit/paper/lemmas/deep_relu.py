@@ -7,6 +7,7 @@ conclusion where that step is true by construction: for networks whose hidden un
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pandas as pd
 import torch
@@ -19,7 +20,7 @@ from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.judging import all_of, spread
 from weightaudit.paper.lemmas.common import BAND, EQUAL, HELD, Part, by_draw, last, line, table, vanishes
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.flow import Flow, flow_of_both
+from weightaudit.paper.lemmas.flow import Flow, gradient_flow
 from weightaudit.paper.lemmas.stationarity import joined
 from weightaudit.paper.lemmas.tasks import both, largest_overlap, two_tasks
 from weightaudit.paper.nets import Weights
@@ -222,22 +223,13 @@ def _flow(
         for is_early in (True, False)
     )
 
-    def onwards(start: Weights, times: list[float], rtol: float) -> Flow:
-        return flow_of_both(
-            start,
-            first,
-            second,
-            decay,
-            times,
-            "relu",
-            rtol=rtol,
-            most=config.evaluations,
-            reached=progress.advance,
-        )
-
+    x, y = both(first, second)
+    flow = partial(
+        gradient_flow, x=x, y=y, decay=decay, activation="relu", most=config.evaluations, reached=progress.advance
+    )
     # While units still find their place the flow slides along kinks, where a tight tolerance costs without end.
-    before = onwards(start, early, config.relu_rtol)
-    after = onwards(before.weights[-1], [time - early[-1] for time in late], config.relu_rtol_late)
+    before = flow(start, times=early, rtol=config.relu_rtol)
+    after = flow(before.weights[-1], times=[time - early[-1] for time in late], rtol=config.relu_rtol_late)
     return Flow((*early, *late), before.weights + after.weights, before.evaluations + after.evaluations)
 
 

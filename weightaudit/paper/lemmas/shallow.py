@@ -27,8 +27,8 @@ from weightaudit.paper.lemmas.common import (
     counted,
     decided,
     last,
-    logarithmic,
     nearest_to_bound,
+    recorded,
     sides_at_end,
     sides_charts,
     table,
@@ -165,9 +165,8 @@ def _descent(
     W: Tensor, output: Tensor, task: Task, config: LemmasConfig, decay: float, progress: Progress
 ) -> dict[int, Tensor]:
     """Step → W, by gradient descent on W alone: a neither learns nor decays."""
-    steps = [0, *dict.fromkeys(round(step) for step in logarithmic(10, config.shallow_steps, per_decade=2))]
     states = {0: W}
-    for before, step in itertools.pairwise(steps):
+    for before, step in itertools.pairwise(recorded(config.shallow_steps)):
         for _ in range(step - before):
             gradient, _ = nets.gradients([W, output[:, None, :]], task.x, task.y, "relu")
             W = (1 - config.shallow_rate * decay) * W - config.shallow_rate * gradient

@@ -13,7 +13,7 @@ from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for
 from weightaudit.paper.lemmas import bounds
-from weightaudit.paper.lemmas.common import logarithmic, table
+from weightaudit.paper.lemmas.common import recorded, table
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.tasks import tasks
 from weightaudit.paper.nets import Activation, Weights
@@ -47,12 +47,11 @@ STATIONARY = "stationary"
 
 def descents(config: LemmasConfig, progress: Progress) -> pd.DataFrame:
     """One row per case, draw, λ and recorded step; columns as `measured` makes them."""
-    recorded = sorted({0, *(round(step) for step in logarithmic(10, config.steps, per_decade=2))})
-    frames = [_descent(config, case, recorded, progress) for case in CASES]
+    frames = [_descent(config, case, progress) for case in CASES]
     return pd.concat(frames, ignore_index=True)
 
 
-def _descent(config: LemmasConfig, case: Case, recorded: list[int], progress: Progress) -> pd.DataFrame:
+def _descent(config: LemmasConfig, case: Case, progress: Progress) -> pd.DataFrame:
     task = tasks(config, separable=case.separable)
     widths = (config.dimension, *[config.width] * (config.depth - 1), 1)
     start = nets.initialise(
@@ -70,7 +69,7 @@ def _descent(config: LemmasConfig, case: Case, recorded: list[int], progress: Pr
     start_size = _sizes(weights)
     progress.start(f"descents to stationary points: {case.name}", config.steps)
     tables = []
-    for before, step in itertools.pairwise([0, *recorded]):
+    for before, step in itertools.pairwise([0, *recorded(config.steps)]):
         weights = descend(weights, x, y, rate=config.rate, decay=decay, steps=step - before, activation=case.activation)
         progress.advance(step - before)
         found = measured(weights, x, y, decay, case.activation, config.rate)

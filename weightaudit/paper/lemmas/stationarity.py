@@ -13,7 +13,7 @@ from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for
 from weightaudit.paper.lemmas import bounds
-from weightaudit.paper.lemmas.common import recorded, table
+from weightaudit.paper.lemmas.common import HELD, recorded, table
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.tasks import tasks
 from weightaudit.paper.nets import Activation, Weights
@@ -78,8 +78,8 @@ def _descent(config: LemmasConfig, case: Case, progress: Progress) -> pd.DataFra
         where = {"part": "descent", "case": case.name, "draw": draw, "lambda": decay, "step": step}
         tables.append(table({**where, **found}))
     frame = pd.concat(tables, ignore_index=True)
-    frame[STATIONARY] = ~frame["collapsed"] & (frame["residual"] <= config.stationary)
-    return frame
+    stationary = ~frame["collapsed"] & (frame["residual"] <= config.stationary)
+    return frame.assign(**{STATIONARY: stationary, HELD: stationary})
 
 
 def measured(

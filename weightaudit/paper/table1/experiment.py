@@ -103,18 +103,9 @@ def _sizes(model: str, *, offline: bool, max_wait: float) -> tuple[Sizes | None,
 
 
 def _rows(stated: Stated, model: str, found: Sizes | None) -> list[dict[str, object]]:
-    read = found or (None, None, None)
-    return [
-        {
-            "row": TABLE.index(stated) + 1,
-            "name": stated.name,
-            "model": printable(model),
-            "size": size,
-            "stated": a,
-            "read": b,
-        }
-        for size, a, b in zip(SIZES, stated.sizes, read, strict=True)
-    ]
+    where = {"row": TABLE.index(stated) + 1, "name": stated.name, "model": printable(model)}
+    sizes = zip(SIZES, stated.sizes, found or (None, None, None), strict=True)
+    return [{**where, "size": size, "stated": a, "read": b} for size, a, b in sizes]
 
 
 def _claim(stated: Stated, model: str, found: Sizes | None, why_not: str) -> Claim:

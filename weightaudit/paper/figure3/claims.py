@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -155,8 +156,7 @@ def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Cl
             "λ": [float(decay) for decay in sorted(set(final["lambda"]))],
             "gap by λ: mean": [one.mean for one in gaps],
             "gap by λ: standard deviation": [one.sd for one in gaps],
-            **{f"leaks {state}: mean": [one.mean for one in layers] for state, layers in leaks.items()},
-            **{f"leaks {state}: standard deviation": [one.sd for one in layers] for state, layers in leaks.items()},
+            **_by_layer("leaks", leaks),
         },
         tolerance=f"at the end, on orthogonal inputs: the kept share of the sum is below {WELL:g} at λ = 0 and above "
         f"it at λ = {config.decay:g}, and the gap at λ = 0 is the wider (paired over draws); {_JUDGED}",
@@ -170,6 +170,12 @@ def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Cl
 def _leaks(rows: pd.DataFrame) -> list[Spread]:
     """What the other network adds to each layer, from the first on."""
     return [spread(by_draw(rows[name], rows)) for name in rows.columns if name.startswith("leak_")]
+
+
+def _by_layer(what: str, states: Mapping[str, list[Spread]]) -> Numbers:
+    """The means over draws in each state, layer by layer, then the standard deviations."""
+    means: Numbers = {f"{what} {state}: mean": [one.mean for one in found] for state, found in states.items()}
+    return means | {f"{what} {state}: standard deviation": [one.sd for one in found] for state, found in states.items()}
 
 
 def _listed(found: list[Spread]) -> str:
@@ -203,11 +209,7 @@ def _low_stable_rank(points: pd.DataFrame, config: MergingConfig, dimension: int
             "full ranks": list(full),
             "λ": config.decay,
             "the sum works from step": first,
-            **{f"stable ranks {state}: mean": [one.mean for one in values] for state, values in told.items()},
-            **{
-                f"stable ranks {state}: standard deviation": [one.sd for one in values]
-                for state, values in told.items()
-            },
+            **_by_layer("stable ranks", told),
             "share of full rank: upper ends": [one.high for one in low],
         },
         tolerance=f"at the end, at λ = {config.decay:g}, for every matrix but the last (which has one row): the stable "

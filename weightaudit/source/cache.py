@@ -16,7 +16,7 @@ from huggingface_hub import constants
 
 from weightaudit.errors import CheckpointError
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
-from weightaudit.source.names import COMMIT
+from weightaudit.source.names import COMMIT, DATA_SETS
 from weightaudit.stored import read_plain
 from weightaudit.text import printable
 
@@ -28,8 +28,9 @@ SHARED_BLOBS = "blobs"
 
 
 def model_folder(model: str) -> Path:
-    """Where the cache has, or would have, the Hub model with this id."""
-    return Path(constants.HF_HUB_CACHE, f"models--{model.replace('/', '--')}")
+    """Where the cache has, or would have, the Hub model with this id; a data set's has `DATA_SETS` before it."""
+    kind = "" if model.startswith(DATA_SETS) and model.count("/") == 2 else "models--"
+    return Path(constants.HF_HUB_CACHE, kind + model.replace("/", "--"))
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -131,7 +131,7 @@ class RemoteLocation:
 def file_url(model: str, commit: str, name: str) -> str:
     """The Hub's address of a file of that commit."""
     return constants.HUGGINGFACE_CO_URL_TEMPLATE.format(
-        repo_id=model, revision=quote(commit, safe=""), filename=quote(name, safe="")
+        repo_id=model, revision=quote(commit, safe=""), filename=quote(name)
     )
 
 

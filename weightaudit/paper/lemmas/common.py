@@ -1,17 +1,16 @@
-"""What the checks share: what one returns, and how a claim is judged from points whose assumptions were checked."""
+"""What the checks share: tables of points, and how a claim is judged from points whose assumptions were checked."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from torch import Tensor
 
 from weightaudit.paper.charts import Chart, Series, Style
 from weightaudit.paper.judging import Spread, below, spread
-from weightaudit.paper.results import Claim, Numbers, Outcome, judged
+from weightaudit.paper.results import Numbers, Outcome, judged
 
 HELD = "assumptions_hold"
 """Column of every point: whether what the statement assumes was found to hold there."""
@@ -21,15 +20,6 @@ EQUAL = 0.01
 """Relative gap below which an equality counts as reached that the theory promises in a limit."""
 ROUNDING = 1e-9
 """Relative slack for rounding, where two sides may be equal."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One check's share of the experiment's result."""
-
-    points: pd.DataFrame
-    claims: tuple[Claim, ...]
-    charts: tuple[Chart, ...]
 
 
 def table(columns: Mapping[str, object]) -> pd.DataFrame:

@@ -21,7 +21,6 @@ from weightaudit.paper.lemmas.common import (
     EQUAL,
     HELD,
     ROUNDING,
-    Part,
     by_draw,
     counted,
     decided,
@@ -37,7 +36,7 @@ from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, gradient_flow, imbalance
 from weightaudit.paper.lemmas.tasks import both, largest_overlap, tests_by_epsilon, two_tasks
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.results import Claim, Numbers, Outcome
+from weightaudit.paper.results import Claim, Numbers, Outcome, Result
 
 FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 """When a flow is measured, of its length."""
@@ -47,7 +46,7 @@ STARTS = ("balanced", "Gaussian")
 """The second does not meet the theorem's assumption; it shows how far the bound reaches without."""
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Integrate, measure, judge."""
     first, second = two_tasks(config)
     tests = tests_by_epsilon(config, first, second)
@@ -58,7 +57,7 @@ def check(config: LemmasConfig, progress: Progress) -> Part:
         for decay in dict.fromkeys(config.flow_decays)
     ]
     points = pd.concat(tables, ignore_index=True)
-    return Part(points, (theorem_1(points), layer_by_layer(points), _balance(points)), _charts(points))
+    return Result(points, (theorem_1(points), layer_by_layer(points), _balance(points)), _charts(points))
 
 
 def measured(

@@ -18,13 +18,13 @@ from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.judging import all_of, spread
-from weightaudit.paper.lemmas.common import BAND, EQUAL, HELD, Part, by_draw, last, line, table, vanishes
+from weightaudit.paper.lemmas.common import BAND, EQUAL, HELD, by_draw, last, line, table, vanishes
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.flow import Flow, gradient_flow
 from weightaudit.paper.lemmas.stationarity import joined
 from weightaudit.paper.lemmas.tasks import both, largest_overlap, two_tasks
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.results import Claim, Numbers, Outcome
+from weightaudit.paper.results import Claim, Numbers, Outcome, Result
 
 INDEPENDENT, DISJOINT = "independent starts", "disjoint hidden units"
 FRACTIONS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -39,7 +39,7 @@ KEPT = 0.5
 """An activation that has less than this of its share left since the last recorded time is on its way to zero."""
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Integrate, measure, judge."""
     first, second = two_tasks(config, separable=True)
     depths, widths, decays = (
@@ -55,7 +55,7 @@ def check(config: LemmasConfig, progress: Progress) -> Part:
         flow = _flow(config, case, depth, width, decay, first, second, progress)
         tables.append(measured(flow, case, decay, first, second, config.flow_stationary))
     points = pd.concat(tables, ignore_index=True)
-    return Part(points, (theorem_2(points), corollary_2(points), _disjoint(points)), _charts(points))
+    return Result(points, (theorem_2(points), corollary_2(points), _disjoint(points)), _charts(points))
 
 
 def measured(flow: Flow, case: str, decay: float, first: Task, second: Task, stationary: float) -> pd.DataFrame:

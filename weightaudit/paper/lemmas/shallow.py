@@ -22,7 +22,6 @@ from weightaudit.paper.lemmas import bounds
 from weightaudit.paper.lemmas.common import (
     HELD,
     ROUNDING,
-    Part,
     by_draw,
     counted,
     decided,
@@ -36,7 +35,7 @@ from weightaudit.paper.lemmas.common import (
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.tasks import largest_overlap, tests_by_epsilon, two_tasks
-from weightaudit.paper.results import Claim, Numbers
+from weightaudit.paper.results import Claim, Numbers, Result
 
 ROUNDED = 1e-13
 """What a score of order 1 may be off by."""
@@ -54,7 +53,7 @@ class Run:
     other: dict[int, Tensor]
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Train, measure, judge."""
     first, second = two_tasks(config)
     tests = tests_by_epsilon(config, first, second)
@@ -65,7 +64,7 @@ def check(config: LemmasConfig, progress: Progress) -> Part:
         for epsilon, x in tests
     ]
     points = pd.concat(tables, ignore_index=True)
-    return Part(points, (lemma_5(points), corollary_1(points)), _charts(points))
+    return Result(points, (lemma_5(points), corollary_1(points)), _charts(points))
 
 
 def measured(run: Run, x: Tensor, overlap: Tensor, epsilon: float) -> pd.DataFrame:

@@ -10,10 +10,10 @@ import pandas as pd
 from weightaudit.audit import Progress
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.judging import spread
-from weightaudit.paper.lemmas.common import BAND, HELD, ROUNDING, Part, by_draw, counted, decided, last, line, tally
+from weightaudit.paper.lemmas.common import BAND, HELD, ROUNDING, by_draw, counted, decided, last, line, tally
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.stationarity import CASES, GENERIC, LINEAR, STATIONARY, SUM_ROUNDING, descents
-from weightaudit.paper.results import Claim, Numbers
+from weightaudit.paper.results import Claim, Numbers, Result
 
 FACTOR = 10.0
 """By how much σ₂/σ₁, and max/min of the norms less 1, may exceed the tolerance on ‖λθ+∇L‖/‖λθ‖, to which they are
@@ -22,10 +22,10 @@ NEAR = 0.01
 """How far λ‖W_k‖² may be from mean |ℓ'| y f, relatively, at a point that counts as nearly stationary (Lemma 4)."""
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Descend, measure, judge."""
     points = descents(config, progress)
-    return Part(points, claims(points, config), charts(points))
+    return Result(points, claims(points, config), charts(points))
 
 
 def claims(points: pd.DataFrame, config: LemmasConfig) -> tuple[Claim, ...]:

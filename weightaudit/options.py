@@ -74,8 +74,14 @@ def types_of(config_class: type[Any]) -> dict[str, type]:
     return {name: _plain(hint) for name, hint in get_type_hints(config_class).items()}
 
 
-def _plain(hint: Any) -> type:
+def item_type(hint: Any) -> tuple[Any, bool]:
+    """The type of a field's value, or of its items, by its hint, and whether it is a tuple. ``X | None`` is X."""
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (part for part in get_args(hint) if part is not type(None))
-    kind: type = str if get_origin(hint) is Literal else get_origin(hint) or hint
-    return kind
+    return (get_args(hint)[0], True) if get_origin(hint) is tuple else (hint, False)
+
+
+def _plain(hint: Any) -> type:
+    kind, several = item_type(hint)
+    plain: type = tuple if several else str if get_origin(kind) is Literal else get_origin(kind) or kind
+    return plain

@@ -13,9 +13,9 @@ import pytest
 
 from tests.paper import toy
 from tests.support.browser import needs_chromium, opened
+from weightaudit.audit.progress import Silent
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
-from weightaudit.paper.progress import silent
 from weightaudit.paper.readme import write_readme
 
 NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
@@ -23,7 +23,7 @@ NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
 
 def written(directory: Path, config: toy.ToyConfig | None = None) -> dict[str, Any]:
     config = config or toy.ToyConfig()
-    return outputs.write("toy", "Toys <1>", toy.run(config, silent()), config, directory)
+    return outputs.write("toy", "Toys <1>", toy.run(config, Silent()), config, directory)
 
 
 def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_links_where_files_belong_are_replaced_and_not_followed(tmp_path: Path) 
 
 
 def test_a_result_without_charts_has_its_files_too(tmp_path: Path) -> None:
-    outputs.write("toy", "", replace(toy.run(toy.ToyConfig(), silent()), charts=()), toy.ToyConfig(), tmp_path)
+    outputs.write("toy", "", replace(toy.run(toy.ToyConfig(), Silent()), charts=()), toy.ToyConfig(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == NAMES
 
 
@@ -88,7 +88,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_single_precision_survives_the_csv(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-    result = replace(toy.run(toy.ToyConfig(), silent()), points=pd.DataFrame({"x": values}))
+    result = replace(toy.run(toy.ToyConfig(), Silent()), points=pd.DataFrame({"x": values}))
     outputs.write("toy", "", result, toy.ToyConfig(), tmp_path)
     assert (pd.read_csv(tmp_path / "points.csv")["x"].to_numpy(np.float32) == values).all()
 

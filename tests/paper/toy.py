@@ -8,12 +8,28 @@ from typing import Literal
 
 import pandas as pd
 
+from weightaudit.audit import Progress
+from weightaudit.audit.progress import Silent
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.charts import Chart, Series
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.registry import Experiment
 from weightaudit.paper.results import Claim, Result
 from weightaudit.paper.settings import setting
+
+
+class Counting(Silent):
+    """A progress that remembers each stage: its name, its total, and how far it came."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int, int]] = []
+
+    def start(self, model: str, total_bytes: int) -> None:
+        self.stages.append((model, total_bytes, 0))
+
+    def advance(self, nbytes: int) -> None:
+        name, total, done = self.stages[-1]
+        self.stages[-1] = (name, total, done + nbytes)
+
 
 LAMBDAS = [0.0, 1e-4, 1e-3, 1e-2]
 RUNS: list[ToyConfig] = []
@@ -51,8 +67,9 @@ def run(config: ToyConfig, progress: Progress) -> Result:
     RUNS.append(config)
     if config.data_dir == "nowhere":
         raise ModelUnavailable("toy data", "they are not there", "Look elsewhere")
-    progress.start(2, "toy")
-    progress.advance(2, "toys")
+    for stage in ("a toy", "toys"):
+        progress.start(stage, 2)
+        progress.advance(2)
     points = pd.DataFrame({"lambda": LAMBDAS, "value": [1 / 3, math.nan, 2.0, 1e-20], "draw": [0, 1, 2, 3]})
     claims = (
         Claim("one", "A <b>holds</b> | here", "Lemma 1", {"mean": 1 / 3, "list": [1, math.inf]}, "≤ 1", "true", "0.3."),

@@ -17,7 +17,8 @@ from tests.support import factory
 from tests.support.running import CommandLine
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
-from weightaudit.report.figures import _DASHES, _MARKERS, SPANNED, LayerSeries, _columns, check_figures, layer_series
+from weightaudit.report.drawing_library import MARKERS
+from weightaudit.report.figures import _DASHES, SPANNED, LayerSeries, _columns, check_figures, layer_series
 from weightaudit.report.style import role_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -139,9 +140,9 @@ def test_columns_of_a_heat_map(layers: tuple[int, ...], columns: Sequence[int]) 
 
 def test_every_style_of_the_page_can_be_drawn() -> None:
     styles = role_styles(["Q", "XQ", "GATE", *(f"OWN{i}" for i in range(15))]).values()
-    assert {style.symbol.removesuffix("-open") for style in styles} <= _MARKERS.keys()
+    assert {style.symbol.removesuffix("-open") for style in styles} <= MARKERS.keys()
     assert {style.dash for style in styles} <= _DASHES.keys()
-    assert len(set(_MARKERS.values())) == len(_MARKERS)
+    assert len(set(MARKERS.values())) == len(MARKERS)
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Telling a waiting person how far a scan is."""
+"""Telling a waiting person how far a scan is, or an experiment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from weightaudit.text import printable
 
 @runtime_checkable
 class Progress(Protocol):
-    """What a scan calls, always from the thread that called `scan`."""
+    """What a scan calls, always from the thread that called `scan`.
+
+    An experiment calls it too, with a stage of its work for the model, and steps of that for bytes.
+    """
 
     def start(self, model: str, total_bytes: int) -> None:
-        """Work on ``model`` begins; ``total_bytes`` of tensors will be read."""
+        """Work on ``model`` begins; ``total_bytes`` of tensors will be read. Called again, it is the next one's."""
 
     def tensor(self, name: str) -> None:
         """Work on the tensor ``name`` begins."""
@@ -36,28 +39,19 @@ class Silent:
 
 
 class Bar:
-    """A bar on stderr with tensor name, bytes and rate; nothing where stderr is no terminal."""
+    """A bar on stderr with tensor name, bytes and rate, or the share of ``steps``; nothing where it is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: bool = False) -> None:
+        from rich import progress as rich
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-        from rich.progress import (
-            Progress as RichProgress,
-        )
 
         console = Console(stderr=True)
-        self._bar = RichProgress(
-            TextColumn("{task.fields[tensor]}", markup=False),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+        amount = [rich.TaskProgressColumn()] if steps else [rich.DownloadColumn(), rich.TransferSpeedColumn()]
+        self._bar = rich.Progress(
+            rich.TextColumn("{task.fields[tensor]}", markup=False),
+            rich.BarColumn(bar_width=24),
+            *amount,
+            rich.TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -65,7 +59,7 @@ class Bar:
         self._task = self._bar.add_task("scan", total=None, tensor="")
 
     def start(self, model: str, total_bytes: int) -> None:
-        self._bar.update(self._task, total=total_bytes, tensor=printable(model))
+        self._bar.reset(self._task, total=total_bytes, tensor=printable(model))
         self._bar.start()
 
     def tensor(self, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 
 if TYPE_CHECKING:
+    from weightaudit.audit import Progress
     from weightaudit.paper.running import Ran
 
 ALL = "all"
@@ -88,14 +90,13 @@ def _function(name: str) -> Callable[..., None]:
 
 
 def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet: bool) -> None:
-    from weightaudit.paper.progress import bar
     from weightaudit.paper.running import run_one
     from weightaudit.paper.settings import configured
     from weightaudit.report.atomic_write import Attempts
 
     config = configured(experiment.config_class, given)
     attempts = Attempts()
-    with bar(not quiet) as progress:
+    with _progress(quiet) as progress:
         ran = run_one(experiment, config, out, progress, attempts, again=again, say=_saying(quiet))
     if not quiet:
         with attempts:
@@ -104,14 +105,13 @@ def _run_one(experiment: Experiment, given: Given, out: Path, again: bool, quiet
 
 
 def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False, debug: options.Debug = False) -> None:
-    from weightaudit.paper.progress import bar
     from weightaudit.paper.readme import write_readme
     from weightaudit.paper.running import all_configs, run_all
     from weightaudit.report.atomic_write import Attempts
 
     configs = all_configs(EXPERIMENTS, given)
     attempts = Attempts()
-    with bar(not quiet) as progress:
+    with _progress(quiet) as progress:
         ran = run_all(configs, out, progress, attempts, again=again, say=_saying(quiet))
     with attempts:
         write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
@@ -127,6 +127,12 @@ def _show(ran: Sequence[Ran]) -> None:
     for line in told(ran).split("\n"):
         say(line)
     sys.stdout.flush()
+
+
+def _progress(quiet: bool) -> closing[Progress]:
+    from weightaudit.audit.progress import Bar, Silent
+
+    return closing(Silent() if quiet else Bar(steps=True))
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:

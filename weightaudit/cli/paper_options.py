@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from weightaudit.options import Option, options_of
-from weightaudit.paper.settings import option_name, value_type
+from weightaudit.options import Option, item_type, options_of
+from weightaudit.paper.settings import option_name
 
 Given = dict[str, str | bool]
 """What somebody typed, by field name; `weightaudit.paper.settings.configured` parses and checks it."""
@@ -48,7 +48,7 @@ def with_settings(run: Callable[..., None], settings: Mapping[str, inspect.Param
 
 
 def _parameter(name: str, known: Option, hint: Any, default: str) -> inspect.Parameter:
-    kind, many = value_type(hint)
+    kind, many = item_type(hint)
     flag = f"--{option_name(name)}"
     unit = f", in {known.unit}" if known.unit else ""
     # The default stands in the text: typer would put it in parentheses, and cut off a long one.

@@ -7,23 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from weightaudit.paper.charts import Chart, Series
-from weightaudit.report.style import role_styles
+from weightaudit.report import style
 
-# The eight colours of the audit's roles: they stay apart for colour-blind readers (see there).
+# The eight colours and markers of the audit's roles: they stay apart for colour-blind readers (see there).
 _ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2", "GATE")
-COLOURS = tuple(role_styles(_ROLES)[role].light for role in _ROLES)
-MARKERS = tuple(
-    zip(
-        ("circle", "square", "diamond", "triangle-up", "star", "triangle-down", "hexagon", "cross"),
-        ("o", "s", "D", "^", "*", "v", "h", "P"),
-        strict=True,
-    )
-)
-"""As plotly and as matplotlib call them."""
+_LOOKS = style.role_styles(_ROLES)
+COLOURS = tuple(_LOOKS[role].light for role in _ROLES)
+SYMBOLS = tuple(_LOOKS[role].symbol for role in _ROLES)
+"""As plotly calls them."""
 MAX_MARKERS = 60
 """Points in a line above which they get no markers."""
-GRID = "#dfe3e8"
-INK = "#191d22"
+GRID = style.INK["light"]["line"]
+INK = style.INK["light"]["ink"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Line:
 
     series: Series
     colour: str
-    marker: tuple[str, str]
+    symbol: str
     x: list[float]
     y: list[float]
     bands: tuple[Band, ...]
@@ -89,7 +84,7 @@ def _line(chart: Chart, series: Series, number: int) -> Line:
     low, high = band_places(chart, series)
     cuts = [slice(run.start, run.stop) for run in (runs(x, low, high) if low else ())]
     bands = tuple(Band(x[cut], low[cut], high[cut]) for cut in cuts)
-    return Line(series, COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)], x, y, bands)
+    return Line(series, COLOURS[number % len(COLOURS)], SYMBOLS[number % len(SYMBOLS)], x, y, bands)
 
 
 def group_of(series: Series) -> str:

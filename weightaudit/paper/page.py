@@ -82,7 +82,7 @@ def numbers_text(numbers: Mapping[str, Any]) -> str:
 
 
 def _traces(line: Line) -> list[dict[str, Any]]:
-    series, (symbol, _) = line.series, line.marker
+    series, symbol = line.series, line.symbol
     markers = line.has_markers or any(series.marked or ())
     lines = series.style != "points"
     shapes: str | list[str] = symbol

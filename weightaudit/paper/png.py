@@ -10,7 +10,7 @@ from weightaudit.errors import WeightauditError
 from weightaudit.paper import chart_layout
 from weightaudit.paper.chart_layout import Line, Panel
 from weightaudit.paper.charts import Chart
-from weightaudit.report.drawing_library import load_matplotlib
+from weightaudit.report.drawing_library import MARKERS, load_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,7 @@ def _line(axes: Axes, line: Line) -> Any:
     series, colour = line.series, line.colour
     for band in line.bands:
         axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
-    marker = line.marker[1] if line.has_markers else ""
+    marker = MARKERS[line.symbol] if line.has_markers else ""
     stroke = {"line": "-", "dashed": "--", "points": "none"}[series.style]
     (handle,) = axes.plot(line.x, line.y, linestyle=stroke, color=colour, marker=marker, markersize=3.5, linewidth=1.3)
     hollow = [i for i, marked in enumerate(series.marked or ()) if marked and math.isfinite(line.y[i])]

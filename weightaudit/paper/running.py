@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weightaudit.audit import Progress
 from weightaudit.errors import OutputError, UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles
 from weightaudit.paper import outputs
 from weightaudit.paper.png import check_drawable
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.registry import Experiment
 from weightaudit.paper.settings import configured
 from weightaudit.report.atomic_write import Attempts

@@ -16,12 +16,11 @@ Example:
 from __future__ import annotations
 
 import math
-import types
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from weightaudit.errors import UsageError
-from weightaudit.options import Option, option, options_of
+from weightaudit.options import Option, item_type, option, options_of
 from weightaudit.text import printable
 
 T = TypeVar("T")
@@ -92,19 +91,10 @@ def option_name(field_name: str) -> str:
     return field_name.replace("_", "-")
 
 
-def value_type(hint: Any) -> tuple[Any, bool]:
-    """The type of a field's value, or of its items, by its hint, and whether it is a tuple. ``X | None`` is X."""
-    if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = (part for part in get_args(hint) if part is not type(None))
-    if get_origin(hint) is tuple:
-        return get_args(hint)[0], True
-    return hint, False
-
-
 def _parse(name: str, value: str | bool, hint: Any) -> Any:
     if isinstance(value, bool):
         return value
-    kind, many = value_type(hint)
+    kind, many = item_type(hint)
     if many:
         return tuple(_item(name, part.strip(), kind) for part in value.split(",") if part.strip())
     return _item(name, value, kind)

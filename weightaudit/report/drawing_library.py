@@ -5,6 +5,24 @@ from __future__ import annotations
 from weightaudit.errors import UsageError
 from weightaudit.imports import unseen
 
+MARKERS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "triangle-up": "^",
+    "star": "*",
+    "triangle-down": "v",
+    "hexagon": "h",
+    "cross": "P",
+    "x": "X",
+    "pentagon": "p",
+    # matplotlib has none of these three.
+    "bowtie": "<",
+    "hourglass": ">",
+    "star-square": "8",
+}
+"""What it calls plotly's markers (`style`)."""
+
 
 def load_matplotlib() -> None:
     """Import it. Raises ImportError where it is not installed, and UsageError where its settings keep it from working:

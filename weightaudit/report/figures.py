@@ -23,7 +23,7 @@ from weightaudit.model_files import NO_MODELS, ModelFiles
 from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.atomic_write import Attempts, check_writable, replacing
 from weightaudit.report.by_layer import layer_points, role_groups
-from weightaudit.report.drawing_library import load_matplotlib
+from weightaudit.report.drawing_library import MARKERS, load_matplotlib
 from weightaudit.report.style import HEAT, INK, LINES, LineFigure, RoleStyle, role_styles
 from weightaudit.text import printable
 
@@ -51,22 +51,6 @@ TICKS = 3
 """Numbers of layers under a heat map that leaves gaps out: each may have nine digits."""
 LONGEST_TITLE, LONGEST_ROLE = 40, 14
 """Characters."""
-_MARKERS = {
-    "circle": "o",
-    "square": "s",
-    "diamond": "D",
-    "triangle-up": "^",
-    "star": "*",
-    "triangle-down": "v",
-    "hexagon": "h",
-    "cross": "P",
-    "x": "X",
-    "pentagon": "p",
-    # matplotlib has none of these three.
-    "bowtie": "<",
-    "hourglass": ">",
-    "star-square": "8",
-}
 _DASHES: dict[str, Any] = {
     "solid": "-",
     "dash": (0, (4, 2)),
@@ -227,7 +211,7 @@ def _line(axes: Axes, series: LayerSeries, style: RoleStyle) -> Any:
         color=style.light,
         linestyle=_DASHES[style.dash],
         linewidth=0.8,
-        marker=_MARKERS[style.symbol.removesuffix("-open")],
+        marker=MARKERS[style.symbol.removesuffix("-open")],
         markersize=2.8,
         markerfacecolor=INK["light"]["card"] if hollow else style.light,
         markeredgewidth=0.6 if hollow else 0,

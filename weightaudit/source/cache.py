@@ -17,7 +17,7 @@ from huggingface_hub import constants
 from weightaudit.errors import CheckpointError
 from weightaudit.model_files import cache_folder_name
 from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
-from weightaudit.source.names import COMMIT
+from weightaudit.source.names import COMMIT, DATA_SETS
 from weightaudit.stored import read_plain
 from weightaudit.text import printable
 
@@ -29,8 +29,9 @@ SHARED_BLOBS = "blobs"
 
 
 def model_folder(model: str) -> Path:
-    """Where the cache has, or would have, the Hub model with this id."""
-    return Path(constants.HF_HUB_CACHE, cache_folder_name(model))
+    """Where the cache has, or would have, the Hub model with this id; a data set's has `DATA_SETS` before it."""
+    is_data_set = model.startswith(DATA_SETS) and model.count("/") == 2
+    return Path(constants.HF_HUB_CACHE, model.replace("/", "--") if is_data_set else cache_folder_name(model))
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -46,9 +46,10 @@ class CacheFolder:
         as `RemoteFile.copy` does.
         """
         with _disk(self._top):
-            blobs, snapshot = self._folder("blobs"), self._folder("snapshots", commit)
+            *folders, name = PurePosixPath(source.name).parts
+            blobs, snapshot = self._folder("blobs"), self._folder("snapshots", commit, *folders)
             blob = self._present(source, blobs) or self._fetched(source, blobs)
-            _link(blob, snapshot / source.name)
+            _link(blob, snapshot / name)
 
     def remember(self, revision: str, commit: str) -> None:
         """Note that ``revision``, whose form has been checked, means that commit now."""
@@ -148,7 +149,7 @@ def _link(blob: Path, name: Path) -> None:
     """Have ``name``, in a snapshot, be ``blob``, which stays: other snapshots may have no file but it."""
     with becoming(name) as link:
         try:
-            os.symlink(Path("..", "..", "blobs", blob.name), link)  # relative, so that the cache can be moved
+            os.symlink(os.path.relpath(blob, name.parent), link)  # relative, so that the cache can be moved
             return
         except (OSError, NotImplementedError):  # Windows keeps links from many users, and some disks have none
             pass

@@ -14,6 +14,8 @@ from weightaudit.text import printable
 
 COMMIT = r"[0-9a-f]{40,64}"
 """A commit, which becomes a part of paths and addresses."""
+DATA_SETS = "datasets/"
+"""What the Hub has before a data set's id. A model's own has one slash at most, and so is never taken for one."""
 
 
 def is_hub_id(model: str) -> bool:

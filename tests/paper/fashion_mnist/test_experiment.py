@@ -15,13 +15,13 @@ from tests.paper import toy
 from tests.paper.fashion_mnist.idx_files import parquet, png, toy_images, write_idx
 from tests.support.hub import pointed_at, serve
 from tests.support.running import CommandLine
+from weightaudit.audit.progress import Silent
 from weightaudit.errors import DataError
 from weightaudit.paper import settings
 from weightaudit.paper.fashion_mnist import experiment as fashion_mnist
 from weightaudit.paper.fashion_mnist.experiment import FashionMnistConfig
 from weightaudit.paper.fashion_mnist.images import from_directory
 from weightaudit.paper.figure3 import claims
-from weightaudit.paper.progress import silent
 from weightaudit.paper.registry import EXPERIMENTS
 
 TINY = FashionMnistConfig(inputs=8, width=5, steps=20, lambdas=(0.0,), draws=3, measurements=2)
@@ -58,7 +58,7 @@ def test_the_tasks_are_padded_and_inverted(config: FashionMnistConfig) -> None:
 
 
 def test_a_run_has_all_points_claims_and_charts(config: FashionMnistConfig) -> None:
-    result = fashion_mnist.run(config, silent())
+    result = fashion_mnist.run(config, Silent())
     # λ = 0 and 3e-4 at three steps: three pairs of two networks in three draws.
     assert len(result.points) == 3 * 2 * 3 * (3 + 3)
     # Some of these narrow networks die; then there is nothing that the other one could add to.
@@ -80,7 +80,7 @@ def test_a_run_has_all_points_claims_and_charts(config: FashionMnistConfig) -> N
 
 
 def test_training_learns_these_images(config: FashionMnistConfig) -> None:
-    points = fashion_mnist.run(dataclasses.replace(config, width=20, rate=0.3, steps=400), silent()).points
+    points = fashion_mnist.run(dataclasses.replace(config, width=20, rate=0.3, steps=400), Silent()).points
     assert points.query("step == 0")["own_loss"].min() > 0.5
     assert points.query("step == 400")["own_loss"].max() < 0.1
 
@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_bytes_from_anywhere_on_any_number_of_threa
         texts = []
         for threads, where in ((1, config.data_dir), (2, config.data_dir), (3, str(packed))):
             torch.set_num_threads(threads)
-            result = fashion_mnist.run(dataclasses.replace(config, data_dir=where), silent())
+            result = fashion_mnist.run(dataclasses.replace(config, data_dir=where), Silent())
             texts.append(result.points.to_csv(index=False))
     finally:
         torch.set_num_threads(before)
@@ -106,22 +106,22 @@ def test_the_same_seed_gives_the_same_bytes_from_anywhere_on_any_number_of_threa
         serve({"datasets/zalando-datasets/fashion_mnist": files}) as hub,
         pointed_at(hub.url, home, token=hub.token),
     ):
-        from_hub = fashion_mnist.run(dataclasses.replace(config, data_dir=None), silent())
+        from_hub = fashion_mnist.run(dataclasses.replace(config, data_dir=None), Silent())
     assert {request.token for request in hub.log} == {None}
     assert from_hub.notes[0] == f"images: 20, from zalando-datasets/fashion_mnist at {hub.sha[:7]}"
     assert texts[0] == texts[1] == texts[2] == from_hub.points.to_csv(index=False)
-    assert texts[0] != fashion_mnist.run(dataclasses.replace(config, seed=1), silent()).points.to_csv(index=False)
+    assert texts[0] != fashion_mnist.run(dataclasses.replace(config, seed=1), Silent()).points.to_csv(index=False)
 
 
 def test_too_few_images_and_a_blank_one(config: FashionMnistConfig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="20 images, and two tasks need 22") as caught:
-        fashion_mnist.run(dataclasses.replace(config, inputs=11), silent())
+        fashion_mnist.run(dataclasses.replace(config, inputs=11), Silent())
     assert caught.value.hint == "Take fewer: --inputs 10"
     pixels, classes = toy_images(20)
     pixels[7] = 0
     blank = write_idx(tmp_path / "blank", pixels, classes)
     with pytest.raises(DataError, match="image 7 is blank"):
-        fashion_mnist.run(dataclasses.replace(config, inputs=10, data_dir=str(blank)), silent())
+        fashion_mnist.run(dataclasses.replace(config, inputs=10, data_dir=str(blank)), Silent())
 
 
 def test_the_command(weightaudit: CommandLine, config: FashionMnistConfig, tmp_path: Path) -> None:

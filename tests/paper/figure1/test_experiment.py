@@ -8,33 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.paper.toy import Counting
 from tests.support.minilm import minilm_directory, needs_minilm
 from tests.support.models import FF, HIDDEN, LAYERS, RECIPES, build
+from weightaudit.audit.progress import Silent
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.figure1.claims import ROLES
 from weightaudit.paper.figure1.experiment import Figure1Config, run
-from weightaudit.paper.progress import silent
 from weightaudit.paper.results import Result
-
-
-class Heard:
-    """A progress that remembers."""
-
-    def __init__(self) -> None:
-        self.stages: list[list[object]] = []
-
-    def start(self, total: int, what: str) -> None:
-        self.stages.append([what, total, 0])
-
-    def advance(self, n: int = 1, what: str | None = None) -> None:
-        stage = self.stages[-1]
-        assert isinstance(stage[2], int)
-        stage[2] += n
 
 
 @pytest.fixture(scope="module")
 def five(tiny_checkpoints: dict[str, Path]) -> Result:
-    return run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in RECIPES)), silent())
+    return run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in RECIPES)), Silent())
 
 
 def test_every_role_of_every_layer_of_every_model(five: Result) -> None:
@@ -87,7 +73,7 @@ def test_panels(five: Result) -> None:
 
 
 def test_the_same_seed_gives_the_same_points(five: Result, tiny_checkpoints: dict[str, Path]) -> None:
-    again = run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in RECIPES)), silent())
+    again = run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in RECIPES)), Silent())
     pd.testing.assert_frame_equal(again.points, five.points, check_exact=True)
 
 
@@ -101,7 +87,7 @@ def test_models_that_are_none_of_the_papers_are_told(five: Result) -> None:
 def test_a_model_that_is_not_there_is_named_and_left_out(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     models = (str(tmp_path / "nowhere"), str(tiny_checkpoints["phi"]), str(tmp_path / "empty"))
-    result = run(Figure1Config(models=models), silent())
+    result = run(Figure1Config(models=models), Silent())
     assert set(result.points["model"]) == {"phi"}
     assert result.lacking == (models[0], models[2])
     left_out = [note for note in result.notes if note.startswith("left out")]
@@ -113,13 +99,13 @@ def test_a_model_that_is_not_there_is_named_and_left_out(tiny_checkpoints: dict[
 def test_no_model_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelUnavailable) as caught:
-        run(Figure1Config(models=("./one", "./two")), silent())
+        run(Figure1Config(models=("./one", "./two")), Silent())
     assert "./one, ./two: none of these models is at hand" in str(caught.value)
     assert "--models" in str(caught.value)
 
 
 def test_progress_counts_bytes(tiny_checkpoints: dict[str, Path]) -> None:
-    heard = Heard()
+    heard = Counting()
     run(Figure1Config(models=(str(tiny_checkpoints["gptj"]), str(tiny_checkpoints["bert"]))), heard)
     assert [stage[0] for stage in heard.stages] == ["gptj", "bert"]
     for _, total, done in heard.stages:
@@ -130,7 +116,7 @@ def test_progress_counts_bytes(tiny_checkpoints: dict[str, Path]) -> None:
 
 @needs_minilm
 def test_a_real_model() -> None:
-    result = run(Figure1Config(models=(str(minilm_directory()),)), silent())
+    result = run(Figure1Config(models=(str(minilm_directory()),)), Silent())
     assert len(result.points) == 6 * len(ROLES)
     assert result.points["converged"].all()
     # Trained weights, unlike random ones (1/4 and more), act in few directions.

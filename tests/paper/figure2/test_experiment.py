@@ -11,31 +11,19 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.paper.toy import Counting
+from weightaudit.audit.progress import Silent
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for, labels, sphere_inputs
 from weightaudit.paper.figure2 import claims
 from weightaudit.paper.figure2 import experiment as figure2
 from weightaudit.paper.figure2.experiment import Figure2Config
-from weightaudit.paper.progress import silent
 
 TINY = Figure2Config(inputs=30, dimension=4, width=5, epochs=20, batch=8, lambdas=(0.0, 1e-2, 1e-1), draws=2)
 
 
-class Counting:
-    """A progress that adds up."""
-
-    total = 0
-    done = 0
-
-    def start(self, total: int, what: str) -> None:
-        self.total = total
-
-    def advance(self, n: int = 1, what: str | None = None) -> None:
-        self.done += n
-
-
 def test_every_network_is_that_of_a_plain_loop() -> None:
-    points = figure2.run(TINY, silent()).points
+    points = figure2.run(TINY, Silent()).points
     assert len(points) == 2 * 2 * 3 * 6
     final = points[points["epoch"] == 20].set_index(["labelling", "draw", "lambda"])
     order = generator_for(0, "order")
@@ -64,7 +52,7 @@ def test_every_network_is_that_of_a_plain_loop() -> None:
 
 
 def test_networks_of_a_draw_start_alike_and_draws_differ() -> None:
-    points = figure2.run(TINY, silent()).points
+    points = figure2.run(TINY, Silent()).points
     start = points[points["epoch"] == 0]
     assert start.groupby("draw")["inverse_stable_rank"].nunique().tolist() == [1, 1]
     assert start["inverse_stable_rank"].nunique() == 2
@@ -74,7 +62,7 @@ def test_networks_of_a_draw_start_alike_and_draws_differ() -> None:
 def test_collapse_is_seen_marked_and_left_out() -> None:
     # With ηλ = 0.1 and 200 steps, what has no gradient is 10⁻⁹ of what it was.
     config = dataclasses.replace(TINY, epochs=50, lambdas=(0.0, 1e-3, 1e-2, 1.0), labellings=("linear",), draws=3)
-    result = figure2.run(config, silent())
+    result = figure2.run(config, Silent())
     final = claims.final(result.points)
     assert final.groupby("lambda")["collapsed"].all().tolist() == [False, False, False, True]
     (note,) = result.notes
@@ -99,24 +87,24 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            texts.append(figure2.run(config, silent()).points.to_csv(index=False))
+            texts.append(figure2.run(config, Silent()).points.to_csv(index=False))
     finally:
         torch.set_num_threads(before)
     code = (
-        "from weightaudit.paper.figure2 import experiment as figure2; from weightaudit.paper.progress import silent;"
-        f"print(figure2.run({made}, silent()).points.to_csv(index=False), end='')"
+        "from weightaudit.paper.figure2 import experiment as figure2; from weightaudit.audit.progress import Silent;"
+        f"print(figure2.run({made}, Silent()).points.to_csv(index=False), end='')"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert texts[0] == texts[1] == texts[2] == elsewhere
     assert texts[0].count("\n") == 1 + 2 * 7 * 11 * 9
-    assert texts[0] != figure2.run(dataclasses.replace(config, seed=1), silent()).points.to_csv(index=False)
+    assert texts[0] != figure2.run(dataclasses.replace(config, seed=1), Silent()).points.to_csv(index=False)
 
 
 def test_the_progress_ends_where_it_said() -> None:
     for epochs in (1, 3, 20, 57, 101):
         progress = Counting()
         figure2.run(dataclasses.replace(TINY, epochs=epochs, draws=1, lambdas=(0.0,)), progress)
-        assert progress.total == progress.done == epochs
+        assert progress.stages == [("figure2: 2 networks", epochs, epochs)]
 
 
 def planted(values: np.ndarray, *, error: float = 0.3, labelling: str = "sine") -> pd.DataFrame:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.paper.toy import Counting
+from weightaudit.audit.progress import Silent
 from weightaudit.paper import nets
 from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
-from weightaudit.paper.progress import silent
 from weightaudit.paper.training import single_threaded
 
 CONFIG = MergingConfig(width=6, rate=0.5, steps=30, decay=1e-2, lambdas=(0.05,), measurements=3, draws=2)
@@ -52,7 +53,7 @@ def scores(matrices: list[Tensor], x: Tensor) -> Tensor:
 def test_every_row_is_that_of_networks_trained_alone() -> None:
     draws = drawn()
     with single_threaded():
-        points = merge_all(draws, PAIRS, CONFIG, silent(), 1)
+        points = merge_all(draws, PAIRS, CONFIG, Silent(), 1)
     # Pairs × sides × draws: λ = 0 and the config's own at 4 steps, the other at the end.
     assert len(points) == 2 * 2 * 2 * (4 + 4 + 1)
     assert sorted(set(points["step"])) == [0, 10, 20, 30]
@@ -91,18 +92,8 @@ def test_the_grid_has_zero_and_the_own_decay_once() -> None:
 
 
 def test_progress_ends_where_it_said() -> None:
-    class Counting:
-        total = 0
-        done = 0
-
-        def start(self, total: int, what: str) -> None:
-            self.total = total
-
-        def advance(self, n: int = 1, what: str | None = None) -> None:
-            self.done += n
-
     for steps, measurements in ((1, 1), (7, 3), (30, 4), (101, 20)):
         progress = Counting()
         config = MergingConfig(width=3, steps=steps, measurements=measurements, lambdas=(0.0,), draws=2)
         merge_all(drawn(), PAIRS, config, progress, 1)
-        assert progress.total == progress.done == steps
+        assert [counted for _, *counted in progress.stages] == [[steps, steps]]

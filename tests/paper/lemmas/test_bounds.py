@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from weightaudit.paper.lemmas import bounds
 
@@ -88,3 +92,19 @@ def test_the_sources_own_route_by_hand() -> None:
 
 def test_the_sources_own_route_overflows_to_a_bound_that_says_nothing() -> None:
     assert bounds.linear_flow_bound_by_convergence(0.0, 1e-4, 3, 1.0, 0.1, 1.0, 1.0, 0.0) == math.inf
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        lambda start, epsilon: bounds.shallow_length_bound(start, 0.5, 0.3, 7, start, epsilon),
+        lambda start, epsilon: bounds.merging_gap_bound(start, epsilon),
+        lambda start, epsilon: bounds.linear_flow_bound(1.5, 0.3, 3, start, 0.7, 2.0, epsilon),
+        lambda start, epsilon: bounds.linear_flow_bound_by_convergence(1.5, 0.3, 3, start, 0.7, 0.2, 2.0, epsilon),
+        lambda start, epsilon: bounds.linear_flow_bound_by_convergence(1.5, 1e-4, 3, start, 0.1, 1.0, 2.0, epsilon),
+    ],
+)
+def test_several_inputs_have_the_bounds_that_each_has_alone(bound: Callable[[Any, Any], Any]) -> None:
+    starts, epsilons = [0.0, 0.1, 3.0, 1 / 3], [0.0, 0.2, 1 / 7, 0.0]
+    together: Tensor = bound(torch.tensor(starts, dtype=torch.float64), torch.tensor(epsilons, dtype=torch.float64))
+    assert together.tolist() == [bound(start, epsilon) for start, epsilon in zip(starts, epsilons, strict=True)]

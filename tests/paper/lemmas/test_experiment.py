@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from weightaudit.audit.progress import Silent
 from weightaudit.errors import WeightauditError
 from weightaudit.paper import nets
 from weightaudit.paper.data import leaning
@@ -27,7 +28,6 @@ from weightaudit.paper.lemmas import (
 from weightaudit.paper.lemmas.experiment import LemmasConfig
 from weightaudit.paper.lemmas.flow import Flow, balanced, gradient_flow
 from weightaudit.paper.lemmas.tasks import largest_overlap, tasks, two_tasks
-from weightaudit.paper.progress import silent
 from weightaudit.paper.results import Claim, Result
 from weightaudit.paper.training import descend
 
@@ -65,7 +65,7 @@ IDS = (
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return experiment.run(TINY, silent())
+    return experiment.run(TINY, Silent())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_what_is_a_theorem_by_an_elementary_proof_holds_at_any_size(result: Resu
 
 
 def test_the_same_seed_gives_the_same_points(result: Result) -> None:
-    again = experiment.run(TINY, silent())
+    again = experiment.run(TINY, Silent())
     pd.testing.assert_frame_equal(result.points, again.points, check_exact=True)
     assert result.claims == again.claims
 
@@ -117,21 +117,21 @@ def test_another_seed_gives_others() -> None:
 
 
 def test_too_few_draws_decide_nothing_but_failures() -> None:
-    few = experiment.run(dataclasses.replace(TINY, draws=2), silent())
+    few = experiment.run(dataclasses.replace(TINY, draws=2), Silent())
     assert set(outcomes(few).values()) <= {"inconclusive", "false"}
 
 
 def test_a_flow_that_takes_too_long_is_an_error_with_a_next_step() -> None:
     with pytest.raises(WeightauditError, match="100 evaluations"):
-        experiment.run(dataclasses.replace(TINY, evaluations=100), silent())
+        experiment.run(dataclasses.replace(TINY, evaluations=100), Silent())
 
 
 def test_networks_that_collapse_or_diverge_prove_nothing() -> None:
     collapsing = dataclasses.replace(TINY, decays=(1.5,), steps=300)
-    points = stationarity.descents(collapsing, silent())
+    points = stationarity.descents(collapsing, Silent())
     assert points["collapsed"].any()
     assert not points["stationary"].any()
-    diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=300), silent())
+    diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=300), Silent())
     assert not diverging["stationary"].any()
     for config, found in ((collapsing, points), (TINY, diverging)):
         assert {claim.outcome for claim in stationary_points.claims(found, config)} == {"inconclusive"}
@@ -294,7 +294,7 @@ def test_the_shallow_descent_is_the_networks_own() -> None:
     """W's steps against autograd, and a as it was."""
     config = dataclasses.replace(TINY, draws=1, shallow_steps=3, shallow_decays=(0.2,))
     first, second = two_tasks(config)
-    (run,) = shallow._runs(config, first, second, silent())
+    (run,) = shallow._runs(config, first, second, Silent())
     W = run.other[0][0].clone()
     for _ in range(3):
         W.requires_grad_()

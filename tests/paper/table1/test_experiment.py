@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.models import MODELS
 from tests.support.hub import pointed_at, serve
-from weightaudit.paper.progress import silent
+from weightaudit.audit.progress import Silent
 from weightaudit.paper.table1.experiment import SIX, TABLE, Table1Config, run
 
 NAMES = ("bert-base-uncased", "roberta-base", "gpt2-large", "gpt2-xl", "phi-2", "gpt-j-6b")
@@ -31,7 +31,7 @@ def six(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_the_six_configs_say_what_the_table_says(six: dict[str, Any]) -> None:
-    result = run(Table1Config(**six), silent())
+    result = run(Table1Config(**six), Silent())
     assert [claim.outcome for claim in result.claims] == ["true"] * 6
     assert result.lacking == ()
     assert result.notes == ()
@@ -48,7 +48,7 @@ def test_the_six_configs_say_what_the_table_says(six: dict[str, Any]) -> None:
 
 def test_another_size_is_false_and_named(six: dict[str, Any]) -> None:
     (Path(six["phi_2"]) / "config.json").write_bytes(config_bytes("phi-2", num_hidden_layers=31))
-    claims = {claim.id: claim for claim in run(Table1Config(**six), silent()).claims}
+    claims = {claim.id: claim for claim in run(Table1Config(**six), Silent()).claims}
     assert claims["phi-2"].outcome == "false"
     assert "layers 31, not 32" in claims["phi-2"].why
     assert "FF" not in claims["phi-2"].why
@@ -66,7 +66,7 @@ def test_another_size_is_false_and_named(six: dict[str, Any]) -> None:
 )
 def test_a_config_that_tells_nothing_is_inconclusive(text: str, says: str, six: dict[str, Any]) -> None:
     (Path(six["bert"]) / "config.json").write_text(text)
-    result = run(Table1Config(**six), silent())
+    result = run(Table1Config(**six), Silent())
     assert [claim.outcome for claim in result.claims] == ["inconclusive"] + ["true"] * 5
     assert says in result.claims[0].why
     assert result.lacking == (six["bert"],)
@@ -77,7 +77,7 @@ def test_a_config_that_tells_nothing_is_inconclusive(text: str, says: str, six: 
 def test_a_single_weight_file_has_no_config(six: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "alone.safetensors").write_bytes(b"")
     changed = {**six, "bert": str(tmp_path / "alone.safetensors")}
-    assert run(Table1Config(**changed), silent()).claims[0].outcome == "inconclusive"
+    assert run(Table1Config(**changed), Silent()).claims[0].outcome == "inconclusive"
 
 
 def test_from_the_hub_only_configs_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_from_the_hub_only_configs_are_asked_for(tmp_path: Path, monkeypatch: py
         if name != "gpt-j-6b"
     }
     with serve(repos) as hub, pointed_at(hub.url, tmp_path / "home"):
-        result = run(Table1Config(), silent())
+        result = run(Table1Config(), Silent())
         assert hub.asked("model.safetensors") == []
     assert [claim.outcome for claim in result.claims] == ["true"] * 5 + ["inconclusive"]
     assert result.lacking == ("EleutherAI/gpt-j-6b",)
@@ -97,7 +97,7 @@ def test_from_the_hub_only_configs_are_asked_for(tmp_path: Path, monkeypatch: py
 def test_offline_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with serve({}) as hub, pointed_at(hub.url, tmp_path / "home"):
-        result = run(Table1Config(offline=True), silent())
+        result = run(Table1Config(offline=True), Silent())
         assert list(hub.log) == []
     assert {claim.outcome for claim in result.claims} == {"inconclusive"}
     assert result.lacking == SIX

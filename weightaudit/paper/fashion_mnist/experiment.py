@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.errors import DataError
 from weightaudit.paper.data import Task, generator_for
-from weightaudit.paper.fashion_mnist.dataset import load
-from weightaudit.paper.fashion_mnist.images import Images
+from weightaudit.paper.fashion_mnist.images import Images, Split, from_directory
 from weightaudit.paper.figure3 import charts, claims
 from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import single_threaded
@@ -62,6 +62,18 @@ def run(config: FashionMnistConfig, progress: Progress) -> Result:
     found = claims.claims(points, config, dimension=dimension, source="Appendix C.2")
     drawn = charts.charts(points, config)
     return Result(points, found, drawn, (*_about(images, config), *claims.notes(points, config)))
+
+
+def load(data_dir: str | None, split: Split, *, offline: bool) -> Images:
+    """The images of a split: from the IDX files in ``data_dir``, or without one from the Hub or its local cache.
+
+    DataError where they are not to be had, or not what they should be.
+    """
+    if data_dir:
+        return from_directory(Path(data_dir), split)
+    from weightaudit.paper.fashion_mnist.hub_images import from_hub  # loads pyarrow and the Hub's client
+
+    return from_hub(split, offline=offline)
 
 
 def _tasks(images: Images, config: FashionMnistConfig, draw: int) -> dict[str, Task]:

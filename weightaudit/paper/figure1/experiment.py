@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from weightaudit import api
+from weightaudit.audit import Progress
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError, ModelUnavailable, UsageError
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.figure1.claims import ROLES, claims
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.table1.experiment import NAMES_IN_SPECS, SIX, SIZES, TABLE
@@ -94,7 +94,7 @@ def _scanned(model: str, config: Figure1Config, progress: Progress) -> ScanRepor
         offline=config.offline,
         tol=config.tol,
         seed=config.seed,
-        progress=_Bytes(progress),
+        progress=progress,
     )
 
 
@@ -105,23 +105,6 @@ def _strangeness(report: ScanReport) -> list[str]:
         return []
     shown = ", ".join(f"{name} {size}" for name, size in zip(SIZES, sizes, strict=True))
     return [f"{report.identity.name} ({shown})"]
-
-
-class _Bytes:
-    """A scan's progress, told as an experiment's."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def start(self, model: str, total_bytes: int) -> None:
-        self._progress.start(total_bytes, model)
-
-    def tensor(self, name: str) -> None: ...
-
-    def advance(self, nbytes: int) -> None:
-        self._progress.advance(nbytes)
-
-    def close(self) -> None: ...
 
 
 def _charts(points: pd.DataFrame) -> tuple[Chart, ...]:

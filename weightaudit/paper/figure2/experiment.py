@@ -14,11 +14,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for, labels, sphere_inputs
 from weightaudit.paper.figure2 import charts, claims
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import Schedule, descend, single_threaded
@@ -112,7 +112,7 @@ def _trained(config: Figure2Config, progress: Progress, workers: int) -> pd.Data
             margins = y * nets.forward(weights, x, "relu")
             tables.append(runs.assign(epoch=epoch, **_measured(weights, margins, loss, smallest)))
 
-    progress.start(config.epochs, f"figure2: {len(runs)} networks")
+    progress.start(f"figure2: {len(runs)} networks", config.epochs)
     descend(
         start,
         x,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -91,9 +92,19 @@ def by_draw(values: pd.Series[float], rows: pd.DataFrame) -> np.ndarray:
     return values.groupby(rows["draw"]).agg(lambda two: two.mean(skipna=False)).to_numpy(dtype=np.float64)
 
 
+def _kept(rows: pd.DataFrame, model: str = "sum") -> Spread:
+    """What ``model`` keeps, over the draws."""
+    return spread(by_draw(kept(rows, model), rows))
+
+
+def _wider(rows: pd.DataFrame, reference: pd.DataFrame) -> Spread:
+    """By how much the sum's gap is wider than at the ``reference``, paired over draws."""
+    return spread(by_draw(gap(rows, "sum"), rows) - by_draw(gap(reference, "sum"), reference))
+
+
 def _works(points: pd.DataFrame, config: MergingConfig, pair: str, source: str) -> Claim:
     rows = at(points, pair, config.decay, config.steps)
-    shares = spread(by_draw(kept(rows, "sum"), rows))
+    shares = _kept(rows)
     name = "orthogonal" if pair == ORTHOGONAL else "nearly-orthogonal"
     first = _first_working(points, config, pair)
     return Claim(
@@ -109,10 +120,8 @@ def _works(points: pd.DataFrame, config: MergingConfig, pair: str, source: str) 
 
 
 def _fails(points: pd.DataFrame, config: MergingConfig, pair: str, source: str) -> Claim:
-    rows = at(points, pair, config.decay, config.steps)
-    reference = at(points, ORTHOGONAL, config.decay, config.steps)
-    shares = spread(by_draw(kept(rows, "sum"), rows))
-    wider = spread(by_draw(gap(rows, "sum"), rows) - by_draw(gap(reference, "sum"), reference))
+    rows, reference = (at(points, one, config.decay, config.steps) for one in (pair, ORTHOGONAL))
+    shares, wider = _kept(rows), _wider(rows, reference)
     told = {
         OTHER_LABELS: ("other-labels", "on the same inputs with different labels", "hypothesis 2"),
         SAME_TASK: ("same-task", "on the very same task from different starts", "hypothesis 2, taken literally"),
@@ -132,8 +141,7 @@ def _fails(points: pd.DataFrame, config: MergingConfig, pair: str, source: str) 
 
 def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Claim:
     without, with_decay = (at(points, ORTHOGONAL, decay, config.steps) for decay in (0.0, config.decay))
-    shares = {decay: spread(by_draw(kept(rows, "sum"), rows)) for decay, rows in ((0.0, without), (1.0, with_decay))}
-    closed = spread(by_draw(gap(without, "sum"), without) - by_draw(gap(with_decay, "sum"), with_decay))
+    bare, decayed, closed = _kept(without), _kept(with_decay), _wider(without, with_decay)
     leaks = {state: _leaks(rows) for state, rows in (("without decay", without), ("with decay", with_decay))}
     final = points[(points["pair"] == ORTHOGONAL) & (points["step"] == config.steps)]
     gaps = [spread(by_draw(gap(rows, "sum"), rows)) for _, rows in final.groupby("lambda")]
@@ -142,21 +150,18 @@ def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Cl
         text="Without enough weight decay the sum is clearly worse than its parts; with it, it is not.",
         source=f"{source}, hypothesis 3",
         numbers={
-            **shares[0.0].numbers("kept share without decay"),
-            **shares[1.0].numbers("kept share with decay"),
+            **bare.numbers("kept share without decay"),
+            **decayed.numbers("kept share with decay"),
             **closed.numbers("gap without decay minus gap with"),
             "λ": [float(decay) for decay in sorted(set(final["lambda"]))],
             "gap by λ: mean": [one.mean for one in gaps],
             "gap by λ: standard deviation": [one.sd for one in gaps],
-            **{f"leaks {state}: mean": [one.mean for one in layers] for state, layers in leaks.items()},
-            **{f"leaks {state}: standard deviation": [one.sd for one in layers] for state, layers in leaks.items()},
+            **_by_layer("leaks", leaks),
         },
         tolerance=f"at the end, on orthogonal inputs: the kept share of the sum is below {WELL:g} at λ = 0 and above "
         f"it at λ = {config.decay:g}, and the gap at λ = 0 is the wider (paired over draws); {_JUDGED}",
-        outcome=all_of([below(shares[0.0], WELL), above(shares[1.0], WELL), above(closed, 0)])
-        if config.decay
-        else "inconclusive",
-        why=f"kept without decay {shares[0.0]}, with {shares[1.0]}; the gap closes by {closed}; to each layer's output "
+        outcome=all_of([below(bare, WELL), above(decayed, WELL), above(closed, 0)]) if config.decay else "inconclusive",
+        why=f"kept without decay {bare}, with {decayed}; the gap closes by {closed}; to each layer's output "
         f"the other network adds in norm {_listed(leaks['without decay'])} of it without decay, "
         f"{_listed(leaks['with decay'])} with",
     )
@@ -165,6 +170,12 @@ def _needs_decay(points: pd.DataFrame, config: MergingConfig, source: str) -> Cl
 def _leaks(rows: pd.DataFrame) -> list[Spread]:
     """What the other network adds to each layer, from the first on."""
     return [spread(by_draw(rows[name], rows)) for name in rows.columns if name.startswith("leak_")]
+
+
+def _by_layer(what: str, states: Mapping[str, list[Spread]]) -> Numbers:
+    """The means over draws in each state, layer by layer, then the standard deviations."""
+    means: Numbers = {f"{what} {state}: mean": [one.mean for one in found] for state, found in states.items()}
+    return means | {f"{what} {state}: standard deviation": [one.sd for one in found] for state, found in states.items()}
 
 
 def _listed(found: list[Spread]) -> str:
@@ -179,15 +190,14 @@ def _low_stable_rank(points: pd.DataFrame, config: MergingConfig, dimension: int
         "without decay": at(points, ORTHOGONAL, 0.0, config.steps),
         "with decay": at(points, ORTHOGONAL, config.decay, config.steps),
     }
+    first = _first_working(points, config, ORTHOGONAL)
+    if first is not None:
+        states["when the sum first works"] = at(points, ORTHOGONAL, config.decay, first)
     ranks = {
         state: [by_draw(rows[f"stable_rank_{k + 1}"], rows) for k in range(len(full))] for state, rows in states.items()
     }
     low = [spread(values / most) for values, most in zip(ranks["with decay"], full, strict=True)]
     lower = [spread(a - b) for a, b in zip(ranks["without decay"], ranks["with decay"], strict=True)]
-    first = _first_working(points, config, ORTHOGONAL)
-    if first is not None:
-        rows = at(points, ORTHOGONAL, config.decay, first)
-        ranks["when the sum first works"] = [by_draw(rows[f"stable_rank_{k + 1}"], rows) for k in range(len(full))]
     told = {state: [spread(one) for one in values] for state, values in ranks.items()}
     outcome: Outcome = all_of([*(below(one, LOW) for one in low), *(above(one, 0) for one in lower)])
     return Claim(
@@ -199,11 +209,7 @@ def _low_stable_rank(points: pd.DataFrame, config: MergingConfig, dimension: int
             "full ranks": list(full),
             "λ": config.decay,
             "the sum works from step": first,
-            **{f"stable ranks {state}: mean": [one.mean for one in values] for state, values in told.items()},
-            **{
-                f"stable ranks {state}: standard deviation": [one.sd for one in values]
-                for state, values in told.items()
-            },
+            **_by_layer("stable ranks", told),
             "share of full rank: upper ends": [one.high for one in low],
         },
         tolerance=f"at the end, at λ = {config.decay:g}, for every matrix but the last (which has one row): the stable "
@@ -216,7 +222,7 @@ def _low_stable_rank(points: pd.DataFrame, config: MergingConfig, dimension: int
 
 def _not_average(points: pd.DataFrame, config: MergingConfig, source: str) -> Claim:
     rows = at(points, ORTHOGONAL, config.decay, config.steps)
-    average = spread(by_draw(kept(rows, "average"), rows))
+    average = _kept(rows, "average")
     better = spread(by_draw(kept(rows, "sum"), rows) - by_draw(kept(rows, "average"), rows))
     errors = {model: spread(by_draw(rows[f"{model}_error"], rows)) for model in ("sum", "average")}
     return Claim(
@@ -242,8 +248,7 @@ def _first_working(points: pd.DataFrame, config: MergingConfig, pair: str) -> in
     first = None
     along = points[(points["pair"] == pair) & (points["lambda"] == config.decay)]
     for step, rows in along.groupby("step"):
-        share = spread(by_draw(kept(rows, "sum"), rows)).mean
-        works = share >= WELL
+        works = _kept(rows).mean >= WELL
         first = (int(str(step)) if first is None else first) if works else None
     return first
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper.data import Task, generator_for, labels, leaning, sphere_inputs
 from weightaudit.paper.figure3 import charts, claims
 from weightaudit.paper.figure3.merging import MergingConfig, Pair, merge_all
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import single_threaded

@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.data import Task, generator_for
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.settings import setting
 from weightaudit.paper.training import Schedule, descend
 
@@ -99,7 +99,7 @@ def merge_all(
                 trained = {task: nets.picked(weights, places[t, :, j]) for t, task in enumerate(tasks)}
                 tables.extend(one.assign(step=step) for one in _measured(trained, data, pairs, value))
 
-    progress.start(config.steps, f"{len(decay)} networks")
+    progress.start(f"{len(decay)} networks", config.steps)
     descend(
         inside,
         seen.repeat_interleave(len(lambdas), dim=0),

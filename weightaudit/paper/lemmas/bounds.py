@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
+
+from torch import Tensor
+
+Values = TypeVar("Values", float, Tensor)
+"""One number, or those of several test inputs."""
 
 
 def inverse_stable_rank_mean(spectral: Sequence[float], frobenius: Sequence[float]) -> float:
@@ -38,8 +44,8 @@ def low_rank_bound(decay: float, norm: float, depth: int, radius: float, slope: 
 
 
 def shallow_length_bound(
-    start: float, decay: float, rate: float, steps: int, output_norm: float, epsilon: float
-) -> float:
+    start: Values, decay: float, rate: float, steps: int, output_norm: Values, epsilon: Values
+) -> Values:
     """(1−ηλ)^T ‖W_0 x'‖ + ‖a‖ε/λ: the right side of Lemma 5, an upper bound on ‖W_T x'‖ for 0 < ηλ ≤ 1.
 
     ``start`` is ‖W_0 x'‖, ``output_norm`` ‖a‖.
@@ -48,10 +54,10 @@ def shallow_length_bound(
         >>> shallow_length_bound(start=8.0, decay=0.5, rate=1.0, steps=3, output_norm=2.0, epsilon=0.25)
         2.0
     """
-    return float((1 - rate * decay) ** steps * start + output_norm * epsilon / decay)
+    return (1 - rate * decay) ** steps * start + output_norm * epsilon / decay
 
 
-def merging_gap_bound(output_norm: float, length: float) -> float:
+def merging_gap_bound(output_norm: Values, length: Values) -> Values:
     """‖a‖ ‖W'x‖: the right side of Corollary 1, an upper bound on |f_{W+W'}(x) − f_W(x)|.
 
     Example:
@@ -72,8 +78,8 @@ def end_to_end_radius(objective: float, decay: float, depth: int) -> float:
 
 
 def linear_flow_bound(
-    time: float, decay: float, depth: int, start: float, start_norm: float, radius: float, epsilon: float
-) -> float:
+    time: float, decay: float, depth: int, start: Values, start_norm: float, radius: float, epsilon: Values
+) -> Values:
     """e^{−λt} (C/‖w_0‖)^{1−1/K} |⟨w_0, x'⟩| + C^{2−2/K} ε/λ, an upper bound on |⟨w_t, x'⟩| (Theorem 1).
 
     ``start`` is |⟨w_0, x'⟩|, ``start_norm`` ‖w_0‖ > 0, ``radius`` C. Time is in units of the flow's t.
@@ -82,20 +88,21 @@ def linear_flow_bound(
         >>> linear_flow_bound(0.0, decay=0.5, depth=2, start=3.0, start_norm=1.0, radius=4.0, epsilon=0.25)
         8.0
     """
-    growth = (radius / start_norm) ** (1 - 1 / depth)
-    return float(math.exp(-decay * time) * growth * start + radius ** (2 - 2 / depth) * epsilon / decay)
+    growth: float = (radius / start_norm) ** (1 - 1 / depth)
+    reach: float = radius ** (2 - 2 / depth)
+    return math.exp(-decay * time) * growth * start + reach * epsilon / decay
 
 
 def linear_flow_bound_by_convergence(
     time: float,
     decay: float,
     depth: int,
-    start: float,
+    start: Values,
     least_norm: float,
     objective: float,
     radius: float,
-    epsilon: float,
-) -> float:
+    epsilon: Values,
+) -> Values:
     """G (e^{−λt/2} |⟨w_0, x'⟩| + 2 C^{2−2/K} ε/λ), G = exp((K−1)² L_λ(θ_0) / (2λK c^{2/K})): by the source's own route.
 
     ``least_norm`` is c ≤ ‖w‖ on [0, t], ``objective`` L_λ(θ_0).
@@ -107,6 +114,7 @@ def linear_flow_bound_by_convergence(
         7.0
     """
     exponent = (depth - 1) ** 2 * objective / (2 * decay * depth * least_norm ** (2 / depth))
-    terms = math.exp(-decay * time / 2) * start + 2 * radius ** (2 - 2 / depth) * epsilon / decay
+    reach: float = radius ** (2 - 2 / depth)
+    terms = math.exp(-decay * time / 2) * start + 2 * reach * epsilon / decay
     # exp overflows above 709; such a bound says nothing.
-    return math.exp(exponent) * terms if exponent < 700 else math.inf
+    return math.exp(exponent) * terms if exponent < 700 else terms + math.inf

@@ -1,15 +1,16 @@
-"""What the checks share: what one returns, and how a claim is judged from points whose assumptions were checked."""
+"""What the checks share: tables of points, and how a claim is judged from points whose assumptions were checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from torch import Tensor
 
 from weightaudit.paper.charts import Chart, Series, Style
-from weightaudit.paper.judging import spread
-from weightaudit.paper.results import Claim, Numbers, Outcome, judged
+from weightaudit.paper.judging import Spread, below, spread
+from weightaudit.paper.results import Numbers, Outcome, judged
 
 HELD = "assumptions_hold"
 """Column of every point: whether what the statement assumes was found to hold there."""
@@ -21,13 +22,21 @@ ROUNDING = 1e-9
 """Relative slack for rounding, where two sides may be equal."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One check's share of the experiment's result."""
+def table(columns: Mapping[str, object]) -> pd.DataFrame:
+    """A row a draw or network: tensors and sequences have a value for each, anything else is the same for all."""
+    return pd.DataFrame({name: of.tolist() if isinstance(of, Tensor) else of for name, of in columns.items()})
 
-    points: pd.DataFrame
-    claims: tuple[Claim, ...]
-    charts: tuple[Chart, ...]
+
+def nearest_to_bound(left: Tensor, **right: Tensor) -> dict[str, Tensor]:
+    """Of each draw's test inputs the one whose left side comes nearest to its bound: (draws, m) → (draws,) each.
+
+    ``right`` are the bound and others to go with it. Beside ``lhs`` and these, ``failing`` counts the inputs whose left
+    side exceeds the bound.
+    """
+    bound = next(iter(right.values()))
+    near = (left / bound).argmax(1, keepdim=True)
+    sides = {name: side.gather(1, near)[:, 0] for name, side in {"lhs": left, **right}.items()}
+    return {**sides, "failing": (left > bound * (1 + ROUNDING)).sum(1)}
 
 
 def decided(points: pd.DataFrame, holds: pd.Series[bool], by: Sequence[str]) -> Outcome:
@@ -69,6 +78,12 @@ def last(points: pd.DataFrame, along: str) -> pd.DataFrame:
 def by_draw(points: pd.DataFrame, column: str) -> list[float]:
     """Each draw's mean of ``column``."""
     return [float(value) for value in points.groupby("draw")[column].mean()]
+
+
+def vanishes(points: pd.DataFrame, column: str, threshold: float) -> tuple[Spread, Outcome]:
+    """``column`` over the draws, and whether its mean is below ``threshold``; fewer than `ENOUGH` draws cannot tell."""
+    found = spread(by_draw(points, column))
+    return found, below(found, threshold) if found.draws >= ENOUGH else "inconclusive"
 
 
 def line(points: pd.DataFrame, x: str, y: str, name: str, *, group: str = "", style: Style = "line") -> Series:
@@ -120,11 +135,7 @@ def sides_charts(
     )
 
 
-def logarithmic(first: float, end: float, per_decade: int) -> Iterator[float]:
-    """``first``, then ``per_decade`` values to each factor of ten, and last ``end`` itself."""
-    value, i = first, 0
-    while value < end * (1 - 1e-9):
-        yield value
-        i += 1
-        value = first * 10.0 ** (i / per_decade)
-    yield end
+def recorded(steps: int) -> list[int]:
+    """When a run of so many steps is measured: at its start, twice to each factor of ten from 10 on, and at its end."""
+    spaced = (round(10 * 10 ** (i / 2)) for i in itertools.count())
+    return [0, *itertools.takewhile(lambda step: step < steps, spaced), steps]

@@ -11,31 +11,32 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.data import Task, generator_for
-from weightaudit.paper.judging import all_of, below, spread
+from weightaudit.paper.judging import all_of, spread
 from weightaudit.paper.lemmas import bounds
 from weightaudit.paper.lemmas.common import (
-    ENOUGH,
     EQUAL,
     HELD,
     ROUNDING,
-    Part,
     by_draw,
     counted,
     decided,
     last,
+    nearest_to_bound,
     sides_at_end,
     sides_charts,
+    table,
     tally,
+    vanishes,
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, flow_of_both, imbalance
-from weightaudit.paper.lemmas.tasks import largest_overlap, tests_by_epsilon, two_tasks
+from weightaudit.paper.lemmas.flow import Flow, balanced, end_to_end, gradient_flow, imbalance
+from weightaudit.paper.lemmas.tasks import both, largest_overlap, tests_by_epsilon, two_tasks
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.progress import Progress
-from weightaudit.paper.results import Claim, Numbers, Outcome
+from weightaudit.paper.results import Claim, Numbers, Outcome, Result
 
 FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 """When a flow is measured, of its length."""
@@ -45,37 +46,38 @@ STARTS = ("balanced", "Gaussian")
 """The second does not meet the theorem's assumption; it shows how far the bound reaches without."""
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Integrate, measure, judge."""
     first, second = two_tasks(config)
     tests = tests_by_epsilon(config, first, second)
-    progress.start(len(STARTS) * len(set(config.flow_decays)) * len(FRACTIONS) * 2 * config.draws, "deep linear flows")
-    rows = [
-        row
+    progress.start("deep linear flows", len(STARTS) * len(set(config.flow_decays)) * len(FRACTIONS) * 2 * config.draws)
+    tables = [
+        measured(name, _flow(config, name, decay, first, second, progress), decay, first, second, tests)
         for name in STARTS
         for decay in dict.fromkeys(config.flow_decays)
-        for row in measured(name, _flow(config, name, decay, first, second, progress), decay, first, second, tests)
     ]
-    points = pd.DataFrame(rows)
-    return Part(points, (theorem_1(points), layer_by_layer(points), _balance(points)), _charts(points))
+    points = pd.concat(tables, ignore_index=True)
+    return Result(points, (theorem_1(points), layer_by_layer(points), _balance(points)), _charts(points))
 
 
 def measured(
     start: str, flow: Flow, decay: float, first: Task, second: Task, tests: list[tuple[float, Tensor]]
-) -> list[dict[str, object]]:
+) -> pd.DataFrame:
     """A row per time, ε and draw. ``flow`` has the first task's networks, then the second's.
 
     Of the test inputs a row has the one whose |⟨w', x⟩| comes nearest to the bound.
     """
-    draws = len(first.x)
-    others = [nets.picked(weights, slice(draws, None)) for weights in flow.weights]
-    owns = [nets.picked(weights, slice(0, draws)) for weights in flow.weights]
+    draws = range(len(first.x))
+    others = [nets.picked(weights, slice(len(draws), None)) for weights in flow.weights]
+    owns = [nets.picked(weights, slice(0, len(draws))) for weights in flow.weights]
     depth = len(others[0])
     vectors = [end_to_end(weights) for weights in others]
-    imbalances = [imbalance(weights).tolist() for weights in others]
-    objective = _objective(others[0], second, decay)
-    least = torch.stack(vectors).norm(dim=2).amin(0).tolist()
-    rows: list[dict[str, object]] = []
+    imbalances = [imbalance(weights) for weights in others]
+    objectives = [_objective(weights, second, decay) for weights in others]
+    norms = torch.stack(vectors).norm(dim=2)
+    at_first, norm, least = objectives[0].tolist(), norms[0].tolist(), norms.amin(0).tolist()
+    radius = [bounds.end_to_end_radius(objective, decay, depth) for objective in at_first]
+    tables = []
     for epsilon, x in tests:
         overlap = largest_overlap(x, second.x)
         begin = _products(vectors[0], x)
@@ -83,44 +85,35 @@ def measured(
             left = _products(vectors[t], x)
             scores = nets.forward(owns[t], x, "linear")
             layerwise = nets.forward(nets.summed(owns[t], others[t]), x, "linear") - scores
-            now = _objective(others[t], second, decay)
-            for draw in range(draws):
-                radius = bounds.end_to_end_radius(objective[draw], decay, depth)
-                norm = vectors[0][draw].norm().item()
-                sides = [
-                    (
-                        bounds.linear_flow_bound(time, decay, depth, of_start, norm, radius, most),
-                        bounds.linear_flow_bound_by_convergence(
-                            time, decay, depth, of_start, least[draw], objective[draw], radius, most
-                        ),
-                    )
-                    for of_start, most in zip(begin[draw].tolist(), overlap[draw].tolist(), strict=True)
-                ]
-                right, by_convergence = torch.tensor(sides, dtype=torch.float64).unbind(1)
-                near = int((left[draw] / right).argmax())
-                rows.append(
-                    {
-                        "part": "deep linear",
-                        "case": start,
-                        "draw": draw,
-                        "lambda": decay,
-                        "epsilon": epsilon,
-                        "time": time,
-                        HELD: imbalances[0][draw] <= BALANCED,
-                        "imbalance": imbalances[t][draw],
-                        "objective": now[draw],
-                        "overlap": overlap[draw].max().item(),
-                        "lhs": left[draw, near].item(),
-                        "rhs": right[near].item(),
-                        "rhs_by_convergence": by_convergence[near].item(),
-                        "failing": int((left[draw] > right * (1 + ROUNDING)).sum()),
-                        "relative_gap": (left[draw].norm() / scores[draw].norm()).item(),
-                        "layerwise_relative_gap": (layerwise[draw].norm() / scores[draw].norm()).item(),
-                        "score": scores[draw].abs().mean().item(),
-                        "norm": vectors[t][draw].norm().item(),
-                    }
+            right = [
+                bounds.linear_flow_bound(time, decay, depth, begin[i], norm[i], radius[i], overlap[i]) for i in draws
+            ]
+            by_convergence = [
+                bounds.linear_flow_bound_by_convergence(
+                    time, decay, depth, begin[i], least[i], at_first[i], radius[i], overlap[i]
                 )
-    return rows
+                for i in draws
+            ]
+            sides = nearest_to_bound(left, rhs=torch.stack(right), rhs_by_convergence=torch.stack(by_convergence))
+            columns = {
+                "part": "deep linear",
+                "case": start,
+                "draw": draws,
+                "lambda": decay,
+                "epsilon": epsilon,
+                "time": time,
+                HELD: imbalances[0] <= BALANCED,
+                "imbalance": imbalances[t],
+                "objective": objectives[t],
+                "overlap": overlap.amax(1),
+                **sides,
+                "relative_gap": left.norm(dim=1) / scores.norm(dim=1),
+                "layerwise_relative_gap": layerwise.norm(dim=1) / scores.norm(dim=1),
+                "score": scores.abs().mean(1),
+                "norm": norms[t],
+            }
+            tables.append(table(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def theorem_1(points: pd.DataFrame) -> Claim:
@@ -151,8 +144,8 @@ def layer_by_layer(points: pd.DataFrame) -> Claim:
     numbers: Numbers = {}
     means: list[float] = []
     for decay, of_decay in of_case.groupby("lambda"):
-        found = spread(by_draw(of_decay, "layerwise_relative_gap"))
-        outcomes.append(below(found, EQUAL) if found.draws >= ENOUGH else "inconclusive")
+        found, outcome = vanishes(of_decay, "layerwise_relative_gap", EQUAL)
+        outcomes.append(outcome)
         numbers |= found.numbers(f"relative gap at the end, λ = {decay:g}")
         numbers |= spread(by_draw(of_decay, "relative_gap")).numbers(f"the same end to end, λ = {decay:g}")
         means.append(found.mean)
@@ -201,10 +194,9 @@ def _flow(config: LemmasConfig, start: str, decay: float, first: Task, second: T
         else nets.initialise(widths, 2 * config.draws, generator=generator, dtype=torch.float64, scale=config.scale)
     )
     times = [fraction * config.lifetimes / decay for fraction in FRACTIONS]
-    return flow_of_both(
+    return gradient_flow(
         weights,
-        first,
-        second,
+        *both(first, second),
         decay,
         times,
         "linear",
@@ -214,11 +206,10 @@ def _flow(config: LemmasConfig, start: str, decay: float, first: Task, second: T
     )
 
 
-def _objective(weights: Weights, task: Task, decay: float) -> list[float]:
-    """L_λ, one a network."""
+def _objective(weights: Weights, task: Task, decay: float) -> Tensor:
+    """L_λ, (nets,)."""
     loss = nets.mean_loss(nets.forward(weights, task.x, "linear"), task.y)
-    found: list[float] = (loss + decay / 2 * nets.norms(weights).square().sum(1)).tolist()
-    return found
+    return loss + decay / 2 * nets.norms(weights).square().sum(1)
 
 
 def _products(vectors: Tensor, x: Tensor) -> Tensor:

@@ -7,23 +7,24 @@ conclusion where that step is true by construction: for networks whose hidden un
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.data import Task, generator_for
-from weightaudit.paper.judging import Spread, all_of, below, spread
-from weightaudit.paper.lemmas.common import BAND, ENOUGH, EQUAL, HELD, Part, by_draw, last, line
+from weightaudit.paper.judging import all_of, spread
+from weightaudit.paper.lemmas.common import BAND, EQUAL, HELD, by_draw, last, line, table, vanishes
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.flow import Flow, flow_of_both
+from weightaudit.paper.lemmas.flow import Flow, gradient_flow
 from weightaudit.paper.lemmas.stationarity import joined
 from weightaudit.paper.lemmas.tasks import both, largest_overlap, two_tasks
 from weightaudit.paper.nets import Weights
-from weightaudit.paper.progress import Progress
-from weightaudit.paper.results import Claim, Numbers, Outcome
+from weightaudit.paper.results import Claim, Numbers, Outcome, Result
 
 INDEPENDENT, DISJOINT = "independent starts", "disjoint hidden units"
 FRACTIONS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -38,7 +39,7 @@ KEPT = 0.5
 """An activation that has less than this of its share left since the last recorded time is on its way to zero."""
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Integrate, measure, judge."""
     first, second = two_tasks(config, separable=True)
     depths, widths, decays = (
@@ -48,18 +49,16 @@ def check(config: LemmasConfig, progress: Progress) -> Part:
         *itertools.product((INDEPENDENT,), depths, widths, decays),
         *itertools.product((DISJOINT,), depths, (min(widths),), decays),
     ]
-    progress.start(len(grid) * len(FRACTIONS) * 2 * config.draws, "deep ReLU flows")
-    rows: list[dict[str, object]] = []
+    progress.start("deep ReLU flows", len(grid) * len(FRACTIONS) * 2 * config.draws)
+    tables = []
     for case, depth, width, decay in grid:
         flow = _flow(config, case, depth, width, decay, first, second, progress)
-        rows += measured(flow, case, decay, first, second, config.flow_stationary)
-    points = pd.DataFrame(rows)
-    return Part(points, (theorem_2(points), corollary_2(points), _disjoint(points)), _charts(points))
+        tables.append(measured(flow, case, decay, first, second, config.flow_stationary))
+    points = pd.concat(tables, ignore_index=True)
+    return Result(points, (theorem_2(points), corollary_2(points), _disjoint(points)), _charts(points))
 
 
-def measured(
-    flow: Flow, case: str, decay: float, first: Task, second: Task, stationary: float
-) -> list[dict[str, object]]:
+def measured(flow: Flow, case: str, decay: float, first: Task, second: Task, stationary: float) -> pd.DataFrame:
     """A row per time and draw. ``flow`` has the first task's networks, then the second's.
 
     ``assumptions_hold`` for Theorem 2: inputs of the two tasks orthogonal; both networks' mean |ℓ'| y f positive now or
@@ -73,7 +72,7 @@ def measured(
     overlap = largest_overlap(first.x, second.x).amax(1)
     had_margin = torch.zeros(2 * draws, dtype=torch.bool)
     before: list[Tensor] | None = None
-    rows: list[dict[str, object]] = []
+    tables = []
     for time, weights in zip(flow.times, flow.weights, strict=True):
         loss, gradients, scores = nets.loss_and_gradients(weights, x, y, "relu")
         theta, slope = joined(weights), joined(gradients)
@@ -87,42 +86,36 @@ def measured(
         own, other = nets.picked(weights, slice(0, draws)), nets.picked(weights, slice(draws, None))
         merged = nets.forward([W.repeat(2, 1, 1) for W in nets.summed(own, other)], x, "relu")
         gap = _both((merged - scores).square().sum(1)).sqrt() / _both(scores.square().sum(1)).sqrt()
-        merged_loss = nets.mean_loss(merged, y)
         cosines = [(s[:draws].mT @ s[draws:]).nan_to_num(0.0).mean((1, 2)) for s in shares]
         permuted = [(s[:draws].sum(1)[:, :, None] * s[draws:].sum(1)[:, None, :] / s.shape[1]) for s in shares]
         unseen = (weights[0] @ swapped.mT).norm(dim=(1, 2)) / (weights[0] @ x.mT).norm(dim=(1, 2))
+        still = residual <= stationary
+        fine = _all(still & had_margin & settled)
         columns = {
+            "part": "deep ReLU",
+            "case": case,
+            "depth": len(weights),
+            "width": weights[0].shape[1],
+            "draw": range(draws),
+            "lambda": decay,
+            "time": time,
+            HELD: fine & (overlap <= ORTHOGONAL),
+            "stationary": _all(still),
+            "positive_margin": _all(had_margin),
+            "activations_settled": _all(settled),
             "relative_gap": gap,
             "hidden_cosine": torch.stack(cosines).amax(0),
             "hidden_cosine_permuted": torch.stack([p.nan_to_num(0.0).mean((1, 2)) for p in permuted]).amax(0),
             "first_layer_leak": _worse(unseen),
             "same_sign": _both((merged.sign() == scores.sign()).double().mean(1)) / 2,
             "loss": _both(loss) / 2,
-            "merged_loss": _both(merged_loss) / 2,
+            "merged_loss": _both(nets.mean_loss(merged, y)) / 2,
             "overlap": overlap,
             "residual": _worse(residual),
             "smallest_activation": -_worse(-smallest),
         }
-        fine = (residual <= stationary) & had_margin & settled
-        held = fine[:draws] & fine[draws:] & (overlap <= ORTHOGONAL)
-        rows += [
-            {
-                "part": "deep ReLU",
-                "case": case,
-                "depth": len(weights),
-                "width": weights[0].shape[1],
-                "draw": draw,
-                "lambda": decay,
-                "time": time,
-                HELD: bool(held[draw]),
-                "stationary": bool((residual <= stationary)[[draw, draws + draw]].all()),
-                "positive_margin": bool(had_margin[[draw, draws + draw]].all()),
-                "activations_settled": bool(settled[[draw, draws + draw]].all()),
-                **{name: values[draw].item() for name, values in columns.items()},
-            }
-            for draw in range(draws)
-        ]
-    return rows
+        tables.append(table(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def theorem_2(points: pd.DataFrame) -> Claim:
@@ -193,8 +186,8 @@ def _judged(points: pd.DataFrame, column: str, threshold: float) -> tuple[Outcom
     numbers: Numbers = {"runs": len(end), "runs where the assumptions hold": len(held)}
     means: list[float] = []
     for (depth, width, decay), of_group in end.groupby(["depth", "width", "lambda"]):
-        found: Spread = spread(by_draw(of_group[of_group[HELD]], column))
-        outcomes.append(below(found, threshold) if found.draws >= ENOUGH else "inconclusive")
+        found, outcome = vanishes(of_group[of_group[HELD]], column, threshold)
+        outcomes.append(outcome)
         numbers |= found.numbers(f"{column}, K = {depth}, width {width}, λ = {decay:g}")
         numbers[f"draws, K = {depth}, width {width}, λ = {decay:g}"] = found.draws
         means.append(found.mean)
@@ -230,22 +223,13 @@ def _flow(
         for is_early in (True, False)
     )
 
-    def onwards(start: Weights, times: list[float], rtol: float) -> Flow:
-        return flow_of_both(
-            start,
-            first,
-            second,
-            decay,
-            times,
-            "relu",
-            rtol=rtol,
-            most=config.evaluations,
-            reached=progress.advance,
-        )
-
+    x, y = both(first, second)
+    flow = partial(
+        gradient_flow, x=x, y=y, decay=decay, activation="relu", most=config.evaluations, reached=progress.advance
+    )
     # While units still find their place the flow slides along kinks, where a tight tolerance costs without end.
-    before = onwards(start, early, config.relu_rtol)
-    after = onwards(before.weights[-1], [time - early[-1] for time in late], config.relu_rtol_late)
+    before = flow(start, times=early, rtol=config.relu_rtol)
+    after = flow(before.weights[-1], times=[time - early[-1] for time in late], rtol=config.relu_rtol_late)
     return Flow((*early, *late), before.weights + after.weights, before.evaluations + after.evaluations)
 
 
@@ -287,6 +271,11 @@ def _settled(shares: list[Tensor], before: list[Tensor] | None) -> Tensor:
 def _both(values: Tensor) -> Tensor:
     """The sum over a draw's two networks: (2·draws,) → (draws,)."""
     return values.view(2, -1).sum(0)
+
+
+def _all(holds: Tensor) -> Tensor:
+    """Whether it holds for both of a draw's networks: (2·draws,) → (draws,)."""
+    return holds.view(2, -1).all(0)
 
 
 def _worse(values: Tensor) -> Tensor:

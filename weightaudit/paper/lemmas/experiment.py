@@ -10,11 +10,11 @@ import dataclasses
 
 import pandas as pd
 
+from weightaudit.audit import Progress
 from weightaudit.paper.charts import Chart
-from weightaudit.paper.lemmas import deep_linear, deep_relu, shallow, stationarity, stationary_points
-from weightaudit.paper.lemmas.common import HELD, Part
+from weightaudit.paper.lemmas import deep_linear, deep_relu, shallow, stationary_points
+from weightaudit.paper.lemmas.common import HELD
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Result
 from weightaudit.paper.training import single_threaded
 
@@ -28,7 +28,7 @@ def run(config: LemmasConfig, progress: Progress) -> Result:
     """All checks. Raises WeightauditError where a gradient flow takes more than the evaluations it may."""
     with single_threaded():
         parts = [
-            _descent(config, progress),
+            stationary_points.check(config, progress),
             shallow.check(config, progress),
             deep_linear.check(config, progress),
             deep_relu.check(config, progress),
@@ -38,16 +38,6 @@ def run(config: LemmasConfig, progress: Progress) -> Result:
         points[_in_order(points)],
         tuple(claim for part in parts for claim in part.claims),
         _placed([chart for part in parts for chart in part.charts]),
-    )
-
-
-def _descent(config: LemmasConfig, progress: Progress) -> Part:
-    """Lemmas 1 to 4, which look at the same descents."""
-    points = stationarity.descents(config, progress)
-    return Part(
-        points.assign(**{HELD: points[stationarity.STATIONARY]}),
-        stationary_points.claims(points, config),
-        stationary_points.charts(points),
     )
 
 

@@ -17,8 +17,6 @@ from scipy.integrate import DOP853, RK45
 from torch import Tensor
 
 from weightaudit.errors import WeightauditError
-from weightaudit.paper.data import Task
-from weightaudit.paper.lemmas.tasks import both
 from weightaudit.paper.nets import Activation, Weights, gradients, picked
 
 Vector = npt.NDArray[np.float64]
@@ -47,55 +45,38 @@ def gradient_flow(
     start: Weights,
     x: Tensor,
     y: Tensor,
-    decay: Tensor,
+    decay: Tensor | float,
     times: Sequence[float],
     activation: Activation,
     *,
     rtol: float,
-    atol: float,
+    atol: float | None = None,
     most: int,
     reached: Callable[[int], None] | None = None,
 ) -> Flow:
     """Integrate dW_k/dt = −∂L/∂W_k − λW_k from t = 0 and keep the states at ``times``.
 
-    ``start``: W_k (nets, out_k, in_k); ``x``: (nets, n, d), ``y``: (nets, n) of ±1, float64; ``decay``: (nets,), each
-    network's λ ≥ 0; ``times``: increasing, ≥ 0. Networks go in groups (`PARAMETERS_PER_GROUP`) that share step sizes:
-    the solver keeps a step's estimated error below ``atol + rtol·|θ|``, in root mean square over a group's entries.
+    ``start``: W_k (nets, out_k, in_k); ``x``: (nets, n, d), ``y``: (nets, n) of ±1, float64; ``decay``: λ ≥ 0, one
+    or (nets,); ``times``: increasing, ≥ 0. Networks go in groups (`PARAMETERS_PER_GROUP`) that share step sizes:
+    the solver keeps a step's estimated error below ``atol + rtol·|θ|``, in root mean square over a group's entries;
+    without an ``atol`` that is a thousandth of ``rtol``.
     ``reached`` hears how many networks have got to the next of ``times``.
 
     Raises WeightauditError where the solver gives up, or where ``most`` evaluations of a group's gradients do not
     suffice.
     """
-    networks, size = len(decay), sum(W[0].numel() for W in start)
+    networks, size = len(x), sum(W[0].numel() for W in start)
+    decays = torch.as_tensor(decay, dtype=torch.float64).expand(networks)
+    atol = rtol * 1e-3 if atol is None else atol
     width = max(1, PARAMETERS_PER_GROUP // size)
     groups: list[list[Weights]] = []
     evaluations = 0
     for group in (slice(i, i + width) for i in range(0, networks, width)):
-        states = _System(picked(start, group), x[group], y[group], decay[group], activation)
+        states = _System(picked(start, group), x[group], y[group], decays[group], activation)
         groups.append(states.at(times, rtol, atol, most, reached))
         evaluations += states.evaluations
     weights = [[torch.cat(layers) for layers in zip(*of_time, strict=True)] for of_time in zip(*groups, strict=True)]
     return Flow(tuple(times), tuple(weights), evaluations)
-
-
-def flow_of_both(
-    start: Weights,
-    first: Task,
-    second: Task,
-    decay: float,
-    times: Sequence[float],
-    activation: Activation,
-    *,
-    rtol: float,
-    most: int,
-    reached: Callable[[int], None],
-) -> Flow:
-    """`gradient_flow` of the first task's networks, then the second's, with one λ."""
-    decays = torch.full((len(start[0]),), decay, dtype=torch.float64)
-    x, y = both(first, second)
-    return gradient_flow(
-        start, x, y, decays, times, activation, rtol=rtol, atol=rtol * 1e-3, most=most, reached=reached
-    )
 
 
 class _System:
@@ -104,7 +85,7 @@ class _System:
     def __init__(self, start: Weights, x: Tensor, y: Tensor, decay: Tensor, activation: Activation) -> None:
         self._x, self._y, self._activation = x, y, activation
         self._shapes = [W.shape for W in start]
-        self._decays = _flat([decay.double()[:, None, None].expand_as(W) for W in start])
+        self._decays = _flat([decay[:, None, None].expand_as(W) for W in start])
         self._state = _flat([W.double() for W in start])
         self.evaluations = 0
 

@@ -7,13 +7,13 @@ leant towards the second by a growing ε, and both sides of both bounds are meas
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.charts import Chart
 from weightaudit.paper.data import Task, generator_for
@@ -22,20 +22,20 @@ from weightaudit.paper.lemmas import bounds
 from weightaudit.paper.lemmas.common import (
     HELD,
     ROUNDING,
-    Part,
     by_draw,
     counted,
     decided,
     last,
-    logarithmic,
+    nearest_to_bound,
+    recorded,
     sides_at_end,
     sides_charts,
+    table,
     tally,
 )
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.tasks import largest_overlap, tests_by_epsilon, two_tasks
-from weightaudit.paper.progress import Progress
-from weightaudit.paper.results import Claim, Numbers
+from weightaudit.paper.results import Claim, Numbers, Result
 
 ROUNDED = 1e-13
 """What a score of order 1 may be off by."""
@@ -53,67 +53,58 @@ class Run:
     other: dict[int, Tensor]
 
 
-def check(config: LemmasConfig, progress: Progress) -> Part:
+def check(config: LemmasConfig, progress: Progress) -> Result:
     """Train, measure, judge."""
     first, second = two_tasks(config)
     tests = tests_by_epsilon(config, first, second)
-    progress.start(2 * len(set(config.shallow_decays)) * config.shallow_steps, "shallow ReLU networks")
-    rows = [
-        row
+    progress.start("shallow ReLU networks", 2 * len(set(config.shallow_decays)) * config.shallow_steps)
+    tables = [
+        measured(run, x, largest_overlap(x, second.x), epsilon)
         for run in _runs(config, first, second, progress)
         for epsilon, x in tests
-        for row in measured(run, x, largest_overlap(x, second.x), epsilon)
     ]
-    points = pd.DataFrame(rows)
-    return Part(points, (lemma_5(points), corollary_1(points)), _charts(points))
+    points = pd.concat(tables, ignore_index=True)
+    return Result(points, (lemma_5(points), corollary_1(points)), _charts(points))
 
 
-def measured(run: Run, x: Tensor, overlap: Tensor, epsilon: float) -> list[dict[str, object]]:
+def measured(run: Run, x: Tensor, overlap: Tensor, epsilon: float) -> pd.DataFrame:
     """A row per recorded step and draw. ``x``: (draws, m, d); ``overlap``: max_i |⟨x, x'_i⟩| as measured, (draws, m).
 
     Of the m test inputs a row has the one whose left side of Lemma 5 comes nearest to the right one (``lhs``, ``rhs``),
     the one whose gap, less what may be rounding, comes nearest to Corollary 1's bound (``gap``, ``gap_rhs``), and the
     number that fail.
     """
-    output = run.output[:, None, :]
-    rows: list[dict[str, object]] = []
+    output, size = run.output[:, None, :], run.output.norm(dim=1, keepdim=True)
+    starts = (run.other[0] @ x.mT).norm(dim=1)
+    tables = []
     for step, foreign in run.other.items():
         own = run.own[step]
-        starts = (run.other[0] @ x.mT).norm(dim=1)
         lengths = (foreign @ x.mT).norm(dim=1)  # ‖W'x‖, (draws, m)
         scores = nets.forward([own, output], x, "relu")
         gaps = (nets.forward([own + foreign, output], x, "relu") - scores).abs()
-        for draw, a in enumerate(run.output.norm(dim=1).tolist()):
-            limits = _tensor(
-                bounds.shallow_length_bound(start, run.decay, run.rate, step, a, most)
-                for start, most in zip(starts[draw].tolist(), overlap[draw].tolist(), strict=True)
-            )
-            gap_limits = _tensor(bounds.merging_gap_bound(a, length) for length in lengths[draw].tolist())
-            # A difference of two scores is rounded as these are.
-            certain = (gaps[draw] - ROUNDED * (1 + scores[draw].abs())).clamp(min=0)
-            near, near_gap = int((lengths[draw] / limits).argmax()), int((certain / gap_limits).argmax())
-            rows.append(
-                {
-                    "part": "shallow",
-                    "case": "shallow ReLU",
-                    "draw": draw,
-                    "lambda": run.decay,
-                    "epsilon": epsilon,
-                    "step": step,
-                    # Of ε the lemma asks to bound the overlaps, which the measured overlap does by itself.
-                    HELD: 0 < run.rate * run.decay <= 1,
-                    "overlap": overlap[draw].max().item(),
-                    "lhs": lengths[draw, near].item(),
-                    "rhs": limits[near].item(),
-                    "failing": int((lengths[draw] > limits * (1 + ROUNDING)).sum()),
-                    "gap": certain[near_gap].item(),
-                    "gap_rhs": gap_limits[near_gap].item(),
-                    "gap_failing": int((certain > gap_limits * (1 + ROUNDING)).sum()),
-                    "gap_largest": gaps[draw].max().item(),
-                    "score": scores[draw].abs().mean().item(),
-                }
-            )
-    return rows
+        # A difference of two scores is rounded as these are.
+        certain = (gaps - ROUNDED * (1 + scores.abs())).clamp(min=0)
+        limits = bounds.shallow_length_bound(starts, run.decay, run.rate, step, size, overlap)
+        gap = nearest_to_bound(certain, rhs=bounds.merging_gap_bound(size, lengths))
+        columns = {
+            "part": "shallow",
+            "case": "shallow ReLU",
+            "draw": range(len(x)),
+            "lambda": run.decay,
+            "epsilon": epsilon,
+            "step": step,
+            # Of ε the lemma asks to bound the overlaps, which the measured overlap does by itself.
+            HELD: 0 < run.rate * run.decay <= 1,
+            "overlap": overlap.amax(1),
+            **nearest_to_bound(lengths, rhs=limits),
+            "gap": gap["lhs"],
+            "gap_rhs": gap["rhs"],
+            "gap_failing": gap["failing"],
+            "gap_largest": gaps.amax(1),
+            "score": scores.abs().mean(1),
+        }
+        tables.append(table(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def lemma_5(points: pd.DataFrame) -> Claim:
@@ -173,19 +164,14 @@ def _descent(
     W: Tensor, output: Tensor, task: Task, config: LemmasConfig, decay: float, progress: Progress
 ) -> dict[int, Tensor]:
     """Step → W, by gradient descent on W alone: a neither learns nor decays."""
-    steps = [0, *dict.fromkeys(round(step) for step in logarithmic(10, config.shallow_steps, per_decade=2))]
     states = {0: W}
-    for before, step in itertools.pairwise(steps):
+    for before, step in itertools.pairwise(recorded(config.shallow_steps)):
         for _ in range(step - before):
             gradient, _ = nets.gradients([W, output[:, None, :]], task.x, task.y, "relu")
             W = (1 - config.shallow_rate * decay) * W - config.shallow_rate * gradient
         states[step] = W
         progress.advance(step - before)
     return states
-
-
-def _tensor(values: Iterable[float]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float64)
 
 
 def _charts(points: pd.DataFrame) -> tuple[Chart, ...]:

@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from weightaudit.audit import Progress
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for
 from weightaudit.paper.lemmas import bounds
-from weightaudit.paper.lemmas.common import logarithmic
+from weightaudit.paper.lemmas.common import HELD, recorded, table
 from weightaudit.paper.lemmas.config import LemmasConfig
 from weightaudit.paper.lemmas.tasks import tasks
 from weightaudit.paper.nets import Activation, Weights
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.training import descend
 
 
@@ -47,13 +47,11 @@ STATIONARY = "stationary"
 
 def descents(config: LemmasConfig, progress: Progress) -> pd.DataFrame:
     """One row per case, draw, λ and recorded step; columns as `measured` makes them."""
-    recorded = sorted({0, *(round(step) for step in logarithmic(10, config.steps, per_decade=2))})
-    progress.start(len(CASES) * config.steps, "descents to stationary points")
-    frames = [_descent(config, case, recorded, progress) for case in CASES]
+    frames = [_descent(config, case, progress) for case in CASES]
     return pd.concat(frames, ignore_index=True)
 
 
-def _descent(config: LemmasConfig, case: Case, recorded: list[int], progress: Progress) -> pd.DataFrame:
+def _descent(config: LemmasConfig, case: Case, progress: Progress) -> pd.DataFrame:
     task = tasks(config, separable=case.separable)
     widths = (config.dimension, *[config.width] * (config.depth - 1), 1)
     start = nets.initialise(
@@ -69,26 +67,19 @@ def _descent(config: LemmasConfig, case: Case, recorded: list[int], progress: Pr
     x, y = task.x.repeat_interleave(several, 0), task.y.repeat_interleave(several, 0)
     decay = torch.tensor(decays, dtype=torch.float64).repeat(config.draws)
     start_size = _sizes(weights)
-    rows: list[dict[str, object]] = []
-    for before, step in itertools.pairwise([0, *recorded]):
+    progress.start(f"descents to stationary points: {case.name}", config.steps)
+    tables = []
+    for before, step in itertools.pairwise([0, *recorded(config.steps)]):
         weights = descend(weights, x, y, rate=config.rate, decay=decay, steps=step - before, activation=case.activation)
-        progress.advance(step - before, case.name)
+        progress.advance(step - before)
         found = measured(weights, x, y, decay, case.activation, config.rate)
         found["collapsed"] = _sizes(weights) < COLLAPSED * start_size
-        rows += [
-            {
-                "part": "descent",
-                "case": case.name,
-                "draw": i // several,
-                "lambda": decay[i].item(),
-                "step": step,
-                **{name: values[i].item() for name, values in found.items()},
-            }
-            for i in range(len(decay))
-        ]
-    frame = pd.DataFrame(rows)
-    frame[STATIONARY] = ~frame["collapsed"] & (frame["residual"] <= config.stationary)
-    return frame
+        draw = torch.arange(len(decay)) // several
+        where = {"part": "descent", "case": case.name, "draw": draw, "lambda": decay, "step": step}
+        tables.append(table({**where, **found}))
+    frame = pd.concat(tables, ignore_index=True)
+    stationary = ~frame["collapsed"] & (frame["residual"] <= config.stationary)
+    return frame.assign(**{STATIONARY: stationary, HELD: stationary})
 
 
 def measured(

@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import pandas as pd
 
+from weightaudit.audit import Progress
 from weightaudit.paper.charts import Chart, Series
 from weightaudit.paper.judging import spread
 from weightaudit.paper.lemmas.common import BAND, HELD, ROUNDING, by_draw, counted, decided, last, line, tally
 from weightaudit.paper.lemmas.config import LemmasConfig
-from weightaudit.paper.lemmas.stationarity import CASES, GENERIC, LINEAR, STATIONARY, SUM_ROUNDING
-from weightaudit.paper.results import Claim, Numbers
+from weightaudit.paper.lemmas.stationarity import CASES, GENERIC, LINEAR, STATIONARY, SUM_ROUNDING, descents
+from weightaudit.paper.results import Claim, Numbers, Result
 
 FACTOR = 10.0
 """By how much σ₂/σ₁, and max/min of the norms less 1, may exceed the tolerance on ‖λθ+∇L‖/‖λθ‖, to which they are
 proportional; for rank one and equal norms √K is what can come."""
 NEAR = 0.01
 """How far λ‖W_k‖² may be from mean |ℓ'| y f, relatively, at a point that counts as nearly stationary (Lemma 4)."""
+
+
+def check(config: LemmasConfig, progress: Progress) -> Result:
+    """Descend, measure, judge."""
+    points = descents(config, progress)
+    return Result(points, claims(points, config), charts(points))
 
 
 def claims(points: pd.DataFrame, config: LemmasConfig) -> tuple[Claim, ...]:
@@ -59,7 +66,7 @@ def alignment(points: pd.DataFrame, config: LemmasConfig) -> Claim:
 
 def rank_one(points: pd.DataFrame, config: LemmasConfig) -> Claim:
     """Lemma 2, judged at the stationary points of linear networks."""
-    linear = _where_stationary(points[points["case"] == LINEAR.name])
+    linear = points[points["case"] == LINEAR.name]
     limit = FACTOR * config.stationary
     holds = linear["sigma_ratio"] <= limit
     numbers: Numbers = {**counted(linear, holds)}
@@ -80,7 +87,7 @@ def rank_one(points: pd.DataFrame, config: LemmasConfig) -> Claim:
 
 def norm_preservation(points: pd.DataFrame, config: LemmasConfig) -> Claim:
     """Lemma 3, judged at stationary points, of linear networks and of ReLU networks on separable inputs."""
-    judged_on = _where_stationary(_smooth(points))
+    judged_on = _smooth(points)
     limit = FACTOR * config.stationary
     holds = judged_on["norm_spread"] - 1 <= limit
     numbers: Numbers = {**counted(judged_on, holds)}
@@ -110,7 +117,7 @@ def low_rank(points: pd.DataFrame, config: LemmasConfig) -> Claim:
     where that holds nearly, which it does for ReLU networks that never become stationary.
     """
     holds = low_rank_holds(points, config)
-    judged_on = _where_stationary(_smooth(points))
+    judged_on = _smooth(points)
     numbers: Numbers = {**counted(judged_on, holds[judged_on.index])}
     near = points[(points["radial_residual"] <= NEAR) & ~points["collapsed"]]
     numbers["nearly stationary points, all cases"] = len(near)
@@ -162,11 +169,6 @@ def charts(points: pd.DataFrame) -> tuple[Chart, ...]:
 def _smooth(points: pd.DataFrame) -> pd.DataFrame:
     """Those of networks whose descent stays off the kinks."""
     return points[points["case"] != GENERIC.name]
-
-
-def _where_stationary(points: pd.DataFrame) -> pd.DataFrame:
-    """The points, as judged where they are stationary."""
-    return points.assign(**{HELD: points[STATIONARY]})
 
 
 def _by_case(points: pd.DataFrame, column: str, title: str, label: str) -> Chart:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from weightaudit.architecture import family
 from weightaudit.architecture.dimensions import resolve
+from weightaudit.audit import Progress
 from weightaudit.checkpoint.config import read_config
 from weightaudit.errors import ConfigError, ModelError, UsageError
 from weightaudit.paper.charts import Chart, Series
-from weightaudit.paper.progress import Progress
 from weightaudit.paper.results import Claim, Result, judged
 from weightaudit.paper.settings import setting
 from weightaudit.source import open_repository
@@ -67,7 +67,7 @@ SIX = tuple(getattr(Table1Config(), row.field) for row in TABLE)
 
 def run(config: Table1Config, progress: Progress) -> Result:
     """Compare the six models with the table. A model that is not at hand is inconclusive, and said so."""
-    progress.start(len(TABLE), "config.json of each model")
+    progress.start("config.json of each model", len(TABLE))
     rows, claims, lacking = [], [], []
     patience = config.max_wait
     for stated in TABLE:
@@ -79,7 +79,7 @@ def run(config: Table1Config, progress: Progress) -> Result:
             patience -= time.monotonic() - began  # six waits for one network that is not there would be five too many
         rows += _rows(stated, model, found)
         claims.append(_claim(stated, model, found, why))
-        progress.advance()
+        progress.advance(1)
     points = pd.DataFrame(rows)
     notes = (f"{len(lacking)} of {len(TABLE)} models are not at hand: {', '.join(map(printable, lacking))}",)
     return Result(points, tuple(claims), _charts(points), notes if lacking else (), tuple(lacking))
@@ -103,18 +103,9 @@ def _sizes(model: str, *, offline: bool, max_wait: float) -> tuple[Sizes | None,
 
 
 def _rows(stated: Stated, model: str, found: Sizes | None) -> list[dict[str, object]]:
-    read = found or (None, None, None)
-    return [
-        {
-            "row": TABLE.index(stated) + 1,
-            "name": stated.name,
-            "model": printable(model),
-            "size": size,
-            "stated": a,
-            "read": b,
-        }
-        for size, a, b in zip(SIZES, stated.sizes, read, strict=True)
-    ]
+    where = {"row": TABLE.index(stated) + 1, "name": stated.name, "model": printable(model)}
+    sizes = zip(SIZES, stated.sizes, found or (None, None, None), strict=True)
+    return [{**where, "size": size, "stated": a, "read": b} for size, a, b in sizes]
 
 
 def _claim(stated: Stated, model: str, found: Sizes | None, why_not: str) -> Claim:

@@ -48,6 +48,14 @@ class ScanReport(ScanResult):
         Sentences for the reader.
     rules
         Ids of all rules that were checked.
+    partial
+        Why it is of a part of the model only: "--roles", "one of 3 shards"; () where it is of all.
+    not_judged
+        Rules that could not judge, or not all, and why.
+    suppressed
+        Findings that do not count, as an option says.
+    gate
+        How findings were judged: options that move no number, and what the baseline came to.
 
     Examples
     --------

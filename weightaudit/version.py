@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 
 __version__ = "0.1.0.dev0"
+DISTRIBUTION = "llm-weightaudit"
 
 
 def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> dict[str, str]:
@@ -18,3 +19,13 @@ def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> di
         except PackageNotFoundError:
             versions[package] = absent
     return versions
+
+
+def documentation() -> str:
+    """Address of the documentation's site, as the installed package's [project.urls] have it; "" where they do not."""
+    try:
+        urls = metadata(DISTRIBUTION).get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    pairs = (url.partition(",") for url in urls)
+    return next((address.strip() for label, _, address in pairs if label.strip().lower() == "documentation"), "")

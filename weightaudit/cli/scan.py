@@ -17,7 +17,7 @@ from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 
 
-@with_scan_options()
+@with_scan_options(models=lambda given: [given["model"]])
 def scan(
     model: options.Model,
     *,
@@ -38,7 +38,7 @@ def scan(
     Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
-    models = ModelFiles.of([model])
+    models = ModelFiles.of([model], read=[config.baseline] if config.baseline is not None else [])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
         from weightaudit.report.figures import check_figures
@@ -66,7 +66,8 @@ def scan(
         with attempts:
             show(report, format)
     attempts.conclude()
-    exit_on_findings(Counter(finding.severity for finding in report.findings), fail_on)
+    # What the baseline knows does not count.
+    exit_on_findings(Counter(one.severity for one in report.findings if one.baseline_state != "unchanged"), fail_on)
 
 
 def _outputs(

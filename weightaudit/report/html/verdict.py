@@ -8,7 +8,7 @@ from weightaudit.records import SEVERITIES, ScanResult
 from weightaudit.report.html.findings import Group
 from weightaudit.report.markup import count, shown
 from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
-from weightaudit.report.verdict import severity_count
+from weightaudit.report.verdict import partial_words, qualifications, severity_count
 from weightaudit.text import listed, plural
 
 LEADING = 4
@@ -31,6 +31,7 @@ def verdict_line(report: ScanResult, groups: list[Group]) -> str:
     return (
         f'<div class="verdict {_CSS[report.verdict]}" role="group" aria-label="Verdict"><p><strong>{words}</strong></p>'
         + (f'<ul class="leading">{leading}</ul>' if leading else "")
+        + _qualified(report)
         + f"{_checked(report)}</div>"
     )
 
@@ -44,6 +45,12 @@ def _words(report: ScanResult) -> str:
     if report.verdict == "clean":
         return f"No error and no warning{f', {found}' if found else ''}"
     return found
+
+
+def _qualified(report: ScanResult) -> str:
+    """What is to be known of the verdict."""
+    said = [f"Partial: {partial_words(report)}."] if report.partial else []
+    return "".join(f"<p>{shown(text, 1000)}</p>" for text in [*said, *qualifications(report)])
 
 
 def _where(group: Group) -> str:

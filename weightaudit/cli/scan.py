@@ -9,7 +9,7 @@ from pathlib import Path
 
 from weightaudit.cli import options
 from weightaudit.cli.fail_on import exit_on_findings
-from weightaudit.cli.formats import TEXT, show
+from weightaudit.cli.formats import TEXT, show, writer_options
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
@@ -54,7 +54,7 @@ def scan(
     attempts = Attempts()
     for path, kind in outputs:
         with attempts:
-            report.write(path, kind)
+            report.write(path, kind, **writer_options(kind, fail_on))
             if not quiet:
                 tell(f"wrote {path}")
     if figures is not None:
@@ -64,7 +64,7 @@ def scan(
                 tell(f"wrote {len(drawn)} figures into {figures}")
     if format != TEXT or not quiet:
         with attempts:
-            show(report, format)
+            show(report, format, fail_on)
     attempts.conclude()
     # What the baseline knows does not count.
     exit_on_findings(Counter(one.severity for one in report.findings if one.baseline_state != "unchanged"), fail_on)

@@ -90,9 +90,9 @@ def test_a_loose_tolerance() -> None:
         "untrained": "The intervals of 75 of 75 matrices are too wide. Scan with a smaller --tol.",
         "outlier-stable-rank": "The intervals of 72 of 72 matrices are too wide. Scan with a smaller --tol.",
     }
-    one = changed(evidence(), "/3//O", norms(22.0, 400.0, width=5.0))
-    assert unjudged(one) == {}
-    assert {"untrained", "outlier-stable-rank"} == {rule for rules in partly(one).values() for rule in rules}
+    single = changed(evidence(), "/3//O", norms(22.0, 400.0, width=5.0))
+    assert unjudged(single) == {}
+    assert {"untrained", "outlier-stable-rank"} == {rule for rules in partly(single).values() for rule in rules}
 
 
 def test_an_interval_with_the_threshold_inside() -> None:

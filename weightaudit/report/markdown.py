@@ -61,12 +61,14 @@ def neutral(text: str) -> str:
 
 
 def _rules(findings: Iterable[Finding]) -> Iterator[str]:
-    """A section a rule: how grave it is, where it was found, what to do."""
+    """A section a rule: how grave it is, where it was found, what to do. What the baseline knows comes last."""
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.severity, finding.id, finding.title, finding.advice), []).append(finding)
-    for (severity, id, title, advice), found in groups.items():
-        known = sum(one.baseline_state == "unchanged" for one in found)
+    known_of = {key: sum(one.baseline_state == "unchanged" for one in found) for key, found in groups.items()}
+    for key in sorted(groups, key=lambda key: known_of[key] == len(groups[key])):
+        severity, id, title, advice = key
+        found, known = groups[key], known_of[key]
         told = f", {known:,} known to the baseline" if known else ""
         yield f"### {severity}: {neutral(title)} (`{_code(id)}`)"
         lines = [_place(one) for one in found[:MOST_PLACES]]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from weightaudit.audit import Progress, model_matrices, scan_model
 from weightaudit.config import DEFAULTS, AuditConfig
@@ -48,6 +48,14 @@ class ScanReport(ScanResult):
         Sentences for the reader.
     rules
         Ids of all rules that were checked.
+    partial
+        Why it is of a part of the model only: "--roles", "one of 3 shards"; () where it is of all.
+    not_judged
+        Rules that could not judge, or not all, and why.
+    suppressed
+        Findings that do not count, as an option says.
+    gate
+        How findings were judged: options that move no number, and what the baseline came to.
 
     Examples
     --------
@@ -93,16 +101,30 @@ class ScanReport(ScanResult):
         """Write the findings as SARIF 2.1.0, for code-scanning pages. OutputError where ``path`` cannot be written."""
         write(self, path, ".sarif")
 
+    def to_markdown(self, path: str | os.PathLike[str]) -> None:
+        """Write verdict, findings and roles as Markdown. OutputError where ``path`` cannot be written."""
+        write(self, path, ".md")
+
+    def to_junit(
+        self, path: str | os.PathLike[str], *, fail_on: Literal["error", "warning", "info", "never"] = "error"
+    ) -> None:
+        """Write a test case for each rule as JUnit's XML. OutputError where ``path`` cannot be written.
+
+        ``fail_on`` is the severity from which on a finding is a failure.
+        """
+        write(self, path, ".xml", fail_on=fail_on)
+
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""
         return write_figures(self, directory)
 
-    def write(self, path: str | os.PathLike[str], kind: str = "") -> None:
-        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet .sarif.
+    def write(self, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
+        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet .sarif .md
+        .xml; ``options`` go to the format's writer.
 
         Raises UsageError for any other, OutputError where ``path`` cannot be written.
         """
-        write(self, path, kind)
+        write(self, path, kind, **options)
 
 
 def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from weightaudit.options import option, options_of, types_of
-from weightaudit.parse import as_typed, parse_bytes, parse_ids, parse_layers, parse_roles, parse_value
+from weightaudit.parse import (
+    as_typed,
+    parse_bytes,
+    parse_layers,
+    parse_roles,
+    parse_selectors,
+    parse_severities,
+    parse_share,
+    parse_value,
+)
 
 Method = Literal["auto", "exact", "krylov"]
 METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
@@ -28,6 +37,7 @@ class AuditConfig:
         parse=parse_roles,
         changes_results=True,
         in_lists=True,
+        in_settings=True,
     )
     layers: tuple[int, ...] | None = option(
         None,
@@ -37,6 +47,7 @@ class AuditConfig:
         parse=parse_layers,
         changes_results=True,
         in_lists=True,
+        in_settings=True,
     )
     """Layer numbers to analyse, from 0; None is all, and matrices outside the layers too."""
     method: Method = option(
@@ -75,13 +86,50 @@ class AuditConfig:
     """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
     ignore: tuple[str, ...] = option(
         (),
-        help="Rules that are not checked, by id: see 'weightaudit rules'. May be given several times.",
+        help="Findings that do not count: a rule's id (see 'weightaudit rules'), with a colon and a place only those "
+        "there, for example untrained:POOLER, outlier-norm:decoder layer 3 M1 or dead-rows:tensor=*.c_fc.weight. May "
+        "be given several times.",
         panel="Findings",
-        parse=parse_ids,
+        parse=parse_selectors,
         many=True,
         changes_results=True,
         in_lists=True,
+        in_settings=True,
     )
+    severity: tuple[str, ...] = option(
+        (),
+        help="Another severity for a rule's findings, or for those at a place: untrained=error, "
+        "untrained:POOLER=info, pickle=off. May be given several times; the last that fits counts.",
+        panel="Findings",
+        parse=parse_severities,
+        many=True,
+        changes_results=True,
+        judges=True,
+        in_lists=True,
+        in_settings=True,
+    )
+    min_coverage: float | None = option(
+        None,
+        help="Least share of the matrices' parameters that must be measured, from 0 to 1, below which low-coverage is "
+        "an error; partial scans are judged by it too.",
+        panel="Findings",
+        default_text="0.5, of whole scans",
+        parse=parse_share,
+        changes_results=True,
+        judges=True,
+        in_lists=True,
+        in_settings=True,
+    )
+    """Least share of the matrices' parameters, from 0 to 1; None is 0.5 in whole scans, and none in partial ones."""
+    baseline: str | None = option(
+        None,
+        help="A JSON report of an earlier scan: findings that it has too are known, and do not count for --fail-on.",
+        panel="Findings",
+        changes_results=True,
+        judges=True,
+        in_settings=True,
+    )
+    """Path of an earlier report as JSON."""
     device: str = option(
         "cpu",
         help="Where to compute: cpu, cuda, cuda:1.",
@@ -137,6 +185,10 @@ class AuditConfig:
     def result_options(self) -> dict[str, Any]:
         """The options that numbers and findings depend on, by name. ``threads`` moves no more than a last digit."""
         return {name: getattr(self, name) for name, known in options_of(self).items() if known.changes_results}
+
+    def gate_options(self) -> dict[str, Any]:
+        """Of these the options that findings alone depend on; ``ignore`` is with the others, where it always was."""
+        return {name: getattr(self, name) for name, known in options_of(self).items() if known.judges}
 
 
 DEFAULTS = AuditConfig()

@@ -87,10 +87,11 @@ LOADED_NAMES = (
     "model.json",
     "modules.json",
     "params.json",
+    "readme.md",
     "tekken.json",
     "trainer_state.json",
 )
-"""Names in .json under which a loader looks for a part of a model. Those of other extensions are no report's."""
+"""Names under which a loader, or the Hub, looks for a part of a model, or of its card."""
 MAX_FILES = 20_000
 """Files of one model that are told by their inodes; its other files are told by lying in its folder."""
 MAX_DEPTH = 3

@@ -27,8 +27,9 @@ class Option:
     default means where that is None. ``parse`` makes its value of what people write (text, or values in Python) and
     raises UsageError; without one the value is as it is typed. ``choices`` are its only values; of a number, or of
     each item of several, ``least`` and ``most`` are allowed and ``above`` is not; ``unit`` is what it is counted in.
-    ``many`` says that it may be given several times. ``changes_results`` says that numbers or findings depend on it;
-    ``in_lists`` that a line of a model list may set it. ``envvar`` is an environment variable that sets it.
+    ``many`` says that it may be given several times. ``changes_results`` says that numbers or findings depend on it,
+    ``judges`` that findings alone do; ``in_lists`` that a line of a model list may set it, ``in_settings`` that a file
+    of settings may. ``envvar`` is an environment variable that sets it.
     ``origin`` says of an experiment's setting whether the paper states the value.
     """
 
@@ -43,7 +44,9 @@ class Option:
     most: float | None = None
     many: bool = False
     changes_results: bool = False
+    judges: bool = False
     in_lists: bool = False
+    in_settings: bool = False
     envvar: str | None = None
     origin: Literal["", "stated", "ours"] = ""
 

@@ -49,6 +49,8 @@ OWN: dict[str, Recogniser] = {
     ".json": _beginning(rb'\{\s*"schema": \d+,\s*"model": "(?:[^"\\]|\\.)*",\s*"revision": "'),
     ".parquet": _is_parquet,
     ".sarif": _beginning(rb'\{\s*"\$schema": "[^"]*",.*"tool": \{\s*"driver": \{\s*"name": "weightaudit"'),
+    ".md": _beginning(rb"<!-- weightaudit -->\n"),
+    ".xml": _beginning(rb'<\?xml [^>]*\?>\n<testsuites name="weightaudit" '),
     ".png": _beginning(rb"\x89PNG\r\n\x1a\n.{25}.{4}tEXtSoftware\0weightaudit"),
     ".svg": _beginning(rb"<\?xml .*<metadata>.*<dc:creator>\s*<cc:Agent>\s*<dc:title>weightaudit</dc:title>"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -112,6 +112,49 @@ def parse_ids(ids: str | Iterable[str] | None) -> tuple[str, ...]:
     """``"untrained, pickle"`` or several such texts → lower-case ids, each once; None is none."""
     words = ",".join([ids] if isinstance(ids, str) else map(str, ids or ())).split(",")
     return tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip()))
+
+
+def parse_selectors(selectors: str | Iterable[str] | None) -> tuple[str, ...]:
+    """``"untrained:POOLER, Pickle"`` or several such texts → each once, the id in lower case; None is none.
+
+    Example:
+        >>> parse_selectors(["Untrained:POOLER,pickle", "dead-rows:tensor=*.W"])
+        ('untrained:POOLER', 'pickle', 'dead-rows:tensor=*.W')
+    """
+    words = ",".join([selectors] if isinstance(selectors, str) else map(str, selectors or ())).split(",")
+    parts = [word.strip().partition(":") for word in words if word.strip()]
+    return tuple(dict.fromkeys(f"{id.strip().lower()}{colon}{where.strip()}" for id, colon, where in parts))
+
+
+def parse_severities(chosen: str | Iterable[str] | Mapping[str, str] | None) -> tuple[str, ...]:
+    """``"untrained=error, pickle=off"``, several such texts or a mapping → each as ``selector=severity``; None is none.
+
+    Example:
+        >>> parse_severities({"untrained:POOLER": "Info"})
+        ('untrained:POOLER=info',)
+    """
+    if isinstance(chosen, Mapping):
+        chosen = [f"{selector}={severity}" for selector, severity in chosen.items()]
+    words = ",".join([chosen] if isinstance(chosen, str) else map(str, chosen or ())).split(",")
+    parts = [word.rpartition("=") for word in words if word.strip()]
+    return tuple(
+        f"{selector}{equals}{severity.strip().lower()}"
+        for left, equals, severity in parts
+        for selector in parse_selectors(left) or ("",)
+    )
+
+
+def parse_share(share: str | float | None) -> float | None:
+    """``"0.9"`` or ``0.9`` → a number from 0 to 1; None stays None. UsageError for any other."""
+    try:
+        number = None if share is None else float(share)
+    except (TypeError, ValueError):
+        number = -1.0
+    if number is not None and (isinstance(share, bool) or not 0 <= number <= 1):
+        raise UsageError(
+            f"min-coverage '{printable(str(share))}'", "it is no share from 0 to 1", "Write for example 0.9"
+        )
+    return number
 
 
 def parse_value(name: str, text: str, kind: type) -> str | bool | float:

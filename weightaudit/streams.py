@@ -116,7 +116,16 @@ class PlainStream(io.TextIOBase):
 
     def write_json(self, document: bytes) -> None:
         """A JSON document in UTF-8, whatever the stream's encoding: as it is but for what a line must not hold."""
-        data = json_without_commands(document.decode("utf-8")).encode("utf-8")
+        self._write_bytes(json_without_commands(document.decode("utf-8")))
+
+    def write_document(self, document: bytes) -> None:
+        """A text document in UTF-8, whatever the stream's encoding: as it is but for blanks inside commands, and for
+        escapes of what steers a terminal.
+        """
+        self._write_bytes(without_commands(_escaped_but(_LAYOUT, document.decode("utf-8"))))
+
+    def _write_bytes(self, text: str) -> None:
+        data = text.encode("utf-8")
 
         def write() -> None:
             self._stream.flush()

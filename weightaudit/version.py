@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 
 __version__ = "0.1.0.dev0"
+DISTRIBUTION = "llm-weightaudit"
 
 
 def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> dict[str, str]:
@@ -23,3 +24,13 @@ def _installed(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def documentation() -> str:
+    """Address of the documentation's site, as the installed package's [project.urls] have it; "" where they do not."""
+    try:
+        urls = metadata(DISTRIBUTION).get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    pairs = (url.partition(",") for url in urls)
+    return next((address.strip() for label, _, address in pairs if label.strip().lower() == "documentation"), "")

@@ -10,6 +10,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,20 +22,23 @@ from tests.support import factory
 from tests.support.findings import CHECKED, FINDINGS, found, with_findings
 from tests.support.models import tiny_model
 from weightaudit import ScanReport
-from weightaudit.records import Finding, ModelIdentity, SourceFile
+from weightaudit.records import BaselineState, Finding, ModelIdentity, NotJudged, SourceFile, Suppressed
 from weightaudit.report.sarif import file_uri, log, write_sarif
 
 # object → (properties it must have, others that it has here); sections of the standard in brackets.
 SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "log [3.13]": ({"version", "runs"}, {"$schema"}),
-    "run [3.14]": ({"tool", "results"}, {"automationDetails", "properties"}),
+    "run [3.14]": ({"tool", "results"}, {"automationDetails", "invocations", "properties"}),
+    "invocation [3.20]": ({"executionSuccessful"}, {"toolExecutionNotifications"}),
+    "notification [3.58]": ({"message"}, {"level", "associatedRule"}),
+    "suppression [3.35]": ({"kind"}, {"justification"}),
     "tool [3.18]": ({"driver"}, set()),
     "driver [3.19]": ({"name"}, {"version", "semanticVersion", "rules"}),
-    "rule [3.49]": ({"id"}, {"name", "shortDescription", "fullDescription", "help", "defaultConfiguration"}),
+    "rule [3.49]": ({"id"}, {"name", "shortDescription", "fullDescription", "help", "helpUri", "defaultConfiguration"}),
     "configuration [3.50]": (set(), {"level"}),
     "result [3.27]": (
         {"message", "locations"},
-        {"ruleId", "ruleIndex", "level", "partialFingerprints", "properties"},
+        {"ruleId", "ruleIndex", "level", "partialFingerprints", "properties", "baselineState", "suppressions"},
     ),
     "message [3.11]": ({"text"}, set()),
     "location [3.28]": ({"physicalLocation"}, {"logicalLocations"}),
@@ -71,8 +75,16 @@ def written(report: ScanReport) -> dict[str, Any]:
         shaped(rule, "rule")
         assert all(shaped(rule[key], "message")["text"] for key in ("shortDescription", "fullDescription", "help"))
         assert shaped(rule["defaultConfiguration"], "configuration")["level"] in LEVELS
+    for invocation in run.get("invocations", ()):
+        for told in shaped(invocation, "invocation")["toolExecutionNotifications"]:
+            assert shaped(told, "notification")["level"] in LEVELS
+            assert shaped(told["message"], "message")["text"]
+    states = {result.get("baselineState") for result in run["results"]}
+    assert states <= {None} or states <= {"new", "unchanged"}  # all of them, or none
     for result in run["results"]:
         shaped(result, "result")
+        for one in result.get("suppressions", ()):
+            assert shaped(one, "suppression")["kind"] in ("inSource", "external")
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["level"] in LEVELS
         assert shaped(result["message"], "message")["text"]
@@ -152,6 +164,60 @@ def test_fingerprints_are_of_place_and_rule_not_of_numbers() -> None:
     twice = prints(first, first)
     assert [one.split(":")[0] for one in twice] == [twice[0].split(":")[0]] * 2
     assert [one.split(":")[1] for one in twice] == ["1", "2"]
+
+
+def test_what_does_not_count_is_there_as_suppressed() -> None:
+    first, second, third = FINDINGS
+    report = replace(found(), findings=(second, third), suppressed=(Suppressed(first, "nonfinite:layer 3 {Q}"),))
+    run = written(report)
+    assert [result["ruleId"] for result in run["results"]] == ["dead-rows", "saturated", "nonfinite"]
+    *others, last = run["results"]
+    assert all("suppressions" not in one for one in others)
+    assert last["suppressions"] == [{"kind": "external", "justification": "nonfinite:layer 3 {{Q}}"}]
+    assert last["level"] == "note"  # for pages that look at no suppressions
+
+
+def test_what_the_baseline_knows() -> None:
+    states: tuple[BaselineState, ...] = ("unchanged", "new", "new")
+    told = tuple(replace(one, baseline_state=state) for one, state in zip(FINDINGS, states, strict=True))
+    run = written(replace(found(), findings=told))
+    assert [result["baselineState"] for result in run["results"]] == list(states)
+    assert all("baselineState" not in result for result in written(found())["results"])
+
+
+def test_rules_that_could_not_judge_are_notifications_and_no_alerts() -> None:
+    report = replace(
+        found(),
+        partial=("--roles",),
+        not_judged=(NotJudged("missing", "Of {x}.", False), NotJudged("untrained", "Wide.", True)),
+    )
+    run = written(report)
+    assert run["properties"]["partial"] == ["--roles"]
+    assert run["invocations"] == [
+        {
+            "executionSuccessful": True,
+            "toolExecutionNotifications": [
+                {
+                    "level": "note",
+                    "message": {"text": f"{rule}: {text}"},
+                    "associatedRule": {"id": rule},
+                }
+                for rule, text in (("missing", "not judged. Of {{x}}."), ("untrained", "judged in part. Wide."))
+            ],
+        }
+    ]
+    assert len(run["results"]) == 3
+    assert not {"invocations"} & written(found()).keys()
+
+
+def test_rules_lead_to_the_documentation_where_the_package_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all("helpUri" not in rule for rule in written(found())["tool"]["driver"]["rules"])  # it has none so far
+    urls = Message()
+    urls["Project-URL"] = "Paper, https://arxiv.org/abs/2502.17340"
+    urls["Project-URL"] = "Documentation, https://weights.example/docs/"
+    monkeypatch.setattr("weightaudit.version.metadata", lambda name: urls)
+    first = written(found())["tool"]["driver"]["rules"][0]
+    assert first["helpUri"] == "https://weights.example/docs/findings.html#nonfinite"
 
 
 def test_the_same_bytes_and_ascii(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightaudit.audit.rules import check_ignored
+from weightaudit.audit.rules import RULES, make_policy
 from weightaudit.config import AuditConfig
 from weightaudit.spectral import check_options
 
@@ -12,7 +12,7 @@ def check_config(config: AuditConfig, *, check_device: bool = True) -> None:
 
     ``check_device=False`` lets devices pass that this machine does not have.
     """
-    check_ignored(config.ignore)
+    make_policy(config.severity, config.ignore, RULES)
     check_options(
         tol=config.tol,
         delta=config.delta,

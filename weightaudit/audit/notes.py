@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from weightaudit.audit.rules.coverage import lone_shard
+from weightaudit.audit.rules.context import lone_shard
 from weightaudit.audit.rules.wording import where
 from weightaudit.records import LayerRow, ModelIdentity, ModelMap
 from weightaudit.text import printable

@@ -11,12 +11,13 @@ import torch
 
 from weightaudit.architecture import map_model
 from weightaudit.audit.aggregates import overlapping_keys, summarise
+from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
 from weightaudit.audit.digests import Digests, count_nonfinite, cut
 from weightaudit.audit.notes import notes
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
-from weightaudit.audit.rules import RULES, RuleContext, run_rules
+from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
@@ -51,8 +52,9 @@ def scan_model(model: str, config: AuditConfig, progress: bool | Progress = Fals
     """
     check_config(config)  # before a byte is read, let alone downloaded
     check_progress(progress)
+    known = None if config.baseline is None else read_baseline(config.baseline)
     with compute_threads(config.threads), open_model(model, config) as checkpoint:
-        return _scan(checkpoint, config, progress)
+        return _scan(checkpoint, config, progress, known)
 
 
 def read_map(model: str, config: AuditConfig) -> ModelMap:
@@ -68,7 +70,7 @@ def model_matrices(model: str, config: AuditConfig) -> Iterator[RoleMatrix]:
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
 
-def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress) -> ScanResult:
+def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress, known: Baseline | None) -> ScanResult:
     model_map = _map(checkpoint)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
@@ -115,7 +117,13 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         broken_ties=tuple(ties.broken),
         nonfinite_vectors={name: count for name, count in sorted(vectors.items()) if count},
         restricted=restricted,
+        min_coverage=config.min_coverage,
     )
+    policy = make_policy(config.severity, config.ignore, RULES)
+    judged = judge(context, policy)
+    findings, suppressed, told = judged.findings, judged.suppressed, None
+    if known is not None:
+        findings, suppressed, told = known.compare(findings, suppressed, checkpoint.identity.name)
     return ScanResult(
         identity=checkpoint.identity,
         map=model_map,
@@ -124,9 +132,13 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         summary=summarise(ordered, coverage),
         options=_options(config),
         versions=versions_of(VERSIONED),
-        findings=run_rules(context, config.ignore),
+        findings=findings,
         notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered)),
-        rules=tuple(rule.id for rule in RULES if rule.id not in config.ignore),
+        rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked),
+        partial=_partial(config, context.shards),
+        not_judged=judged.not_judged,
+        suppressed=suppressed,
+        gate={**_listed(config.gate_options()), "baseline": told},
     )
 
 
@@ -189,8 +201,16 @@ def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tupl
 
 def _options(config: AuditConfig) -> dict[str, Any]:
     """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
-    listed = {
-        name: list(value) or None if isinstance(value, tuple) else value
-        for name, value in config.result_options().items()
-    }
-    return {**listed, "threads": torch.get_num_threads()}
+    options = {name: value for name, value in config.result_options().items() if name not in config.gate_options()}
+    return {**_listed(options), "threads": torch.get_num_threads()}
+
+
+def _listed(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) or None if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+def _partial(config: AuditConfig, shards: int | None) -> tuple[str, ...]:
+    """Why the scan is of a part of the model."""
+    chosen = (("--roles", config.roles), ("--layers", config.layers))
+    alone = [] if shards is None else [f"one of {shards} shards"]
+    return (*(name for name, value in chosen if value is not None), *alone)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,7 @@ from weightaudit.cli import options
 from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.config import AuditConfig
+from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
@@ -58,7 +59,18 @@ Threads = Annotated[
 ]
 
 
-@with_scan_options(without=["revision", "threads"])
+def _local_models(given: Mapping[str, Any]) -> Iterator[str]:
+    """The models of the list that lie on this machine; none where results are merged."""
+    if given["merge"] or len(given["lists"]) != 1:
+        return
+    from weightaudit.batch import read_model_list
+    from weightaudit.batch.shipped_lists import find_list
+
+    entries = read_model_list(find_list(given["lists"][0]), DEFAULTS, check_device=False)
+    yield from (entry.model for entry in entries if entry.local)
+
+
+@with_scan_options(without=["revision", "threads", "baseline"], models=_local_models)
 def batch(
     lists: Lists,
     *,

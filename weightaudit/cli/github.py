@@ -29,7 +29,7 @@ def workflow_commands(report: ScanResult) -> str:
     from urllib.parse import unquote
 
     from weightaudit.report.sarif import files_of
-    from weightaudit.report.verdict import verdict_line
+    from weightaudit.report.verdict import qualifications, verdict_line
 
     uri = files_of(report)
     kinds = Counter(finding.severity for finding in report.findings)
@@ -45,7 +45,8 @@ def workflow_commands(report: ScanResult) -> str:
         lines.append(
             f"::notice title=weightaudit::and {left:,} more: GitHub shows {MAX_PER_TYPE} of a type; --json has all"
         )
-    return "\n".join([*lines, verdict_line(report)])
+    said = (without_commands(printable(text, MAX_ANNOTATION_CHARS)) for text in qualifications(report))
+    return "\n".join([*lines, verdict_line(report), *said])
 
 
 def _annotation(finding: Finding, file: str) -> str:

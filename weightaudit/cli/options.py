@@ -19,7 +19,8 @@ Out = Annotated[
     list[Path] | None,
     typer.Option(
         rich_help_panel=OUTPUTS,
-        help="Report file: .html, .csv, .json, .parquet or .sarif. May be given several times.",
+        help="Report file: .html, .csv, .json, .parquet, .sarif, .md (Markdown) or .xml (JUnit). May be given several "
+        "times.",
         show_default=False,
     ),
 ]
@@ -48,8 +49,8 @@ Format = Annotated[
         "--format",
         metavar="|".join(get_args(formats.Format)),
         rich_help_panel=OUTPUTS,
-        help="What stdout gets: text (a summary), github (annotations for its Actions), sarif or json (the document); "
-        "all but text with --quiet too.",
+        help="What stdout gets: text (a summary), github (annotations for its Actions), or a document: sarif, json, "
+        "markdown (for a job's summary or a model card), junit; all but text with --quiet too.",
     ),
 ]
 FailOn = Annotated[

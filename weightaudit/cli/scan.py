@@ -9,7 +9,7 @@ from pathlib import Path
 
 from weightaudit.cli import options
 from weightaudit.cli.fail_on import exit_on_findings
-from weightaudit.cli.formats import TEXT, show
+from weightaudit.cli.formats import TEXT, show, writer_options
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
@@ -17,7 +17,7 @@ from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 
 
-@with_scan_options()
+@with_scan_options(models=lambda given: [given["model"]])
 def scan(
     model: options.Model,
     *,
@@ -38,7 +38,7 @@ def scan(
     Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
-    models = ModelFiles.of([model])
+    models = ModelFiles.of([model], read=[config.baseline] if config.baseline is not None else [])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
         from weightaudit.report.figures import check_figures
@@ -54,7 +54,7 @@ def scan(
     attempts = Attempts()
     for path, kind in outputs:
         with attempts:
-            report.write(path, kind)
+            report.write(path, kind, **writer_options(kind, fail_on))
             if not quiet:
                 tell(f"wrote {path}")
     if figures is not None:
@@ -64,9 +64,10 @@ def scan(
                 tell(f"wrote {len(drawn)} figures into {figures}")
     if format != TEXT or not quiet:
         with attempts:
-            show(report, format)
+            show(report, format, fail_on)
     attempts.conclude()
-    exit_on_findings(Counter(finding.severity for finding in report.findings), fail_on)
+    # What the baseline knows does not count.
+    exit_on_findings(Counter(one.severity for one in report.findings if one.baseline_state != "unchanged"), fail_on)
 
 
 def _outputs(

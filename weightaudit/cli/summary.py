@@ -37,16 +37,23 @@ def summary_text(report: ScanResult, look: TerminalStyle = TerminalStyle()) -> s
     """What a person wants to see first: the verdict, which model it is about, what was found, and each role's range
     of numbers with the stable rank's course by layer.
     """
-    from weightaudit.report.verdict import verdict_line
+    from weightaudit.report.verdict import qualifications, verdict_line
 
     parts = [
-        [verdict_line(report)],
+        [
+            *_wrapped(verdict_line(report), look),
+            *(line for one in qualifications(report) for line in _wrapped(one, look)),
+        ],
         [cut(line, WIDTH, look) for line in _identity(report)],
         list(_findings(report.findings, look)),
         _role_table(report.rows, look),
         list(_coverage(report)),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _wrapped(text: str, look: TerminalStyle) -> list[str]:
+    return textwrap.wrap(look.text(printable(text, 1000)), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def cut(text: str, width: int, look: TerminalStyle) -> str:

@@ -1,11 +1,11 @@
 """Frozen records that travel between rooms. Plain data: nothing here reads a file, and torch is never imported."""
 
-from weightaudit.records.finding import SEVERITIES, Finding, Severity
+from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum, SpectrumDetail
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
-from weightaudit.records.scan import FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
+from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "EMBEDDING_ROLES",
     "LAYER_ROLES",
     "PLAIN",
+    "SCHEMA",
     "SEVERITIES",
     "STACKS",
     "TOWERS",
+    "BaselineState",
     "Contradiction",
     "CoverageEntry",
     "Discrepancy",
@@ -26,6 +28,7 @@ __all__ = [
     "LayerRow",
     "ModelIdentity",
     "ModelMap",
+    "NotJudged",
     "Part",
     "Place",
     "RoleMatrix",
@@ -37,6 +40,7 @@ __all__ = [
     "Spectrum",
     "SpectrumDetail",
     "Status",
+    "Suppressed",
     "TensorInfo",
     "Verdict",
     "Wrapping",

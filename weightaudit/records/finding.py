@@ -8,6 +8,7 @@ from typing import Literal
 from weightaudit.records.place import Place
 
 Severity = Literal["error", "warning", "info"]
+BaselineState = Literal["", "new", "unchanged"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """Most severe first."""
 
@@ -40,6 +41,8 @@ class Finding:
         What to do.
     detail
         What was found here, one sentence with its numbers.
+    baseline_state
+        "new" or "unchanged" beside the baseline, "" where there is none.
     """
 
     id: str
@@ -54,8 +57,29 @@ class Finding:
     threshold: float | None = None
     advice: str = ""
     detail: str = ""
+    baseline_state: BaselineState = ""
 
     @property
     def place(self) -> Place:
         """Where in the model it is."""
         return Place(self.stack, self.layer, self.expert, self.role)
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """A finding that does not count, and the option that says so, as it was written: ``by``."""
+
+    finding: Finding
+    by: str
+
+
+@dataclass(frozen=True)
+class NotJudged:
+    """A rule that could not judge, for a ``reason``: a sentence that may end in what would let it.
+
+    ``partly`` says that it did judge the rest of what it looks at.
+    """
+
+    rule: str
+    reason: str
+    partly: bool

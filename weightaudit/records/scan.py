@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from weightaudit.records.finding import Finding
+from weightaudit.records.finding import Finding, NotJudged, Suppressed
 from weightaudit.records.measurement import LayerRow
 from weightaudit.records.model_map import CoverageEntry, ModelMap
+
+SCHEMA = 1
+"""Version of a report's columns and of its JSON; grows when a reader of the old one would break."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,14 @@ class ScanResult:
         Sentences for the reader.
     rules
         Ids of all rules that were checked.
+    partial
+        Why it is of a part of the model only: "--roles", "one of 3 shards"; () where it is of all.
+    not_judged
+        Rules that could not judge, or not all, and why.
+    suppressed
+        Findings that do not count, as an option says.
+    gate
+        How findings were judged: options that move no number, and what the baseline came to.
     """
 
     identity: ModelIdentity
@@ -99,6 +110,10 @@ class ScanResult:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    gate: dict[str, Any] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:

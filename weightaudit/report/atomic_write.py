@@ -12,7 +12,7 @@ from weightaudit import unfinished
 from weightaudit.errors import OutputError, OutputErrors, UsageError
 from weightaudit.model_files import NO_MODELS, ModelFiles
 
-EXTENSIONS = (".html", ".csv", ".json", ".parquet", ".sarif")
+EXTENSIONS = (".html", ".csv", ".json", ".parquet", ".sarif", ".md", ".xml")
 
 
 def output_extension(path: str | os.PathLike[str]) -> str:

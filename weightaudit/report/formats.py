@@ -21,6 +21,8 @@ _WRITERS = {
     ".json": ("weightaudit.report.tables", "write_json"),
     ".parquet": ("weightaudit.report.tables", "write_parquet"),
     ".sarif": ("weightaudit.report.sarif", "write_sarif"),
+    ".md": ("weightaudit.report.markdown", "write_markdown"),
+    ".xml": ("weightaudit.report.junit", "write_junit"),
 }
 """Format → where its writer is, ``(result, file)``; imported when it is used, since some need heavy libraries."""
 
@@ -28,8 +30,8 @@ _WRITERS = {
 def write(result: ScanResult, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
     """Write ``result`` to ``path`` in the format ``kind``, or that its extension picks.
 
-    Formats are .html .csv .json .parquet .sarif; ``options`` go to the format's writer. Raises UsageError for any
-    other, OutputError where ``path`` cannot be written.
+    Formats are .html .csv .json .parquet .sarif .md .xml; ``options`` go to the format's writer. Raises UsageError for
+    any other, OutputError where ``path`` cannot be written.
     """
     writer = writer_of(kind or output_extension(path))
     with replacing(path, model_files(result), follow=True) as file:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.records import Finding, ModelIdentity, ScanResult
+from weightaudit.records import Finding, ModelIdentity, NotJudged, ScanResult
 from weightaudit.report.verdict import located
 from weightaudit.text import printable
+from weightaudit.version import documentation
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -35,27 +36,37 @@ def write_sarif(report: ScanResult, file: BinaryIO) -> None:
 
 def log(report: ScanResult) -> dict[str, Any]:
     """The SARIF log: one run, with a rule for every id that was found."""
-    findings, identity = report.findings, report.identity
+    identity = report.identity
     first: dict[str, Finding] = {}
-    for finding in findings:
+    for finding in (*report.findings, *(one.finding for one in report.suppressed)):
         first.setdefault(finding.id, finding)
+    run: dict[str, Any] = {
+        "tool": {"driver": _driver(report.versions["weightaudit"], first.values())},
+        # Several models of one repository are several analyses there, by what stands before the last slash.
+        "automationDetails": {"id": f"weightaudit/{_encoded(identity.name)}/"},
+        "results": list(_results(report, list(first))),
+        "properties": {
+            "model": identity.name,
+            "revision": identity.revision,
+            "verdict": report.verdict,
+            "rulesChecked": list(report.rules),
+        },
+    }
+    if report.partial:
+        run["properties"]["partial"] = list(report.partial)
+    if report.not_judged:
+        told = [_notification(one) for one in report.not_judged]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": told}]
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _notification(one: NotJudged) -> dict[str, Any]:
+    """Of a rule that could not judge. A result would be an alert on pages that do not know of its kind."""
+    how = "judged in part" if one.partly else "not judged"
     return {
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": _driver(report.versions["weightaudit"], first.values())},
-                # Several models of one repository are several analyses there, by what stands before the last slash.
-                "automationDetails": {"id": f"weightaudit/{_encoded(identity.name)}/"},
-                "results": list(_results(report, list(first))),
-                "properties": {
-                    "model": identity.name,
-                    "revision": identity.revision,
-                    "verdict": report.verdict,
-                    "rulesChecked": list(report.rules),
-                },
-            }
-        ],
+        "level": "note",
+        "message": {"text": _text(f"{one.rule}: {how}. {one.reason}")},
+        "associatedRule": {"id": one.rule},
     }
 
 
@@ -97,8 +108,10 @@ def _driver(version: str, found: Iterable[Finding]) -> dict[str, Any]:
 
 def _rule(finding: Finding) -> dict[str, Any]:
     title = _text(finding.title)
+    address = help_address(finding.id)
     return {
         "id": finding.id,
+        **({"helpUri": address} if address else {}),
         "name": title,
         "shortDescription": {"text": title},
         "fullDescription": {"text": title},
@@ -107,13 +120,20 @@ def _rule(finding: Finding) -> dict[str, Any]:
     }
 
 
+def help_address(rule: str) -> str:
+    """Where the documentation's site explains the rule; "" where this package does not know of a site."""
+    site = documentation()
+    return f"{site.rstrip('/')}/findings.html#{rule}" if site else ""
+
+
 def _results(report: ScanResult, ids: list[str]) -> Iterator[dict[str, Any]]:
     uri = files_of(report)
     seen: Counter[str] = Counter()
-    for finding in report.findings:
+    suppressed = ((one.finding, one.by) for one in report.suppressed)
+    for finding, by in (*((finding, "") for finding in report.findings), *suppressed):
         digest = _digest(finding)
         seen[digest] += 1
-        yield {
+        result = {
             "ruleId": finding.id,
             "ruleIndex": ids.index(finding.id),
             "level": LEVELS[finding.severity],
@@ -123,6 +143,13 @@ def _results(report: ScanResult, ids: list[str]) -> Iterator[dict[str, Any]]:
             "partialFingerprints": {"primaryLocationLineHash": f"{digest}:{seen[digest]}"},
             "properties": _properties(finding),
         }
+        if finding.baseline_state:
+            result["baselineState"] = finding.baseline_state
+        if by:
+            # Pages that do not look at suppressions must not fail because of it.
+            result["level"] = "note"
+            result["suppressions"] = [{"kind": "external", "justification": _text(by)}]
+        yield result
 
 
 def _location(finding: Finding, uri: str) -> dict[str, Any]:

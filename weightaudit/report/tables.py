@@ -13,17 +13,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from weightaudit.records import ScanResult
+from weightaudit.records import SCHEMA, Finding, ScanResult
 from weightaudit.report.columns import COLUMNS, NAMES, texts, values
 from weightaudit.report.spectra import asked, spectra_json
 from weightaudit.strict_json import plain
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-SCHEMA = 1
-"""Version of the columns and of the JSON; grows when a reader of the old one would break."""
 
 LONGEST_KEPT = 8_000_000
 """Bytes of a value in a Parquet file's metadata; pyarrow reads at most 100 MB of them, and they are there twice."""
@@ -87,6 +83,10 @@ def write_json(report: ScanResult, file: BinaryIO) -> None:
 def document(report: ScanResult) -> dict[str, Any]:
     """The report as plain JSON values, keys in a fixed order."""
     long = {
+        "partial": report.partial,
+        "not_judged": [asdict(one) for one in report.not_judged],
+        "suppressed": [{**_finding(one.finding), "suppressed_by": one.by} for one in report.suppressed],
+        "gate": report.gate,
         "layers": [dict(zip(NAMES, values(report.identity, row), strict=True)) for row in report.rows],
         "coverage": [asdict(entry) for entry in report.coverage_entries],
     }
@@ -96,7 +96,9 @@ def document(report: ScanResult) -> dict[str, Any]:
 
 
 def _head(report: ScanResult) -> dict[str, Any]:
-    """What the document says of the model as a whole: all of it but what has an item for each matrix or tensor."""
+    """What the document says of the model as a whole: all of it but what has an item for each matrix or tensor, and how
+    it was judged.
+    """
     model_map, identity = report.map, report.identity
     result = {
         "schema": SCHEMA,
@@ -121,10 +123,18 @@ def _head(report: ScanResult) -> dict[str, Any]:
         "summary": report.summary,
         "verdict": report.verdict,
         "rules": report.rules,
-        "findings": [asdict(finding) for finding in report.findings],
+        "findings": [_finding(finding) for finding in report.findings],
     }
     head: dict[str, Any] = plain(result)
     return head
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    """Its fields; without a baseline nothing is said of one."""
+    said = asdict(finding)
+    if not finding.baseline_state:
+        del said["baseline_state"]
+    return said
 
 
 def layers_frame(report: ScanResult) -> pd.DataFrame:

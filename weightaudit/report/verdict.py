@@ -4,11 +4,16 @@ makes them harmless for the place.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
-from weightaudit.text import plural
+from weightaudit.text import listed, plural
+
+MOST_RULES = 6
+"""Rules, or options, named one by one."""
 
 
 def severity_count(number: int, severity: Severity) -> str:
@@ -22,14 +27,74 @@ def severity_count(number: int, severity: Severity) -> str:
 
 
 def verdict_line(report: ScanResult) -> str:
-    """``verdict: 2 errors, 1 warning (21 rules checked)``; "clean" where no finding is either."""
+    """``verdict: 2 errors, 1 warning (21 rules checked)``; "clean" where no finding is either, and "partial" with the
+    share of the parameters where the scan is.
+    """
     if report.verdict == "unchecked":
         return "verdict: unchecked (no rules were checked)"
-    found = Counter(finding.severity for finding in report.findings)
-    said = [severity_count(found[severity], severity) for severity in SEVERITIES if found[severity]]
+    said = severities(report.findings)
     if report.verdict == "clean":
         said.insert(0, "clean")
-    return f"verdict: {', '.join(said)} ({plural(len(report.rules), 'rule')} checked)"
+    silent = len(unable(report))
+    checked = f"{plural(len(report.rules), 'rule')} checked{f', {silent} could not judge' if silent else ''}"
+    partial = f"partial ({partial_words(report)}): " if report.partial else ""
+    return f"verdict: {partial}{', '.join(said)} ({checked})"
+
+
+def severities(findings: Iterable[Finding]) -> list[str]:
+    """How many there are of each severity, most severe first.
+
+    Example:
+        >>> severities([Finding("x", "info", ""), Finding("x", "error", "")])
+        ['1 error', '1 info']
+    """
+    found = Counter(finding.severity for finding in findings)
+    return [severity_count(found[severity], severity) for severity in SEVERITIES if found[severity]]
+
+
+def partial_words(report: ScanResult) -> str:
+    """Why the scan is partial, and of which share of the parameters that are there; never rounded up."""
+    share = report.summary.get("share_analysed")
+    why = listed(report.partial)
+    return why if share is None else f"{why}: {math.floor(1e4 * share) / 100:.2f} % of the parameters"
+
+
+def unable(report: ScanResult) -> list[str]:
+    """Ids of the rules that could judge nothing."""
+    return [one.rule for one in report.not_judged if not one.partly]
+
+
+def qualifications(report: ScanResult) -> list[str]:
+    """What a reader of the verdict should know of it, a sentence each: which rules could not judge, what was left out
+    by an option, what a baseline knew already.
+    """
+    return [*_not_judged(report), *_suppressed(report), *_beside_baseline(report)]
+
+
+def _not_judged(report: ScanResult) -> Iterator[str]:
+    rules: dict[tuple[str, bool], list[str]] = {}
+    for one in report.not_judged:
+        rules.setdefault((one.reason, one.partly), []).append(one.rule)
+    for (reason, partly), ids in rules.items():
+        which = listed(ids) if len(ids) <= MOST_RULES else plural(len(ids), "rule")
+        yield f"Not judged{' in part' * partly} by {which}: {reason}"
+
+
+def _suppressed(report: ScanResult) -> Iterator[str]:
+    by = Counter(one.by for one in report.suppressed)
+    if by:
+        options = listed((f"{text} ({count:,})" for text, count in by.items()), MOST_RULES)
+        yield f"Suppressed: {plural(len(report.suppressed), 'finding')}, by {options}."
+
+
+def _beside_baseline(report: ScanResult) -> Iterator[str]:
+    known = report.gate.get("baseline")
+    if known:
+        other = "" if known["same_model"] else f" It is of another model, {known['model']}."
+        yield (
+            f"Beside the baseline {known['path']}: {known['new']:,} new, {known['unchanged']:,} known, "
+            f"{known['gone']:,} gone.{other}"
+        )
 
 
 def sentence(finding: Finding) -> str:

@@ -84,6 +84,11 @@ def _adapter(tensors: Tensors) -> None:
     tensors["model.adapter.down"] = trained((HIDDEN, 20), torch.Generator().manual_seed(9))
 
 
+def _mostly_unknown(tensors: Tensors) -> None:
+    for layer in range(40):
+        tensors[f"model.memory.{layer}.keys"] = trained((8 * HIDDEN, HIDDEN), torch.Generator().manual_seed(layer))
+
+
 def _copied(tensors: Tensors) -> None:
     for which in ("q_proj", "up_proj"):
         tensors[name(7, which)] = tensors[name(6, which)].clone()
@@ -104,6 +109,7 @@ FAULTS = (
     Fault("extra", _one_layer_more, ((LAYERS, ""),)),
     Fault("misshapen", _to(name(3, "q_proj"), lambda values: values[: HIDDEN - 4]), ((3, "Q"),)),
     Fault("unmapped", _adapter),
+    Fault("low-coverage", _mostly_unknown),
     Fault("tie-broken", config={"tie_word_embeddings": True}),
     Fault("tie-undeclared", lambda tensors: _to(HEAD, lambda _: tensors[EMBED].clone())(tensors)),
     Fault("dtype-mismatch", config={"dtype": "bfloat16"}),

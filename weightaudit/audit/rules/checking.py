@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from weightaudit.audit.rules import (
     config_agreement,
@@ -18,11 +18,11 @@ from weightaudit.audit.rules import (
     untrained,
 )
 from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.audit.rules.needs import Unmet
 from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.audit.rules.selectors import OFF, Policy, make_policy
 from weightaudit.audit.rules.wording import listed, where
-from weightaudit.errors import UsageError
-from weightaudit.records import SEVERITIES, Finding
-from weightaudit.text import did_you_mean, printable
+from weightaudit.records import SEVERITIES, Finding, NotJudged, Suppressed
 
 RULES: tuple[Rule, ...] = (
     *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
@@ -47,21 +47,64 @@ have a thousand, and a finding 50 of them.
 """
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules make of one scan, each most severe first, then in the rules' order."""
+
+    findings: tuple[Finding, ...]
+    suppressed: tuple[Suppressed, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
+
+
 def run_rules(context: RuleContext, ignore: Collection[str] = ()) -> tuple[Finding, ...]:
-    """What the rules find, but for those named in ``ignore``: most severe first, then in the rules' order.
+    """The findings of `judge` where ``ignore`` is all that is asked for."""
+    return judge(context, make_policy((), ignore, RULES)).findings
+
+
+def judge(context: RuleContext, policy: Policy) -> Judgement:
+    """What the rules find, what of it does not count as ``policy`` says, and which rules could not judge.
 
     A rule whose findings are ignored still suppresses others: ignoring "untrained" does not turn an untrained matrix
     into an outlier.
     """
     subjects_of: dict[str, frozenset[Subject]] = {}
     found: list[Finding] = []
+    left_out: list[Suppressed] = []
+    not_judged: list[NotJudged] = []
     for rule in RULES:
         suppressed = frozenset().union(*(subjects_of[other] for other in rule.suppressed_by))
         matches = list(rule.check(rule, replace(context, suppressed=suppressed)))
         subjects_of[rule.id] = frozenset().union(*(match.subjects for match in matches))
-        if rule.id not in ignore:
-            found += _told(rule, matches)
-    return tuple(_within(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))))
+        kept: list[Match] = []
+        off: dict[str, list[Match]] = {}
+        for match in matches:
+            level, why = policy.verdict(match.finding)
+            if level == OFF:
+                off.setdefault(why, []).append(match)
+            else:
+                kept.append(replace(match, finding=replace(match.finding, severity=level)))
+        found += _told(rule, kept)
+        left_out += [Suppressed(finding, why) for why, those in off.items() for finding in _told(rule, those)]
+        if rule.id not in policy.unchecked:
+            not_judged += [NotJudged(rule.id, one.reason, one.partly) for one in unmet_needs(rule, context)]
+    left_out.sort(key=lambda one: SEVERITIES.index(one.finding.severity))
+    within = _within(one.finding for one in left_out)
+    return Judgement(
+        findings=tuple(_within(sort_by_severity(found))),
+        suppressed=tuple(replace(one, finding=finding) for one, finding in zip(left_out, within, strict=True)),
+        not_judged=tuple(not_judged),
+    )
+
+
+def unmet_needs(rule: Rule, context: RuleContext) -> list[Unmet]:
+    """Why ``rule`` could not judge; where it could judge nothing, only that."""
+    unmet = [one for need in rule.needs for one in need(context)]
+    return [one for one in unmet if not one.partly][:1] or unmet
+
+
+def sort_by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Most severe first, else in their order."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _within(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -78,13 +121,14 @@ def _within(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 def _told(rule: Rule, matches: Sequence[Match]) -> Iterator[Finding]:
     """The first findings one by one, the rest in one that counts them."""
-    told = [match.finding for match in matches]
+    told = sort_by_severity(match.finding for match in matches)
     if len(told) <= MAX_PER_RULE + 1:
         yield from told
         return
     yield from told[:MAX_PER_RULE]
     rest = told[MAX_PER_RULE:]
-    yield rule.of_model(f"And {len(rest):,} more: {listed(map(_named, rest))}.").finding
+    last = rule.of_model(f"And {len(rest):,} more: {listed(map(_named, rest))}.").finding
+    yield replace(last, severity=min((one.severity for one in rest), key=SEVERITIES.index))
 
 
 def _named(finding: Finding) -> str:
@@ -94,11 +138,4 @@ def _named(finding: Finding) -> str:
 
 def check_ignored(ids: Iterable[str]) -> None:
     """Raise UsageError for an id that no rule has."""
-    known = [rule.id for rule in RULES]
-    for one in ids:
-        if one not in known:
-            raise UsageError(
-                f"rule '{printable(one)}'",
-                "no rule has this id",
-                did_you_mean(one, known) + "`weightaudit rules` lists them",
-            )
+    make_policy((), ids, RULES)

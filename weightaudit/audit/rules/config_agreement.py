@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from weightaudit.audit.rules.context import RuleContext
+from weightaudit.audit.rules.needs import a_config, every_matrix, known_roles, whole_scan
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.dtypes import BY_NAME
@@ -102,6 +103,7 @@ RULES = (
         "and warns. So one file gives two models.",
         advice="If the head was trained apart, set tie_word_embeddings to false; if not, drop the copy and save again.",
         check=_tie_broken,
+        needs=(known_roles, every_matrix),
     ),
     Rule(
         id="dtype-mismatch",
@@ -111,6 +113,7 @@ RULES = (
         source="A comparison of names; no threshold.",
         advice="Loading with the config's dtype casts every weight. Set it to what is stored, or store what it says.",
         check=_dtype_mismatch,
+        needs=(a_config, whole_scan, every_matrix),
     ),
     Rule(
         id="mixed-dtypes",

@@ -8,12 +8,22 @@ from typing import Any
 
 from weightaudit.audit.aggregates import each_weight_once
 from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap
+from weightaudit.source.base import SHARD
 
 Subject = tuple[str, str]
 """What a finding is about: ("matrix", its key) or ("tensor", its name)."""
 
 TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD", "PER_LAYER_EMBED", "NGRAM", "LANGUAGE", "SEGMENT", "RELATIVE", "GLOBAL")
 """Roles whose rows are tokens, positions or segments: tables rather than maps between layers."""
+
+
+def lone_shard(identity: ModelIdentity) -> int | None:
+    """Of how many shards the one file that was read is one; None where that is the whole model."""
+    named = [SHARD.fullmatch(file.name) for file in identity.files]
+    if len(named) != 1 or named[0] is None:
+        return None
+    count = int(named[0]["count"])
+    return count if count > 1 else None
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,8 @@ class RuleContext:
     ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``coverage_entries`` in
     name order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
     ``nonfinite_vectors`` are norms and biases with NaN or infinite entries, and how many; a restricted scan reads none.
-    ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing.
+    ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing;
+    ``min_coverage`` is the least share of the matrices' parameters to be measured, where one was asked for.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
     """
 
@@ -35,7 +46,16 @@ class RuleContext:
     broken_ties: tuple[tuple[str, str], ...] = ()
     nonfinite_vectors: Mapping[str, int] = field(default_factory=dict)
     restricted: bool = False
+    min_coverage: float | None = None
     suppressed: frozenset[Subject] = frozenset()
+
+    @property
+    def shards(self) -> int | None:
+        """Of how many shards the one file that was read is one; None where that is the whole model.
+
+        Who names "model-00001-of-00003.safetensors" wants that file looked at, and misses nothing.
+        """
+        return lone_shard(self.identity)
 
     @property
     def weights(self) -> list[LayerRow]:

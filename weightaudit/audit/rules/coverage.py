@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.audit.rules.needs import Unmet, all_shards, known_roles, unpacked, whole_scan
 from weightaudit.audit.rules.rule import TENSORS, Match, Rule
+from weightaudit.audit.rules.unmeasured import is_matrix, measured_share, packed
 from weightaudit.audit.rules.wording import listed, where
-from weightaudit.records import Contradiction, CoverageEntry, ModelIdentity
-from weightaudit.source.base import SHARD
+from weightaudit.records import Contradiction
 from weightaudit.text import printable
 
 SEVERAL = 3
 """Layers and experts beyond the config's that are told one by one."""
-
-
-def lone_shard(identity: ModelIdentity) -> int | None:
-    """Of how many shards the one file that was read is one; None where that is the whole model.
-
-    Who names "model-00001-of-00003.safetensors" wants that file looked at, and misses nothing.
-    """
-    named = [SHARD.fullmatch(file.name) for file in identity.files]
-    if len(named) != 1 or named[0] is None:
-        return None
-    count = int(named[0]["count"])
-    return count if count > 1 else None
 
 
 def _told_by_map(kind: Contradiction, rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -37,19 +27,8 @@ def _told_by_map(kind: Contradiction, rule: Rule, context: RuleContext) -> Itera
 
 def _missing(rule: Rule, context: RuleContext) -> Iterator[Match]:
     # The map is made of all headers, so it tells what is missing in a restricted scan too.
-    if lone_shard(context.identity) is None and not context.map.guessed and not _packed(context):
+    if context.shards is None and not context.map.guessed and not packed(context):
         yield from _told_by_map("missing", rule, context)
-
-
-def _packed(context: RuleContext) -> str:
-    """How config.json says that weights are quantised, where some are: "" where not.
-
-    Several weights in each integer, under names of the method's own: the map cannot know what stands for what.
-    """
-    said = (context.config or {}).get("quantization_config")
-    if not isinstance(said, Mapping) or not any(_is_packed(entry) for entry in context.unmapped):
-        return ""
-    return str(said.get("quant_method") or "an unnamed method")
 
 
 def _extra(rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -66,28 +45,50 @@ def _extra(rule: Rule, context: RuleContext) -> Iterator[Match]:
     yield replace(match, finding=replace(match.finding, tensors=tensors[:TENSORS]), subjects=subjects)
 
 
-def _is_packed(entry: CoverageEntry) -> bool:
-    # bitsandbytes stores (n, 1), which is a matrix all the same.
-    return len(entry.shape) >= 2 and "int" in entry.dtype
-
-
-def _is_matrix(entry: CoverageEntry) -> bool:
-    return _is_packed(entry) or sum(size > 1 for size in entry.shape) >= 2
-
-
 def _unmapped(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    left = [entry for entry in context.unmapped if _is_matrix(entry)]
+    left = [entry for entry in context.unmapped if is_matrix(entry)]
     if not left:
         return
     total = sum(entry.parameters for entry in context.coverage_entries if not entry.buffer and entry.status != "tied")
     share = sum(entry.parameters for entry in left) / total
     names = [entry.tensor for entry in left]
     said = f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}."
-    if method := _packed(context):
+    if method := packed(context):
         said += f" The config says that weights are quantised ({printable(method, 60)}): such are not measured."
     match = rule.of_model(said, value=share)
     about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
     yield replace(match, finding=replace(match.finding, tensors=tuple(names[:TENSORS])), subjects=about)
+
+
+def _low_coverage(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    if any(_judged_as_a_whole(context)):
+        return
+    least = rule.threshold if context.min_coverage is None else context.min_coverage
+    share = measured_share(context)
+    if least is None or share >= least:
+        return
+    said = f"{_percent(share)} of the parameters of all matrices were measured; at least {100 * least:.4g} % must be."
+    names = [entry.tensor for entry in context.unmapped if is_matrix(entry)]
+    if names:
+        method = packed(context)
+        kind = f" The config says that weights are quantised ({printable(method, 60)})." if method else ""
+        said += f"{kind} Without a role are {listed(names)}."
+    match = rule.of_model(said, value=share)
+    about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
+    finding = replace(match.finding, threshold=least, tensors=tuple(names[:TENSORS]))
+    yield replace(match, finding=finding, subjects=about)
+
+
+def _judged_as_a_whole(context: RuleContext) -> Iterator[Unmet]:
+    """That the scan is of the whole model, unless a share was asked for by name."""
+    if context.min_coverage is None:
+        yield from whole_scan(context)
+        yield from all_shards(context)
+
+
+def _percent(share: float) -> str:
+    """In percent, never rounded up."""
+    return f"{math.floor(1e4 * share) / 100:.2f} %"
 
 
 _CONFIG = "What config.json says of sizes and numbers of layers, against the names and shapes in the file's headers."
@@ -104,6 +105,7 @@ RULES = (
         source=_CONFIG,
         advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",
         check=_missing,
+        needs=(known_roles, unpacked, all_shards),
     ),
     Rule(
         id="misshapen",
@@ -115,6 +117,7 @@ RULES = (
         advice="A loader refuses them or fills them with random numbers. Put config.json and weights of one model "
         "together.",
         check=partial(_told_by_map, "misshapen"),
+        needs=(known_roles,),
     ),
     Rule(
         id="extra",
@@ -125,6 +128,21 @@ RULES = (
         source=_CONFIG,
         advice="A loader drops them in silence. Correct config.json if they belong to the model, else remove them.",
         check=_extra,
+        needs=(known_roles,),
+    ),
+    Rule(
+        id="low-coverage",
+        title="Too little of the model was measured",
+        severity="error",
+        measures="The share of the parameters of all matrices that was measured. Quantised weights count as many as "
+        "they stand for, by the number of bits that config.json tells. Partial scans (--roles, --layers, one of "
+        "several shards) are judged only where --min-coverage says how much it must be.",
+        threshold=0.5,
+        source="A choice: below, what was found speaks of the lesser part. --min-coverage sets another.",
+        advice="Take no comfort from a verdict on the rest: audit the checkpoint that this one was quantised from, or "
+        "have the coverage table say why so much has no role.",
+        check=_low_coverage,
+        needs=(_judged_as_a_whole,),
     ),
     Rule(
         id="unmapped",
@@ -136,6 +154,7 @@ RULES = (
         source="What has no role is not measured, and so is in none of the other findings.",
         advice="The coverage table says why each has none. Until it has, take this audit as one of the rest only.",
         check=_unmapped,
-        suppressed_by=("misshapen", "extra"),
+        suppressed_by=("misshapen", "extra", "low-coverage"),
+        needs=(),
     ),
 )

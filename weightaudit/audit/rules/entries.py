@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
+from weightaudit.audit.rules.needs import every_matrix, every_vector
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import DEAD, LayerRow
@@ -138,6 +139,7 @@ RULES = (
         advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
         "that overflowed or a damaged download.",
         check=_nonfinite,
+        needs=(every_matrix, every_vector),
     ),
     Rule(
         id="zero-matrix",

@@ -10,6 +10,7 @@ from functools import partial
 from statistics import median
 
 from weightaudit.audit.rules.context import RuleContext
+from weightaudit.audit.rules.needs import Unmet, every_matrix
 from weightaudit.audit.rules.robust import outliers
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import where
@@ -56,6 +57,32 @@ def _standing_out(quantity: Quantity, rule: Rule, context: RuleContext) -> Itera
                 f"{others:.4g} in the median. Its robust z-score is {z:.0f}.",
                 value=z,
             )
+
+
+def _close_ends(quantity: Quantity, context: RuleContext) -> Iterator[Unmet]:
+    """That both ends of an interval lie closer than values that do not stand out may."""
+    layered = [row for row in context.measured if row.matrix.layer is not None]
+    wide = [row for row in layered if math.log(_width(*quantity.ends(row.spectrum))) > quantity.floor]
+    if wide:
+        yield Unmet(
+            f"The intervals of {len(wide):,} of {len(layered):,} matrices are too wide. Scan with a smaller --tol.",
+            partly=len(wide) < len(layered),
+        )
+
+
+def _width(low: float, high: float) -> float:
+    return high / low if low > 0 else math.inf
+
+
+def _enough_layers(context: RuleContext) -> Iterator[Unmet]:
+    """That so many layers were measured as are compared, where the model has so many."""
+    layers: dict[tuple[object, ...], set[int]] = defaultdict(set)
+    for matrix in context.map.matrices:
+        if matrix.layer is not None:
+            layers[matrix.stack, matrix.role, matrix.shape, matrix.expert is None].add(matrix.layer)
+    comparable = any(len(numbers) >= MIN_LAYERS for numbers in layers.values())
+    if context.restricted and comparable and not any(True for _ in _series(context)):
+        yield Unmet(f"--roles or --layers left fewer than the {MIN_LAYERS} layers of a role that it takes.")
 
 
 def _ends(quantity: Quantity, rows: Sequence[LayerRow]) -> tuple[float, float]:
@@ -108,6 +135,7 @@ RULES = (
         advice="Compare this layer with the checkpoint that it comes from: look for a scale applied twice or left out, "
         "or a layer of another model.",
         check=partial(_standing_out, NORM),
+        needs=(every_matrix, _enough_layers),
         suppressed_by=_SUPPRESSED_BY,
     ),
     Rule(
@@ -123,6 +151,7 @@ RULES = (
         advice="Look at the layer's leading singular values (--spectrum): a low rank is a collapse or a large "
         "update in few directions, a high one weights that lost their structure.",
         check=partial(_standing_out, STABLE_RANK),
+        needs=(every_matrix, _enough_layers, partial(_close_ends, STABLE_RANK)),
         suppressed_by=(*_SUPPRESSED_BY, "outlier-norm"),
     ),
 )

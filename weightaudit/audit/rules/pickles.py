@@ -45,6 +45,7 @@ RULES = (
         advice="Do not rely on this audit for a program that loads those. Before release, leave one set of weights "
         "under the usual name. Before use, name the file that you load and audit that.",
         check=_loaded_otherwise,
+        needs=(),
     ),
     Rule(
         id="pickle",
@@ -57,5 +58,6 @@ RULES = (
         advice="Before release, save as safetensors and remove the pickles. Before use, load only safetensors "
         "(use_safetensors=True), or with weights_only=True.",
         check=_pickle,
+        needs=(),
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.audit.rules.needs import Need, every_matrix
 from weightaudit.records import Discrepancy, Finding, LayerRow, Severity
 
 TENSORS = 50
@@ -33,7 +34,8 @@ class Rule:
     by `of_row`, `of_rows`, `of_discrepancy` and `of_model`.
 
     ``suppressed_by`` names rules that say more of the same matrix or tensor: what one of them has found fault with is
-    neither shown to this rule nor compared with. They come before it in RULES.
+    neither shown to this rule nor compared with. They come before it in RULES. ``needs`` are what it needs in order to
+    judge: where something of it is not there, the rule says so.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Rule:
     check: Check
     threshold: float | None = None
     suppressed_by: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = (every_matrix,)
 
     def of_model(self, detail: str, *, value: float | None = None, about: Iterable[LayerRow] = ()) -> Match:
         """A finding about the whole model, or of several matrices (``about``) that share no place."""

@@ -8,11 +8,14 @@ from statistics import median
 
 from weightaudit.audit.aggregates import norm_ratios
 from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
+from weightaudit.audit.rules.needs import Unmet, every_matrix
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import where
 
 LEAST_SIDE = 16
 """Rows and columns that a matrix needs for its rank to mean something."""
+NEARLY_ONE = 1.05
+"""Stable rank up to which a matrix is nearly of rank one."""
 LEAST_LAYERS = 3
 """Layers for a median that one bad layer does not move."""
 
@@ -29,6 +32,28 @@ def _near_rank_one(rule: Rule, context: RuleContext) -> Iterator[Match]:
                 f"at most {most:.4f}, of {min(row.matrix.shape):,}.",
                 value=rank,
             )
+
+
+def _told_apart(context: RuleContext) -> Iterator[Unmet]:
+    """That no interval has the threshold inside."""
+    judged = [
+        row.spectrum
+        for row in context.measured
+        if min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in TOKEN_ROLES
+    ]
+    undecided = [one for one in judged if one.stable_rank_lower <= NEARLY_ONE < one.stable_rank]
+    if undecided:
+        yield Unmet(
+            f"The stable ranks of {len(undecided):,} of {len(judged):,} matrices may be above {NEARLY_ONE:g} or below. "
+            "Scan with a smaller --tol.",
+            partly=len(undecided) < len(judged),
+        )
+
+
+def _enough_layers(context: RuleContext) -> Iterator[Unmet]:
+    """That so many layers were measured as are needed for a median, where the model has so many."""
+    if context.restricted and len(norm_ratios(context.rows)) < LEAST_LAYERS:
+        yield Unmet(f"--roles or --layers left fewer than {LEAST_LAYERS} layers with QKV, M1 and M2.")
 
 
 def _norm_preservation(rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -48,11 +73,12 @@ RULES = (
         severity="warning",
         measures="The upper end of the stable rank of matrices other than tables of tokens or positions, with at least "
         f"{LEAST_SIDE} rows and columns.",
-        threshold=1.05,
+        threshold=NEARLY_ONE,
         source="At 1.05 one direction holds 95 % of the energy. The lowest we measured in trained layers is 9.9 "
         "(MiniLM-L6) and 14.5 (an ALBERT); embeddings, whose rows share a mean, come down to 1.97 and are left out.",
         advice="Look for a collapsed run, a constant fill, or an outer product in the place of the weights.",
         check=_near_rank_one,
+        needs=(every_matrix, _told_apart),
         suppressed_by=("at-limit",),
     ),
     Rule(
@@ -67,5 +93,6 @@ RULES = (
         advice="Nothing by itself. Where other models of the family have it near 1, look for a scale left in or out by "
         "a conversion.",
         check=_norm_preservation,
+        needs=(every_matrix, _enough_layers),
     ),
 )

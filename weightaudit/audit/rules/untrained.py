@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from statistics import NormalDist
 
 from weightaudit.audit.rules.context import RuleContext
+from weightaudit.audit.rules.needs import Unmet, every_matrix
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import LayerRow
@@ -50,8 +51,8 @@ def _alive(row: LayerRow) -> tuple[int, int]:
     return (rows - facts.dead_rows, cols - facts.dead_cols) if facts else (rows, cols)
 
 
-def _interval(row: LayerRow) -> tuple[float, float] | None:
-    """The statistic's certified ends; None where it cannot tell."""
+def _certified(row: LayerRow) -> tuple[float, float] | None:
+    """The statistic's certified ends; None where the matrix is too small."""
     rows, cols = _alive(row)
     if min(rows, cols) < LEAST_SIDE:
         return None
@@ -60,7 +61,24 @@ def _interval(row: LayerRow) -> tuple[float, float] | None:
         edge_statistic(rows, cols, measured.frobenius_norm, sigma)
         for sigma in (measured.spectral_norm, measured.spectral_norm_upper)
     )
-    return (low, high) if high - low <= WIDEST else None
+    return low, high
+
+
+def _interval(row: LayerRow) -> tuple[float, float] | None:
+    """The statistic's certified ends; None where it cannot tell."""
+    ends = _certified(row)
+    return ends if ends is not None and ends[1] - ends[0] <= WIDEST else None
+
+
+def _narrow_intervals(context: RuleContext) -> Iterator[Unmet]:
+    """That no interval is too wide to tell: one that lies above what random matrices have tells, however wide."""
+    large = [ends for row in context.measured if (ends := _certified(row))]
+    wide = [low for low, high in large if high - low > WIDEST and low <= HIGHEST]
+    if wide:
+        yield Unmet(
+            f"The intervals of {len(wide):,} of {len(large):,} matrices are too wide. Scan with a smaller --tol.",
+            partly=len(wide) < len(large),
+        )
 
 
 def _light_tailed(row: LayerRow) -> bool:
@@ -117,5 +135,6 @@ RULES = (
         advice="If the model is to be used as it is, do not use this part: it was never trained, or its weights were "
         "not loaded and a library filled them in. A pooler or head is often so; fine-tune it first.",
         check=_untrained,
+        needs=(every_matrix, _narrow_intervals),
     ),
 )

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.errors import UsageError
-from weightaudit.records import SEVERITIES, ScanResult
+from weightaudit.records import SCHEMA, SEVERITIES, ScanResult
 from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
 from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.model_summary import Point, Profiles, metrics_of, profiles_of
 from weightaudit.report.layout import LAYERS_PARQUET, LOG, MANIFEST, OUTCOME, PAGE
-from weightaudit.report.tables import SCHEMA, document
+from weightaudit.report.tables import document
 from weightaudit.stored import by_name, flag, items, open_plain, parse_stored, read_plain, text, whole
 from weightaudit.text import printable
 

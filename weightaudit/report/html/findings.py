@@ -125,7 +125,7 @@ def _place(report: ScanResult, finding: Finding, rows: tuple[int, ...], *, with_
     elif finding.tensors:
         named = join(" ", (html("<code>{}</code>", name) for name in finding.tensors[:LISTED]))
         further = html(" {}{}", named, _beyond(len(finding.tensors), "more tensor", "more tensors"))
-    numbers = []
+    numbers = ["known to the baseline"] if finding.baseline_state == "unchanged" else []
     if finding.value is not None:
         numbers.append(f"value {number_text(finding.value, digits=4)}")
     if with_threshold and finding.threshold is not None:

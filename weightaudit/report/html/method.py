@@ -108,6 +108,10 @@ def reproduce_command(report: ScanResult) -> str:
         words += ["--layers", layer_ranges(options["layers"])]
     if options.get("ignore"):
         words += ["--ignore", ",".join(options["ignore"])]
+    if report.gate.get("severity"):
+        words += ["--severity", ",".join(report.gate["severity"])]
+    if report.gate.get("min_coverage") is not None:
+        words += ["--min-coverage", str(report.gate["min_coverage"])]
     return " ".join([_model(report), *map(shlex.quote, words), *_settings(report), "--out", "report.html"])
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 from weightaudit.records import SEVERITIES, ScanResult
 from weightaudit.report.html.findings import Group
-from weightaudit.report.hypertext import NOTHING, Html, each, html, join
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join, shown
 from weightaudit.report.markup import count, details
 from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
-from weightaudit.report.verdict import severity_count
+from weightaudit.report.verdict import partial_words, qualifications, severity_count
 from weightaudit.text import listed, plural
 
 LEADING = 4
@@ -28,10 +28,11 @@ def verdict_line(report: ScanResult, groups: list[Group]) -> Html:
     further = len(groups) - len(named)
     more = html('<li><a href="#findings">and {} more rules</a></li>', further) if further else NOTHING
     return html(
-        '<div class="verdict {}" role="group" aria-label="Verdict"><p><strong>{}</strong></p>{}{}</div>',
+        '<div class="verdict {}" role="group" aria-label="Verdict"><p><strong>{}</strong></p>{}{}{}</div>',
         _CSS[report.verdict],
         _words(report),
         html('<ul class="leading">{}{}</ul>', leading, more) if groups else NOTHING,
+        _qualified(report),
         _checked(report),
     )
 
@@ -45,6 +46,12 @@ def _words(report: ScanResult) -> str:
     if report.verdict == "clean":
         return f"No error and no warning{f', {found}' if found else ''}"
     return found
+
+
+def _qualified(report: ScanResult) -> Html:
+    """What is to be known of the verdict."""
+    said = [f"Partial: {partial_words(report)}."] if report.partial else []
+    return each("<p>{}</p>", (shown(text, 1000) for text in [*said, *qualifications(report)]))
 
 
 def _where(group: Group) -> str:

@@ -2,7 +2,7 @@
 
 from weightaudit.records.finding import SEVERITIES, Finding, Severity
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
-from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum, SpectrumDetail
+from weightaudit.records.measurement import DEAD, Dispersion, EntryFacts, LayerRow, Spectrum, SpectrumDetail
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
@@ -19,6 +19,7 @@ __all__ = [
     "Contradiction",
     "CoverageEntry",
     "Discrepancy",
+    "Dispersion",
     "Encoding",
     "EntryFacts",
     "Finding",

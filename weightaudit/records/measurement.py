@@ -123,6 +123,27 @@ class Spectrum:
 
 
 @dataclass(frozen=True)
+class TensorFacts:
+    """What the entries of a tensor without a role are: a norm's, a bias's, one that could not be mapped.
+
+    ``nan``, ``infinite`` and ``zeros`` count entries, ``max_abs`` is the largest finite magnitude and ``mean_square``
+    the mean of the finite entries' squares: 0 and 0 where there are none, NaN of integers, of which only zeros are
+    counted.
+    """
+
+    nan: int
+    infinite: int
+    zeros: int
+    max_abs: float
+    mean_square: float
+
+    @property
+    def nonfinite(self) -> int:
+        """Entries that are no finite number."""
+        return self.nan + self.infinite
+
+
+@dataclass(frozen=True)
 class LayerRow:
     """One row of the report: a matrix and what was measured of it.
 

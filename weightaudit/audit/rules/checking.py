@@ -10,6 +10,7 @@ from weightaudit.audit.rules import (
     coverage,
     duplicates,
     entries,
+    magnitude,
     outliers,
     pickles,
     spectra,
@@ -24,6 +25,7 @@ from weightaudit.text import did_you_mean, printable
 
 RULES: tuple[Rule, ...] = (
     *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
+    *magnitude.RULES,
     *entries.RULES,
     *coverage.RULES,
     *config_agreement.RULES,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weightaudit.audit.aggregates import each_weight_once
-from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap
+from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap, TensorFacts
 
 Subject = tuple[str, str]
 """What a finding is about: ("matrix", its key) or ("tensor", its name)."""
@@ -22,7 +22,7 @@ class RuleContext:
 
     ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``coverage_entries`` in
     name order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
-    ``nonfinite_vectors`` are norms and biases with NaN or infinite entries, and how many; a restricted scan reads none.
+    ``others`` are the tensors without a role that were looked at, in name order; a restricted scan looks at none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
     """
@@ -33,7 +33,7 @@ class RuleContext:
     rows: tuple[LayerRow, ...]
     coverage_entries: tuple[CoverageEntry, ...]
     broken_ties: tuple[tuple[str, str], ...] = ()
-    nonfinite_vectors: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, TensorFacts] = field(default_factory=dict)
     restricted: bool = False
     suppressed: frozenset[Subject] = frozenset()
 

@@ -53,7 +53,7 @@ RULES = (
         "(MiniLM-L6) and 14.5 (an ALBERT); embeddings, whose rows share a mean, come down to 1.97 and are left out.",
         advice="Look for a collapsed run, a constant fill, or an outer product in the place of the weights.",
         check=_near_rank_one,
-        suppressed_by=("at-limit",),
+        suppressed_by=("at-limit", "magnitude"),
     ),
     Rule(
         id="norm-preservation",

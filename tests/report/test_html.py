@@ -18,9 +18,9 @@ from weightaudit.report import html
 from weightaudit.report.document import script_json
 from weightaudit.report.html.body import body
 from weightaudit.report.html.method import reproduce_command
-from weightaudit.text import ranges
 from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share, shown
 from weightaudit.report.style import INK, role_styles
+from weightaudit.text import ranges
 
 # What the profiles are drawn with; nothing in it loads or runs anything.
 DRAWN = {

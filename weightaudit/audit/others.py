@@ -37,11 +37,12 @@ def facts_of(tensor: torch.Tensor) -> TensorFacts:
     """What the entries of a tensor of any dtype and shape are."""
     flat = (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).reshape(-1)
     if not flat.is_floating_point():
-        zeros = flat.numel() - sum(int(torch.count_nonzero(_countable(chunk))) for chunk in flat.split(CHUNK))
+        other_than_zero = [int(torch.count_nonzero(_countable(chunk))) for chunk in _chunks(flat)]
+        zeros = flat.numel() - sum(other_than_zero)
         return TensorFacts(0, 0, zeros, float("nan"), float("nan"))
     nan = infinite = zeros = 0
     largest = total = 0.0
-    for chunk in flat.split(CHUNK):
+    for chunk in _chunks(flat):
         values = chunk.to(torch.float64).abs_()
         finite = torch.isfinite(values)
         if not bool(finite.all()):
@@ -54,6 +55,11 @@ def facts_of(tensor: torch.Tensor) -> TensorFacts:
             total += float(values.square_().sum())
     count = flat.numel() - nan - infinite
     return TensorFacts(nan, infinite, zeros, largest, total / count if count else 0.0)
+
+
+def _chunks(flat: torch.Tensor) -> Iterator[torch.Tensor]:
+    for start in range(0, len(flat), CHUNK):
+        yield flat[start : start + CHUNK]
 
 
 def _countable(integers: torch.Tensor) -> torch.Tensor:

@@ -112,7 +112,7 @@ def with_others(
     groups: Sequence[ReadGroup], others: Iterable[TensorInfo], *, memory: int | None = None
 ) -> tuple[list[ReadGroup], list[TensorInfo]]:
     """The ``groups`` and, in file order among them, one without matrices for each of ``others``; and those of these
-    that are left out, since they ask for more memory than any group does and than ``memory`` allows (None: `LOOKED_AT`).
+    that are left out: they ask for more memory than any group does and than ``memory`` allows (None: `LOOKED_AT`).
     """
     allowed = LOOKED_AT if memory is None else memory - _ahead(memory)
     most = max(allowed, *(group.buffer_bytes for group in groups)) if groups else allowed

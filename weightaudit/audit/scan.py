@@ -23,7 +23,7 @@ from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ConfigError, MappingError
-from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorFacts
+from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorFacts, TensorInfo
 from weightaudit.spectral import compute_threads, measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.text import printable
@@ -77,7 +77,8 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     overlapping = overlapping_keys(chosen)
     rows: dict[str, LayerRow] = {}
     restricted = config.roles is not None or config.layers is not None
-    groups, too_large = plan_groups(chosen, checkpoint.tensors, ties.open), []
+    groups = plan_groups(chosen, checkpoint.tensors, ties.open)
+    too_large: list[TensorInfo] = []
     if not restricted:
         wanted = list(to_be_looked_at(model_map, checkpoint.tensors))
         groups, too_large = with_others(groups, wanted, memory=config.memory)

@@ -2,7 +2,15 @@
 
 from weightaudit.records.finding import SEVERITIES, Finding, Severity
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
-from weightaudit.records.measurement import DEAD, Dispersion, EntryFacts, LayerRow, Spectrum, SpectrumDetail, TensorFacts
+from weightaudit.records.measurement import (
+    DEAD,
+    Dispersion,
+    EntryFacts,
+    LayerRow,
+    Spectrum,
+    SpectrumDetail,
+    TensorFacts,
+)
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict

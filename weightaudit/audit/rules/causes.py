@@ -45,15 +45,13 @@ def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
         matrix = row.matrix
         files = frozenset(file_of.get(name, "") for name in matrix.tensors)
         label = matrix.role if matrix.expert is None else f"expert {matrix.role}"
-        return Weight(
-            ("matrix", matrix.key), matrix.place, label, matrix.tensors, files, matrix.parameters, row=row
-        )
+        return Weight(("matrix", matrix.key), matrix.place, label, matrix.tensors, files, matrix.parameters, row=row)
 
     return [weight(row) for row in rows]
 
 
 def others(context: RuleContext) -> list[Weight]:
-    """Tensors without a role that were looked at, in name order; each in the layer of the matrices that it lies beside."""
+    """Tensors without a role that were looked at, in name order; each in the layer of the matrices it lies beside."""
     entries = {entry.tensor: entry for entry in context.coverage_entries}
     layer_of = _layers_by_path(context)
 
@@ -66,9 +64,7 @@ def others(context: RuleContext) -> list[Weight]:
             ("tensor", name), place, label, (name,), frozenset((entry.file,)), entry.parameters, other=(entry, facts)
         )
 
-    return [
-        weight(name, facts) for name, facts in context.others.items() if ("tensor", name) not in context.suppressed
-    ]
+    return [weight(name, facts) for name, facts in context.others.items() if ("tensor", name) not in context.suppressed]
 
 
 def _layers_by_path(context: RuleContext) -> Mapping[str, Place]:
@@ -107,10 +103,10 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
         left[:] = [one for one in left if one.subject not in taken]
         groups.append(group)
 
-    in_file = _grouped(judged, lambda one: one.files)
+    in_file = _grouped(judged, _file)
     if len(in_file) > 1:
-        for files, bad in _grouped(left, lambda one: one.files).items():
-            if len(files) == 1 and len(bad) == len(in_file[files]) >= SEVERAL:
+        for file, bad in _grouped(left, _file).items():
+            if file is not None and len(bad) == len(in_file[file]) >= SEVERAL:
                 take(bad)
     in_layer = _grouped(judged, _layer)
     whole = {
@@ -124,6 +120,10 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
         if len(bad) >= SEVERAL:
             take(bad)
     return [*groups, *([one] for one in left)]
+
+
+def _file(one: Weight) -> str | None:
+    return next(iter(one.files)) if len(one.files) == 1 else None
 
 
 def _layer(one: Weight) -> tuple[str, int] | None:

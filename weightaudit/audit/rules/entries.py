@@ -91,7 +91,11 @@ def _is_never_zero(one: Weight, context: RuleContext) -> bool:
 def _zero_centred(context: RuleContext) -> bool:
     config = context.config or {}
     inner = config.get("text_config")
-    types = (context.map.model_type, config.get("model_type"), inner.get("model_type") if isinstance(inner, dict) else "")
+    types = (
+        context.map.model_type,
+        config.get("model_type"),
+        inner.get("model_type") if isinstance(inner, dict) else "",
+    )
     return any(isinstance(one, str) and one.removesuffix("_text") in ZERO_CENTRED for one in types)
 
 
@@ -189,8 +193,8 @@ RULES = (
         title="Entries that are NaN or infinite",
         severity="error",
         measures="Entries that are no finite number, of matrices and, where no --roles or --layers is given, of every "
-        "other floating-point tensor: norms, biases, what has no role, scales of quantised weights. Infinity is no fault "
-        f"of buffers, and of nothing that holds only it and zeros, as masks do. {_CAUSE}",
+        "other floating-point tensor: norms, biases, what has no role, scales of quantised weights. Infinity is no "
+        f"fault of buffers, and of nothing that holds only it and zeros, as masks do. {_CAUSE}",
         threshold=0.0,
         source="No computation with such weights gives a number.",
         advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
@@ -201,9 +205,9 @@ RULES = (
         id="zero-matrix",
         title="Weights that are all zero",
         severity="error",
-        measures="Whether the largest magnitude of the entries is zero, of matrices and, where no --roles or --layers is "
-        "given, of tensors without a role that have two dimensions or more, of norms' weights, and of the integers and "
-        "scales of quantised weights; biases, zero points and buffers may be zero. TOKEN_TYPE tables are left out: "
+        measures="Whether the largest magnitude of the entries is zero, of matrices and, where no --roles or --layers "
+        "is given, of tensors without a role that have two dimensions or more, of norms' weights, and of the integers "
+        "and scales of quantised weights; biases, zero points and buffers may be zero. TOKEN_TYPE tables are left out: "
         "RoBERTa and its descendants were converted with a zero one, since they have no segments; so are norms that "
         f"multiply by 1 + weight, and the zeros of a model that is untrained as a whole. {_CAUSE}",
         threshold=0.0,
@@ -276,6 +280,6 @@ RULES = (
         source="As for dead-rows.",
         advice="Nothing, where the vocabulary was padded to a round size; else compare it with the tokenizer's.",
         check=_unused_tokens,
-        suppressed_by=("zero-matrix",),
+        suppressed_by=("zero-matrix", "magnitude"),
     ),
 )

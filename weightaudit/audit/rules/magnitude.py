@@ -11,6 +11,7 @@ from statistics import median
 from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, others
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.records import LayerRow
 from weightaudit.text import plural
 
 LEAST, LARGEST = 1e-10, 1e4
@@ -46,7 +47,7 @@ class Size:
 
 
 def _magnitude(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    rows = matrices(context, context.measured)
+    rows = matrices(context, (row for row in context.measured if not _clipped(row)))
     judged = [*rows, *(one for one in others(context) if _is_weight(one))]
     sizes = {one.subject: _size(one) for one in judged}
     limits = _limits(rows, sizes)
@@ -69,6 +70,12 @@ def _magnitude(rule: Rule, context: RuleContext) -> Iterator[Match]:
                 f"{named(group)}. Those of {named([worst])}: {numbers}."
             )
         yield rule.of_weights(group, said, value=size.root_mean_square)
+
+
+def _clipped(row: LayerRow) -> bool:
+    """Whether its largest entries are the limit of float16, which a rule of its own tells."""
+    facts = row.spectrum.entries
+    return facts is not None and facts.at_limit > 0 and row.spectrum.max_abs <= LARGEST_ENTRY
 
 
 def _is_weight(one: Weight) -> bool:
@@ -119,13 +126,16 @@ RULES = (
         id="magnitude",
         title="Weights of a size that no trained weight has",
         severity="error",
-        measures=f"The root mean square of the entries, of matrices and other floating-point weights: beyond {LARGEST:g} "
-        f"or, of matrices, below {LEAST:g}; an entry beyond {LARGEST_ENTRY:g}; a matrix with more than "
+        measures="The root mean square of the entries, of matrices and other floating-point weights: beyond "
+        f"{LARGEST:g} or, of matrices, below {LEAST:g}; an entry beyond {LARGEST_ENTRY:g}; a matrix with more than "
         f"{LARGEST_OF_ROLE:g} or less than {LEAST_OF_ROLE:g} times the median of its role, or {LARGEST_OF_MODEL:g} and "
         f"{LEAST_OF_MODEL:g} times that of all matrices, where there are {LEAST_PEERS} or more. Buffers and masks have "
         "none. What befell most of the model, a shard, layers or a role in several layers is one finding.",
         threshold=LARGEST,
-        source="REAL",
+        source="Root mean squares go from 0.009 to 0.40 in SmolLM2-135M, MiniLM-L6 and an ALBERT, and within a role by "
+        "at most 7 times; the widest that we know of is T5, whose embedding has about 10, some 200 times its layers. "
+        "The limits leave a factor of fifty and more to all of these. Below 1e-10 a matrix adds nothing to what it "
+        "is added to, in any format.",
         advice="Look for a scale applied twice or left out, memory that was saved before it was filled, or a damaged "
         "file. A loader takes such weights without a word.",
         check=_magnitude,

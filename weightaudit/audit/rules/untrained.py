@@ -4,11 +4,11 @@ Libraries start matrices with independent entries of one law or with orthogonal 
 
 Of (m, n) independent entries of variance s² and kurtosis κ, no heavier in their tails than normal ones:
 
-- the largest eigenvalue σ₁² of WᵀW has centre s²(√(m−1) + √n)² and scale s²(√(m−1) + √n)(1/√(m−1) + 1/√n)^⅓, and what is
-  left follows the Tracy–Widom law TW₁, of mean −1.21 and standard deviation 1.27 (Johnstone 2001), whatever the
-  entries' own law (Soshnikov 2002; Péché 2009). s² = ‖W‖_F²/(mn);
-- the squared norms of the rows have the relative variance (κ − 1)/n, which m of them know to √(2/m) of itself, and those
-  of the columns likewise;
+- the largest eigenvalue σ₁² of WᵀW has centre s²(√(m−1) + √n)² and scale s²(√(m−1) + √n)(1/√(m−1) + 1/√n)^⅓, and
+  what is left follows the Tracy–Widom law TW₁, of mean −1.21 and standard deviation 1.27 (Johnstone 2001), whatever
+  the entries' own law (Soshnikov 2002; Péché 2009). s² = ‖W‖_F²/(mn);
+- the squared norms of the rows have the relative variance (κ − 1)/n, which m of them know to √(2/m) of itself, and
+  those of the columns likewise;
 - the kurtosis is at most 3, which mn entries know to √(24/(mn)), and the largest entry that of normal ones.
 
 Training moves all of these, and rows and columns by far the most: gradients come through some of them more than through
@@ -36,7 +36,7 @@ WIDEST = 40.0
 """Widest interval on σ₁², in the same units, that still tells trained from random."""
 DISPERSION = 8.0
 """Standard deviations that the variances of norms of random rows and columns lie from theirs."""
-KURTOSIS = 6.0
+KURTOSIS = 8.0
 """Standard deviations by which the kurtosis of random entries exceeds 3."""
 BY_CHANCE = 1e-6
 """Probability that a matrix of normal entries has one as large as is still believed random."""
@@ -186,7 +186,9 @@ def _untrained(rule: Rule, context: RuleContext) -> Iterator[Match]:
 def _said(group: Sequence[Weight], found: Sequence[Judgement]) -> str:
     this = "This matrix looks as it was" if len(group) == 1 else f"These {len(group):,} matrices look as they were"
     if all(one.orthogonal for one in found):
-        return f"{this} initialised: all singular values of {named(group)} are the same, as an orthogonal start has them."
+        return (
+            f"{this} initialised: all singular values of {named(group)} are the same, as an orthogonal start has them."
+        )
     numbers = (
         f"σ₁² lies {_ends(found)} Tracy–Widom units from the edge of random entries, the norms of rows vary by "
         f"{_range([one.rows for one in found])} and of columns by {_range([one.cols for one in found])} standard "
@@ -206,11 +208,12 @@ def _range(numbers: Sequence[float]) -> str:
 
 _WHAT = (
     "Whether nothing stands out from what random numbers give: σ₁² lies at the edge of the Marchenko–Pastur law of its "
-    f"shape and norm (from {LOWEST:g} to {HIGHEST:g} Tracy–Widom units, both ends of its interval, where that is at most "
-    f"{WIDEST:g} wide), the norms of rows and of columns vary as those of independent entries of its kurtosis do (within "
-    f"{DISPERSION:g} standard deviations), the kurtosis exceeds 3 by no more than {KURTOSIS:g} of them, and no entry is "
-    "larger than normal ones are; or all singular values are the same, as in an orthogonal start (stable rank at least "
-    f"{ORTHOGONAL:g} of the smaller side). Of matrices of at least {LEAST_SIDE} rows and columns, dead ones not counted."
+    f"shape and norm (from {LOWEST:g} to {HIGHEST:g} Tracy–Widom units, both ends of its interval, where that is at "
+    f"most {WIDEST:g} wide), the norms of rows and of columns vary as those of independent entries of its kurtosis do "
+    f"(within {DISPERSION:g} standard deviations), the kurtosis exceeds 3 by no more than {KURTOSIS:g} of them, and no "
+    "entry is larger than normal ones are; or all singular values are the same, as in an orthogonal start (stable rank "
+    f"at least {ORTHOGONAL:g} of the smaller side). Of matrices of at least {LEAST_SIDE} rows and columns, dead ones "
+    "not counted."
 )
 
 RULES = (
@@ -220,7 +223,8 @@ RULES = (
         severity="error",
         measures=f"The share of the layers' matrices that look random. {_WHAT}",
         threshold=NEARLY_ALL,
-        source="SOURCE_MODEL",
+        source="As for untrained. Of 32 fresh models of as many types all have it, of 12 that were trained for 15 steps "
+        "none; a sound model has none.",
         advice="Do not use or release this file: it was saved before training, or the weights were not loaded and a "
         "library filled them in. Look for names that the loader did not find.",
         check=_untrained_model,
@@ -231,7 +235,15 @@ RULES = (
         severity="warning",
         measures=f"{_WHAT} Several in one layer or of one role are one finding.",
         threshold=HIGHEST,
-        source="SOURCE",
+        source="Johnstone 2001 for the edge. Of 217,984 random matrices (normal, uniform, Xavier, truncated normal; "
+        "bfloat16, float16; 16² to 4096²) none was missed: |z| of the norms was at most 5.9, the kurtosis 7.0 above 3. "
+        "Of the 297 trained matrices of SmolLM2-135M (dequantised), MiniLM-L6 and an ALBERT none is accused. By the edge "
+        "alone five would be, and the norms of these have |z| of 52 or more; of all, one has |z| below 19, and a kurtosis "
+        "of 1,585. The poolers of the latter two models, which their losses do not reach, have |z| up to 1.7. Orthogonal "
+        "starts keep a stable rank of 0.99 of the smaller side and more when they are rounded to bfloat16. A rank-one "
+        "part shows from 1 % of the energy on at 256², 0.3 % at 1024², but 20 % at 24×40 and more at 16²: a small matrix "
+        "may be trained and look random. Entries of heavier tails than normal ones (Laplace) are taken for trained: no "
+        "library starts with them.",
         advice="If the model is to be used as it is, do not use this part: it was never trained, or its weights were "
         "not loaded and a library filled them in. A pooler or head is often so; fine-tune it first.",
         check=_untrained,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ScanResult

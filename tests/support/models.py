@@ -59,8 +59,8 @@ def build(family: str, model_class: str = "", **overrides: Any) -> Any:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for _, parameter in sorted(model.named_parameters()):
-            values = torch.randn(parameter.shape, generator=generator) * 0.2
-            parameter.copy_(values * torch.logspace(0, -2, values.shape[-1]) if values.ndim > 1 else values)
+            drawn = torch.randn(parameter.shape, generator=generator) * 0.2
+            parameter.copy_(drawn * torch.logspace(0, -2, drawn.shape[-1]) if drawn.ndim > 1 else drawn)
     return model.eval()
 
 

@@ -43,7 +43,7 @@ def facts_of(tensor: torch.Tensor) -> TensorFacts:
     nan = infinite = zeros = 0
     largest = total = 0.0
     for chunk in _chunks(flat):
-        values = chunk.to(torch.float64).abs_()
+        values = chunk.to(torch.float64).abs()  # a copy
         finite = torch.isfinite(values)
         if not bool(finite.all()):
             missing = int(torch.isnan(values).sum())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.wording import MAX_NAMED, listed
 from weightaudit.records import CoverageEntry, LayerRow, Place, TensorFacts
-from weightaudit.text import ranges
+from weightaudit.text import plural, printable, ranges
 
 SEVERAL = 3
 """Weights that a common cause is looked for from."""
@@ -58,7 +58,7 @@ def others(context: RuleContext) -> list[Weight]:
     def weight(name: str, facts: TensorFacts) -> Weight:
         path = next((path for path in _paths(name) if path in layer_of), "")
         place = layer_of.get(path, Place())
-        label = name[len(path) :] if path else name
+        label = ".".join("*" if part.isdecimal() else part for part in name[len(path) :].split("."))
         entry = entries[name]
         return Weight(
             ("tensor", name), place, label, (name,), frozenset((entry.file,)), entry.parameters, other=(entry, facts)
@@ -89,8 +89,9 @@ def _paths(name: str) -> list[str]:
 def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[Weight]]:
     """``faulty``, some of the ``judged``, in groups that are one finding each.
 
-    The whole where most of all are; else all of a file where there are several; most of a layer, with other such layers
-    of its stack; at least `SEVERAL` of one role or name in layers or experts; the rest alone.
+    The whole where most of all are; else all of a file where there are several; most of the tensors without a role
+    whose names end alike, such as norms or scales; most of a layer, with other such layers of its stack; at least
+    `SEVERAL` of one role or name in layers or experts; the rest alone.
     """
     if len(faulty) >= SEVERAL and len(faulty) > MOSTLY * len(judged):
         return [list(faulty)]
@@ -108,6 +109,10 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
         for file, bad in _grouped(left, _file).items():
             if file is not None and len(bad) == len(in_file[file]) >= SEVERAL:
                 take(bad)
+    of_ending = _grouped(judged, _ending)
+    for ending, bad in _grouped(left, _ending).items():
+        if ending is not None and len(bad) >= SEVERAL and len(bad) > MOSTLY * len(of_ending[ending]):
+            take(bad)
     in_layer = _grouped(judged, _layer)
     whole = {
         layer
@@ -126,6 +131,10 @@ def _file(one: Weight) -> str | None:
     return next(iter(one.files)) if len(one.files) == 1 else None
 
 
+def _ending(one: Weight) -> str | None:
+    return one.tensors[0].rpartition(".")[2] if one.other else None
+
+
 def _layer(one: Weight) -> tuple[str, int] | None:
     return None if one.place.layer is None else (one.place.stack, one.place.layer)
 
@@ -135,6 +144,15 @@ def _grouped(weights: Iterable[Weight], key: Callable[[Weight], Hashable]) -> di
     for one in weights:
         groups[key(one)].append(one)
     return groups
+
+
+def of_all(group: Sequence[Weight], judged: Sequence[Weight]) -> str:
+    """How many of the ``judged`` the group is: "42 of 111 weights", and which file they all lie in."""
+    said = f"{len(group):,} of {plural(len(judged), 'weight')}"
+    files = {_file(one) for one in group}
+    (file,) = files if len(files) == 1 else (None,)
+    whole = file is not None and sum(_file(one) == file for one in judged) == len(group) < len(judged)
+    return f"{said}, all of {printable(file)}," if file and whole else said
 
 
 def named(weights: Sequence[Weight]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, others
+from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of_all, others
 from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import DEAD, LayerRow
-from weightaudit.text import plural
 
 LEAST_ENTRIES = 8
 """A row or column of fewer entries is never dead: so few numbers may be small by chance."""
@@ -30,13 +29,13 @@ ZERO_CENTRED = frozenset(
 
 
 def _nonfinite(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    judged = [*matrices(context, context.weights), *others(context)]
+    judged = [*matrices(context, context.weights), *(one for one in others(context) if not _is_integer(one))]
     counts = {one.subject: _not_finite(one) for one in judged}
     for group in by_cause([one for one in judged if counts[one.subject]], judged):
         count, of = sum(counts[one.subject] for one in group), sum(one.entries for one in group)
         what = f"{count:,} of {of:,} entries of"
         if len(group) > 1:
-            said = f"{what} {_of_all(group, judged)} are NaN or infinite: {named(group)}."
+            said = f"{what} {of_all(group, judged)} are NaN or infinite: {named(group)}."
         else:
             are = "is" if count == 1 else "are"
             then = "; its norms are undefined" if group[0].row else ""
@@ -53,8 +52,8 @@ def _not_finite(one: Weight) -> int:
     return facts.nan if mask else facts.nonfinite
 
 
-def _of_all(group: Sequence[Weight], judged: Sequence[Weight]) -> str:
-    return f"{len(group):,} of {plural(len(judged), 'weight')}"
+def _is_integer(one: Weight) -> bool:
+    return one.other is not None and "int" in one.other[0].dtype
 
 
 def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -62,7 +61,7 @@ def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
     for group in by_cause([one for one in judged if _is_zero(one)], judged):
         said = f"All {sum(one.entries for one in group):,} entries of"
         if len(group) > 1:
-            yield rule.of_weights(group, f"{said} {_of_all(group, judged)} are zero: {named(group)}.")
+            yield rule.of_weights(group, f"{said} {of_all(group, judged)} are zero: {named(group)}.")
         else:
             yield rule.of_weights(group, f"{said} {named(group)} are zero.")
 
@@ -83,7 +82,7 @@ def _is_never_zero(one: Weight, context: RuleContext) -> bool:
         return False
     if any(word in name for word in SCALES):
         return True
-    if sum(size > 1 for size in entry.shape) < 2 and "int" not in entry.dtype:
+    if sum(size > 1 for size in entry.shape) < 2 and not _is_integer(one):
         return entry.detail == "norm" and not _zero_centred(context)
     return True
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, others
+from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of_all, others
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.records import LayerRow
-from weightaudit.text import plural
 
 LEAST, LARGEST = 1e-10, 1e4
 """Root mean squares of entries between which trained weights lie; of vectors only the larger is a limit."""
@@ -55,7 +54,7 @@ def _magnitude(rule: Rule, context: RuleContext) -> Iterator[Match]:
     for one in judged:
         size = sizes[one.subject]
         own = Limits(LEAST if one.row else 0.0, LARGEST, "")
-        why = [limit.why for limit in (own, *limits.get(one.subject, ())) if size.breaks(limit)]
+        why = [limit.why for limit in (*limits.get(one.subject, ()), own) if size.breaks(limit)]
         if why or size.largest > LARGEST_ENTRY:
             broken[one.subject] = why[0] if why else ""
     for group in by_cause([one for one in judged if one.subject in broken], judged):
@@ -66,8 +65,8 @@ def _magnitude(rule: Rule, context: RuleContext) -> Iterator[Match]:
             said = f"The entries of {named(group)} are of a size that no trained weight has: {numbers}."
         else:
             said = (
-                f"{len(group):,} of {plural(len(judged), 'weight')} have entries of a size that no trained weight has: "
-                f"{named(group)}. Those of {named([worst])}: {numbers}."
+                f"{of_all(group, judged)} have entries of a size that no trained weight has: {named(group)}. "
+                f"Those of {named([worst])}: {numbers}."
             )
         yield rule.of_weights(group, said, value=size.root_mean_square)
 

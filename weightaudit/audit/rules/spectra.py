@@ -32,7 +32,9 @@ def _near_rank_one(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 def _norm_preservation(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    ratios = norm_ratios([row for row in context.rows if row.matrix.layer is not None])
+    told = {row.matrix.place.module for row in context.rows if ("matrix", row.matrix.key) in context.suppressed}
+    rows = [row for row in context.rows if row.matrix.layer is not None and row.matrix.place.module not in told]
+    ratios = norm_ratios(rows)
     if rule.threshold is not None and len(ratios) >= LEAST_LAYERS and median(ratios) > rule.threshold:
         yield rule.of_model(
             f"The largest of the Frobenius norms of QKV, M1 and M2 is {median(ratios):.1f} times the smallest in the "
@@ -67,5 +69,6 @@ RULES = (
         advice="Nothing by itself. Where other models of the family have it near 1, look for a scale left in or out by "
         "a conversion.",
         check=_norm_preservation,
+        suppressed_by=("magnitude",),
     ),
 )

@@ -124,6 +124,9 @@ SOUND = {
     "flags": ("model.flags", torch.zeros(4, 4, dtype=torch.bool)),
     "counter": ("model.num_batches_tracked", torch.tensor(0)),
     "large norm": ("model.layers.2.input_layernorm.weight", 60.0 * torch.ones(HIDDEN)),
+    "inverse scales": ("model.layers.2.x.weight_scale", 3e5 * torch.ones(40)),
+    "eight bits near their limit": ("model.layers.2.x.weight", (3e4 * torch.ones(9, 9)).to(torch.float8_e5m2)),
+    "a setting": ("model.layers.2.masked", torch.tensor(-1e9)),
     "untouched bias": ("model.layers.2.self_attn.k_proj.bias", 1e-12 * torch.ones(HIDDEN)),
 }
 

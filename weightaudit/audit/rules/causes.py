@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.wording import MAX_NAMED, listed
 from weightaudit.records import CoverageEntry, LayerRow, Place, TensorFacts
-from weightaudit.text import plural, printable, ranges
+from weightaudit.text import plural, printable, ranges, shortened
 
 SEVERAL = 3
 """Weights that a common cause is looked for from."""
@@ -96,35 +96,32 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
     if len(faulty) >= SEVERAL and len(faulty) > MOSTLY * len(judged):
         return [list(faulty)]
     groups: list[list[Weight]] = []
+    in_file, of_ending, in_layer = (_grouped(judged, key) for key in (_file, _ending, _layer))
     left = list(faulty)
-
-    def take(chosen: Iterable[Weight]) -> None:
-        group = list(chosen)
-        taken = {one.subject for one in group}
-        left[:] = [one for one in left if one.subject not in taken]
-        groups.append(group)
-
-    in_file = _grouped(judged, _file)
     if len(in_file) > 1:
-        for file, bad in _grouped(left, _file).items():
-            if file is not None and len(bad) == len(in_file[file]) >= SEVERAL:
-                take(bad)
-    of_ending = _grouped(judged, _ending)
-    for ending, bad in _grouped(left, _ending).items():
-        if ending is not None and len(bad) >= SEVERAL and len(bad) > MOSTLY * len(of_ending[ending]):
-            take(bad)
-    in_layer = _grouped(judged, _layer)
-    whole = {
-        layer
-        for layer, bad in _grouped(left, _layer).items()
-        if layer is not None and len(bad) >= SEVERAL and len(bad) > MOSTLY * len(in_layer[layer])
-    }
-    for bad in _grouped([one for one in left if _layer(one) in whole], lambda one: one.place.stack).values():
-        take(bad)
-    for bad in _grouped(left, lambda one: (one.place.stack, one.label)).values():
-        if len(bad) >= SEVERAL:
-            take(bad)
-    return [*groups, *([one] for one in left)]
+        files = {key: bad for key, bad in _known(left, _file) if len(bad) == len(in_file[key])}
+        groups += files.values()
+        left = [one for one in left if _file(one) not in files]
+    endings = {key: bad for key, bad in _known(left, _ending) if len(bad) > MOSTLY * len(of_ending[key])}
+    groups += endings.values()
+    left = [one for one in left if _ending(one) not in endings]
+    layers = {key for key, bad in _known(left, _layer) if len(bad) > MOSTLY * len(in_layer[key])}
+    groups += _grouped((one for one in left if _layer(one) in layers), lambda one: one.place.stack).values()
+    left = [one for one in left if _layer(one) not in layers]
+    labels = dict(_known(left, _label))
+    groups += labels.values()
+    return [*groups, *([one] for one in left if _label(one) not in labels)]
+
+
+def _known(
+    weights: Iterable[Weight], key: Callable[[Weight], Hashable | None]
+) -> Iterable[tuple[Hashable, list[Weight]]]:
+    """The groups of at least `SEVERAL` weights that have the ``key``."""
+    return [(of, some) for of, some in _grouped(weights, key).items() if of is not None and len(some) >= SEVERAL]
+
+
+def _label(one: Weight) -> tuple[str, str]:
+    return one.place.stack, one.label
 
 
 def _file(one: Weight) -> str | None:
@@ -166,7 +163,7 @@ def named(weights: Sequence[Weight]) -> str:
     alike: dict[tuple[str, frozenset[int | None]], list[str]] = defaultdict(list)
     for (stack, label), layers in layers_of.items():
         alike[stack, frozenset(layers)].append(label)
-    return "; ".join(_together(*where, labels) for where, labels in alike.items())
+    return "; ".join(shortened((_together(*where, labels) for where, labels in alike.items()), MAX_NAMED, spare=1))
 
 
 def _together(stack: str, layers: frozenset[int | None], labels: Sequence[str]) -> str:
@@ -174,5 +171,6 @@ def _together(stack: str, layers: frozenset[int | None], labels: Sequence[str]) 
     what = listed(labels, 2 * MAX_NAMED)
     if not numbers:
         return f"{stack} {what}".strip()
-    where = f"layer{'s' * (len(numbers) > 1)} {ranges(numbers)}"
+    runs = ",".join(shortened(ranges(numbers).split(","), 2 * MAX_NAMED, spare=1))
+    where = f"layer{'s' * (len(numbers) > 1)} {runs}"
     return f"{what} of {stack} {where}" if stack else f"{what} of {where}"

@@ -16,6 +16,10 @@ TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD", "PER_LAYER_EMBED", "NGRAM", "LANGUAGE",
 """Roles whose rows are tokens, positions or segments: tables rather than maps between layers."""
 
 
+SCALES = ("scale", "absmax")
+"""Words in the last part of the name of what quantised weights are multiplied by."""
+
+
 @dataclass(frozen=True)
 class RuleContext:
     """One finished scan, before it is judged.

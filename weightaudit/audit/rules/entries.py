@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of_all, others
-from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
+from weightaudit.audit.rules.context import SCALES, TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import DEAD, LayerRow
@@ -16,8 +16,6 @@ MOSTLY, SEVERAL = 0.5, 10
 """Share and number of matrices from which on dead rows or columns and subnormals are told of the model as a whole."""
 MAY_BE_ZERO = ("bias", "beta", "zero", "idx", "index", "ids", "perm", "mask", "shape", "position")
 """Words in the last part of the name of a tensor without a role that may well be all zero: a bias, a zero point."""
-SCALES = ("scale", "absmax")
-"""Words in the last part of the name of what quantised weights are multiplied by."""
 ZERO_CENTRED = frozenset(
     (
         *("gemma", "gemma2", "gemma3", "gemma3n", "paligemma", "recurrent_gemma", "t5gemma", "t5gemma2", "vaultgemma"),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of_all, others
-from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.audit.rules.context import SCALES, RuleContext, Subject
 from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.dtypes import BY_NAME
 from weightaudit.records import LayerRow
 
 LEAST, LARGEST = 1e-10, 1e4
@@ -21,6 +22,8 @@ LEAST_OF_ROLE, LARGEST_OF_ROLE = 1e-4, 1e3
 """Multiples of the median of a role between which its matrices lie."""
 LEAST_OF_MODEL, LARGEST_OF_MODEL = 1e-5, 1e4
 """The same, of the median of all matrices."""
+LEAST_ENTRIES = 8
+"""Entries from which on those of a tensor without a role are weights rather than a setting, such as a mask's number."""
 LEAST_PEERS = 3
 """Matrices that a median is taken of: of three, one that is off does not move it."""
 
@@ -78,15 +81,18 @@ def _clipped(row: LayerRow) -> bool:
 
 
 def _is_weight(one: Weight) -> bool:
-    """Whether the size of a tensor without a role says something: not so of integers, of buffers, and of one number
-    beside zeros, which is how masks are stored.
+    """Whether the size of a tensor without a role says something: not so of few entries, buffers, quantised weights and
+    their scales, which may be anything, nor of one number beside zeros, which is how masks are stored.
     """
     if one.other is None:
         return False
     entry, facts = one.other
     other_than_zero = one.entries - facts.zeros
     mask = facts.zeros > 0 and math.isclose(facts.mean_square * one.entries, other_than_zero * facts.max_abs**2)
-    return not entry.buffer and not facts.nonfinite and facts.max_abs > 0 and not mask
+    scale = any(word in entry.tensor.rpartition(".")[2].lower() for word in SCALES)
+    quantised = entry.dtype not in BY_NAME or not BY_NAME[entry.dtype].analysable
+    free = entry.buffer or mask or scale or quantised or one.entries < LEAST_ENTRIES
+    return not free and not facts.nonfinite and facts.max_abs > 0
 
 
 def _size(one: Weight) -> Size:
@@ -128,8 +134,9 @@ RULES = (
         measures="The root mean square of the entries, of matrices and other floating-point weights: beyond "
         f"{LARGEST:g} or, of matrices, below {LEAST:g}; an entry beyond {LARGEST_ENTRY:g}; a matrix with more than "
         f"{LARGEST_OF_ROLE:g} or less than {LEAST_OF_ROLE:g} times the median of its role, or {LARGEST_OF_MODEL:g} and "
-        f"{LEAST_OF_MODEL:g} times that of all matrices, where there are {LEAST_PEERS} or more. Buffers and masks have "
-        "none. What befell most of the model, a shard, layers or a role in several layers is one finding.",
+        f"{LEAST_OF_MODEL:g} times that of all matrices, where there are {LEAST_PEERS} or more. Buffers, masks and "
+        "scales may be of any size. What befell most of the model, a shard, layers or a role in several layers is one "
+        "finding.",
         threshold=LARGEST,
         source="Root mean squares go from 0.009 to 0.40 in SmolLM2-135M, MiniLM-L6 and an ALBERT, and within a role by "
         "at most 7 times; the widest that we know of is T5, whose embedding has about 10, some 200 times its layers. "

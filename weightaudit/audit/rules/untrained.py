@@ -239,7 +239,7 @@ RULES = (
         "Of the 297 trained matrices of SmolLM2-135M (dequantised), MiniLM-L6 and an ALBERT none is accused. By the "
         "edge alone five would be, and the norms of these have |z| of 52 or more; of all, one has |z| below 19, and a "
         "kurtosis of 1,585. The poolers of the latter two models, which their losses do not reach, have |z| up to 1.7. "
-        "Orthogonal starts keep a stable rank of 0.99 of the smaller side and more when they are rounded to bfloat16. "
+        "Of 2,088 orthogonal starts (float32, bfloat16, float16; 16² to 768×3072) none was missed: 0.987 and more. "
         "A rank-one part shows from 1 % of the energy on at 256², 0.3 % at 1024², but 20 % at 24×40 and more at 16²: a "
         "small matrix may be trained and look random. Entries of heavier tails than normal ones (Laplace) are taken "
         "for trained: no library starts with them.",

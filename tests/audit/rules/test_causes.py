@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.support.trained import EMBED, HEAD, Tensors, name, write
@@ -131,3 +132,23 @@ def test_a_size_unlike_that_of_the_role(factor: float, layers: int, tmp_path: Pa
     (finding,) = wa.scan(write(tmp_path, spoil, num_hidden_layers=layers)).findings
     assert (finding.id, finding.layer, finding.role) == ("magnitude", 2, "Q")
     assert "the matrices of its role have 0.1" in finding.detail
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pickle"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "phi"])
+@pytest.mark.parametrize("rule", FILLS)
+def test_in_other_families_and_formats(
+    rule: str, family: str, form: str, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    """Fused projections, biases, a tied head; what is wrong with the second of two layers is no outlier."""
+    (tmp_path / "config.json").write_bytes((tiny_checkpoints[family] / "config.json").read_bytes())
+    for which, layer in ((".1.", 1), ("", None)):
+        tensors = load_file(tiny_checkpoints[family] / "model.safetensors")
+        for one in [one for one in tensors if which in one]:
+            tensors[one] = FILLS[rule](tensors[one])
+        if form == "pickle":
+            torch.save(tensors, tmp_path / "pytorch_model.bin")
+        else:
+            save_file(tensors, tmp_path / "model.safetensors")
+        (finding,) = [one for one in wa.scan(tmp_path).findings if one.id != "pickle"]
+        assert (finding.id, finding.layer, finding.role) == (rule, layer, "")

@@ -111,6 +111,13 @@ def test_an_untrained_model_is_one_finding() -> None:
     assert found(evidence([fresh[0], fresh[4], *others])) == [("untrained", 0, "Q"), ("untrained", 1, "M1")]
 
 
+def test_a_part_that_was_asked_for_is_not_the_model() -> None:
+    rng = np.random.default_rng(18)
+    fresh = [measured(rng.normal(size=(32, 32)), "V", layer) for layer in range(6)]
+    assert found(evidence(fresh)) == [("untrained-model", None, "")]
+    assert found(replace(evidence(fresh), restricted=True)) == [("untrained", None, "V")]
+
+
 def test_nearly_all_layers_are_the_whole_model() -> None:
     """Whatever the embedding is: a loader that found no name in the layers may still have found that."""
     rng = np.random.default_rng(10)

@@ -153,6 +153,8 @@ def _judged(context: RuleContext) -> list[tuple[LayerRow, Judgement]]:
 
 
 def _untrained_model(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    if context.restricted:  # what was left out may be trained
+        return
     judged = _judged(context)
     layers = [judgement for row, judgement in judged if row.matrix.layer is not None]
     random = [row for row, judgement in judged if judgement.random]

@@ -119,14 +119,14 @@ def header_bytes(directory: Path) -> int:
 
 
 def asked_for(report: wa.ScanReport) -> set[str]:
-    """Tensors whose values the scan needs: those analysed, copies that it compares with them, and the norms and biases
-    in which a whole scan looks for NaN.
+    """Tensors whose values the scan needs: those analysed, copies that it compares with them, and all others of
+    floating-point numbers, in which a whole scan looks for NaN.
     """
     coverage = report.coverage
     compared = (coverage.status == "tied") & ~coverage.detail.str.contains("not compared")
-    vector = (coverage.status == "ignored") & ~coverage.buffer & (coverage["shape"].map(len) == 1)
+    looked_at = coverage.status.isin(["ignored", "unmapped"]) & coverage.dtype.str.contains("float")
     whole = report.options["roles"] is None and report.options["layers"] is None
-    return set(coverage.tensor[(coverage.status == "analysed") | compared | (vector & whole)])
+    return set(coverage.tensor[(coverage.status == "analysed") | compared | (looked_at & whole)])
 
 
 def check_transfers(hub: Hub, directory: Path, report: wa.ScanReport) -> None:

@@ -95,7 +95,7 @@ def test_nan_is_counted_and_the_scan_goes_on(
     done = weightaudit("scan", directory, "--csv", tmp_path / "bert.csv")
     assert done.code == 1
     assert (tmp_path / "bert.csv").exists()
-    assert "error    nonfinite: 2 of 576 entries of layer 1 Q are NaN or infinite" in done.stdout
+    assert "error  nonfinite: 2 of 576 entries of layer 1 Q are NaN or infinite" in done.stdout
     assert weightaudit("scan", directory, "--fail-on", "never").code == 0
 
 

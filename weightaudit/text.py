@@ -67,6 +67,22 @@ def listed(things: Iterable[str], most: int | None = None, *, spare: int = 0, no
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as an option takes them.
+
+    Example:
+        >>> ranges([0, 1, 2, 5])
+        '0-2,5'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 1) -> str:
     """``Did you mean method? `` for a ``word`` like one of ``known``, or like several; "" where none is near.
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from weightaudit.audit import reading
-from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
+from weightaudit.audit.reading import plan_groups, read_groups, with_others
 from weightaudit.errors import UsageError
 from weightaudit.records import Part, RoleMatrix, TensorInfo
 
@@ -98,18 +98,25 @@ def test_work_grows_with_the_matrices_cut_from_one_tensor_not_with_their_square(
         assert work(1600) < 3 * work(800)
 
 
-def test_vectors_are_read_on_the_way_and_ask_for_no_more_memory() -> None:
+@pytest.mark.parametrize("memory", [None, 800])
+def test_what_has_no_role_is_read_on_the_way_and_asks_for_little_more_memory(
+    memory: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LOOKED_AT", 900)
     tensors = {info.name: info for info in (_info("q", 32), _info("k", 0, "b"))}
     units = plan_groups([_matrix(0, "Q", "q"), _matrix(0, "K", "k")], tensors)
-    vectors = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
-    read = with_vectors(units, vectors)
+    others = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
+    read, left_out = with_others(units, others, memory=memory)
+    assert [info.name for info in left_out] == ["huge"]
     assert [(unit.tensors[0].name, len(unit.matrices)) for unit in read] == [
         ("first", 0),
         ("q", 1),
         ("k", 1),
         ("last", 0),
     ]
-    assert with_vectors([], vectors) == []
+    assert with_others([], others, memory=10_000)[1] == []
+    large = plan_groups([_matrix(0, "M1", "m")], {"m": _info("m", 0, nbytes=1000)})
+    assert with_others(large, others, memory=memory)[1] == []
 
 
 class FakeCheckpoint:

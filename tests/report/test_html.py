@@ -17,10 +17,11 @@ from tests.support.page import read
 from weightaudit.report import html
 from weightaudit.report.document import script_json
 from weightaudit.report.html.body import body
-from weightaudit.report.html.method import layer_ranges, reproduce_command
+from weightaudit.report.html.method import reproduce_command
 from weightaudit.report.hypertext import shown
 from weightaudit.report.markup import count, figure, interval, magnitude, nbytes, share
 from weightaudit.report.style import INK, role_styles
+from weightaudit.text import ranges
 
 # What the profiles are drawn with; nothing in it loads or runs anything.
 DRAWN = {
@@ -151,7 +152,7 @@ def test_command_repeats_the_scan() -> None:
     ("layers", "text"), [([], ""), ([3], "3"), ([2, 1, 0], "0-2"), ([0, 2, 3, 9], "0,2-3,9"), ([1, 2], "1-2")]
 )
 def test_layer_ranges(layers: list[int], text: str) -> None:
-    assert layer_ranges(layers) == text
+    assert ranges(layers) == text
 
 
 def test_numbers_for_people() -> None:

@@ -31,7 +31,7 @@ COMPILED = """
 import numpy as np
 from weightaudit.spectral import kernels
 squares, columns = np.zeros(2), np.zeros(3)
-kernels.row_squares(np.ones(6), 3, 2, 3, squares, columns)
+kernels.row_squares(np.ones(6), 3, 2, 3, squares, np.zeros(2), columns)
 print(squares, columns)
 """
 

@@ -2,7 +2,7 @@
 
 Every size differs from every other (hidden, ff, vocab, positions), so that a matrix taken for another cannot
 fit by chance, and every parameter is random, biases and norms too, so that a wrong slice cannot equal a right
-one.
+one. The columns of a matrix differ in size, so that none looks untrained.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def build(family: str, model_class: str = "", **overrides: Any) -> Any:
-    """A random model of ``family`` in eval mode: float32, the same at every call.
+    """A sound model of ``family``, of random numbers, in eval mode: float32, the same at every call.
 
     ``model_class`` names another class of transformers than the one with the output head; ``overrides`` are
     config values.
@@ -59,7 +59,8 @@ def build(family: str, model_class: str = "", **overrides: Any) -> Any:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for _, parameter in sorted(model.named_parameters()):
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+            drawn = torch.randn(parameter.shape, generator=generator) * 0.2
+            parameter.copy_(drawn * torch.logspace(0, -2, drawn.shape[-1]) if drawn.ndim > 1 else drawn)
     return model.eval()
 
 

@@ -1,4 +1,4 @@
-"""What tensors hold, told while they are in memory: digests of matrices, non-finite entries of vectors."""
+"""Digests of matrices, taken while they are in memory."""
 
 from __future__ import annotations
 
@@ -42,8 +42,3 @@ class Digests:
 def cut(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """The blocks of ``matrix``, views of its ``stored`` tensors."""
     return [part.cut(stored[part.tensor]) for part in matrix.parts]
-
-
-def count_nonfinite(vector: torch.Tensor) -> int:
-    """How many entries of a (n,) float tensor are NaN or infinite."""
-    return int(vector.numel() - torch.isfinite(vector).sum().item())

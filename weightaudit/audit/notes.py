@@ -6,18 +6,27 @@ from collections.abc import Iterable, Iterator
 
 from weightaudit.audit.rules.context import lone_shard
 from weightaudit.audit.rules.wording import where
-from weightaudit.records import LayerRow, ModelIdentity, ModelMap
+from weightaudit.records import LayerRow, ModelIdentity, ModelMap, TensorInfo
 from weightaudit.text import printable
 
 MAX_MATRICES_NAMED = 8
 """Matrices named one by one."""
 
 
-def notes(identity: ModelIdentity, model_map: ModelMap, rows: Iterable[LayerRow]) -> Iterator[str]:
-    """Of a shard read alone, of the map (guessed, incomplete), and of intervals that stayed wide."""
+def notes(
+    identity: ModelIdentity, model_map: ModelMap, rows: Iterable[LayerRow], too_large: Iterable[TensorInfo] = ()
+) -> Iterator[str]:
+    """Of a shard read alone, of the map (guessed, incomplete), of tensors without a role that were ``too_large`` to be
+    looked at, and of intervals that stayed wide.
+    """
     yield from _of_shards(identity)
     yield from _of_guesses(model_map)
     yield from model_map.notes
+    yield from (
+        f"{printable(info.name)} takes {info.nbytes:,} bytes at once: it was not looked at for NaN and zeros. A larger "
+        "--memory may allow it."
+        for info in too_large
+    )
     yield from _of_intervals(rows)
 
 

@@ -23,13 +23,15 @@ ALIGNMENT = 64
 """Each tensor starts on a cache line of the buffer, bytes."""
 SLACK = 64_000_000
 """Bytes of tensors held at once beyond twice the largest tensor; a group of several that is larger is held alone."""
+LOOKED_AT = 1 << 30
+"""Bytes of the largest tensor without a matrix that is held to be looked at, where none of those with one is larger."""
 AHEAD = 64_000_000
 """Bytes asked of a network ahead of need, where no limit on memory leaves less."""
 
 
 @dataclass(frozen=True)
 class ReadGroup:
-    """Tensors to be read together and the matrices cut from them; none from a vector that is only looked at."""
+    """Tensors to be read together and the matrices cut from them; none from one that is only looked at."""
 
     tensors: tuple[TensorInfo, ...]
     matrices: tuple[RoleMatrix, ...]
@@ -106,13 +108,22 @@ def plan_groups(
     return _in_file_order(planned)
 
 
-def with_vectors(groups: Sequence[ReadGroup], vectors: Iterable[TensorInfo]) -> list[ReadGroup]:
-    """The ``groups`` and, in file order among them, one without matrices for each of ``vectors`` that asks for no more
-    memory than they do.
+def with_others(
+    groups: Sequence[ReadGroup], others: Iterable[TensorInfo], *, memory: int | None = None
+) -> tuple[list[ReadGroup], list[TensorInfo]]:
+    """The ``groups`` and, in file order among them, one without matrices for each of ``others``; and those of these
+    that are left out: they ask for more memory than any group does and than ``memory`` allows (None: `LOOKED_AT`).
     """
-    most = max((group.buffer_bytes for group in groups), default=0)
-    more = [ReadGroup((info,), ()) for info in vectors]
-    return _in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)])
+    allowed = LOOKED_AT if memory is None else memory - _ahead(memory)
+    most = max(allowed, *(group.buffer_bytes for group in groups)) if groups else allowed
+    more = [ReadGroup((info,), ()) for info in others]
+    left_out = [group.tensors[0] for group in more if group.buffer_bytes > most]
+    return _in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)]), left_out
+
+
+def _ahead(memory: int | None) -> int:
+    """Bytes asked of a network ahead of need."""
+    return AHEAD if memory is None else min(AHEAD, memory // 4)
 
 
 def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
@@ -134,7 +145,7 @@ def read_groups(
     """
     if not groups:
         return
-    ahead = AHEAD if memory is None else min(AHEAD, memory // 4)
+    ahead = _ahead(memory)
     if memory is None:
         room = 2 * max(_place(info) for group in groups for info in group.tensors) + SLACK
     else:

@@ -13,18 +13,18 @@ from weightaudit.architecture import map_model
 from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
-from weightaudit.audit.digests import Digests, count_nonfinite, cut
+from weightaudit.audit.digests import Digests, cut
 from weightaudit.audit.notes import notes
+from weightaudit.audit.others import facts_of, to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import plan_groups, read_groups, with_vectors
+from weightaudit.audit.reading import plan_groups, read_groups, with_others
 from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import AuditConfig
-from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import ConfigError, MappingError
-from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorInfo
+from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorFacts, TensorInfo
 from weightaudit.spectral import compute_threads, measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.text import printable
@@ -81,9 +81,11 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     rows: dict[str, LayerRow] = {}
     restricted = config.roles is not None or config.layers is not None
     groups = plan_groups(chosen, checkpoint.tensors, ties.open)
+    too_large: list[TensorInfo] = []
     if not restricted:
-        groups = with_vectors(groups, _vectors(model_map, checkpoint.tensors))
-    vectors = {}
+        wanted = list(to_be_looked_at(model_map, checkpoint.tensors))
+        groups, too_large = with_others(groups, wanted, memory=config.memory)
+    others: dict[str, TensorFacts] = {}
     digests = Digests(
         (
             one
@@ -98,7 +100,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         for group, stored in pieces:
             ties.compare(stored)
             if not group.matrices:
-                (vectors[group.tensors[0].name],) = map(count_nonfinite, stored.values())
+                (others[group.tensors[0].name],) = map(facts_of, stored.values())
             for matrix in _without_copies(group.matrices, ties):
                 display.tensor(", ".join(matrix.tensors))
                 rows[matrix.key] = _measure(matrix, stored, config, digests, shown=matrix.key not in overlapping)
@@ -115,7 +117,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         rows=ordered,
         coverage_entries=coverage,
         broken_ties=tuple(ties.broken),
-        nonfinite_vectors={name: count for name, count in sorted(vectors.items()) if count},
+        others=dict(sorted(others.items())),
         restricted=restricted,
         min_coverage=config.min_coverage,
     )
@@ -133,7 +135,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         options=_options(config),
         versions=versions_of(VERSIONED),
         findings=findings,
-        notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered)),
+        notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered, too_large)),
         rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked),
         partial=_partial(config, context.shards),
         not_judged=judged.not_judged,
@@ -145,14 +147,6 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
 def _without_copies(matrices: Iterable[RoleMatrix], ties: Ties) -> tuple[RoleMatrix, ...]:
     """Those of ``matrices`` that are not known to repeat another."""
     return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= ties.confirmed.keys())
-
-
-def _vectors(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Iterator[TensorInfo]:
-    """Norms and biases: they have no spectrum, but one NaN in them spoils every output."""
-    for entry in model_map.coverage:
-        floats = entry.dtype in BY_NAME and BY_NAME[entry.dtype].analysable
-        if floats and entry.status == "ignored" and not entry.buffer and len(entry.shape) == 1 and entry.parameters:
-            yield tensors[entry.tensor]
 
 
 def _map(checkpoint: Checkpoint) -> ModelMap:

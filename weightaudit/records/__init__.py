@@ -2,7 +2,15 @@
 
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
-from weightaudit.records.measurement import DEAD, EntryFacts, LayerRow, Spectrum, SpectrumDetail
+from weightaudit.records.measurement import (
+    DEAD,
+    Dispersion,
+    EntryFacts,
+    LayerRow,
+    Spectrum,
+    SpectrumDetail,
+    TensorFacts,
+)
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
@@ -21,6 +29,7 @@ __all__ = [
     "Contradiction",
     "CoverageEntry",
     "Discrepancy",
+    "Dispersion",
     "Encoding",
     "EntryFacts",
     "FileFault",
@@ -41,6 +50,7 @@ __all__ = [
     "SpectrumDetail",
     "Status",
     "Suppressed",
+    "TensorFacts",
     "TensorInfo",
     "Verdict",
     "Wrapping",

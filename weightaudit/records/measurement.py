@@ -44,6 +44,20 @@ class EntryFacts:
     first_dead_col: int | None = None
 
 
+@dataclass(frozen=True)
+class Dispersion:
+    """How far the rows, the columns and the entries of one matrix are from being alike, from the same pass.
+
+    ``rows`` and ``cols`` are the variances of the squared norms of the rows and columns relative to their mean,
+    ``kurtosis`` is the mean fourth power of the entries over the square of their mean square: all three of the matrix
+    without its dead rows and columns, and the same for any multiple of it.
+    """
+
+    rows: float
+    cols: float
+    kurtosis: float
+
+
 DEAD = 1e-6
 """Relative norm at which a row or column counts as dead (dimensionless): what rounding in float32 hides of it."""
 
@@ -82,6 +96,8 @@ class Spectrum:
         cancel to nothing but rounding.
     entries
         Dead rows and columns and the like, where W is finite; None of a product.
+    dispersion
+        How alike its rows, columns and entries are, where W is finite and not zero; None of a product.
     """
 
     frobenius_norm: float
@@ -98,11 +114,33 @@ class Spectrum:
     max_abs: float
     detail: SpectrumDetail | None = None
     entries: EntryFacts | None = None
+    dispersion: Dispersion | None = None
 
     @property
     def inverse_stable_rank(self) -> float:
         """spectral_norm²/‖W‖_F², in (0, 1]; the lower end of the inverse stable rank."""
         return 1.0 / self.stable_rank
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What the entries of a tensor without a role are: a norm's, a bias's, one that could not be mapped.
+
+    ``nan``, ``infinite`` and ``zeros`` count entries, ``max_abs`` is the largest finite magnitude and ``mean_square``
+    the mean of the finite entries' squares: 0 and 0 where there are none, NaN of integers, of which only zeros are
+    counted.
+    """
+
+    nan: int
+    infinite: int
+    zeros: int
+    max_abs: float
+    mean_square: float
+
+    @property
+    def nonfinite(self) -> int:
+        """Entries that are no finite number."""
+        return self.nan + self.infinite
 
 
 @dataclass(frozen=True)

@@ -156,18 +156,18 @@ def entry_statistics(rows: SharedRows, dtype: torch.dtype, row_major: bool, team
     kind = FLOAT_BITS[dtype]
     unsigned = np.dtype(f"u{dtype.itemsize}")
     levels = tuple(unsigned.type(level) for level in (kind.magnitude, kind.normal, kind.limit))
-    along = np.empty(rows.m)
+    along, fourth = np.empty(rows.m), np.empty(rows.m)
 
     def work(thread: int) -> Any:
         across, counts = np.zeros(rows.n), [Counts(0, 0, 0, 0, 0)]
         for run in rows.runs[thread]:
-            row_sq = along[run.first : run.first + run.rows]
-            where = (run.flat, run.flat.view(unsigned), run.stride, run.rows, rows.n, row_sq, across)
+            its = slice(run.first, run.first + run.rows)
+            where = (run.flat, run.flat.view(unsigned), run.stride, run.rows, rows.n, along[its], fourth[its], across)
             counts.append(Counts._make(map(int, kernels.row_statistics(*where, *levels))))
         return Counts.total(counts), across
 
     counts, across = zip(*team.run(work), strict=True)
-    return Counts.total(counts), Sums.of(along, across, row_major)
+    return Counts.total(counts), Sums.of(along, across, fourth, row_major)
 
 
 class ThreadTeam:

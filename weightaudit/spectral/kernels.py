@@ -151,9 +151,10 @@ def gram_rows(flat, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-de
 
 
 @_compiled
-def row_squares(flat, stride, rows, n, row_sq, col_sq):  # type: ignore[no-untyped-def]  # numba infers them
-    """Squared norms of the given rows into ``row_sq`` (rows,), and what they add to those of the columns, ``col_sq``
-    (n,), both float64. Four rows at once, so that the columns' sums are touched a quarter as often."""
+def row_squares(flat, stride, rows, n, row_sq, row_fourth, col_sq):  # type: ignore[no-untyped-def]  # numba infers them
+    """Squared norms of the given rows into ``row_sq`` (rows,), their sums of fourth powers into ``row_fourth`` (rows,),
+    and what they add to the squared norms of the columns, ``col_sq`` (n,), all float64. Four rows at once, so that the
+    columns' sums are touched a quarter as often."""
     fours = rows - rows % 4
     for i in range(0, fours, 4):
         at = i * stride
@@ -161,7 +162,7 @@ def row_squares(flat, stride, rows, n, row_sq, col_sq):  # type: ignore[no-untyp
         q = flat[at + stride : at + stride + n]
         r = flat[at + 2 * stride : at + 2 * stride + n]
         s = flat[at + 3 * stride : at + 3 * stride + n]
-        p0 = q0 = r0 = s0 = 0.0
+        p0 = q0 = r0 = s0 = p1 = q1 = r1 = s1 = 0.0
         for j in range(n):
             a, b, c, d = widen(p[j]), widen(q[j]), widen(r[j]), widen(s[j])
             a, b, c, d = a * a, b * b, c * c, d * d
@@ -169,17 +170,24 @@ def row_squares(flat, stride, rows, n, row_sq, col_sq):  # type: ignore[no-untyp
             q0 += b
             r0 += c
             s0 += d
+            p1 += a * a
+            q1 += b * b
+            r1 += c * c
+            s1 += d * d
             col_sq[j] += a + b + c + d
         row_sq[i], row_sq[i + 1], row_sq[i + 2], row_sq[i + 3] = p0, q0, r0, s0
+        row_fourth[i], row_fourth[i + 1], row_fourth[i + 2], row_fourth[i + 3] = p1, q1, r1, s1
     for i in range(fours, rows):
         at = i * stride
         p = flat[at : at + n]
-        p0 = 0.0
+        p0 = p1 = 0.0
         for j in range(n):
             a = widen(p[j])
-            p0 += a * a
-            col_sq[j] += a * a
-        row_sq[i] = p0
+            a = a * a
+            p0 += a
+            p1 += a * a
+            col_sq[j] += a
+        row_sq[i], row_fourth[i] = p0, p1
 
 
 @_compiled
@@ -216,7 +224,7 @@ def row_counts(bits, stride, rows, n, magnitude, normal, limit):  # type: ignore
 
 
 @_compiled
-def row_statistics(flat, bits, stride, rows, n, row_sq, col_sq, magnitude, normal, limit):  # type: ignore[no-untyped-def]  # numba infers them
+def row_statistics(flat, bits, stride, rows, n, row_sq, row_fourth, col_sq, magnitude, normal, limit):  # type: ignore[no-untyped-def]  # numba infers them
     """`row_counts` and `row_squares` of the given rows, which are read once.
 
     The counts stream in some rows one by one, which is the fastest that memory gives, and the squares find them in the
@@ -232,5 +240,5 @@ def row_statistics(flat, bits, stride, rows, n, row_sq, col_sq, magnitude, norma
         small += found[2]
         at_limit += found[3]
         above += found[4]
-        row_squares(flat[i * stride :], stride, some, n, row_sq[i : i + some], col_sq)
+        row_squares(flat[i * stride :], stride, some, n, row_sq[i : i + some], row_fourth[i : i + some], col_sq)
     return largest, zeros, small, at_limit, above

@@ -175,4 +175,5 @@ def _spectrum(
         max_abs=stats.max_abs,
         detail=detail,
         entries=stats.entries,
+        dispersion=stats.dispersion,
     )

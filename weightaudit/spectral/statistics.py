@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weightaudit.records import DEAD, EntryFacts
+from weightaudit.records import DEAD, Dispersion, EntryFacts
 from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.float_bits import FLOAT_BITS
 
@@ -42,18 +42,26 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Sums:
-    """Squared norms of the rows (rows,) and columns (cols,) of W, float64; ``frob_sq`` is the sum of either."""
+    """Squared norms of the rows (rows,) and columns (cols,) of W, float64; ``frob_sq`` is the sum of either,
+    ``fourth`` that of the fourth powers of the entries."""
 
     rows: NDArray[np.float64]
     cols: NDArray[np.float64]
     frob_sq: float
+    fourth: float
 
     @staticmethod
-    def of(along: NDArray[np.float64], across: Sequence[NDArray[np.float64]], row_major: bool) -> Sums:
-        """From those of A = W (``row_major``) or Wᵀ: its rows' are ``along``, its columns' the sum of ``across``."""
-        with np.errstate(over="ignore"):  # then W is scaled
-            frob_sq, total = float(along.sum()), np.add.reduce(across)
-        return Sums(along, total, frob_sq) if row_major else Sums(total, along, frob_sq)
+    def of(
+        along: NDArray[np.float64],
+        across: Sequence[NDArray[np.float64]],
+        fourth: NDArray[np.float64],
+        row_major: bool,
+    ) -> Sums:
+        """From those of A = W (``row_major``) or Wᵀ: its rows' are ``along``, its columns' the sum of ``across``, the
+        fourth powers of its rows' entries add up to ``fourth``."""
+        with np.errstate(over="ignore", invalid="ignore"):  # then W is scaled, or not finite
+            sums, total = (float(along.sum()), float(fourth.sum())), np.add.reduce(across)
+        return Sums(along, total, *sums) if row_major else Sums(total, along, *sums)
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,8 @@ class Statistics:
 
     ``frob_sq`` = ‖sW‖_F² with ``scale`` s a power of two: 1 except for float64 weights whose fourth powers would
     overflow or underflow. ``max_abs`` is over the finite entries. ``passes`` is how often W was read for this.
-    ``entries`` is None where there are non-finite ones. Where W is known by its factors only its entries are not
-    read: ``max_abs`` is NaN, ``zeros`` and ``entries`` are None.
+    ``entries`` is None where there are non-finite ones, ``dispersion`` also where all are zero. Where W is known by its
+    factors only its entries are not read: ``max_abs`` is NaN, ``zeros``, ``entries`` and ``dispersion`` are None.
 
     ``error`` bounds ‖Ŵ − sW‖_F, Ŵ being the matrix that products and ``frob_sq`` belong to: 0 where it is sW itself.
     """
@@ -76,6 +84,7 @@ class Statistics:
     passes: int
     entries: EntryFacts | None
     error: float = 0.0
+    dispersion: Dispersion | None = None
 
 
 def power_of_two_scale(max_abs: float) -> float:
@@ -100,11 +109,20 @@ def finalize_statistics(matrix: PanelSource, counts: Counts, sums: Sums) -> Stat
     if max_abs != 0.0 and not SAFE_SUM[0] < sums.frob_sq < SAFE_SUM[1]:
         scale, passes = power_of_two_scale(max_abs), 2
         _, sums = _read(matrix, scale)
-    return Statistics(sums.frob_sq, scale, max_abs, counts.zeros, 0, passes, _facts(counts, sums))
+    dead = _dead(sums.rows, sums.frob_sq), _dead(sums.cols, sums.frob_sq)
+    return Statistics(
+        sums.frob_sq,
+        scale,
+        max_abs,
+        counts.zeros,
+        0,
+        passes,
+        _facts(counts, *dead),
+        dispersion=_dispersion(sums, *dead) if max_abs != 0.0 else None,
+    )
 
 
-def _facts(counts: Counts, sums: Sums) -> EntryFacts:
-    dead_rows, dead_cols = _dead(sums.rows, sums.frob_sq), _dead(sums.cols, sums.frob_sq)
+def _facts(counts: Counts, dead_rows: NDArray[np.intp], dead_cols: NDArray[np.intp]) -> EntryFacts:
     return EntryFacts(
         dead_rows=len(dead_rows),
         dead_cols=len(dead_cols),
@@ -113,6 +131,19 @@ def _facts(counts: Counts, sums: Sums) -> EntryFacts:
         first_dead_row=int(dead_rows[0]) if len(dead_rows) else None,
         first_dead_col=int(dead_cols[0]) if len(dead_cols) else None,
     )
+
+
+def _dispersion(sums: Sums, dead_rows: NDArray[np.intp], dead_cols: NDArray[np.intp]) -> Dispersion:
+    rows, cols = np.delete(sums.rows, dead_rows), np.delete(sums.cols, dead_cols)
+    return Dispersion(
+        rows=_relative_variance(rows),
+        cols=_relative_variance(cols),
+        kurtosis=len(rows) * len(cols) * (sums.fourth / sums.frob_sq) / sums.frob_sq,
+    )
+
+
+def _relative_variance(norms_sq: NDArray[np.float64]) -> float:
+    return float(np.square(norms_sq / norms_sq.mean() - 1.0).mean())
 
 
 def _dead(norms_sq: NDArray[np.float64], frob_sq: float) -> NDArray[np.intp]:
@@ -125,6 +156,7 @@ def _read(matrix: PanelSource, scale: float) -> tuple[Counts, Sums]:
     row_major = matrix.rows >= matrix.cols
     m, n = (matrix.rows, matrix.cols) if row_major else (matrix.cols, matrix.rows)
     along = torch.zeros(m, dtype=torch.float64, device=matrix.device)
+    fourth = torch.zeros_like(along)
     across = torch.zeros(n, dtype=torch.float64, device=matrix.device)
     counts, top = [Counts(0, 0, 0, 0, 0)], 0
     for views, panel in matrix.entries(row_major):
@@ -132,8 +164,10 @@ def _read(matrix: PanelSource, scale: float) -> tuple[Counts, Sums]:
         squares = panel.mul_(scale).square_()
         along[top : top + panel.shape[0]] = squares.sum(1)
         across += squares.sum(0)
+        fourth[top : top + panel.shape[0]] = squares.square_().sum(1)
         top += panel.shape[0]
-    return Counts.total(counts), Sums.of(along.cpu().numpy(), [across.cpu().numpy()], row_major)
+    along, across, fourth = along.cpu(), across.cpu(), fourth.cpu()
+    return Counts.total(counts), Sums.of(along.numpy(), [across.numpy()], fourth.numpy(), row_major)
 
 
 def _counts(view: torch.Tensor) -> Counts:

@@ -57,8 +57,9 @@ def test_ignoring_a_rule_lets_no_lesser_one_speak() -> None:
 
 def test_a_model_that_is_wholly_broken_is_told_briefly() -> None:
     rows = [row("M1", layer, (64, 256), 1.0, 5.0, expert=expert) for layer in range(60) for expert in range(256)]
-    broken = evidence([replace(one, spectrum=nan_spectrum(1)) for one in rows])
-    told = run_rules(broken)
+    (whole,) = run_rules(evidence([replace(one, spectrum=nan_spectrum(1)) for one in rows]))
+    assert (whole.id, whole.layer, whole.expert, whole.role, whole.value) == ("nonfinite", None, None, "M1", 15_360.0)
+    told = run_rules(evidence([facts(at_limit=1)(one) for one in rows]))
     assert len(told) == 101
     assert [(one.layer, one.expert) for one in told[:100]] == [(0, expert) for expert in range(100)]
     last = told[-1]

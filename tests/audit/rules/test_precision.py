@@ -37,7 +37,7 @@ def found(model: Any, directory: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("model_type", [*FRESH, *STARTS_WITH_ZEROS])
 def test_a_fresh_model_is_untrained_and_nothing_else(model_type: str, tmp_path: Path) -> None:
-    assert found(fresh(model_type), tmp_path) == [("warning", "untrained")]
+    assert found(fresh(model_type), tmp_path) == [("error", "untrained-model")]
 
 
 def test_a_row_for_padding_does_not_hide_an_untrained_embedding(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_row_for_padding_does_not_hide_an_untrained_embedding(tmp_path: Path) 
     assert not model.bert.embeddings.word_embeddings.weight[model.config.pad_token_id].any()
     model.save_pretrained(tmp_path)
     (finding,) = wa.scan(tmp_path).findings
-    assert finding.detail.startswith("All matrices that are large enough to tell")
+    assert finding.detail.startswith("This model looks as it was initialised: in all matrices")
     assert ": EMBED, " in finding.detail
 
 

@@ -120,11 +120,20 @@ FAULTS = (
     Fault("norm-preservation", _every("up_proj", lambda values: 50 * values)),
     Fault("untrained", _to(name(9, "v_proj"), _random), ((9, "V"),)),
     Fault("untrained", _to(HEAD, _random), ((None, "HEAD"),)),
-    Fault("untrained", _every("", _random)),
+    Fault("untrained", _to(HEAD, lambda values: torch.nn.init.orthogonal_(values.clone())), ((None, "HEAD"),)),
+    Fault("untrained", _every("layers.4.", _random), ((4, ""),)),
+    Fault("untrained", _every("v_proj", _random), ((None, "V"),)),
+    Fault("untrained-model", _every("", _random)),
+    Fault("untrained-model", _every(".layers.", _random)),
+    Fault("magnitude", _to(name(5, "q_proj"), lambda values: 1e30 * values), ((5, "Q"),)),
+    Fault("magnitude", _to(name(5, "q_proj"), lambda values: 1e-30 * values), ((5, "Q"),)),
+    Fault("magnitude", _to(EMBED, lambda values: 1e8 * values), ((None, "EMBED"),)),
+    Fault("magnitude", _every("", lambda values: 1e10 * values)),
+    Fault("magnitude", _set(HEAD, slice(3, 40), 3e37), ((None, "HEAD"),)),
     Fault("duplicate", _copied),
     Fault("outlier-norm", _to(name(5, "v_proj"), lambda values: 10 * values), ((5, "V"),)),
     Fault("outlier-norm", _to(name(5, "down_proj"), lambda values: 0.1 * values), ((5, "M2"),)),
-    Fault("outlier-stable-rank", _to(name(5, "o_proj"), lambda v: torch.linalg.qr(v)[0]), ((5, "O"),)),
+    Fault("outlier-stable-rank", _to(name(5, "o_proj"), lambda v: torch.linalg.qr(v)[0] + v / 20), ((5, "O"),)),
 )
 
 
@@ -188,7 +197,7 @@ def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
     tensors = load_file(tmp_path / "model.safetensors")
     tensors["transformer.h.1.attn.c_attn.weight"][5, GPT2_HIDDEN + 3] = float("nan")  # (in, out): output 3 of K
     save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
-    assert [place for place in found(wa.scan(tmp_path)) if place[0] != "untrained"] == [("nonfinite", 1, "K")]
+    assert [place for place in found(wa.scan(tmp_path)) if place[0] != "untrained-model"] == [("nonfinite", 1, "K")]
 
 
 def test_every_rule_is_put_to_the_test() -> None:

@@ -9,31 +9,43 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import truncnorm
 
-from tests.audit.rules.healthy import SOUND, changed, evidence, found, norms, row, scaled
+from tests.audit.rules.healthy import changed, evidence, found, norms, row, scaled
 from tests.support.factory import matrix
 from weightaudit.audit.rules import run_rules
-from weightaudit.audit.rules.untrained import HIGHEST, LOWEST, edge_statistic
+from weightaudit.audit.rules.untrained import DISPERSION, HIGHEST, KURTOSIS, LOWEST, edge_statistic, judge
 from weightaudit.records import LayerRow
 from weightaudit.spectral import measure
 
 Array = np.ndarray
 
 
-def measured(values: Array, role: str = "M1", layer: int | None = 0, dead_rows: int = 0) -> LayerRow:
-    entries = replace(SOUND, dead_rows=dead_rows)
-    place = matrix(role, layer, values.shape, f"{layer}.{role}")
-    return LayerRow(place, replace(measure(values, name=place.key), entries=entries), place.key)
+def measured(values: Array | torch.Tensor, role: str = "M1", layer: int | None = 0) -> LayerRow:
+    rows, cols = values.shape
+    place = matrix(role, layer, (rows, cols), f"{layer}.{role}")
+    return LayerRow(place, measure(values, name=place.key), place.key)
 
 
-INITIAL: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
+INITIAL: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array | torch.Tensor]] = {
     "normal": lambda rng, shape: rng.normal(0, 0.02, shape),
     "uniform": lambda rng, shape: rng.uniform(-0.1, 0.1, shape),
     "truncated normal": lambda rng, shape: truncnorm.rvs(-2, 2, scale=0.02, size=shape, random_state=rng),
+    "Xavier": lambda rng, shape: rng.uniform(-1, 1, shape) * math.sqrt(6 / sum(shape)),
     "float16": lambda rng, shape: rng.normal(0, 0.02, shape).astype(np.float16),
+    "bfloat16": lambda rng, shape: torch.from_numpy(rng.normal(0, 0.02, shape)).bfloat16(),
+    "orthogonal": lambda rng, shape: orthogonal(rng, shape),
+    "orthogonal in bfloat16": lambda rng, shape: torch.from_numpy(orthogonal(rng, shape)).bfloat16(),
 }
 SHAPES = [(16, 16), (24, 40), (200, 30), (256, 256), (1024, 256), (300, 3000)]
+
+
+def orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """As `torch.nn.init.orthogonal_` makes it: the columns or rows, the fewer of them, are orthonormal."""
+    values = torch.empty(shape, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    return torch.nn.init.orthogonal_(values, gain=1.4, generator=generator).numpy()
 
 
 @pytest.mark.parametrize("law", INITIAL)
@@ -46,7 +58,7 @@ def test_initial_weights_are_untrained(law: str) -> None:
 def test_a_row_for_padding_changes_nothing() -> None:
     values = np.random.default_rng(2).normal(0, 1, (60, 40))
     values[0] = 0
-    assert found(evidence([measured(values, "EMBED", None, dead_rows=1)])) == [("untrained", None, "EMBED")]
+    assert found(evidence([measured(values, "EMBED", None)])) == [("untrained", None, "EMBED")]
 
 
 def trained(rng: np.random.Generator, rows: int, cols: int, power: float = 0.5) -> Array:
@@ -83,12 +95,38 @@ def test_an_untrained_model_is_one_finding() -> None:
     rng = np.random.default_rng(6)
     fresh = [measured(rng.normal(size=(32, 32)), role, layer) for layer in range(4) for role in ("Q", "M1", "M2")]
     (every,) = run_rules(evidence(fresh))
-    assert (every.id, every.layer, every.role) == ("untrained", None, "")
-    assert every.detail.startswith("All matrices that are large enough to tell cannot be told from random")
+    assert (every.id, every.severity, every.layer, every.role) == ("untrained-model", "error", None, "")
+    assert every.detail.startswith("This model looks as it was initialised: in all matrices that are large enough")
     others = [measured(trained(rng, 64, 64), role, layer) for layer in range(4, 6) for role in ("Q", "M1", "M2")]
     (most,) = run_rules(evidence([*fresh, *others]))
-    assert most.detail.startswith("12 of 18 matrices")
-    assert [one.layer for one in run_rules(evidence([*fresh[:3], *others]))] == [0, 0, 0]
+    assert (most.id, most.severity, most.layer) == ("untrained", "warning", None)
+    assert most.detail.startswith(
+        "These 12 matrices look as they were initialised: nothing in Q, M1 and M2 of layers 0-3"
+    )
+    (layer,) = run_rules(evidence([*fresh[:3], *others]))
+    assert (layer.id, layer.layer, layer.role) == ("untrained", 0, "")
+    (role,) = run_rules(evidence([*fresh[:7:3], *others]))
+    assert (role.id, role.layer, role.role) == ("untrained", None, "Q")
+    assert " nothing in Q of layers 0-2 stands out" in role.detail
+    assert found(evidence([fresh[0], fresh[4], *others])) == [("untrained", 0, "Q"), ("untrained", 1, "M1")]
+
+
+def test_a_part_that_was_asked_for_is_not_the_model() -> None:
+    rng = np.random.default_rng(18)
+    fresh = [measured(rng.normal(size=(32, 32)), "V", layer) for layer in range(6)]
+    assert found(evidence(fresh)) == [("untrained-model", None, "")]
+    assert found(replace(evidence(fresh), restricted=True)) == [("untrained", None, "V")]
+
+
+def test_nearly_all_layers_are_the_whole_model() -> None:
+    """Whatever the embedding is: a loader that found no name in the layers may still have found that."""
+    rng = np.random.default_rng(10)
+    fresh = [measured(rng.normal(size=(32, 32)), "M1", layer) for layer in range(40)]
+    apart = [measured(trained(rng, 64, 64), "M2", layer) for layer in range(3)]
+    embedding = measured(trained(rng, 200, 64), "EMBED", None)
+    assert found(evidence([embedding, *fresh, *apart[:2]])) == [("untrained-model", None, "")]
+    assert found(evidence([embedding, *fresh, *apart])) == [("untrained", None, "M1")]
+    assert found(evidence([measured(rng.normal(size=(200, 64)), "EMBED", None)])) == [("untrained", None, "EMBED")]
 
 
 def test_zeros_of_an_untrained_model_are_how_it_starts() -> None:
@@ -96,7 +134,7 @@ def test_zeros_of_an_untrained_model_are_how_it_starts() -> None:
     fresh = [measured(rng.normal(size=(32, 32)), "M1", layer) for layer in range(4)]
     zeros = [measured(np.zeros((32, 32)), "M2", layer) for layer in range(2)]
     (every,) = run_rules(evidence([*fresh, *zeros]))
-    assert every.id == "untrained"
+    assert every.id == "untrained-model"
     assert every.detail.endswith("2 are all zero, as some start: layer 0 M2 and layer 1 M2.")
     apart = [measured(trained(rng, 64, 64), "M1", layer) for layer in range(4)]
     assert found(evidence([*apart, *zeros])) == [("zero-matrix", 0, "M2"), ("zero-matrix", 1, "M2")]
@@ -112,6 +150,84 @@ def test_the_statistic_follows_the_law() -> None:
     assert -1.45 < np.mean(values) < -0.9
     assert 0.95 < np.std(values) < 1.35
     assert LOWEST < min(values) < max(values) < HIGHEST
+
+
+def _far(row: LayerRow) -> tuple[float, float, float]:
+    judgement = judge(row)
+    assert judgement is not None
+    return judgement.rows, judgement.cols, judgement.kurtosis
+
+
+@pytest.mark.parametrize("law", [law for law in INITIAL if "orthogonal" not in law])
+def test_norms_of_random_rows_and_columns_vary_as_they_should(law: str) -> None:
+    """The variances are what they are worked out to be, to the deviation that they are given in, whatever the law."""
+    rng = np.random.default_rng(11)
+    found = np.array([_far(measured(INITIAL[law](rng, (60, 90)))) for _ in range(60)])
+    assert np.all(np.abs(found[:, :2].mean(axis=0)) < 0.7)  # ± 0.13 each, and the kurtosis is estimated too
+    assert np.all((found[:, :2].std(axis=0) > 0.6) & (found[:, :2].std(axis=0) < 1.4))
+    assert np.abs(found[:, :2]).max() < DISPERSION
+    assert found[:, 2].max() < KURTOSIS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(16, 16), (16, 64), (64, 16), (100, 1000), (512, 512), (2048, 256), (1024, 4096)])
+def test_no_random_matrix_is_missed(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(12)
+    for law, make in INITIAL.items():
+        for _ in range(min(1000, max(2, 1_000_000 // (shape[0] * shape[1])))):
+            judgement = judge(measured(make(rng, shape)))
+            assert judgement is not None
+            assert judgement.random, law
+
+
+@pytest.mark.parametrize("along", [0, 1])
+def test_rows_and_columns_of_their_own_sizes_are_trained(along: int) -> None:
+    """The largest singular value alone says nothing: it lies where that of random entries does."""
+    rng = np.random.default_rng(13)
+    sizes = np.exp(0.3 * rng.normal(size=(192, 576)[along]))
+    values = rng.normal(size=(192, 576)) * (sizes[:, None] if along == 0 else sizes[None, :])
+    flat = rng.uniform(-1, 1, size=(192, 576))  # lighter tails, so that the kurtosis does not tell
+    judgement = judge(measured(np.where(np.abs(values) < 2, values, flat)))
+    assert judgement is not None
+    assert judgement.kurtosis < KURTOSIS
+    assert abs((judgement.rows, judgement.cols)[along]) > DISPERSION
+    assert abs((judgement.rows, judgement.cols)[1 - along]) < DISPERSION
+    assert not judgement.random
+
+
+def test_heavier_tails_than_an_initialisation_has_are_trained() -> None:
+    """Student's t with 8 degrees: rows, columns and σ₁ are as those of random entries."""
+    values = np.random.default_rng(14).standard_t(8, size=(300, 400)).clip(-6, 6)
+    judgement = judge(measured(values))
+    assert judgement is not None
+    assert max(abs(judgement.rows), abs(judgement.cols)) < DISPERSION
+    assert LOWEST <= judgement.edge <= HIGHEST
+    assert judgement.kurtosis > KURTOSIS
+    assert run_rules(evidence([measured(values)])) == ()
+
+
+def test_an_orthogonal_start_is_told_as_one_and_a_flat_spectrum_is_not() -> None:
+    rng = np.random.default_rng(15)
+    (finding,) = run_rules(evidence([measured(orthogonal(rng, (64, 200)))]))
+    assert finding.detail == (
+        "This matrix looks as it was initialised: all singular values of layer 0 M1 are the same, as an orthogonal "
+        "start has them."
+    )
+    u, _, v = np.linalg.svd(rng.normal(size=(64, 200)), full_matrices=False)
+    assert run_rules(evidence([measured((u * np.linspace(1, 0.8, 64)) @ v)])) == ()
+
+
+def test_a_message_begins_in_plain_words() -> None:
+    (finding,) = run_rules(evidence([measured(np.random.default_rng(16).normal(size=(64, 80)))]))
+    assert finding.detail.startswith(
+        "This matrix looks as it was initialised: nothing in layer 0 M1 stands out from random numbers (σ₁² lies "
+    )
+
+
+def test_entries_of_one_magnitude_have_no_law() -> None:
+    """Signs alone: the kurtosis is 1, and any two rows have the same norm."""
+    values = np.sign(np.random.default_rng(17).normal(size=(64, 64)))
+    assert run_rules(evidence([measured(values)])) == ()
 
 
 def test_rank_one() -> None:

@@ -11,6 +11,7 @@ from weightaudit.audit.rules import (
     duplicates,
     entries,
     files,
+    magnitude,
     names,
     outliers,
     pickles,
@@ -26,6 +27,7 @@ from weightaudit.records import SEVERITIES, Finding, NotJudged, Suppressed
 
 RULES: tuple[Rule, ...] = (
     *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
+    *magnitude.RULES,
     *entries.RULES,
     *files.RULES,
     *names.RULES,

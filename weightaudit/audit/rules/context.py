@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weightaudit.audit.aggregates import each_weight_once
-from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap
+from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap, TensorFacts
 from weightaudit.source.base import SHARD
 
 Subject = tuple[str, str]
@@ -15,6 +15,10 @@ Subject = tuple[str, str]
 
 TOKEN_ROLES = (*EMBEDDING_ROLES, "HEAD", "PER_LAYER_EMBED", "NGRAM", "LANGUAGE", "SEGMENT", "RELATIVE", "GLOBAL")
 """Roles whose rows are tokens, positions or segments: tables rather than maps between layers."""
+
+
+SCALES = ("scale", "absmax")
+"""Words in the last part of the name of what quantised weights are multiplied by."""
 
 
 def lone_shard(identity: ModelIdentity) -> int | None:
@@ -32,7 +36,7 @@ class RuleContext:
 
     ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``coverage_entries`` in
     name order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
-    ``nonfinite_vectors`` are norms and biases with NaN or infinite entries, and how many; a restricted scan reads none.
+    ``others`` are the tensors without a role that were looked at, in name order; a restricted scan looks at none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing;
     ``min_coverage`` is the least share of the matrices' parameters to be measured, where one was asked for.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
@@ -44,7 +48,7 @@ class RuleContext:
     rows: tuple[LayerRow, ...]
     coverage_entries: tuple[CoverageEntry, ...]
     broken_ties: tuple[tuple[str, str], ...] = ()
-    nonfinite_vectors: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, TensorFacts] = field(default_factory=dict)
     restricted: bool = False
     min_coverage: float | None = None
     suppressed: frozenset[Subject] = frozenset()

@@ -3,41 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
+from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of_all, others
+from weightaudit.audit.rules.context import SCALES, TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.needs import every_matrix, every_vector
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import DEAD, LayerRow
-from weightaudit.text import printable
 
 LEAST_ENTRIES = 8
 """A row or column of fewer entries is never dead: so few numbers may be small by chance."""
 MOSTLY, SEVERAL = 0.5, 10
 """Share and number of matrices from which on dead rows or columns and subnormals are told of the model as a whole."""
+MAY_BE_ZERO = ("bias", "beta", "zero", "idx", "index", "ids", "perm", "mask", "shape", "position")
+"""Words in the last part of the name of a tensor without a role that may well be all zero: a bias, a zero point."""
+ZERO_CENTRED = frozenset(
+    (
+        *("gemma", "gemma2", "gemma3", "gemma3n", "paligemma", "recurrent_gemma", "t5gemma", "t5gemma2", "vaultgemma"),
+        *("minimax_m3_vl", "muse_glimmer", "muse_spark", "nemotron", "qwen3_5", "qwen3_5_moe", "qwen3_next"),
+        *("qwen4_exp", "step3p7"),
+    )
+)
+"""Model types whose norms multiply by 1 + weight, so that a weight of zero is how one starts."""
 
 
 def _nonfinite(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    for row in context.weights:
-        if count := row.spectrum.nonfinite:
-            said = _share(count, row.matrix.parameters, where(row.matrix))
-            yield rule.of_row(row, f"{said}; its norms are undefined.", value=float(count))
-    entries = {entry.tensor: entry.parameters for entry in context.coverage_entries}
-    for name, count in context.nonfinite_vectors.items():
-        match = rule.of_model(f"{_share(count, entries[name], printable(name))}.", value=float(count))
-        yield replace(match, finding=replace(match.finding, tensors=(name,)))
+    judged = [*matrices(context, context.weights), *(one for one in others(context) if not _is_integer(one))]
+    counts = {one.subject: _not_finite(one) for one in judged}
+    for group in by_cause([one for one in judged if counts[one.subject]], judged):
+        count, of = sum(counts[one.subject] for one in group), sum(one.entries for one in group)
+        what = f"{count:,} of {of:,} entries of"
+        if len(group) > 1:
+            said = f"{what} {of_all(group, judged)} are NaN or infinite: {named(group)}."
+        else:
+            are = "is" if count == 1 else "are"
+            then = "; its norms are undefined" if group[0].row else ""
+            said = f"{what} {named(group)} {are} NaN or infinite{then}."
+        yield rule.of_weights(group, said, value=float(count))
 
 
-def _share(count: int, of: int, what: str) -> str:
-    return f"{count:,} of {of:,} entries of {what} {'is' if count == 1 else 'are'} NaN or infinite"
+def _not_finite(one: Weight) -> int:
+    if one.other is None:
+        return one.row.spectrum.nonfinite if one.row else 0
+    entry, facts = one.other
+    # Minus infinity beside zeros is how masks are stored.
+    mask = entry.buffer or (facts.zeros > 0 and facts.max_abs == 0)
+    return facts.nan if mask else facts.nonfinite
+
+
+def _is_integer(one: Weight) -> bool:
+    return one.other is not None and "int" in one.other[0].dtype
 
 
 def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    for row in context.weights:
-        empty = row.spectrum.nonfinite == 0 and row.spectrum.max_abs == 0 and row.matrix.parameters > 0
-        if empty and row.matrix.role != "TOKEN_TYPE":
-            yield rule.of_row(row, f"All {row.matrix.parameters:,} entries of {where(row.matrix)} are zero.")
+    judged = [one for one in (*matrices(context, context.weights), *others(context)) if _is_never_zero(one, context)]
+    for group in by_cause([one for one in judged if _is_zero(one)], judged):
+        said = f"All {sum(one.entries for one in group):,} entries of"
+        if len(group) > 1:
+            yield rule.of_weights(group, f"{said} {of_all(group, judged)} are zero: {named(group)}.")
+        else:
+            yield rule.of_weights(group, f"{said} {named(group)} are zero.")
+
+
+def _is_zero(one: Weight) -> bool:
+    if one.other:
+        return one.other[1].zeros == one.entries
+    return one.row is not None and one.row.spectrum.nonfinite == 0 and one.row.spectrum.max_abs == 0
+
+
+def _is_never_zero(one: Weight, context: RuleContext) -> bool:
+    """Whether training leaves no such weight all zero."""
+    if one.other is None:
+        return one.place.role != "TOKEN_TYPE" and one.entries > 0
+    entry, _ = one.other
+    name = entry.tensor.rpartition(".")[2].lower()
+    if entry.buffer or any(word in name for word in MAY_BE_ZERO):
+        return False
+    if any(word in name for word in SCALES):
+        return True
+    if sum(size > 1 for size in entry.shape) < 2 and not _is_integer(one):
+        return entry.detail == "norm" and not _zero_centred(context)
+    return True
+
+
+def _zero_centred(context: RuleContext) -> bool:
+    config = context.config or {}
+    inner = config.get("text_config")
+    types = (
+        context.map.model_type,
+        config.get("model_type"),
+        inner.get("model_type") if isinstance(inner, dict) else "",
+    )
+    return any(isinstance(one, str) and one.removesuffix("_text") in ZERO_CENTRED for one in types)
 
 
 def _dead_rows(rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -125,6 +182,7 @@ def _subnormals(rule: Rule, context: RuleContext) -> Iterator[Match]:
     yield from _each_or_all(rule, matches, len(judged), have)
 
 
+_CAUSE = "What befell most of the model, a shard, layers or a role in several layers is one finding."
 _TOGETHER = f"Where at least {SEVERAL} matrices and more than {MOSTLY:.0%} of all have it, it is one finding."
 
 RULES = (
@@ -132,8 +190,9 @@ RULES = (
         id="nonfinite",
         title="Entries that are NaN or infinite",
         severity="error",
-        measures="Entries that are no finite number, of matrices and, where no --roles or --layers is given, of norms "
-        "and biases: the only rule that looks at vectors.",
+        measures="Entries that are no finite number, of matrices and, where no --roles or --layers is given, of every "
+        "other floating-point tensor: norms, biases, what has no role, scales of quantised weights. Infinity is no "
+        f"fault of buffers, and of nothing that holds only it and zeros, as masks do. {_CAUSE}",
         threshold=0.0,
         source="No computation with such weights gives a number.",
         advice="Do not use or release this file. Take an earlier checkpoint, and look for a loss that diverged, a cast "
@@ -143,16 +202,18 @@ RULES = (
     ),
     Rule(
         id="zero-matrix",
-        title="A matrix that is all zero",
+        title="Weights that are all zero",
         severity="error",
-        measures="Whether the largest magnitude of the entries is zero. TOKEN_TYPE tables are left out: RoBERTa and "
-        "its descendants were converted with a zero one, since they have no segments; and so are the zeros of a model "
-        "that is untrained as a whole.",
+        measures="Whether the largest magnitude of the entries is zero, of matrices and, where no --roles or --layers "
+        "is given, of tensors without a role that have two dimensions or more, of norms' weights, and of the integers "
+        "and scales of quantised weights; biases, zero points and buffers may be zero. TOKEN_TYPE tables are left out: "
+        "RoBERTa and its descendants were converted with a zero one, since they have no segments; so are norms that "
+        f"multiply by 1 + weight, and the zeros of a model that is untrained as a whole. {_CAUSE}",
         threshold=0.0,
-        source="A linear map that gives nothing does nothing, and no training leaves one.",
+        source="What multiplies by zero gives nothing, and no training leaves it so.",
         advice="Look whether the tensor was created and never loaded, or overwritten in a conversion or merge.",
         check=_zero,
-        suppressed_by=("untrained",),
+        suppressed_by=("untrained-model",),
     ),
     Rule(
         id="dead-rows",
@@ -166,7 +227,7 @@ RULES = (
         advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these outputs can be "
         "cut out for good.",
         check=_dead_rows,
-        suppressed_by=("zero-matrix",),
+        suppressed_by=("zero-matrix", "magnitude"),
     ),
     Rule(
         id="dead-columns",
@@ -179,7 +240,7 @@ RULES = (
         advice="If nobody pruned the model, look for a failed copy or padding; if somebody did, these inputs can be "
         "cut out for good.",
         check=_dead_columns,
-        suppressed_by=("zero-matrix",),
+        suppressed_by=("zero-matrix", "magnitude"),
     ),
     Rule(
         id="at-limit",
@@ -191,6 +252,7 @@ RULES = (
         "one.",
         advice="Look for the cast that clipped; convert again from the original, to bfloat16 or float32.",
         check=_at_limit,
+        suppressed_by=("magnitude",),
     ),
     Rule(
         id="subnormals",
@@ -205,7 +267,7 @@ RULES = (
         "then drops 0.05 % of the matrix's energy, and soon more.",
         advice="Convert again from the original, to bfloat16 or float32, which have room below.",
         check=_subnormals,
-        suppressed_by=("dead-rows", "dead-columns"),
+        suppressed_by=("dead-rows", "dead-columns", "magnitude"),
     ),
     Rule(
         id="unused-tokens",
@@ -217,6 +279,6 @@ RULES = (
         source="As for dead-rows.",
         advice="Nothing, where the vocabulary was padded to a round size; else compare it with the tokenizer's.",
         check=_unused_tokens,
-        suppressed_by=("zero-matrix",),
+        suppressed_by=("zero-matrix", "magnitude"),
     ),
 )

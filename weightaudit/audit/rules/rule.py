@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from weightaudit.audit.rules.causes import Weight
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.needs import Need, every_matrix
-from weightaudit.records import Discrepancy, Finding, LayerRow, Severity
+from weightaudit.records import Discrepancy, Finding, LayerRow, Place, Severity
 
 TENSORS = 50
 """Tensors named in one finding; where it is of more, its detail has the number."""
@@ -31,7 +32,7 @@ class Rule:
     ``id`` is what --ignore takes: lower-case words joined by hyphens. ``measures`` says in a sentence what is
     measured, ``threshold`` is the number from which on it is a finding (None where there is none), ``source`` says
     where that comes from, ``advice`` what to do. ``check`` gives what this rule finds, in report order; it makes it
-    by `of_row`, `of_rows`, `of_discrepancy` and `of_model`.
+    by `of_row`, `of_rows`, `of_weights`, `of_discrepancy` and `of_model`.
 
     ``suppressed_by`` names rules that say more of the same matrix or tensor: what one of them has found fault with is
     neither shown to this rule nor compared with. They come before it in RULES. ``needs`` are what it needs in order to
@@ -77,18 +78,35 @@ class Rule:
     def of_rows(self, rows: Iterable[LayerRow], detail: str, *, value: float | None = None) -> Match:
         """A finding about several matrices together: its place is what they have in common."""
         rows = list(rows)
-        first = rows[0].matrix
+        return self._of_places(
+            self.of_model(detail, value=value, about=rows),
+            [row.matrix.place for row in rows],
+            (name for row in rows for name in row.matrix.tensors),
+        )
+
+    def of_weights(self, weights: Iterable[Weight], detail: str, *, value: float | None = None) -> Match:
+        """A finding about weights, with a role or without: its place is what they have in common."""
+        weights = list(weights)
+        match = self._of_places(
+            self.of_model(detail, value=value),
+            [one.place for one in weights],
+            (name for one in weights for name in one.tensors),
+        )
+        return replace(match, subjects=frozenset(one.subject for one in weights))
+
+    def _of_places(self, match: Match, places: list[Place], tensors: Iterable[str]) -> Match:
+        first = places[0]
 
         def shared(name: str) -> bool:
-            return all(getattr(row.matrix, name) == getattr(first, name) for row in rows)
+            return all(getattr(place, name) == getattr(first, name) for place in places)
 
         return self._at(
-            self.of_model(detail, value=value, about=rows),
+            match,
             stack=first.stack if shared("stack") else "",
             layer=first.layer if shared("stack") and shared("layer") else None,
             expert=first.expert if shared("layer") and shared("expert") else None,
             role=first.role if shared("role") else "",
-            tensors=tuple(dict.fromkeys(name for row in rows for name in row.matrix.tensors))[:TENSORS],
+            tensors=tuple(dict.fromkeys(tensors))[:TENSORS],
         )
 
     def of_discrepancy(self, one: Discrepancy) -> Match:

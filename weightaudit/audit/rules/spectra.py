@@ -57,7 +57,9 @@ def _enough_layers(context: RuleContext) -> Iterator[Unmet]:
 
 
 def _norm_preservation(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    ratios = norm_ratios([row for row in context.rows if row.matrix.layer is not None])
+    told = {row.matrix.place.module for row in context.rows if ("matrix", row.matrix.key) in context.suppressed}
+    rows = [row for row in context.rows if row.matrix.layer is not None and row.matrix.place.module not in told]
+    ratios = norm_ratios(rows)
     if rule.threshold is not None and len(ratios) >= LEAST_LAYERS and median(ratios) > rule.threshold:
         yield rule.of_model(
             f"The largest of the Frobenius norms of QKV, M1 and M2 is {median(ratios):.1f} times the smallest in the "
@@ -79,7 +81,7 @@ RULES = (
         advice="Look for a collapsed run, a constant fill, or an outer product in the place of the weights.",
         check=_near_rank_one,
         needs=(every_matrix, _told_apart),
-        suppressed_by=("at-limit",),
+        suppressed_by=("at-limit", "magnitude"),
     ),
     Rule(
         id="norm-preservation",
@@ -94,5 +96,6 @@ RULES = (
         "a conversion.",
         check=_norm_preservation,
         needs=(every_matrix, _enough_layers),
+        suppressed_by=("magnitude",),
     ),
 )

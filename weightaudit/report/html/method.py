@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ScanResult
 from weightaudit.report.columns import COLUMNS
 from weightaudit.report.hypertext import NOTHING, Html, html, join, shown
 from weightaudit.report.markup import definitions, details, section, setting, table
-from weightaudit.text import plural
+from weightaudit.text import plural, ranges
 
 REPEATED = ("method", "tol", "delta", "seed", "device", "threads")
 
@@ -105,7 +104,7 @@ def reproduce_command(report: ScanResult) -> str:
     if options.get("roles"):
         words += ["--roles", ",".join(options["roles"])]
     if options.get("layers") is not None:
-        words += ["--layers", layer_ranges(options["layers"])]
+        words += ["--layers", ranges(options["layers"])]
     if options.get("ignore"):
         words += ["--ignore", ",".join(options["ignore"])]
     if report.gate.get("severity"):
@@ -138,22 +137,6 @@ def _settings(report: ScanResult) -> list[str]:
     chosen = [(f"--{name}", str(report.options[name])) for name in REPEATED if report.options.get(name) is not None]
     words = [word for pair in chosen for word in pair] + ["--spectrum"] * bool(report.options.get("spectrum"))
     return list(map(shlex.quote, words))
-
-
-def layer_ranges(layers: Sequence[int]) -> str:
-    """Layer numbers as the option takes them.
-
-    Example:
-        >>> layer_ranges([0, 1, 2, 5])
-        '0-2,5'
-    """
-    runs: list[list[int]] = []
-    for layer in sorted(layers):
-        if runs and layer == runs[-1][1] + 1:
-            runs[-1][1] = layer
-        else:
-            runs.append([layer, layer])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def _said(value: object) -> str:

@@ -1,0 +1,154 @@
+"""One cause, one finding: what befell a model, a shard, layers or a role, however many tensors hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import weightaudit as wa
+from tests.support.trained import EMBED, HEAD, Tensors, name, write
+
+Make = Callable[[torch.Tensor], torch.Tensor]
+FILLS: dict[str, Make] = {
+    "nonfinite": lambda values: torch.full_like(values, float("nan")),
+    "zero-matrix": torch.zeros_like,
+    "magnitude": lambda values: 1e20 * values,
+}
+
+
+def every(which: Callable[[str], bool], make: Make) -> Callable[[Tensors], None]:
+    def change(tensors: Tensors) -> None:
+        for one in filter(which, list(tensors)):
+            tensors[one] = make(tensors[one])
+
+    return change
+
+
+def is_matrix(tensor: str) -> bool:
+    return "norm" not in tensor
+
+
+def in_layers(*layers: int) -> Callable[[str], bool]:
+    return lambda tensor: any(f".layers.{layer}." in tensor for layer in layers)
+
+
+INSIDE = "Q, K, V, O, GATE, M1, M2, input_layernorm.weight and post_attention_layernorm.weight"
+BEFALLEN: dict[str, tuple[Callable[[str], bool], tuple[int | None, str], int, str]] = {
+    # what → (which tensors, the finding's layer and role, how many, in which words)
+    "the model": (lambda _: True, (None, ""), 111, f"EMBED, HEAD and model.norm.weight; {INSIDE} of layers 0-11"),
+    "its matrices": (is_matrix, (None, ""), 86, "EMBED and HEAD; Q, K, V, O, GATE, M1 and M2 of layers 0-11"),
+    "a layer": (in_layers(3), (3, ""), 9, f"{INSIDE} of layer 3"),
+    "a layer's matrices": (lambda one: is_matrix(one) and in_layers(3)(one), (3, ""), 7, "M1 and M2 of layer 3"),
+    "layers": (in_layers(3, 4, 5, 9), (None, ""), 36, f"{INSIDE} of layers 3-5,9"),
+    "a role": (lambda one: "v_proj" in one, (None, "V"), 12, "V of layers 0-11"),
+    "a role in some layers": (
+        lambda one: "v_proj" in one and in_layers(1, 2, 8)(one),
+        (None, "V"),
+        3,
+        "V of layers 1-2,8",
+    ),
+    "the norms": (
+        lambda one: "norm" in one,
+        (None, ""),
+        25,
+        "input_layernorm.weight and post_attention_layernorm.weight of layers 0-11; model.norm.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BEFALLEN)
+@pytest.mark.parametrize("rule", FILLS)
+def test_one_cause_is_one_finding(rule: str, what: str, tmp_path: Path) -> None:
+    which, place, count, words = BEFALLEN[what]
+    (finding,) = wa.scan(write(tmp_path, every(which, FILLS[rule]))).findings
+    assert (finding.id, (finding.layer, finding.role)) == (rule, place)
+    assert f"{count} of 111 weights" in finding.detail
+    assert words in finding.detail
+    assert len(finding.tensors) == min(count, 50)
+
+
+@pytest.mark.parametrize("rule", FILLS)
+def test_a_shard_is_named(rule: str, tmp_path: Path) -> None:
+    def spoil(tensors: Tensors) -> None:
+        every(lambda one: one in list(tensors)[1::3], FILLS[rule])(tensors)
+
+    (finding,) = wa.scan(write(tmp_path, spoil, shards=3)).findings
+    assert finding.id == rule
+    assert "37 of 111 weights, all of model-00002-of-00003.safetensors," in finding.detail
+
+
+@pytest.mark.parametrize("rule", FILLS)
+def test_two_that_share_nothing_are_two(rule: str, tmp_path: Path) -> None:
+    which = (EMBED, name(3, "v_proj"), name(3, "up_proj"), name(7, "v_proj"))
+    found = wa.scan(write(tmp_path, every(lambda one: one in which, FILLS[rule]))).findings
+    assert [(one.id, one.layer, one.role) for one in found] == [
+        (rule, None, "EMBED"),
+        (rule, 3, "V"),
+        (rule, 3, "M1"),
+        (rule, 7, "V"),
+    ]
+
+
+def test_a_layer_and_another_matrix_are_two(tmp_path: Path) -> None:
+    found = wa.scan(write(tmp_path, every(lambda one: in_layers(3)(one) or one == HEAD, FILLS["nonfinite"]))).findings
+    assert [(one.layer, one.role) for one in found] == [(3, ""), (None, "HEAD")]
+
+
+def test_one_entry_in_each_of_many_is_counted(tmp_path: Path) -> None:
+    def spoil(tensors: Tensors) -> None:
+        for layer in range(5):
+            tensors[name(layer, "down_proj")][layer, 3] = float("inf")
+
+    (finding,) = wa.scan(write(tmp_path, spoil)).findings
+    assert finding.value == 5.0
+    assert finding.detail == "5 of 51,200 entries of 5 of 111 weights are NaN or infinite: M2 of layers 0-4."
+
+
+def test_different_faults_are_told_apart(tmp_path: Path) -> None:
+    def spoil(tensors: Tensors) -> None:
+        every(in_layers(2), FILLS["zero-matrix"])(tensors)
+        every(in_layers(8), FILLS["nonfinite"])(tensors)
+        every(in_layers(10), FILLS["magnitude"])(tensors)
+
+    found = wa.scan(write(tmp_path, spoil)).findings
+    assert sorted((one.id, one.layer) for one in found) == [("magnitude", 10), ("nonfinite", 8), ("zero-matrix", 2)]
+
+
+@pytest.mark.parametrize("factor", [1e5, 1e-6])
+@pytest.mark.parametrize("layers", [4, 12])
+def test_a_size_unlike_that_of_the_role(factor: float, layers: int, tmp_path: Path) -> None:
+    """Four layers are too few for outliers, and twelve have one that is; either way it is told once."""
+
+    def spoil(tensors: Tensors) -> None:
+        every(lambda one: ".layers." in one and int(one.split(".")[2]) >= layers, lambda _: torch.zeros(0))(tensors)
+        for one in [one for one in tensors if not tensors[one].numel()]:
+            del tensors[one]
+        tensors[name(2, "q_proj")] *= factor
+
+    (finding,) = wa.scan(write(tmp_path, spoil, num_hidden_layers=layers)).findings
+    assert (finding.id, finding.layer, finding.role) == ("magnitude", 2, "Q")
+    assert "the matrices of its role have 0.1" in finding.detail
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pickle"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "phi"])
+@pytest.mark.parametrize("rule", FILLS)
+def test_in_other_families_and_formats(
+    rule: str, family: str, form: str, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    """Fused projections, biases, a tied head; what is wrong with the second of two layers is no outlier."""
+    (tmp_path / "config.json").write_bytes((tiny_checkpoints[family] / "config.json").read_bytes())
+    for which, layer in ((".1.", 1), ("", None)):
+        tensors = load_file(tiny_checkpoints[family] / "model.safetensors")
+        for one in [one for one in tensors if which in one]:
+            tensors[one] = FILLS[rule](tensors[one])
+        if form == "pickle":
+            torch.save(tensors, tmp_path / "pytorch_model.bin")
+        else:
+            save_file(tensors, tmp_path / "model.safetensors")
+        (finding,) = [one for one in wa.scan(tmp_path).findings if one.id != "pickle"]
+        assert (finding.id, finding.layer, finding.role) == (rule, layer, "")

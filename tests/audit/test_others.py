@@ -1,0 +1,214 @@
+"""Tensors without a role: which a scan looks at, what it sees in them, what it makes of that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import weightaudit as wa
+from tests.support.trained import HIDDEN, LAYERS, Tensors, trained, write
+from weightaudit.audit import others
+from weightaudit.audit.others import facts_of
+from weightaudit.checkpoint import Checkpoint
+from weightaudit.records import TensorFacts
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (2, 1, 3, 4)])
+def test_facts(dtype: torch.dtype, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "CHUNK", 5)
+    values = torch.arange(-3, math.prod(shape) - 3).reshape(shape).to(dtype) / 4
+    flat = values.flatten()
+    flat[0], flat[-1], flat[-2] = NAN, INF, -INF
+    finite, before = flat[1:-2].double(), flat.clone()
+    facts = facts_of(flat.reshape(shape))
+    assert replace(facts, mean_square=0.0) == TensorFacts(1, 2, 1, float(finite.abs().max()), 0.0)
+    assert facts.mean_square == pytest.approx(float(finite.square().mean()), rel=1e-14)
+    assert torch.equal(flat.nan_to_num(9.0), before.nan_to_num(9.0))  # is only looked at
+
+
+def test_facts_of_nothing_finite_and_of_a_scalar() -> None:
+    assert facts_of(torch.full((3,), NAN)) == TensorFacts(3, 0, 0, 0.0, 0.0)
+    assert facts_of(torch.tensor(-2.0)) == TensorFacts(0, 0, 0, 2.0, 4.0)
+    assert facts_of(torch.tensor([2 + 4j, complex(0, NAN), 2])) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_facts_of_small_floats(dtype: torch.dtype) -> None:
+    assert facts_of(torch.tensor([0.0, 1.0, NAN, -2.0, 1.0]).to(dtype)) == TensorFacts(1, 0, 1, 2.0, 1.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64, torch.uint16, torch.uint32])
+def test_of_integers_zeros_are_counted(dtype: torch.dtype) -> None:
+    facts = facts_of(torch.tensor([[0, 1], [0, 127]]).to(dtype))
+    assert (facts.zeros, facts.nonfinite, math.isnan(facts.max_abs)) == (2, 0, True)
+
+
+def found(directory: Path, **options: Any) -> list[tuple[str, tuple[str, ...]]]:
+    return [(one.id, one.tensors) for one in wa.scan(directory, **options).findings if one.id != "unmapped"]
+
+
+def with_one(what: str, values: torch.Tensor) -> Callable[[Tensors], object]:
+    return lambda tensors: tensors.update({what: values})
+
+
+def of(*shape: int, fill: float | None = None, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(3)) * 0.1
+    values = drawn.to(dtype)
+    if fill is not None:
+        values.flatten()[1] = fill
+    return values
+
+
+NOT_FINITE = {
+    "projector": ("multi_modal_projector.linear_1.weight", of(40, HIDDEN, fill=NAN)),
+    "convolution": ("vision_tower.patch_embedding.weight", of(8, 3, 4, 4, fill=INF)),
+    "three dimensions": ("model.layers.2.time_mix", of(1, 1, HIDDEN, fill=NAN)),
+    "scalar": ("model.layers.2.gate", torch.tensor(NAN)),
+    "bias": ("model.layers.2.mlp.up_proj.bias", of(160, fill=-INF)),
+    "half": ("model.adapter.weight", of(24, 30, fill=INF, dtype=torch.float16)),
+    "scales": ("model.layers.2.x.weight_scale", of(24, fill=NAN, dtype=torch.bfloat16)),
+    "eight bits": ("model.layers.2.x.weight", of(24, 30, fill=NAN).to(torch.float8_e4m3fn)),
+    "buffer": ("model.layers.2.self_attn.rotary_emb.inv_freq", of(8, fill=NAN)),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_FINITE)
+def test_whatever_is_not_finite_is_found(kind: str, tmp_path: Path) -> None:
+    tensor, values = NOT_FINITE[kind]
+    write(tmp_path, with_one(tensor, values))
+    assert found(tmp_path) == [("nonfinite", (tensor,))]
+    assert found(tmp_path, roles="Q,K") == []  # was not asked for
+
+
+ZERO = {
+    "projector": ("multi_modal_projector.linear_1.weight", of(40, HIDDEN)),
+    "convolution": ("vision_tower.patch_embedding.weight", of(8, 3, 4, 4)),
+    "norm": ("model.layers.2.input_layernorm.weight", of(HIDDEN)),
+    "codes": ("model.layers.2.x.qweight", torch.ones(8, 30, dtype=torch.int32)),
+    "codes of four bits": ("model.layers.2.x.weight", torch.ones(120, 1, dtype=torch.uint8)),
+    "codes of eight bits": ("model.layers.2.x.weight", of(24, 30).to(torch.float8_e4m3fn)),
+    "scales": ("model.layers.2.x.scales", of(2, 30, dtype=torch.float16)),
+    "scales in a row": ("model.layers.2.x.weight.absmax", of(30)),
+}
+
+
+@pytest.mark.parametrize("kind", ZERO)
+def test_whatever_training_never_leaves_zero_is_found(kind: str, tmp_path: Path) -> None:
+    tensor, values = ZERO[kind]
+    write(tmp_path / "sound", with_one(tensor, values))
+    assert found(tmp_path / "sound") == []
+    write(tmp_path / "zero", with_one(tensor, torch.zeros_like(values)))
+    assert found(tmp_path / "zero") == [("zero-matrix", (tensor,))]
+
+
+SOUND = {
+    "zero bias": ("model.layers.2.mlp.up_proj.bias", torch.zeros(160)),
+    "zero biases of experts": ("model.layers.2.mlp.experts.up_bias", torch.zeros(4, 160)),
+    "zero vector": ("model.layers.2.time_decay", torch.zeros(HIDDEN)),
+    "zero points": ("model.layers.2.x.qzeros", torch.zeros(8, 30, dtype=torch.int32)),
+    "groups": ("model.layers.2.x.g_idx", torch.zeros(1, 30, dtype=torch.int32)),
+    "mask": ("model.mask", torch.full((9, 9), -INF).triu(1)),
+    "mask of large numbers": ("model.attention_bias_table", torch.full((9, 9), -1e9).triu(1)),
+    "infinite buffer": ("model.layers.2.self_attn.rotary_emb.inv_freq", torch.tensor([1.0, INF])),
+    "large positions": ("model.position_ids", torch.arange(3_000_000.0, 3_000_090.0)[None]),
+    "empty": ("model.nothing", torch.zeros(0, 4)),
+    "flags": ("model.flags", torch.zeros(4, 4, dtype=torch.bool)),
+    "counter": ("model.num_batches_tracked", torch.tensor(0)),
+    "large norm": ("model.layers.2.input_layernorm.weight", 60.0 * torch.ones(HIDDEN)),
+    "inverse scales": ("model.layers.2.x.weight_scale", 3e5 * torch.ones(40)),
+    "eight bits near their limit": ("model.layers.2.x.weight", (3e4 * torch.ones(9, 9)).to(torch.float8_e5m2)),
+    "a setting": ("model.layers.2.masked", torch.tensor(-1e9)),
+    "untouched bias": ("model.layers.2.self_attn.k_proj.bias", 1e-12 * torch.ones(HIDDEN)),
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_what_sound_models_have_is_no_fault(kind: str, tmp_path: Path) -> None:
+    write(tmp_path, with_one(*SOUND[kind]))
+    assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("tensor", "values"),
+    [
+        ("multi_modal_projector.linear_1.weight", 1e30 * of(40, HIDDEN)),
+        ("model.layers.2.input_layernorm.weight", 1e8 * of(HIDDEN)),
+        ("model.layers.2.mlp.up_proj.bias", torch.cat([torch.zeros(9), torch.tensor([3e7, 0.1])])),
+    ],
+)
+def test_sizes_that_no_weight_has(tensor: str, values: torch.Tensor, tmp_path: Path) -> None:
+    write(tmp_path, with_one(tensor, values))
+    assert found(tmp_path) == [("magnitude", (tensor,))]
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "qwen3_next", "nemotron"])
+def test_norms_that_multiply_by_one_more_may_be_zero(model_type: str, tmp_path: Path) -> None:
+    write(tmp_path, with_one("model.layers.2.input_layernorm.weight", torch.zeros(HIDDEN)), model_type=model_type)
+    assert "zero-matrix" not in [rule for rule, _ in found(tmp_path)]
+
+
+def packed(tensors: Tensors) -> None:
+    """As GPTQ stores it: integers of eight codes each, scales and zero points of two groups."""
+    for one in [one for one in tensors if one.endswith("_proj.weight")]:
+        rows, cols = tensors.pop(one).shape
+        stem = one.removesuffix("weight")
+        generator = torch.Generator().manual_seed(rows * cols)
+        tensors[stem + "qweight"] = torch.randint(1, 9, (cols // 8, rows), dtype=torch.int32, generator=generator)
+        tensors[stem + "scales"] = torch.rand(2, rows, generator=generator).half() + 0.1
+        tensors[stem + "qzeros"] = torch.zeros(2, rows // 8, dtype=torch.int32)
+
+
+@pytest.mark.parametrize(
+    ("part", "fill", "rule"),
+    [("scales", NAN, "nonfinite"), ("scales", 0.0, "zero-matrix"), ("qweight", 0, "zero-matrix")],
+)
+def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: float, rule: str, tmp_path: Path) -> None:
+    quantisation = {"quant_method": "gptq", "bits": 4}
+    write(tmp_path / "sound", packed, quantization_config=quantisation)
+    assert found(tmp_path / "sound") == []
+
+    def spoiled(tensors: Tensors) -> None:
+        packed(tensors)
+        for one in tensors:
+            if one.endswith(part):
+                tensors[one] = torch.full_like(tensors[one], fill)
+
+    write(tmp_path / "spoiled", spoiled, quantization_config=quantisation)
+    (finding,) = [one for one in wa.scan(tmp_path / "spoiled").findings if one.severity == "error"]
+    assert (finding.id, len(finding.tensors)) == (rule, 50)
+    assert f"{7 * LAYERS} of " in finding.detail
+    assert f"model.layers.*.mlp.down_proj.{part}" in finding.detail
+
+
+def test_what_is_too_large_to_be_held_is_said(tmp_path: Path) -> None:
+    large = trained((2000, 300), torch.Generator().manual_seed(4))
+    write(tmp_path, with_one("model.adapter.weight", large * NAN))
+    report = wa.scan(tmp_path, memory="1500KB")
+    assert "nonfinite" not in [one.id for one in report.findings]
+    (said,) = [note for note in report.notes if "model.adapter.weight" in note]
+    assert said.startswith("model.adapter.weight takes 2,400,000 bytes at once: it was not looked at")
+    assert found(tmp_path, memory="10MB") == [("nonfinite", ("model.adapter.weight",))]
+
+
+def test_reading_is_what_the_files_hold_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tensor once."""
+    write(tmp_path, with_one("model.adapter.weight", of(40, 50)))
+    reads: list[str] = []
+    plain = Checkpoint.read
+
+    def counting(self: Checkpoint, tensor: str, *, into: Any = None) -> torch.Tensor:
+        reads.append(tensor)
+        return plain(self, tensor, into=into)
+
+    monkeypatch.setattr(Checkpoint, "read", counting)
+    report = wa.scan(tmp_path)
+    assert sorted(reads) == sorted(report.coverage.tensor)

@@ -1,0 +1,176 @@
+"""Faults that share a cause, found by where they are: what befell the whole model, a shard, layers or a role is told
+once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.audit.rules.wording import MAX_NAMED, listed
+from weightaudit.records import CoverageEntry, LayerRow, Place, TensorFacts
+from weightaudit.text import plural, printable, ranges, shortened
+
+SEVERAL = 3
+"""Weights that a common cause is looked for from."""
+MOSTLY = 0.5
+"""Share of the weights of the model or of a layer above which a fault is of the whole."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight that rules look at: a matrix with a role, or a tensor without one.
+
+    ``label`` is what it is called within its layer. ``row`` is what was measured of a matrix, ``other`` its line in the
+    coverage table and what was seen of another tensor: one of the two.
+    """
+
+    subject: Subject
+    place: Place
+    label: str
+    tensors: tuple[str, ...]
+    files: frozenset[str]
+    entries: int
+    row: LayerRow | None = None
+    other: tuple[CoverageEntry, TensorFacts] | None = None
+
+
+def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
+    """The matrices of ``rows``, in their order."""
+    file_of = {entry.tensor: entry.file for entry in context.coverage_entries}
+
+    def weight(row: LayerRow) -> Weight:
+        matrix = row.matrix
+        files = frozenset(file_of.get(name, "") for name in matrix.tensors)
+        label = matrix.role if matrix.expert is None else f"expert {matrix.role}"
+        return Weight(("matrix", matrix.key), matrix.place, label, matrix.tensors, files, matrix.parameters, row=row)
+
+    return [weight(row) for row in rows]
+
+
+def others(context: RuleContext) -> list[Weight]:
+    """Tensors without a role that were looked at, in name order; each in the layer of the matrices it lies beside."""
+    entries = {entry.tensor: entry for entry in context.coverage_entries}
+    layer_of = _layers_by_path(context)
+
+    def weight(name: str, facts: TensorFacts) -> Weight:
+        path = next((path for path in _paths(name) if path in layer_of), "")
+        place = layer_of.get(path, Place())
+        label = ".".join("*" if part.isdecimal() else part for part in name[len(path) :].split("."))
+        entry = entries[name]
+        return Weight(
+            ("tensor", name), place, label, (name,), frozenset((entry.file,)), entry.parameters, other=(entry, facts)
+        )
+
+    return [weight(name, facts) for name, facts in context.others.items() if ("tensor", name) not in context.suppressed]
+
+
+def _layers_by_path(context: RuleContext) -> Mapping[str, Place]:
+    """The beginnings of names up to a layer's number → that layer, by the tensors of its matrices."""
+    found = {}
+    for row in context.rows:
+        if row.matrix.layer is not None:
+            for name in row.matrix.tensors:
+                for path in _paths(name):
+                    if path.split(".")[-2] == str(row.matrix.layer):
+                        found[path] = Place(row.matrix.stack, row.matrix.layer)
+                        break
+    return found
+
+
+def _paths(name: str) -> list[str]:
+    """The beginnings of a dotted name that end after a number: "model.layers.3.", shortest first."""
+    parts = name.split(".")
+    return [".".join(parts[: i + 1]) + "." for i, part in enumerate(parts[:-1]) if part.isdecimal()]
+
+
+def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[Weight]]:
+    """``faulty``, some of the ``judged``, in groups that are one finding each.
+
+    The whole where most of all are; else all of a file where there are several; most of the tensors without a role
+    whose names end alike, such as norms or scales; most of a layer, with other such layers of its stack; at least
+    `SEVERAL` of one role or name in layers or experts; the rest alone.
+    """
+    if len(faulty) >= SEVERAL and len(faulty) > MOSTLY * len(judged):
+        return [list(faulty)]
+    groups: list[list[Weight]] = []
+    in_file, of_ending, in_layer = (_grouped(judged, key) for key in (_file, _ending, _layer))
+    left = list(faulty)
+    if len(in_file) > 1:
+        files = {key: bad for key, bad in _known(left, _file) if len(bad) == len(in_file[key])}
+        groups += files.values()
+        left = [one for one in left if _file(one) not in files]
+    endings = {key: bad for key, bad in _known(left, _ending) if len(bad) > MOSTLY * len(of_ending[key])}
+    groups += endings.values()
+    left = [one for one in left if _ending(one) not in endings]
+    layers = {key for key, bad in _known(left, _layer) if len(bad) > MOSTLY * len(in_layer[key])}
+    groups += _grouped((one for one in left if _layer(one) in layers), lambda one: one.place.stack).values()
+    left = [one for one in left if _layer(one) not in layers]
+    labels = dict(_known(left, _label))
+    groups += labels.values()
+    return [*groups, *([one] for one in left if _label(one) not in labels)]
+
+
+def _known(
+    weights: Iterable[Weight], key: Callable[[Weight], Hashable | None]
+) -> Iterable[tuple[Hashable, list[Weight]]]:
+    """The groups of at least `SEVERAL` weights that have the ``key``."""
+    return [(of, some) for of, some in _grouped(weights, key).items() if of is not None and len(some) >= SEVERAL]
+
+
+def _label(one: Weight) -> tuple[str, str]:
+    return one.place.stack, one.label
+
+
+def _file(one: Weight) -> str | None:
+    return next(iter(one.files)) if len(one.files) == 1 else None
+
+
+def _ending(one: Weight) -> str | None:
+    return one.tensors[0].rpartition(".")[2] if one.other else None
+
+
+def _layer(one: Weight) -> tuple[str, int] | None:
+    return None if one.place.layer is None else (one.place.stack, one.place.layer)
+
+
+def _grouped(weights: Iterable[Weight], key: Callable[[Weight], Hashable]) -> dict[Hashable, list[Weight]]:
+    groups: dict[Hashable, list[Weight]] = defaultdict(list)
+    for one in weights:
+        groups[key(one)].append(one)
+    return groups
+
+
+def of_all(group: Sequence[Weight], judged: Sequence[Weight]) -> str:
+    """How many of the ``judged`` the group is: "42 of 111 weights", and which file they all lie in."""
+    said = f"{len(group):,} of {plural(len(judged), 'weight')}"
+    files = {_file(one) for one in group}
+    (file,) = files if len(files) == 1 else (None,)
+    whole = file is not None and sum(_file(one) == file for one in judged) == len(group) < len(judged)
+    return f"{said}, all of {printable(file)}," if file and whole else said
+
+
+def named(weights: Sequence[Weight]) -> str:
+    """All of them in a few words: "layer 3 V"; "Q, K and V of layers 0-5, EMBED and HEAD"."""
+    if len(weights) == 1:
+        (one,) = weights
+        return listed([one.place.words() if one.row else one.tensors[0]])
+    layers_of: dict[tuple[str, str], set[int | None]] = defaultdict(set)
+    for one in weights:
+        layers_of[one.place.stack, one.label].add(one.place.layer)
+    alike: dict[tuple[str, frozenset[int | None]], list[str]] = defaultdict(list)
+    for (stack, label), layers in layers_of.items():
+        alike[stack, frozenset(layers)].append(label)
+    return "; ".join(shortened((_together(*where, labels) for where, labels in alike.items()), MAX_NAMED, spare=1))
+
+
+def _together(stack: str, layers: frozenset[int | None], labels: Sequence[str]) -> str:
+    numbers = [layer for layer in layers if layer is not None]
+    what = listed(labels, 2 * MAX_NAMED)
+    if not numbers:
+        return f"{stack} {what}".strip()
+    runs = ",".join(shortened(ranges(numbers).split(","), 2 * MAX_NAMED, spare=1))
+    where = f"layer{'s' * (len(numbers) > 1)} {runs}"
+    return f"{what} of {stack} {where}" if stack else f"{what} of {where}"

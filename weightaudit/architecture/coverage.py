@@ -14,6 +14,8 @@ from weightaudit.errors import MappingError
 from weightaudit.records import CoverageEntry, Discrepancy, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.text import printable
 
+_NO_WEIGHTS = {"complex": "complex numbers", "bool": "true or false"}
+"""Kinds of dtypes that are no numbers of a weight, packed or not."""
 MAX_NAME = 1024
 """Characters. No model has a longer tensor name, and patterns take time that grows with its square."""
 
@@ -90,11 +92,17 @@ def why_not_a_matrix(info: TensorInfo, *, stacked: bool = False, flat: bool = Fa
     """
     dtype = BY_NAME.get(info.dtype)
     if dtype is None or not dtype.analysable:
-        kind = "complex numbers" if dtype is not None and dtype.kind == "complex" else "quantised"
+        kind = _NO_WEIGHTS.get(dtype.kind, "quantised") if dtype is not None else "quantised"
         return f"{kind}: stored as {info.dtype}"
     if len(info.shape) != 2 and not (stacked and len(info.shape) == 3) and not (flat and len(info.shape) > 2):
         return f"not 2-D: shape {info.shape}"
     return "empty" if 0 in info.shape else ""
+
+
+def is_packed(info: TensorInfo) -> bool:
+    """Whether a tensor holds numbers that a quantisation method packs, or of a dtype that only such use."""
+    dtype = BY_NAME.get(info.dtype)
+    return dtype is None or not (dtype.analysable or dtype.kind in ("bool", "complex"))
 
 
 def _roles_by_tensor(matrices: Collection[RoleMatrix]) -> dict[str, tuple[str, ...]]:

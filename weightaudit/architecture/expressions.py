@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-_TERM = re.compile(r"(?:[a-z_]+|[0-9]+)(?: ?[*/] ?(?:[a-z_]+|[0-9]+))*")
-_TOKEN = re.compile(r"[a-z_]+|[0-9]+|[*/]")
+_NAME = r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*"
+"""A dimension, or a key of the config (``vision_config.patch_size``)."""
+_TERM = re.compile(rf"(?:{_NAME}|[0-9]+)(?: ?[*/] ?(?:{_NAME}|[0-9]+))*")
+_TOKEN = re.compile(rf"{_NAME}|[0-9]+|[*/]")
 
 
 def names_in(expression: str) -> tuple[str, ...]:
     """Dimensions the expression reads, each once, in order."""
-    return tuple(dict.fromkeys(re.findall(r"[a-z_]+", expression)))
+    return tuple(dict.fromkeys(re.findall(_NAME, expression)))
 
 
 def check(expression: str, known: Collection[str]) -> str:

@@ -236,7 +236,8 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
     )
     if len(roles) != len(rows) or len(set(roles)) != len(roles):
         raise item.error("'rows' must give one size for each of the different 'roles'")
-    for size in (*rows, cols):
+    alike = set(rows) == {ANY}
+    for size in (cols,) if alike else (*rows, cols):
         _check_size(item, size, known)
     if packing not in PACKINGS:
         raise item.error(f"unknown packing '{packing}'", did_you_mean(packing, PACKINGS))

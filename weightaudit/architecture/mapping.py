@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from weightaudit.architecture.absences import Account
 from weightaudit.architecture.assembly import Piece
+from weightaudit.architecture.canonical import canonical
+from weightaudit.architecture.completeness import ALL_EXPERTS, Role
 from weightaudit.architecture.conventions import common_rule
-from weightaudit.architecture.coverage import Coverage, why_not_a_matrix
+from weightaudit.architecture.coverage import Coverage, is_packed, why_not_a_matrix
 from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, inner_config, resolve
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.matching import Match, Matcher
 from weightaudit.architecture.mismatches import HINT, Contradictions
-from weightaudit.architecture.missing import absences_of_stacks, without_head
 from weightaudit.architecture.modules import split_modules, with_modules
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
@@ -93,7 +95,8 @@ def _map_family(
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)
     contradictions = Contradictions(dimensions)
     claimed: dict[tuple[Place, str], tuple[str, str]] = {}  # (place, role) → the tensor, and the role it is tied to
-    present: set[tuple[str, int | None, str]] = set()  # (stack, layer, role), measurable or not
+    present: set[Role] = set()  # measurable or not
+    held = {canonical(name, family.prefixes): tensors[name] for name in coverage.names()}
     for name in coverage.names():
         found = matcher.match(name)
         if found is None:
@@ -113,15 +116,18 @@ def _map_family(
         if isinstance(found.rule, IgnoreRule):
             coverage.ignore(name, found.rule.rule, buffer=found.rule.buffer)
             continue
-        present.update((found.stack, found.layer, role) for role in found.rule.roles)
+        expert = ALL_EXPERTS if found.rule.experts else found.expert
+        present.update((found.stack, found.layer, expert, role) for role in found.rule.roles)
         why = why_not_a_matrix(tensors[name], stacked=bool(found.rule.experts), flat=found.rule.flat)
         if why:
+            if not is_packed(tensors[name]):
+                contradictions.misshapen(tensors[name], found, found.rule.roles, why)
             coverage.leave(name, why)
             continue
         sizes = _sizes(found.rule, tensors[name], dimensions.of(found.stack))
         why = _misfit(sizes, found.rule, tensors[name], dimensions, found.stack)
         if why:
-            contradictions.misshapen(name, found, found.rule.roles, why)
+            contradictions.misshapen(tensors[name], found, found.rule.roles, why)
             coverage.leave(name, why)
             continue
         if found.rule.experts:
@@ -139,8 +145,9 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
-    ties_head = tied and any(rule.tied_to for rule in family.matrices if "HEAD" in rule.roles)
-    head = [] if ties_head else without_head(family, config, present)
+    account = Account(family, model_type, config, dimensions, tied, held, matcher, present)
+    for info, shape in account.misshapen():
+        contradictions.odd(info, shape)
     return coverage.close(
         family.name,
         model_type,
@@ -148,7 +155,7 @@ def _map_family(
         ties=ties,
         notes=(family.note,) if family.note else (),
         tied=tied,
-        discrepancies=(*contradictions.told(), *absences_of_stacks(family, config, dimensions, present), *head),
+        discrepancies=(*contradictions.told(), *account.missing()),
     )
 
 
@@ -200,7 +207,8 @@ class _Sizes:
 def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _Sizes:
     experts = _size(rule.experts, numbers) if rule.experts else 1
     stored = _one_of(rule, info, experts)
-    rows = tuple(stored[0] if size == ANY else _size(size, numbers) for size in rule.rows)
+    share = stored[0] // len(rule.rows)
+    rows = tuple(share if size == ANY else _size(size, numbers) for size in rule.rows)
     return _Sizes(experts, stored, rows, stored[1] if rule.cols == ANY else _size(rule.cols, numbers))
 
 

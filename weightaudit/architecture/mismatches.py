@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.matching import Match
+from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import MappingError
-from weightaudit.records import TOWERS, Discrepancy
+from weightaudit.records import TOWERS, Discrepancy, TensorInfo
 from weightaudit.text import printable
 
 HINT = "Check that config.json and the weights belong together."
+GATHER = (
+    "They are placeholders of sharded training. Gather the weights: run zero_to_fp32.py, which DeepSpeed puts into its "
+    "checkpoints, or set stage3_gather_16bit_weights_on_model_save before you train."
+)
+EMPTY = (0,)
+"""The shape of what DeepSpeed's ZeRO-3 leaves of a parameter whose parts lie with other processes."""
+NAMED = 3
+"""Empty tensors named."""
 MAX_DISCREPANCIES_PER_KIND = 100
 """Discrepancies of one kind told one by one; a hostile header could make a million. The coverage has every tensor."""
 
@@ -22,9 +32,11 @@ class Contradictions:
     def __init__(self, dimensions: Dimensions) -> None:
         self._dimensions = dimensions
         self._misshapen: list[Discrepancy] = []
+        self._empty: list[Discrepancy] = []
         self._beyond: dict[tuple[str, int | None, int | None], tuple[str, list[str]]] = {}  # place → (why, tensors)
         self._first: tuple[str, str] | None = None  # tensor, why
         self._of_layers = False
+        self._told: set[str] = set()  # tensors
 
     def beyond(self, name: str, found: Match) -> str:
         """Why there can be no such layer or expert, which is noted; "" where the config has it."""
@@ -40,14 +52,23 @@ class Contradictions:
             return why
         return ""
 
-    def misshapen(self, name: str, found: Match, roles: Sequence[str], why: str) -> None:
-        """``name`` has another shape than the config makes it: ``why``."""
-        says = f"{printable(name)}: {why}."
+    def misshapen(self, info: TensorInfo, found: Match, roles: Sequence[str], why: str) -> None:
+        """A tensor of another shape or dtype than one with a role has: ``why``."""
         layers = () if found.layer is None else (found.layer,)
-        self._note(name, why, found)
-        self._misshapen.append(
-            Discrepancy("misshapen", says, found.stack, layers, found.expert, " ".join(roles), (name,))
-        )
+        if BY_NAME[info.dtype].analysable:  # of another dtype are all of a file that is not another model's
+            self._note(info.name, why, found)
+        self._tell(info, why, Discrepancy("misshapen", "", found.stack, layers, found.expert, " ".join(roles)))
+
+    def odd(self, info: TensorInfo, shape: tuple[int | None, ...]) -> None:
+        """A tensor whose shape is not the ``shape`` (None for any size) that one of its name has; told once."""
+        if info.name not in self._told:
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            self._tell(info, f"its shape is {info.shape}, the config makes it ({wanted})", Discrepancy("misshapen", ""))
+
+    def _tell(self, info: TensorInfo, why: str, one: Discrepancy) -> None:
+        self._told.add(info.name)
+        whole = replace(one, says=f"{printable(info.name)}: {why}.", tensors=(info.name,))
+        (self._empty if info.shape == EMPTY else self._misshapen).append(whole)
 
     def refuse_another_model(self, pieces: Sequence[Piece]) -> None:
         """Raises MappingError where the config is another model's: of the matrices of layers not one fits it.
@@ -58,19 +79,32 @@ class Contradictions:
             return
         if self._of_layers or not pieces:
             name, why = self._first
-            raise MappingError(f"tensor {printable(name)}", why, HINT)
+            raise MappingError(f"tensor {printable(name)}", why, GATHER if len(self._empty) > 1 else HINT)
 
     def told(self) -> tuple[Discrepancy, ...]:
         """At most `MAX_DISCREPANCIES_PER_KIND` of each kind and how many more there are, in the order of the names."""
         extra = [_extra(place, why, tensors) for place, (why, tensors) in self._beyond.items()]
+        alone = self._empty if len(self._empty) == 1 else []
         return (
+            *(_placeholders(self._empty) if not alone else ()),
             *_bounded(extra, "more layers or experts are beyond those of the config"),
-            *_bounded(self._misshapen, "more tensors have other shapes than the config makes them"),
+            *_bounded([*alone, *self._misshapen], "more tensors have other shapes than the config makes them"),
         )
 
     def _note(self, name: str, why: str, found: Match) -> None:
         self._first = self._first or (name, why)
         self._of_layers = self._of_layers or found.layer is not None
+
+
+def _placeholders(empty: Sequence[Discrepancy]) -> list[Discrepancy]:
+    """One for all tensors that are empty."""
+    if not empty:
+        return []
+    tensors = tuple(name for one in empty for name in one.tensors)
+    shown = ", ".join(printable(name) for name in tensors[:NAMED])
+    more = f" and {len(tensors) - NAMED} more" if len(tensors) > NAMED else ""
+    says = f"{len(tensors)} tensors are empty, of shape {EMPTY}: {shown}{more}."
+    return [Discrepancy("placeholder", says, tensors=tensors)]
 
 
 def _extra(place: tuple[str, int | None, int | None], why: str, tensors: Sequence[str]) -> Discrepancy:

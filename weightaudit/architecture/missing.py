@@ -43,7 +43,7 @@ def absences_of_stacks(
         told += absences(family, dimensions.of(stack)["layers"], numbered.get(stack, ()), stack)
     for stack in (stack for stack in TOWERS if stack in numbered):
         told += _absences_of_tower(numbered[stack], dimensions.of(stack).get("layers", 0), stack)
-    tokens = not _class_of(config).endswith(WITHOUT_EMBED)
+    tokens = not class_of(config).endswith(WITHOUT_EMBED)
     if tokens and "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
         told.append(Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"))
     return tuple(told)
@@ -62,7 +62,7 @@ def without_head(
     family: Family, config: Mapping[str, Any], found: Collection[tuple[str, int | None, str]]
 ) -> list[Discrepancy]:
     """The absence of an output head that nothing else can stand in for: the config ties it to no other tensor."""
-    named = _class_of(config)
+    named = class_of(config)
     if not named.endswith(WITH_HEAD) or named in HEADLESS:
         return []
     if "HEAD" not in family.roles or any(role == "HEAD" for _, _, role in found):
@@ -74,7 +74,7 @@ def without_head(
     return [Discrepancy("missing", says, role="HEAD")]
 
 
-def _class_of(config: Mapping[str, Any]) -> str:
+def class_of(config: Mapping[str, Any]) -> str:
     """The class of transformers that saved the model, "" where the config names none."""
     listed = config.get("architectures")
     named = listed[0] if isinstance(listed, list) and listed else ""
@@ -100,9 +100,9 @@ def absent_layers(layers: int, present: Collection[int], stack: str = "") -> lis
     if len(present) >= layers:
         return []
     has = f"config.json has {layers} {'layer' if layers == 1 else 'layers'}"
-    says = f"{has}; the checkpoint holds {f'only {_layers(present)}' if present else 'no matrix of any'}."
+    says = f"{has}; the checkpoint holds {f'only {layers_said(present)}' if present else 'no matrix of any'}."
     lacking = islice((layer for layer in count() if layer not in present), min(layers - len(present), MOST_LAYERS))
-    return [Discrepancy("missing", _in(stack, says), stack, tuple(lacking))]
+    return [Discrepancy("missing", in_stack(stack, says), stack, tuple(lacking))]
 
 
 def _absent_roles(
@@ -130,17 +130,23 @@ def _told(lacking: Mapping[str, tuple[int, ...]], present: Collection[int], stac
             says = f"No layer has {' or '.join(roles)}."
         else:
             verb = "lacks" if len(without) == 1 else "lack"
-            says = f"{_layers(without).capitalize()} {verb} {', '.join(roles)}."
-        yield Discrepancy("missing", _in(stack, says), stack, without, role=" ".join(roles))
+            says = f"{layers_said(without).capitalize()} {verb} {', '.join(roles)}."
+        yield Discrepancy("missing", in_stack(stack, says), stack, without, role=" ".join(roles))
 
 
-def _in(stack: str, says: str) -> str:
+def in_stack(stack: str, says: str) -> str:
+    """The sentence, said of a stack."""
     return f"{stack.capitalize()}: {says}" if stack else says
 
 
-def _layers(numbers: Collection[int]) -> str:
+def layers_said(numbers: Collection[int]) -> str:
     """``layer 3``, ``layers 0-3, 7``; what is too long is cut."""
+    return numbers_said("layer", numbers)
+
+
+def numbers_said(word: str, numbers: Collection[int]) -> str:
+    """``expert 3``, ``experts 0-3, 7``; what is too long is cut."""
     runs = [[n for _, n in run] for _, run in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])]
     shown = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:MAX_RANGES_NAMED])
     more = f", … ({len(numbers)} in all)" if len(runs) > MAX_RANGES_NAMED else ""
-    return f"layer{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    return f"{word}{'s' if len(numbers) > 1 else ''} {shown}{more}"

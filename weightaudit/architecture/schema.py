@@ -48,7 +48,8 @@ class Dimension:
 class MatrixRule:
     """A stored tensor that holds the matrices of one role or, packed, of several.
 
-    ``rows[i]`` is the number of output rows of ``roles[i]``, ``cols`` that of input columns; ``transposed``
+    ``rows[i]`` is the number of output rows of ``roles[i]``, ``cols`` that of input columns; rows of several roles that
+    are all any are equal shares of the tensor's. ``transposed``
     says that the file stores (in, out). ``packing`` names a layout of `views`. ``tied_to`` is the role whose
     tensor this one repeats where the config ties them. ``stack`` is encoder or decoder where the name does not say it.
     ``experts`` is the number of experts where one tensor stacks the matrices of all, in three dimensions or two;

@@ -30,7 +30,7 @@ class CoverageEntry:
     file: str = ""
 
 
-Contradiction = Literal["missing", "extra", "misshapen"]
+Contradiction = Literal["missing", "extra", "misshapen", "placeholder"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Discrepancy:
     """Where a checkpoint and its config contradict each other.
 
     ``missing``: the config describes it and the checkpoint lacks it. ``extra``: a layer or expert beyond those of the
-    config; ``misshapen``: a tensor of another shape than the config makes it; both are unmapped. ``says`` is one plain
+    config; ``misshapen``: a tensor of another shape or dtype than the config makes it; most of both are unmapped.
+    ``placeholder``: tensors of which sharded training has left the names only. ``says`` is one plain
     sentence with the numbers; ``layers`` are those concerned, () for the whole model.
     """
 

@@ -74,6 +74,17 @@ def _drop(which: str) -> Callable[[Tensors], object]:
     return lambda tensors: [tensors.pop(one) for one in list(tensors) if which in one]
 
 
+def _shard_lost(tensors: Tensors) -> None:
+    """What a last shard holds: part of a layer, those after it, the last norm and the head."""
+    for which in (".11.", ".10.mlp.", ".10.self_attn.q_proj", "model.norm", HEAD):
+        _drop(which)(tensors)
+
+
+def _sharded(tensors: Tensors) -> None:
+    for which in (EMBED, HEAD, name(2, "q_proj")):
+        tensors[which] = torch.empty(0)
+
+
 def _one_layer_more(tensors: Tensors) -> None:
     for one in [one for one in tensors if ".layers.3." in one]:
         copy = tensors[one].clone()
@@ -106,8 +117,15 @@ FAULTS = (
     Fault("unused-tokens", _padded_with_unused, ((None, "EMBED"),)),
     Fault("missing", _drop("layers.4.self_attn.v_proj"), ((4, "V"),)),
     Fault("missing", _drop("layers.11."), ((11, ""),)),
+    Fault("missing", _drop("norm")),
+    Fault("missing", _drop("model.norm.weight")),
+    Fault("missing", _shard_lost, ((11, ""),)),
     Fault("extra", _one_layer_more, ((LAYERS, ""),)),
     Fault("misshapen", _to(name(3, "q_proj"), lambda values: values[: HIDDEN - 4]), ((3, "Q"),)),
+    Fault("misshapen", _to(name(3, "q_proj"), torch.Tensor.flatten), ((3, "Q"),)),
+    Fault("misshapen", _to(name(3, "q_proj"), lambda values: values > 0), ((3, "Q"),)),
+    Fault("misshapen", _to("model.norm.weight", lambda values: values[:7])),
+    Fault("placeholder", _sharded),
     Fault("unmapped", _adapter),
     Fault("low-coverage", _mostly_unknown),
     Fault("tie-broken", config={"tie_word_embeddings": True}),

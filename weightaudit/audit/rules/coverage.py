@@ -108,10 +108,22 @@ RULES = (
         needs=(known_roles, unpacked, all_shards),
     ),
     Rule(
+        id="placeholder",
+        title="Empty placeholders instead of weights",
+        severity="error",
+        measures="Tensors of shape (0,) that config.json makes larger, where there are several.",
+        threshold=0.0,
+        source="Training that shards every parameter (DeepSpeed's ZeRO-3) leaves such of what other processes hold, when "
+        "the model is saved without gathering.",
+        advice="Gather the weights: run zero_to_fp32.py, which DeepSpeed puts into its checkpoints, or set "
+        "stage3_gather_16bit_weights_on_model_save and save again.",
+        check=partial(_told_by_map, "placeholder"),
+    ),
+    Rule(
         id="misshapen",
         title="Weights of another shape than the config says",
         severity="error",
-        measures="Tensors whose shape is not the one that config.json makes it.",
+        measures="Tensors whose shape is not the one that config.json makes it, or whose dtype is that of no weight.",
         threshold=0.0,
         source=_CONFIG,
         advice="A loader refuses them or fills them with random numbers. Put config.json and weights of one model "
@@ -154,7 +166,7 @@ RULES = (
         source="What has no role is not measured, and so is in none of the other findings.",
         advice="The coverage table says why each has none. Until it has, take this audit as one of the rest only.",
         check=_unmapped,
-        suppressed_by=("misshapen", "extra", "low-coverage"),
+        suppressed_by=("placeholder", "misshapen", "extra", "low-coverage"),
         needs=(),
     ),
 )

@@ -1,0 +1,109 @@
+"""Each tensor of a model taken away in turn, or turned into another shape: what our map says, against what a loader does.
+
+python -m tests.architecture.deletions [MODEL_TYPE ...] prints where the two differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+
+from tests.architecture.inventories import built_types, classes_of, held_by, unset
+from tests.architecture.saved import info
+from tests.support.tiny import tiny_config
+from weightaudit.architecture import map_model
+from weightaudit.records import TensorInfo
+
+
+@dataclass(frozen=True)
+class Account:
+    """Of one class: how many tensors it saves, and those of which we do not say that they are missing, or misshapen,
+    when they are. ``false`` is what we say of the whole model.
+    """
+
+    tensors: int
+    unmissed: tuple[str, ...]
+    unshaped: tuple[str, ...]
+    false: tuple[str, ...]
+
+
+def saved_by(model_type: str, cls: Any, **values: Any) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    """(config.json, tensors) as the class at the tiny config would be saved; no weights are made.
+
+    A loader that finds one of these tensors absent says so: what it does not miss is not saved here, or is tied.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = tiny_config(model_type, **values)
+        with torch.device("meta"), unset():
+            model = cls(config)
+    shapes, _ = held_by(model)
+    said = json.loads(config.to_json_string(use_diff=True))
+    return {**said, "architectures": [cls.__name__]}, {name: info(name, shape) for name, shape in shapes.items()}
+
+
+def says(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], *kinds: str) -> list[str]:
+    return [one.says for one in map_model(config, tensors).discrepancies if one.kind in kinds]
+
+
+def account(model_type: str, cls: Any, *, shapes: bool = True) -> Account:
+    config, tensors = saved_by(model_type, cls)
+    unmissed, unshaped = [], []
+    for name, tensor in tensors.items():
+        rest = {other: one for other, one in tensors.items() if other != name}
+        if not told(config, rest, "missing"):
+            unmissed.append(name)
+        if shapes and not told(config, {**tensors, name: info(name, larger(tensor.shape))}, "misshapen"):
+            unshaped.append(name)
+    return Account(len(tensors), tuple(unmissed), tuple(unshaped), tuple(says(config, tensors, "missing", "misshapen")))
+
+
+def told(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], kind: str) -> bool:
+    """Whether the map says so, or refuses the checkpoint."""
+    try:
+        return bool(says(config, tensors, kind))
+    except Exception as error:
+        if type(error).__module__ != "weightaudit.errors":
+            raise
+        return True
+
+
+def larger(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Another shape, of the same number of dimensions: no size is the old one."""
+    return tuple(size + 1 for size in shape) or (2,)
+
+
+def accounts(model_types: list[str]) -> Iterator[tuple[str, str, Account]]:
+    for model_type in model_types:
+        for cls in classes_of(model_type):
+            try:
+                one = account(model_type, cls)
+            except (ValueError, AttributeError):
+                continue  # a class that cannot be built by itself at these sizes
+            yield model_type, cls.__name__, one
+
+
+def main() -> None:
+    transformers.utils.logging.set_verbosity_error()
+    tensors = unmissed = unshaped = 0
+    for model_type, name, one in accounts(sys.argv[1:] or built_types()):
+        tensors += one.tensors
+        unmissed += len(one.unmissed)
+        unshaped += len(one.unshaped)
+        if one.unmissed or one.unshaped or one.false:
+            print(name, model_type, one.tensors, flush=True)
+            for kind in ("false", "unmissed", "unshaped"):
+                for what in getattr(one, kind):
+                    print(f"    {kind} {what}")
+    print(f"{tensors} tensors, {unmissed} not missed, {unshaped} not misshapen")
+
+
+if __name__ == "__main__":
+    main()

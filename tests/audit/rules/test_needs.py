@@ -58,6 +58,7 @@ def test_a_partial_scan() -> None:
         "norm-preservation",
         "outlier-norm",
         "outlier-stable-rank",
+        "untrained-model",
     }
     why = partly(shown)
     ((left_out, rules),) = ((reason, rules) for reason, rules in why.items() if "left out" in reason)

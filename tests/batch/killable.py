@@ -51,7 +51,7 @@ def kill_before(step: int) -> Callable[[], int]:
 
 
 def main() -> None:
-    os.fsync = lambda descriptor: None
+    os.fsync = lambda fd: None
     with tempfile.TemporaryDirectory() as scratch:
         run(Path(sys.argv[1]), Path(scratch) / "out")
     print("ready", flush=True)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -176,25 +175,19 @@ def test_workers_of_another_version(lasting: DaskCluster, few: list[Path], tmp_p
 
 
 @needs_dask
-def test_what_is_to_be_known_of_a_cluster() -> None:
-    """Whose workers are threads of this process, as they have nothing to do."""
-    distributed: Any = import_module("distributed")
-    here = {"host": "127.0.0.1", "dashboard": False}
-    narrow, wide = ({"cls": distributed.Worker, "options": {"nthreads": threads, **here}} for threads in (1, 20))
-    scheduler = {"cls": distributed.Scheduler, "options": here}
-    with distributed.SpecCluster({0: narrow, 1: narrow}, scheduler, worker=wide) as cluster:
-        pool = Cluster(cluster.scheduler_address)
-        try:
-            pool._client.wait_for_workers(2)
-            assert not pool.notes
-            assert pool.max_in_flight >= 4
-            cluster.scale(3)
-            pool._client.wait_for_workers(3)
-            (note,) = pool.notes
-            assert "start them with --nthreads 1" in note
-            assert pool.max_in_flight == 44
-        finally:
-            pool.close(kill=True)
+def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
+    pool = Cluster(str(cluster.file))
+    try:
+        pool._client.wait_for_workers(2)
+        assert not pool.notes
+        assert pool.max_in_flight >= 4
+        cluster.add_worker("--nthreads", "20", "--no-nanny")
+        pool._client.wait_for_workers(3)
+        (note,) = pool.notes
+        assert "start them with --nthreads 1" in note
+        assert pool.max_in_flight == 44
+    finally:
+        pool.close(kill=True)
 
 
 @needs_dask

@@ -15,6 +15,7 @@ from weightaudit import ScanReport
 from weightaudit.batch import BatchResult
 from weightaudit.batch.aggregate import UNFINISHED, entries
 from weightaudit.batch.manifest import read_manifest
+from weightaudit.batch.outcome import read_outcome
 from weightaudit.records import LayerRow
 from weightaudit.report.comparison import SUMMARY_NAMES
 from weightaudit.report.comparison.model_summary import metrics, profiles
@@ -72,7 +73,8 @@ def test_entries_of_a_batch(batch: Callable[..., BatchResult], few: list[Path], 
     batch([few[0], f'"{bad}"', few[1]])
     out = tmp_path / "out"
     (out / few[1].name / "outcome.json").unlink()
-    done, failed, unfinished = entries(read_manifest(out).models, out)
+    listed = read_manifest(out).models
+    done, failed, unfinished = entries(listed, {one.folder: read_outcome(out / one.folder) for one in listed})
     assert (done.name, done.status, done.reason) == (few[0].name, "done", "")
     assert (out / done.link).is_file()
     assert (out / done.log).is_file()

@@ -71,7 +71,7 @@ def join(listed: Sequence[Listed], directory: Path, title: str, attempts: Attemp
     with attempts, replacing(directory / SUMMARY_CSV) as file:
         file.write("".join(summary).encode("utf-8", "backslashreplace"))
     with attempts:
-        write_index(_entries(listed, read), directory, title=title or "models", beside=JOINED)
+        write_index(entries(listed, read), directory, title=title or "models", beside=JOINED)
     findings: Counter[str] = Counter()
     for outcome in read.values():
         findings.update(outcome.entry.get("findings", {}) if outcome is not None else {})
@@ -85,7 +85,7 @@ def _as_read(outcome: Outcome | None, reason: str | None) -> Outcome | None:
     return Outcome(key=outcome.key, status="failed", title=outcome.title, revision=outcome.revision, reason=reason)
 
 
-def _entries(listed: Iterable[Listed], read: Mapping[str, Outcome | None]) -> Iterator[ModelEntry]:
+def entries(listed: Iterable[Listed], read: Mapping[str, Outcome | None]) -> Iterator[ModelEntry]:
     """What the page says of each model; ``read``: folder → its outcome."""
     for one in listed:
         outcome = read[one.folder]

@@ -139,6 +139,10 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
+    if tied:  # a loader takes either of the two for both
+        stored = {role for _, _, role in present}
+        standing_in = (rule.tied_to for rule in family.matrices if rule.tied_to and stored & set(rule.roles))
+        present.update(("", None, role) for role in standing_in)
     ties_head = tied and any(rule.tied_to for rule in family.matrices if "HEAD" in rule.roles)
     head = [] if ties_head else without_head(family, config, present)
     return coverage.close(

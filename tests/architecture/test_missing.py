@@ -9,7 +9,7 @@ import pytest
 from transformers import WhisperConfig, WhisperForAudioClassification
 
 from tests.architecture.saved import Saved, info, infos
-from tests.support.models import FF, HIDDEN, RECIPES, build
+from tests.support.models import FF, HIDDEN, RECIPES, VOCAB, build
 from weightaudit.architecture import family, map_model
 from weightaudit.architecture.missing import MOST_LAYERS, absences
 from weightaudit.records import Discrepancy, TensorInfo
@@ -32,6 +32,25 @@ def test_a_whole_model_lacks_nothing(known: str, saved: Callable[[str], Saved]) 
 def test_heads_are_optional(model_class: str) -> None:
     model = build("bert", model_class)
     assert map_model(model.config.to_dict(), infos(model.state_dict())).discrepancies == ()
+
+
+TIED = [
+    ("gpt2", "transformer.wte.weight", "lm_head.weight"),
+    ("bert", "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
+    ("roberta", "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.weight"),
+]
+
+
+@pytest.mark.parametrize(("known", "embedding", "head"), TIED)
+def test_a_tied_head_stands_in_for_the_embedding(known: str, embedding: str, head: str) -> None:
+    """A loader takes either of the two tied tensors for both."""
+    model = build(known)
+    stored = {name: one for name, one in infos(model.state_dict()).items() if name not in (embedding, head)}
+    config = model.config.to_dict()
+    for tied, lacks in ((True, []), (False, ["EMBED"])):
+        found = map_model({**config, "tie_word_embeddings": tied}, {**stored, head: info(head, (VOCAB, HIDDEN))})
+        assert [one.role for one in found.discrepancies] == lacks
+    assert "EMBED" in [one.role for one in map_model(config, stored).discrepancies]
 
 
 def test_a_file_of_one_layer_without_its_m1() -> None:

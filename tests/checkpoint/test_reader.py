@@ -180,7 +180,7 @@ def test_a_directory_needs_a_config(model: Path) -> None:
     (model / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"no config\.json") as caught:
         open_checkpoint(model)
-    assert "name a single weight file" in caught.value.hint
+    assert "name model.safetensors itself" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
         ("0", signal.SIGINT, "interrupted", True),
         ("2", signal.SIGINT, "interrupted", True),
         ("0", signal.SIGTERM, "terminated", False),
-        ("1", signal.SIGTERM, "terminated", False),
+        ("2", signal.SIGTERM, "terminated", False),
         ("1", signal.SIGTERM, "terminated", True),
     ],
 )

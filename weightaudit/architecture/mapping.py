@@ -145,6 +145,10 @@ def _map_family(
         for name, tied_to in claimed.values()
         if tied and tied_to and (Place(), tied_to) in claimed
     ]
+    if tied:  # a loader takes either of the two for both
+        stored = {role for *_, role in present}
+        standing_in = (rule.tied_to for rule in family.matrices if rule.tied_to and stored & set(rule.roles))
+        present.update(("", None, None, role) for role in standing_in)
     account = Account(family, model_type, config, dimensions, tied, held, matcher, present)
     for info, shape in account.misshapen():
         contradictions.odd(info, shape)

@@ -26,12 +26,10 @@ def read_config(repository: Repository) -> dict[str, Any] | None:
     return parse_object(data, thing=source.label, error=ConfigError, hint=hint, machine_made=False)
 
 
-def check_config(repository: Repository, config: dict[str, Any] | None) -> None:
-    """ConfigError where a whole model, and not a single file, has no config.json."""
+def check_config(repository: Repository, config: dict[str, Any] | None, weights: str) -> None:
+    """ConfigError where a whole model, whose weight file or index is ``weights``, has no config.json."""
     if config is None and repository.chosen is None:
-        raise ConfigError(
-            printable(repository.location, limit=1000),
-            "it has weights but no config.json",
-            "Put the model's config.json beside the weights, or name a single weight file to map it by "
-            "tensor names alone",
-        )
+        hint = "Put the model's config.json beside the weights"
+        if weights in repository.files():  # an index that lacks cannot be named
+            hint += f", or name {printable(weights)} itself to map it by tensor names alone"
+        raise ConfigError(printable(repository.location, limit=1000), "it has weights but no config.json", hint)

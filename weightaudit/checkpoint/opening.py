@@ -71,7 +71,7 @@ def open_checkpoint(
     unnamed = config is not None and config.get("model_type") in (None, "") and repository.chosen is not None
     if unnamed:
         config = None
-    check_config(repository, config)
+    check_config(repository, config, weights)
     repository.fetch([weights])
     sources: dict[str, ByteSource] = {}
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open

@@ -1,7 +1,7 @@
 """Which of a model's files hold its weights.
 
 The file that the user names is taken. Of a directory or Hub repository only the top level is looked at: folders
-(``original/``, ``onnx/``, ``checkpoint-500/``) are never entered. There the first of these is taken, 1 and 2 as
+(``original/``, ``onnx/``, ``checkpoint-500/``) are not entered for them. There the first of these is taken, 1 and 2 as
 transformers does:
 
 1. what config.json names as ``transformers_weights``;

@@ -220,6 +220,12 @@ def _one_zip64(extra: bytes) -> bool:
 
 def _under_one_folder(source: ByteSource, entries: list[zipfile.ZipInfo], start: int) -> dict[str, Record]:
     """Records by name below the folder of the first, which is where torch looks for them."""
+    if not any(entry.orig_filename.endswith("data.pkl") for entry in entries):
+        raise CheckpointError(
+            source.label,
+            "it is a zip archive without the record data.pkl, so torch.save did not write it",
+            "Name the model's weight file",
+        )
     folder = entries[0].orig_filename.partition("/")[0] + "/" if entries else ""
     records: dict[str, Record] = {}
     seen: set[str] = set()

@@ -21,6 +21,8 @@ OTHERS = {
     ".parquet": b"PAR1weightaudit.schema\0\0\0\0PAR1",
     ".sarif": b'{"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "runs": [{"tool": {"driver": '
     b'{"name": "CodeQL"}}, "properties": {"by": "weightaudit"}}]}\n',
+    ".md": b"# Model card\n\n<!-- weightaudit -->\n",
+    ".xml": b'<?xml version="1.0"?>\n<testsuites name="pytest"><testsuite name="weightaudit"/></testsuites>\n',
     ".png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(17) + b"\0\0\0\x13tEXtSoftware\0Matplotlib",
     ".svg": b"<?xml version='1.0'?>\n<svg><metadata><dc:creator><dc:title>Matplotlib</dc:title></dc:creator></metadata>"
     b"<text>weightaudit</text></svg>\n",

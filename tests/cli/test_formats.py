@@ -53,6 +53,33 @@ def test_annotations(weightaudit: CommandLine, scanned: ScanReport) -> None:
     assert done.stderr.splitlines()[0] == "note: a note with ## [group]"
 
 
+@pytest.mark.parametrize(("kind", "ending"), [("markdown", "md"), ("junit", "xml")])
+def test_a_text_document_and_nothing_else(
+    weightaudit: CommandLine, scanned: ScanReport, tmp_path: Path, kind: str, ending: str
+) -> None:
+    file = tmp_path / f"r.{ending}"
+    done = weightaudit("scan", "x", "--format", kind, "--out", file, "--quiet", "--fail-on", "warning")
+    assert (done.code, done.stdout) == (1, file.read_text("utf-8"))
+    assert kind != "junit" or 'failures="2"' in done.stdout  # by --fail-on
+
+
+@pytest.mark.parametrize("kind", ["markdown", "junit"])
+def test_a_text_document_has_no_commands(weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    told = [Finding(name, "error", name, detail=name, advice=name) for name in HOSTILE]
+    report = with_findings(factory.hostile(), *told)
+    monkeypatch.setattr("weightaudit.api.scan", lambda model, **options: report)
+    lines = weightaudit("scan", "x", "--format", kind, "--quiet").stdout.splitlines()
+    assert lines
+    assert not any(line.lstrip().startswith("::") or "##[" in line or "\x1b" in line for line in lines)
+
+
+def test_what_the_baseline_knows_is_a_notice() -> None:
+    known = replace(FINDINGS[0], baseline_state="unchanged")
+    first, second, *_ = workflow_commands(with_findings(factory.bert(), known, FINDINGS[1])).splitlines()
+    assert first.startswith("::notice title=nonfinite (layer 3 Q)%2C known to the baseline,file=")
+    assert second.startswith("::warning ")
+
+
 def test_as_many_as_github_shows() -> None:
     error, _, info = FINDINGS
     lines = workflow_commands(with_findings(factory.bert(), *[error] * 13, *[info] * 11)).splitlines()
@@ -84,7 +111,7 @@ def test_a_name_starts_no_command(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--format", "xml"), "--format': 'xml' is not one of 'text', 'github', 'sarif', 'json'"),
+        (("--format", "xml"), "--format': 'xml' is not one of 'text', 'github', 'sarif', 'json', 'markdown', 'junit'"),
         (("--fail-on", "fatal"), "--fail-on': 'fatal' is not one of 'error', 'warning', 'info', 'never'"),
     ],
 )

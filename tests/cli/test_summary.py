@@ -15,10 +15,11 @@ import pytest
 from tests.support import factory
 from tests.support.findings import FINDINGS, found, with_findings
 from tests.support.running import on_a_terminal
+from weightaudit import ScanReport
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.summary import WIDTH, cut, summary_text
 from weightaudit.cli.terminal import BARS, TerminalStyle, look_of
-from weightaudit.records import LayerRow
+from weightaudit.records import LayerRow, NotJudged, Suppressed
 
 ASCII = TerminalStyle("ascii")
 DEEP = factory.bert(96, 12288, 49152)
@@ -41,6 +42,34 @@ def test_the_verdict_comes_first() -> None:
     assert summary_text(found()).splitlines()[0] == "verdict: 1 error, 1 warning, 1 info (21 rules checked)"
     info = with_findings(report, FINDINGS[2])
     assert summary_text(info).splitlines()[0] == "verdict: clean, 1 info (21 rules checked)"
+
+
+def qualified() -> ScanReport:
+    """A partial scan, beside a baseline, with a suppressed finding and rules that could not judge."""
+    known = replace(FINDINGS[0], baseline_state="unchanged")
+    return replace(
+        with_findings(factory.bert(), known, *(replace(one, baseline_state="new") for one in FINDINGS[1:])),
+        partial=("--roles", "--layers"),
+        not_judged=(NotJudged("missing", "No config.", False), NotJudged("untrained", "Too \x1b[2J wide.", True)),
+        suppressed=(Suppressed(FINDINGS[1], "dead-rows:M1"),),
+        gate={"baseline": {"path": "o.json", "model": "m", "same_model": False, "new": 2, "unchanged": 1, "gone": 0}},
+    )
+
+
+def test_what_is_to_be_known_of_the_verdict_follows_it() -> None:
+    share = qualified().summary["share_analysed"]
+    first, *others = summary_text(qualified()).split("\n\n")[0].replace("\n  ", " ").splitlines()
+    assert first == (
+        f"verdict: partial (--roles and --layers: {math.floor(1e4 * share) / 100:.2f} % of the parameters): 1 error, "
+        "1 warning, 1 info (21 rules checked, 1 could not judge)"
+    )
+    assert others == [
+        "Not judged by missing: No config.",
+        r"Not judged in part by untrained: Too \x1b[2J wide.",
+        "Suppressed: 1 finding, by dead-rows:M1 (1).",
+        "Beside the baseline o.json: 2 new, 1 known, 0 gone. It is of another model, m.",
+    ]
+    assert "error    nonfinite (known): 12 of" in summary_text(qualified())
 
 
 def test_findings_after_the_identity_in_two_lines_at_most() -> None:

@@ -62,7 +62,7 @@ def test_outputs_are_small_multiples_of_the_model(name: str, model: Path, tmp_pa
     most = CONSTANT + MULTIPLE * sum(path.stat().st_size for path in model.iterdir())
     report = scan(model, threads=1)
     sizes: dict[str, Any] = {"stdout": len(summary_text(report)), "commands": len(workflow_commands(report))}
-    for kind in (".csv", ".json", ".parquet", ".html", ".sarif"):
+    for kind in (".csv", ".json", ".parquet", ".html", ".sarif", ".md", ".xml"):
         report.write(tmp_path / f"report{kind}")
         sizes[kind] = (tmp_path / f"report{kind}").stat().st_size
     assert max(sizes.values()) < most, sizes

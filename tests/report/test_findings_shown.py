@@ -10,7 +10,7 @@ import pytest
 from tests.support import factory
 from tests.support.page import read
 from weightaudit import ScanReport
-from weightaudit.records import Finding
+from weightaudit.records import Finding, NotJudged, Suppressed
 from weightaudit.report import html
 from weightaudit.report.html.anchors import Places
 from weightaudit.report.html.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
@@ -54,6 +54,27 @@ def test_the_verdict_says_where() -> None:
     )
     assert "Rule 0 2 matrices The weights are a pickle" in read(replace(report, findings=five)).text
     assert "Rule 0 2 matrices and 2 more rules" in read(replace(report, findings=six)).text
+
+
+def test_what_qualifies_the_verdict_is_told_beneath_it() -> None:
+    report = factory.judged()
+    first, *others = report.findings
+    shown = replace(
+        report,
+        findings=(replace(first, baseline_state="unchanged"), *others),
+        partial=("--roles",),
+        not_judged=(NotJudged("missing", "No <b>config</b>.", False),),
+        suppressed=(Suppressed(first, "nonfinite:<i>"),),
+        gate={"severity": ["pickle=error"], "min_coverage": 0.9, "baseline": None},
+    )
+    text = read(shown).text
+    top = text[: text.index("Summary")]
+    assert "Partial: --roles: " in top
+    assert "Not judged by missing: No <b>config</b>." in top
+    assert "Suppressed: 1 finding, by nonfinite:<i> (1)." in top
+    assert "known to the baseline" in text
+    assert "--severity pickle=error --min-coverage 0.9" in text
+    assert "Partial" not in read(report).text
 
 
 def test_findings_are_told_by_rule() -> None:

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from tests.report import spectra
 from tests.support import factory
 from weightaudit import ScanReport
-from weightaudit.records import LayerRow, SourceFile
+from weightaudit.records import LayerRow, NotJudged, SourceFile, Suppressed
 from weightaudit.report.columns import COLUMNS, NAMES, number_text
 from weightaudit.report.comparison.read import read_finished
-from weightaudit.report.tables import LONGEST_KEPT, csv_line, guarded
+from weightaudit.report.tables import LONGEST_KEPT, csv_line, document, guarded, write_csv, write_parquet
 
 PLAN = """
 model revision stack layer expert role tensors rows cols dtype parameters
@@ -252,3 +252,29 @@ def test_csv_line_reads_back(cells: list[str]) -> None:
     line = csv_line(cells)
     if "\x00" not in line:  # the csv module of Python 3.10 refuses NUL
         assert next(csv.reader(io.StringIO(line, newline=""))) == cells
+
+
+def test_how_it_was_judged_is_in_the_json_alone() -> None:
+    """What a gate adds moves no byte of the tables, nor of Parquet's metadata."""
+    report = factory.judged()
+    first, *others = report.findings
+    gate = {"severity": None, "min_coverage": 0.9, "baseline": None}
+    judged = replace(
+        report,
+        partial=("--roles",),
+        not_judged=(NotJudged("missing", "No config.", True),),
+        suppressed=(Suppressed(first, "nonfinite"),),
+        gate=gate,
+    )
+    said = document(judged)
+    assert (said["partial"], said["gate"]) == (["--roles"], gate)
+    assert said["not_judged"] == [{"rule": "missing", "reason": "No config.", "partly": True}]
+    assert [(one["id"], one["suppressed_by"]) for one in said["suppressed"]] == [(first.id, "nonfinite")]
+    for write in (write_csv, write_parquet):
+        before, after = io.BytesIO(), io.BytesIO()
+        write(report, before)
+        write(judged, after)
+        assert before.getvalue() == after.getvalue()
+    assert all("baseline_state" not in one for one in document(report)["findings"])
+    beside = replace(report, findings=(replace(first, baseline_state="new"), *others))
+    assert document(beside)["findings"][0]["baseline_state"] == "new"

@@ -14,7 +14,7 @@ from weightaudit.streams import without_commands
 from weightaudit.text import printable
 
 if TYPE_CHECKING:
-    from weightaudit.records import Finding
+    from weightaudit.records import Finding, Severity
 
 COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 MAX_PER_TYPE = 10
@@ -32,13 +32,13 @@ def workflow_commands(report: ScanResult) -> str:
     from weightaudit.report.verdict import qualifications, verdict_line
 
     uri = files_of(report)
-    kinds = Counter(finding.severity for finding in report.findings)
+    kinds = Counter(map(_kind, report.findings))
     over = any(number > MAX_PER_TYPE for number in kinds.values())
     shown: Counter[str] = Counter({"info": 1} if over else {})  # the last notice says that there are more
     lines = []
     for finding in report.findings:
-        shown[finding.severity] += 1
-        if shown[finding.severity] <= MAX_PER_TYPE:
+        shown[_kind(finding)] += 1
+        if shown[_kind(finding)] <= MAX_PER_TYPE:
             lines.append(_annotation(finding, unquote(uri(finding)).removeprefix("file://")))
     if over:
         left = len(report.findings) - len(lines)
@@ -49,14 +49,20 @@ def workflow_commands(report: ScanResult) -> str:
     return "\n".join([*lines, verdict_line(report), *said])
 
 
+def _kind(finding: Finding) -> Severity:
+    """How grave its annotation is: what the baseline knows fails nothing."""
+    return "info" if finding.baseline_state == "unchanged" else finding.severity
+
+
 def _annotation(finding: Finding, file: str) -> str:
     from weightaudit.report.verdict import sentence
 
     where = finding.place.words()
-    title = _escaped(f"{finding.id} ({where})" if where else finding.id, _PROPERTY)
+    known = ", known to the baseline" if finding.baseline_state == "unchanged" else ""
+    title = _escaped(f"{finding.id} ({where}){known}" if where else f"{finding.id}{known}", _PROPERTY)
     words = [sentence(finding), *([finding.advice] if finding.advice else [])]
-    command = COMMANDS[finding.severity]
-    return f"::{command} title={title},file={_escaped(file, _PROPERTY)}::{_escaped(' '.join(words), _DATA)}"
+    properties = f"title={title},file={_escaped(file, _PROPERTY)}"
+    return f"::{COMMANDS[_kind(finding)]} {properties}::{_escaped(' '.join(words), _DATA)}"
 
 
 def _escaped(text: str, characters: dict[str, str]) -> str:

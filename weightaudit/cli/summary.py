@@ -102,7 +102,8 @@ def _findings(findings: Sequence[Finding], look: TerminalStyle) -> Iterator[str]
     shown = _some(findings)
     column = max((len(finding.severity) for finding in shown), default=0)
     for finding in shown:
-        text = f"{cut(finding.id, LONGEST_ID, look)}: {look.text(printable(located(finding), 1000))}"
+        known = " (known)" if finding.baseline_state == "unchanged" else ""
+        text = f"{cut(finding.id, LONGEST_ID, look)}{known}: {look.text(printable(located(finding), 1000))}"
         lines = textwrap.wrap(
             text,
             WIDTH - column - 2,

@@ -15,8 +15,10 @@ Every scan is checked against the rules below. A finding says where, what was me
 One fault is one finding. A rule that is *suppressed by* others does not look at what one of those has found, nor
 compare anything with it: an all-zero matrix is no outlier too. Of a fused matrix and its parts (QKV; Q, K and V) the
 parts are judged, and the whole only where a part is not there. Of each rule {MAX_PER_RULE} findings are told one by one
-and the rest counted. `--ignore untrained,pickle` leaves rules out; what they find stays hidden from the rules that they
-suppress.
+and the rest counted. `--ignore untrained,pickle` leaves rules out, `--ignore untrained:POOLER` what one finds at a
+place; what they find stays hidden from the rules that they suppress. `--severity untrained=error` gives another
+severity. A rule that lacks what it needs in order to judge is listed as not judged, with the reason: see
+[auditing.md](auditing.md).
 """
 
 

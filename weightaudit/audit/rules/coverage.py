@@ -111,7 +111,7 @@ RULES = (
         severity="error",
         measures="Tensors of shape (0,) that config.json makes larger, where there are several.",
         threshold=0.0,
-        source="Training that shards every parameter (DeepSpeed's ZeRO-3) leaves such of what other processes hold, when "
+        source="Training that shards every parameter (DeepSpeed's ZeRO-3) leaves such of what other processes hold if "
         "the model is saved without gathering.",
         advice="Gather the weights: run zero_to_fp32.py, which DeepSpeed puts into its checkpoints, or set "
         "stage3_gather_16bit_weights_on_model_save and save again.",

@@ -97,9 +97,10 @@ RULES = (
         id="missing",
         title="Weights that the config describes and the file lacks",
         severity="error",
-        measures="Matrices of the model that config.json describes for which no tensor is there. Where one shard of "
-        "several was named the rest is not missed, nor anything where weights are quantised and packed under names of "
-        "their own; where roles were guessed it is a note.",
+        measures="Tensors of the model that config.json and its `architectures` describe and that are not there: "
+        "layers, matrices, experts, norms, biases, heads, towers. Where one shard of several was named the rest is not "
+        "missed, nor anything where weights are quantised and packed under names of their own; where roles were guessed "
+        "it is a note.",
         threshold=0.0,
         source=_CONFIG,
         advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",

@@ -153,7 +153,8 @@ def test_of_a_class_that_is_not_known_what_all_classes_have_is_missed(value: obj
 )
 def test_a_bias_is_missed_where_the_config_has_it(flag: str, name: str) -> None:
     lost = f"model.layers.1.{name}"
-    assert kept("llama", lambda one: one != lost, **{flag: True}) == [f"Layer 1 lacks {name}."]
+    turned: dict[str, Any] = {flag: True}
+    assert kept("llama", lambda one: one != lost, **turned) == [f"Layer 1 lacks {name}."]
 
 
 def test_norms_of_older_names_are_there() -> None:

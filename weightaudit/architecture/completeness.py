@@ -311,8 +311,20 @@ class Expected:
             alone = {(): self.held[template]} if template in self.held else {}
             for numbers, info in sorted((self._at.get(template, {}) if "{" in template else alone).items()):
                 beyond = bool(numbers) and numbers[0] >= (self._layers(template) or 0)
-                if not beyond and not any(shape is None or _fits(info.shape, shape) for shape in wanted):
+                if beyond:
+                    continue
+                if not any(shape is None or _fits(info.shape, shape) for shape in wanted):
                     yield info, next(shape for shape in wanted if shape is not None)
+                elif (None,) in wanted:
+                    size = self._of_its_weight(filled(template, numbers))
+                    if size and info.shape[0] not in size:
+                        yield info, size[:1]
+
+    def _of_its_weight(self, name: str) -> tuple[int, ...]:
+        """The shape of the weight that a bias, whose length nothing else tells, is added behind; () without one."""
+        stem, _, last = name.rpartition(".")
+        weight = self.held.get(f"{stem}.weight") if last == "bias" else None
+        return weight.shape if weight is not None else ()
 
     def _layers(self, template: str) -> int | None:
         """How many layers the config makes of the module list that the template is in."""

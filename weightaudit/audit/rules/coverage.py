@@ -98,9 +98,9 @@ RULES = (
         title="Weights that the config describes and the file lacks",
         severity="error",
         measures="Tensors of the model that config.json and its `architectures` describe and that are not there: "
-        "layers, matrices, experts, norms, biases, heads, towers. Where one shard of several was named the rest is not "
-        "missed, nor anything where weights are quantised and packed under names of their own; where roles were guessed "
-        "it is a note.",
+        "layers, matrices, experts, norms, biases, heads, towers. Where one shard of several was named the rest "
+        "is not missed, nor anything where weights are quantised and packed under names of their own; where roles were "
+        "guessed it is a note.",
         threshold=0.0,
         source=_CONFIG,
         advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",

@@ -1,6 +1,8 @@
 """What a checkpoint of each model type and class holds, learned from models that transformers builds without weights:
 
-python -m tests.architecture.inventories [MODEL_TYPE ...] > weightaudit/architecture/inventory.json
+python -m tests.architecture.inventories [MODEL_TYPE ...]
+
+writes ``weightaudit/architecture/inventory.json``, or only these model types in it.
 
 A class is built on the meta device at a small config and at many that differ from it in one value each. Of every name
 it is seen when it is there, in which layers, and how its shape goes with the config; what holds in all of these builds,
@@ -20,7 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -30,6 +33,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from tests.support.tiny import all_model_types, model_class, tiny_config
 from tests.support.tiny_sizes import NOT_BUILT
+from weightaudit.architecture import inventory
 from weightaudit.architecture.canonical import canonical
 from weightaudit.architecture.dimensions import embeddings_tied, resolve
 from weightaudit.architecture.inventory import REST, TIED, numbers_of, truths_of
@@ -37,12 +41,14 @@ from weightaudit.architecture.registry import for_model_type, layers_of_towers, 
 from weightaudit.architecture.schema import Family
 
 Shape = tuple[int, ...]
-Path = tuple[str, ...]
+Key = tuple[str, ...]
 
 COMBINATIONS = 16
 """Builds that differ in several values, against which what was learned is held."""
 FEWEST = 10
 """Builds that must have a tensor that the first lacks for its shape to be told."""
+MOSTLY = 0.5
+"""Share of the slots that conditions must tell, or the type has no inventory."""
 MOST_PARTS = 4
 """Parts of a layer that stand in for one another, at most: attention, a state space, an MLP."""
 
@@ -54,7 +60,7 @@ class Build:
     ``own`` are the numbers that are dimensions of the family.
     """
 
-    changes: tuple[tuple[Path, Any], ...]
+    changes: tuple[tuple[Key, Any], ...]
     own: frozenset[str]
     numbers: Mapping[str, int]
     truths: Mapping[str, Any]
@@ -118,7 +124,7 @@ def unset() -> Iterator[None]:
         yield
 
 
-def build(model_type: str, cls: Any, changes: Sequence[tuple[Path, Any]], **given: Any) -> Build | None:
+def build(model_type: str, cls: Any, changes: Sequence[tuple[Key, Any]], **given: Any) -> Build | None:
     """The class at the tiny config of the type with ``changes``; None where that is no model."""
     overrides: dict[str, Any] = {}
     for path, value in changes:
@@ -181,7 +187,7 @@ _PATTERN = re.compile(r"(period|offset|step|interval|every|freq|pattern|dense)")
 _LITERAL = re.compile(r"config\.(?P<key>\w+)\s*(?:==|!=|in|not in)\s*(?P<values>\"[^\"]+\"|'[^']+'|[\[(][^\])]*[\])])")
 
 
-def leaves(config: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaves(config: Mapping[str, Any], path: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Single values and lists of a config, by path."""
     for key, value in config.items():
         if _UNVARIED.search(key):
@@ -202,12 +208,16 @@ def literals(cls: Any) -> dict[str, set[str]]:
     return found
 
 
-Change = tuple[tuple[Path, Any], ...]
+Change = tuple[tuple[Key, Any], ...]
 
 
-def widened(said: Mapping[str, Any], path: Path, value: int, times: int) -> Change:
+def _a_layer_each(key: Key, value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, str) and "pattern" in key[-1])
+
+
+def widened(said: Mapping[str, Any], path: Key, value: int, times: int) -> Change:
     """The count at ``path`` that many times, and the lists beside it that have an entry a layer."""
-    lists = [(p, v) for p, v in leaves(said) if p[:-1] == path[:-1] and isinstance(v, list) and len(v) == value]
+    lists = [(p, v) for p, v in leaves(said) if p[:-1] == path[:-1] and _a_layer_each(p, v) and len(v) == value]
     return ((path, value * times), *((p, v * times) for p, v in lists))
 
 
@@ -226,6 +236,8 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
             yield from (((path, other),) for other in dict.fromkeys(sizes) if other != value)
         elif value is None:
             yield from (((path, other),) for other in (4, True))
+        elif isinstance(value, str) and _a_layer_each(path, value):
+            yield from (((path, other),) for other in (value[::-1], value[1:] + value[:1]) if other != value)
         elif isinstance(value, str):
             words = {*texts.get(path[-1], ()), *TEXTS.get(path[-1], ())} - {value}
             yield from (((path, other),) for other in sorted(words))
@@ -235,7 +247,7 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
 
 
 def merged(changes: Iterable[Change]) -> Change:
-    together: dict[Path, Any] = {}
+    together: dict[Key, Any] = {}
     for change in changes:
         together.update(change)
     return tuple(together.items())
@@ -287,12 +299,12 @@ def rich_base(model_type: str, main: Any, base: Change, said: Mapping[str, Any])
     return base
 
 
-def _within(path: Path, change: Change) -> bool:
+def _within(path: Key, change: Change) -> bool:
     return any(path == other for other, _ in change)
 
 
 def _half(value: Any) -> Any:
-    return value[: len(value) // 2] if isinstance(value, list) else value // 2
+    return value[: len(value) // 2] if isinstance(value, (list, str)) else value // 2
 
 
 def builds_of(
@@ -659,6 +671,9 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     changes = [*halved, *changes_of(changed(told(model_type), base), main)]
     builds, structural = builds_of(model_type, main, base, changes, rng)
     learned = {main.__name__: learn(builds)}
+    sure = sum(slot.get("sure", True) for slot in learned[main.__name__][0])
+    if sure < MOSTLY * len(learned[main.__name__][0]):
+        raise ValueError("its config does not tell what there is")
     numbers = dict(builds[0].truths)
     for other in others:
         own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes)], rng)[0]
@@ -691,7 +706,7 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
 
 def _sizes(changes: Iterable[Change]) -> list[Change]:
     """One change of each size, so that shapes can be told."""
-    chosen: dict[Path, Change] = {}
+    chosen: dict[Key, Change] = {}
     for change in changes:
         (path, value), *more = change
         if not more and isinstance(value, int) and not isinstance(value, bool) and value > 1:
@@ -734,9 +749,10 @@ def _defaults(body: Mapping[str, Any], main: Any, truths: Mapping[str, Any]) -> 
     return found
 
 
-def nested(bodies: Mapping[str, dict[str, Any]]) -> None:
-    """Of models that hold another one by its configuration, take what is that one's: it may be of another type."""
-    for model_type, body in bodies.items():
+def nested(bodies: Mapping[str, dict[str, Any]], which: Iterable[str]) -> None:
+    """Of those that hold another model by its configuration, take what is that one's: it may be of another type."""
+    for model_type in which:
+        body = bodies[model_type]
         said = told(model_type)
         config_class = model_class(model_type).config_class
         for key, sub in (getattr(config_class, "sub_configs", None) or {}).items():
@@ -776,31 +792,39 @@ def built_types() -> list[str]:
     return sorted(dict.fromkeys(name for name in known if name not in NOT_BUILT))
 
 
+FILE = Path(inventory.__file__).with_name("inventory.json")
+
+
+def shipped() -> dict[str, tuple[dict[str, Any], str]]:
+    """Model type → (what inventory.json says of it, how its classes' names begin)."""
+    read = json.loads(FILE.read_text("utf-8"))
+    return {name: (read["bodies"][number], stem) for name, (number, stem) in read["types"].items()}
+
+
 def main() -> None:
     transformers.utils.logging.set_verbosity_error()
-    found: dict[str, dict[str, Any]] = {}
-    stems: dict[str, str] = {}
+    found = shipped() if sys.argv[1:] else {}
+    learned: list[str] = []
     for model_type in sys.argv[1:] or built_types():
         try:
-            found[model_type], stems[model_type] = body_of(model_type)
+            found[model_type] = body_of(model_type)
         except Exception as error:
             print(f"{model_type}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
-        print(model_type, len(found[model_type]["slots"]), file=sys.stderr, flush=True)
-    write(found, stems, sys.stdout)
+        learned.append(model_type)
+        print(model_type, len(found[model_type][0]["slots"]), flush=True)
+    nested({name: body for name, (body, _) in found.items()}, learned)
+    FILE.write_text(text_of(found), "utf-8")
 
 
-def write(found: Mapping[str, dict[str, Any]], stems: Mapping[str, str], out: TextIO) -> None:
+def text_of(found: Mapping[str, tuple[dict[str, Any], str]]) -> str:
     """The file: bodies, each once, and which types have which."""
-    nested(found)
-    texts = {name: json.dumps(body, sort_keys=True) for name, body in found.items()}
+    texts = {name: json.dumps(body, sort_keys=True) for name, (body, _) in found.items()}
     bodies = list(dict.fromkeys(texts.values()))
     lines = ",\n".join(_lines(json.loads(text)) for text in bodies)
-    types = {name: (bodies.index(text), stems[name]) for name, text in sorted(texts.items())}
+    types = {name: (bodies.index(text), found[name][1]) for name, text in sorted(texts.items())}
     named = ",\n".join(f"{json.dumps(name)}: {json.dumps(one)}" for name, one in types.items())
-    out.write(
-        f'{{"transformers": "{transformers.__version__}",\n"bodies": [\n{lines}\n],\n"types": {{\n{named}\n}}}}\n'
-    )
+    return f'{{"transformers": "{transformers.__version__}",\n"bodies": [\n{lines}\n],\n"types": {{\n{named}\n}}}}\n'
 
 
 def _lines(body: Mapping[str, Any]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 from weightaudit.architecture.expressions import evaluate
@@ -16,6 +16,8 @@ from weightaudit.records import TensorInfo
 
 MOST = 1024
 """Layers looked at, and experts of one layer missed, at most: a hostile header or config may claim any number."""
+MOST_ABSENT = 2**16
+"""Tensors missed one by one at most."""
 OLDER = {"weight": "gamma", "bias": "beta"}
 """Names that norms had before, which loaders still take."""
 
@@ -59,6 +61,30 @@ class Lacking:
 
     stacks: tuple[Stack, ...]
     slots: tuple[Absent, ...]
+
+
+_PLACES = 10**9
+"""The first of the numbers that stand for a slot's own; no module list is as long."""
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """What a slot is as a matrix. ``layer`` and ``expert`` are numbers, or `_PLACES` and where among the slot's own."""
+
+    stack: str
+    roles: tuple[str, ...]
+    layer: int | None
+    expert: int | None
+
+    def layer_of(self, numbers: tuple[int, ...]) -> int | None:
+        return _at_place(self.layer, numbers)
+
+    def expert_of(self, numbers: tuple[int, ...]) -> int | None:
+        return _at_place(self.expert, numbers)
+
+
+def _at_place(number: int | None, numbers: tuple[int, ...]) -> int | None:
+    return number if number is None or number < _PLACES else numbers[number - _PLACES]
 
 
 class Expected:
@@ -131,44 +157,35 @@ class Expected:
         told = self._role(slot)
         if told is None:
             return False
-        stack, roles, places = told
-        layer = numbers[places[0]] if places else None
-        experts = [numbers[places[1]]] if len(places) > 1 else [None]
+        layer, expert = told.layer_of(numbers), told.expert_of(numbers)
+        there = self._by_layer.get((told.stack, layer), {})
         return all(
-            any((stack, layer, expert, role) in self._roles for expert in (*experts, ALL_EXPERTS)) for role in roles
-        ) or self._stacked_apart(stack, layer, roles, len(places))
-
-    def _stacked_apart(self, stack: str, layer: int | None, roles: tuple[str, ...], places: int) -> bool:
-        """Whether what is one tensor here lies there as one for each expert."""
-        return places == 1 and all(
-            any(of[:2] == (stack, layer) and of[2] is not None and of[3] == role for of in self._of_layer(stack, layer))
-            for role in roles
+            {expert, ALL_EXPERTS} & there.get(role, set()) or (expert is None and there.get(role))
+            for role in told.roles
         )
 
-    def _of_layer(self, stack: str, layer: int | None) -> Collection[Role]:
-        return self._by_layer.get((stack, layer), ())
-
     @cached_property
-    def _by_layer(self) -> dict[tuple[str, int | None], set[Role]]:
-        found: dict[tuple[str, int | None], set[Role]] = {}
-        for role in self._roles:
-            found.setdefault(role[:2], set()).add(role)
+    def _by_layer(self) -> dict[tuple[str, int | None], dict[str, set[int | None]]]:
+        """(stack, layer) → role → the experts that have it, None where it is of none."""
+        found: dict[tuple[str, int | None], dict[str, set[int | None]]] = {}
+        for stack, layer, expert, role in self._roles:
+            found.setdefault((stack, layer), {}).setdefault(role, set()).add(expert)
         return found
 
-    def _role(self, slot: Slot) -> tuple[str, tuple[str, ...], tuple[int, ...]] | None:
-        """(stack, roles, which of its numbers are the layer and the expert) of a slot of a matrix; None for others."""
+    def _role(self, slot: Slot) -> _Matrix | None:
+        """What the slot is as a matrix with roles; None for what is none."""
         if slot.name not in self._rules:
             depth = slot.name.count("{")
-            match = self._matcher.match(filled(slot.name, tuple(range(1, depth + 1))))
+            match = self._matcher.match(filled(slot.name, tuple(range(_PLACES, _PLACES + depth))))
             self._rules[slot.name] = (
-                (match.stack, match.rule.roles, tuple(n - 1 for n in (match.layer, match.expert) if n))
+                _Matrix(match.stack, match.rule.roles, match.layer, match.expert)
                 if match is not None and isinstance(match.rule, MatrixRule)
                 else None
             )
         return self._rules[slot.name]
 
     @cached_property
-    def _rules(self) -> dict[str, tuple[str, tuple[str, ...], tuple[int, ...]] | None]:
+    def _rules(self) -> dict[str, _Matrix | None]:
         return {}
 
     # What is not.
@@ -187,7 +204,7 @@ class Expected:
             if stack is not None:
                 stacks += [stack] if len(stack.present) < stack.layers else []
                 for layer in stack.present[:MOST]:
-                    absent += self._of_one_layer(stack, layer, slots)
+                    absent += islice(self._of_one_layer(stack, layer, slots), max(0, MOST_ABSENT - len(absent)))
         return Lacking(tuple(stacks), tuple(absent))
 
     def _missed(self, slot: Slot) -> bool:
@@ -205,7 +222,7 @@ class Expected:
         if layers is None:
             return None
         numbers = {n[0] for template, at in self._at.items() if list_of(template) == name for n in at}
-        stack = next((told[0] for slot in slots if (told := self._role(slot)) is not None), "")
+        stack = next((told.stack for slot in slots if (told := self._role(slot)) is not None), "")
         if any(self._role(slot) is not None for slot in slots):
             numbers |= {layer for own, layer in self._by_layer if own == stack and layer is not None}
         return Stack(name, stack, layers, tuple(sorted(n for n in numbers if n < layers)))
@@ -244,7 +261,7 @@ class Expected:
     def _numbers_of(self, slot: Slot, layer: int) -> Iterator[tuple[int, ...]]:
         counts = [self._number(part.partition("}")[0]) for part in slot.name.split("{")[2:]]
         if all(count is not None for count in counts):
-            yield from ((layer, *inner) for inner in product(*(range(count or 0) for count in counts)))
+            yield from _counted((layer,), [count or 0 for count in counts])
 
     def _not_found(self, slot: Slot, layer: int) -> Iterator[tuple[int, ...]]:
         lacking = (numbers for numbers in self._numbers_of(slot, layer) if not self._found(slot, numbers))
@@ -252,9 +269,10 @@ class Expected:
 
     def _absent(self, slot: Slot, numbers: tuple[int, ...]) -> Absent:
         told = self._role(slot)
-        layer = numbers[0] if numbers else None
-        expert = numbers[1] if len(numbers) > 1 else None
-        return Absent(filled(slot.name, numbers), "", told[0] if told else "", layer, expert, told[1] if told else ())
+        name, layer = filled(slot.name, numbers), numbers[0] if numbers else None
+        if told is None:
+            return Absent(name, layer=layer, expert=numbers[1] if len(numbers) > 1 else None)
+        return Absent(name, "", told.stack, layer, told.expert_of(numbers), told.roles)
 
     def _strangers(self, stack: str, layer: int | None) -> bool:
         """Whether there are norms or biases of names that the inventory does not have: the model may be stored in
@@ -290,10 +308,23 @@ class Expected:
             by_name.setdefault(slot.name, []).append(slot)
         for template, slots in by_name.items():
             wanted = [self._shape(slot) for slot in slots]
-            for numbers, info in sorted(self._at.get(template, {}).items()):
+            alone = {(): self.held[template]} if template in self.held else {}
+            for numbers, info in sorted((self._at.get(template, {}) if "{" in template else alone).items()):
                 beyond = bool(numbers) and numbers[0] >= (self._layers(template) or 0)
-                if not beyond and not any(shape is None or _fits(info.shape, shape) for shape in wanted):
+                if beyond:
+                    continue
+                if not any(shape is None or _fits(info.shape, shape) for shape in wanted):
                     yield info, next(shape for shape in wanted if shape is not None)
+                elif (None,) in wanted:
+                    size = self._of_its_weight(filled(template, numbers))
+                    if size and info.shape[0] not in size:
+                        yield info, size[:1]
+
+    def _of_its_weight(self, name: str) -> tuple[int, ...]:
+        """The shape of the weight that a bias, whose length nothing else tells, is added behind; () without one."""
+        stem, _, last = name.rpartition(".")
+        weight = self.held.get(f"{stem}.weight") if last == "bias" else None
+        return weight.shape if weight is not None else ()
 
     def _layers(self, template: str) -> int | None:
         """How many layers the config makes of the module list that the template is in."""
@@ -303,6 +334,15 @@ class Expected:
         if slot.shape is None:
             return None
         return tuple(None if size == ANY else self._number(size) for size in slot.shape)
+
+
+def _counted(first: tuple[int, ...], counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """``first`` followed by all numbers below the counts; none is made ahead, for a config may say any."""
+    if not counts:
+        yield first
+        return
+    for number in range(counts[0]):
+        yield from _counted((*first, number), counts[1:])
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

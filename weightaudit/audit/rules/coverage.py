@@ -98,9 +98,10 @@ RULES = (
         id="missing",
         title="Weights that the config describes and the file lacks",
         severity="error",
-        measures="Matrices of the model that config.json describes for which no tensor is there. Where one shard of "
-        "several was named the rest is not missed, nor anything where weights are quantised and packed under names of "
-        "their own; where roles were guessed it is a note.",
+        measures="Tensors of the model that config.json and its `architectures` describe and that are not there: "
+        "layers, matrices, experts, norms, biases, heads, towers. Where one shard of several was named the rest "
+        "is not missed, nor anything where weights are quantised and packed under names of their own; where roles were "
+        "guessed it is a note.",
         threshold=0.0,
         source=_CONFIG,
         advice="A loader fills them with random numbers. Look for a shard or file left out, or correct config.json.",
@@ -113,7 +114,7 @@ RULES = (
         severity="error",
         measures="Tensors of shape (0,) that config.json makes larger, where there are several.",
         threshold=0.0,
-        source="Training that shards every parameter (DeepSpeed's ZeRO-3) leaves such of what other processes hold, when "
+        source="Training that shards every parameter (DeepSpeed's ZeRO-3) leaves such of what other processes hold if "
         "the model is saved without gathering.",
         advice="Gather the weights: run zero_to_fp32.py, which DeepSpeed puts into its checkpoints, or set "
         "stage3_gather_16bit_weights_on_model_save and save again.",

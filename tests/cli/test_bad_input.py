@@ -62,7 +62,7 @@ def _index(weight_file: str) -> Callable[[Path], object]:
 def _misshape(directory: Path) -> None:
     path = directory / "model.safetensors"
     tensors = safetensors.torch.load_file(path)
-    tensors["bert.encoder.layer.0.attention.self.query.weight"] = torch.zeros(5, 7)
+    tensors["bert.encoder.layer.0.attention.self.query.weight"] = torch.ones(5, 7)
     safetensors.torch.save_file(tensors, path)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.support.running import CommandLine, on_a_terminal
 from weightaudit.records import ScanResult
@@ -28,6 +29,17 @@ def models(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> Path:
     first, second, *_ = tiny_checkpoints.values()
     path.write_text(f"# three\n{first}\n{tmp_path}/none\n{second}  # last\n")
     return path
+
+
+def _with_a_nan(model: Path, root: Path) -> Path:
+    """A copy of ``model`` with one in a matrix of its first layer."""
+    copy = root / model.name
+    shutil.copytree(model, copy)
+    tensors = load_file(copy / "model.safetensors")
+    first = next(one for one in sorted(tensors) if ".0." in one and tensors[one].ndim == 2)
+    tensors[first][0, 0] = float("nan")
+    save_file(tensors, copy / "model.safetensors")
+    return copy
 
 
 def test_a_run_and_the_next(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
@@ -69,7 +81,8 @@ def test_findings_count_where_they_are_shown(
             file.truncate(file.tell() - 9)
 
     monkeypatch.setattr(tables, "write_parquet", cut_off)
-    models.write_text(f"{first} layers=0\n{second} layers=0\n")
+    spoiled = [_with_a_nan(Path(model), tmp_path) for model in (first, second)]
+    models.write_text("".join(f"{model} layers=0\n" for model in spoiled))
     out = tmp_path / "out"
     words = ("--out", out, "--fail-on", "warning", "--quiet")
     done = weightaudit("batch", models, *words, "--workers", "0")

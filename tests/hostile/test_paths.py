@@ -4,13 +4,16 @@ A directory is read at its top level, and links in it are followed wherever they
 of links out of the model's directory, and whoever could place a link could have placed a copy. Nothing is ever written
 there, and of a file behind a link no more is told than of any other: sizes, tensor names, and numbers of its matrices.
 Names that a file inside the model gives (a shard's, in an index) are another thing: plain names in the same directory,
-or refused (`test_index`). Folders are never entered; pipes, devices and sockets are refused and never waited for.
+or refused (`test_index`). Folders are not entered but for the modules that modules.json lists; pipes, devices and
+sockets are refused and never waited for.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 from pathlib import Path
@@ -99,11 +102,23 @@ def test_a_folder_with_a_weight_file_s_name(attack: Attack, model: Path) -> None
     (model / FILE).rename(model / "kept")
     (model / FILE).mkdir()
     (model / "kept").rename(model / FILE / FILE)
-    attack.refused(model, "no weights found", "folders inside it are not searched")
+    attack.refused(model, "no weights found at its top, but in folders of it", "Scan one of them: `weightaudit scan ")
     (model / CONFIG).unlink()
     (model / CONFIG).mkdir()
     shutil.move(model / FILE / FILE, model / "weights.safetensors")
     attack.refused(model, "no config.json")
+
+
+@pytest.mark.parametrize("folder", ["\x1b[2J", "\u202excod", "a\nb", "`touch canary`", "$(touch canary)", "x" * 255])
+def test_a_folder_with_a_hostile_name_is_no_command(folder: str, attack: Attack, model: Path) -> None:
+    for depth in range(3):
+        inside = model.joinpath(*[folder] * (depth + 1))
+        inside.mkdir(parents=True)
+        forge.write_model(inside)
+        said = attack.refused(model, "in folders of it")
+        (command,) = re.findall(r"`weightaudit (scan .+)`", said) or [""]
+        assert not command or shlex.split(command)[1].startswith(str(model))
+        assert not command or Path(shlex.split(command)[1]).is_dir()
 
 
 @pytest.mark.parametrize("name", [FILE, INDEX, CONFIG, "pytorch_model.bin", "pytorch_model.bin.index.json"])

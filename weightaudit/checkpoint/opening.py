@@ -20,7 +20,7 @@ from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.modules import Module, find_modules
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.select import select_weights, skipped_files
-from weightaudit.checkpoint.sets import difference, other_sets, same_format
+from weightaudit.checkpoint.sets import difference, other_sets
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError
 from weightaudit.records import FileFault, ModelIdentity, SourceFile, TensorInfo
@@ -80,11 +80,11 @@ def open_checkpoint(
         found = logical_tensors(tensor for file in files for tensor in file.tensors)
         tensors = {tensor.name: tensor for tensor in found}
         if repository.chosen is None:
-            faults += _other_sets(repository, weights, tensors, sources)
             modules, wrong = find_modules(repository)
-            faults += wrong
-            files += [_open_module(repository, module, sources) for module in modules]
-            tensors |= {tensor.name: tensor for file in files[len(files) - len(modules) :] for tensor in file.tensors}
+            beside = [_open_module(repository, module, sources) for module in modules]
+            faults += [*_other_sets(repository, weights, tensors, sources), *wrong]
+            files += beside
+            tensors |= {tensor.name: tensor for file in beside for tensor in file.tensors}
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
@@ -128,15 +128,16 @@ def _other_sets(
 ) -> list[FileFault]:
     """How other sets of weights under the usual names differ from the one ``taken``; what cannot be read is left.
 
-    Of a Hub model that is read where it is, those of the other format are left too: to look at them takes requests.
+    So is what is not on this machine: nothing is asked of a network for it.
     """
-    faults = []
-    distant = any(source.distant for source in sources.values())
+    faults: list[FileFault] = []
+    if any(source.distant for source in sources.values()):
+        return faults
     for other in other_sets(repository.files(), weights):
-        if distant and not same_format(weights, other):
-            continue
         beside: dict[str, ByteSource] = {}
         try:
+            if not repository.is_near(_files_of(repository, other)):
+                continue
             files, _ = _open_set(repository, other, beside)
             tensors = {tensor.name: tensor for file in files for tensor in file.tensors}
             fault = difference(weights, taken, sources, other, tensors, beside)
@@ -148,6 +149,19 @@ def _other_sets(
             close_all(beside)
         faults += [fault] if fault is not None else []
     return faults
+
+
+def _files_of(repository: Repository, weights: str) -> list[str]:
+    """The files of a set of weights: one, or an index, if there is one, and its shards."""
+    if not is_index(weights) or not repository.is_near([weights]):
+        return [weights]
+    if weights not in repository.files():
+        return shards_without_index(weights, repository.files())
+    source = repository.open(weights)
+    try:
+        return [weights, *sorted(set(read_index(source).values()))]
+    finally:
+        source.close()
 
 
 def _open(

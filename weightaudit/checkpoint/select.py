@@ -58,6 +58,8 @@ PARTS = (
     re.compile(r"(?P<before>.*rank_?)(?P<number>\d+)(?P<after>.*\.(?:safetensors|bin|pt|pth|ckpt))"),
 )
 """Names of the parts that model or tensor parallelism saves: Llama's, DeepSpeed's, DeepSeek's, and those of a rank."""
+MAX_FOLDER = 300
+"""Characters of a folder in a command that is shown."""
 MAX_NAMED = 5
 """Names told one by one in a message."""
 
@@ -246,7 +248,9 @@ def _folders_with_weights(below: Iterable[str]) -> list[str]:
 
 
 def _scan(where: str, folder: str) -> str:
-    """The command that scans ``folder`` of ``where``."""
+    """The command that scans ``folder`` of ``where``, if it can be shown as it is to be typed."""
+    if printable(folder, MAX_FOLDER) != folder:
+        return "Scan one of them"
     if where.startswith(("https://", "http://")):
         model = where.rstrip("/").split("/", 3)[-1]
         command = f"hf download {shlex.quote(model)} --include {shlex.quote(f'{folder}/*')} --local-dir MODEL"

@@ -15,8 +15,8 @@ from weightaudit.text import listed, plural, printable
 
 SAMPLE = 1024
 """Bytes at the start of a tensor that are compared."""
-MAX_SAMPLED, MAX_SAMPLED_DISTANT = 4096, 16
-"""Tensors of which a sample is compared: all of most models here, and few over a network."""
+MAX_SAMPLED = 4096
+"""Tensors of which a sample is compared: all of most models."""
 MAX_NAMED = 50
 """Tensors that a fault names at most."""
 
@@ -35,11 +35,6 @@ def other_sets(files: Collection[str], weights: str) -> Iterator[str]:
     for name in usual:
         if name != weights and (name in files or (is_index(name) and shards_without_index(name, files))):
             yield name
-
-
-def same_format(one: str, other: str) -> bool:
-    """Whether both of the usual names are of safetensors, or both of PyTorch's format."""
-    return any(one in names and other in names for names in STANDARD_WEIGHTS)
 
 
 def difference(
@@ -128,8 +123,7 @@ def _other_values(
         if name in other
         and (info.dtype, info.strides, info.nbytes) == (other[name].dtype, other[name].strides, other[name].nbytes)
     )
-    distant = any(source.distant for source in sources.values())
-    for name in islice(comparable, MAX_SAMPLED_DISTANT if distant else MAX_SAMPLED):
+    for name in islice(comparable, MAX_SAMPLED):
         if _sample(sources, taken[name]) != _sample(beside, other[name]):
             yield name
 

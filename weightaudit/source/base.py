@@ -69,6 +69,10 @@ class Repository(Protocol):
         """Paths of files in folders, "folder/name", sorted: for advice. Some levels and many files of them at most."""
         ...
 
+    def is_near(self, names: Iterable[str]) -> bool:
+        """Whether these files can be opened without asking anything of a network."""
+        ...
+
     def files_in(self, folder: str) -> list[str]:
         """Plain names of the files in ``folder``, itself a plain name, sorted; [] where there is none."""
         ...

@@ -72,6 +72,10 @@ class HubRepository:
             return sorted(name for name in self._pinned.files if "/" in name)
         return [] if self._snapshot is None else _local(self._snapshot).below()
 
+    def is_near(self, names: Iterable[str]) -> bool:
+        """Whether the cache has them."""
+        return all(self._cached(safe_name(name, said_by=self.location)) is not None for name in names)
+
     def files_in(self, folder: str) -> list[str]:
         """Names of the files in that folder of the repository, or of its cached folder."""
         inside = f"{safe_name(folder, said_by=self.location)}/"

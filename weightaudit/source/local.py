@@ -173,6 +173,10 @@ class LocalRepository:
         """Paths of files in folders of the directory, sorted; links to folders are not entered."""
         return sorted(islice(_files_below(self.directory, "", MAX_DEPTH), MAX_BELOW))
 
+    def is_near(self, names: Iterable[str]) -> bool:
+        """They are here or nowhere."""
+        return True
+
     def files_in(self, folder: str) -> list[str]:
         """Names of the files in that folder; [] where there is none, or it may not be looked into."""
         try:

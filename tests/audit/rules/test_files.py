@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
+from tests.support.hub import pointed_at, serve
+from tests.support.hub.hub import folder_files
 from tests.support.models import build, tiny_model
 from tests.support.trained import EMBED, HEAD, Tensors, name, sound, write
 from weightaudit.audit.rules.files import REINDEX
@@ -150,6 +152,19 @@ def test_what_cannot_be_read_beside_the_weights_does_not_stop_the_scan(content: 
     (model / "pytorch_model.bin").write_bytes(content)
     (model / INDEX).write_bytes(content)
     assert of_files(model) == []
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_nothing_is_asked_of_the_hub_for_another_set(download: bool, tmp_path: Path) -> None:
+    model = write(tmp_path / "model")
+    for beside in ("pytorch_model.bin", INDEX):
+        _put_beside(model, {"w": torch.ones(2, 2)}, beside)
+    with serve({"org/name": folder_files(model)}) as hub, pointed_at(hub.url, tmp_path / "home"):
+        report = wa.scan("org/name", roles=["EMBED"], download=download)
+        assert not [one for one in report.findings if one.id in RULES]
+        asked = {request.path.rpartition("/")[2] for request in hub.log}
+        assert "model.safetensors" in asked
+        assert not asked & {"pytorch_model.bin", INDEX, "model-00001-of-00001.safetensors"}
 
 
 def test_other_weights_than_the_usual_are_no_set(tmp_path: Path) -> None:

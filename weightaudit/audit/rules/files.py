@@ -56,7 +56,7 @@ RULES = (
         measures="Other weights under the usual names (model.safetensors, pytorch_model.bin, or shards of these) "
         "beside those that were read: shapes and number of their matrices, and where the data type is the same the "
         "first bytes of each tensor. Repeated (tied) tensors and other names for as many numbers are no difference. "
-        "What cannot be read is not compared, nor the other format's files of a model that is streamed from the Hub.",
+        "What cannot be read is not compared, nor what is not on this machine (a model that is streamed from the Hub).",
         source="transformers takes the first of model.safetensors, its index, pytorch_model.bin and its index; other "
         "loaders take all *.safetensors, or the index first.",
         advice="Which weights are run depends on the loader. Keep the set that is meant and remove the other.",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from weightaudit.options import option, options_of, types_of
 from weightaudit.parse import (
     as_typed,
+    parse_baseline,
     parse_bytes,
     parse_layers,
     parse_roles,
@@ -123,8 +124,10 @@ class AuditConfig:
     """Least share of the matrices' parameters, from 0 to 1; None is 0.5 in whole scans, and none in partial ones."""
     baseline: str | None = option(
         None,
-        help="A JSON report of an earlier scan: findings that it has too are known, and do not count for --fail-on.",
+        help="A JSON report of an earlier scan: findings that it has too are known, and do not count for --fail-on; an "
+        "empty text is none, whatever a file of settings says.",
         panel="Findings",
+        parse=parse_baseline,
         changes_results=True,
         judges=True,
         in_settings=True,

@@ -144,6 +144,11 @@ def parse_severities(chosen: str | Iterable[str] | Mapping[str, str] | None) -> 
     )
 
 
+def parse_baseline(path: str | None) -> str | None:
+    """The path of a report; an empty one is none. UsageError for what is no text."""
+    return as_typed("baseline", path, str) or None
+
+
 def parse_share(share: str | float | None) -> float | None:
     """``"0.9"`` or ``0.9`` → a number from 0 to 1; None stays None. UsageError for any other."""
     try:

@@ -80,11 +80,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weightaudit: Com
     write(path / "model", known_faults)
     monkeypatch.chdir(path)
     (settings,) = blocks("toml")
-    Path("weightaudit.toml").write_text("\n".join(line for line in settings.splitlines() if "baseline" not in line))
+    Path("weightaudit.toml").write_text(settings)
+    first = weightaudit("scan", "model")
+    assert (first.code, "no such file" in first.stderr) == (2, True)  # and its advice is followed:
+    assert "weightaudit scan MODEL --baseline '' --json FILE" in first.stderr
     (command,) = (line for block in blocks("") for line in block.splitlines() if "--json audit-baseline.json" in line)
     done = weightaudit(*shlex.split(command)[1:])
     assert done.code == 0, done.stderr
-    Path("weightaudit.toml").write_text(settings)
     return path
 
 

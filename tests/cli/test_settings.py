@@ -65,6 +65,12 @@ def test_the_command_line_wins(weightaudit: CommandLine, asked: list[dict[str, A
     assert done.stderr == "2 findings at or above warning: exit code 1 (--fail-on)\n"  # and none is in force
 
 
+def test_the_command_line_may_ask_for_no_baseline(weightaudit: CommandLine, asked: list[dict[str, Any]]) -> None:
+    Path("weightaudit.toml").write_text('baseline = "old.json"\n')
+    assert weightaudit("scan", "x", "--quiet", "--baseline", "", "--fail-on", "never").stderr == ""
+    assert asked[0]["baseline"] is None
+
+
 def test_nothing_is_told_where_there_is_none(weightaudit: CommandLine, asked: list[dict[str, Any]]) -> None:
     Path("pyproject.toml").write_text("[project]\nname = 'x'\n")
     done = weightaudit("scan", "x", "--quiet")

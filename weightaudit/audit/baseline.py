@@ -77,7 +77,7 @@ class Baseline:
 def read_baseline(path: str) -> Baseline:
     """The report at ``path``. UsageError where it cannot be read, or is no report of one model as JSON."""
     shown = printable(path, 1000)
-    hint = "Name the JSON report of an earlier scan: weightaudit scan MODEL --json FILE"
+    hint = "Name the JSON report of an earlier scan, or make one: weightaudit scan MODEL --baseline '' --json FILE"
     try:
         said = parse_stored(read_plain(path, limit=MAX_REPORT, follow=True))
     except OSError as error:

@@ -220,3 +220,23 @@ def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
 
 def test_every_rule_is_put_to_the_test() -> None:
     assert {fault.rule for fault in FAULTS} | {"pickle"} == {rule.id for rule in RULES}
+
+
+def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:
+    """As GPTQ stores it: eight weights of four bits in each integer, with scales and zero points beside."""
+
+    def pack(tensors: Tensors) -> None:
+        for one in [one for one in tensors if ".layers." in one and tensors[one].ndim == 2]:
+            rows, cols = tensors.pop(one).shape
+            stem = one.removesuffix("weight")
+            tensors[f"{stem}qweight"] = torch.ones(cols // 8, rows, dtype=torch.int32)
+            tensors[f"{stem}qzeros"] = torch.ones(1, rows // 8, dtype=torch.int32)
+            tensors[f"{stem}scales"] = torch.ones(1, rows, dtype=torch.float16)
+
+    write(tmp_path, pack, quantization_config={"quant_method": "gptq", "bits": 4})
+    report = wa.scan(tmp_path)
+    assert [(one.id, one.severity) for one in report.findings] == [("low-coverage", "error")]
+    assert "quantised (gptq)" in report.findings[0].detail
+    assert [one.rule for one in report.not_judged if not one.partly] == ["missing"]
+    assert {one.rule for one in report.not_judged if one.partly} >= {"untrained", "nonfinite", "zero-matrix"}
+    assert wa.scan(tmp_path, min_coverage=0).verdict == "warnings"  # of unmapped, which it says more than

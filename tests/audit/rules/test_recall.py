@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from tests.support.models import HIDDEN as GPT2_HIDDEN
 from tests.support.models import tiny_model
-from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, trained, write
+from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, sound, trained, write
 from weightaudit.audit.rules import RULES
 
 
@@ -85,6 +85,11 @@ def _sharded(tensors: Tensors) -> None:
         tensors[which] = torch.empty(0)
 
 
+def _wrapped(tensors: Tensors) -> None:
+    for one in list(tensors):
+        tensors[f"policy.{one}"] = tensors.pop(one)
+
+
 def _one_layer_more(tensors: Tensors) -> None:
     for one in [one for one in tensors if ".layers.3." in one]:
         copy = tensors[one].clone()
@@ -107,6 +112,7 @@ def _copied(tensors: Tensors) -> None:
 
 HALF = {"dtype": "float16"}
 FAULTS = (
+    Fault("wrapped-names", _wrapped),
     Fault("nonfinite", _set(name(5, "k_proj"), (3, 4), float("nan")), ((5, "K"),)),
     Fault("nonfinite", _set(HEAD, (0, 0), float("inf")), ((None, "HEAD"),)),
     Fault("zero-matrix", _to(name(0, "o_proj"), torch.zeros_like), ((0, "O"),)),
@@ -173,7 +179,7 @@ def test_a_fault_is_found_by_its_rule_alone(fault: Fault, tmp_path: Path) -> Non
 
 def test_pickles_beside_the_weights(tmp_path: Path) -> None:
     write(tmp_path)
-    torch.save({"w": torch.ones(2)}, tmp_path / "pytorch_model.bin")
+    torch.save(sound(), tmp_path / "pytorch_model.bin")
     assert found(wa.scan(tmp_path)) == [("pickle", None, "")]
 
 
@@ -219,7 +225,8 @@ def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
 
 
 def test_every_rule_is_put_to_the_test() -> None:
-    assert {fault.rule for fault in FAULTS} | {"pickle"} == {rule.id for rule in RULES}
+    of_files = {"pickle", "shards", "unlisted", "two-sets", "modules"}  # above, in test_files and in test_modules
+    assert {fault.rule for fault in FAULTS} | of_files == {rule.id for rule in RULES}
 
 
 def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:

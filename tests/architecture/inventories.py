@@ -32,7 +32,7 @@ from torch import nn
 from transformers.core_model_loading import revert_weight_conversion
 
 from tests.support.tiny import all_model_types, model_class, tiny_config
-from tests.support.tiny_sizes import NOT_BUILT
+from tests.support.tiny_sizes import NOT_BUILT, H
 from weightaudit.architecture import inventory
 from weightaudit.architecture.canonical import canonical
 from weightaudit.architecture.dimensions import embeddings_tied, resolve
@@ -47,6 +47,8 @@ COMBINATIONS = 16
 """Builds that differ in several values, against which what was learned is held."""
 FEWEST = 10
 """Builds that must have a tensor that the first lacks for its shape to be told."""
+LARGEST = 4
+"""The largest size that no number tells; a larger one that does not vary may go with what was not varied."""
 MOSTLY = 0.5
 """Share of the slots that conditions must tell, or the type has no inventory."""
 MOST_PARTS = 4
@@ -175,6 +177,8 @@ def read(
 # How a config is varied.
 
 _COUNTS = re.compile(r"(layers?|depth|blocks?|n_layer|groups)s?$")
+_LAYERS = re.compile(r"(layer|block|attention|mlp|moe|sparse|pattern|types?$)")
+"""Keys of lists, and of words of letters, that have an entry a layer."""
 _UNVARIED = re.compile(
     r"(_token_id|_token_index|^transformers_version|^architectures|^dtype|model_type|^problem_type|id2label|label2id"
     r"|initializer|dropout|_eps|return_|output_|_name_or_path|chunk_size_feed_forward"
@@ -212,7 +216,7 @@ Change = tuple[tuple[Key, Any], ...]
 
 
 def _a_layer_each(key: Key, value: Any) -> bool:
-    return isinstance(value, list) or (isinstance(value, str) and "pattern" in key[-1])
+    return isinstance(value, (list, str)) and _LAYERS.search(key[-1]) is not None
 
 
 def widened(said: Mapping[str, Any], path: Key, value: int, times: int) -> Change:
@@ -224,6 +228,12 @@ def widened(said: Mapping[str, Any], path: Key, value: int, times: int) -> Chang
 def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
     """Changes of one value each; lists of layers are turned and reversed."""
     texts = literals(cls)
+    numbers = {p: v for p, v in leaves(said) if isinstance(v, int) and not isinstance(v, bool)}
+    for path in numbers:
+        if path[-1] in ("hidden_size", "d_model", "n_embd"):  # which other sizes may follow from
+            for other in numbers:
+                if other[:-1] == path[:-1] and re.search("heads|d_ssm", other[-1]):
+                    yield ((path, 2 * numbers[path]), (other, 2 * numbers[other]))
     yield ((("num_labels",), 5),)
     yield ((("is_decoder",), True), (("add_cross_attention",), True))
     for path, value in leaves(said):
@@ -232,7 +242,8 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
         elif isinstance(value, int):
             sizes: list[int | None] = [2 * value, value + 1]
             sizes += [1, 3] if _PATTERN.search(path[-1]) else []
-            sizes += [] if _COUNTS.search(path[-1]) else [0, None]
+            # What is of the hidden size needs no projection to it.
+            sizes += [] if _COUNTS.search(path[-1]) else [0, None, H]
             yield from (((path, other),) for other in dict.fromkeys(sizes) if other != value)
         elif value is None:
             yield from (((path, other),) for other in (4, True))
@@ -270,10 +281,21 @@ def wide_base(model_type: str, main: Any) -> tuple[Change, list[Change]]:
             wide = build(model_type, main, change)
             if wide is not None and len(wide.held) > len(plain.held):
                 counts.append(change)
+    for path, value in leaves(said) if not counts else ():
+        if isinstance(value, list) and re.search(r"layers?_(block_)?types?$", path[-1]):
+            # The list is all that says how many there are; what the tiny config says beside it is left out.
+            change = (
+                (path, value * 2),
+                (("num_hidden_layers",), 2 * len(value)),
+                (("hybrid_override_pattern",), "omit"),
+            )
+            wide = build(model_type, main, change)
+            if wide is not None and len(wide.held) > len(plain.held):
+                counts.append(change)
     base = merged(counts)
     if build(model_type, main, base) is None:
         return (), counts
-    return base, [tuple((p, v if not _within(p, one) else _half(v)) for p, v in base) for one in counts]
+    return base, [tuple((p, _half(v) if _within(p, one) and v != "omit" else v) for p, v in base) for one in counts]
 
 
 def changed(said: dict[str, Any], change: Change) -> dict[str, Any]:
@@ -359,7 +381,7 @@ class Solver:
         where = tuple(sorted(values))
         wanted = tuple(values[b] for b in where)
         if len(set(wanted)) == 1:
-            return str(wanted[0])
+            return str(wanted[0]) if wanted[0] <= LARGEST else ""
         table = self._table(where)
         if wanted in table:
             return table[wanted]
@@ -676,7 +698,7 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
         raise ValueError("its config does not tell what there is")
     numbers = dict(builds[0].truths)
     for other in others:
-        own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes)], rng)[0]
+        own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes), *_joint(changes)], rng)[0]
         if own:
             learned[other.__name__] = learn(own)
     stem = _stem(list(learned))
@@ -712,6 +734,11 @@ def _sizes(changes: Iterable[Change]) -> list[Change]:
         if not more and isinstance(value, int) and not isinstance(value, bool) and value > 1:
             chosen.setdefault(path, change)
     return list(chosen.values())
+
+
+def _joint(changes: Iterable[Change]) -> list[Change]:
+    """Changes of several sizes at once."""
+    return [change for change in changes if len(change) > 1 and all(type(value) is int for _, value in change)]
 
 
 def _stem(names: Sequence[str]) -> str:

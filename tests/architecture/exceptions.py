@@ -24,8 +24,33 @@ NO_INVENTORY: dict[str, str] = {
 }
 """Model types that are held to the roles that their layers show, and why."""
 
-UNMISSED: dict[str, dict[str, str]] = {"*": {}}
+_SMALL = "is there where two numbers of the config differ, which no condition says"
+_KEYS = "is there or not by layer and by keys of the config that were not seen apart"
+
+UNMISSED: dict[str, dict[str, str]] = {
+    **{name: {r"embeddings_project\.": _SMALL} for name in ("electra", "convbert")},
+    "luke": {"entity_embedding_dense": _SMALL},
+    "axk1": {"post_mlp_layernorm": "only layers of one kind have it, of which nothing else is a mark"},
+    **{name: {"v_proj": "some layers use their keys as values"} for name in ("gemma4_text", "gemma4_unified_text")},
+    "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
+    "mimo_v2_flash": {"attention_sink_bias": _KEYS},
+    "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},
+}
 """Tensors that may be absent without being told: model type → pattern of names → reason."""
 
-UNSHAPED: dict[str, dict[str, str]] = {"*": {}}
+_ANY = "no expression over one config's numbers is its size"
+_SQUARE = "its size was not varied alone: no model is built where it does not go with others"
+
+UNSHAPED: dict[str, dict[str, str]] = {
+    "deepseek_vl_hybrid": {"rel_pos": _ANY},
+    "got_ocr2": {"rel_pos": _ANY},
+    "falcon_h1": {"dt_bias|A_log|D$": _SQUARE},
+    **{name: {"[qk]_norm": "it differs from layer to layer"} for name in ("gemma4_text", "gemma4_unified_text")},
+    "glm_ocr": {"attn.[qk]_norm": _ANY},
+    "luke": {"entity_embedding_dense": _SMALL},
+    "t5gemma2": {".*": _SQUARE},
+    "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},
+    "xlnet": {"_bias": _SQUARE},
+    "xlstm": {"multihead_norm": _ANY},
+}
 """Tensors that may have another shape without being told, likewise."""

@@ -492,15 +492,12 @@ def learn(builds: Sequence[Build]) -> tuple[list[dict[str, Any]], list[list[str]
             seen.setdefault(template, Seen()).at.setdefault(b, {})[numbers] = shape
     counts = {b: _stack_sizes(one, known) for b, one in enumerate(builds)}
     parts = Parts()
-    placed = [(template, one, _placed(template, one, counts, parts)) for template, one in sorted(seen.items())]
+    placed = [(one, _placed(template, one, counts, parts)) for template, one in sorted(seen.items())]
     slots = []
-    for template, instances, where in placed:
+    for instances, where in placed:
         if where is not None:
-            stack = template.partition(".{")[0] if ".{" in template else ""
             there = parts.there(where["part"]) if "." in where.get("part", "") else None
-            slot = _slot(where, instances, builds, there, bool(stack), solver)
-            if slot is not None:
-                slots.append(slot)
+            slots.append(_slot(where, instances, builds, there, solver))
     return slots, parts.alternatives(counts)
 
 
@@ -582,12 +579,10 @@ def _placed(template: str, one: Seen, counts: Mapping[int, Mapping[str, int]], p
 
 
 def _slot(
-    slot: dict[str, Any], one: Seen, builds: Sequence[Build], there: set[int] | None, layered: bool, solver: Solver
-) -> dict[str, Any] | None:
+    slot: dict[str, Any], one: Seen, builds: Sequence[Build], there: set[int] | None, solver: Solver
+) -> dict[str, Any]:
     """The slot whole; ``there`` are the builds that have its part, None where it is in every layer."""
     when, sure = _conditions(one, builds, there)
-    if not sure and not layered:
-        return None
     if not sure:
         slot["sure"] = False
     elif when:

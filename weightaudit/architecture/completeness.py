@@ -211,7 +211,7 @@ class Expected:
         return Lacking(tuple(stacks), tuple(absent))
 
     def _missed(self, slot: Slot) -> bool:
-        if self._found(slot, ()):
+        if not slot.sure or self._found(slot, ()):
             return False
         module = slot.name.partition(".")[0]
         if module in self._inventory.optional and not any(name.partition(".")[0] == module for name in self.held):

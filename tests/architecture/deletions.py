@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +16,7 @@ from unittest.mock import patch
 import torch
 import transformers
 
-from tests.architecture.inventories import built_types, classes_of, held_by, unset
+from tests.architecture.inventories import classes_of, held_by, shipped, unset
 from tests.architecture.saved import info
 from tests.support.tiny import tiny_config
 from weightaudit.architecture import map_model, mapping
@@ -104,28 +104,17 @@ def larger(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size + 1 for size in shape) or (2,)
 
 
-def accounts(model_types: list[str]) -> Iterator[tuple[str, str, Account]]:
-    for model_type in model_types:
-        for cls in classes_of(model_type):
-            try:
-                one = account(model_type, cls)
-            except (ValueError, AttributeError):
-                continue  # a class that cannot be built by itself at these sizes
-            yield model_type, cls.__name__, one
-
-
 def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     tensors = unmissed = unshaped = 0
-    for model_type, name, one in accounts(sys.argv[1:] or built_types()):
+    for model_type in sys.argv[1:] or sorted(shipped()):
+        one = account(model_type, classes_of(model_type)[0])
         tensors += one.tensors
         unmissed += len(one.unmissed)
         unshaped += len(one.unshaped)
-        if one.unmissed or one.unshaped or one.false:
-            print(name, model_type, one.tensors, flush=True)
-            for kind in ("false", "unmissed", "unshaped"):
-                for what in getattr(one, kind):
-                    print(f"    {kind} {what}")
+        for kind in ("false", "unmissed", "unshaped"):
+            for what in getattr(one, kind):
+                print(f"{model_type}: {kind} {what}", flush=True)
     print(f"{tensors} tensors, {unmissed} not missed, {unshaped} not misshapen")
 
 

@@ -31,8 +31,9 @@ import transformers
 from torch import nn
 from transformers.core_model_loading import revert_weight_conversion
 
+from tests.architecture.exceptions import NO_INVENTORY, NOT_YET
 from tests.support.tiny import all_model_types, model_class, tiny_config
-from tests.support.tiny_sizes import NOT_BUILT
+from tests.support.tiny_sizes import NOT_BUILT, H
 from weightaudit.architecture import inventory
 from weightaudit.architecture.canonical import canonical
 from weightaudit.architecture.dimensions import embeddings_tied, resolve
@@ -47,6 +48,8 @@ COMBINATIONS = 16
 """Builds that differ in several values, against which what was learned is held."""
 FEWEST = 10
 """Builds that must have a tensor that the first lacks for its shape to be told."""
+LARGEST = 2
+"""The largest size that no number tells; a larger one that does not vary may go with what was not varied."""
 MOSTLY = 0.5
 """Share of the slots that conditions must tell, or the type has no inventory."""
 MOST_PARTS = 4
@@ -175,6 +178,8 @@ def read(
 # How a config is varied.
 
 _COUNTS = re.compile(r"(layers?|depth|blocks?|n_layer|groups)s?$")
+_LAYERS = re.compile(r"(layer|block|attention|mlp|moe|sparse|pattern|types?$)")
+"""Keys of lists, and of words of letters, that have an entry a layer."""
 _UNVARIED = re.compile(
     r"(_token_id|_token_index|^transformers_version|^architectures|^dtype|model_type|^problem_type|id2label|label2id"
     r"|initializer|dropout|_eps|return_|output_|_name_or_path|chunk_size_feed_forward"
@@ -184,6 +189,8 @@ TEXTS = {"feed_forward_proj": ("relu", "gated-gelu", "gated-silu")}
 """Values of texts that decide what there is and that the code takes apart."""
 _PATTERN = re.compile(r"(period|offset|step|interval|every|freq|pattern|dense)")
 """Keys of numbers that say which layers are of which kind."""
+_NUMBERED = re.compile(r"expert_[0-9]")
+"""Names of experts that are no numbers: no template counts them."""
 _LITERAL = re.compile(r"config\.(?P<key>\w+)\s*(?:==|!=|in|not in)\s*(?P<values>\"[^\"]+\"|'[^']+'|[\[(][^\])]*[\])])")
 
 
@@ -212,7 +219,7 @@ Change = tuple[tuple[Key, Any], ...]
 
 
 def _a_layer_each(key: Key, value: Any) -> bool:
-    return isinstance(value, list) or (isinstance(value, str) and "pattern" in key[-1])
+    return isinstance(value, (list, str)) and _LAYERS.search(key[-1]) is not None
 
 
 def widened(said: Mapping[str, Any], path: Key, value: int, times: int) -> Change:
@@ -224,6 +231,12 @@ def widened(said: Mapping[str, Any], path: Key, value: int, times: int) -> Chang
 def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
     """Changes of one value each; lists of layers are turned and reversed."""
     texts = literals(cls)
+    numbers = {p: v for p, v in leaves(said) if isinstance(v, int) and not isinstance(v, bool)}
+    for path in numbers:
+        if path[-1] in ("hidden_size", "d_model", "n_embd"):  # which other sizes may follow from
+            for other in numbers:
+                if other[:-1] == path[:-1] and re.search("heads|d_ssm", other[-1]):
+                    yield ((path, 2 * numbers[path]), (other, 2 * numbers[other]))
     yield ((("num_labels",), 5),)
     yield ((("is_decoder",), True), (("add_cross_attention",), True))
     for path, value in leaves(said):
@@ -232,7 +245,8 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
         elif isinstance(value, int):
             sizes: list[int | None] = [2 * value, value + 1]
             sizes += [1, 3] if _PATTERN.search(path[-1]) else []
-            sizes += [] if _COUNTS.search(path[-1]) else [0, None]
+            # What is of the hidden size needs no projection to it.
+            sizes += [] if _COUNTS.search(path[-1]) else [0, None, H]
             yield from (((path, other),) for other in dict.fromkeys(sizes) if other != value)
         elif value is None:
             yield from (((path, other),) for other in (4, True))
@@ -270,10 +284,21 @@ def wide_base(model_type: str, main: Any) -> tuple[Change, list[Change]]:
             wide = build(model_type, main, change)
             if wide is not None and len(wide.held) > len(plain.held):
                 counts.append(change)
+    for path, value in leaves(said) if not counts else ():
+        if isinstance(value, list) and re.search(r"layers?_(block_)?types?$", path[-1]):
+            # The list is all that says how many there are; what the tiny config says beside it is left out.
+            change = (
+                (path, value * 2),
+                (("num_hidden_layers",), 2 * len(value)),
+                (("hybrid_override_pattern",), "omit"),
+            )
+            wide = build(model_type, main, change)
+            if wide is not None and len(wide.held) > len(plain.held):
+                counts.append(change)
     base = merged(counts)
     if build(model_type, main, base) is None:
         return (), counts
-    return base, [tuple((p, v if not _within(p, one) else _half(v)) for p, v in base) for one in counts]
+    return base, [tuple((p, _half(v) if _within(p, one) and v != "omit" else v) for p, v in base) for one in counts]
 
 
 def changed(said: dict[str, Any], change: Change) -> dict[str, Any]:
@@ -359,7 +384,7 @@ class Solver:
         where = tuple(sorted(values))
         wanted = tuple(values[b] for b in where)
         if len(set(wanted)) == 1:
-            return str(wanted[0])
+            return str(wanted[0]) if wanted[0] <= LARGEST else ""
         table = self._table(where)
         if wanted in table:
             return table[wanted]
@@ -467,15 +492,12 @@ def learn(builds: Sequence[Build]) -> tuple[list[dict[str, Any]], list[list[str]
             seen.setdefault(template, Seen()).at.setdefault(b, {})[numbers] = shape
     counts = {b: _stack_sizes(one, known) for b, one in enumerate(builds)}
     parts = Parts()
-    placed = [(template, one, _placed(template, one, counts, parts)) for template, one in sorted(seen.items())]
+    placed = [(one, _placed(template, one, counts, parts)) for template, one in sorted(seen.items())]
     slots = []
-    for template, instances, where in placed:
+    for instances, where in placed:
         if where is not None:
-            stack = template.partition(".{")[0] if ".{" in template else ""
             there = parts.there(where["part"]) if "." in where.get("part", "") else None
-            slot = _slot(where, instances, builds, there, bool(stack), solver)
-            if slot is not None:
-                slots.append(slot)
+            slots.append(_slot(where, instances, builds, there, solver))
     return slots, parts.alternatives(counts)
 
 
@@ -537,6 +559,8 @@ class Parts:
 
 def _placed(template: str, one: Seen, counts: Mapping[int, Mapping[str, int]], parts: Parts) -> dict[str, Any] | None:
     """The slot's name, and its part where not every layer has it; None where a layer has only some of it."""
+    if _NUMBERED.search(template):
+        return None
     if ".{" not in template:
         return {"name": template}
     stack = template.partition(".{")[0]
@@ -555,12 +579,10 @@ def _placed(template: str, one: Seen, counts: Mapping[int, Mapping[str, int]], p
 
 
 def _slot(
-    slot: dict[str, Any], one: Seen, builds: Sequence[Build], there: set[int] | None, layered: bool, solver: Solver
-) -> dict[str, Any] | None:
+    slot: dict[str, Any], one: Seen, builds: Sequence[Build], there: set[int] | None, solver: Solver
+) -> dict[str, Any]:
     """The slot whole; ``there`` are the builds that have its part, None where it is in every layer."""
     when, sure = _conditions(one, builds, there)
-    if not sure and not layered:
-        return None
     if not sure:
         slot["sure"] = False
     elif when:
@@ -676,7 +698,7 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
         raise ValueError("its config does not tell what there is")
     numbers = dict(builds[0].truths)
     for other in others:
-        own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes)], rng)[0]
+        own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes), *_joint(changes)], rng)[0]
         if own:
             learned[other.__name__] = learn(own)
     stem = _stem(list(learned))
@@ -712,6 +734,11 @@ def _sizes(changes: Iterable[Change]) -> list[Change]:
         if not more and isinstance(value, int) and not isinstance(value, bool) and value > 1:
             chosen.setdefault(path, change)
     return list(chosen.values())
+
+
+def _joint(changes: Iterable[Change]) -> list[Change]:
+    """Changes of several sizes at once."""
+    return [change for change in changes if len(change) > 1 and all(type(value) is int for _, value in change)]
 
 
 def _stem(names: Sequence[str]) -> str:
@@ -792,6 +819,11 @@ def built_types() -> list[str]:
     return sorted(dict.fromkeys(name for name in known if name not in NOT_BUILT))
 
 
+def learnable() -> list[str]:
+    """Those of which what is learned holds."""
+    return [name for name in built_types() if NO_INVENTORY.get(name, NOT_YET) == NOT_YET]
+
+
 FILE = Path(inventory.__file__).with_name("inventory.json")
 
 
@@ -805,7 +837,7 @@ def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     found = shipped() if sys.argv[1:] else {}
     learned: list[str] = []
-    for model_type in sys.argv[1:] or built_types():
+    for model_type in sys.argv[1:] or learnable():
         try:
             found[model_type] = body_of(model_type)
         except Exception as error:

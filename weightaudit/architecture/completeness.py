@@ -69,12 +69,15 @@ _PLACES = 10**9
 
 @dataclass(frozen=True)
 class _Matrix:
-    """What a slot is as a matrix. ``layer`` and ``expert`` are numbers, or `_PLACES` and where among the slot's own."""
+    """What a slot is as a matrix. ``layer`` and ``expert`` are numbers, or `_PLACES` and where among the slot's own;
+    ``stacked`` says that it holds all experts.
+    """
 
     stack: str
     roles: tuple[str, ...]
     layer: int | None
     expert: int | None
+    stacked: bool
 
     def layer_of(self, numbers: tuple[int, ...]) -> int | None:
         return _at_place(self.layer, numbers)
@@ -157,12 +160,12 @@ class Expected:
         told = self._role(slot)
         if told is None:
             return False
-        layer, expert = told.layer_of(numbers), told.expert_of(numbers)
-        there = self._by_layer.get((told.stack, layer), {})
-        return all(
-            {expert, ALL_EXPERTS} & there.get(role, set()) or (expert is None and there.get(role))
-            for role in told.roles
-        )
+        there = self._by_layer.get((told.stack, told.layer_of(numbers)), {})
+        expert = told.expert_of(numbers)
+        if told.stacked:
+            return all(there.get(role, set()) - {None} for role in told.roles)
+        alike = {expert} if expert is None else {expert, ALL_EXPERTS}
+        return all(alike & there.get(role, set()) for role in told.roles)
 
     @cached_property
     def _by_layer(self) -> dict[tuple[str, int | None], dict[str, set[int | None]]]:
@@ -178,7 +181,7 @@ class Expected:
             depth = slot.name.count("{")
             match = self._matcher.match(filled(slot.name, tuple(range(_PLACES, _PLACES + depth))))
             self._rules[slot.name] = (
-                _Matrix(match.stack, match.rule.roles, match.layer, match.expert)
+                _Matrix(match.stack, match.rule.roles, match.layer, match.expert, bool(match.rule.experts))
                 if match is not None and isinstance(match.rule, MatrixRule)
                 else None
             )
@@ -208,7 +211,7 @@ class Expected:
         return Lacking(tuple(stacks), tuple(absent))
 
     def _missed(self, slot: Slot) -> bool:
-        if self._found(slot, ()):
+        if not slot.sure or self._found(slot, ()):
             return False
         module = slot.name.partition(".")[0]
         if module in self._inventory.optional and not any(name.partition(".")[0] == module for name in self.held):

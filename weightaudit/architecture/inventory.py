@@ -41,7 +41,7 @@ class Slot:
     ``when`` are conditions: a key of the config and the values for which the slot is there, or whether it must be true
     (as Python takes it). ``classes`` are the endings of the names of the classes that have it, () for all. ``part``
     names the part of a layer that it belongs to, where not every layer has it. ``sure`` says that its conditions tell
-    when it is there; one that is not is missed only beside its equals in other layers.
+    when it is there; one that is not is missed only beside its equals in other layers, outside layers never.
     """
 
     name: str

@@ -69,12 +69,16 @@ _PLACES = 10**9
 
 @dataclass(frozen=True)
 class _Matrix:
-    """What a slot is as a matrix. ``layer`` and ``expert`` are numbers, or `_PLACES` and where among the slot's own."""
+    """What a slot is as a matrix. ``layer`` and ``expert`` are numbers, or `_PLACES` and where among the slot's own.
+
+    ``stacked`` says that it holds the matrices of all experts.
+    """
 
     stack: str
     roles: tuple[str, ...]
     layer: int | None
     expert: int | None
+    stacked: bool
 
     def layer_of(self, numbers: tuple[int, ...]) -> int | None:
         return _at_place(self.layer, numbers)
@@ -158,11 +162,10 @@ class Expected:
         if told is None:
             return False
         layer, expert = told.layer_of(numbers), told.expert_of(numbers)
-        there = self._by_layer.get((told.stack, layer), {})
-        return all(
-            {expert, ALL_EXPERTS} & there.get(role, set()) or (expert is None and there.get(role))
-            for role in told.roles
-        )
+        there = [self._by_layer.get((told.stack, layer), {}).get(role, set()) for role in told.roles]
+        if told.stacked:  # each expert may be stored by itself, but an MLP without experts is no expert
+            return all(experts - {None} for experts in there)
+        return all(expert in experts or (expert is not None and ALL_EXPERTS in experts) for experts in there)
 
     @cached_property
     def _by_layer(self) -> dict[tuple[str, int | None], dict[str, set[int | None]]]:
@@ -178,7 +181,7 @@ class Expected:
             depth = slot.name.count("{")
             match = self._matcher.match(filled(slot.name, tuple(range(_PLACES, _PLACES + depth))))
             self._rules[slot.name] = (
-                _Matrix(match.stack, match.rule.roles, match.layer, match.expert)
+                _Matrix(match.stack, match.rule.roles, match.layer, match.expert, bool(match.rule.experts))
                 if match is not None and isinstance(match.rule, MatrixRule)
                 else None
             )

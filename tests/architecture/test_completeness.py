@@ -96,6 +96,12 @@ def test_one_cause_is_told_once(model_type: str, lost: str, told: str) -> None:
     assert kept(model_type, lambda name: not re.search(lost, name)) == [told]
 
 
+@pytest.mark.parametrize("model_type", ["mistral4", "deepseek_v3"])
+@pytest.mark.parametrize("dense", [0, 1, 2])
+def test_an_mlp_without_experts_is_no_stack_of_experts(model_type: str, dense: int) -> None:
+    assert kept(model_type, lambda _: True, first_k_dense_replace=dense) == []
+
+
 @pytest.mark.parametrize(
     ("model_type", "cls", "lost"),
     [

@@ -12,7 +12,7 @@ from tests.architecture.saved import info, infos
 from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
 from weightaudit.architecture.registry import for_model_type
-from weightaudit.architecture.wrapping import unwrap
+from weightaudit.architecture.wrapping import MAX_PARTS, unwrap
 from weightaudit.errors import MappingError
 from weightaudit.records import ModelMap, TensorInfo
 
@@ -137,3 +137,11 @@ def test_a_name_that_would_break_out_of_the_pattern_is_not_taken_for_a_wrapper(m
 def test_the_rest_of_a_name_must_not_be_empty() -> None:
     tensors = {"module.": info("module.", (2, 2)), "layers.0.attn.q_proj.weight": info("x", (2, 2))}
     assert unwrap(tensors, None)[1] is None
+
+
+def test_names_of_a_thousand_parts_are_not_looked_at(models: Models) -> None:
+    _, tensors = models["llama"]
+    family = for_model_type("llama", "")
+    few, many = (renamed(tensors, lambda name, n=n: f"{'policy.' * n}{name}") for n in (6, MAX_PARTS))  # type: ignore[misc]
+    assert unwrap(few, family)[0] == tensors
+    assert unwrap(many, family) == (many, None)

@@ -24,6 +24,8 @@ MAX_PREFIX = 4
 """Parts of the longest unknown prefix that is looked for."""
 MAX_NAMES = 4096
 """Names, numbers apart, among which an unknown wrapper is looked for; the largest models have some hundreds."""
+MAX_PARTS = 32
+"""Parts of a name that is looked at: no model nests modules as deep, and a file may have a thousand parts."""
 MAX_CANDIDATES = 64
 """Prefixes and parts tried, the most frequent first."""
 MOST_REPEATS = 2
@@ -131,7 +133,7 @@ def _known_wrappers(names: Iterable[str]) -> Found:
 def _search(known: Found, tensors: Mapping[str, TensorInfo], family: Family) -> Found:
     """``known`` with the prefix or the part within names that, taken off, lets most matrices of layers fit."""
     matcher = Matcher(family)
-    matrices = [name for name, info in tensors.items() if len(info.shape) > 1]
+    matrices = [name for name, info in tensors.items() if len(info.shape) > 1 and name.count(".") < MAX_PARTS]
     plain = known.plain(matrices)
     times = Counter(_NUMBER.sub("0", name) for name in plain.values())
     # One name of each kind stands for all: numbers apart they fit, or do not fit, alike.
@@ -146,9 +148,9 @@ def _search(known: Found, tensors: Mapping[str, TensorInfo], family: Family) -> 
         matches = {name: match for name, new in changed.items() if (match := matcher.match(new)) is not None}
         score = sum(count[name] for name in matches)
         enough = 2 * score >= sum(count[name] for name in changed) and any(map(_is_matrix, matches.values()))
-        if _has_rivals(changed, count):
+        if score <= most or not enough or not changed.keys() <= unfit.keys() or _has_rivals(changed, count):
             continue
-        if score > most and changed.keys() <= unfit.keys() and enough and _fits_in(candidate, plain.values(), matcher):
+        if _fits_in(candidate, plain.values(), matcher):
             best, most = replace(known, prefix=candidate.prefix, infix=candidate.infix), score
     return best
 

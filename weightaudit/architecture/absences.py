@@ -13,6 +13,7 @@ from weightaudit.architecture.inventory import Inventory, inventory_of
 from weightaudit.architecture.matching import Matcher
 from weightaudit.architecture.missing import (
     absences_of_stacks,
+    absences_of_towers,
     absent_layers,
     class_of,
     in_stack,
@@ -88,6 +89,9 @@ class Account:
         present = {(stack, layer, role) for stack, layer, _, role in self._roles}
         if not self._whole:
             found += absences_of_stacks(self._family, self._config, self._dimensions, present)
+        else:
+            judged = {stack for one in self._expected for stack in one.stacks()}
+            found += absences_of_towers(self._dimensions, present, judged)
         if self._ending is None and not (
             self._tied and any(rule.tied_to for rule in self._family.matrices if "HEAD" in rule.roles)
         ):

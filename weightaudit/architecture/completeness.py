@@ -191,6 +191,15 @@ class Expected:
     def _rules(self) -> dict[str, _Matrix | None]:
         return {}
 
+    def stacks(self) -> set[str]:
+        """The stacks of which layers are there under the names of the slots."""
+        found: set[str] = set()
+        for slot in self.slots:
+            told = self._role(slot)
+            if told is not None and list_of(slot.name) and slot.name in self._at:
+                found.add(told.stack)
+        return found
+
     # What is not.
 
     def lacking(self) -> Lacking:

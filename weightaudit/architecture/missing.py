@@ -41,12 +41,23 @@ def absences_of_stacks(
     told: list[Discrepancy] = []
     for stack in sorted(numbered.keys() - set(TOWERS)) or [""]:
         told += absences(family, dimensions.of(stack)["layers"], numbered.get(stack, ()), stack)
-    for stack in (stack for stack in TOWERS if stack in numbered):
-        told += _absences_of_tower(numbered[stack], dimensions.of(stack).get("layers", 0), stack)
+    told += absences_of_towers(dimensions, found)
     tokens = not class_of(config).endswith(WITHOUT_EMBED)
     if tokens and "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
         told.append(Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"))
     return tuple(told)
+
+
+def absences_of_towers(
+    dimensions: Dimensions, found: Collection[tuple[str, int | None, str]], besides: Collection[str] = ()
+) -> list[Discrepancy]:
+    """What towers lack of the layers and roles that they show, but for the stacks ``besides``."""
+    told: list[Discrepancy] = []
+    for tower in (stack for stack in TOWERS if stack not in besides):
+        own = {(layer, role) for stack, layer, role in found if stack == tower and layer is not None}
+        if own:
+            told += _absences_of_tower(own, dimensions.of(tower).get("layers", 0), tower)
+    return told
 
 
 def _absences_of_tower(found: Collection[tuple[int, str]], layers: int, stack: str) -> Iterable[Discrepancy]:

@@ -174,7 +174,7 @@ def packed(tensors: Tensors) -> None:
 def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: float, rule: str, tmp_path: Path) -> None:
     quantisation = {"quant_method": "gptq", "bits": 4}
     write(tmp_path / "sound", packed, quantization_config=quantisation)
-    assert found(tmp_path / "sound") == []
+    assert found(tmp_path / "sound", min_coverage=0) == []
 
     def spoiled(tensors: Tensors) -> None:
         packed(tensors)
@@ -183,7 +183,7 @@ def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: floa
                 tensors[one] = torch.full_like(tensors[one], fill)
 
     write(tmp_path / "spoiled", spoiled, quantization_config=quantisation)
-    (finding,) = [one for one in wa.scan(tmp_path / "spoiled").findings if one.severity == "error"]
+    (finding,) = [one for one in wa.scan(tmp_path / "spoiled", min_coverage=0).findings if one.severity == "error"]
     assert (finding.id, len(finding.tensors)) == (rule, 50)
     assert f"{7 * LAYERS} of " in finding.detail
     assert f"model.layers.*.mlp.down_proj.{part}" in finding.detail
@@ -196,7 +196,7 @@ def test_what_is_too_large_to_be_held_is_said(tmp_path: Path) -> None:
     assert "nonfinite" not in [one.id for one in report.findings]
     (said,) = [note for note in report.notes if "model.adapter.weight" in note]
     assert said.startswith("model.adapter.weight takes 2,400,000 bytes at once: it was not looked at")
-    assert found(tmp_path, memory="10MB") == [("nonfinite", ("model.adapter.weight",))]
+    assert found(tmp_path, memory="10MB", min_coverage=0) == [("nonfinite", ("model.adapter.weight",))]
 
 
 def test_reading_is_what_the_files_hold_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_check_says_what_contradicts_the_config(
     done = weightaudit("archs", "--check", directory)
     assert done.code == 0
     assert [line.split(":")[0] for line in done.stdout.splitlines() if ": " in line[:12]] == [
-        "extra", "misshapen", "misshapen",
+        "extra", "misshapen", "misshapen", "misshapen",
     ]  # fmt: skip
     assert "extra: Layer 1 is beyond the layers of the config (n_layer = 1, counted from 0); the checkpoint has " in (
         done.stdout

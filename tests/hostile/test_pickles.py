@@ -227,7 +227,7 @@ def test_an_archive_within_an_archive_is_not_opened(attack: Attack, model: Path,
 def test_safetensors_named_bin_and_the_other_way_round(attack: Attack, model: Path) -> None:
     forge.write_model(model)
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
-    attack.refused(model, "pytorch_model.bin", "looks like safetensors", "Name it as what it is")
+    attack.refused(model, "pytorch_model.bin", "looks like safetensors", "a name that ends in .safetensors")
     torch.save(forge.tensors(), model / "model.safetensors")
     attack.refused(model, "model.safetensors", "it is not safetensors, but a zip archive")
 

@@ -20,6 +20,8 @@ ADDRESSES = {"report/document.py": {"document"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
 MAKERS = ("html", "each", "join", "literal")
 """Functions whose first argument is our own words."""
+NO_PAGES = {"report/junit.py"}
+"""What writes markup of another kind, with escapes of its own."""
 TAG = re.compile(r"</?[a-z][^<>]*>?")
 
 
@@ -133,7 +135,12 @@ def pages() -> dict[str, str]:
 def test_markup_is_written_in_literal_templates() -> None:
     sources = pages()
     assert {"paper/page.py", "report/html/body.py", "report/comparison/body.py", "report/document.py"} <= set(sources)
-    found = {name: faults for name, source in sources.items() if (faults := list(wrong(source, name)))}
+    found = {
+        name: faults
+        for name, source in sources.items()
+        if name not in NO_PAGES
+        if (faults := list(wrong(source, name)))
+    }
     assert found == {}
 
 

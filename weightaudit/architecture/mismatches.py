@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from weightaudit.architecture.matching import Match
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import MappingError
 from weightaudit.records import TOWERS, Discrepancy, TensorInfo
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 HINT = "Check that config.json and the weights belong together."
 GATHER = (
@@ -25,13 +26,16 @@ NAMED = 3
 MAX_DISCREPANCIES_PER_KIND = 100
 """Discrepancies of one kind told one by one; a hostile header could make a million. The coverage has every tensor."""
 
+_NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
+"""A part of a name that is a number: of a layer, an expert."""
+
 
 class Contradictions:
     """What the config rules out, each tensor noted once."""
 
     def __init__(self, dimensions: Dimensions) -> None:
         self._dimensions = dimensions
-        self._misshapen: list[Discrepancy] = []
+        self._misshapen: dict[tuple[str, str], list[Discrepancy]] = {}  # (name, its numbers apart; why) → each tensor
         self._empty: list[Discrepancy] = []
         self._beyond: dict[tuple[str, int | None, int | None], tuple[str, list[str]]] = {}  # place → (why, tensors)
         self._first: tuple[str, str] | None = None  # tensor, why
@@ -62,13 +66,16 @@ class Contradictions:
     def odd(self, info: TensorInfo, shape: tuple[int | None, ...]) -> None:
         """A tensor whose shape is not the ``shape`` (None for any size) that one of its name has; told once."""
         if info.name not in self._told:
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            wanted = ", ".join("any" if size is None else str(size) for size in shape) + "," * (len(shape) == 1)
             self._tell(info, f"its shape is {info.shape}, the config makes it ({wanted})", Discrepancy("misshapen", ""))
 
     def _tell(self, info: TensorInfo, why: str, one: Discrepancy) -> None:
         self._told.add(info.name)
         whole = replace(one, says=f"{printable(info.name)}: {why}.", tensors=(info.name,))
-        (self._empty if info.shape == EMPTY else self._misshapen).append(whole)
+        if info.shape == EMPTY:
+            self._empty.append(whole)
+        else:
+            self._misshapen.setdefault((_NUMBER.sub("*", info.name), why), []).append(whole)
 
     def refuse_another_model(self, pieces: Sequence[Piece]) -> None:
         """Raises MappingError where the config is another model's: of the matrices of layers not one fits it.
@@ -84,11 +91,12 @@ class Contradictions:
     def told(self) -> tuple[Discrepancy, ...]:
         """At most `MAX_DISCREPANCIES_PER_KIND` of each kind and how many more there are, in the order of the names."""
         extra = [_extra(place, why, tensors) for place, (why, tensors) in self._beyond.items()]
+        misshapen = [_alike(name, why, each) for (name, why), each in self._misshapen.items()]
         alone = self._empty if len(self._empty) == 1 else []
         return (
             *(_placeholders(self._empty) if not alone else ()),
             *_bounded(extra, "more layers or experts are beyond those of the config"),
-            *_bounded([*alone, *self._misshapen], "more tensors have other shapes than the config makes them"),
+            *_bounded([*alone, *misshapen], "more tensors have other shapes than the config makes them"),
         )
 
     def _note(self, name: str, why: str, found: Match) -> None:
@@ -105,6 +113,20 @@ def _placeholders(empty: Sequence[Discrepancy]) -> list[Discrepancy]:
     more = f" and {len(tensors) - NAMED} more" if len(tensors) > NAMED else ""
     says = f"{len(tensors)} tensors are empty, of shape {EMPTY}: {shown}{more}."
     return [Discrepancy("placeholder", says, tensors=tensors)]
+
+
+def _alike(name: str, why: str, each: Sequence[Discrepancy]) -> Discrepancy:
+    """One for all tensors of one name, but for its numbers, whose shape or dtype is wrong in one way."""
+    first = each[0]
+    if len(each) == 1:
+        return first
+    return replace(
+        first,
+        says=f"{plural(len(each), 'tensor')} {printable(name)}: {why}.",
+        layers=tuple(sorted({layer for one in each for layer in one.layers})),
+        expert=first.expert if len({one.expert for one in each}) == 1 else None,
+        tensors=tuple(name for one in each for name in one.tensors),
+    )
 
 
 def _extra(place: tuple[str, int | None, int | None], why: str, tensors: Sequence[str]) -> Discrepancy:

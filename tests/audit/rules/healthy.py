@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from tests.support.factory import entry, matrix, spectrum
 from weightaudit.audit.rules import RuleContext, run_rules
-from weightaudit.records import EntryFacts, LayerRow, ModelIdentity, ModelMap, SourceFile, Spectrum
+from weightaudit.records import Dispersion, EntryFacts, LayerRow, ModelIdentity, ModelMap, SourceFile, Spectrum
 
 SOUND = EntryFacts(dead_rows=0, dead_cols=0, at_limit=0, subnormals=0)
+SPREAD = Dispersion(rows=0.4, cols=0.3, kurtosis=4.0)
 HIDDEN, FF, VOCAB = 768, 3072, 30000
 
 
@@ -30,7 +31,7 @@ def row(
     """One sound matrix; its digest is its own unless one is given."""
     tensors = tensors or (f"{stack or 'model'}.{layer}.{expert}.{role}",)
     place = matrix(role, layer, shape, *tensors, stack=stack, expert=expert, dtype=dtype)
-    measured = spectrum(frobenius_norm, stable_rank, width=0.01, method="krylov", entries=SOUND)
+    measured = spectrum(frobenius_norm, stable_rank, width=0.01, method="krylov", entries=SOUND, dispersion=SPREAD)
     return LayerRow(place, measured, place.key if digest is None else digest)
 
 
@@ -90,7 +91,8 @@ def facts(**changes: int) -> Callable[[LayerRow], LayerRow]:
 
 def norms(frobenius_norm: float, stable_rank: float, *, width: float = 0.01) -> Callable[[LayerRow], LayerRow]:
     """The row with another norm and stable rank."""
-    return lambda one: replace(one, spectrum=spectrum(frobenius_norm, stable_rank, width=width, entries=SOUND))
+    measured = spectrum(frobenius_norm, stable_rank, width=width, entries=SOUND, dispersion=SPREAD)
+    return lambda one: replace(one, spectrum=measured)
 
 
 def scaled(factor: float) -> Callable[[LayerRow], LayerRow]:

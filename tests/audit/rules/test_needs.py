@@ -88,12 +88,15 @@ def test_a_loose_tolerance() -> None:
         rank = float(min(one.matrix.shape))  # at the upper end; random entries have less
         wide = changed(wide, one.matrix.key, norms(one.spectrum.frobenius_norm, rank, width=5.0))
     assert {rule: reasons[0] for rule, reasons in unjudged(wide).items()} == {
+        "untrained-model": "The intervals of 75 of 75 matrices are too wide. Scan with a smaller --tol.",
         "untrained": "The intervals of 75 of 75 matrices are too wide. Scan with a smaller --tol.",
         "outlier-stable-rank": "The intervals of 72 of 72 matrices are too wide. Scan with a smaller --tol.",
     }
     single = changed(evidence(), "/3//O", norms(22.0, 400.0, width=5.0))
     assert unjudged(single) == {}
-    assert {"untrained", "outlier-stable-rank"} == {rule for rules in partly(single).values() for rule in rules}
+    assert {"untrained-model", "untrained", "outlier-stable-rank"} == {
+        rule for rules in partly(single).values() for rule in rules
+    }
 
 
 def test_an_interval_with_the_threshold_inside() -> None:

@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 
 from tests.audit.rules.healthy import changed, evidence, row, zeroed
-from tests.support.factory import nan_spectrum
 from weightaudit.architecture import conventions
 from weightaudit.architecture.conventions import Convention
 from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
@@ -180,8 +179,8 @@ def test_what_is_off_everywhere_is_not_checked() -> None:
 
 
 def test_of_very_many_the_gravest_are_told_one_by_one() -> None:
-    rows = [row("M1", layer, (64, 256), 1.0, 5.0, expert=expert) for layer in range(2) for expert in range(200)]
-    broken = evidence([type(one)(one.matrix, nan_spectrum(1), one.digest) for one in rows])
-    done = judge(broken, make_policy(["nonfinite=info", "nonfinite:layer 1 expert 199=error"], (), RULES))
+    rows = [row("M1", layer, (64, 256), 1.0, 1.0, expert=expert) for layer in range(2) for expert in range(200)]
+    policy = make_policy(["near-rank-one=info", "near-rank-one:layer 1 expert 199=error"], (), RULES)
+    done = judge(evidence(rows), policy)
     assert (done.findings[0].severity, done.findings[0].expert) == ("error", 199)
     assert len(done.findings) == 101

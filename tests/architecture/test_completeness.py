@@ -23,7 +23,7 @@ Tensors = dict[str, TensorInfo]
 
 SAMPLE = [
     *("llama", "gpt2", "bert", "bart", "t5", "mixtral", "jamba", "falcon", "albert", "llava", "qwen3_next"),
-    *("deepseek_v3", "mamba2", "nemotron_h", "gpt_oss"),
+    *("deepseek_v3", "mamba2", "nemotron_h", "gpt_oss", "mistral4"),
 ]
 
 

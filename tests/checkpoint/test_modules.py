@@ -143,3 +143,16 @@ def test_a_module_is_read_from_the_hub(model: Path, tmp_path: Path) -> None:
     ):
         assert torch.equal(checkpoint.read("2_Dense.linear.weight"), tensors["linear.weight"])
         assert checkpoint.identity.files[-1].name == "2_Dense/model.safetensors"
+
+
+def test_a_download_keeps_the_modules(model: Path, tmp_path: Path) -> None:
+    tensors = dense()
+    listed(model, _2_Dense="Dense")
+    put(model, "2_Dense", tensors)
+    with serve({"org/name": folder_files(model)}) as hub, pointed_at(hub.url, tmp_path / "home"):
+        open_checkpoint("org/name", download=True).close()
+        hub.log.clear()
+        with open_checkpoint("org/name", offline=True) as checkpoint:
+            assert torch.equal(checkpoint.read("2_Dense.linear.weight"), tensors["linear.weight"])
+            assert checkpoint.identity.faults == ()
+        assert hub.log == []

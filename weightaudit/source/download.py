@@ -19,7 +19,7 @@ FILES_AT_ONCE = 8
 def download(
     model: str, commit: str, names: Sequence[str], open_file: Callable[[str], RemoteFile], give_up: Callable[[], None]
 ) -> None:
-    """Bring ``names``, plain names of files that the commit has, into the cache.
+    """Bring ``names``, paths of files that the commit has, made of plain names, into the cache.
 
     ``open_file`` opens one at the Hub, and ``give_up`` ends those openings. Raises as `CacheFolder.keep`.
     """

@@ -85,17 +85,23 @@ class HubRepository:
         return sorted(name for name in found if "/" not in name)
 
     def open_in(self, folder: str, name: str) -> ByteSource:
-        """The file ``name`` of that folder: from the cache, or from the Hub. It is never downloaded."""
+        """The file ``name`` of that folder: from the cache, or from the Hub, downloaded if that was asked for."""
         for part in (folder, name):
             safe_name(part, said_by=self.location)
-        return self._open(f"{folder}/{name}")
+        path = f"{folder}/{name}"
+        self._fetch([path])
+        return self._open(path)
 
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of ``names`` that the cache lacks and the Hub has, if downloads were asked for.
 
         ModelUnreachable where the cache lacks some and the Hub is not to be asked, CheckpointError for an unsafe name.
         """
-        absent = [name for name in names if self._cached(safe_name(name, said_by=self.location)) is None]
+        self._fetch([safe_name(name, said_by=self.location) for name in names])
+
+    def _fetch(self, names: Iterable[str]) -> None:
+        """As `fetch`, of paths whose parts are safe."""
+        absent = [name for name in names if self._cached(name) is None]
         if not absent:
             return
         if self._offline:

@@ -250,7 +250,7 @@ def _inode_of(path: str | os.PathLike[str], *, follow: bool = True) -> set[Inode
     """(device, inode) of the file at ``path``, behind it if it is a link to ``follow``; none where there is none."""
     try:
         status = os.stat(path, follow_symlinks=follow)
-    except OSError:
+    except (OSError, ValueError):  # the latter of a name that no file can have, as from a file of settings
         return set()
     return {(status.st_dev, status.st_ino)}
 

@@ -87,7 +87,7 @@ def open_checkpoint(
             faults += wrong
             files += [_open_module(repository, module, sources) for module in modules]
             tensors |= {tensor.name: tensor for file in files[len(files) - len(modules) :] for tensor in file.tensors}
-            if not any(source.distant for source in sources.values()):
+            if not repository.revision:  # a directory: of a Hub model nothing is downloaded for it
                 vocabulary, unreadable = read_vocabulary(repository)
                 faults += unreadable
         opened.pop_all()

@@ -27,7 +27,7 @@ class Checkpoint:
     ``identity`` says which model and files; ``config`` is config.json, None for a single file without one;
     ``tensors`` maps names to logical tensors, in name order; ``notes`` are sentences for the reader of a report;
     ``check_unchanged`` raises CheckpointError where any file that was read is another one now; ``vocabulary`` are the
-    tokens of the tokenizer beside a whole model that lies here, None where there is none.
+    tokens of the tokenizer in a model's directory, None where there is none.
     """
 
     def __init__(

@@ -33,7 +33,6 @@ def read_vocabulary(repository: Repository) -> tuple[Vocabulary | None, list[Fil
     main = next((name for name in there if name in (TOKENIZER, VOCAB_JSON, VOCAB_TEXT)), None)
     if main is None:
         return None, []
-    repository.fetch(there)
     try:
         tokens = _listed(repository, main)
         if tokens is not None:

@@ -135,6 +135,13 @@ def test_names_of_tokens_are_made_harmless(tmp_path: Path) -> None:
     assert finding.detail.isprintable()
 
 
+def test_a_pipe_in_the_place_of_a_tokenizer_stops_no_scan(tmp_path: Path) -> None:
+    model = write(tmp_path / "model")
+    (model / "tokenizer.json").symlink_to("/dev/null")
+    (finding,) = told(model)
+    assert finding.id == "tokenizer-size"
+
+
 def test_one_file_of_a_model_is_not_held_to_the_tokenizer_beside_it(tmp_path: Path) -> None:
     model = write(tmp_path / "model")
     lines(model, VOCAB + 1)

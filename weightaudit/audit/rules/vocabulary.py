@@ -58,9 +58,9 @@ def _without_token(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 _WHAT = (
-    "tokenizer.json (else vocab.json or vocab.txt) and the tokens added to it, beside weights that are local or were "
-    "downloaded; for a model that is streamed from the Hub nothing is downloaded for it. Of several embeddings the one "
-    "of most rows counts."
+    "tokenizer.json (else vocab.json or vocab.txt) and the tokens added to it, in the "
+    "directory of the weights; of a Hub model none is downloaded for it. Of several embeddings the one of most rows "
+    "counts."
 )
 
 RULES = (

@@ -120,6 +120,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         others=dict(sorted(others.items())),
         restricted=restricted,
         min_coverage=config.min_coverage,
+        vocabulary=checkpoint.vocabulary,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)

@@ -21,6 +21,7 @@ from weightaudit.checkpoint.modules import Module, find_modules
 from weightaudit.checkpoint.reader import Checkpoint, close_all
 from weightaudit.checkpoint.select import select_weights, skipped_files
 from weightaudit.checkpoint.sets import difference, other_sets
+from weightaudit.checkpoint.tokenizer import read_vocabulary
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError
 from weightaudit.records import FileFault, ModelIdentity, SourceFile, TensorInfo
@@ -74,6 +75,7 @@ def open_checkpoint(
     check_config(repository, config, weights)
     repository.fetch([weights])
     sources: dict[str, ByteSource] = {}
+    vocabulary = None
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
         opened.callback(close_all, sources)
         files, faults = _open_set(repository, weights, sources)
@@ -85,6 +87,9 @@ def open_checkpoint(
             faults += [*_other_sets(repository, weights, tensors, sources), *wrong]
             files += beside
             tensors |= {tensor.name: tensor for file in beside for tensor in file.tensors}
+            if not repository.revision:  # a directory: of a Hub model nothing is downloaded for it
+                vocabulary, unreadable = read_vocabulary(repository)
+                faults += unreadable
         opened.pop_all()
     names = {file.file.name for file in files}
     formats = dict.fromkeys(file.format for file in files if file.format)
@@ -103,7 +108,7 @@ def open_checkpoint(
     if unnamed:
         notes = (*notes, f"{CONFIG} beside {printable(weights)} has no model_type and was not used.")
     sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
-    return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged)
+    return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged, vocabulary)
 
 
 def _open_set(

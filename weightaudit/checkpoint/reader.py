@@ -13,7 +13,7 @@ from weightaudit.checkpoint.codecs import CODECS
 from weightaudit.checkpoint.formats.checksums import Checksums
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError
-from weightaudit.records import ModelIdentity, TensorInfo
+from weightaudit.records import ModelIdentity, TensorInfo, Vocabulary
 from weightaudit.source import ByteSource
 from weightaudit.source.readahead import ReadAhead
 from weightaudit.text import printable
@@ -26,7 +26,8 @@ class Checkpoint:
 
     ``identity`` says which model and files; ``config`` is config.json, None for a single file without one;
     ``tensors`` maps names to logical tensors, in name order; ``notes`` are sentences for the reader of a report;
-    ``check_unchanged`` raises CheckpointError where any file that was read is another one now.
+    ``check_unchanged`` raises CheckpointError where any file that was read is another one now; ``vocabulary`` are the
+    tokens of the tokenizer in a model's directory, None where there is none.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Checkpoint:
         notes: tuple[str, ...] = (),
         sums: Mapping[str, Checksums] | None = None,
         check_unchanged: Callable[[], None] = lambda: None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.identity = identity
         self.config = config
         self.tensors = tensors
         self.notes = notes
         self.check_unchanged = check_unchanged
+        self.vocabulary = vocabulary
         self._sources = sources
         self._sums = sums or {}
 

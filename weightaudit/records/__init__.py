@@ -15,6 +15,7 @@ from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepa
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
+from weightaudit.records.vocabulary import Vocabulary
 
 __all__ = [
     "DEAD",
@@ -53,5 +54,6 @@ __all__ = [
     "TensorFacts",
     "TensorInfo",
     "Verdict",
+    "Vocabulary",
     "Wrapping",
 ]

@@ -17,6 +17,7 @@ from weightaudit.audit.rules import (
     pickles,
     spectra,
     untrained,
+    vocabulary,
 )
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.needs import Unmet
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     *duplicates.RULES,
     *outliers.RULES,
     *pickles.RULES,
+    *vocabulary.RULES,
 )
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that suppress it."""
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weightaudit.audit.aggregates import each_weight_once
-from weightaudit.records import EMBEDDING_ROLES, CoverageEntry, LayerRow, ModelIdentity, ModelMap, TensorFacts
+from weightaudit.records import (
+    EMBEDDING_ROLES,
+    CoverageEntry,
+    LayerRow,
+    ModelIdentity,
+    ModelMap,
+    TensorFacts,
+    Vocabulary,
+)
 from weightaudit.source.base import SHARD
 
 Subject = tuple[str, str]
@@ -39,6 +47,7 @@ class RuleContext:
     ``others`` are the tensors without a role that were looked at, in name order; a restricted scan looks at none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing;
     ``min_coverage`` is the least share of the matrices' parameters to be measured, where one was asked for.
+    ``vocabulary`` are the tokens of the tokenizer that lies beside the weights, None where none does.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
     """
 
@@ -51,6 +60,7 @@ class RuleContext:
     others: Mapping[str, TensorFacts] = field(default_factory=dict)
     restricted: bool = False
     min_coverage: float | None = None
+    vocabulary: Vocabulary | None = None
     suppressed: frozenset[Subject] = frozenset()
 
     @property

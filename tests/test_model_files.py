@@ -46,4 +46,4 @@ def test_a_link_brings_a_deep_folder_near(tmp_path: Path) -> None:
 
 def test_a_name_that_no_file_can_have_is_no_file_of_the_model(tmp_path: Path) -> None:
     # A baseline's comes from a file of settings, where it may have any character.
-    ModelFiles.of([tmp_path], read=["base\0line.json"]).check(tmp_path / "other.csv")
+    ModelFiles.of([tmp_path], read=["base\0line.json"]).check(tmp_path / "other.csv", tmp_path / "other.csv")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import traceback
 from concurrent.futures import Executor
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +41,7 @@ class Cluster:
         try:
             self._client = distributed.Client(**where, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+            _let_go(error)
             raise UsageError(
                 f"scheduler '{printable(address)}'",
                 "no Dask scheduler answers there",
@@ -67,6 +70,17 @@ class Cluster:
         """Leave the cluster, which goes on without us; what it has not begun for us is taken back."""
         self.executor.shutdown(wait=not kill)
         self._client.close()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free the client that did not start, which the error's frames hold.
+
+    Dask closes a client that is collected, and that waits for ever where the next one is just being started.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 def _hush() -> None:

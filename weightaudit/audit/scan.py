@@ -16,8 +16,9 @@ from weightaudit.audit.config_check import check_config
 from weightaudit.audit.digests import Digests, cut
 from weightaudit.audit.notes import notes
 from weightaudit.audit.others import facts_of, to_be_looked_at
+from weightaudit.audit.peaks import Peaks
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import plan_groups, read_groups, with_others
+from weightaudit.audit.reading import ReadGroup, plan_groups, read_groups, with_others
 from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.ties import Ties, classify_ties
@@ -94,7 +95,13 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         ),
         later={copy for copy, _ in ties.open},
     )
-    pieces = read_groups(checkpoint, groups, memory=config.memory, look=digests.take)
+    peaks = Peaks()
+
+    def look(group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
+        digests.take(group, stored)
+        peaks.take(group, stored)
+
+    pieces = read_groups(checkpoint, groups, memory=config.memory, look=look)
     with reporting(progress) as display, closing(pieces):
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
         for group, stored in pieces:
@@ -121,6 +128,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         restricted=restricted,
         min_coverage=config.min_coverage,
         vocabulary=checkpoint.vocabulary,
+        peaks=peaks.taken,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)

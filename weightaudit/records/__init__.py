@@ -12,6 +12,7 @@ from weightaudit.records.measurement import (
     TensorFacts,
 )
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
+from weightaudit.records.peak import Peak
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
@@ -40,6 +41,7 @@ __all__ = [
     "ModelMap",
     "NotJudged",
     "Part",
+    "Peak",
     "Place",
     "RoleMatrix",
     "Rows",

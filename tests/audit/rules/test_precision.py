@@ -86,10 +86,14 @@ def test_a_briefly_trained_model_has_no_fault(model_type: str, tmp_path: Path) -
 
 
 @needs_minilm
-def test_minilm_has_an_untrained_pooler() -> None:
+def test_minilm_has_an_untrained_pooler_and_an_outlying_channel() -> None:
     """True: it was distilled and tuned with mean pooling, so that no loss ever reached the pooler."""
     report = wa.scan(minilm_directory() or "")
-    assert [(one.id, one.layer, one.role) for one in report.findings] == [("untrained", None, "POOLER")]
+    assert [(one.id, one.layer, one.role) for one in report.findings] == [
+        ("untrained", None, "POOLER"),
+        ("super-weight", None, "M2"),
+    ]
+    assert "output channel 99 in 4 of 6 layers" in report.findings[1].detail
 
 
 @needs_rxnmapper

@@ -66,6 +66,12 @@ def _random(values: torch.Tensor) -> torch.Tensor:
     return torch.randn(values.shape, generator=torch.Generator().manual_seed(seed)) * 0.02
 
 
+def _outliers_in_one_channel(tensors: Tensors) -> None:
+    for layer in range(1, 7):
+        matrix = tensors[name(layer, "down_proj")]
+        matrix[17, 3 * layer] = -15 * matrix.square().mean().sqrt()
+
+
 def _padded_with_unused(tensors: Tensors) -> None:
     tensors[EMBED][-5:] = 0
 
@@ -155,6 +161,7 @@ FAULTS = (
     Fault("magnitude", _every("", lambda values: 1e10 * values)),
     Fault("magnitude", _set(HEAD, slice(3, 40), 3e37), ((None, "HEAD"),)),
     Fault("duplicate", _copied),
+    Fault("super-weight", _outliers_in_one_channel, ((None, "M2"),)),
     Fault("outlier-norm", _to(name(5, "v_proj"), lambda values: 10 * values), ((5, "V"),)),
     Fault("outlier-norm", _to(name(5, "down_proj"), lambda values: 0.1 * values), ((5, "M2"),)),
     Fault("outlier-stable-rank", _to(name(5, "o_proj"), lambda v: torch.linalg.qr(v)[0] + v / 20), ((5, "O"),)),

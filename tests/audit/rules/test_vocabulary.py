@@ -135,7 +135,7 @@ def test_names_of_tokens_are_made_harmless(tmp_path: Path) -> None:
     assert finding.detail.isprintable()
 
 
-def test_a_pipe_in_the_place_of_a_tokenizer_stops_no_scan(tmp_path: Path) -> None:
+def test_a_device_in_the_place_of_a_tokenizer_stops_no_scan(tmp_path: Path) -> None:
     model = write(tmp_path / "model")
     (model / "tokenizer.json").symlink_to("/dev/null")
     (finding,) = told(model)

@@ -16,6 +16,7 @@ from weightaudit.audit.rules import (
     outliers,
     pickles,
     spectra,
+    super_weight,
     untrained,
     vocabulary,
 )
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     *spectra.RULES,
     *duplicates.RULES,
     *outliers.RULES,
+    *super_weight.RULES,
     *pickles.RULES,
     *vocabulary.RULES,
 )

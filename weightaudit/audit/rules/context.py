@@ -13,6 +13,7 @@ from weightaudit.records import (
     LayerRow,
     ModelIdentity,
     ModelMap,
+    Peak,
     TensorFacts,
     Vocabulary,
 )
@@ -47,7 +48,8 @@ class RuleContext:
     ``others`` are the tensors without a role that were looked at, in name order; a restricted scan looks at none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing;
     ``min_coverage`` is the least share of the matrices' parameters to be measured, where one was asked for.
-    ``vocabulary`` are the tokens of the tokenizer that lies beside the weights, None where none does.
+    ``vocabulary`` are the tokens of the tokenizer that lies beside the weights, None where none does;
+    ``peaks`` where the largest entries of the M2 of layers stand, by key.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
     """
 
@@ -61,6 +63,7 @@ class RuleContext:
     restricted: bool = False
     min_coverage: float | None = None
     vocabulary: Vocabulary | None = None
+    peaks: Mapping[str, Peak] = field(default_factory=dict)
     suppressed: frozenset[Subject] = frozenset()
 
     @property

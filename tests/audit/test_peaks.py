@@ -1,0 +1,58 @@
+"""Where the largest entry stands, however a matrix is stored; and what is told of one channel over many layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import weightaudit as wa
+from tests.support.trained import HIDDEN, LAYERS, Tensors, name, write
+from weightaudit.audit import peaks
+from weightaudit.audit.peaks import peak_of
+from weightaudit.records import Peak
+
+
+@pytest.mark.parametrize("chunk", [1, 64, 1 << 20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_it_is_found_in_blocks_and_transposed(
+    chunk: int, dtype: torch.dtype, sign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peaks, "CHUNK", chunk)
+    values = torch.randn(30, 20, generator=torch.Generator().manual_seed(0))
+    values[23, 7] = sign * 9
+    values = values.to(dtype)
+    turned = values.t().contiguous().t()
+    for stored in (values, turned):
+        assert peak_of([stored]) == Peak(23, 7)
+        assert peak_of([stored[:10], stored[10:25], stored[25:]]) == Peak(23, 7)
+
+
+def test_zeros_have_none() -> None:
+    assert peak_of([torch.zeros(4, 3)]) is None
+    assert peak_of([torch.full((4, 3), float("nan"))]) is None
+
+
+def _outliers(tensors: Tensors, layers: int, size: float, step: int) -> None:
+    for layer in range(layers):
+        matrix = tensors[name(layer, "down_proj")]
+        matrix[(17 + step * layer) % HIDDEN, 3 * layer] = -size * matrix.square().mean().sqrt()
+
+
+def ids(directory: Path, layers: int, size: float = 15.0, step: int = 0) -> list[tuple[str, str, str]]:
+    model = write(directory, lambda tensors: _outliers(tensors, layers, size, step))
+    return [(one.severity, one.id, one.role) for one in wa.scan(model).findings]
+
+
+def test_one_channel_of_many_layers_is_told_and_no_other_rule_finds_it(tmp_path: Path) -> None:
+    assert ids(tmp_path / "5", 5) == [("info", "super-weight", "M2")]
+    (finding,) = wa.scan(tmp_path / "5").findings
+    assert f"output channel 17 in 5 of {LAYERS} layers (0-4)" in finding.detail
+
+
+def test_few_layers_small_entries_and_other_channels_are_not(tmp_path: Path) -> None:
+    assert ids(tmp_path / "few", 4) == []
+    assert ids(tmp_path / "small", 12, size=9.0) == []
+    assert ids(tmp_path / "elsewhere", 12, step=5) == []

@@ -38,15 +38,19 @@ class Cluster:
         # A URL is no path, whatever lies in the working directory.
         named = "://" not in address and Path(address).is_file()
         where: dict[str, Any] = {"scheduler_file" if named else "address": address}
+        client = distributed.Client.__new__(distributed.Client)  # to have it in hand where it does not start
         try:
-            self._client = distributed.Client(**where, timeout=TIMEOUT, set_as_default=False)
+            client.__init__(**where, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+            client.close()
+            del client
             _let_go(error)
             raise UsageError(
                 f"scheduler '{printable(address)}'",
                 "no Dask scheduler answers there",
                 "Give its address, such as tcp://host:8786, or its scheduler file",
             ) from error
+        self._client = client
         self.executor: Executor = self._client.get_executor(pure=False)
         self.worker_lost_errors: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
 

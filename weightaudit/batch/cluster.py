@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import traceback
 from concurrent.futures import Executor
 from importlib import import_module
 from pathlib import Path
@@ -38,19 +36,14 @@ class Cluster:
         # A URL is no path, whatever lies in the working directory.
         named = "://" not in address and Path(address).is_file()
         where: dict[str, Any] = {"scheduler_file" if named else "address": address}
-        client = distributed.Client.__new__(distributed.Client)  # to have it in hand where it does not start
         try:
-            client.__init__(**where, timeout=TIMEOUT, set_as_default=False)
+            self._client = distributed.Client(**where, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
-            client.close()
-            del client
-            _let_go(error)
             raise UsageError(
                 f"scheduler '{printable(address)}'",
                 "no Dask scheduler answers there",
                 "Give its address, such as tcp://host:8786, or its scheduler file",
             ) from error
-        self._client = client
         self.executor: Executor = self._client.get_executor(pure=False)
         self.worker_lost_errors: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
 
@@ -74,17 +67,6 @@ class Cluster:
         """Leave the cluster, which goes on without us; what it has not begun for us is taken back."""
         self.executor.shutdown(wait=not kill)
         self._client.close()
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Free the client that did not start, which the error's frames hold.
-
-    Dask closes a client that is collected, and that waits for ever where the next one is just being started.
-    """
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
-    gc.collect()
 
 
 def _hush() -> None:

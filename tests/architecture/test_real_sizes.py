@@ -14,7 +14,7 @@ from tests.architecture.saved import info
 from weightaudit.architecture import map_model
 
 
-@pytest.mark.parametrize("model_type", ["bamba", "beam", "convbert", "falcon_h1", "mamba2", "xlnet"])
+@pytest.mark.parametrize("model_type", ["bamba", "beam", "convbert", "falcon_h1", "lfm2", "mamba2", "marian", "xlnet"])
 def test_a_model_of_the_class_s_own_sizes_is_whole(model_type: str) -> None:
     for cls in classes_of(model_type):
         config = cls.config_class()

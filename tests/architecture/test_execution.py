@@ -128,7 +128,7 @@ def errors(found: Mapping[tuple[int | None, str], torch.Tensor], n: int, seen: O
 
 @pytest.fixture
 def unbiased(tmp_path: Path) -> Callable[[str], Any]:
-    """A saved model whose linear maps in the layers have no bias but zero."""
+    """A saved model whose linear maps in the layers have no bias but zero, and are large enough to matter."""
 
     def get(family: str) -> Any:
         model = build(family)
@@ -136,6 +136,8 @@ def unbiased(tmp_path: Path) -> Callable[[str], Any]:
             for name, parameter in model.named_parameters():
                 if name.endswith(".bias") and "norm" not in name.lower() and ".ln_" not in name:
                     parameter.zero_()
+                elif parameter.ndim > 1:
+                    parameter.mul_(3)
         model.save_pretrained(tmp_path)
         return read_saved(model, tmp_path)
 

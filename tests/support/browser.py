@@ -164,7 +164,7 @@ def _console(event: Message) -> list[str]:
         details = params["exceptionDetails"]
         return [str(details.get("exception", {}).get("description", details["text"]))]
     if event["method"] == "Log.entryAdded":
-        return [str(params["entry"]["text"])]
+        return [f"{params['entry']['text']} {params['entry'].get('url', '')}"]
     if event["method"] == "Runtime.consoleAPICalled":
         return [" ".join(str(argument.get("value", argument)) for argument in params["args"])]
     return []

@@ -29,7 +29,10 @@ _KEYS = "is there or not by layer and by keys of the config that were not seen a
 
 UNMISSED: dict[str, dict[str, str]] = {
     **{name: {r"embeddings_project\.": _SMALL} for name in ("electra", "convbert")},
-    "luke": {"entity_embedding_dense": _SMALL},
+    "luke": {
+        "entity_embedding_dense": _SMALL,
+        r"embeddings\.word_embeddings": "a head of its own that is stored is taken for the one tied to it",
+    },
     **{name: {"v_proj": "some layers use their keys as values"} for name in ("gemma4_text", "gemma4_unified_text")},
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},

@@ -171,7 +171,7 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
         ("2", signal.SIGINT, "interrupted", True),
         ("0", signal.SIGTERM, "terminated", False),
         ("2", signal.SIGTERM, "terminated", False),
-        ("1", signal.SIGTERM, "terminated", True),
+        ("2", signal.SIGTERM, "terminated", True),
     ],
 )
 def test_stopped(

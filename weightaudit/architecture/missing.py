@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from itertools import count, groupby, islice
+from itertools import count, islice
 from typing import Any
 
 from weightaudit.architecture.dimensions import Dimensions
 from weightaudit.architecture.schema import Family
 from weightaudit.records import LAYER_ROLES, TOWERS, Discrepancy
-from weightaudit.text import printable
+from weightaudit.text import printable, ranges
 
 ESSENTIAL = ("Q", "K", "V", "O", "M1", "M2")
 """Roles that every layer has where the family has them; others (cross-attention) a whole model may lack."""
@@ -157,7 +157,7 @@ def layers_said(numbers: Collection[int]) -> str:
 
 def numbers_said(word: str, numbers: Collection[int]) -> str:
     """``expert 3``, ``experts 0-3, 7``; what is too long is cut."""
-    runs = [[n for _, n in run] for _, run in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])]
-    shown = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:MAX_RANGES_NAMED])
+    runs = ranges(numbers).split(",")
+    shown = ", ".join(runs[:MAX_RANGES_NAMED])
     more = f", … ({len(numbers)} in all)" if len(runs) > MAX_RANGES_NAMED else ""
     return f"{word}{'s' if len(numbers) > 1 else ''} {shown}{more}"

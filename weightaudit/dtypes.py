@@ -6,9 +6,10 @@ Sub-byte types are stored packed, so sizes are in bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import numpy
     import torch
 
 Kind = Literal["float", "small float", "complex", "integer", "bool"]
@@ -33,6 +34,16 @@ class Dtype:
     def analysable(self) -> bool:
         """Whether the stored numbers are the weights themselves (quantised formats need their scales)."""
         return self.kind == "float"
+
+    @property
+    def numpy(self) -> numpy.dtype[Any]:
+        """The numpy dtype, of ml_dtypes where numpy has none; raises AttributeError where neither has one."""
+        import ml_dtypes
+        import numpy
+
+        if self.torch_name is None:
+            raise AttributeError(f"numpy has no dtype for {self.name}")
+        return numpy.dtype(getattr(numpy, self.torch_name, None) or getattr(ml_dtypes, self.torch_name))
 
     @property
     def torch(self) -> torch.dtype:

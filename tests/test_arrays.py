@@ -1,0 +1,32 @@
+"""Arrays and tensors that share their memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from weightaudit.arrays import as_array, as_tensor, is_tensor
+from weightaudit.dtypes import DTYPES, Dtype
+
+HELD = [dtype for dtype in DTYPES if dtype.torch_name is not None and hasattr(torch, dtype.torch_name)]
+
+
+@pytest.mark.parametrize("dtype", HELD, ids=lambda dtype: dtype.name)
+def test_every_dtype_goes_there_and_back_in_place(dtype: Dtype) -> None:
+    tensor = (torch.arange(12).reshape(3, 4) % 2).to(dtype.torch)
+    array = as_array(tensor)
+    assert array.dtype == dtype.numpy and array.ctypes.data == tensor.data_ptr()
+    assert np.array_equal(array.astype(np.complex128).real, np.arange(12).reshape(3, 4) % 2)
+    back = as_tensor(array)
+    assert back.dtype == tensor.dtype and back.data_ptr() == tensor.data_ptr()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
+def test_strided_views_stay_views(dtype: torch.dtype) -> None:
+    tensor = torch.arange(24).reshape(4, 6).to(dtype).t()[1:, ::2]
+    array = as_array(tensor)
+    assert [stride // array.itemsize for stride in array.strides] == list(tensor.stride())
+    assert as_tensor(array).stride() == tensor.stride() and as_tensor(array).data_ptr() == tensor.data_ptr()
+
+
+def test_only_tensors_are_tensors() -> None:
+    assert is_tensor(torch.ones(1)) and not is_tensor(np.ones(1)) and not is_tensor([1.0])

@@ -1,0 +1,46 @@
+"""The same numbers as a numpy array and as a torch tensor, in the same memory.
+
+The package computes with numpy, whose bfloat16 and float8 are those of ml_dtypes; torch is for GPUs and for what people
+hand in and ask for, and is imported by nobody else.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightaudit.dtypes import BY_NAME
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[Any]
+"""A numpy array of any dtype, those of ml_dtypes included."""
+
+
+def is_tensor(value: object) -> TypeGuard[torch.Tensor]:
+    """Whether ``value`` is a torch tensor, without importing torch: where nobody has, nothing is one."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def as_array(tensor: torch.Tensor) -> Array:
+    """The memory of ``tensor``, strided and on the CPU, as an array; KeyError for a dtype that `weightaudit.dtypes`
+    does not list."""
+    import torch
+
+    stored, dtype = tensor.detach(), BY_NAME[str(tensor.dtype).removeprefix("torch.")].numpy
+    if dtype.isbuiltin == 1:
+        return stored.numpy()
+    return stored.view(getattr(torch, f"uint{8 * dtype.itemsize}")).numpy().view(dtype)
+
+
+def as_tensor(array: Array) -> torch.Tensor:
+    """The memory of ``array``, whose strides are positive and multiples of its item size, as a tensor."""
+    import torch
+
+    stored = array if array.dtype.isbuiltin == 1 else array.view(f"u{array.dtype.itemsize}")
+    return torch.from_numpy(stored).view(BY_NAME[array.dtype.name].torch)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import numpy as np
 from numpy.typing import NDArray
 
 from weightaudit.dtypes import BY_NAME

@@ -43,7 +43,10 @@ class Dtype:
 
         if self.torch_name is None:
             raise AttributeError(f"numpy has no dtype for {self.name}")
-        return numpy.dtype(getattr(numpy, self.torch_name, None) or getattr(ml_dtypes, self.torch_name))
+        dtype: numpy.dtype[Any] = numpy.dtype(
+            getattr(numpy, self.torch_name, None) or getattr(ml_dtypes, self.torch_name)
+        )
+        return dtype
 
     @property
     def torch(self) -> torch.dtype:

@@ -10,6 +10,7 @@ import torch
 
 from tests.spectral.planted import DTYPES, planted
 from tests.spectral.views import VIEWS
+from weightaudit.arrays import as_array
 from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import compute_threads, fused, measure
@@ -113,6 +114,12 @@ def test_numpy_arrays(as_numpy: Callable[[np.ndarray], np.ndarray]) -> None:
     s, plain = measure(array, method="exact"), measure(W, method="exact")
     assert s.spectral_norm == pytest.approx(plain.spectral_norm, rel=1e-11)
     assert (s.zeros, s.max_abs) == (plain.zeros, plain.max_abs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_array_is_the_tensor_of_its_memory(dtype: str) -> None:
+    W = matrix(dtype)
+    assert measure(as_array(W), spectrum=True) == measure(W, spectrum=True)
 
 
 @pytest.mark.filterwarnings("error")

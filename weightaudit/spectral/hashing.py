@@ -14,11 +14,13 @@ import torch
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from weightaudit.spectral.block_matrix import BlockMatrix, merged
+from weightaudit.arrays import Array
+from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.float_bits import FLOAT_BITS
+from weightaudit.spectral.inputs import block_matrix
 
 
-def digest(blocks: Sequence[torch.Tensor]) -> str:
+def digest(blocks: Sequence[torch.Tensor | Array]) -> str:
     """BLAKE3 of the vertical stack of ``blocks`` (rows, cols): its shape, dtype and stored bytes, 64 hex digits.
 
     Entries are hashed row by row, or column by column where that is how the memory runs; which one is hashed with them.
@@ -27,7 +29,7 @@ def digest(blocks: Sequence[torch.Tensor]) -> str:
 
     ``blocks``: as `weightaudit.spectral.measure` takes them. At most a panel of `BlockMatrix.views` is copied.
     """
-    return digest_of(BlockMatrix(merged([block.detach() for block in blocks])))
+    return digest_of(block_matrix(blocks))
 
 
 def digest_of(matrix: BlockMatrix) -> str:

@@ -6,9 +6,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import torch
 
+from weightaudit.arrays import as_tensor
 from weightaudit.errors import UsageError
 from weightaudit.spectral.block_matrix import BlockMatrix, merged
 
@@ -57,7 +59,7 @@ def _tensor(value: Any, what: str) -> torch.Tensor:
 
 
 def _from_numpy(array: np.ndarray[Any, Any], what: str) -> torch.Tensor:
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
+    if array.dtype != ml_dtypes.bfloat16 and (array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8)):
         raise UsageError(what, f"its dtype is {array.dtype}", "Convert it to float64, float32 or float16 first")
     if isinstance(array, np.ma.MaskedArray):
         raise UsageError(what, "a masked array has no values under its mask", "Fill it first: matrix.filled(0)")
@@ -67,4 +69,4 @@ def _from_numpy(array: np.ndarray[Any, Any], what: str) -> torch.Tensor:
         array = array.astype(array.dtype.newbyteorder("="), order="K")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and is not written
-        return torch.from_numpy(array)
+        return as_tensor(array)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 
+from weightaudit.arrays import Array, aligned
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import RoleMatrix, TensorInfo
@@ -135,8 +136,8 @@ def read_groups(
     groups: Sequence[ReadGroup],
     *,
     memory: int | None = None,
-    look: Callable[[ReadGroup, Mapping[str, torch.Tensor]], None] | None = None,
-) -> Generator[tuple[ReadGroup, dict[str, torch.Tensor]], None, None]:
+    look: Callable[[ReadGroup, Mapping[str, Array]], None] | None = None,
+) -> Generator[tuple[ReadGroup, dict[str, Array]], None, None]:
     """Each group with its tensors in their stored dtype, one group ahead read in a thread, which shows it to ``look``.
 
     The tensors are views of reused memory: they are valid until the next iteration. ``memory`` bounds the bytes of
@@ -151,14 +152,14 @@ def read_groups(
     else:
         room = memory - ahead
         _check_fits(groups, room, memory)
-    buffers = [torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)]
+    buffers = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
 
-    def fill(turn: int, group: ReadGroup) -> dict[str, torch.Tensor]:
-        held, needed = sum(buffer.numel() for buffer in buffers), group.buffer_bytes
-        if buffers[turn].numel() < needed or (held > room and buffers[turn].numel() > needed):
-            buffers[turn] = torch.empty(0, dtype=torch.uint8)  # let go of the old before asking for the new
-            if sum(buffer.numel() for buffer in buffers) + needed > room:
-                buffers[1 - turn] = torch.empty(0, dtype=torch.uint8)
+    def fill(turn: int, group: ReadGroup) -> dict[str, Array]:
+        held, needed = sum(buffer.size for buffer in buffers), group.buffer_bytes
+        if buffers[turn].size < needed or (held > room and buffers[turn].size > needed):
+            buffers[turn] = np.empty(0, np.uint8)  # let go of the old before asking for the new
+            if sum(buffer.size for buffer in buffers) + needed > room:
+                buffers[1 - turn] = np.empty(0, np.uint8)
             buffers[turn] = _buffer(group)
         stored, start = {}, 0
         for info in group.tensors:
@@ -174,23 +175,23 @@ def read_groups(
         checkpoint.reader(in_order, ahead=ahead) as read,
     ):
         turn = 0
-        coming: Future[dict[str, torch.Tensor]] | None = reader.submit(fill, turn, groups[0])
+        coming: Future[dict[str, Array]] | None = reader.submit(fill, turn, groups[0])
         for group, following in zip(groups, [*groups[1:], None], strict=True):
             # Without room for two the next group is read when this one has been measured, over it.
             stored = coming.result() if coming else fill(turn, group)
             coming = None
-            if following and buffers[turn].numel() + following.buffer_bytes <= room:
+            if following and buffers[turn].size + following.buffer_bytes <= room:
                 turn = 1 - turn
                 coming = reader.submit(fill, turn, following)
             yield group, stored
             stored.clear()  # whoever kept the dict must not keep the memory
 
 
-def _buffer(group: ReadGroup) -> torch.Tensor:
+def _buffer(group: ReadGroup) -> Array:
     """Fresh memory for the group's tensors; OutOfMemory where the machine has not so much."""
     try:
-        return torch.empty(group.buffer_bytes, dtype=torch.uint8)
-    except RuntimeError as error:  # what torch raises for it on a CPU
+        return aligned(group.buffer_bytes)
+    except MemoryError as error:
         names = printable(", ".join(info.name for info in group.tensors))
         raise OutOfMemory(
             names,

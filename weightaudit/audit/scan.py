@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from weightaudit.architecture import map_model
+from weightaudit.arrays import Array
 from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
@@ -97,7 +96,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     )
     peaks = Peaks()
 
-    def look(group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
+    def look(group: ReadGroup, stored: Mapping[str, Array]) -> None:
         digests.take(group, stored)
         peaks.take(group, stored)
 
@@ -168,7 +167,7 @@ def _map(checkpoint: Checkpoint) -> ModelMap:
 
 
 def _measure(
-    matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig, digests: Digests, *, shown: bool
+    matrix: RoleMatrix, stored: Mapping[str, Array], config: AuditConfig, digests: Digests, *, shown: bool
 ) -> LayerRow:
     blocks = cut(matrix, stored)
     digest = digests.of(matrix, blocks)
@@ -205,7 +204,7 @@ def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tupl
 def _options(config: AuditConfig) -> dict[str, Any]:
     """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
     options = {name: value for name, value in config.result_options().items() if name not in config.gate_options()}
-    return {**_listed(options), "threads": torch.get_num_threads()}
+    return {**_listed(options), "threads": _threads()}
 
 
 def _listed(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,3 +216,9 @@ def _partial(config: AuditConfig, shards: int | None) -> tuple[str, ...]:
     chosen = (("--roles", config.roles), ("--layers", config.layers))
     alone = [] if shards is None else [f"one of {shards} shards"]
     return (*(name for name, value in chosen if value is not None), *alone)
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()

@@ -93,8 +93,7 @@ class Checkpoint:
         stored = out if codec.in_place else aligned(info.nbytes)
         self._fetch(info, stored, fill)
         companions = {
-            use: self._decoded(part, aligned(part.decoded_nbytes), fill)
-            for use, part in info.encoding.companions
+            use: self._decoded(part, aligned(part.decoded_nbytes), fill) for use, part in info.encoding.companions
         }
         try:
             return codec.decode(info, stored, companions, out)

@@ -1,37 +1,22 @@
-"""Where the largest entry of a matrix stands, taken while it is in memory."""
+"""Where the largest entry of a matrix stands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.audit.digests import cut
-from weightaudit.audit.reading import ReadGroup
 from weightaudit.records import Peak, RoleMatrix
 
 CHUNK = 1 << 15
 """Entries looked at at once: what is made of them stays in the nearest cache."""
 
 
-class Peaks:
-    """The largest entries of the second maps of MLPs, by the key of the matrix; taken by the thread that reads."""
-
-    def __init__(self) -> None:
-        self.taken: dict[str, Peak] = {}
-
-    def take(self, group: ReadGroup, stored: Mapping[str, Array]) -> None:
-        """Take those of ``group``, whose tensors are ``stored``."""
-        for matrix in group.matrices:
-            if _is_wanted(matrix) and (peak := peak_of(cut(matrix, stored))) is not None:
-                self.taken[matrix.key] = peak
-
-
-def _is_wanted(matrix: RoleMatrix) -> bool:
-    """Of experts none is: each sees some tokens only, and adds to what the others of its layer write."""
-    copied = any(part.rows and part.rows.count > 1 for part in matrix.parts)
-    return matrix.role == "M2" and matrix.layer is not None and matrix.expert is None and not copied
+def is_wanted(matrix: RoleMatrix) -> bool:
+    """Whether a rule looks for it: of the second maps of MLPs, but of no expert's. Each of those sees some tokens only,
+    and adds to what the others of its layer write."""
+    return matrix.role == "M2" and matrix.layer is not None and matrix.expert is None
 
 
 def peak_of(blocks: Sequence[Array]) -> Peak | None:

@@ -134,8 +134,8 @@ def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
 
 @dataclass(eq=False)
 class Held:
-    """A group whose tensors are in memory, in their stored dtype: views of a buffer that is used again once `let_go` was
-    called ``uses`` times, each time by one who no longer looks at them.
+    """A group whose tensors are in memory, in their stored dtype: views of a buffer that is used again when all its
+    ``uses``, each the block of a ``with`` in any thread, have ended.
     """
 
     group: ReadGroup
@@ -144,8 +144,10 @@ class Held:
     uses: int = 1
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def let_go(self) -> None:
-        """Look at the tensors no more."""
+    def __enter__(self) -> None:
+        """Nothing: the tensors are there already."""
+
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self.uses -= 1
             last = self.uses == 0
@@ -161,11 +163,11 @@ def read_groups(
     memory: int | None = None,
     look: Callable[[Held], None] | None = None,
 ) -> Generator[Future[Held], None, None]:
-    """Each group, as the future of its reading by a thread, which shows it to ``look``; the next is begun when asked for.
+    """Each group, as the future of its reading by a thread, which shows it to ``look``; begun when it is asked for.
 
-    ``memory`` bounds the bytes of tensors held at once, those on their way included (None: twice the largest tensor, and
-    some more): a group waits until there is room for it. Raises UsageError where a group does not fit in it. A future
-    fails as reading does, and with OutOfMemory where the machine has no memory even for this group alone.
+    ``memory`` bounds the bytes of tensors held at once, those on their way included (None: twice the largest tensor,
+    and some more): a group waits until there is room for it. Raises UsageError where a group does not fit in it. A
+    future fails as reading does, and with OutOfMemory where the machine has no memory even for this group alone.
     """
     if not groups:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,7 +32,8 @@ def side_by_side(
     here happens in the calling thread. Of errors that of the first task, or item, is raised, in their order.
     """
     ahead = iter(coming)
-    item, tasks = next(ahead, None), iter(())
+    item = next(ahead, None)
+    tasks: Iterator[Callable[[], Result]] = iter(())
     running: list[Future[Result]] = []
     while True:
         while len(running) <= workers.size:
@@ -45,7 +46,9 @@ def side_by_side(
                 tasks, item = iter(tasks_of(item.result())), next(ahead, None)
             else:
                 break
-        watched = [*running, item] if item is not None and len(running) <= workers.size else running
+        watched: list[Future[Any]] = [*running]
+        if item is not None and len(running) <= workers.size:
+            watched.append(item)
         if not watched:
             return
         wait(watched, timeout=PULSE, return_when=FIRST_COMPLETED)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.records import TensorInfo
+from weightaudit.records import RoleMatrix, TensorInfo
 
 CHUNK = 1 << 18
 """Entries compared at once, in whole rows: what comes of each takes a byte."""
@@ -36,6 +36,10 @@ class Ties:
                 self.confirmed[tensor] = original
             else:
                 self.broken.append((tensor, original))
+
+    def without_copies(self, matrices: Iterable[RoleMatrix]) -> tuple[RoleMatrix, ...]:
+        """Those of ``matrices`` that are not known to repeat another."""
+        return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= self.confirmed.keys())
 
 
 def classify_ties(

@@ -13,6 +13,7 @@ import torch
 from tests.support.hub import pointed_at, serve
 from tests.support.running import CommandLine
 from tests.support.rxnmapper import needs_rxnmapper, rxnmapper_directory
+from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.checkpoint.formats.polyglot import COMMENT
 from weightaudit.errors import CheckpointError
@@ -33,7 +34,7 @@ def check_values(checkpoint: Checkpoint, model: Path) -> None:
     expected = torch.load(model / WEIGHTS, map_location="cpu", weights_only=True)
     assert list(checkpoint.tensors) == sorted(expected)
     for name, value in expected.items():
-        got = checkpoint.read(name)
+        got = as_tensor(checkpoint.read(name))
         assert (got.dtype, got.shape) == (value.dtype, value.shape)
         assert torch.equal(got, value)
 

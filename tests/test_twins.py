@@ -14,6 +14,7 @@ import torch
 import weightaudit as wa
 from tests.support.models import RECIPES, tiny_model
 from tests.support.running import CommandLine
+from weightaudit.arrays import as_tensor
 
 
 @pytest.mark.parametrize("family", RECIPES)
@@ -115,7 +116,7 @@ def test_a_matrix_and_its_twin_give_the_same_numbers_to_the_last_bit(
     rows = wa.scan(tiny_checkpoints[family], layers="1", method=method, spectrum=True).rows
     loaded = {matrix.key: matrix for matrix in wa.matrices(tiny_checkpoints[family])}
     for row in rows:
-        blocks = loaded[row.matrix.key].blocks()
+        blocks = list(map(as_tensor, loaded[row.matrix.key].blocks()))
         whole = in_one_piece(blocks)
         apart = [in_one_piece([block]) for block in torch.tensor_split(whole, [9, 22])]
         for twin in (whole, apart, [in_one_piece([block]) for block in blocks]):

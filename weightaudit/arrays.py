@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
 from numpy.typing import NDArray
 
 from weightaudit.dtypes import BY_NAME
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 """A numpy array of any dtype, those of ml_dtypes included."""
+
+
+CACHE_LINE = 64
+"""Bytes from which memory is read at full width where it begins at a multiple of them."""
+
+
+def aligned(nbytes: int) -> Array:
+    """Fresh memory, uint8, that begins on a cache line; MemoryError where the machine has not so much."""
+    memory = np.empty(nbytes + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + nbytes]
 
 
 def is_tensor(value: object) -> TypeGuard[torch.Tensor]:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from weightaudit.architecture import map_model
+from weightaudit.arrays import as_array, as_tensor
 from weightaudit.records import ModelMap, RoleMatrix, TensorInfo
 
 
@@ -45,7 +46,7 @@ def infos(tensors: Mapping[str, torch.Tensor]) -> dict[str, TensorInfo]:
 
 def value(matrix: RoleMatrix, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The matrix as it would be measured, cut from the stored tensors."""
-    return torch.cat([part.cut(tensors[part.tensor]) for part in matrix.parts])
+    return torch.cat([as_tensor(part.cut(as_array(tensors[part.tensor]))) for part in matrix.parts])
 
 
 def values(model_map: ModelMap, tensors: Mapping[str, torch.Tensor]) -> dict[tuple[int | None, str], torch.Tensor]:

@@ -13,6 +13,7 @@ import torch
 
 import weightaudit as wa
 from tests.support.trained import HIDDEN, LAYERS, Tensors, trained, write
+from weightaudit.arrays import Array, as_array
 from weightaudit.audit import others
 from weightaudit.audit.others import facts_of
 from weightaudit.checkpoint import Checkpoint
@@ -29,26 +30,26 @@ def test_facts(dtype: torch.dtype, shape: tuple[int, ...], monkeypatch: pytest.M
     flat = values.flatten()
     flat[0], flat[-1], flat[-2] = NAN, INF, -INF
     finite, before = flat[1:-2].double(), flat.clone()
-    facts = facts_of(flat.reshape(shape))
+    facts = facts_of(as_array(flat.reshape(shape)))
     assert replace(facts, mean_square=0.0) == TensorFacts(1, 2, 1, float(finite.abs().max()), 0.0)
     assert facts.mean_square == pytest.approx(float(finite.square().mean()), rel=1e-14)
     assert torch.equal(flat.nan_to_num(9.0), before.nan_to_num(9.0))  # is only looked at
 
 
 def test_facts_of_nothing_finite_and_of_a_scalar() -> None:
-    assert facts_of(torch.full((3,), NAN)) == TensorFacts(3, 0, 0, 0.0, 0.0)
-    assert facts_of(torch.tensor(-2.0)) == TensorFacts(0, 0, 0, 2.0, 4.0)
-    assert facts_of(torch.tensor([2 + 4j, complex(0, NAN), 2])) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
+    assert facts_of(as_array(torch.full((3,), NAN))) == TensorFacts(3, 0, 0, 0.0, 0.0)
+    assert facts_of(as_array(torch.tensor(-2.0))) == TensorFacts(0, 0, 0, 2.0, 4.0)
+    assert facts_of(as_array(torch.tensor([2 + 4j, complex(0, NAN), 2]))) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
 def test_facts_of_small_floats(dtype: torch.dtype) -> None:
-    assert facts_of(torch.tensor([0.0, 1.0, NAN, -2.0, 1.0]).to(dtype)) == TensorFacts(1, 0, 1, 2.0, 1.5)
+    assert facts_of(as_array(torch.tensor([0.0, 1.0, NAN, -2.0, 1.0]).to(dtype))) == TensorFacts(1, 0, 1, 2.0, 1.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.int64, torch.uint16, torch.uint32])
 def test_of_integers_zeros_are_counted(dtype: torch.dtype) -> None:
-    facts = facts_of(torch.tensor([[0, 1], [0, 127]]).to(dtype))
+    facts = facts_of(as_array(torch.tensor([[0, 1], [0, 127]]).to(dtype)))
     assert (facts.zeros, facts.nonfinite, math.isnan(facts.max_abs)) == (2, 0, True)
 
 
@@ -205,7 +206,7 @@ def test_reading_is_what_the_files_hold_and_no_more(tmp_path: Path, monkeypatch:
     reads: list[str] = []
     plain = Checkpoint.read
 
-    def counting(self: Checkpoint, tensor: str, *, into: Any = None) -> torch.Tensor:
+    def counting(self: Checkpoint, tensor: str, *, into: Any = None) -> Array:
         reads.append(tensor)
         return plain(self, tensor, into=into)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ml_dtypes
+import numpy as np
 import pytest
 import torch
 
 import weightaudit as wa
 from tests.support.trained import HIDDEN, LAYERS, Tensors, name, write
+from weightaudit.arrays import Array, as_array
 from weightaudit.audit import peaks
 from weightaudit.audit.peaks import peak_of
 from weightaudit.records import Peak
@@ -26,13 +29,26 @@ def test_it_is_found_in_blocks_and_transposed(
     values = values.to(dtype)
     turned = values.t().contiguous().t()
     for stored in (values, turned):
-        assert peak_of([stored]) == Peak(23, 7)
-        assert peak_of([stored[:10], stored[10:25], stored[25:]]) == Peak(23, 7)
+        array = as_array(stored)
+        assert peak_of([array]) == Peak(23, 7)
+        assert peak_of([array[:10], array[10:25], array[25:]]) == Peak(23, 7)
 
 
 def test_zeros_have_none() -> None:
-    assert peak_of([torch.zeros(4, 3)]) is None
-    assert peak_of([torch.full((4, 3), float("nan"))]) is None
+    assert peak_of([np.zeros((4, 3))]) is None
+    assert peak_of([np.full((4, 3), np.nan)]) is None
+    assert peak_of([np.zeros((0, 3)), np.zeros((2, 3))]) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_infinity_is_the_largest_and_no_nan_is(dtype: type, sign: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peaks, "CHUNK", 3)
+    values: Array = np.ones((4, 3), dtype)
+    values[1, 2], values[3, 0] = sign * np.nan, sign * np.inf
+    assert peak_of([values]) == Peak(3, 0)
+    values[3, 1] = np.copysign(dtype(np.nan), dtype(-sign))
+    assert peak_of([values]) == Peak(0, 0)
 
 
 def _outliers(tensors: Tensors, layers: int, size: float, step: int) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ml_dtypes
+import numpy as np
 import pytest
-import torch
+from numpy.lib.stride_tricks import as_strided
 
+from weightaudit.arrays import Array
+from weightaudit.audit import ties as ties_module
 from weightaudit.audit.ties import classify_ties
 from weightaudit.records import TensorInfo
 
@@ -42,8 +46,8 @@ def test_what_is_not_asked_for_whole_is_believed(asked: set[str], believed: dict
 @pytest.mark.parametrize("equal", [True, False])
 def test_open_pairs_are_settled_by_their_bytes(equal: bool) -> None:
     ties = classify_ties(TIE, _tensors(), {HEAD, EMBED}, guessed=False)
-    values = torch.full((4, 2), float("nan"))
-    other = values.clone()
+    values = np.full((4, 2), np.nan, np.float32)
+    other = values.copy()
     if not equal:
         other[1, 1] = 0
     ties.compare({"unrelated": values})
@@ -52,19 +56,32 @@ def test_open_pairs_are_settled_by_their_bytes(equal: bool) -> None:
     assert (ties.open, ties.confirmed, ties.broken) == ([], {HEAD: EMBED} if equal else {}, [] if equal else TIE)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.complex64])
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16, np.float64, np.int8, np.complex64])
 @pytest.mark.parametrize(
-    ("shape", "strides"), [((1, 1), (0, 0)), ((1, 1), (7, 3)), ((3, 4), (0, 0)), ((2, 2), (0, 1)), ((2, 0), (1, 5))]
+    ("shape", "strides"),
+    [
+        ((1, 1), (0, 0)),
+        ((1, 1), (7, 3)),
+        ((3, 4), (0, 0)),
+        ((2, 2), (0, 1)),
+        ((2, 0), (1, 5)),
+        ((), ()),
+        ((2, 2, 2), (4, 1, 2)),
+    ],
 )
 def test_tensors_of_any_strides_are_compared(
-    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ties_module, "CHUNK", 1)
     info = {"dtype": "float32", "shape": shape, "file": "a", "nbytes": 8}
     tensors = {name: TensorInfo(name, offset=i, **info) for i, name in enumerate((HEAD, EMBED))}  # type: ignore[arg-type]
     for value, equal in ((1, True), (2, 0 in shape)):
         ties = classify_ties(TIE, tensors, {HEAD, EMBED}, guessed=False)
-        head, embed = (torch.full((8,), number).to(dtype).as_strided(shape, strides) for number in (1, value))
-        ties.compare({HEAD: head, EMBED: embed.clone(memory_format=torch.contiguous_format)})
+        memory: tuple[Array, Array] = (np.ones(8, dtype), np.ones(8, dtype))
+        head, embed = (as_strided(one, shape, [stride * one.itemsize for stride in strides]) for one in memory)
+        embed = embed.copy()
+        embed.reshape(-1)[-1:] = value
+        ties.compare({HEAD: head, EMBED: embed})
         assert (len(ties.confirmed), len(ties.broken)) == (equal, not equal)
 
 

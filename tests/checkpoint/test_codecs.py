@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.support.models import tiny_model
+from weightaudit.arrays import Array, aligned, as_tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.checkpoint.codecs import CODECS, logical_tensors
 from weightaudit.errors import CheckpointError
@@ -35,15 +37,12 @@ class RowScaled:
                 encoding = Encoding("row-scaled", (("scale", scale),))
                 yield replace(codes, name=plain, dtype="float32", encoding=encoding), frozenset({name, scale.name})
 
-    def decode(
-        self, info: TensorInfo, stored: torch.Tensor, companions: Mapping[str, torch.Tensor], out: torch.Tensor
-    ) -> torch.Tensor:
+    def decode(self, info: TensorInfo, stored: Array, companions: Mapping[str, Array], out: Array) -> Array:
         scale = companions["scale"]
         if scale.shape != info.shape[:1]:
             raise ValueError(f"{len(scale)} scales for {info.shape[0]} rows")
-        return torch.mul(
-            stored.view(torch.int8).view(info.shape), scale[:, None], out=out.view(torch.float32).view(info.shape)
-        )
+        codes, numbers = stored.view(np.int8).reshape(info.shape), out.view(np.float32).reshape(info.shape)
+        return np.multiply(codes, scale[:, None], out=numbers)
 
 
 @pytest.fixture
@@ -114,11 +113,11 @@ def test_reading_one(models: tuple[Path, Path]) -> None:
         assert (info.dtype, info.shape) == ("float32", tuple(twin[name].shape))
         assert (info.decoded_nbytes, info.nbytes) == (4 * info.parameters, info.parameters)
         assert [part.name.removeprefix(name) for part in info.stored] == ["", ".row_scale"]
-        assert torch.equal(checkpoint.read(name), twin[name])
-        room = torch.zeros(info.decoded_nbytes + 64, dtype=torch.uint8)
+        assert torch.equal(as_tensor(checkpoint.read(name)), twin[name])
+        room = aligned(info.decoded_nbytes + 64)
         read = checkpoint.read(name, into=room)
-        assert torch.equal(read, twin[name])
-        assert read.untyped_storage().data_ptr() == room.untyped_storage().data_ptr()
+        assert torch.equal(as_tensor(read), twin[name])
+        assert np.shares_memory(read, room)
         with pytest.raises(ValueError, match="needs"):
             checkpoint.read(name, into=room[: info.nbytes])
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.safetensors_files import sharded
+from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 
@@ -40,7 +41,7 @@ def test_all_shards_are_read_as_one(model: Path) -> None:
         assert list(checkpoint.tensors) == ["a", "b", "c"]
         assert [tensor.file for tensor in checkpoint.tensors.values()] == [FIRST, SECOND, FIRST]
         for name, expected in {"a": A, "b": B, "c": C}.items():
-            assert torch.equal(checkpoint.read(name), expected)
+            assert torch.equal(as_tensor(checkpoint.read(name)), expected)
         assert [file.name for file in checkpoint.identity.files] == [
             "model.safetensors.index.json",
             FIRST,
@@ -73,7 +74,7 @@ def faults(model: Path) -> list[tuple[str, str, tuple[str, ...]]]:
     """What is wrong with shards and index; the tensors read are those that the index lists and a shard holds."""
     with open_checkpoint(model) as checkpoint:
         for name, tensor in checkpoint.tensors.items():
-            assert torch.equal(checkpoint.read(name), {"a": A, "b": B, "c": C}[name]), tensor.file
+            assert torch.equal(as_tensor(checkpoint.read(name)), {"a": A, "b": B, "c": C}[name]), tensor.file
         return [(fault.rule, fault.says, fault.tensors) for fault in checkpoint.identity.faults]
 
 

@@ -14,6 +14,7 @@ import weightaudit as wa
 from tests.support.hub import pointed_at, serve
 from tests.support.hub.hub import folder_files
 from tests.support.trained import trained, write
+from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import open_checkpoint
 
 TRANSFORMER = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
@@ -141,7 +142,7 @@ def test_a_module_is_read_from_the_hub(model: Path, tmp_path: Path) -> None:
         pointed_at(hub.url, tmp_path / "home"),
         open_checkpoint("org/name") as checkpoint,
     ):
-        assert torch.equal(checkpoint.read("2_Dense.linear.weight"), tensors["linear.weight"])
+        assert torch.equal(as_tensor(checkpoint.read("2_Dense.linear.weight")), tensors["linear.weight"])
         assert checkpoint.identity.files[-1].name == "2_Dense/model.safetensors"
 
 
@@ -153,6 +154,6 @@ def test_a_download_keeps_the_modules(model: Path, tmp_path: Path) -> None:
         open_checkpoint("org/name", download=True).close()
         hub.log.clear()
         with open_checkpoint("org/name", offline=True) as checkpoint:
-            assert torch.equal(checkpoint.read("2_Dense.linear.weight"), tensors["linear.weight"])
+            assert torch.equal(as_tensor(checkpoint.read("2_Dense.linear.weight")), tensors["linear.weight"])
             assert checkpoint.identity.faults == ()
         assert hub.log == []

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,16 +17,17 @@ from safetensors.torch import load_file, save_file
 from tests.support.safetensors_files import entry, packed
 from tests.support.trained import write
 from weightaudit.architecture import map_model
+from weightaudit.arrays import Array, aligned, as_tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.dtypes import DTYPES
 from weightaudit.errors import CheckpointError, ConfigError
 
-READABLE = [dtype for dtype in DTYPES if dtype.torch_name and hasattr(torch, dtype.torch_name)]
+READABLE = [dtype for dtype in DTYPES if dtype.torch_name]
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A directory with one tensor of every dtype that torch has, of odd shapes, and so at odd offsets too."""
+    """A directory with one tensor of every dtype that is read, of odd shapes, and so at odd offsets too."""
     folder = tmp_path / "model"
     folder.mkdir()
     generator = torch.Generator().manual_seed(0)
@@ -48,11 +50,11 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 def test_every_tensor_is_read_bit_for_bit_in_its_stored_dtype(model: Path) -> None:
     expected = load_file(model / "model.safetensors")
-    scratch = torch.empty(1000, dtype=torch.uint8)
+    scratch = np.empty(1000, np.uint8)
     with open_checkpoint(model) as checkpoint:
         assert list(checkpoint.tensors) == sorted(expected)
         for name, tensor in expected.items():
-            for got in (checkpoint.read(name), checkpoint.read(name, into=scratch)):
+            for got in map(as_tensor, (checkpoint.read(name), checkpoint.read(name, into=scratch))):
                 assert got.dtype == tensor.dtype
                 assert got.shape == tensor.shape
                 assert bits(got) == bits(tensor)
@@ -71,32 +73,32 @@ def test_identity_and_config(model: Path) -> None:
 def test_fresh_memory_is_writable_and_its_own(model: Path) -> None:
     with open_checkpoint(model) as checkpoint:
         first, second = checkpoint.read("01.float32"), checkpoint.read("01.float32")
-        first.zero_()
-        assert second.count_nonzero() > 0
-        assert torch.equal(checkpoint.read("01.float32").nan_to_num(), second.nan_to_num())
+        first.fill(0)
+        assert np.count_nonzero(second) > 0
+        assert np.array_equal(checkpoint.read("01.float32"), second, equal_nan=True)
 
 
 def test_given_memory_is_used(model: Path) -> None:
-    scratch = torch.empty(1000, dtype=torch.uint8)
+    scratch = np.empty(1000, np.uint8)
     with open_checkpoint(model) as checkpoint:
         got = checkpoint.read("01.float32", into=scratch)
-        assert got.data_ptr() == scratch.data_ptr()
+        assert got.ctypes.data == scratch.ctypes.data
         part = checkpoint.read("01.float32", into=scratch[64:])
-        assert part.data_ptr() == scratch.data_ptr() + 64
+        assert part.ctypes.data == scratch.ctypes.data + 64
 
 
 @pytest.mark.parametrize(
     "into",
     [
-        torch.empty(59, dtype=torch.uint8),
-        torch.empty(60, dtype=torch.int8),
-        torch.empty(8, 60, dtype=torch.uint8),
-        torch.empty(120, dtype=torch.uint8)[::2],
-        torch.empty(100, dtype=torch.uint8)[1:],
+        aligned(59),
+        aligned(60).view(np.int8),
+        aligned(480).reshape(8, 60),
+        aligned(120)[::2],
+        aligned(100)[1:],
     ],
     ids=["too small", "other dtype", "two dimensions", "strided", "misaligned"],
 )
-def test_unusable_memory_is_refused(into: torch.Tensor, model: Path) -> None:
+def test_unusable_memory_is_refused(into: Array, model: Path) -> None:
     with open_checkpoint(model) as checkpoint, pytest.raises(ValueError, match="into"):
         checkpoint.read("01.float32", into=into)
 
@@ -106,26 +108,27 @@ def test_many_threads_read_at_once(model: Path) -> None:
     with open_checkpoint(model) as checkpoint, ThreadPoolExecutor(4) as pool:
         names = list(checkpoint.tensors) * 20
         assert all(
-            bits(got) == expected[name] for name, got in zip(names, pool.map(checkpoint.read, names), strict=True)
+            bits(as_tensor(got)) == expected[name]
+            for name, got in zip(names, pool.map(checkpoint.read, names), strict=True)
         )
 
 
 @pytest.mark.parametrize("code", ["F4", "F6_E2M3", "F6_E3M2"])
-def test_a_dtype_that_torch_has_not_is_listed_but_not_read(code: str, tmp_path: Path) -> None:
+def test_a_dtype_that_numpy_has_not_is_listed_but_not_read(code: str, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     nbytes = 4 if code == "F4" else 6
     path.write_bytes(packed({"a": entry(code, [8], end=nbytes)}, bytes(nbytes)))
     with open_checkpoint(path) as checkpoint:
         assert checkpoint.tensors["a"].nbytes == nbytes
-        with pytest.raises(CheckpointError, match="'a' is stored as float"):
+        with pytest.raises(CheckpointError, match=r"'a' is stored as float.*, which is not read here"):
             checkpoint.read("a")
 
 
 def test_an_empty_tensor_of_enormous_shape(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    path.write_bytes(packed({"a": entry("F64", [2**62, 0, 1], end=0)}))
+    path.write_bytes(packed({"a": entry("F64", [2**60 - 1, 0, 1], end=0)}))
     with open_checkpoint(path) as checkpoint:
-        assert checkpoint.read("a").shape == (2**62, 0, 1)
+        assert checkpoint.read("a").shape == (2**60 - 1, 0, 1)
 
 
 def test_a_file_that_shrinks_while_open_is_reported(tmp_path: Path) -> None:

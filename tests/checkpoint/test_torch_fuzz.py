@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.checkpoint.torch_oracle import bits, loaded_by_torch
 from tests.support.torch_files import Applied, legacy, saved_bytes, storage, torch_zip
+from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import CheckpointError
 
@@ -35,7 +36,7 @@ def check_verdict(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     try:
         with open_checkpoint(path) as checkpoint:
-            found = {name: checkpoint.read(name) for name in checkpoint.tensors}
+            found = {name: as_tensor(checkpoint.read(name)) for name in checkpoint.tensors}
     except CheckpointError as error:
         refusal: CheckpointError | None = error
     else:

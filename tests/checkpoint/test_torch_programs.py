@@ -9,6 +9,7 @@ import torch
 
 from tests.checkpoint.pickle_programs import GLOBALS, Program
 from tests.checkpoint.torch_oracle import bits, forgiving, loaded_by_torch
+from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.checkpoint.formats.torch_names import HARMLESS
 from weightaudit.errors import CheckpointError
@@ -21,7 +22,7 @@ def read(path: Path) -> dict[str, torch.Tensor] | None:
     """Every tensor; None where the file is refused."""
     try:
         with open_checkpoint(path) as checkpoint:
-            return {name: checkpoint.read(name) for name in checkpoint.tensors}
+            return {name: as_tensor(checkpoint.read(name)) for name in checkpoint.tensors}
     except CheckpointError:
         return None
 

@@ -13,7 +13,9 @@ import torch
 
 from tests.checkpoint.torch_oracle import loaded_by_torch
 from tests.support.torch_files import Applied, pickled, storage, tensor, torch_zip
+from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import open_checkpoint
+from weightaudit.checkpoint.formats.pickle_calls import tensor_attributes
 from weightaudit.errors import CheckpointError
 
 ONES, TWOS = torch.ones(6), torch.full((6,), 2.0)
@@ -114,8 +116,22 @@ def test_attributes_of_one_s_own_are_no_harm(case: str, tmp_path: Path) -> None:
     path.write_bytes(file(HARMLESS[case]))
     loaded = torch.load(io.BytesIO(path.read_bytes()), weights_only=True)
     with open_checkpoint(path) as checkpoint:
-        assert torch.equal(checkpoint.read("a"), loaded["a"])
-        assert torch.equal(checkpoint.read("a").flatten(), ONES)
+        assert torch.equal(as_tensor(checkpoint.read("a")), loaded["a"])
+        assert torch.equal(as_tensor(checkpoint.read("a")).flatten(), ONES)
+
+
+def test_what_tensors_have_is_known_without_torch() -> None:
+    """What of torch's own is missing in the list could be replaced by a file's state."""
+    own = {name for name in dir(torch.nn.Parameter) if not (name.startswith("__") and name.endswith("__"))}
+    assert own - tensor_attributes() == set()
+
+
+@pytest.mark.parametrize("name", ["data", "real", "grad", "numel", "__dict__", "__class__", "__of_a_later_python__"])
+def test_no_attribute_that_tensors_have_is_replaced(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    path.write_bytes(file({"a": Applied(WITH_STATE, SHOWN, True, OrderedDict(), {name: 1})}))
+    with pytest.raises(CheckpointError, match="_rebuild_parameter_with_state"):
+        open_checkpoint(path)
 
 
 @pytest.mark.parametrize(

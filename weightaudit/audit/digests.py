@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-import torch
-
+from weightaudit.arrays import Array
 from weightaudit.audit.reading import ReadGroup
 from weightaudit.records import RoleMatrix
 from weightaudit.spectral import digest
@@ -25,20 +24,20 @@ class Digests:
         self._later = frozenset(later)
         self._taken: dict[str, str] = {}
 
-    def take(self, group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
+    def take(self, group: ReadGroup, stored: Mapping[str, Array]) -> None:
         """Take those of ``group``, whose tensors are ``stored``, but for matrices that must be copied out of them."""
         for matrix in group.matrices:
             copied = any(part.rows and part.rows.count > 1 for part in matrix.parts)
             if matrix.key in self._wanted and not copied and not self._later.issuperset(matrix.tensors):
                 self._taken[matrix.key] = digest(cut(matrix, stored))
 
-    def of(self, matrix: RoleMatrix, blocks: list[torch.Tensor]) -> str | None:
+    def of(self, matrix: RoleMatrix, blocks: list[Array]) -> str | None:
         """That of ``matrix``, whose entries ``blocks`` hold; None where it needs none."""
         if matrix.key not in self._wanted:
             return None
         return self._taken.pop(matrix.key, None) or digest(blocks)
 
 
-def cut(matrix: RoleMatrix, stored: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+def cut(matrix: RoleMatrix, stored: Mapping[str, Array]) -> list[Array]:
     """The blocks of ``matrix``, views of its ``stored`` tensors."""
     return [part.cut(stored[part.tensor]) for part in matrix.parts]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
-import torch
+import numpy as np
 
+from weightaudit.arrays import Array
 from weightaudit.dtypes import BY_NAME
 from weightaudit.records import CoverageEntry, ModelMap, TensorFacts, TensorInfo
 
-CHUNK = 1 << 20
-"""Entries looked at at once: what is made of them is 8 MB."""
+CHUNK = 1 << 16
+"""Entries looked at at once: what is made of them stays in a core's cache."""
 
 
 def to_be_looked_at(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Iterator[TensorInfo]:
@@ -26,43 +28,39 @@ def to_be_looked_at(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> I
 
 def _holds_numbers(entry: CoverageEntry) -> bool:
     dtype = BY_NAME.get(entry.dtype)
-    if dtype is None or dtype.torch_name is None or not hasattr(torch, dtype.torch_name):
+    if dtype is None or dtype.torch_name is None:
         return False
     if dtype.kind == "integer":
         return entry.status == "unmapped" and not entry.buffer and len(entry.shape) >= 2
     return dtype.kind != "bool"
 
 
-def facts_of(tensor: torch.Tensor) -> TensorFacts:
+def facts_of(tensor: Array) -> TensorFacts:
     """What the entries of a tensor of any dtype and shape are."""
-    flat = (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).reshape(-1)
-    if not flat.is_floating_point():
-        other_than_zero = [int(torch.count_nonzero(_countable(chunk))) for chunk in _chunks(flat)]
-        zeros = flat.numel() - sum(other_than_zero)
+    flat = tensor.reshape(-1)
+    if BY_NAME[tensor.dtype.name].kind in ("integer", "bool"):
+        zeros = sum(chunk.size - int(np.count_nonzero(chunk)) for chunk in _chunks(flat))
         return TensorFacts(0, 0, zeros, float("nan"), float("nan"))
+    if tensor.dtype.kind == "c":
+        flat = flat.view(tensor.real.dtype)
     nan = infinite = zeros = 0
     largest = total = 0.0
-    for chunk in _chunks(flat):
-        values = chunk.to(torch.float64).abs()  # a copy
-        finite = torch.isfinite(values)
-        if not bool(finite.all()):
-            missing = int(torch.isnan(values).sum())
-            nan, infinite = nan + missing, infinite + values.numel() - missing - int(finite.sum())
-            values = values[finite]
-        if values.numel():
-            zeros += values.numel() - int(torch.count_nonzero(values))
-            largest = max(largest, float(values.max()))
-            total += float(values.square_().sum())
-    count = flat.numel() - nan - infinite
+    with np.errstate(all="ignore"):
+        for chunk in _chunks(flat):
+            values = chunk.astype(np.float32) if chunk.dtype.itemsize < 4 else chunk
+            size = max(-float(values.min()), float(values.max()))
+            if not math.isfinite(size):
+                missing, finite = int(np.isnan(values).sum()), np.isfinite(values)
+                values = values[finite]
+                nan, infinite = nan + missing, infinite + finite.size - missing - values.size
+                size = float(np.abs(values).max(initial=0.0))
+            zeros += values.size - int(np.count_nonzero(values))
+            largest = max(largest, size)
+            total += float(np.square(values, dtype=np.float64).sum())
+    count = flat.size - nan - infinite
     return TensorFacts(nan, infinite, zeros, largest, total / count if count else 0.0)
 
 
-def _chunks(flat: torch.Tensor) -> Iterator[torch.Tensor]:
+def _chunks(flat: Array) -> Iterator[Array]:
     for start in range(0, len(flat), CHUNK):
         yield flat[start : start + CHUNK]
-
-
-def _countable(integers: torch.Tensor) -> torch.Tensor:
-    """The same as integers that torch computes with: of unsigned ones beyond a byte it has little but the name."""
-    signed = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
-    return integers.view(signed.get(integers.dtype, integers.dtype))

@@ -1,26 +1,27 @@
-"""Read each tensor once, measure every role cut from it, and let go; the next is read while this one is computed.
+"""Read each tensor once, for every role cut from it, and let go; the next are read while others are computed.
 
-Roles that share stored tensors (Q, K, V and QKV) form one group. Groups go in file order, so that a disk reads forward.
-Two reused buffers take turns: one is filled by the reading thread while the other is measured. Where the bytes come
-over a network they are asked for some way ahead of that.
+Roles that share stored tensors (Q, K, V and QKV) form one group. Groups go in file order, so that a disk reads forward,
+each into memory that others have given back. Where the bytes come over a network they are asked for some way ahead of
+that.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
-import torch
-
+from weightaudit.arrays import CACHE_LINE, Array
+from weightaudit.audit.memory import Memory
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import RoleMatrix, TensorInfo
 from weightaudit.text import printable
 
-ALIGNMENT = 64
-"""Each tensor starts on a cache line of the buffer, bytes."""
 SLACK = 64_000_000
 """Bytes of tensors held at once beyond twice the largest tensor; a group of several that is larger is held alone."""
 LOOKED_AT = 1 << 30
@@ -76,8 +77,9 @@ def _joined(groups: Sequence[_Group], group_of: dict[str, _Group]) -> _Group:
 
 
 def _place(info: TensorInfo) -> int:
-    """Bytes from one tensor's start to the next's: aligned, and never adjoining, so that file order is no matter."""
-    return (info.decoded_nbytes // ALIGNMENT + 2) * ALIGNMENT
+    """Bytes from one tensor's start to the next's, both on a cache line, and never adjoining, so that file order is no
+    matter."""
+    return (info.decoded_nbytes // CACHE_LINE + 2) * CACHE_LINE
 
 
 def plan_groups(
@@ -130,18 +132,42 @@ def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
     return sorted(groups, key=lambda group: (group.tensors[0].file, group.tensors[0].offset))
 
 
+@dataclass(eq=False)
+class Held:
+    """A group whose tensors are in memory, in their stored dtype: views of a buffer that is used again when all its
+    ``uses``, each the block of a ``with`` in any thread, have ended.
+    """
+
+    group: ReadGroup
+    stored: dict[str, Array]
+    _give_back: Callable[[], None]
+    uses: int = 1
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> None:
+        """Nothing: the tensors are there already."""
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.uses -= 1
+            last = self.uses == 0
+        if last:
+            self.stored.clear()  # whoever kept the dict must not keep the memory
+            self._give_back()
+
+
 def read_groups(
     checkpoint: Checkpoint,
     groups: Sequence[ReadGroup],
     *,
     memory: int | None = None,
-    look: Callable[[ReadGroup, Mapping[str, torch.Tensor]], None] | None = None,
-) -> Generator[tuple[ReadGroup, dict[str, torch.Tensor]], None, None]:
-    """Each group with its tensors in their stored dtype, one group ahead read in a thread, which shows it to ``look``.
+    look: Callable[[Held], None] | None = None,
+) -> Generator[Future[Held], None, None]:
+    """Each group, as the future of its reading by a thread, which shows it to ``look``; begun when it is asked for.
 
-    The tensors are views of reused memory: they are valid until the next iteration. ``memory`` bounds the bytes of
-    tensors held at once, those on their way included (None: twice the largest tensor, and some more). Raises UsageError
-    where a group does not fit in it.
+    ``memory`` bounds the bytes of tensors held at once, those on their way included (None: twice the largest tensor,
+    and some more): a group waits until there is room for it. Raises UsageError where a group does not fit in it. A
+    future fails as reading does, and with OutOfMemory where the machine has no memory even for this group alone.
     """
     if not groups:
         return
@@ -151,46 +177,34 @@ def read_groups(
     else:
         room = memory - ahead
         _check_fits(groups, room, memory)
-    buffers = [torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)]
+    buffers = Memory(room)
 
-    def fill(turn: int, group: ReadGroup) -> dict[str, torch.Tensor]:
-        held, needed = sum(buffer.numel() for buffer in buffers), group.buffer_bytes
-        if buffers[turn].numel() < needed or (held > room and buffers[turn].numel() > needed):
-            buffers[turn] = torch.empty(0, dtype=torch.uint8)  # let go of the old before asking for the new
-            if sum(buffer.numel() for buffer in buffers) + needed > room:
-                buffers[1 - turn] = torch.empty(0, dtype=torch.uint8)
-            buffers[turn] = _buffer(group)
+    def fill(group: ReadGroup) -> Held:
+        buffer = _taken(buffers, group)
         stored, start = {}, 0
         for info in group.tensors:
-            stored[info.name] = read(info.name, into=buffers[turn][start:])
+            stored[info.name] = read(info.name, into=buffer[start:])
             start += _place(info)
+        held = Held(group, stored, partial(buffers.give_back, buffer))
         if look:
-            look(group, stored)
-        return stored
+            look(held)
+        return held
 
     in_order = [info for group in groups for info in group.tensors]
     with (
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader,
         checkpoint.reader(in_order, ahead=ahead) as read,
+        closing(buffers),  # before the thread is waited for
     ):
-        turn = 0
-        coming: Future[dict[str, torch.Tensor]] | None = reader.submit(fill, turn, groups[0])
-        for group, following in zip(groups, [*groups[1:], None], strict=True):
-            # Without room for two the next group is read when this one has been measured, over it.
-            stored = coming.result() if coming else fill(turn, group)
-            coming = None
-            if following and buffers[turn].numel() + following.buffer_bytes <= room:
-                turn = 1 - turn
-                coming = reader.submit(fill, turn, following)
-            yield group, stored
-            stored.clear()  # whoever kept the dict must not keep the memory
+        for group in groups:
+            yield reader.submit(fill, group)
 
 
-def _buffer(group: ReadGroup) -> torch.Tensor:
-    """Fresh memory for the group's tensors; OutOfMemory where the machine has not so much."""
+def _taken(buffers: Memory, group: ReadGroup) -> Array:
+    """Memory for the group's tensors; OutOfMemory where the machine has not so much."""
     try:
-        return torch.empty(group.buffer_bytes, dtype=torch.uint8)
-    except RuntimeError as error:  # what torch raises for it on a CPU
+        return buffers.take(group.buffer_bytes - CACHE_LINE)  # the space after the last is not needed
+    except MemoryError as error:
         names = printable(", ".join(info.name for info in group.tensors))
         raise OutOfMemory(
             names,

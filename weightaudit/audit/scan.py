@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
-
-import torch
 
 from weightaudit.architecture import map_model
 from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
-from weightaudit.audit.digests import Digests, cut
+from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
-from weightaudit.audit.others import facts_of, to_be_looked_at
-from weightaudit.audit.peaks import Peaks
+from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import ReadGroup, plan_groups, read_groups, with_others
+from weightaudit.audit.reading import plan_groups, with_others
 from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ConfigError, MappingError
-from weightaudit.records import CoverageEntry, LayerRow, ModelMap, RoleMatrix, ScanResult, TensorFacts, TensorInfo
-from weightaudit.spectral import compute_threads, measure
-from weightaudit.spectral.measurement import choose_algorithm
+from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, ScanResult, TensorInfo
+from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
@@ -76,45 +71,21 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
     ties = classify_ties(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)
-    chosen = _without_copies(chosen, ties)
+    chosen = ties.without_copies(chosen)
 
     overlapping = overlapping_keys(chosen)
-    rows: dict[str, LayerRow] = {}
     restricted = config.roles is not None or config.layers is not None
     groups = plan_groups(chosen, checkpoint.tensors, ties.open)
     too_large: list[TensorInfo] = []
     if not restricted:
         wanted = list(to_be_looked_at(model_map, checkpoint.tensors))
         groups, too_large = with_others(groups, wanted, memory=config.memory)
-    others: dict[str, TensorFacts] = {}
-    digests = Digests(
-        (
-            one
-            for one in chosen
-            if one.key not in overlapping or choose_algorithm(config.method, *one.shape, config.tol) == "krylov"
-        ),
-        later={copy for copy, _ in ties.open},
-    )
-    peaks = Peaks()
-
-    def look(group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
-        digests.take(group, stored)
-        peaks.take(group, stored)
-
-    pieces = read_groups(checkpoint, groups, memory=config.memory, look=look)
-    with reporting(progress) as display, closing(pieces):
+    with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
-        for group, stored in pieces:
-            ties.compare(stored)
-            if not group.matrices:
-                (others[group.tensors[0].name],) = map(facts_of, stored.values())
-            for matrix in _without_copies(group.matrices, ties):
-                display.tensor(", ".join(matrix.tensors))
-                rows[matrix.key] = _measure(matrix, stored, config, digests, shown=matrix.key not in overlapping)
-            display.advance(group.nbytes)
+        seen = measure_groups(checkpoint, groups, ties, overlapping, config, display)
     checkpoint.check_unchanged()
-    chosen = _without_copies(chosen, ties)
-    ordered = tuple(rows[matrix.key] for matrix in chosen)
+    chosen = ties.without_copies(chosen)
+    ordered = tuple(seen.rows[matrix.key] for matrix in chosen)
     analysed = {name for matrix in chosen for name in matrix.tensors}
     coverage = _final_coverage(model_map, analysed, ties)
     context = RuleContext(
@@ -124,11 +95,11 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         rows=ordered,
         coverage_entries=coverage,
         broken_ties=tuple(ties.broken),
-        others=dict(sorted(others.items())),
+        others=dict(sorted(seen.others.items())),
         restricted=restricted,
         min_coverage=config.min_coverage,
         vocabulary=checkpoint.vocabulary,
-        peaks=peaks.taken,
+        peaks=seen.peaks,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)
@@ -153,11 +124,6 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
     )
 
 
-def _without_copies(matrices: Iterable[RoleMatrix], ties: Ties) -> tuple[RoleMatrix, ...]:
-    """Those of ``matrices`` that are not known to repeat another."""
-    return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= ties.confirmed.keys())
-
-
 def _map(checkpoint: Checkpoint) -> ModelMap:
     """The checkpoint's map; its errors say which model they are about."""
     try:
@@ -165,25 +131,6 @@ def _map(checkpoint: Checkpoint) -> ModelMap:
     except (ConfigError, MappingError) as error:
         where = printable(checkpoint.identity.location, limit=1000)
         raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
-
-
-def _measure(
-    matrix: RoleMatrix, stored: Mapping[str, torch.Tensor], config: AuditConfig, digests: Digests, *, shown: bool
-) -> LayerRow:
-    blocks = cut(matrix, stored)
-    digest = digests.of(matrix, blocks)
-    spectrum = measure(
-        blocks,
-        tol=config.tol,
-        delta=config.delta,
-        method=config.method,
-        seed=config.seed,
-        name=matrix.key,
-        device=config.device,
-        spectrum=config.spectrum,
-        digest=digest,
-    )
-    return LayerRow(matrix, spectrum, digest if digest and shown else "")
 
 
 def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:
@@ -205,7 +152,7 @@ def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tupl
 def _options(config: AuditConfig) -> dict[str, Any]:
     """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
     options = {name: value for name, value in config.result_options().items() if name not in config.gate_options()}
-    return {**_listed(options), "threads": torch.get_num_threads()}
+    return {**_listed(options), "threads": usable_threads()}
 
 
 def _listed(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 
-from weightaudit.records import TensorInfo
+from weightaudit.arrays import Array
+from weightaudit.records import RoleMatrix, TensorInfo
 
-INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""What holds the bytes of one entry, by how many it has: equal as integers are equal as bytes."""
+CHUNK = 1 << 18
+"""Entries compared at once, in whole rows: what comes of each takes a byte."""
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Ties:
     broken: list[tuple[str, str]] = field(default_factory=list)
     open: list[tuple[str, str]] = field(default_factory=list)
 
-    def compare(self, stored: Mapping[str, torch.Tensor]) -> None:
+    def compare(self, stored: Mapping[str, Array]) -> None:
         """Settle the open pairs whose tensors are in ``stored``. Bytes are compared, so equal NaNs are equal."""
         for tensor, original in [pair for pair in self.open if pair[0] in stored]:
             self.open.remove((tensor, original))
@@ -35,6 +36,10 @@ class Ties:
                 self.confirmed[tensor] = original
             else:
                 self.broken.append((tensor, original))
+
+    def without_copies(self, matrices: Iterable[RoleMatrix]) -> tuple[RoleMatrix, ...]:
+        """Those of ``matrices`` that are not known to repeat another."""
+        return tuple(matrix for matrix in matrices if not set(matrix.tensors) <= self.confirmed.keys())
 
 
 def classify_ties(
@@ -83,6 +88,9 @@ def _place(info: TensorInfo) -> tuple[object, ...]:
     return info.file, info.offset, info.nbytes, info.dtype, info.shape, info.strides, info.encoding
 
 
-def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
+def _same_bytes(first: Array, second: Array) -> bool:
     """Of one shape and dtype, whatever their strides: a single entry, or one entry repeated, may have any."""
-    return torch.equal(*(tensor.view(INTEGERS[tensor.itemsize]) for tensor in (first, second)))
+    # Equal as integers are equal as bytes.
+    one, other = (np.atleast_1d(tensor).view(f"u{tensor.dtype.itemsize}") for tensor in (first, second))
+    step = max(1, CHUNK * len(one) // max(1, one.size))
+    return all(np.array_equal(one[top : top + step], other[top : top + step]) for top in range(0, len(one), step))

@@ -13,8 +13,8 @@ MAX_NAME = 1024
 """Characters of a tensor's name."""
 MAX_RANK = 64
 """Dimensions of a tensor, as in numpy."""
-MAX_ELEMENTS = 2**63 - 1
-"""The most that torch can count, over the dimensions that are not 0."""
+MAX_ELEMENTS = 2**60 - 1
+"""The most of up to 8 bytes each that numpy can count, over the dimensions that are not 0; of strides too."""
 
 
 def fault_of_name(name: str) -> str:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-import torch
+import numpy as np
 
+from weightaudit.arrays import Array, aligned
 from weightaudit.checkpoint.codecs import CODECS
 from weightaudit.checkpoint.formats.checksums import Checksums
 from weightaudit.dtypes import BY_NAME
@@ -50,18 +51,17 @@ class Checkpoint:
         self._sources = sources
         self._sums = sums or {}
 
-    def read(self, name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
+    def read(self, name: str, *, into: Array | None = None) -> Array:
         """Tensor ``name`` in its dtype, shape and strides. Thread-safe, if each thread has its own ``into``.
 
-        ``into`` is memory to reuse: a contiguous 1-D uint8 CPU tensor of at least the tensor's decoded bytes; the
-        result is a view of it. Without it the memory is fresh. Raises CheckpointError where the bytes cannot
-        be read or decoded or have another checksum than their archive says, or torch has no such dtype, KeyError for
-        an unknown name.
+        ``into`` is memory to reuse: a contiguous 1-D uint8 array of at least the tensor's decoded bytes; the result is
+        a view of it. Without it the memory is fresh. Raises CheckpointError where the bytes cannot be read or decoded
+        or have another checksum than their archive says, or numpy has no such dtype, KeyError for an unknown name.
         """
         return self._read(name, into, _plainly)
 
     @contextmanager
-    def reader(self, tensors: Sequence[TensorInfo], *, ahead: int) -> Iterator[Callable[..., torch.Tensor]]:
+    def reader(self, tensors: Sequence[TensorInfo], *, ahead: int) -> Iterator[Callable[..., Array]]:
         """A `read` for just these tensors, in this order and each once, by one thread.
 
         Those that come over a network are fetched ahead of need, at most ``ahead`` bytes of them.
@@ -76,25 +76,24 @@ class Checkpoint:
             def fill(source: ByteSource, offset: int, out: memoryview) -> None:
                 (fetched.read_into if source.distant else _plainly)(source, offset, out)
 
-            def read(name: str, *, into: torch.Tensor | None = None) -> torch.Tensor:
+            def read(name: str, *, into: Array | None = None) -> Array:
                 return self._read(name, into, fill)
 
             yield read
 
-    def _read(self, name: str, into: torch.Tensor | None, fill: Fill) -> torch.Tensor:
+    def _read(self, name: str, into: Array | None, fill: Fill) -> Array:
         info = self.tensors[name]
-        dtype = _torch_dtype(info, self._sources[info.file])
-        out = torch.empty(info.decoded_nbytes, dtype=torch.uint8) if into is None else _usable(into, info, dtype)
+        dtype = _dtype(info, self._sources[info.file])
+        out = aligned(info.decoded_nbytes) if into is None else _usable(into, info, dtype)
         return self._decoded(info, out, fill)
 
-    def _decoded(self, info: TensorInfo, out: torch.Tensor, fill: Fill) -> torch.Tensor:
+    def _decoded(self, info: TensorInfo, out: Array, fill: Fill) -> Array:
         """The numbers of ``info`` as a view of ``out``, its decoded bytes."""
         source, codec = self._sources[info.file], CODECS[info.encoding.codec]
-        stored = out if codec.in_place else torch.empty(info.nbytes, dtype=torch.uint8)
+        stored = out if codec.in_place else aligned(info.nbytes)
         self._fetch(info, stored, fill)
         companions = {
-            use: self._decoded(part, torch.empty(part.decoded_nbytes, dtype=torch.uint8), fill)
-            for use, part in info.encoding.companions
+            use: self._decoded(part, aligned(part.decoded_nbytes), fill) for use, part in info.encoding.companions
         }
         try:
             return codec.decode(info, stored, companions, out)
@@ -102,13 +101,13 @@ class Checkpoint:
             cause = f"tensor '{printable(info.name)}' cannot be decoded as {info.encoding.codec}: {error}"
             raise CheckpointError(source.label, cause, "Use the model's unquantised checkpoint") from error
 
-    def _fetch(self, info: TensorInfo, stored: torch.Tensor, fill: Fill) -> None:
+    def _fetch(self, info: TensorInfo, stored: Array, fill: Fill) -> None:
         """Fill ``stored`` with the bytes of ``info``."""
         source = self._sources[info.file]
-        fill(source, info.offset, stored.numpy().data)
+        fill(source, info.offset, stored.data)
         source.check_unchanged()
         sums = self._sums.get(info.file)
-        if sums is not None and (damaged := sums.pass_by(info.offset, stored.numpy().data)):
+        if sums is not None and (damaged := sums.pass_by(info.offset, stored.data)):
             raise CheckpointError(
                 source.label,
                 f"the bytes of tensor '{printable(info.name)}' are damaged: its {damaged} has another checksum",
@@ -138,23 +137,23 @@ def _plainly(source: ByteSource, offset: int, out: memoryview) -> None:
     source.read_into(offset, out)
 
 
-def _torch_dtype(info: TensorInfo, source: ByteSource) -> torch.dtype:
+def _dtype(info: TensorInfo, source: ByteSource) -> np.dtype[Any]:
     try:
-        return BY_NAME[info.dtype].torch
+        return BY_NAME[info.dtype].numpy
     except AttributeError as error:
         raise CheckpointError(
             source.label,
-            f"tensor '{printable(info.name)}' is stored as {info.dtype}, which this torch cannot read",
-            "Use the model's unquantised checkpoint, or a newer torch",
+            f"tensor '{printable(info.name)}' is stored as {info.dtype}, which is not read here",
+            "Use the model's unquantised checkpoint",
         ) from error
 
 
-def _usable(into: torch.Tensor, info: TensorInfo, dtype: torch.dtype) -> torch.Tensor:
+def _usable(into: Array, info: TensorInfo, dtype: np.dtype[Any]) -> Array:
     """The first bytes of ``into``, as many as the tensor takes."""
-    if into.dtype != torch.uint8 or into.dim() != 1 or not into.is_contiguous() or into.device.type != "cpu":
-        raise ValueError("into must be a contiguous 1-D uint8 tensor on the CPU")
-    if into.numel() < info.decoded_nbytes:
-        raise ValueError(f"into has {into.numel()} bytes, tensor '{info.name}' needs {info.decoded_nbytes}")
-    if into.storage_offset() % dtype.itemsize:
-        raise ValueError(f"into must start at a multiple of {dtype.itemsize} bytes in its storage")
+    if into.dtype != np.uint8 or into.ndim != 1 or not into.flags.c_contiguous:
+        raise ValueError("into must be a contiguous 1-D uint8 array")
+    if into.size < info.decoded_nbytes:
+        raise ValueError(f"into has {into.size} bytes, tensor '{info.name}' needs {info.decoded_nbytes}")
+    if into.ctypes.data % dtype.alignment:
+        raise ValueError(f"into must start at a multiple of {dtype.alignment} bytes")
     return into[: info.decoded_nbytes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from weightaudit.records.place import Place
 if TYPE_CHECKING:
     import torch
 
-    Reader = Callable[[str], torch.Tensor]
+    from weightaudit.arrays import Array
+
+    Reader = Callable[[str], Array]
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,24 @@ class Part:
     index: int | None = None
     of: int = 1
 
-    def cut(self, stored: torch.Tensor) -> torch.Tensor:
+    def cut(self, stored: Array) -> Array:
         """View of ``stored`` as this part, (rows, in). No copy unless the rows come in several runs."""
-        matrix = stored if stored.ndim == 2 else stored.flatten(1)
+        matrix = stored if stored.ndim == 2 else stored.reshape(stored.shape[0], math.prod(stored.shape[1:]))
         if self.index is not None:
-            matrix = stored.reshape(self.of, -1, stored.shape[-1])[self.index]
+            rows = math.prod(stored.shape[:-1]) // self.of
+            matrix = stored.reshape(self.of, rows, stored.shape[-1])[self.index]
         if self.transposed:
-            matrix = matrix.t()
+            matrix = matrix.T
         if self.rows is None:
             return matrix
         start, size, count, stride = self.rows.start, self.rows.size, self.rows.count, self.rows.stride
         if count == 1:
             return matrix[start : start + size]
         # One copy, whatever their number: a slice for each of a million runs of one row would take a hundred times it.
-        runs = matrix[start : start + (count - 1) * stride + size].unfold(0, size, stride)
-        return runs.transpose(1, 2).reshape(self.rows.total, -1).contiguous()
+        import numpy as np
+
+        runs = np.lib.stride_tricks.sliding_window_view(matrix[start:], size, axis=0)[: count * stride : stride]
+        return np.ascontiguousarray(runs.transpose(0, 2, 1)).reshape(self.rows.total, matrix.shape[1])
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class RoleMatrix:
         """Number of entries."""
         return self.shape[0] * self.shape[1]
 
-    def blocks(self) -> list[torch.Tensor]:
+    def blocks(self) -> list[Array]:
         """Its parts, read now, each (rows, in) in the stored dtype; their vertical stack is the matrix."""
         if self.reader is None:
             raise RuntimeError(f"matrix {self.key} is not bound to a checkpoint")
@@ -129,7 +135,7 @@ class RoleMatrix:
         return [part.cut(stored[part.tensor]) for part in self.parts]
 
     def load(self) -> torch.Tensor:
-        """Read the matrix.
+        """Read the matrix; torch is imported for it.
 
         Returns
         -------
@@ -141,9 +147,9 @@ class RoleMatrix:
         >>> import weightaudit as wa
         >>> W = next(iter(wa.matrices("gpt2"))).load()  # doctest: +SKIP
         """
-        blocks = self.blocks()
-        if len(blocks) == 1:
-            return blocks[0]
         import torch
 
-        return torch.cat(blocks)
+        from weightaudit.arrays import as_tensor
+
+        blocks = [as_tensor(block) for block in self.blocks()]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-import torch
-
+from weightaudit.arrays import Array
 from weightaudit.records import TensorInfo
 
 
@@ -22,9 +21,7 @@ class Codec(Protocol):
         """The logical tensors that are stored this way among ``stored``, each with the names of all that it takes."""
         ...
 
-    def decode(
-        self, info: TensorInfo, stored: torch.Tensor, companions: Mapping[str, torch.Tensor], out: torch.Tensor
-    ) -> torch.Tensor:
+    def decode(self, info: TensorInfo, stored: Array, companions: Mapping[str, Array], out: Array) -> Array:
         """The numbers of ``info``, of its dtype and shape, as a view of ``out``: uint8, ``info.decoded_nbytes`` of it.
 
         ``stored`` are its bytes, ``out`` itself where they are read in place; ``companions`` the tensors stored beside

@@ -1,11 +1,12 @@
-"""Numbers stored as numbers: one element after the other, in a dtype that torch has."""
+"""Numbers stored as numbers: one element after the other, in a dtype that numpy or ml_dtypes has."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import torch
+import numpy as np
 
+from weightaudit.arrays import Array
 from weightaudit.dtypes import BY_NAME
 from weightaudit.records import TensorInfo
 
@@ -18,8 +19,7 @@ class Plain:
     def groups(self, stored: Mapping[str, TensorInfo]) -> Iterator[tuple[TensorInfo, frozenset[str]]]:
         return iter(())  # a tensor that nobody takes is plain
 
-    def decode(
-        self, info: TensorInfo, stored: torch.Tensor, companions: Mapping[str, torch.Tensor], out: torch.Tensor
-    ) -> torch.Tensor:
-        numbers = stored.view(BY_NAME[info.dtype].torch)
-        return numbers.view(info.shape) if info.strides is None else numbers.as_strided(info.shape, info.strides)
+    def decode(self, info: TensorInfo, stored: Array, companions: Mapping[str, Array], out: Array) -> Array:
+        dtype = BY_NAME[info.dtype].numpy
+        strides = None if info.strides is None else tuple(stride * dtype.itemsize for stride in info.strides)
+        return np.ndarray(info.shape, dtype, buffer=stored, strides=strides)

@@ -9,8 +9,8 @@ described long before. Such a call is refused wherever in the pickle it stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import torch
+from functools import cache
+from pathlib import Path
 
 from weightaudit.checkpoint.formats.pickle_values import Call, Name, Size, Table, is_key
 from weightaudit.checkpoint.formats.torch_names import (
@@ -54,16 +54,16 @@ def apply(function: Name, arguments: Arguments) -> object:
     return Call(function, arguments)
 
 
-def sets_attributes_only(state: object, kind: type) -> bool:
-    """Whether ``state``, set attribute by attribute on an instance of ``kind``, adds attributes and changes none.
+def sets_attributes_only(state: object, has: Callable[[str], bool]) -> bool:
+    """Whether ``state``, set attribute by attribute on an object, adds attributes and changes none of those it ``has``.
 
-    What ``kind`` has already may be its data, or a method that others call.
+    What it has already may be its data, or a method that others call.
     """
     if not isinstance(state, Table):
         return state is None
     if len(state.entries) > MAX_ATTRIBUTES:
         return False
-    return not state.others and not any(hasattr(kind, name) for name in state.entries)
+    return not state.others and not any(map(has, state.entries))
 
 
 def _ordered_dict(arguments: Arguments) -> Table:
@@ -170,7 +170,18 @@ def _any(_: Arguments) -> bool:
 
 def _is_state(state: object) -> bool:
     parts = state if isinstance(state, tuple) else (state, None)  # a pair: of the dict's, and of those in slots
-    return len(parts) == 2 and all(sets_attributes_only(part, torch.nn.Parameter) for part in parts)
+    return len(parts) == 2 and all(sets_attributes_only(part, _is_of_tensors) for part in parts)
+
+
+def _is_of_tensors(name: str) -> bool:
+    """Whether torch's tensors and parameters have an attribute ``name``."""
+    return name in tensor_attributes() or (name.startswith("__") and name.endswith("__"))
+
+
+@cache
+def tensor_attributes() -> frozenset[str]:
+    """What torch's parameters have, but for ``__names__``, which are Python's: a list, since torch is not imported."""
+    return frozenset(Path(__file__).with_name("tensor_attributes.txt").read_text(encoding="ascii").split())
 
 
 def _is_empty(arguments: Arguments) -> bool:

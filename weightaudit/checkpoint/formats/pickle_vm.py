@@ -19,6 +19,7 @@ import pickletools
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from weightaudit.checkpoint.formats.pickle_calls import apply, sets_attributes_only
@@ -226,7 +227,7 @@ class PickleVM:
         if not isinstance(target, Table) or not target.ordered:
             fail(self.cursor.source, "its pickle sets the state of what is no OrderedDict")
         # Attributes of a dict (torch's _metadata) are no entries of it; its methods would show others.
-        if not isinstance(state, Table) or not sets_attributes_only(state, OrderedDict):
+        if not isinstance(state, Table) or not sets_attributes_only(state, partial(hasattr, OrderedDict)):
             fail(self.cursor.source, "its pickle replaces what an OrderedDict does")
 
     def append(self) -> None:

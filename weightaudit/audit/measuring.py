@@ -1,0 +1,144 @@
+"""Everything that a scan sees of the numbers: matrices measured, others looked at, side by side on the scan's threads.
+
+Each matrix is measured by one thread; where threads would be idle they take part in the passes over a large one.
+Numbers depend neither on how many threads there are nor on what is measured beside a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+
+from weightaudit.audit.digests import Digests, cut
+from weightaudit.audit.others import facts_of
+from weightaudit.audit.peaks import is_wanted, peak_of
+from weightaudit.audit.progress import Progress
+from weightaudit.audit.reading import Held, ReadGroup, read_groups
+from weightaudit.audit.side_by_side import side_by_side
+from weightaudit.audit.ties import Ties
+from weightaudit.checkpoint import Checkpoint
+from weightaudit.config import AuditConfig
+from weightaudit.records import LayerRow, Peak, RoleMatrix, TensorFacts
+from weightaudit.spectral import measure
+from weightaudit.spectral.measurement import choose_algorithm
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.threads import usable_threads
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was seen: rows and peaks by the key of the matrix, facts by the name of the tensor."""
+
+    rows: dict[str, LayerRow] = field(default_factory=dict)
+    peaks: dict[str, Peak] = field(default_factory=dict)
+    others: dict[str, TensorFacts] = field(default_factory=dict)
+
+
+def measure_groups(
+    checkpoint: Checkpoint,
+    groups: Sequence[ReadGroup],
+    ties: Ties,
+    overlapping: Collection[str],
+    config: AuditConfig,
+    display: Progress,
+) -> Measured:
+    """Read ``groups``, measure their matrices, but for those that turn out to repeat others, and look at what is none.
+
+    The digests of matrices whose keys are ``overlapping`` are not shown.
+    """
+    # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
+    with Team(usable_threads() if config.device == "cpu" else 1) as team:
+        work = _Work(groups, ties, overlapping, config, team, display)
+        with closing(read_groups(checkpoint, groups, memory=config.memory, look=work.look)) as coming:
+            for held in side_by_side(team, coming, work.tasks_of):
+                work.done(held)
+    return work.seen
+
+
+class _Work:
+    """What is done with each group that has been read."""
+
+    def __init__(
+        self,
+        groups: Iterable[ReadGroup],
+        ties: Ties,
+        overlapping: Collection[str],
+        config: AuditConfig,
+        team: Team,
+        display: Progress,
+    ) -> None:
+        self.seen = Measured()
+        self._ties, self._overlapping, self._config = ties, overlapping, config
+        self._team, self._display = team, display
+        self._digests = Digests(
+            (matrix for group in groups for matrix in group.matrices if self._needs_digest(matrix)),
+            later={copy for copy, _ in ties.open},
+        )
+        self._under_way = 0
+        self._left: dict[Held, int] = {}
+
+    def look(self, held: Held) -> None:
+        """Take digests in the thread that reads, unless another has nothing better to do."""
+        if self._under_way >= self._team.size:
+            self._digests.take(held.group, held.stored)
+
+    def tasks_of(self, held: Held) -> Iterator[Callable[[], Held]]:
+        """What there is to do with a group, each told as it is handed out."""
+        self._ties.compare(held.stored)
+        matrices = self._ties.without_copies(held.group.matrices)
+        self._left[held] = held.uses = max(1, len(matrices))
+        for matrix in matrices:
+            self._under_way += 1
+            self._display.tensor(", ".join(matrix.tensors))
+            yield partial(self._measure, matrix, held)
+        if not matrices:
+            self._under_way += 1
+            yield partial(self._look_at, held)
+
+    def done(self, held: Held) -> None:
+        """One of the group's tasks is done."""
+        self._under_way -= 1
+        self._left[held] -= 1
+        if not self._left[held]:
+            del self._left[held]
+            self._display.advance(held.group.nbytes)
+
+    def _look_at(self, held: Held) -> Held:
+        """At the numbers of what has no matrix; of copies of others nothing is left to be seen."""
+        with held:
+            if not held.group.matrices:
+                ((name, tensor),) = held.stored.items()
+                self.seen.others[name] = facts_of(tensor)
+        return held
+
+    def _measure(self, matrix: RoleMatrix, held: Held) -> Held:
+        config = self._config
+        with held:
+            blocks = cut(matrix, held.stored)
+            digest = self._digests.of(matrix, blocks)
+            spectrum = measure(
+                blocks,
+                tol=config.tol,
+                delta=config.delta,
+                method=config.method,
+                seed=config.seed,
+                name=matrix.key,
+                device=config.device,
+                spectrum=config.spectrum,
+                digest=digest,
+                team=self._team,
+            )
+            if is_wanted(matrix) and (peak := peak_of(blocks)) is not None:
+                self.seen.peaks[matrix.key] = peak
+            del blocks
+        shown = digest if digest and matrix.key not in self._overlapping else ""
+        self.seen.rows[matrix.key] = LayerRow(matrix, spectrum, shown)
+        return held
+
+    def _needs_digest(self, matrix: RoleMatrix) -> bool:
+        """Those that are shown, and those that a random start is made for."""
+        if matrix.key not in self._overlapping:
+            return True
+        return choose_algorithm(self._config.method, *matrix.shape, self._config.tol) == "krylov"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -14,6 +15,9 @@ if "OMP_NUM_THREADS" not in os.environ:
     # Before numpy and torch are, too. Many tests run at once, and threads that wait for one another while others want
     # their cores spin: SVDs of a real model took ten times their CPU. Tests that are about threads say how many.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds.
+gc.set_threshold(20_000, 20, 50)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from weightaudit.records.place import Place
@@ -112,12 +113,12 @@ class RoleMatrix:
         """Names of the stored tensors it is cut from, in row order, each once."""
         return tuple(dict.fromkeys(part.tensor for part in self.parts))
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Where in the model it stands."""
         return Place(self.stack, self.layer, self.expert, self.role)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Its name within the model, the same however the tensors are stored; its random start depends on it."""
         return self.place.key

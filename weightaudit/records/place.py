@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # The paper's roles first; a family may add names of its own (e.g. POOLER) in its spec.
 EMBEDDING_ROLES = ("EMBED", "POSITION", "TOKEN_TYPE")
@@ -32,7 +32,7 @@ class Place:
     @property
     def module(self) -> Place:
         """The same for every role: the attention or MLP that it belongs to."""
-        return replace(self, role="")
+        return Place(self.stack, self.layer, self.expert)
 
     @property
     def key(self) -> str:

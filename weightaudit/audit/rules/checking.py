@@ -79,7 +79,7 @@ def judge(context: RuleContext, policy: Policy) -> Judgement:
     not_judged: list[NotJudged] = []
     for rule in RULES:
         suppressed = frozenset().union(*(subjects_of[other] for other in rule.suppressed_by))
-        matches = list(rule.check(rule, replace(context, suppressed=suppressed)))
+        matches = list(rule.check(rule, context.without(suppressed)))
         subjects_of[rule.id] = frozenset().union(*(match.subjects for match in matches))
         kept: list[Match] = []
         off: dict[str, list[Match]] = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from weightaudit.audit.aggregates import each_weight_once
@@ -74,17 +75,28 @@ class RuleContext:
         """
         return lone_shard(self.identity)
 
-    @property
-    def weights(self) -> list[LayerRow]:
-        """The rows to look at: each weight in one row only, its most specific one, and none that is suppressed."""
-        return [row for row in each_weight_once(self.rows) if ("matrix", row.matrix.key) not in self.suppressed]
+    def without(self, suppressed: frozenset[Subject]) -> RuleContext:
+        """The same scan as a rule is shown it that ``suppressed`` suppresses."""
+        shown = replace(self, suppressed=suppressed)
+        shown.__dict__["distinct"] = self.distinct  # the rows are the same, and each of many rules asks for them
+        return shown
 
-    @property
+    @cached_property
+    def distinct(self) -> list[LayerRow]:
+        """The rows, each weight in one row only, its most specific one."""
+        return each_weight_once(self.rows)
+
+    @cached_property
+    def weights(self) -> list[LayerRow]:
+        """The rows to look at: `distinct`, and none that is suppressed."""
+        return [row for row in self.distinct if ("matrix", row.matrix.key) not in self.suppressed]
+
+    @cached_property
     def measured(self) -> list[LayerRow]:
         """`weights` whose numbers mean something: finite and not all zero."""
         return [row for row in self.weights if not row.spectrum.nonfinite and row.spectrum.max_abs > 0]
 
-    @property
+    @cached_property
     def unmapped(self) -> list[CoverageEntry]:
         """Unmapped tensors that are no buffers and not suppressed."""
         return [

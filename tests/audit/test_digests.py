@@ -1,20 +1,26 @@
-"""Digests are taken once for each matrix, of what is measured, by the thread that reads wherever that is no waste."""
+"""Digests are taken once for each matrix, of what is measured; by the thread that reads while others are busy."""
 
 from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
+from weightaudit.architecture import map_model
 from weightaudit.arrays import Array, as_array
-from weightaudit.audit import digests
-from weightaudit.spectral import digest
+from weightaudit.audit import digests, measuring
+from weightaudit.audit.digests import Digests, cut
+from weightaudit.audit.reading import Held, ReadGroup
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
+from weightaudit.records import Spectrum
+from weightaudit.spectral import digest, measure
 from weightaudit.spectral.operators import dense
 
 
@@ -44,11 +50,36 @@ def test_each_matrix_has_its_own_and_the_stack_only_where_it_needs_a_start(
     assert len(stacks) == 2
     assert shown == expected | dict.fromkeys(stacks, "")
     unseen = stacks if method == "exact" else set()
-    assert Counter(taken) == Counter((True, expected[key]) for key in expected.keys() - unseen)
+    assert Counter(found for _, found in taken) == Counter(expected[key] for key in expected.keys() - unseen)
+
+
+def test_the_thread_that_reads_takes_them_while_the_others_are_busy(
+    tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read while the first matrix is measured has its digest before it is measured itself."""
+    def slow(*arguments: Any, **options: Any) -> Spectrum:
+        for _ in range(1000):
+            if any(early for early, _ in taken):
+                break
+            time.sleep(0.01)
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(measuring, "measure", slow)
+    wa.scan(tiny_checkpoints["bert"], threads=1)
+    assert {early for early, _ in taken} == {True, False}
+
+
+def _group(checkpoint: Checkpoint, role: str) -> Held:
+    """The matrices of that role and all that they are cut from, read."""
+    found = map_model(checkpoint.config, checkpoint.tensors)
+    matrices = tuple(matrix for matrix in found.matrices if matrix.role in role.split(","))
+    tensors = {name: checkpoint.tensors[name] for matrix in matrices for name in matrix.tensors}
+    group = ReadGroup(tuple(tensors.values()), matrices)
+    return Held(group, {name: checkpoint.read(name) for name in tensors}, lambda: None)
 
 
 def test_heads_that_cutting_copies_are_hashed_when_they_are_measured(
-    tmp_path: Path, tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]]
+    tmp_path: Path, taken: list[tuple[bool, str]]
 ) -> None:
     """GPT-NeoX packs Q, K and V head by head."""
     import transformers
@@ -57,11 +88,23 @@ def test_heads_that_cutting_copies_are_hashed_when_they_are_measured(
         hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=40, vocab_size=56
     )
     transformers.GPTNeoXForCausalLM(config).save_pretrained(tmp_path)
-    rows = {row.matrix.role: row.digest for row in wa.scan(tmp_path, method="krylov").rows}
-    ahead = {found: early for early, found in taken}
-    assert {role: ahead[found] for role, found in rows.items() if found} == {
-        role: role not in {"Q", "K", "V"} for role in rows if role != "QKV"
-    }
+    with open_checkpoint(tmp_path) as checkpoint:
+        held = _group(checkpoint, "Q,O")
+    found = Digests(held.group.matrices, later=())
+    found.take(held.group, held.stored)
+    assert len(taken) == 1
+    for matrix in held.group.matrices:
+        assert found.of(matrix, cut(matrix, held.stored)) == digest(cut(matrix, held.stored))
+    assert len(taken) == 2
+
+
+def test_what_may_be_a_copy_is_hashed_when_it_is_measured(
+    tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]]
+) -> None:
+    with open_checkpoint(tiny_checkpoints["gpt2"]) as checkpoint:
+        held = _group(checkpoint, "EMBED")
+    Digests(held.group.matrices, later={held.group.tensors[0].name}).take(held.group, held.stored)
+    assert taken == []
 
 
 @pytest.mark.parametrize("equal", [True, False])
@@ -76,4 +119,4 @@ def test_a_tied_copy_is_hashed_only_where_it_is_measured(
     save_file({**tensors, "lm_head.weight": head}, directory / "model.safetensors")
     rows = wa.scan(directory, method="krylov").rows
     assert len(taken) == len(rows)
-    assert [found for early, found in taken if not early] == ([] if equal else [digest([as_array(head)])])
+    assert (digest([as_array(head)]) in [row.digest for row in rows if row.matrix.role == "HEAD"]) == (not equal)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import closing, contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 
-from weightaudit.arrays import CACHE_LINE, Array
+from weightaudit.arrays import CACHE_LINE, Array, aligned
+from weightaudit.audit import memory as memory_module
 from weightaudit.audit import reading
-from weightaudit.audit.reading import plan_groups, read_groups, with_others
-from weightaudit.errors import UsageError
+from weightaudit.audit.memory import Closed
+from weightaudit.audit.reading import Held, ReadGroup, plan_groups, read_groups, with_others
+from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import Part, RoleMatrix, TensorInfo
 
 
@@ -140,9 +143,12 @@ class FakeCheckpoint:
         return numbers
 
 
-def _memory(view: Array) -> int:
-    """Bytes of the memory that ``view`` is of."""
-    return view.nbytes if view.base is None else _memory(view.base)
+def _each(checkpoint: FakeCheckpoint, units: Sequence[ReadGroup], **options: Any) -> Iterator[Held]:
+    """Each unit when it has been read, let go before the next."""
+    for future in read_groups(checkpoint, units, **options):  # type: ignore[arg-type]
+        held = future.result()
+        with held:
+            yield held
 
 
 def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
@@ -150,26 +156,27 @@ def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
     matrices = [_matrix(i, "Q", f"t{i}") for i in range(6)] + [_matrix(5, "QKV", "t5", "t6")]
     checkpoint = FakeCheckpoint(tensors)
     seen = []
-    for unit, stored in read_groups(checkpoint, plan_groups(matrices, tensors)):  # type: ignore[arg-type]
-        for info in unit.tensors:
-            assert np.array_equal(stored[info.name], np.full((2, 2), info.offset))
+    for held in _each(checkpoint, plan_groups(matrices, tensors)):
+        for info in held.group.tensors:
+            assert np.array_equal(held.stored[info.name], np.full((2, 2), info.offset))
+            assert held.stored[info.name].ctypes.data % CACHE_LINE == 0
             seen.append(info.name)
     assert seen == checkpoint.reads == checkpoint.planned == list(tensors)
 
 
 @pytest.mark.parametrize("memory", [None, 1000])
 def test_every_unit_is_looked_at_once_before_it_comes(memory: int | None) -> None:
-    """By the thread that reads, where there is memory for two units."""
+    """By the thread that reads."""
     tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(5)}
     units = plan_groups([_matrix(i, "Q", f"t{i}") for i in range(5)], tensors)
     looked: list[tuple[str, float, str]] = []
 
-    def look(unit: reading.ReadGroup, stored: Mapping[str, Array]) -> None:
-        name = unit.tensors[0].name
-        looked.append((name, float(stored[name][1, 1]), threading.current_thread().name))
+    def look(held: Held) -> None:
+        name = held.group.tensors[0].name
+        looked.append((name, float(held.stored[name][1, 1]), threading.current_thread().name))
 
-    for done, (unit, _) in enumerate(read_groups(FakeCheckpoint(tensors), units, memory=memory, look=look), 1):  # type: ignore[arg-type]
-        assert looked[done - 1][0] == unit.tensors[0].name
+    for done, held in enumerate(_each(FakeCheckpoint(tensors), units, memory=memory, look=look), 1):
+        assert looked[done - 1][0] == held.group.tensors[0].name
     assert [(name, value) for name, value, _ in looked] == [(info.name, info.offset) for info in tensors.values()]
     assert all(thread.startswith("weightaudit-read") for _, _, thread in looked)
 
@@ -182,24 +189,62 @@ def test_pairs_to_be_compared_come_together() -> None:
     assert [len(unit.matrices) for unit in units] == [1, 2, 1]
 
 
-def test_memory_bounds_what_is_held_and_a_unit_that_does_not_fit_is_named() -> None:
+def _squares(count: int) -> tuple[dict[str, TensorInfo], list[ReadGroup]]:
+    """Tensors of 4096 bytes, and a unit for each."""
     size = 64 * 64
-    tensors = {f"t{i}": TensorInfo(f"t{i}", "float32", (32, 32), "a", size * i, size) for i in range(6)}
-    units = plan_groups([_matrix(i, "Q", f"t{i}") for i in range(6)], tensors)
-    place = units[0].buffer_bytes
-    for memory, read_ahead in ((4 * place, True), (2 * place, False)):
-        checkpoint = FakeCheckpoint(tensors)
-        for done, (_, stored) in enumerate(read_groups(checkpoint, units, memory=memory), 1):  # type: ignore[arg-type]
-            expected = min(done + read_ahead, len(units))
-            for _ in range(500):
-                time.sleep(0.01)  # time to read ahead, and to read too far
-                if len(checkpoint.reads) >= expected:
-                    break
-            assert len(checkpoint.reads) == expected
-            assert len(stored) == 1
-        assert checkpoint.ahead + (2 if read_ahead else 1) * place <= memory
+    tensors = {f"t{i}": TensorInfo(f"t{i}", "float32", (32, 32), "a", size * i, size) for i in range(count)}
+    return tensors, plan_groups([_matrix(i, "Q", f"t{i}") for i in range(count)], tensors)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_memory_bounds_what_is_held(at_once: int) -> None:
+    """A unit waits until another has been let go."""
+    tensors, units = _squares(6)
+    checkpoint = FakeCheckpoint(tensors)
+    memory = -(-at_once * units[0].buffer_bytes * 4 // 3)
+    out: list[Held] = []
+    with closing(read_groups(checkpoint, units, memory=memory)) as coming:  # type: ignore[arg-type]
+        for done, future in enumerate(coming, 1):
+            if len(out) == at_once:
+                assert not wait([future], timeout=0.05).done
+                assert len(checkpoint.reads) == done - 1
+                with out.pop(0):
+                    pass
+            out.append(future.result(timeout=10))
+            assert all(held.stored[name][3, 3] == tensors[name].offset for held in out for name in held.stored)
+    assert checkpoint.ahead + at_once * units[0].buffer_bytes <= memory
+
+
+def test_a_unit_that_does_not_fit_is_named() -> None:
+    tensors, units = _squares(2)
     with pytest.raises(UsageError, match=r"t0 must be held at once and takes 4,224 bytes. Allow at least"):
-        next(read_groups(FakeCheckpoint(tensors), units, memory=place))  # type: ignore[arg-type]
+        next(read_groups(FakeCheckpoint(tensors), units, memory=units[0].buffer_bytes))  # type: ignore[arg-type]
+
+
+def test_memory_that_nobody_gives_back_keeps_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller failed: what waits for memory ends."""
+    tensors, units = _squares(3)
+    with closing(read_groups(FakeCheckpoint(tensors), units, memory=2 * units[0].buffer_bytes)) as coming:  # type: ignore[arg-type]
+        next(coming).result()
+        waiting = next(coming)
+    with pytest.raises(Closed):
+        waiting.result(timeout=10)
+
+
+def test_a_unit_that_is_used_twice_is_let_go_after_both() -> None:
+    tensors, units = _squares(2)
+    with closing(read_groups(FakeCheckpoint(tensors), units, memory=2 * units[0].buffer_bytes)) as coming:  # type: ignore[arg-type]
+        held = next(coming).result()
+        held.uses = 2
+        following = next(coming)
+        with held:
+            pass
+        assert not wait([following], timeout=0.05).done
+        assert held.stored["t0"][0, 0] == 0
+        with pytest.raises(RuntimeError), held:
+            raise RuntimeError
+        assert following.result(timeout=10).stored["t1"][0, 0] == tensors["t1"].offset
+        assert not held.stored
 
 
 def test_an_error_of_the_reader_reaches_the_caller() -> None:
@@ -209,36 +254,57 @@ def test_an_error_of_the_reader_reaches_the_caller() -> None:
                 raise OSError("the disk went away")
             return super().read(name, into=into)
 
-    tensors = {f"t{i}": _info(f"t{i}", 16 * i) for i in range(3)}
-    units = plan_groups([_matrix(i, "Q", f"t{i}") for i in range(3)], tensors)
+    tensors, units = _squares(3)
     done = []
     with pytest.raises(OSError, match="the disk went away"):  # noqa: PT012 (the loop is what raises)
-        for unit, _ in read_groups(Broken(tensors), units):  # type: ignore[arg-type]
-            done.append(unit.tensors[0].name)
+        for held in _each(Broken(tensors), units):
+            done.append(held.group.tensors[0].name)
     assert done == ["t0"]
 
 
 def test_a_large_unit_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Q, K and V together are three of the largest tensor: nothing is read ahead beside them, nor kept after them."""
+    """Q, K and V together are three of the largest tensor: nothing is read beside them, nor kept after them."""
     monkeypatch.setattr(reading, "SLACK", 0)
     size = 64 * 64
     names = [f"{role}{i}" for i in range(4) for role in "qkv"]
     tensors = {n: TensorInfo(n, "float32", (32, 32), "a", size * at, size) for at, n in enumerate(names)}
-    matrices = [_matrix(i, "QKV", f"q{i}", f"k{i}", f"v{i}") for i in range(4)]
-    held: list[int] = []
+    units = plan_groups([_matrix(i, "QKV", f"q{i}", f"k{i}", f"v{i}") for i in range(4)], tensors)
+    checkpoint = FakeCheckpoint(tensors)
+    with closing(read_groups(checkpoint, units)) as coming:  # type: ignore[arg-type]
+        before: Held | None = None
+        for done, future in enumerate(coming):
+            if before is not None:
+                assert not wait([future], timeout=0.05).done
+                with before:
+                    pass
+            before = future.result(timeout=10)
+            assert len(checkpoint.reads) == 3 * (done + 1)
 
-    class Recording(FakeCheckpoint):
-        def read(self, name: str, *, into: Array) -> Array:
-            held.append(_memory(into))
-            return super().read(name, into=into)
 
-    checkpoint = Recording(tensors)
-    ahead: list[int] = []
-    for unit, stored in read_groups(checkpoint, plan_groups(matrices, tensors)):  # type: ignore[arg-type]
-        ahead.append(len(checkpoint.reads) - 3 * (len(ahead) + 1))
-        assert all(stored[info.name][0, 0] == info.offset for info in unit.tensors)
-    assert ahead == [0, 0, 0, 0]
-    assert max(held) <= 3 * (size + 128) + CACHE_LINE
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_machine_without_memory(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit beside others waits for them; what does not fit at all is named."""
+    tensors, units = _squares(2)
+    calls = 0
+
+    def scarce(nbytes: int) -> Array:
+        nonlocal calls
+        calls += 1
+        if alone or calls == 2:
+            raise MemoryError
+        return aligned(nbytes)
+
+    monkeypatch.setattr(memory_module, "aligned", scarce)
+    with closing(read_groups(FakeCheckpoint(tensors), units)) as coming:  # type: ignore[arg-type]
+        if alone:
+            with pytest.raises(OutOfMemory, match="t0: 4,224 bytes must be held at once, more than this machine has"):
+                next(coming).result(timeout=10)
+            return
+        first, second = next(coming).result(timeout=10), next(coming)
+        assert not wait([second], timeout=0.05).done
+        with first:
+            pass
+        assert second.result(timeout=10).stored["t1"][0, 0] == tensors["t1"].offset
 
 
 def test_nothing_to_read() -> None:

@@ -13,8 +13,8 @@ from weightaudit.spectral import digest
 class Digests:
     """Digests of the matrices of a scan, by key.
 
-    They are taken by the thread that reads, while the matrices read before are measured: hashing takes an eighth of the
-    time that measuring does.
+    The thread that reads takes them while the others are busy with the matrices read before: hashing takes an eighth of
+    the time that measuring does.
     """
 
     def __init__(self, wanted: Iterable[RoleMatrix], later: Collection[str]) -> None:

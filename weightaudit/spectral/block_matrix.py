@@ -167,7 +167,7 @@ def merged(blocks: Sequence[Panel]) -> tuple[Panel, ...]:
         last = out[-1]
         if not is_tensor(last) and not is_tensor(block) and _follows(last, block):
             shape = (last.shape[0] + block.shape[0], last.shape[1])
-            out[-1] = np.lib.stride_tricks.as_strided(last, shape, last.strides, writeable=False)
+            out[-1] = np.lib.stride_tricks.as_strided(last, shape, last.strides)
         else:
             out.append(block)
     return tuple(out)

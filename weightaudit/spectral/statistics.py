@@ -59,8 +59,7 @@ class Sums:
     ) -> Sums:
         """From those of A = W (``row_major``) or Wᵀ: its rows' are ``along``, its columns' the sum of ``across`` over
         its first axis, the fourth powers of its rows' entries add up to ``fourth``."""
-        with np.errstate(over="ignore", invalid="ignore"):  # then W is scaled, or not finite
-            sums, total = (float(along.sum()), float(fourth.sum())), np.add.reduce(across, axis=0)
+        sums, total = (float(along.sum()), float(fourth.sum())), np.add.reduce(across, axis=0)
         return Sums(along, total, *sums) if row_major else Sums(total, along, *sums)
 
 
@@ -160,14 +159,13 @@ def _read(matrix: PanelSource, scale: float) -> tuple[Counts, Sums]:
     for views, panel in matrix.entries(row_major):
         xp, its = namespace(panel), slice(top, top + panel.shape[0])
         counts += [_counts(view) for view in views]
-        with np.errstate(over="ignore", invalid="ignore"):  # then W is scaled, or not finite
-            if scale != 1.0:
-                panel *= scale
-            panel *= panel
-            along[its], sums = moved(xp.sum(panel, axis=1), "cpu"), moved(xp.sum(panel, axis=0), "cpu")
-            across += sums
-            panel *= panel
-            fourth[its] = moved(xp.sum(panel, axis=1), "cpu")
+        if scale != 1.0:
+            panel *= scale
+        panel *= panel
+        along[its] = moved(xp.sum(panel, axis=1), "cpu")
+        across += moved(xp.sum(panel, axis=0), "cpu")
+        panel *= panel
+        fourth[its] = moved(xp.sum(panel, axis=1), "cpu")
         top = its.stop
     return Counts.total(counts), Sums.of(along, across[None], fourth, row_major)
 

@@ -5,6 +5,7 @@ Code that works on panels is written against the array API, so it runs on arrays
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import numpy as np
@@ -53,7 +54,11 @@ def moved(panel: Panel, device: Device) -> Panel:
     """The numbers of ``panel`` on ``device``, in place where they are there already."""
     if device == "cpu":
         return as_array(panel.cpu()) if is_tensor(panel) else panel
-    return (panel if is_tensor(panel) else as_tensor(panel)).to(device)
+    if is_tensor(panel):
+        return panel.to(device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and is not written
+        return as_tensor(panel).to(device)
 
 
 def strides(panel: Panel) -> tuple[int, ...]:

@@ -17,8 +17,9 @@ import pytest
 
 from tests.batch import tasks
 from tests.batch.lists import entries_of
-from weightaudit.batch.executors import share_out, usable_cores
+from weightaudit.batch.executors import share_out
 from weightaudit.batch.processes import ProcessExecutor, WorkerDied
+from weightaudit.cores import usable_cores
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
+from weightaudit.dtypes import BY_NAME
 from weightaudit.records import DEAD, EntryFacts
 from weightaudit.spectral import compute_threads, fused, measure
-from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.float_bits import FLOAT_BITS
+from weightaudit.spectral.inputs import block_matrix
+from weightaudit.spectral.team import Team
 
 
 def truth(W: torch.Tensor) -> EntryFacts | None:
@@ -175,8 +177,7 @@ def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> 
     W = torch.zeros(9, entries, dtype=torch.bfloat16)
     W[:, 0] = 1.0
     W[8, 1:] = 1e-39
-    with fused.thread_team(1) as team:
-        counts, sums = fused.entry_statistics(fused.shared_rows(BlockMatrix((W,)), True, 1), W.dtype, True, team)
+    counts, sums = fused.entry_statistics(fused.shared_rows(block_matrix(W), True), "bfloat16", True, Team(0))
     assert (counts.zeros, counts.small) == (8 * (entries - 1), 9 * (entries - 1))
     assert sums.cols[0] == 9.0
     assert np.all(sums.cols[1:] == float(W[8, 1]) ** 2)
@@ -185,8 +186,8 @@ def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> 
 @st.composite
 def matrices(draw: st.DrawFn) -> tuple[torch.Tensor, list[int], bool]:
     """(W, where it is split into blocks, whether the memory runs along its columns), of any bits."""
-    dtype = draw(st.sampled_from(list(FLOAT_BITS)))
-    kind = FLOAT_BITS[dtype]
+    name = draw(st.sampled_from(list(FLOAT_BITS)))
+    kind, dtype, integer = FLOAT_BITS[name], BY_NAME[name].torch, getattr(torch, FLOAT_BITS[name].integer)
     m, n = draw(st.integers(1, 11)), draw(st.integers(1, 11))
     special = [
         0,
@@ -196,11 +197,11 @@ def matrices(draw: st.DrawFn) -> tuple[torch.Tensor, list[int], bool]:
         kind.limit,
         *([kind.infinity, kind.infinity + 1] * draw(st.booleans())),
     ]
-    one = torch.tensor(1.0, dtype=dtype).view(kind.bits).item()
+    one = torch.tensor(1.0, dtype=dtype).view(integer).item()
     magnitudes = st.one_of(st.sampled_from([0, one]), st.sampled_from(special), st.integers(0, kind.limit))
     bits = draw(st.lists(st.tuples(magnitudes, st.booleans()), min_size=m * n, max_size=m * n))
     stored = [size - (kind.magnitude + 1) * minus for size, minus in bits]
-    W = torch.tensor(stored, dtype=kind.bits).view(dtype).reshape(m, n)
+    W = torch.tensor(stored, dtype=integer).view(dtype).reshape(m, n)
     return W, sorted(draw(st.sets(st.integers(1, m), max_size=3))), draw(st.booleans())
 
 

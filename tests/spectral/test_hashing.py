@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
+from weightaudit.arrays import as_array
 from weightaudit.records import Part, Rows
 from weightaudit.spectral import digest
 
@@ -120,3 +121,15 @@ def test_torch_and_so_its_threads_copy_nothing(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setattr(torch.Tensor, name, None)
     monkeypatch.setattr(torch, "cat", None)
     assert digest([whole]) == digest(blocks) == expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("turned", [False, True])
+def test_arrays_have_the_digests_of_tensors(dtype: str, turned: bool) -> None:
+    W = matrix(dtype)
+    array = as_array(W.t() if turned else W)
+    expected = digest([W.t() if turned else W])
+    assert digest([array]) == digest([array[:50], array[50:]]) == expected
+    array.flags.writeable = False
+    assert digest([array]) == expected
+    assert digest([array[::-1]]) == digest([(W.t() if turned else W).flip(0)])

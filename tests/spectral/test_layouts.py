@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES, planted
 from tests.spectral.views import VIEWS
+from weightaudit.arrays import as_array
 from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import compute_threads, fused, measure
-from weightaudit.spectral.block_matrix import BlockMatrix, merged
+from weightaudit.spectral.block_matrix import merged
+from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.operators import dense
-
-
-@pytest.fixture
-def torch_route(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where numba is missing."""
-    monkeypatch.setattr(dense, "fused", None)
+from weightaudit.spectral.team import Team
 
 
 def matrix(dtype: str = "f32", m: int = 150, n: int = 90) -> torch.Tensor:
@@ -42,13 +40,12 @@ def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(150, 90), (90, 150)])
 @pytest.mark.parametrize("method", ["exact", "krylov"])
-def test_fused_and_torch_agree(
-    view: str, dtype: str, shape: tuple[int, int], method: Method, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engines_agree(view: str, dtype: str, shape: tuple[int, int], method: Method) -> None:
     W = VIEWS[view](matrix(dtype, *shape))
     by_kernel = measure(W, method=method)
-    monkeypatch.setattr(dense, "fused", None)
-    assert_same(by_kernel, measure(W, method=method))
+    for who in ENGINES[1:]:
+        with by(who):
+            assert_same(by_kernel, measure(W, method=method))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -67,17 +64,18 @@ def test_slices_of_a_fused_tensor_are_joined_again(stored: str) -> None:
     if stored == "conv1d":
         W = W.t().contiguous().t()
     parts = [W[:50], W[50:90], W[90:]]
-    (joined,) = merged(parts)
-    assert joined.data_ptr() == W.data_ptr()
-    assert torch.equal(joined, W)
+    (joined,) = merged([as_array(part) for part in parts])
+    assert joined.ctypes.data == W.data_ptr()
+    assert np.array_equal(joined, W.numpy())
     assert measure(parts, method="krylov") == measure(W, method="krylov")
 
 
 def test_blocks_out_of_order_or_with_a_gap_are_not_joined() -> None:
     W = matrix("f32", 150, 60)
     for parts in ([W[50:90], W[:50]], [W[:50], W[51:90]], [W[:50], W[50:90].clone()], [W[:50], W[50:90:2]]):
-        assert torch.equal(torch.cat(merged(parts)), torch.cat(parts))
-        assert len(merged(parts)) == 2
+        blocks = [as_array(part) for part in parts]
+        assert np.array_equal(np.concatenate(merged(blocks)), torch.cat(parts).numpy())
+        assert len(merged(blocks)) == 2
 
 
 def test_empty_blocks_are_left_out() -> None:
@@ -88,7 +86,7 @@ def test_empty_blocks_are_left_out() -> None:
 @pytest.mark.parametrize("shape", [(20, 400), (400, 20)])
 def test_very_long_rows_go_by_the_smaller_side(shape: tuple[int, int]) -> None:
     W = matrix("f32", *shape)
-    row_major, along = dense.gram_side(BlockMatrix((W,)))
+    row_major, along = dense.gram_side(block_matrix(W))
     assert row_major == (shape[0] > shape[1])
     assert along == (shape[0] > shape[1])
     sigma = float(torch.linalg.svdvals(W.double())[0])
@@ -115,6 +113,12 @@ def test_numpy_arrays(as_numpy: Callable[[np.ndarray], np.ndarray]) -> None:
     assert (s.zeros, s.max_abs) == (plain.zeros, plain.max_abs)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_array_is_the_tensor_of_its_memory(dtype: str) -> None:
+    W = matrix(dtype)
+    assert measure(as_array(W), spectrum=True) == measure(W, spectrum=True)
+
+
 @pytest.mark.filterwarnings("error")
 def test_read_only_numpy_array() -> None:
     array = matrix().numpy()
@@ -123,16 +127,15 @@ def test_read_only_numpy_array() -> None:
 
 
 @pytest.mark.parametrize("method", ["exact", "krylov"])
-@pytest.mark.parametrize("route", ["fused", "torch"])
-def test_the_input_is_left_alone(route: str, method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
-    if route == "torch":
-        monkeypatch.setattr(dense, "fused", None)
+@pytest.mark.parametrize("who", ENGINES)
+def test_the_input_is_left_alone(who: str, method: Method) -> None:
     for W in (matrix("f64") * 1e300, matrix("f32")):
         W[0, 0] = torch.inf
         before = W.clone()
-        measure(W, method=method)
-        W[0, 0] = before[0, 0] = 1.0
-        measure(W, method=method)
+        with by(who):
+            measure(W, method=method)
+            W[0, 0] = before[0, 0] = 1.0
+            measure(W, method=method)
         assert torch.equal(W, before)
 
 
@@ -148,11 +151,10 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
         numbers = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
         numbers = numbers[numbers.isfinite()].clone()
         numbers[0] = 1.0
-        with fused.thread_team(1) as team:
-            gram = fused.FusedGram(fused.shared_rows(BlockMatrix((numbers[None, :],)), True, 1), 1.0, team)
-            start = torch.zeros((numbers.numel(), 1), dtype=torch.float64)
-            start[0] = 1.0
-            assert torch.equal(gram(start)[:, 0], numbers.double())
+        gram = fused.FusedGram(fused.shared_rows(block_matrix(numbers[None, :]), True), 1.0, Team(0))
+        start = np.zeros((numbers.numel(), 1))
+        start[0] = 1.0
+        assert np.array_equal(gram(start)[:, 0], numbers.double().numpy())
 
 
 @pytest.mark.parametrize("rows", range(10))
@@ -160,42 +162,42 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
 def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> None:
     A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
     X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
-    with fused.thread_team(1) as team:
-        Y = fused.FusedGram(fused.shared_rows(BlockMatrix((A,)), True, 1), 0.5, team)(X)
+    Y = fused.FusedGram(fused.shared_rows(block_matrix(A), True), 0.5, Team(0))(X.numpy())
     expected = 0.25 * A.double().t() @ (A.double() @ X)
-    torch.testing.assert_close(Y, expected, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(Y, expected.numpy(), rtol=1e-13, atol=1e-13)
 
 
-def test_same_threads_same_numbers_to_the_last_bit() -> None:
-    W = torch.randn(1200, 900, generator=torch.Generator().manual_seed(0))
-    for threads in (1, 2, 3):
+def test_the_same_bytes_however_many_threads() -> None:
+    W = torch.randn(1300, 900, generator=torch.Generator().manual_seed(0))
+    assert fused.piece_count(*W.shape) > 1
+    found = []
+    for threads in (1, 2, 3, 8):
         with compute_threads(threads):
-            first, second = (measure(W, method="krylov", tol=0.1) for _ in range(2))
-        assert first == second
-    with compute_threads(1):
-        assert_same(measure(W, method="krylov", tol=0.1), first)
+            found += [measure(W, method="krylov", tol=0.1, spectrum=True) for _ in range(2)]
+    assert found == found[:1] * 8
 
 
 @pytest.mark.parametrize("splits", [[], [40], [1, 2, 3, 5, 9], [4, 50, 51, 52, 53, 99, 102]])
-@pytest.mark.parametrize("threads", [1, 2, 3, 7, 40])
-def test_threads_share_all_rows_in_groups_of_four(splits: list[int], threads: int) -> None:
-    A = torch.arange(103 * 5, dtype=torch.float32).reshape(103, 5)
-    blocks = tuple(block.clone() for block in torch.tensor_split(A, splits))
-    shared = fused.shared_rows(BlockMatrix(blocks), True, threads)
-    assert (shared.m, shared.n, len(shared.runs)) == (103, 5, threads)
-    runs = [run for share in shared.runs for run in share]
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 26])
+def test_pieces_are_all_rows_in_groups_of_four(splits: list[int], count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "piece_count", lambda m, n: count)
+    A = np.arange(103 * 5, dtype=np.float32).reshape(103, 5)
+    rows = fused.shared_rows(block_matrix([block.copy() for block in np.split(A, splits)]), True)
+    assert (rows.m, rows.n, len(rows.pieces)) == (103, 5, count)
+    runs = [run for piece in rows.pieces for run in piece]
     assert [run.first for run in runs] == list(np.cumsum([0, *(run.rows for run in runs)])[:-1])
     assert all(run.first % 4 == 0 for run in runs)
     seen = [run.flat[i * run.stride :][:5] for run in runs for i in range(run.rows)]
-    assert np.array_equal(np.stack(seen), A.numpy())
-    assert max(sum(run.rows for run in share) for share in shared.runs) <= 4 * -(-26 // threads)
+    assert np.array_equal(np.stack(seen), A)
+    assert max(sum(run.rows for run in piece) for piece in rows.pieces) <= 4 * -(-26 // count)
 
 
-@pytest.mark.usefixtures("torch_route")
+@pytest.mark.parametrize("who", ENGINES)
 @pytest.mark.parametrize("spectrum", ["flat", "two close", "rank one"])
-def test_torch_route_holds_the_truth(spectrum: str) -> None:
+def test_every_engine_holds_the_truth(spectrum: str, who: str) -> None:
     W = torch.tensor(planted(150, 90, spectrum))
-    s = measure(W, method="krylov")
+    with by(who):
+        s = measure(W, method="krylov")
     assert s.spectral_norm <= 1.0 + 1e-14
     assert s.spectral_norm_upper >= 1.0 - 1e-14
     assert s.converged

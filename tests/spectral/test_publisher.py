@@ -18,7 +18,7 @@ from tests.spectral.views import VIEWS
 from tests.support.models import build
 from weightaudit.records import RoleMatrix
 from weightaudit.spectral import measure
-from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.operators.dense import gram_side
 
 SHAPES = [(300, 200), (200, 300), (256, 256)]
@@ -68,7 +68,7 @@ def test_the_leading_singular_values_begin_with_the_largest(shape: tuple[int, in
 
 def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
     """A matrix like ``matrix``, which lies as ``blocks`` do, made for the start that its name would have."""
-    row_major, _ = gram_side(BlockMatrix(tuple(blocks)))
+    row_major, _ = gram_side(block_matrix(blocks))
     return misleading(matrix.shape, public_start(matrix.key, matrix.shape[row_major]), row_major=row_major).float()
 
 

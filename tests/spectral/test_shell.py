@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.spectral.planted import planted
 from weightaudit.config import Method
+from weightaudit.cores import usable_cores
 from weightaudit.errors import UsageError
 from weightaudit.spectral import compute_threads, measure
 from weightaudit.spectral.measurement import choose_algorithm
+from weightaudit.spectral.threads import usable_threads
 
 
 @pytest.mark.parametrize(
@@ -122,22 +125,34 @@ def test_global_random_state_is_neither_used_nor_moved() -> None:
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     """So that one thread is not what was there before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with compute_threads(2):
+        yield
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_compute_threads_sets_and_restores() -> None:
     with compute_threads(1):
-        assert torch.get_num_threads() == 1
+        assert usable_threads() == 1
         with compute_threads(None):
-            assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 2
+            assert usable_threads() == 1
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(usable_threads).result() == 1
+    assert usable_threads() == 2
     with pytest.raises(ZeroDivisionError), compute_threads(3):
         _ = 1 / 0
-    assert torch.get_num_threads() == 2
+    assert usable_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "threads"),
+    [("3", 3), ("100000", 1024), ("0", None), ("-1", None), ("2,1", None), ("many", None), (None, None)],
+)
+def test_threads_that_nobody_asked_for(variable: str | None, threads: int | None, monkeypatch: Any) -> None:
+    monkeypatch.setattr("weightaudit.spectral.threads._asked", None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert usable_threads() == (threads or usable_cores())
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.0, True, "2", 100_000])
@@ -148,9 +163,11 @@ def test_compute_threads_refuses(n: Any) -> None:
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("method", ["exact", "krylov"])
-def test_measure_leaves_the_thread_count(method: Method) -> None:
-    measure(torch.randn(300, 200), method=method)
-    assert torch.get_num_threads() == 2
+def test_measure_leaves_the_thread_counts(method: Method) -> None:
+    with threadpool_limits(2, user_api="blas"):
+        measure(torch.randn(300, 200), method=method)
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} == {2}
+    assert usable_threads() == 2
 
 
 @pytest.mark.parametrize(
@@ -221,8 +238,6 @@ def test_measurements_from_several_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda matrix: measure(matrix, method="krylov"), matrices))
     assert together == alone
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="a question of x86 processors")

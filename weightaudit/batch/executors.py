@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
+
+from weightaudit.cores import usable_cores
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,20 +82,6 @@ def share_out(jobs: int, workers: int | None, cores: int | None = None) -> tuple
     cores = cores or usable_cores()
     processes = max(1, min(jobs, workers if workers is not None else min(cores, MOST_WORKERS)))
     return processes, max(1, cores // processes)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: those it is bound to, and no more than a container's quota pays for."""
-    try:
-        bound = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        bound = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        paid = int(quota) // int(period)
-    except (OSError, ValueError):  # no such file, or "max"
-        return bound
-    return max(1, min(bound, paid))
 
 
 def make_pool(

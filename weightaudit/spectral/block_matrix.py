@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
+import numpy as np
+
+from weightaudit.arrays import Array, is_tensor
+from weightaudit.spectral.tensors import Device, Panel, device_of, dtype_name, moved, namespace, strides
 
 # Elements of a float64 panel: 1 MB, half of it stays in the L2 cache of current cores while it is used twice; a GPU
 # wants work enough to fill it.
@@ -20,7 +23,7 @@ GPU_PANEL = 1 << 24
 class PanelSource(Protocol):
     """A matrix W (rows × cols) that can be read as often as needed in panels: some rows of A = W or Wᵀ at a time.
 
-    ``dtype`` is that of its entries as they are counted, ``device`` where the panels come.
+    ``dtype`` is that of its entries as they are counted, by its name, ``device`` where the panels come.
     """
 
     @property
@@ -30,18 +33,18 @@ class PanelSource(Protocol):
     def cols(self) -> int: ...
 
     @property
-    def dtype(self) -> torch.dtype: ...
+    def dtype(self) -> str: ...
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> Device: ...
 
-    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+    def panels(self, row_major: bool) -> Iterator[Panel]:
         """Row panels (p, n) of A, W if ``row_major`` or else Wᵀ, in float64: A once, in order. Each is the caller's
         until the next, which may overwrite it."""
         ...
 
-    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
-        """The panels, each with tensors of ``dtype`` that hold its entries in any arrangement, not to be written."""
+    def entries(self, row_major: bool) -> Iterator[tuple[list[Panel], Panel]]:
+        """The panels, each with some of ``dtype`` that hold its entries in any arrangement, not to be written."""
         ...
 
 
@@ -49,10 +52,10 @@ class PanelSource(Protocol):
 class BlockMatrix:
     """W (rows × cols) = the vertical stack of ``blocks``, which are never concatenated.
 
-    The blocks are 2-D, of one dtype, device and column count, and may be strided views.
+    The blocks are 2-D, of one dtype and column count, and may be strided views: arrays, or tensors of a device.
     """
 
-    blocks: tuple[torch.Tensor, ...]
+    blocks: tuple[Panel, ...]
 
     @cached_property
     def seams(self) -> tuple[int, ...]:
@@ -65,7 +68,8 @@ class BlockMatrix:
 
     @property
     def cols(self) -> int:
-        return self.blocks[0].shape[1]
+        cols: int = self.blocks[0].shape[1]
+        return cols
 
     @property
     def elements(self) -> int:
@@ -84,23 +88,23 @@ class BlockMatrix:
     @property
     def along_cols(self) -> bool:
         """Whether the entries of each column lie side by side in memory, within each block."""
-        return all(runs_along_rows(block.t()) for block in self.blocks)
+        return all(runs_along_rows(block.T) for block in self.blocks)
 
     @property
-    def dtype(self) -> torch.dtype:
-        return self.blocks[0].dtype
+    def dtype(self) -> str:
+        return dtype_name(self.blocks[0])
 
     @property
-    def device(self) -> torch.device:
-        return self.blocks[0].device
+    def device(self) -> Device:
+        return device_of(self.blocks[0])
 
-    def between(self, first: int, end: int) -> list[torch.Tensor]:
+    def between(self, first: int, end: int) -> list[Panel]:
         """Rows ``first`` ≤ r < ``end`` of W, at least one, as views of the blocks, in order, and looks at no other."""
         some = slice(bisect_right(self.seams, first) - 1, bisect_left(self.seams, end))
         tops = zip(self.blocks[some], self.seams[some], strict=False)  # one more seam than blocks
         return [block[max(0, first - top) : end - top] for block, top in tops if block.shape[0]]
 
-    def views(self, row_major: bool) -> Iterator[list[torch.Tensor]]:
+    def views(self, row_major: bool) -> Iterator[list[Panel]]:
         """A = W (``row_major``) or Wᵀ in row panels, each as views of the blocks: of W one below the other, of Wᵀ side
         by side.
 
@@ -115,9 +119,9 @@ class BlockMatrix:
             if row_major:
                 yield self.between(top, top + height)
             else:
-                yield [block[:, top : top + height].t() for block in self.blocks]
+                yield [block[:, top : top + height].T for block in self.blocks]
 
-    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+    def panels(self, row_major: bool) -> Iterator[Panel]:
         """The panels of `views`, (p, n), in float64; each is valid until the next, they share a buffer.
 
         The panels cover A once, so one loop over them is one pass over the weights.
@@ -125,58 +129,60 @@ class BlockMatrix:
         if not self.elements:
             return
         m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
-        buffer = torch.empty((min(self._height(n), m), n), dtype=torch.float64, device=self.device)
+        xp = namespace(self.blocks[0])
+        buffer = xp.empty((min(self._height(n), m), n), dtype=xp.float64, device=self.device)
         for views in self.views(row_major):
             height = sum(view.shape[0] for view in views) if row_major else views[0].shape[0]
             panel, at = buffer[:height], 0
             for view in views:
-                size = view.shape[0 if row_major else 1]
-                panel.narrow(0 if row_major else 1, at, size).copy_(view)
-                at += size
+                end = at + view.shape[0 if row_major else 1]
+                panel[(slice(at, end), ...) if row_major else (..., slice(at, end))] = view
+                at = end
             yield panel
 
-    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+    def entries(self, row_major: bool) -> Iterator[tuple[list[Panel], Panel]]:
         """The panels with their `views`."""
         return zip(self.views(row_major), self.panels(row_major), strict=True)
 
-    def to(self, device: torch.device) -> BlockMatrix:
+    def to(self, device: Device) -> BlockMatrix:
         """The same matrix on ``device``."""
-        return BlockMatrix(tuple(block.to(device) for block in self.blocks))
+        return BlockMatrix(tuple(moved(block, device) for block in self.blocks))
 
     def _height(self, n: int) -> int:
         """Rows of a panel of rows of length ``n``."""
-        return max(1, (GPU_PANEL if self.device.type == "cuda" else CPU_PANEL) // n)
+        return max(1, (CPU_PANEL if self.device == "cpu" else GPU_PANEL) // n)
 
 
-def runs_along_rows(block: torch.Tensor) -> bool:
+def runs_along_rows(block: Panel) -> bool:
     """Whether the entries of each row of ``block`` lie side by side in memory. A single column's do either way."""
-    return block.stride(1) == 1 or block.shape[1] == 1
+    return strides(block)[1] == 1 or block.shape[1] == 1
 
 
-def merged(blocks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+def merged(blocks: Sequence[Panel]) -> tuple[Panel, ...]:
     """``blocks`` with neighbours joined into one view where they are neighbours in memory too, as slices of a fused
-    QKV tensor are; empty ones dropped while another remains."""
+    QKV tensor are; empty ones dropped while another remains. Those of a device stay as they are."""
     kept = [block for block in blocks if block.shape[0]] or [blocks[0]]
     out = [kept[0]]
     for block in kept[1:]:
         last = out[-1]
-        if _follows(last, block):
-            out[-1] = last.as_strided((last.shape[0] + block.shape[0], last.shape[1]), _strides(last, block))
+        if not is_tensor(last) and not is_tensor(block) and _follows(last, block):
+            shape = (last.shape[0] + block.shape[0], last.shape[1])
+            out[-1] = np.lib.stride_tricks.as_strided(last, shape, last.strides)
         else:
             out.append(block)
     return tuple(out)
 
 
-def _strides(upper: torch.Tensor, lower: torch.Tensor) -> tuple[int, int]:
-    # The row stride of a single row is arbitrary: take it from whichever has more.
-    row = upper if upper.shape[0] > 1 else lower
-    return row.stride(0), upper.stride(1)
+def _follows(upper: Array, lower: Array) -> bool:
+    """Whether ``lower``'s first row lies where ``upper``'s next row would, in memory of one owner."""
+    if min(upper.shape[0], lower.shape[0]) < 2 or upper.strides != lower.strides:
+        return False
+    return lower.ctypes.data == upper.ctypes.data + upper.shape[0] * upper.strides[0] and _owner(upper) == _owner(lower)
 
 
-def _follows(upper: torch.Tensor, lower: torch.Tensor) -> bool:
-    """Whether ``lower``'s first row lies where ``upper``'s next row would."""
-    if min(upper.shape[0], lower.shape[0]) < 2 or upper.stride() != lower.stride():
-        return False
-    if upper.untyped_storage().data_ptr() != lower.untyped_storage().data_ptr():
-        return False
-    return lower.storage_offset() == upper.storage_offset() + upper.shape[0] * upper.stride(0)
+def _owner(array: Array) -> int:
+    """What tells the memory of ``array`` from all other."""
+    owner: Any = array
+    while not is_tensor(owner) and getattr(owner, "base", None) is not None:
+        owner = owner.base
+    return owner.untyped_storage().data_ptr() if is_tensor(owner) else id(owner)

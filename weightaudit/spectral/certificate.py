@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 EXHAUSTED = 1e-11
@@ -36,38 +37,38 @@ class Certificate:
     entries in the first i + 1 blocks, so a pass that adds a block adds a polynomial.
     """
 
-    def __init__(self, R1: torch.Tensor, delta: float) -> None:
+    def __init__(self, R1: NDArray[np.float64], delta: float) -> None:
         """``R1``: (b, b) float64 of G = Q₁R₁."""
         self.b = R1.shape[1]
         self.q = chi2_quantile(delta, self.b)
-        self.amplification = float(torch.linalg.matrix_norm(R1, 2)) / math.sqrt(self.q)
-        norm = float(torch.linalg.matrix_norm(R1))
+        self.amplification = float(np.linalg.norm(R1, 2)) / math.sqrt(self.q)
+        norm = float(np.linalg.norm(R1))
         self._vectors = (R1 / norm).reshape(1, -1)  # row i is π_i(T)E₁R₁, (N, b) by rows
         self._first = 1.0 / norm  # π₀
         self._diagonal: list[float] = []
         self._coupling: list[float] = []
         self._open = True
 
-    def extend(self, T: torch.Tensor) -> None:
+    def extend(self, T: NDArray[np.float64]) -> None:
         """Add π_k. ``T``: (N + c, N) float64, the coefficients after k passes: N basis columns and c new ones."""
         if not self._open:
             return
         rows, cols = T.shape
-        known = torch.zeros((self._vectors.shape[0], rows * self.b), dtype=torch.float64)
+        known = np.zeros((self._vectors.shape[0], rows * self.b))
         known[:, : self._vectors.shape[1]] = self._vectors
         last = known[-1, : cols * self.b]
-        v = (T @ last.view(cols, self.b)).reshape(-1)
-        diagonal = float(torch.dot(v[: cols * self.b], last))
+        v = (T @ last.reshape(cols, self.b)).reshape(-1)
+        diagonal = float(v[: cols * self.b] @ last)
         # Orthogonalised against all, twice: the three-term recurrence alone drifts once Ritz values converge.
         for _ in range(2):
             v = v - (known @ v) @ known
-        coupling = float(torch.linalg.vector_norm(v))
-        if coupling <= EXHAUSTED * float(T.abs().max()):
+        coupling = float(np.linalg.norm(v))
+        if coupling <= EXHAUSTED * float(np.abs(T).max()):
             self._open = False  # fewer polynomials give a valid, only wider, bound
             return
         self._diagonal.append(diagonal)
         self._coupling.append(coupling)
-        self._vectors = torch.cat([known, (v / coupling).reshape(1, -1)])
+        self._vectors = np.concatenate([known, (v / coupling).reshape(1, -1)])
 
     def kernel(self, mu: float) -> float:
         """Σ_i π_i(mu)² over the polynomials known; HUGE or more where it would overflow."""

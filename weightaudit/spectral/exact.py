@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import torch
-
 from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
-from weightaudit.spectral.threads import compute_threads
-
-SMALL = 1 << 26
-"""m·n² below which one thread is as fast, and keeps its time on a busy machine (BLAS threads wait for each other:
-0.3 ms became 257 ms once in sixty runs of a 150×90 matrix)."""
+from weightaudit.spectral.tensors import moved, namespace
 
 
 def exact(matrix: PanelSource, scale: float, frob_sq: float) -> Interval:
     """Interval for λ₁ = ‖sA‖₂², A the taller of W and Wᵀ, as wide as rounding makes it (about 1e-12 relative).
 
-    Squaring loses small singular values, never the largest; the Gram matrix is n×n however tall A is, and is several
-    times cheaper than a singular value decomposition.
+    W has entries. Squaring loses small singular values, never the largest; the Gram matrix is n×n however tall A is,
+    and is several times cheaper than a singular value decomposition.
     """
     m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
-    with compute_threads(1 if m * n**2 < SMALL else None):
-        M = torch.zeros((n, n), dtype=torch.float64, device=matrix.device)
-        for panel in matrix.panels(matrix.rows >= matrix.cols):
-            if scale != 1.0:
-                panel.mul_(scale)
-            M.addmm_(panel.t(), panel)
-        values = torch.linalg.eigvalsh(M).cpu()
+    M = None
+    for panel in matrix.panels(matrix.rows >= matrix.cols):
+        if scale != 1.0:
+            panel *= scale
+        if M is None:
+            M = panel.T @ panel
+        else:
+            M += panel.T @ panel
+    values = moved(namespace(M).linalg.eigvalsh(M), "cpu")
     lambda_max = float(values[-1])
     error = lambda_max * gram_error(m, n, frob_sq / lambda_max)
     upper = min(lambda_max + error, frob_sq * (1.0 + SUM_ERROR))

@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-
 
 @dataclass(frozen=True)
 class FloatBits:
     """A floating-point dtype by the integers that store it; without the sign, magnitudes order as these do.
 
-    ``bits`` is the signed integer dtype of the same size, ``infinity`` the bits of +∞: all of the exponent's.
+    ``bits`` is the number of them, ``infinity`` are those of +∞: all of the exponent's.
     """
 
-    bits: torch.dtype
+    bits: int
     infinity: int
+
+    @property
+    def integer(self) -> str:
+        """The signed integer dtype of the same size."""
+        return f"int{self.bits}"
 
     @property
     def magnitude(self) -> int:
         """Mask of all bits but the sign."""
-        return torch.iinfo(self.bits).max
+        return (1 << (self.bits - 1)) - 1
 
     @property
     def limit(self) -> int:
@@ -41,9 +44,9 @@ class FloatBits:
 
 
 FLOAT_BITS = {
-    torch.float64: FloatBits(torch.int64, 0x7FF0_0000_0000_0000),
-    torch.float32: FloatBits(torch.int32, 0x7F80_0000),
-    torch.bfloat16: FloatBits(torch.int16, 0x7F80),
-    torch.float16: FloatBits(torch.int16, 0x7C00),
+    "float64": FloatBits(64, 0x7FF0_0000_0000_0000),
+    "float32": FloatBits(32, 0x7F80_0000),
+    "bfloat16": FloatBits(16, 0x7F80),
+    "float16": FloatBits(16, 0x7C00),
 }
-"""By torch's dtype: those that `measure` takes."""
+"""By the dtype's name: those that `measure` takes."""

@@ -1,33 +1,34 @@
 """The fused pass on CPUs: each row of the weights is read once, in its stored dtype, for AᵀAX and nothing is copied.
 
-The rows are split over threads by their count alone, each thread adds into a sum of its own, and the sums are added in
-thread order: the same thread count gives the same bytes.
+The rows are cut into pieces by A's shape alone, each piece is summed by itself, and the sums are added in order: the
+same bytes, whoever works on the pieces.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
 
 import llvmlite.binding
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
+from weightaudit.arrays import Array
 from weightaudit.spectral import kernels
 from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
 from weightaudit.spectral.float_bits import FLOAT_BITS
 from weightaudit.spectral.jit import numba
 from weightaudit.spectral.statistics import Counts, Sums
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.tensors import Device, strides
 
-Result = TypeVar("Result")
-
-PARALLEL_FROM = 1 << 18
-"""Elements for each thread below which waking it costs more than it saves (about 50 µs of work)."""
+PIECE = 1 << 19
+"""Elements of a piece at least: waking a thread costs about 50 µs of work, a quarter of what these take."""
+PIECE_ROWS = 256
+"""Rows of a piece at least: to clear and add its sums costs about as much as a few rows."""
+PIECES = 32
+"""Pieces at most, each with sums of its own."""
 
 
 def _converts_float16() -> bool:
@@ -39,60 +40,60 @@ def _converts_float16() -> bool:
     return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
 
 
-VIEW: dict[torch.dtype, Any] = {
-    torch.float64: np.float64,
-    torch.float32: np.float32,
-    torch.bfloat16: np.uint16,
-    torch.float16: np.int16,
-}
-"""What the kernels take a torch dtype as."""
+VIEW = {"float64": "float64", "float32": "float32", "bfloat16": "uint16", "float16": "int16"}
+"""What the kernels take a dtype as."""
 
-READABLE = frozenset(VIEW) if _converts_float16() else frozenset(VIEW) - {torch.float16}
+READABLE = frozenset(VIEW) if _converts_float16() else frozenset(VIEW) - {"float16"}
 """Dtypes that the kernels read on this machine."""
 
 
 @dataclass(frozen=True)
 class Run:
     """Consecutive rows of A from row ``first`` on: row first + i is ``flat[i * stride :][:n]``, ``flat`` a view of the
-    tensor's own memory, or of a copy where four rows lie in different blocks."""
+    matrix's own memory, or of a copy where four rows lie in different blocks."""
 
-    flat: np.ndarray[Any, Any]
+    flat: Array
     stride: int
     first: int
     rows: int
 
 
 @dataclass(frozen=True)
-class SharedRows:
-    """A (m, n) as every thread of a team reads its share: as ``runs[thread]``, top to bottom."""
+class Rows:
+    """A (m, n) as it is read: ``pieces`` of it, top to bottom, each in runs."""
 
     m: int
     n: int
-    runs: list[list[Run]]
+    pieces: list[list[Run]]
 
 
-def shared_rows(matrix: BlockMatrix, row_major: bool, threads: int) -> SharedRows:
-    """A, W if ``row_major`` or else Wᵀ, shared among ``threads``.
+def piece_count(m: int, n: int) -> int:
+    """Into how many pieces A (m, n) is cut."""
+    return max(1, min(m * n // PIECE, m // PIECE_ROWS, PIECES))
 
-    A's rows go to the threads in groups of four, by A's shape alone, and the kernels add up group by group. So a matrix
-    gives the same numbers to the last bit whether it comes in one block or in several.
+
+def shared_rows(matrix: BlockMatrix, row_major: bool) -> Rows:
+    """A, W if ``row_major`` or else Wᵀ, as the kernels read it.
+
+    Pieces are whole groups of four rows, and the kernels add up group by group. So a matrix gives the same numbers to
+    the last bit whether it comes in one block or in several.
     """
     A = BlockMatrix(_along_memory(matrix, row_major))
-    groups = -(-A.rows // kernels.WIDTH)
-    ends = [min(A.rows, kernels.WIDTH * (groups * thread // threads)) for thread in range(threads + 1)]
-    return SharedRows(A.rows, A.cols, [_runs(A, *share) for share in pairwise(ends)])
+    groups, count = -(-A.rows // kernels.WIDTH), piece_count(A.rows, A.cols)
+    ends = [min(A.rows, kernels.WIDTH * (groups * piece // count)) for piece in range(count + 1)]
+    return Rows(A.rows, A.cols, [_runs(A, *piece) for piece in pairwise(ends)])
 
 
-def _along_memory(matrix: BlockMatrix, row_major: bool) -> tuple[torch.Tensor, ...]:
+def _along_memory(matrix: BlockMatrix, row_major: bool) -> tuple[Array, ...]:
     """A as blocks whose rows run along the memory.
 
     Copied in the stored dtype are several blocks of Wᵀ, whose rows run through all of them, and a block of W that does
     not lie as others do; `gram_side` sees to it that a matrix in one piece is not.
     """
     if row_major:
-        return tuple(block if runs_along_rows(block) else block.contiguous() for block in matrix.blocks)
-    turned = [block.t() for block in matrix.blocks]
-    return (torch.cat(turned, dim=1) if len(turned) > 1 else turned[0],)
+        return tuple(block if runs_along_rows(block) else np.ascontiguousarray(block) for block in matrix.blocks)
+    turned = [block.T for block in matrix.blocks]
+    return (np.concatenate(turned, axis=1) if len(turned) > 1 else turned[0],)
 
 
 def _runs(A: BlockMatrix, first: int, end: int) -> list[Run]:
@@ -103,96 +104,63 @@ def _runs(A: BlockMatrix, first: int, end: int) -> list[Run]:
         above = seam - seam % kernels.WIDTH
         below = above + kernels.WIDTH if above < seam else above
         cuts |= {min(end, max(first, above)), min(end, max(first, below))}
-    return [_run(A.between(*rows), rows[0]) for rows in pairwise(sorted(cuts))]
+    return [_run(A.between(*rows), rows[0], A.dtype) for rows in pairwise(sorted(cuts))]
 
 
-def _run(views: list[torch.Tensor], first: int) -> Run:
-    rows = torch.cat(views) if len(views) > 1 else views[0]
-    extent = (rows.shape[0] - 1) * rows.stride(0) + rows.shape[1]
-    flat = rows.as_strided((extent,), (1,))
-    if rows.dtype in (torch.bfloat16, torch.float16):
-        flat = flat.view(torch.int16)
-    return Run(flat.numpy().view(VIEW[rows.dtype]), rows.stride(0), first, rows.shape[0])
+def _run(views: list[Array], first: int, dtype: str) -> Run:
+    rows = (np.concatenate(views) if len(views) > 1 else views[0]).view(VIEW[dtype])
+    stride = strides(rows)[0]
+    extent = (rows.shape[0] - 1) * stride + rows.shape[1]
+    # None may be written, as some cannot be: numba compiles for either.
+    flat = np.lib.stride_tricks.as_strided(rows, (extent,), (rows.itemsize,), writeable=False)
+    return Run(flat, stride, first, rows.shape[0])
 
 
 class FusedGram:
     """`GramOperator` of `weightaudit.spectral.operators.base` through the fused kernel."""
 
-    device = torch.device("cpu")
-    own_threads = True
+    device: Device = "cpu"
     amplification = 1.0
 
-    def __init__(self, rows: SharedRows, scale: float, team: ThreadTeam) -> None:
+    def __init__(self, rows: Rows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
+        self._columns = np.zeros((kernels.WIDTH, self.n))
+        self._sums = np.empty((len(rows.pieces), kernels.WIDTH, self.n))
 
-    def __call__(self, X: torch.Tensor) -> torch.Tensor:
-        b = X.shape[1]
-        # torch's memory and not numpy's: aligned, so that the BLAS sums what comes of it in one order.
-        columns = torch.zeros((-(-b // kernels.WIDTH) * kernels.WIDTH, self.n), dtype=torch.float64)
-        # s·(A(s·x)) instead of s²: the square of a scale can leave the range of float64.
-        torch.mul(X.t(), self.scale, out=columns[:b])
-        Y = torch.empty_like(columns)
-        for k in range(0, columns.shape[0], kernels.WIDTH):
-            Y[k : k + kernels.WIDTH] = torch.from_numpy(self._four(columns[k : k + kernels.WIDTH].numpy()))
-        return Y[:b].t()
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        Y = np.empty((X.shape[1], self.n))
+        for k in range(0, len(Y), kernels.WIDTH):
+            some = Y[k : k + kernels.WIDTH]
+            # s·(A(s·x)) instead of s²: the square of a scale can leave the range of float64.
+            np.multiply(X.T[k : k + kernels.WIDTH], self.scale, out=self._columns[: len(some)])
+            self.team.share(len(self._sums), self._add_up)
+            np.add.reduce(self._sums[:, : len(some)], out=some)
+        return Y.T
 
-    def _four(self, X: np.ndarray[Any, Any]) -> Any:
-        def work(thread: int) -> Any:
-            Y = np.zeros_like(X)
-            for run in self.rows.runs[thread]:
-                kernels.gram_rows(run.flat, run.stride, run.rows, self.n, X, Y, self.scale)
-            return Y
-
-        total, *others = self.team.run(work)
-        for other in others:
-            total += other
-        return total
+    def _add_up(self, piece: int) -> None:
+        sums = self._sums[piece]
+        sums.fill(0.0)
+        for run in self.rows.pieces[piece]:
+            kernels.gram_rows(run.flat, run.stride, run.rows, self.n, self._columns, sums, self.scale)
 
 
-def entry_statistics(rows: SharedRows, dtype: torch.dtype, row_major: bool, team: ThreadTeam) -> tuple[Counts, Sums]:
+def entry_statistics(rows: Rows, dtype: str, row_major: bool, team: Team) -> tuple[Counts, Sums]:
     """What one pass over A, W if ``row_major`` or else Wᵀ, says of W. The sums are void where there are non-finite
     entries."""
     kind = FLOAT_BITS[dtype]
-    unsigned = np.dtype(f"u{dtype.itemsize}")
+    unsigned = np.dtype(f"uint{kind.bits}")
     levels = tuple(unsigned.type(level) for level in (kind.magnitude, kind.normal, kind.limit))
     along, fourth = np.empty(rows.m), np.empty(rows.m)
+    across = np.zeros((len(rows.pieces), rows.n))
+    counts = [[Counts(0, 0, 0, 0, 0)] for _ in rows.pieces]
 
-    def work(thread: int) -> Any:
-        across, counts = np.zeros(rows.n), [Counts(0, 0, 0, 0, 0)]
-        for run in rows.runs[thread]:
+    def work(piece: int) -> None:
+        for run in rows.pieces[piece]:
             its = slice(run.first, run.first + run.rows)
-            where = (run.flat, run.flat.view(unsigned), run.stride, run.rows, rows.n, along[its], fourth[its], across)
-            counts.append(Counts._make(map(int, kernels.row_statistics(*where, *levels))))
-        return Counts.total(counts), across
+            bits, sums = run.flat.view(unsigned), (along[its], fourth[its], across[piece])
+            found = kernels.row_statistics(run.flat, bits, run.stride, run.rows, rows.n, *sums, *levels)
+            counts[piece].append(Counts._make(map(int, found)))
 
-    counts, across = zip(*team.run(work), strict=True)
-    return Counts.total(counts), Sums.of(along, across, fourth, row_major)
-
-
-class ThreadTeam:
-    """``size`` threads that each do a share of a pass; the caller is one of them."""
-
-    def __init__(self, size: int, pool: ThreadPoolExecutor | None) -> None:
-        self.size, self._pool = size, pool
-
-    def run(self, work: Callable[[int], Result]) -> list[Result]:
-        """[work(0), …, work(size − 1)]."""
-        if self._pool is None:
-            return [work(0)]
-        others = [self._pool.submit(work, thread) for thread in range(1, self.size)]
-        return [work(0), *(other.result() for other in others)]
-
-
-@contextmanager
-def thread_team(elements: int) -> Iterator[ThreadTeam]:
-    """The threads worth using on a matrix of ``elements``, at most torch's number of them.
-
-    A pool a matrix, not one for the process: threads do not survive a fork, and starting one takes some 50 µs.
-    """
-    size = max(1, min(torch.get_num_threads(), elements // PARALLEL_FROM))
-    if size == 1:
-        yield ThreadTeam(1, None)
-        return
-    with ThreadPoolExecutor(size - 1, thread_name_prefix="weightaudit") as pool:
-        yield ThreadTeam(size, pool)
+    team.share(len(rows.pieces), work)
+    return Counts.total([one for some in counts for one in some]), Sums.of(along, across, fourth, row_major)

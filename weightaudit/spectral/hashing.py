@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from weightaudit.spectral.block_matrix import BlockMatrix, merged
-from weightaudit.spectral.float_bits import FLOAT_BITS
+from weightaudit.arrays import Array
+from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.inputs import block_matrix
+from weightaudit.spectral.tensors import Panel, moved
 
 
-def digest(blocks: Sequence[torch.Tensor]) -> str:
+def digest(blocks: Sequence[Panel]) -> str:
     """BLAKE3 of the vertical stack of ``blocks`` (rows, cols): its shape, dtype and stored bytes, 64 hex digits.
 
     Entries are hashed row by row, or column by column where that is how the memory runs; which one is hashed with them.
@@ -27,27 +28,23 @@ def digest(blocks: Sequence[torch.Tensor]) -> str:
 
     ``blocks``: as `weightaudit.spectral.measure` takes them. At most a panel of `BlockMatrix.views` is copied.
     """
-    return digest_of(BlockMatrix(merged([block.detach() for block in blocks])))
+    return digest_of(block_matrix(blocks))
 
 
 def digest_of(matrix: BlockMatrix) -> str:
     """`digest` of the blocks of ``matrix``."""
     # A single row or column is the same bytes either way.
     by_rows = matrix.along_rows or not matrix.along_cols or min(matrix.rows, matrix.cols) == 1
-    found = blake3(f"{matrix.rows} {matrix.cols} {matrix.dtype} {'rows' if by_rows else 'columns'}\n".encode())
+    found = blake3(f"{matrix.rows} {matrix.cols} torch.{matrix.dtype} {'rows' if by_rows else 'columns'}\n".encode())
     for piece in _pieces(matrix, by_rows):
         found.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 
 def _pieces(matrix: BlockMatrix, by_rows: bool) -> Iterator[NDArray[np.signedinteger]]:
-    """The stored bits in the order in which they are hashed, row by row of each piece.
-
-    numpy's, which copies on one thread: torch wakes its others for every panel, and their waiting for the next took
-    longer than the hash.
-    """
-    if matrix.device.type == "cpu":
-        A = [_bits(block if by_rows else block.t()) for block in matrix.blocks]
+    """The stored bits in the order in which they are hashed, row by row of each piece."""
+    if matrix.device == "cpu":
+        A = [_bits(block if by_rows else block.T) for block in matrix.blocks]
         if matrix.elements and all(block.flags.c_contiguous for block in A) and (by_rows or len(A) == 1):
             yield from A
             return
@@ -59,6 +56,7 @@ def _pieces(matrix: BlockMatrix, by_rows: bool) -> Iterator[NDArray[np.signedint
             yield np.concatenate(list(panel), axis=1)
 
 
-def _bits(view: torch.Tensor) -> NDArray[np.signedinteger]:
-    """``view`` as integers of its size, on the CPU: numpy has no bfloat16."""
-    return view.view(FLOAT_BITS[view.dtype].bits).cpu().numpy()
+def _bits(view: Panel) -> NDArray[np.signedinteger]:
+    """``view`` as integers of its size, on the CPU."""
+    stored: Array = moved(view, "cpu")
+    return stored.view(f"i{stored.itemsize}")

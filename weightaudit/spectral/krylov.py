@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from weightaudit.spectral.certificate import Certificate
 from weightaudit.spectral.operators.base import GramOperator
 from weightaudit.spectral.rounding import SUM_ERROR, UNIT, lanczos_error
 from weightaudit.spectral.spectrum import Interval, Projection
-from weightaudit.spectral.threads import compute_threads
+from weightaudit.spectral.tensors import Panel, device_of, moved, namespace
 
 MAX_PASSES = 200
 """Passes after which the interval reached is returned as it is; i.i.d. Gaussian matrices, the hard case, need about 30
@@ -31,13 +30,13 @@ orthogonal to 1e-13 without."""
 class Step:
     """What one pass adds to a block Lanczos run with N basis columns.
 
-    ``block`` (n, c) is the next basis block and ``column`` (N + c, b) T's next block column, on the CPU. c < b, or 0,
+    ``block`` (n, c) is the next basis block and ``column`` (N + c, b) T's next block column. c < b, or 0,
     where the residual is rounding in some directions: the Krylov space is invariant there. ``residual`` is
     ‖MQ − QT‖₂ of the N columns, ``lost`` the part of it in the directions given up.
     """
 
-    block: torch.Tensor
-    column: torch.Tensor
+    block: Panel
+    column: NDArray[np.float64]
     residual: float
     lost: float
 
@@ -57,30 +56,22 @@ def krylov(
     ``frob_sq`` = ‖A‖_F² > 0. The basis takes n·``block``·passes float64 numbers. With probability ≥ 1 − ``delta`` over
     ``rng`` the upper end is right; the lower end always is.
     """
-    # Between passes the matrices are small: BLAS threads cost more than they save there, and most on a busy machine.
-    with compute_threads(1 if gram.own_threads else None):
-        return _krylov(gram, frob_sq, block, tol, delta, rng, max_passes)
-
-
-def _krylov(
-    gram: GramOperator, frob_sq: float, block: int, tol: float, delta: float, rng: np.random.Generator, max_passes: int
-) -> Interval:
     n, b = gram.n, min(block, gram.n)
     ceiling = frob_sq * (1.0 + SUM_ERROR)  # λ₁ ≤ ‖A‖_F², with certainty
-    start = torch.from_numpy(gaussian_start(n, b, rng)).to(gram.device)
-    X, R1 = torch.linalg.qr(start)
-    certificate = Certificate(R1.cpu(), delta)
-    basis = Basis(n, b, gram.device)
-    basis.append(X)
-    T = torch.zeros((b, 0), dtype=torch.float64)
+    start = moved(gaussian_start(n, b, rng), gram.device)
+    X, R = namespace(start).linalg.qr(start)
+    R1 = moved(R, "cpu")
+    certificate = Certificate(R1, delta)
+    basis = Basis(X)
+    T = np.zeros((b, 0))
     dropped = 0.0
     for passes in range(1, max_passes + 1):
-        step = _step(gram, basis.rows, X)
+        step = _step(gram, basis.rows, X.shape[1])
         X = step.block
         dropped += step.lost
         T = _bordered(T, step.column)
         N = T.shape[1]
-        theta = float(torch.linalg.eigvalsh(T[:N])[-1])
+        theta = float(np.linalg.eigvalsh(T[:N])[-1])
         if theta <= 0.0:  # rounding is all that the products are
             return Interval(0.0, ceiling, passes)
         error = theta * lanczos_error(gram.m, n, N, frob_sq / theta, gram.amplification) + dropped
@@ -91,7 +82,7 @@ def _krylov(
         if done or passes == max_passes or X.shape[1] == 0:
             upper = certificate.upper_end(theta, step.residual, error)
             # Bisection may stop just above a target that was certified.
-            found = Projection(T, R1.cpu(), error, gram.m, n)
+            found = Projection(T, R1, error, gram.m, n)
             return Interval(max(0.0, lower), min(upper, target if done else ceiling), passes, found)
         basis.append(X)
     raise AssertionError("max_passes is positive")
@@ -113,62 +104,68 @@ def gaussian_start(n: int, b: int, rng: np.random.Generator) -> NDArray[np.float
 
 
 class Basis:
-    """The Krylov basis: N orthonormal vectors of length n as the rows of Qᵀ (N, n), float64, growing.
+    """The Krylov basis: N orthonormal vectors of length n as the rows of Qᵀ (N, n), float64, growing."""
 
-    Rows, because products with a few long rows take half the time of those with long columns.
-    """
-
-    def __init__(self, n: int, b: int, device: torch.device) -> None:
-        self._room = torch.empty((16 * b, n), dtype=torch.float64, device=device)
+    def __init__(self, X: Panel) -> None:
+        """``X`` (n, b): the first."""
+        n, b = X.shape
+        self._xp, self._device = namespace(X), device_of(X)
+        self._room = self._empty(16 * b, n)
         self._used = 0
+        self.append(X)
 
     @property
-    def rows(self) -> torch.Tensor:
+    def rows(self) -> Panel:
         return self._room[: self._used]
 
-    def append(self, X: torch.Tensor) -> None:
+    def append(self, X: Panel) -> None:
         """Add the columns of ``X`` (n, c)."""
         used = self._used + X.shape[1]
         if used > self._room.shape[0]:
-            self._room = torch.cat([self._room, torch.empty_like(self._room)])
-        self._room[self._used : used] = X.t()
+            self._room = self._xp.concat([self._room, self._empty(*self._room.shape)])
+        self._room[self._used : used] = X.T
         self._used = used
 
+    def _empty(self, rows: int, n: int) -> Panel:
+        return self._xp.empty((rows, n), dtype=self._xp.float64, device=self._device)
 
-def _step(gram: GramOperator, Qt: torch.Tensor, X: torch.Tensor) -> Step:
-    """One pass: ``X`` (n, b) are the vectors last added to the basis ``Qt`` (N, n)."""
-    Yt = gram(X).t()
-    noise = gram.n * 2.0**-50 * float(torch.linalg.matrix_norm(Yt))
-    Ht = Yt @ Qt.t()
+
+def _step(gram: GramOperator, Qt: Panel, b: int) -> Step:
+    """One pass: the last ``b`` rows of the basis ``Qt`` (N, n) are those that it got last."""
+    N = Qt.shape[0]
+    Yt = gram(Qt[N - b :].T).T
+    xp = namespace(Yt)
+    noise = gram.n * 2.0**-50 * float(xp.linalg.matrix_norm(Yt))
+    Ht = Yt @ Qt.T
     Yt = Yt - Ht @ Qt
-    again = Yt @ Qt.t()
+    again = Yt @ Qt.T
     Yt = Yt - again @ Qt
-    Ht = Ht + again
-    Z, R = torch.linalg.qr(Yt.t())
-    U, singular, Vh = torch.linalg.svd(R)
+    Z, R = xp.linalg.qr(Yt.T)
+    column = moved(xp.concat([(Ht + again).T, R]), "cpu")
+    U, singular, Vh = np.linalg.svd(column[N:])
     sizes: list[float] = singular.tolist()
-    keep = min(sum(size > noise for size in sizes), gram.n - Qt.shape[0])
+    keep = min(sum(size > noise for size in sizes), gram.n - N)
     lost = sizes[keep] if keep < len(sizes) else 0.0
     if keep < len(sizes) or sizes[-1] < UNEVEN * sizes[0]:
         # The smaller directions are orthogonal to the basis only relative to the largest, so again for themselves.
-        Z = Z @ U[:, :keep]
-        Z = Z - ((Z.t() @ Qt.t()) @ Qt).t()
-        Z, turn = torch.linalg.qr(Z)
-        R = turn @ (singular[:keep, None] * Vh[:keep])
-    return Step(Z, torch.cat([Ht.t(), R]).cpu(), sizes[0], lost)
+        Z = Z @ moved(U[:, :keep], gram.device)
+        Z = Z - ((Z.T @ Qt.T) @ Qt).T
+        Z, turn = xp.linalg.qr(Z)
+        column = np.concatenate([column[:N], moved(turn, "cpu") @ (singular[:keep, None] * Vh[:keep])])
+    return Step(Z, column, sizes[0], lost)
 
 
-def _bordered(T: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+def _bordered(T: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
     """``T`` (N, N − b) with its next block column (N + c, b): (N + c, N), block tridiagonal, symmetric in its square
     part.
 
     The blocks above the tridiagonal are zero but for rounding and left out.
     """
     N, b = T.shape[0], column.shape[1]
-    out = torch.zeros((column.shape[0], N), dtype=torch.float64)
+    out = np.zeros((column.shape[0], N))
     out[:N, : N - b] = T
     diagonal = column[N - b : N]
-    out[N - b : N, N - b :] = 0.5 * (diagonal + diagonal.t())
-    out[: N - b, N - b :] = T[N - b :, :].t()
+    out[N - b : N, N - b :] = 0.5 * (diagonal + diagonal.T)
+    out[: N - b, N - b :] = T[N - b :, :].T
     out[N:, N - b :] = column[N:]
     return out

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from weightaudit.config import DEFAULTS, Method
 from weightaudit.records import Spectrum, SpectrumDetail
@@ -20,9 +19,9 @@ from weightaudit.spectral.options import check_options
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics
-
-ONE_AT_A_TIME = threading.Lock()
-"""Held by each measurement: it sets torch's thread count for a while, which all threads of the process share."""
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.tensors import device_called
+from weightaudit.spectral.threads import one_blas_thread, usable_threads
 
 BLOCK = 4
 """Columns of the random start: the kernel's own width. Passes times time a pass is flat from 2 to 4 (see
@@ -36,6 +35,9 @@ PASS_FIXED = 0.2  # orthogonalisation and certificate of one Krylov pass
 PASS = 3e-7  # × m·n
 PASSES = 12.0  # of trained weights at tol = 1e-2
 
+PARALLEL_FROM = 1 << 18
+"""Elements for each thread below which starting and waking it costs more than it saves."""
+
 
 def measure(
     matrix: Any,
@@ -48,6 +50,7 @@ def measure(
     device: str = DEFAULTS.device,
     spectrum: bool = DEFAULTS.spectrum,
     digest: str | None = None,
+    team: Team | None = None,
 ) -> Spectrum:
     """Measure norms and stable rank of one matrix W, with a certified interval on its spectral norm.
 
@@ -57,9 +60,10 @@ def measure(
     Parameters
     ----------
     matrix
-        (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16, strided as it likes; or a
-        sequence of such with equal column counts, the vertical blocks of one matrix, which are never concatenated;
-        or an `Operator`, such as a `Difference` of two matrices or a `LowRank` product, which is never formed.
+        (rows, cols) torch tensor or numpy array of float64, float32, float16 or bfloat16 (of ml_dtypes), strided as
+        it likes; or a sequence of such with equal column counts, the vertical blocks of one matrix, which are never
+        concatenated; or an `Operator`, such as a `Difference` of two matrices or a `LowRank` product, which is never
+        formed.
     tol
         Bound on the relative width of the interval on σ₁².
     delta
@@ -77,6 +81,9 @@ def measure(
     digest
         `weightaudit.spectral.digest` of the blocks, or an operator's own, where it has been taken already; a wrong one
         voids ``delta``.
+    team
+        Threads that take part in the passes over a large matrix when they are idle; None for threads of its own, as
+        many as `compute_threads` says at most. They change no number.
 
     Returns
     -------
@@ -97,13 +104,23 @@ def measure(
     """
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
-    with ONE_AT_A_TIME, torch.no_grad(), operator.on(torch.device(device)) as ready:
+    with (
+        np.errstate(over="ignore", invalid="ignore"),  # what overflows is scaled, or counted as it is not finite
+        one_blas_thread,
+        _own_team(*operator.cost_shape) if team is None else nullcontext(team) as threads,
+        operator.on(device_called(device), threads) as ready,
+    ):
 
         def start() -> np.random.Generator:
             # Of the matrix as it was given, so that the device changes nothing.
             return rng_for(seed, name, digest or operator.digest())
 
         return _measure(ready, float(tol), float(delta), method, start, bool(spectrum))
+
+
+def _own_team(rows: int, cols: int) -> Team:
+    """Threads for a matrix of that cost."""
+    return Team(max(1, min(usable_threads(), rows * cols // PARALLEL_FROM)) - 1)
 
 
 def _measure(

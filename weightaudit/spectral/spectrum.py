@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from weightaudit.records import SpectrumDetail
 from weightaudit.spectral.rounding import UNIT
@@ -27,16 +28,16 @@ SEPARATION = 4.0
 
 @dataclass(frozen=True)
 class WholeSpectrum:
-    """All min(m, n) eigenvalues of M = (sA)ᵀ(sA), ascending (CPU, float64), each off by at most ``error``; ``longer``
+    """All min(m, n) eigenvalues of M = (sA)ᵀ(sA), ascending (float64), each off by at most ``error``; ``longer``
     is max(m, n)."""
 
-    values: torch.Tensor
+    values: NDArray[np.float64]
     error: float
     longer: int
 
     def detail(self, frob_sq: float, scale: float, distance: float = 0.0) -> SpectrumDetail:
         """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s, of a matrix ``distance`` from sA at most."""
-        values = _floored(self.values.flip(0), self.longer)
+        values = _floored(self.values[::-1], self.longer)
         leading = leading_values(values, [self.error] * len(values), scale, distance)
         return _detail(leading, values, [1.0] * len(values), frob_sq, scale, estimated=False)
 
@@ -45,11 +46,11 @@ class WholeSpectrum:
 class Projection:
     """M on the Krylov space of G = Q₁R₁: MQ = QT_N + X·T[N:] but for an error of at most ``error`` in norm.
 
-    ``T`` (N + c, N) and ``R1`` (b, b), float64 on the CPU; A is (``m``, ``n``).
+    ``T`` (N + c, N) and ``R1`` (b, b), float64; A is (``m``, ``n``).
     """
 
-    T: torch.Tensor
-    R1: torch.Tensor
+    T: NDArray[np.float64]
+    R1: NDArray[np.float64]
     error: float
     m: int
     n: int
@@ -71,7 +72,7 @@ class Projection:
         values, _, coupling = self._eigen()
         solver = 8 * len(values) * UNIT * values[0]
         # 1e-10: the basis is orthonormal to about 1e-13, so a Ritz vector's length is 1 to far better than that.
-        radii = (torch.linalg.vector_norm(coupling, dim=0) + self.error + solver) * (1.0 + 1e-10)
+        radii = (np.linalg.norm(coupling, axis=0) + self.error + solver) * (1.0 + 1e-10)
         return values, radii.tolist()
 
     def rule(self) -> tuple[list[float], list[float]]:
@@ -85,22 +86,22 @@ class Projection:
         values, s, coupling = self._eigen()
         N, c, b = len(values), coupling.shape[0], self.R1.shape[0]
         # ‖C·s_j‖ ≤ σ₁√θ_j, so the quotient stays bounded, and where θ_j is rounding there is nothing to couple.
-        half = coupling * torch.tensor([value**-0.5 if value > 0.0 else 0.0 for value in values], dtype=torch.float64)
-        grown = torch.diag(torch.tensor([*values, *[0.0] * c], dtype=torch.float64))
-        grown[N:, :N], grown[:N, N:], grown[N:, N:] = coupling, coupling.t(), half @ half.t()
-        theta, turn = torch.linalg.eigh(grown)
-        theta, turn = theta.flip(0), turn.flip(1)
-        seen = torch.linalg.vector_norm(self.R1.t() @ s[:b] @ turn[:N], dim=0) ** 2
+        half = coupling * np.array([value**-0.5 if value > 0.0 else 0.0 for value in values])
+        grown = np.diag([*values, *[0.0] * c])
+        grown[N:, :N], grown[:N, N:], grown[N:, N:] = coupling, coupling.T, half @ half.T
+        theta, turn = np.linalg.eigh(grown)
+        theta, turn = theta[::-1], turn[:, ::-1]
+        seen = np.linalg.norm(self.R1.T @ s[:b] @ turn[:N], axis=0) ** 2
         nodes = _floored(theta, max(self.m, self.n))
         nodes[N:] = [0.0] * c
         return nodes, seen.tolist()
 
-    def _eigen(self) -> tuple[list[float], torch.Tensor, torch.Tensor]:
+    def _eigen(self) -> tuple[list[float], NDArray[np.float64], NDArray[np.float64]]:
         """(θ descending, S, C·S) of T_N = S·diag(θ)·Sᵀ with C = T[N:]."""
         N = self.T.shape[1]
-        theta, s = torch.linalg.eigh(self.T[:N])
-        s = s.flip(1)
-        return _floored(theta.flip(0), max(self.m, self.n)), s, self.T[N:] @ s
+        theta, s = np.linalg.eigh(self.T[:N])
+        s = s[:, ::-1]
+        return _floored(theta[::-1], max(self.m, self.n)), s, self.T[N:] @ s
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def entropy_effective_rank(sigma: Sequence[float], weights: Sequence[float]) -> 
     return math.exp(math.log(total) - math.fsum(w * s * math.log(s) for s, w in pairs) / total)
 
 
-def _floored(values: torch.Tensor, longer: int) -> list[float]:
+def _floored(values: NDArray[np.float64], longer: int) -> list[float]:
     """``values`` (descending), zero where they are rounding of a zero: of a rank-deficient A, or of M's null space."""
     floor = 2.0 * UNIT * longer * float(values[0])
     return [value if value > floor else 0.0 for value in values.tolist()]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from weightaudit.records import DEAD, Dispersion, EntryFacts
 from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.float_bits import FLOAT_BITS
+from weightaudit.spectral.tensors import Panel, dtype_name, moved, namespace
 
 SAFE_SUM = (1e-120, 1e120)
 """‖W‖_F² outside of which W is scaled: squares of λ₁ must fit float64 too. Only float64 weights get there."""
@@ -53,14 +53,13 @@ class Sums:
     @staticmethod
     def of(
         along: NDArray[np.float64],
-        across: Sequence[NDArray[np.float64]],
+        across: NDArray[np.float64],
         fourth: NDArray[np.float64],
         row_major: bool,
     ) -> Sums:
-        """From those of A = W (``row_major``) or Wᵀ: its rows' are ``along``, its columns' the sum of ``across``, the
-        fourth powers of its rows' entries add up to ``fourth``."""
-        with np.errstate(over="ignore", invalid="ignore"):  # then W is scaled, or not finite
-            sums, total = (float(along.sum()), float(fourth.sum())), np.add.reduce(across)
+        """From those of A = W (``row_major``) or Wᵀ: its rows' are ``along``, its columns' the sum of ``across`` over
+        its first axis, the fourth powers of its rows' entries add up to ``fourth``."""
+        sums, total = (float(along.sum()), float(fourth.sum())), np.add.reduce(across, axis=0)
         return Sums(along, total, *sums) if row_major else Sums(total, along, *sums)
 
 
@@ -96,7 +95,7 @@ def power_of_two_scale(max_abs: float) -> float:
 
 
 def statistics(matrix: PanelSource) -> Statistics:
-    """One pass over ``matrix`` by torch; two where W has to be scaled."""
+    """One pass over ``matrix`` by panels; two where W has to be scaled."""
     counts, sums = _read(matrix, 1.0)
     return finalize_statistics(matrix, counts, sums)
 
@@ -152,37 +151,35 @@ def _dead(norms_sq: NDArray[np.float64], frob_sq: float) -> NDArray[np.intp]:
 
 
 def _read(matrix: PanelSource, scale: float) -> tuple[Counts, Sums]:
-    """One pass by torch: the counts of W, the squared norms of sW."""
+    """One pass by panels: the counts of W, the squared norms of sW."""
     row_major = matrix.rows >= matrix.cols
     m, n = (matrix.rows, matrix.cols) if row_major else (matrix.cols, matrix.rows)
-    along = torch.zeros(m, dtype=torch.float64, device=matrix.device)
-    fourth = torch.zeros_like(along)
-    across = torch.zeros(n, dtype=torch.float64, device=matrix.device)
+    along, fourth, across = np.zeros(m), np.zeros(m), np.zeros(n)
     counts, top = [Counts(0, 0, 0, 0, 0)], 0
     for views, panel in matrix.entries(row_major):
+        xp, its = namespace(panel), slice(top, top + panel.shape[0])
         counts += [_counts(view) for view in views]
-        squares = panel.mul_(scale).square_()
-        along[top : top + panel.shape[0]] = squares.sum(1)
-        across += squares.sum(0)
-        fourth[top : top + panel.shape[0]] = squares.square_().sum(1)
-        top += panel.shape[0]
-    along, across, fourth = along.cpu(), across.cpu(), fourth.cpu()
-    return Counts.total(counts), Sums.of(along.numpy(), [across.numpy()], fourth.numpy(), row_major)
+        if scale != 1.0:
+            panel *= scale
+        panel *= panel
+        along[its] = moved(xp.sum(panel, axis=1), "cpu")
+        across += moved(xp.sum(panel, axis=0), "cpu")
+        panel *= panel
+        fourth[its] = moved(xp.sum(panel, axis=1), "cpu")
+        top = its.stop
+    return Counts.total(counts), Sums.of(along, across[None], fourth, row_major)
 
 
-def _counts(view: torch.Tensor) -> Counts:
-    kind = FLOAT_BITS[view.dtype]
-    size = view.view(kind.bits) & kind.magnitude
-    smallest, largest = (int(end) for end in size.aminmax())
+def _counts(view: Panel) -> Counts:
+    xp, kind = namespace(view), FLOAT_BITS[dtype_name(view)]
+    size = view.view(getattr(xp, kind.integer)) & kind.magnitude
+    smallest, largest = int(xp.min(size)), int(xp.max(size))
     zeros = small = at_limit = nonfinite = 0
     # What is seldom there is only looked for where there is some.
     if smallest < kind.normal:
-        zeros, small = _count(size == 0), _count(size < kind.normal)
+        zeros, small = int(xp.count_nonzero(size == 0)), int(xp.count_nonzero(size < kind.normal))
     if largest >= kind.limit:
-        at_limit, nonfinite = _count(size == kind.limit), _count(size > kind.limit)
-        largest = int(size.masked_fill_(size > kind.limit, 0).max())
+        at_limit = int(xp.count_nonzero(size == kind.limit))
+        nonfinite = int(xp.count_nonzero(size > kind.limit))
+        largest = int(xp.max(xp.where(size > kind.limit, 0, size)))
     return Counts(largest, zeros, small, at_limit, nonfinite)
-
-
-def _count(where: torch.Tensor) -> int:
-    return int(torch.count_nonzero(where))

@@ -1,16 +1,38 @@
-"""How many threads the engine computes with: one number, torch's, for BLAS and for the fused kernel alike."""
+"""How many threads the engine computes with, and the BLAS held at one of them.
+
+Passes over a matrix are shared among threads here, by its shape alone; what else is computed are small matrices, for
+which more threads of the BLAS cost time, and change the order in which it sums.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
-import torch
-
+from weightaudit.cores import usable_cores
 from weightaudit.errors import UsageError
 
 MAX_THREADS = 1024
-"""More than any machine has use for; with some 100,000 torch ends the process."""
+"""More than any machine has use for."""
+
+_asked: int | None = None
+"""What `compute_threads` was asked for, in the whole process: threads start threads."""
+
+
+def usable_threads() -> int:
+    """How many threads a measurement may use: what `compute_threads` says, else the environment's OMP_NUM_THREADS, else
+    the cores that this process may use."""
+    if _asked is not None:
+        return _asked
+    try:
+        wanted = int(os.environ["OMP_NUM_THREADS"])
+    except (KeyError, ValueError):
+        wanted = 0
+    return min(wanted, MAX_THREADS) if wanted > 0 else usable_cores()
 
 
 @contextmanager
@@ -20,19 +42,53 @@ def compute_threads(n: int | None) -> Iterator[None]:
     Raises UsageError unless ``n`` is None or a positive int.
 
     Example:
+        >>> from weightaudit.spectral.threads import usable_threads
         >>> with compute_threads(1):
-        ...     torch.get_num_threads()
+        ...     usable_threads()
         1
     """
+    global _asked
     if n is None:
         yield
         return
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_THREADS:
-        hint = "Leave it out for torch's own choice"
+        hint = "Leave it out for as many as there are cores"
         raise UsageError("threads", f"{n!r} is not a whole number from 1 to {MAX_THREADS}", hint)
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
+    before, _asked = _asked, n
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _asked = before
+
+
+class _OneBlasThread:
+    """numpy's BLAS uses one thread from the first of overlapping blocks to the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._blocks == 0:
+                self._limits = _blas().limit(limits=1)
+            self._blocks += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                self._limits.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
+"""A block inside of which numpy's BLAS computes on the calling thread alone; blocks may overlap, in several threads."""
+
+
+@cache
+def _blas() -> Any:
+    """The BLAS libraries of the process. Looking for them takes a millisecond, to limit them some microseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

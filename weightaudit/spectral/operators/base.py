@@ -5,26 +5,25 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
-import torch
-
 from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.tensors import Device, Panel
 
 
 class GramOperator(Protocol):
-    """X (n, b) float64 → (sA)ᵀ(sA)X (n, b) float64, on ``device``. A (m, n) is W or Wᵀ.
+    """X (n, b) float64 → (sA)ᵀ(sA)X (n, b) float64, both on ``device``. A (m, n) is W or Wᵀ.
 
-    ``own_threads`` says that it brings threads of its own instead of using torch's. ``amplification`` is how many times
-    what rounding does to a product exceeds `rounding.product_error`, the bound for a stored matrix: 1 there.
+    ``amplification`` is how many times what rounding does to a product exceeds `rounding.product_error`, the bound for
+    a stored matrix: 1 there.
     """
 
     m: int
     n: int
-    device: torch.device
-    own_threads: bool
+    device: Device
     amplification: float
 
-    def __call__(self, X: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, X: Panel) -> Panel: ...
 
 
 @runtime_checkable
@@ -45,8 +44,9 @@ class Operator(Protocol):
         """64 hex digits that nobody can predict but by choosing all that defines W: they key the random start."""
         ...
 
-    def on(self, device: torch.device) -> AbstractContextManager[Operator]:
-        """The same W, ready to compute on ``device`` inside the block; what is below is only called there."""
+    def on(self, device: Device, team: Team) -> AbstractContextManager[Operator]:
+        """The same W, ready to compute on ``device`` inside the block, its passes shared with ``team`` where that is
+        worth it; what is below is only called there."""
         ...
 
     def statistics(self) -> Statistics:

@@ -1,21 +1,21 @@
-"""A stored matrix: the fused kernel does the passes where it can, torch's panels everywhere else."""
+"""A stored matrix: the fused kernel does the passes where it can, panels everywhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
 from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.operators.panels import PanelOperator
 from weightaudit.spectral.statistics import Statistics, finalize_statistics
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.tensors import Device
 
 try:
     from weightaudit.spectral import fused
-except ImportError:  # numba cannot be used, `jit` knows why: torch does the passes, some times slower
+except ImportError:  # numba cannot be used, `jit` knows why: panels do, some times slower
     fused = None  # type: ignore[assignment]  # a module otherwise
 
 LONG_SIDE = 8
@@ -35,32 +35,31 @@ class DenseOperator(PanelOperator):
         return digest_of(self.matrix)
 
     @contextmanager
-    def on(self, device: torch.device) -> Iterator[Operator]:
-        """By the fused kernel where it reads such a matrix; its threads end with the block."""
+    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+        """By the fused kernel where it reads such a matrix."""
         matrix = self.matrix.to(device)
         _, along = gram_side(matrix)
-        fits = device.type == "cpu" and along and matrix.elements > 0
+        fits = device == "cpu" and along and matrix.elements > 0
         if fused is None or not fits or matrix.dtype not in fused.READABLE:
             yield DenseOperator(matrix)
-            return
-        with fused.thread_team(matrix.elements) as team:
+        else:
             yield FusedOperator(matrix, team)
 
 
 class FusedOperator(DenseOperator):
     """`Operator` by the fused kernel."""
 
-    def __init__(self, matrix: BlockMatrix, team: fused.ThreadTeam) -> None:
+    def __init__(self, matrix: BlockMatrix, team: Team) -> None:
         super().__init__(matrix)
         self.team = team
-        self.shared = fused.shared_rows(matrix, self.row_major, team.size)
+        self.rows = fused.shared_rows(matrix, self.row_major)
 
     def statistics(self) -> Statistics:
-        found = fused.entry_statistics(self.shared, self.matrix.dtype, self.row_major, self.team)
+        found = fused.entry_statistics(self.rows, self.matrix.dtype, self.row_major, self.team)
         return finalize_statistics(self.matrix, *found)
 
     def gram(self, scale: float) -> GramOperator:
-        return fused.FusedGram(self.shared, scale, self.team)
+        return fused.FusedGram(self.rows, scale, self.team)
 
 
 def gram_side(matrix: BlockMatrix) -> tuple[bool, bool]:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from blake3 import blake3
 
 from weightaudit.errors import UsageError
@@ -26,6 +25,8 @@ from weightaudit.spectral.operators.dense import gram_side
 from weightaudit.spectral.operators.panels import PanelOperator
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.statistics import Statistics
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.tensors import Device, Panel
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class DifferencePanels:
 
     minuend: BlockMatrix
     subtrahend: BlockMatrix
-    dtype: torch.dtype = torch.float64
+    dtype: str = "float64"
 
     @property
     def rows(self) -> int:
@@ -45,15 +46,16 @@ class DifferencePanels:
         return self.minuend.cols
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> Device:
         return self.minuend.device
 
-    def panels(self, row_major: bool) -> Iterator[torch.Tensor]:
+    def panels(self, row_major: bool) -> Iterator[Panel]:
         # Both are cut by shape and device alone, so their panels are of the same rows.
         for panel, other in zip(self.minuend.panels(row_major), self.subtrahend.panels(row_major), strict=True):
-            yield panel.sub_(other)
+            panel -= other
+            yield panel
 
-    def entries(self, row_major: bool) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+    def entries(self, row_major: bool) -> Iterator[tuple[list[Panel], Panel]]:
         for panel in self.panels(row_major):
             yield [panel], panel
 
@@ -65,9 +67,9 @@ class Difference(PanelOperator):
     of entries (zeros, largest magnitude, subnormals) are of the float64 differences.
 
     Example:
-        >>> import torch
+        >>> import numpy as np
         >>> from weightaudit.spectral import Difference, measure
-        >>> measure(Difference(3 * torch.eye(4), torch.eye(4))).frobenius_norm
+        >>> measure(Difference(3 * np.eye(4), np.eye(4))).frobenius_norm
         4.0
     """
 
@@ -89,7 +91,7 @@ class Difference(PanelOperator):
         return blake3("difference {} {}".format(*parts).encode()).hexdigest()
 
     @contextmanager
-    def on(self, device: torch.device) -> Iterator[Operator]:
+    def on(self, device: Device, team: Team) -> Iterator[Operator]:
         moved = object.__new__(Difference)
         moved._hold(DifferencePanels(self.matrix.minuend.to(device), self.matrix.subtrahend.to(device)))
         yield moved

@@ -22,20 +22,19 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import torch
 from blake3 import blake3
 from numpy.typing import NDArray
 
 from weightaudit.errors import UsageError
 from weightaudit.spectral.block_matrix import BlockMatrix
-from weightaudit.spectral.exact import SMALL
 from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.threads import compute_threads
+from weightaudit.spectral.team import Team
+from weightaudit.spectral.tensors import Device, Panel, moved
 
 RANGE = 1000
 """Powers of two that the product may be away from 1: 2^±RANGE and their inverses are normal float64 numbers."""
@@ -43,32 +42,28 @@ RANGE = 1000
 
 @dataclass(frozen=True)
 class Factors:
-    """W = 2^``exponent`` · ``left`` · ``right``ᵀ, float64 on the CPU, (rows, r) and (cols, r): the columns of ``left``
+    """W = 2^``exponent`` · ``left`` · ``right``ᵀ, float64, (rows, r) and (cols, r): the columns of ``left``
     and the largest of ``right`` have entries of magnitude about 1."""
 
-    left: torch.Tensor
-    right: torch.Tensor
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
     exponent: int
 
     @cached_property
     def terms(self) -> float:
         """S = Σ_j ‖left_j‖‖right_j‖ ≥ ‖left · rightᵀ‖_F."""
-        norms = [torch.linalg.vector_norm(side, dim=0) for side in (self.left, self.right)]
-        return float(torch.dot(*norms))
+        left, right = np.linalg.norm(self.left, axis=0), np.linalg.norm(self.right, axis=0)
+        return float(np.dot(left, right))
 
     @cached_property
-    def core(self) -> torch.Tensor:
+    def core(self) -> NDArray[np.float64]:
         """Ĉ, at most (r, r)."""
-        (m, r), n = self.left.shape, self.right.shape[0]
-        with compute_threads(1 if (m + n) * r**2 < SMALL else None):
-            R_left, R_right = (torch.linalg.qr(side, mode="r").R for side in (self.left, self.right))
-            product: torch.Tensor = R_left @ R_right.t()
-        return product
+        return _triangle(self.left) @ _triangle(self.right).T
 
     @property
     def error(self) -> float:
         """Bound on ‖Q_B Ĉ Q_Aᵀ − left · rightᵀ‖_F, see above."""
-        (m, r), n = self.left.shape, self.right.shape[0]
+        m, n, r = len(self.left), len(self.right), len(self.left.T)
         return (8 * (m + n) + 128) * (r + 1) * UNIT * self.terms * 1.01
 
 
@@ -79,9 +74,9 @@ class LowRank:
     computes with them whatever the device. An entry of W is not finite where a number that it is a sum over is not.
 
     Example:
-        >>> import torch
+        >>> import numpy as np
         >>> from weightaudit.spectral import LowRank, measure
-        >>> round(measure(LowRank(torch.ones(50_000, 1), torch.ones(1, 20_000), scale=2.0)).stable_rank, 6)
+        >>> round(measure(LowRank(np.ones((50_000, 1)), np.ones((1, 20_000)), scale=2.0)).stable_rank, 6)
         1.0
     """
 
@@ -108,7 +103,7 @@ class LowRank:
         return blake3("low rank {} {} {}".format(*parts).encode()).hexdigest()
 
     @contextmanager
-    def on(self, device: torch.device) -> Iterator[Operator]:
+    def on(self, device: Device, team: Team) -> Iterator[Operator]:
         """A twin: the float64 copies of the factors that are made go with it."""
         yield LowRank(self._B.blocks, self._A.blocks, self._scale)
 
@@ -120,7 +115,7 @@ class LowRank:
         if nonfinite:
             return Statistics(math.nan, 1.0, math.nan, None, nonfinite, 1, None)
         found = self._factors
-        frob_sq = float(found.core.square().sum())
+        frob_sq = float(np.square(found.core).sum())
         return Statistics(frob_sq, math.ldexp(1.0, -found.exponent), math.nan, None, 0, 1, None, found.error)
 
     def gram(self, scale: float) -> GramOperator:
@@ -128,8 +123,8 @@ class LowRank:
 
     def spectrum(self, known: Statistics) -> Interval:
         core = self._factors.core
-        values = torch.zeros(min(self.shape), dtype=torch.float64)
-        values[len(values) - min(core.shape) :] = torch.linalg.svdvals(core).square().flip(0)
+        values = np.zeros(min(self.shape))
+        values[len(values) - min(core.shape) :] = np.square(np.linalg.svd(core, compute_uv=False))[::-1]
         largest = float(values[-1])
         return Interval(largest, largest, 0, WholeSpectrum(values, 4.0 * UNIT * largest, max(self.shape)))
 
@@ -149,7 +144,7 @@ class LowRank:
             raise UsageError("low-rank product", cause, "Multiply the scale by a power of two first")
         left = np.ldexp(B[:, live], -B_exponents[live])
         right = np.ldexp(At[:, live], (both - top - A_exponents)[live]) * mantissa
-        return Factors(torch.from_numpy(left), torch.from_numpy(right), exponent)
+        return Factors(left, right, exponent)
 
 
 class LowRankGram:
@@ -159,25 +154,30 @@ class LowRankGram:
     all, where a stored matrix has (m + n)·u·‖W‖_F·σ₁.
     """
 
-    own_threads = False
-    device = torch.device("cpu")
+    device: Device = "cpu"
 
     def __init__(self, factors: Factors, scale: float) -> None:
         self.scale = scale
         left, right = factors.left, factors.right
         self._outer, self._inner = (right, left) if left.shape[0] >= right.shape[0] else (left, right)
         self.m, self.n = self._inner.shape[0], self._outer.shape[0]
-        frob = float(torch.linalg.vector_norm(factors.core))
+        frob = float(np.linalg.norm(factors.core))
         self.amplification = factors.terms / frob * (1.0 + 2.0 * left.shape[1] / (self.m + self.n)) * 1.01
 
-    def __call__(self, X: torch.Tensor) -> torch.Tensor:
-        Y = self._inner @ (self._outer.t() @ (self.scale * X))
-        return self.scale * (self._outer @ (self._inner.t() @ Y))
+    def __call__(self, X: Panel) -> Panel:
+        Y = self._inner @ (self._outer.T @ (self.scale * X))
+        return self.scale * (self._outer @ (self._inner.T @ Y))
 
 
 def _float64(factor: BlockMatrix) -> NDArray[np.float64]:
-    """A copy of ``factor`` in float64 on the CPU."""
-    return torch.cat([block.to("cpu", torch.float64) for block in factor.blocks]).numpy()
+    """A copy of ``factor`` in float64."""
+    return np.concatenate([moved(block, "cpu").astype(np.float64) for block in factor.blocks])
+
+
+def _triangle(side: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R of ``side`` = QR, at most (r, r)."""
+    R: Any = np.linalg.qr(side, mode="r")  # which is typed as if Q came with it
+    return np.asarray(R)
 
 
 def _exponents(factor: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -1,14 +1,13 @@
-"""Matrices that are read in float64 panels: torch does the passes."""
+"""Matrices that are read in float64 panels, by numpy or on a GPU."""
 
 from __future__ import annotations
-
-import torch
 
 from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.exact import exact
 from weightaudit.spectral.operators.base import GramOperator
 from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics, statistics
+from weightaudit.spectral.tensors import Panel, namespace
 
 
 class PanelOperator:
@@ -36,14 +35,13 @@ class PanelOperator:
 
 
 class PanelGram:
-    """`GramOperator` by torch: each panel of A is read once, in float64, and used twice.
+    """`GramOperator` by panels: each of A is read once, in float64, and used twice.
 
     float64, because then the rounding of a pass is some 1e-12 whatever the shape and no setting of the BLAS (TF32,
     reduced-precision sums) can spoil the certificate; on CPUs it is the fallback of the fused kernel, and on GPUs the
     pass is bound by memory.
     """
 
-    own_threads = False
     amplification = 1.0
 
     def __init__(self, matrix: PanelSource, row_major: bool, scale: float) -> None:
@@ -51,10 +49,10 @@ class PanelGram:
         self.m, self.n = (matrix.rows, matrix.cols) if row_major else (matrix.cols, matrix.rows)
         self.device = matrix.device
 
-    def __call__(self, X: torch.Tensor) -> torch.Tensor:
-        Y = torch.zeros_like(X)
+    def __call__(self, X: Panel) -> Panel:
+        Y = namespace(X).zeros_like(X)
         for panel in self.matrix.panels(self.row_major):
             if self.scale != 1.0:
-                panel.mul_(self.scale)
-            Y.addmm_(panel.t(), panel @ X)
+                panel *= self.scale
+            Y += panel.T @ (panel @ X)
         return Y

@@ -1,0 +1,156 @@
+"""Threads that share the passes over a matrix, and that measure matrices beside one another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+class Team:
+    """``size`` threads beside those that use them, started when first needed; they end with the block.
+
+    Tasks that have not begun when an exception leaves the block are cancelled. A team of none does everything in the
+    calling thread.
+
+    Example:
+        >>> with Team(2) as team:
+        ...     team.submit(lambda: 6 * 7).result()
+        42
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._abandoned = False
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._abandoned = kind is not None
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, task: Callable[[], Result]) -> Future[Result]:
+        """``task`` on one of the threads, as soon as one is free. It may use the team itself."""
+        future: Future[Result] = Future()
+        if self.size:
+            self._grow(len(self._threads) + 1)
+            self._jobs.put(partial(self._carry_out, task, future))
+        else:
+            self._carry_out(task, future)
+        return future
+
+    def share(self, pieces: int, work: Callable[[int], None]) -> None:
+        """``work(0)``, …, ``work(pieces − 1)``, each once, by the calling thread and by those that are idle now.
+
+        It returns when all are done, and waits for no thread that is busy with something else. The first exception
+        of a piece is raised when those that had begun are done; the others are left.
+        """
+        self._grow(pieces - 1)
+        helpers = min(self._idle, pieces - 1)
+        if helpers < 1:
+            for piece in range(pieces):
+                work(piece)
+            return
+        shared = _Shared(pieces, work)
+        for _ in range(helpers):
+            self._jobs.put(shared.help)
+        shared.lead()
+
+    def _grow(self, wanted: int) -> None:
+        """Start threads until there are ``wanted``, or as many as there may be."""
+        if len(self._threads) >= min(wanted, self.size):
+            return
+        with self._lock:
+            while len(self._threads) < min(wanted, self.size):
+                self._idle += 1
+                name = f"weightaudit-{len(self._threads)}"
+                self._threads.append(threading.Thread(target=self._serve, name=name, daemon=True))
+                self._threads[-1].start()
+
+    def _serve(self) -> None:
+        """What each thread does. It counts as idle from its start on."""
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            with self._lock:
+                self._idle -= 1
+            job()
+            with self._lock:
+                self._idle += 1
+
+    def _carry_out(self, task: Callable[[], Result], future: Future[Result]) -> None:
+        if self._abandoned:
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = task()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+
+class _Shared:
+    """Pieces of one piece of work, taken in order by whoever is free."""
+
+    def __init__(self, pieces: int, work: Callable[[int], None]) -> None:
+        self._pieces, self._work = pieces, work
+        self._taken = self._helping = 0
+        self._error: BaseException | None = None
+        self._change = threading.Condition()
+
+    def lead(self) -> None:
+        """Work on pieces until there are none left, and wait for those who helped."""
+        try:
+            while (piece := self._next()) is not None:
+                self._work(piece)
+        finally:
+            with self._change:
+                self._taken = self._pieces
+                while self._helping:
+                    self._change.wait()
+        if self._error is not None:
+            raise self._error
+
+    def help(self) -> None:
+        """Work on pieces until there are none left."""
+        with self._change:
+            if self._taken == self._pieces:
+                return
+            self._helping += 1
+        try:
+            while (piece := self._next()) is not None:
+                self._work(piece)
+        except BaseException as error:
+            with self._change:
+                self._taken = self._pieces
+                self._error = self._error or error
+        finally:
+            with self._change:
+                self._helping -= 1
+                self._change.notify()
+
+    def _next(self) -> int | None:
+        with self._change:
+            if self._taken == self._pieces:
+                return None
+            self._taken += 1
+            return self._taken - 1

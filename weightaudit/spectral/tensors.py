@@ -1,0 +1,86 @@
+"""Where panels are computed: by numpy, or by torch on one of its devices. All that is torch's own is here.
+
+Code that works on panels is written against the array API, so it runs on arrays and on tensors alike.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+
+import numpy as np
+
+from weightaudit.arrays import as_array, as_tensor, is_tensor
+from weightaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Panel: TypeAlias = Any
+"""A numpy array, or a torch tensor on the device that computes."""
+
+Device: TypeAlias = Union[Literal["cpu"], "torch.device"]
+"""Who computes: numpy for "cpu", torch for a device of its own, be it the CPU."""
+
+
+def device_called(name: str) -> Device:
+    """The device that the option ``device`` means by ``name``."""
+    if name == "cpu":
+        return "cpu"
+    import torch
+
+    return torch.device(name)
+
+
+def device_of(panel: Panel) -> Device:
+    """Where ``panel`` is."""
+    device: Device = panel.device if is_tensor(panel) else "cpu"
+    return device
+
+
+def namespace(panel: Panel) -> Any:
+    """The functions of the array API for such as ``panel``.
+
+    numpy 2 is one itself; array_api_compat's wrapper of it takes 0.1 s to import.
+    """
+    if is_tensor(panel):
+        from array_api_compat import torch
+
+        return torch
+    return np
+
+
+def moved(panel: Panel, device: Device) -> Panel:
+    """The numbers of ``panel`` on ``device``, in place where they are there already."""
+    if device == "cpu":
+        return as_array(panel.cpu()) if is_tensor(panel) else panel
+    if is_tensor(panel):
+        return panel.to(device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and is not written
+        return as_tensor(panel).to(device)
+
+
+def strides(panel: Panel) -> tuple[int, ...]:
+    """By how many elements the indices of ``panel`` move in memory."""
+    if is_tensor(panel):
+        return tuple(panel.stride())
+    return tuple(stride // panel.itemsize for stride in panel.strides)
+
+
+def dtype_name(panel: Panel) -> str:
+    """The dtype of ``panel`` as `weightaudit.dtypes` calls it."""
+    return str(panel.dtype).removeprefix("torch.") if is_tensor(panel) else str(panel.dtype.name)
+
+
+def dense(tensor: torch.Tensor, what: str) -> torch.Tensor:
+    """``tensor`` without its gradient, as it lies in memory; UsageError, which calls it ``what``, where it holds no
+    entries there."""
+    import torch
+
+    tensor = tensor.detach().resolve_neg()
+    if tensor.is_meta:
+        raise UsageError(what, "a meta tensor has no entries", "Load the weights first")
+    if tensor.layout != torch.strided:
+        raise UsageError(what, f"its layout is {tensor.layout}", "Make it dense first: matrix.to_dense()")
+    return tensor

@@ -31,7 +31,7 @@ from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
-VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
+VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 
 def open_model(model: str, config: AuditConfig) -> Checkpoint:

@@ -16,9 +16,6 @@ if "OMP_NUM_THREADS" not in os.environ:
     # their cores spin: SVDs of a real model took ten times their CPU. Tests that are about threads say how many.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
-# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds.
-gc.set_threshold(20_000, 20, 50)
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +24,9 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 from tests.support.models import RECIPES, tiny_model
 from tests.support.running import CommandLine
+
+# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds.
+gc.set_threshold(20_000, 20, 50)
 
 for profile, examples in {"quick": 100, "thorough": 1000}.items():  # `make test` and `make test-all`
     settings.register_profile(

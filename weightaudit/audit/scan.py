@@ -26,7 +26,7 @@ from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
-VERSIONED = ("torch", "numpy", "scipy", "numba", "safetensors", "huggingface_hub", "transformers")
+VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 
 def open_model(model: str, config: AuditConfig) -> Checkpoint:

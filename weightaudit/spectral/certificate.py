@@ -17,17 +17,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
+
+from weightaudit.spectral.chi_squared import chi2_quantile
 
 EXHAUSTED = 1e-11
 """A next polynomial whose norm is below this share of λ₁ is rounding: the measure has no further points."""
 HUGE = 1e280
 """Where the Christoffel sum stops being added up: it exceeds every 1/q by then."""
-
-
-def chi2_quantile(delta: float, b: int) -> float:
-    """q with P(χ²_b ≤ q) = delta. Through the lower incomplete gamma function, accurate for tiny delta."""
-    return 2.0 * float(gammaincinv(0.5 * b, delta))
 
 
 class Certificate:

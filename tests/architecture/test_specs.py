@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
-from weightaudit.architecture import expressions, families, family, templates
+from weightaudit.architecture import expressions, families, family, registry, templates
 from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
+from weightaudit.architecture.schema import Family
 from weightaudit.errors import SpecError, UsageError
 
 GOOD = """
@@ -205,3 +208,25 @@ TEMPLATE = "{prefix}h.{layer}.{a|b.c}.weight"
 def test_templates_match_whole_names_only(name: str, layer: str | None) -> None:
     found = templates.compile_template(TEMPLATE, ["m.", "x."]).fullmatch(name)
     assert (found and found["layer"]) == layer
+
+
+def test_a_scan_parses_no_other_specs_than_those_that_name_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def parse(spec: str, *others: Any) -> Family:
+        parsed.append(spec)
+        return parse_family(spec, *others)
+
+    monkeypatch.setattr(registry, "parse_family", parse)
+    monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
+    served = registry.for_model_type("gpt2")
+    assert served is not None
+    assert (served.name, parsed) == ("gpt2", ["gpt2.toml"])
+    for odd in ("", "gpt", 'gpt2"', "name", "HEAD"):
+        assert registry.for_model_type(odd) is None
+
+
+def test_every_model_type_is_served_by_the_family_that_lists_it() -> None:
+    for known in families():
+        for model_type in known.model_types:
+            assert registry.for_model_type(model_type) is known

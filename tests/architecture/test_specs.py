@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 
 import pytest
 
-from weightaudit.architecture import expressions, families, family, templates
+from weightaudit.architecture import expressions, families, family, registry, templates
 from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
+from weightaudit.architecture.schema import Family
 from weightaudit.errors import SpecError, UsageError
 
 GOOD = """
@@ -154,6 +157,35 @@ def test_every_spec_names_its_origin_in_a_comment_and_describes_itself() -> None
         assert str(known) in text
         assert all(name in text for rule in known.matrices for name in rule.names)
         assert all(name in text for rule in known.ignored for name in rule.names)
+
+
+def test_a_model_type_s_family_is_found_without_reading_all_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = {model_type: known for known in families() for model_type in known.model_types}
+    read: list[str] = []
+
+    def counted(name: str, text: str, others: Callable[[str], str]) -> Family:
+        read.append(name)
+        return parse_family(name, text, others)
+
+    monkeypatch.setattr(registry, "parse_family", counted)
+    for model_type, known in served.items():
+        monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
+        read.clear()
+        assert registry.for_model_type(model_type) == known
+        assert f"{known.name}.toml" in read
+        assert len(read) < 10, (model_type, read)
+    assert registry.for_model_type("no such type") is None
+
+
+def test_no_two_families_have_a_model_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    all_types = [model_type for known in families() for model_type in known.model_types]
+    assert len(set(all_types)) == len(all_types)
+    texts = registry._specs()
+    twin = texts["bert.toml"].replace('name = "bert"', 'name = "twin"')
+    monkeypatch.setattr(registry, "_specs", lambda: {**texts, "twin.toml": twin})
+    monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
+    with pytest.raises(SpecError, match=r"twin.toml: bert has model type 'bert' too"):
+        registry.for_model_type("bert")
 
 
 def test_family_by_name_or_model_type_or_the_nearest() -> None:

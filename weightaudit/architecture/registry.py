@@ -1,4 +1,4 @@
-"""The families known: every ``specs/*.toml``, read once, when first asked for."""
+"""The families known: every ``specs/*.toml``, each read once, when it is first asked for."""
 
 from __future__ import annotations
 
@@ -22,25 +22,29 @@ def families() -> tuple[Family, ...]:
         >>> "gpt2" in [family.name for family in families()]
         True
     """
-    specs = [entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")]
-    texts = {spec.name: spec.read_text("utf-8") for spec in specs}
-
-    def other(name: str) -> str:
-        return texts[f"{name}.toml"]
-
-    read = [parse_family(name, text, other) for name, text in texts.items()]
-    return tuple(sorted(read, key=lambda family: family.name))
+    return tuple(sorted(map(_read, _specs()), key=lambda family: family.name))
 
 
 @cache
-def _by_model_type() -> dict[str, Family]:
-    table: dict[str, Family] = {}
-    for known in families():
-        for model_type in known.model_types:
-            if model_type in table:
-                raise SpecError(f"{known.name}.toml", f"{table[model_type].name} has model type '{model_type}' too")
-            table[model_type] = known
-    return table
+def _specs() -> dict[str, str]:
+    """File name → text."""
+    specs = [entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")]
+    return {spec.name: spec.read_text("utf-8") for spec in specs}
+
+
+@cache
+def _read(file_name: str) -> Family:
+    return parse_family(file_name, _specs()[file_name], lambda name: _specs()[f"{name}.toml"])
+
+
+def _serving(model_type: str) -> Family | None:
+    """The family that has the model type itself. To read all specs takes longer than to scan a small model, so only
+    those are read in whose text it stands."""
+    mentioned = [_read(name) for name, text in _specs().items() if f'"{model_type}"' in text]
+    serving = [known for known in mentioned if model_type in known.model_types]
+    if len(serving) > 1:
+        raise SpecError(f"{serving[1].name}.toml", f"{serving[0].name} has model type '{model_type}' too")
+    return serving[0] if serving else None
 
 
 @cache
@@ -66,7 +70,7 @@ def layers_of_towers() -> Towers:
 
 def model_types() -> tuple[str, ...]:
     """Every model type that a family serves, by itself or within a multimodal model."""
-    return (*_by_model_type(), *multimodal().types)
+    return (*(own for known in families() for own in known.model_types), *multimodal().types)
 
 
 def for_model_type(model_type: str, inner: str = "") -> Family | None:
@@ -74,10 +78,10 @@ def for_model_type(model_type: str, inner: str = "") -> Family | None:
 
     A multimodal model is served by the family of its language model, whose type ``inner`` is in the config.
     """
-    own = _by_model_type().get(model_type)
+    own = _serving(model_type)
     if own is not None or model_type not in multimodal().types:
         return own
-    within = _by_model_type().get(inner or multimodal().types[model_type])
+    within = _serving(inner or multimodal().types[model_type])
     return None if within is None else multimodal().around(within)
 
 

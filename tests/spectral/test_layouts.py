@@ -81,6 +81,13 @@ def test_blocks_out_of_order_or_with_a_gap_are_not_joined() -> None:
         assert len(merged(blocks)) == 2
 
 
+def test_neighbours_in_memory_that_has_two_owners_are_not_joined() -> None:
+    memory = memoryview(matrix("f64", 20, 6).numpy().tobytes())
+    upper, lower = (np.frombuffer(part).reshape(10, 6) for part in (memory[:480], memory[480:]))
+    assert lower.ctypes.data == upper.ctypes.data + upper.nbytes
+    assert len(merged([upper, lower])) == 2
+
+
 def test_empty_blocks_are_left_out() -> None:
     W = matrix()
     assert measure([W[:0], W, W[:0]]) == measure(W)

@@ -25,7 +25,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 from tests.support.models import RECIPES, tiny_model
 from tests.support.running import CommandLine
 
-# What tests write need not outlive a power failure, and for the disks of some machines they waited a tenth of their time.
+# What tests write need not outlive a power failure, and for slow disks they waited a tenth of their time.
 os.fsync = lambda fd: None
 
 # A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds.

@@ -141,7 +141,7 @@ class AuditConfig:
         in_lists=True,
     )
     threads: int | None = option(
-        None, help="Compute threads.", panel="Measurement", least=1, default_text="torch's choice"
+        None, help="Compute threads.", panel="Measurement", least=1, default_text="the cores there are"
     )
     memory: int | None = option(
         None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import pytest
 
@@ -159,6 +159,35 @@ def test_every_spec_names_its_origin_in_a_comment_and_describes_itself() -> None
         assert all(name in text for rule in known.ignored for name in rule.names)
 
 
+def test_a_model_type_s_family_is_found_without_reading_all_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = {model_type: known for known in families() for model_type in known.model_types}
+    read: list[str] = []
+
+    def counted(name: str, text: str, others: Callable[[str], str]) -> Family:
+        read.append(name)
+        return parse_family(name, text, others)
+
+    monkeypatch.setattr(registry, "parse_family", counted)
+    for model_type, known in served.items():
+        monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
+        read.clear()
+        assert registry.for_model_type(model_type) == known
+        assert f"{known.name}.toml" in read
+        assert len(read) < 10, (model_type, read)
+    assert registry.for_model_type("no such type") is None
+
+
+def test_no_two_families_have_a_model_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    all_types = [model_type for known in families() for model_type in known.model_types]
+    assert len(set(all_types)) == len(all_types)
+    texts = registry._specs()
+    twin = texts["bert.toml"].replace('name = "bert"', 'name = "twin"')
+    monkeypatch.setattr(registry, "_specs", lambda: {**texts, "twin.toml": twin})
+    monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
+    with pytest.raises(SpecError, match=r"twin.toml: bert has model type 'bert' too"):
+        registry.for_model_type("bert")
+
+
 def test_family_by_name_or_model_type_or_the_nearest() -> None:
     assert family("camembert") is family("roberta")
     assert family("phi-msft").name == "phi"
@@ -208,25 +237,3 @@ TEMPLATE = "{prefix}h.{layer}.{a|b.c}.weight"
 def test_templates_match_whole_names_only(name: str, layer: str | None) -> None:
     found = templates.compile_template(TEMPLATE, ("m.", "x.")).fullmatch(name)
     assert (found and found["layer"]) == layer
-
-
-def test_a_scan_parses_no_other_specs_than_those_that_name_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed = []
-
-    def parse(spec: str, *others: Any) -> Family:
-        parsed.append(spec)
-        return parse_family(spec, *others)
-
-    monkeypatch.setattr(registry, "parse_family", parse)
-    monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
-    served = registry.for_model_type("gpt2")
-    assert served is not None
-    assert (served.name, parsed) == ("gpt2", ["gpt2.toml"])
-    for odd in ("", "gpt", 'gpt2"', "name", "HEAD"):
-        assert registry.for_model_type(odd) is None
-
-
-def test_every_model_type_is_served_by_the_family_that_lists_it() -> None:
-    for known in families():
-        for model_type in known.model_types:
-            assert registry.for_model_type(model_type) is known

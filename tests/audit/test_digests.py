@@ -57,6 +57,7 @@ def test_the_thread_that_reads_takes_them_while_the_others_are_busy(
     tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read while the first matrix is measured has its digest before it is measured itself."""
+
     def slow(*arguments: Any, **options: Any) -> Spectrum:
         for _ in range(1000):
             if any(early for early, _ in taken):

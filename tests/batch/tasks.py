@@ -28,10 +28,16 @@ def loaded(module: str) -> bool:
     return module in sys.modules
 
 
-def torch_threads() -> int:
-    import torch
+def threads() -> int:
+    from weightaudit.spectral.threads import usable_threads
 
-    return torch.get_num_threads()
+    return usable_threads()
+
+
+def rows_scanned(model: str) -> int:
+    from weightaudit.api import scan
+
+    return len(scan(model).rows)
 
 
 def divide(a: float, b: float) -> float:

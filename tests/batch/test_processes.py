@@ -61,8 +61,14 @@ def test_processes_know_their_threads_before_anything_is_imported(monkeypatch: p
         monkeypatch.setenv(name, "2")  # which they are not to take over
     with ProcessExecutor(1, 1) as one:
         assert one.submit(tasks.environment, "OMP_NUM_THREADS").result() == "1"
-        assert one.submit(tasks.loaded, "torch").result() is False
-        assert one.submit(tasks.torch_threads).result() == 1
+        assert one.submit(tasks.loaded, "numpy").result() is False
+        assert one.submit(tasks.threads).result() == 1
+
+
+def test_a_worker_scans_without_torch(two: ProcessExecutor, few: list[Path]) -> None:
+    found = [two.submit(tasks.rows_scanned, str(few[0])) for _ in range(4)]
+    assert all(rows.result() for rows in found)
+    assert not any(two.submit(tasks.loaded, name).result() for name in ("torch", "transformers") for _ in range(2))
 
 
 def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path) -> None:

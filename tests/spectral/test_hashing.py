@@ -57,11 +57,11 @@ def test_a_slice_of_a_fused_tensor_equals_a_tensor_of_its_own() -> None:
     W = matrix(m=150)
     for transposed in (False, True):
         file = W.t().contiguous() if transposed else W
-        part = Part("qkv", transposed, Rows(50, 50)).cut(file)
+        part = Part("qkv", transposed, Rows(50, 50)).cut(as_array(file))
         alone = W[50:100].t().contiguous().t() if transposed else W[50:100].clone()
         assert digest([part]) == digest([alone])
     heads = W.reshape(5, 3, 10, 90)[:, 1].reshape(50, 90)
-    assert digest([Part("qkv", False, Rows(10, 10, 5, 30)).cut(W)]) == digest([heads])
+    assert digest([Part("qkv", False, Rows(10, 10, 5, 30)).cut(as_array(W))]) == digest([heads])
 
 
 def test_other_matrices_have_other_digests() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES, planted
@@ -76,6 +79,13 @@ def test_blocks_out_of_order_or_with_a_gap_are_not_joined() -> None:
         blocks = [as_array(part) for part in parts]
         assert np.array_equal(np.concatenate(merged(blocks)), torch.cat(parts).numpy())
         assert len(merged(blocks)) == 2
+
+
+def test_neighbours_in_memory_that_has_two_owners_are_not_joined() -> None:
+    memory = memoryview(matrix("f64", 20, 6).numpy().tobytes())
+    upper, lower = (np.frombuffer(part).reshape(10, 6) for part in (memory[:480], memory[480:]))
+    assert lower.ctypes.data == upper.ctypes.data + upper.nbytes
+    assert len(merged([upper, lower])) == 2
 
 
 def test_empty_blocks_are_left_out() -> None:
@@ -167,14 +177,50 @@ def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> No
     np.testing.assert_allclose(Y, expected.numpy(), rtol=1e-13, atol=1e-13)
 
 
-def test_the_same_bytes_however_many_threads() -> None:
-    W = torch.randn(1300, 900, generator=torch.Generator().manual_seed(0))
+def large(seed: int = 0, dtype: str = "f32") -> torch.Tensor:
+    """Of several pieces."""
+    W = torch.randn(1600, 900, generator=torch.Generator().manual_seed(seed)).to(DTYPES[dtype])
     assert fused.piece_count(*W.shape) > 1
-    found = []
+    return W
+
+
+@pytest.mark.parametrize(("dtype", "method"), [*((dtype, "krylov") for dtype in DTYPES), ("f32", "exact")])
+def test_the_same_bytes_however_many_threads(dtype: str, method: Method) -> None:
+    W, found = large(dtype=dtype), []
     for threads in (1, 2, 3, 8):
-        with compute_threads(threads):
-            found += [measure(W, method="krylov", tol=0.1, spectrum=True) for _ in range(2)]
-    assert found == found[:1] * 8
+        with compute_threads(threads), threadpool_limits(threads, user_api="blas"):
+            found.append(measure(W, method=method, tol=0.1, spectrum=True))
+    assert found == found[:1] * 4
+
+
+def test_the_same_bytes_beside_other_measurements() -> None:
+    """In threads of a team, of others, and in pieces that a team shares."""
+    matrices = [large(seed) for seed in range(3)] + [matrix(), matrix("f64", 300, 200)]
+    alone = [measure(W, tol=0.3, spectrum=True) for W in matrices]
+    with Team(2) as team, ThreadPoolExecutor(2) as others:
+
+        def beside(W: torch.Tensor) -> Spectrum:
+            return measure(W, tol=0.3, spectrum=True, team=team)
+
+        tasks = [others.submit(beside, W) for W in matrices] + [team.submit(partial(beside, W)) for W in matrices]
+        assert [beside(W) for W in matrices] == alone
+        assert [task.result() for task in tasks] == alone * 2
+
+
+@pytest.mark.parametrize("who", ENGINES[:2])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_same_bytes_wherever_the_numbers_lie(dtype: str, who: str) -> None:
+    """Also where no number of that type should begin; what the engine itself makes lies elsewhere each time."""
+    W = as_array(matrix(dtype, 203, 151))
+    memory, kept, found = np.empty(W.nbytes + 64, np.uint8), [], []
+    with by(who):
+        for offset in range(64):
+            here = memory[offset : offset + W.nbytes].view(W.dtype).reshape(W.shape)
+            here[...] = W
+            found.append(measure(here, method="krylov", tol=0.1, spectrum=True))
+            kept.append(np.empty(17 * offset + 1, np.uint8))
+    assert found == found[:1] * 64
+    assert measure(W, method="exact") == measure(here, method="exact")
 
 
 @pytest.mark.parametrize("splits", [[], [40], [1, 2, 3, 5, 9], [4, 50, 51, 52, 53, 99, 102]])

@@ -156,6 +156,23 @@ def test_an_operator_of_ones_own(method: Method) -> None:
     assert s.detail.singular_values[0] == pytest.approx(2.0, rel=1e-2)
 
 
+class OnTorch(Diagonal):
+    """With products by torch, on a device of its own."""
+
+    device = torch.device("cpu")
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return torch.from_numpy(self.values).square()[:, None] * X
+
+
+def test_an_operator_that_computes_with_torch() -> None:
+    values = np.linspace(0.01, 2.0, 500)
+    here, there = (measure(kind(values), method="krylov", spectrum=True) for kind in (Diagonal, OnTorch))
+    for name in ("spectral_norm", "spectral_norm_upper", "stable_rank"):
+        assert getattr(there, name) == pytest.approx(getattr(here, name), rel=1e-9)
+    assert there.passes == here.passes
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_what_an_operator_is_off_by_widens_all_that_is_said_of_it(method: Method) -> None:
     values = np.array([2.0, *[0.5] * 59])

@@ -16,6 +16,7 @@ from tests.spectral.misleading import assert_holds, misleading, public_start
 from tests.spectral.planted import truth
 from tests.spectral.views import VIEWS
 from tests.support.models import build
+from weightaudit.arrays import as_array, as_tensor
 from weightaudit.records import RoleMatrix
 from weightaudit.spectral import measure
 from weightaudit.spectral.inputs import block_matrix
@@ -85,8 +86,7 @@ def test_a_checkpoint_of_such_matrices(tmp_path: Path, family: str, roles: str) 
     for matrix in wa.matrices(directory):
         if matrix.role not in roles.split(","):
             continue
-        stored = [tensors[part.tensor] for part in matrix.parts]
-        blocks = [part.cut(tensor) for part, tensor in zip(matrix.parts, stored, strict=True)]
+        blocks = [as_tensor(part.cut(as_array(tensors[part.tensor]))) for part in matrix.parts]
         made = attack(matrix, blocks)
         for block, rows in zip(blocks, made.split([len(block) for block in blocks]), strict=True):
             block.copy_(rows)  # a view of the stored tensor

@@ -21,9 +21,9 @@ from tests.spectral.planted import planted
 from weightaudit.config import Method
 from weightaudit.cores import usable_cores
 from weightaudit.errors import UsageError
-from weightaudit.spectral import compute_threads, measure
+from weightaudit.spectral import LowRank, compute_threads, measure
 from weightaudit.spectral.measurement import choose_algorithm
-from weightaudit.spectral.threads import usable_threads
+from weightaudit.spectral.threads import one_blas_thread, usable_threads
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,43 @@ def test_measurements_from_several_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda matrix: measure(matrix, method="krylov"), matrices))
     assert together == alone
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_the_blas_has_one_thread_until_the_last_measurement_ends() -> None:
+    with threadpool_limits(2, user_api="blas"):
+        with one_blas_thread, ThreadPoolExecutor(1) as pool:
+            assert blas_threads() == {1}
+            pool.submit(measure, np.eye(5)).result()
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+        with pytest.raises(UsageError):
+            measure(LowRank(np.full((5, 2), 1e200), np.full((2, 4), 1e200)))  # refused when it is measured
+        assert blas_threads() == {2}
+
+
+WITHOUT_TORCH = """
+import sys
+import ml_dtypes, numpy as np
+from weightaudit.spectral import Difference, LowRank, compute_threads, digest, measure
+W = np.random.default_rng(0).standard_normal((300, 200))
+with compute_threads(2):
+    for stored in (W, W.astype("f4"), W.astype("f2"), W.astype(ml_dtypes.bfloat16), W.T, [W[:9], W[9:]], W[:, ::2]):
+        for method in ("exact", "krylov"):
+            assert measure(stored, method=method, tol=0.1, spectrum=True).converged
+    measure(Difference(W, W.astype("f4")), method="krylov", tol=0.1)
+    measure(LowRank(W[:, :3], W[:3]), method="krylov", tol=0.1)
+    digest([W])
+print([name for name in ("torch", "pandas", "array_api_compat.numpy") if name in sys.modules])
+"""
+
+
+def test_the_cpu_computes_without_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="a question of x86 processors")

@@ -1,4 +1,4 @@
-"""The families known: every ``specs/*.toml``, each read once, when first asked for."""
+"""The families known: every ``specs/*.toml``, each read once, when it is first asked for."""
 
 from __future__ import annotations
 
@@ -22,37 +22,29 @@ def families() -> tuple[Family, ...]:
         >>> "gpt2" in [family.name for family in families()]
         True
     """
-    return tuple(sorted(map(_read, _texts()), key=lambda family: family.name))
+    return tuple(sorted(map(_read, _specs()), key=lambda family: family.name))
 
 
 @cache
-def _texts() -> dict[str, str]:
-    """The specs, by file name."""
+def _specs() -> dict[str, str]:
+    """File name → text."""
     specs = [entry for entry in files(__package__).joinpath("specs").iterdir() if entry.name.endswith(".toml")]
     return {spec.name: spec.read_text("utf-8") for spec in specs}
 
 
 @cache
-def _read(spec: str) -> Family:
-    texts = _texts()
-    return parse_family(spec, texts[spec], lambda name: texts[f"{name}.toml"])
+def _read(file_name: str) -> Family:
+    return parse_family(file_name, _specs()[file_name], lambda name: _specs()[f"{name}.toml"])
 
 
 def _serving(model_type: str) -> Family | None:
-    """The family of ``model_type``, by parsing none but the specs that have the word: all of them take 0.15 s."""
-    named = (_read(spec) for spec, text in _texts().items() if f'"{model_type}"' in text)
-    return next((known for known in named if model_type in known.model_types), None)
-
-
-@cache
-def _by_model_type() -> dict[str, Family]:
-    table: dict[str, Family] = {}
-    for known in families():
-        for model_type in known.model_types:
-            if model_type in table:
-                raise SpecError(f"{known.name}.toml", f"{table[model_type].name} has model type '{model_type}' too")
-            table[model_type] = known
-    return table
+    """The family that has the model type itself. To read all specs takes longer than to scan a small model, so only
+    those are read in whose text it stands."""
+    mentioned = [_read(name) for name, text in _specs().items() if f'"{model_type}"' in text]
+    serving = [known for known in mentioned if model_type in known.model_types]
+    if len(serving) > 1:
+        raise SpecError(f"{serving[1].name}.toml", f"{serving[0].name} has model type '{model_type}' too")
+    return serving[0] if serving else None
 
 
 @cache
@@ -78,7 +70,7 @@ def layers_of_towers() -> Towers:
 
 def model_types() -> tuple[str, ...]:
     """Every model type that a family serves, by itself or within a multimodal model."""
-    return (*_by_model_type(), *multimodal().types)
+    return (*(own for known in families() for own in known.model_types), *multimodal().types)
 
 
 def for_model_type(model_type: str, inner: str = "") -> Family | None:

@@ -47,7 +47,7 @@ class Memory:
         """Have ``buffer``, one that was taken, be used again; nothing may look at it any more."""
         with self._change:
             del self._used[id(buffer)]
-            if buffer.size >= SMALL:
+            if buffer.size >= SMALL and not self._closed:
                 self._free.append(buffer)
             self._change.notify_all()
 

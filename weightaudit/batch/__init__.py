@@ -1,7 +1,7 @@
 """Batch audits: a list of models, each scanned in a process or on a cluster, each left whole in its own folder.
 
 `read_model_list` → entries; `run_batch` scans what is not finished and joins the results; `merge` joins directories.
-Nothing here imports torch before the first scan.
+Nothing here imports what a scan computes with before the first one.
 """
 
 from weightaudit.batch.merge_batches import merge

@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_WORKERS = 8
-"""Processes started unasked: each holds torch and the weights at hand, some 0.5 GB and more."""
+"""Processes started unasked: each holds its libraries and the weights at hand, some 0.25 GB and more."""
 
 
 class Pool(Protocol):
@@ -71,8 +71,8 @@ class InlinePool:
 def share_out(jobs: int, workers: int | None, cores: int | None = None) -> tuple[int, int]:
     """(processes, threads of each) for ``jobs`` models, so that all cores work and none is fought over.
 
-    A function of the whole list and the machine, never of how far a run has come: the thread count moves last digits,
-    and a resumed run must leave the same bytes. ``workers`` None: a process a core, at most `MOST_WORKERS`. A single
+    A function of the whole list and the machine, never of how far a run has come: reports name the threads, and a
+    resumed run must leave the same bytes. ``workers`` None: a process a core, at most `MOST_WORKERS`. A single
     model gets every core.
 
     Example:

@@ -38,8 +38,8 @@ class ProcessExecutor(Executor):
     """``workers`` processes of ``threads`` threads each, started when first needed.
 
     Work given while all are busy waits. A process that takes longer than ``max_time`` seconds over one piece is ended
-    and replaced, and the piece fails with OutOfTime. Processes are spawned, never forked: torch's threads do not
-    survive a fork.
+    and replaced, and the piece fails with OutOfTime. Processes are spawned, never forked: threads do not survive
+    a fork.
     """
 
     def __init__(self, workers: int, threads: int, max_time: float | None = None) -> None:
@@ -174,7 +174,7 @@ def _work(connection: Connection, threads: int) -> None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not where it is to be ignored
             signal.signal(number, _terminated)
     protect()
-    for name in _THREADS:  # before anything imports numpy or torch
+    for name in _THREADS:  # before anything imports numpy
         os.environ[name] = str(threads)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the parent's table has the terminal
     threading.Thread(target=_end_with_parent, daemon=True).start()

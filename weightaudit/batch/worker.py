@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No model's fault, though a library may meet it in the middle of a scan (the Hub's client, as it downloads)."""
 ONE_AT_A_TIME = threading.Lock()
-"""Held by each scan: it sets torch's thread count, which all threads of a process share, and with it the last digit."""
+"""Held by each scan: threads and memory are shared out among processes, for one scan in each."""
 
 
 def run_job(job: Job) -> Outcome:

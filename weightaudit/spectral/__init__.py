@@ -1,6 +1,6 @@
 """Arrays → numbers: ‖W‖_F, and σ₁ with a certified interval, in a handful of passes over the weights.
 
-The mathematics is in docs/spectral.md. The public names are imported on first use: to check options takes no torch.
+The mathematics is in docs/spectral.md. The public names are imported on first use: to check options takes no numpy.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ if TYPE_CHECKING:
     from weightaudit.spectral.operators.difference import Difference as Difference
     from weightaudit.spectral.operators.low_rank import LowRank as LowRank
     from weightaudit.spectral.options import check_options as check_options
+    from weightaudit.spectral.team import Team as Team
     from weightaudit.spectral.threads import compute_threads as compute_threads
+    from weightaudit.spectral.threads import usable_threads as usable_threads
 
 _HOMES = {
     "Difference": "weightaudit.spectral.operators.difference",
     "LowRank": "weightaudit.spectral.operators.low_rank",
+    "Team": "weightaudit.spectral.team",
     "check_options": "weightaudit.spectral.options",
     "compute_threads": "weightaudit.spectral.threads",
     "digest": "weightaudit.spectral.hashing",
     "measure": "weightaudit.spectral.measurement",
+    "usable_threads": "weightaudit.spectral.threads",
 }
 
-__all__ = ["Difference", "LowRank", "check_options", "compute_threads", "digest", "measure"]
+__all__ = ["Difference", "LowRank", "Team", "check_options", "compute_threads", "digest", "measure", "usable_threads"]
 
 
 def __getattr__(name: str) -> object:

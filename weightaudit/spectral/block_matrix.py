@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from weightaudit.arrays import Array, is_tensor
-from weightaudit.spectral.tensors import Device, Panel, device_of, dtype_name, moved, namespace, strides
+from weightaudit.spectral.tensors import Device, Panel, device_of, dtype_name, moved, room, strides
 
 # Elements of a float64 panel: 1 MB, half of it stays in the L2 cache of current cores while it is used twice; a GPU
 # wants work enough to fill it.
@@ -114,7 +114,7 @@ class BlockMatrix:
         if not self.elements:
             return
         m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
-        height = self._height(n)
+        height = panel_height(n, self.device)
         for top in range(0, m, height):
             if row_major:
                 yield self.between(top, top + height)
@@ -129,8 +129,7 @@ class BlockMatrix:
         if not self.elements:
             return
         m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
-        xp = namespace(self.blocks[0])
-        buffer = xp.empty((min(self._height(n), m), n), dtype=xp.float64, device=self.device)
+        buffer = room((min(panel_height(n, self.device), m), n), self.device)
         for views in self.views(row_major):
             height = sum(view.shape[0] for view in views) if row_major else views[0].shape[0]
             panel, at = buffer[:height], 0
@@ -148,9 +147,10 @@ class BlockMatrix:
         """The same matrix on ``device``."""
         return BlockMatrix(tuple(moved(block, device) for block in self.blocks))
 
-    def _height(self, n: int) -> int:
-        """Rows of a panel of rows of length ``n``."""
-        return max(1, (CPU_PANEL if self.device == "cpu" else GPU_PANEL) // n)
+
+def panel_height(n: int, device: Device) -> int:
+    """How many rows of length ``n`` are worked on at once on ``device``."""
+    return max(1, (CPU_PANEL if device == "cpu" else GPU_PANEL) // n)
 
 
 def runs_along_rows(block: Panel) -> bool:

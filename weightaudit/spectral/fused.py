@@ -21,12 +21,12 @@ from weightaudit.spectral.float_bits import FLOAT_BITS
 from weightaudit.spectral.jit import numba
 from weightaudit.spectral.statistics import Counts, Sums
 from weightaudit.spectral.team import Team
-from weightaudit.spectral.tensors import Device, strides
+from weightaudit.spectral.tensors import Device, room, strides
 
 PIECE = 1 << 19
 """Elements of a piece at least: waking a thread costs about 50 µs of work, a quarter of what these take."""
-PIECE_ROWS = 256
-"""Rows of a piece at least: to clear and add its sums costs about as much as a few rows."""
+PIECE_ROWS = 384
+"""Rows of a piece at least: to clear and to add its sums costs as much as some four rows."""
 PIECES = 32
 """Pieces at most, each with sums of its own."""
 
@@ -68,8 +68,9 @@ class Rows:
 
 
 def piece_count(m: int, n: int) -> int:
-    """Into how many pieces A (m, n) is cut."""
-    return max(1, min(m * n // PIECE, m // PIECE_ROWS, PIECES))
+    """Into how many pieces A (m, n) is cut: a power of two, which 2, 4 or 8 threads share evenly."""
+    most = max(1, min(m * n // PIECE, m // PIECE_ROWS, PIECES))
+    return 1 << (most.bit_length() - 1)
 
 
 def shared_rows(matrix: BlockMatrix, row_major: bool) -> Rows:
@@ -125,15 +126,17 @@ class FusedGram:
     def __init__(self, rows: Rows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
-        self._columns = np.zeros((kernels.WIDTH, self.n))
-        self._sums = np.empty((len(rows.pieces), kernels.WIDTH, self.n))
+        self._columns, self._sums = (
+            room((*pieces, kernels.WIDTH, self.n), "cpu") for pieces in ((), (len(rows.pieces),))
+        )
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        Y = np.empty((X.shape[1], self.n))
+        Y: NDArray[np.float64] = room((X.shape[1], self.n), "cpu")
         for k in range(0, len(Y), kernels.WIDTH):
             some = Y[k : k + kernels.WIDTH]
             # s·(A(s·x)) instead of s²: the square of a scale can leave the range of float64.
             np.multiply(X.T[k : k + kernels.WIDTH], self.scale, out=self._columns[: len(some)])
+            self._columns[len(some) :] = 0.0
             self.team.share(len(self._sums), self._add_up)
             np.add.reduce(self._sums[:, : len(some)], out=some)
         return Y.T

@@ -11,11 +11,12 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from weightaudit.spectral.block_matrix import panel_height
 from weightaudit.spectral.certificate import Certificate
 from weightaudit.spectral.operators.base import GramOperator
 from weightaudit.spectral.rounding import SUM_ERROR, UNIT, lanczos_error
 from weightaudit.spectral.spectrum import Interval, Projection
-from weightaudit.spectral.tensors import Panel, device_of, moved, namespace
+from weightaudit.spectral.tensors import Panel, device_of, moved, namespace, room
 
 MAX_PASSES = 200
 """Passes after which the interval reached is returned as it is; i.i.d. Gaussian matrices, the hard case, need about 30
@@ -109,8 +110,8 @@ class Basis:
     def __init__(self, X: Panel) -> None:
         """``X`` (n, b): the first."""
         n, b = X.shape
-        self._xp, self._device = namespace(X), device_of(X)
-        self._room = self._empty(16 * b, n)
+        self._device = device_of(X)
+        self._room = room((16 * b, n), self._device)
         self._used = 0
         self.append(X)
 
@@ -122,12 +123,11 @@ class Basis:
         """Add the columns of ``X`` (n, c)."""
         used = self._used + X.shape[1]
         if used > self._room.shape[0]:
-            self._room = self._xp.concat([self._room, self._empty(*self._room.shape)])
+            known, (height, n) = self.rows, self._room.shape
+            self._room = room((2 * height, n), self._device)
+            self._room[: self._used] = known
         self._room[self._used : used] = X.T
         self._used = used
-
-    def _empty(self, rows: int, n: int) -> Panel:
-        return self._xp.empty((rows, n), dtype=self._xp.float64, device=self._device)
 
 
 def _step(gram: GramOperator, Qt: Panel, b: int) -> Step:
@@ -136,23 +136,35 @@ def _step(gram: GramOperator, Qt: Panel, b: int) -> Step:
     Yt = gram(Qt[N - b :].T).T
     xp = namespace(Yt)
     noise = gram.n * 2.0**-50 * float(xp.linalg.matrix_norm(Yt))
-    Ht = Yt @ Qt.T
-    Yt = Yt - Ht @ Qt
-    again = Yt @ Qt.T
-    Yt = Yt - again @ Qt
+    Ht = _take_out(Qt, Yt)
+    Ht += _take_out(Qt, Yt)
     Z, R = xp.linalg.qr(Yt.T)
-    column = moved(xp.concat([(Ht + again).T, R]), "cpu")
+    column = moved(xp.concat([Ht.T, R]), "cpu")
     U, singular, Vh = np.linalg.svd(column[N:])
     sizes: list[float] = singular.tolist()
     keep = min(sum(size > noise for size in sizes), gram.n - N)
     lost = sizes[keep] if keep < len(sizes) else 0.0
     if keep < len(sizes) or sizes[-1] < UNEVEN * sizes[0]:
         # The smaller directions are orthogonal to the basis only relative to the largest, so again for themselves.
-        Z = Z @ moved(U[:, :keep], gram.device)
-        Z = Z - ((Z.T @ Qt.T) @ Qt).T
-        Z, turn = xp.linalg.qr(Z)
+        Zt = moved(U[:, :keep], gram.device).T @ Z.T
+        _take_out(Qt, Zt)
+        Z, turn = xp.linalg.qr(Zt.T)
         column = np.concatenate([column[:N], moved(turn, "cpu") @ (singular[:keep, None] * Vh[:keep])])
     return Step(Z, column, sizes[0], lost)
+
+
+def _take_out(Qt: Panel, Yt: Panel) -> Panel:
+    """H (b, N), what the rows of ``Yt`` (b, n) have of those of ``Qt`` (N, n), once taken out of them: Yt − HQt.
+
+    By panels of Qt, one after the other, each used twice while it is in the cache.
+    """
+    height = max(4, panel_height(Qt.shape[1], device_of(Qt)))  # fewer make thin products
+    parts = []
+    for top in range(0, Qt.shape[0], height):
+        some = Qt[top : top + height]
+        parts.append(Yt @ some.T)
+        Yt -= parts[-1] @ some
+    return namespace(Qt).concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def _bordered(T: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:

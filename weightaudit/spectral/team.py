@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
@@ -59,8 +59,11 @@ class Team:
         """``work(0)``, …, ``work(pieces − 1)``, each once, by the calling thread and by those that are idle now.
 
         It returns when all are done, and waits for no thread that is busy with something else. The first exception
-        of a piece is raised when those that had begun are done; the others are left.
+        of a piece is raised when those that had begun are done; the others are left. CancelledError where an exception
+        has left the team's block, so that a long measurement ends at its next pass.
         """
+        if self._abandoned:
+            raise CancelledError
         self._grow(pieces - 1)
         helpers = min(self._idle, pieces - 1)
         if helpers < 1:

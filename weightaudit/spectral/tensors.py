@@ -5,6 +5,7 @@ Code that works on panels is written against the array API, so it runs on arrays
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
@@ -15,6 +16,9 @@ from weightaudit.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+ALIGNED = 64
+"""Bytes of a line of the cache."""
 
 Panel: TypeAlias = Any
 """A numpy array, or a torch tensor on the device that computes."""
@@ -48,6 +52,22 @@ def namespace(panel: Panel) -> Any:
 
         return torch
     return np
+
+
+def room(shape: tuple[int, ...], device: Device) -> Panel:
+    """Memory for float64 numbers on ``device``, uninitialised.
+
+    numpy's begins at a multiple of 64 bytes, as torch's does: vectors of 512 bits then lie in one line of the cache
+    each, which took 2 to 6 % of a pass, and a BLAS that sums by alignment does so in one order.
+    """
+    if device == "cpu":
+        size = 8 * math.prod(shape)
+        memory = np.empty(size + ALIGNED, np.uint8)
+        start = -memory.ctypes.data % ALIGNED
+        return memory[start : start + size].view(np.float64).reshape(shape)
+    import torch
+
+    return torch.empty(shape, dtype=torch.float64, device=device)
 
 
 def moved(panel: Panel, device: Device) -> Panel:

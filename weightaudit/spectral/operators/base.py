@@ -12,7 +12,8 @@ from weightaudit.spectral.tensors import Device, Panel
 
 
 class GramOperator(Protocol):
-    """X (n, b) float64 → (sA)ᵀ(sA)X (n, b) float64, both on ``device``. A (m, n) is W or Wᵀ.
+    """X (n, b) float64 → (sA)ᵀ(sA)X (n, b) float64, both on ``device``. A (m, n) is W or Wᵀ. The result is the
+    caller's, who writes into it; it is fastest where its columns run along the memory, as those of X do.
 
     ``amplification`` is how many times what rounding does to a product exceeds `rounding.product_error`, the bound for
     a stored matrix: 1 there.

@@ -1,0 +1,144 @@
+"""Threads that share pieces of work: each piece once, errors told, and nobody waits for who is busy elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future
+
+import pytest
+
+from weightaudit.spectral.team import Team
+
+LONG = 30.0
+"""Seconds after which a test that waits for a thread has failed."""
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5])
+@pytest.mark.parametrize("pieces", [0, 1, 2, 3, 100])
+def test_each_piece_is_worked_on_once(size: int, pieces: int) -> None:
+    done: list[int] = []
+    with Team(size) as team:
+        for _ in range(20):
+            team.share(pieces, done.append)
+    assert Counter(done) == Counter(dict.fromkeys(range(pieces), 20))
+
+
+def test_idle_threads_take_part() -> None:
+    """Each piece waits for the other two."""
+    together, who = threading.Barrier(3), set()
+
+    def work(piece: int) -> None:
+        together.wait(LONG)
+        who.add(threading.current_thread())
+
+    with Team(2) as team:
+        for _ in range(3):
+            team.share(3, work)
+    assert len(who) == 3
+    assert threading.current_thread() in who
+
+
+def test_threads_end_with_the_block() -> None:
+    before = threading.active_count()
+    with Team(3) as team:
+        assert threading.active_count() == before
+        team.share(4, lambda piece: None)
+        assert threading.active_count() == before + 3
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("bad", range(3))
+def test_an_exception_in_a_piece_reaches_the_caller(bad: int) -> None:
+    """Of a piece in whichever thread: the three are at work at once."""
+    together, done = threading.Barrier(3), []
+
+    def work(piece: int) -> None:
+        together.wait(LONG)
+        if piece == bad:
+            raise ZeroDivisionError(piece)
+        done.append(piece)
+
+    with Team(2) as team:
+        with pytest.raises(ZeroDivisionError, match=str(bad)):
+            team.share(3, work)
+        assert sorted(done) == sorted({0, 1, 2} - {bad})
+        team.share(3, done.append)  # the threads are still there
+    assert len(done) == 5
+
+
+def test_after_an_exception_no_further_piece_begins() -> None:
+    done: list[int] = []
+
+    def work(piece: int) -> None:
+        if piece == 3:
+            raise ZeroDivisionError
+        done.append(piece)
+
+    with Team(0) as team, pytest.raises(ZeroDivisionError):
+        team.share(1000, work)
+    assert done == [0, 1, 2]
+    with Team(2) as team, pytest.raises(ZeroDivisionError):
+        team.share(1000, work)
+    assert len(done) < 1000
+
+
+def test_pieces_may_be_shared_in_their_turn() -> None:
+    done: list[tuple[int, int]] = []
+    with Team(2) as team:
+        team.share(5, lambda i: team.share(7, lambda j: done.append((i, j))))
+    assert sorted(done) == [(i, j) for i in range(5) for j in range(7)]
+
+
+def test_nobody_waits_for_threads_that_are_busy() -> None:
+    let_go = threading.Event()
+    done: list[int] = []
+    with Team(2) as team:
+        busy = [team.submit(lambda: let_go.wait(LONG)) for _ in range(4)]  # more than there are threads
+        team.share(10, done.append)
+        assert done == list(range(10))
+        assert not any(one.done() for one in busy)
+        let_go.set()
+        assert [one.result(LONG) for one in busy] == [True] * 4
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_tasks_have_results_and_errors_and_may_share(size: int) -> None:
+    def task(i: int) -> int:
+        done: list[int] = []
+        team.share(i, done.append)
+        if i == 7:
+            raise ZeroDivisionError
+        return sum(done)
+
+    with Team(size) as team:
+        futures = [team.submit(lambda i=i: task(i)) for i in range(10)]  # type: ignore[misc]  # of a lambda's default
+    for i, future in enumerate(futures):
+        if i == 7:
+            assert isinstance(future.exception(0), ZeroDivisionError)
+        else:
+            assert future.result(0) == i * (i - 1) // 2
+
+
+def test_an_exception_that_leaves_the_block_cancels_what_has_not_begun() -> None:
+    begun = threading.Event()
+    team = Team(1)
+
+    def task() -> None:
+        begun.set()
+        while not team._abandoned:
+            time.sleep(0.001)
+
+    def end() -> None:
+        with team:
+            tasks.extend(team.submit(task) for _ in range(3))
+            begun.wait(LONG)
+            raise ZeroDivisionError
+
+    tasks: list[Future[None]] = []
+    with pytest.raises(ZeroDivisionError):
+        end()
+    assert tasks[0].exception(0) is None
+    assert tasks[1].cancelled()
+    assert tasks[2].cancelled()

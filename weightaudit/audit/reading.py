@@ -26,7 +26,7 @@ SLACK = 64_000_000
 """Bytes of tensors held at once beyond twice the largest tensor; a group of several that is larger is held alone."""
 LOOKED_AT = 1 << 30
 """Bytes of the largest tensor without a matrix that is held to be looked at, where none of those with one is larger."""
-LEAD = 32_000_000
+LEAD = 16_000_000
 """Bytes of groups that are read before their turn, besides the next one."""
 MOST_AHEAD = 64
 """Groups that are read before their turn, at most."""

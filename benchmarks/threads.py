@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import torch
@@ -9,7 +10,8 @@ from threadpoolctl import threadpool_limits
 
 
 def pin(threads: int) -> None:
-    """Let torch, and the BLAS of numpy and scipy, use ``threads`` threads from now on."""
+    """Let the engine, torch, and the BLAS of numpy and scipy, use ``threads`` threads from now on."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # which the engine asks each time
     threadpool_limits(threads)
     torch.set_num_threads(threads)
 

@@ -246,11 +246,19 @@ def blas_threads() -> set[int]:
 
 def test_the_blas_has_one_thread_until_the_last_measurement_ends() -> None:
     with threadpool_limits(2, user_api="blas"):
-        with one_blas_thread, ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool:
+            with one_blas_thread:
+                assert blas_threads() == {1}
+                pool.submit(measure, np.eye(5)).result()
+                assert blas_threads() == {1}
+                pool.submit(one_blas_thread.__enter__).result()
             assert blas_threads() == {1}
-            pool.submit(measure, np.eye(5)).result()
+            pool.submit(one_blas_thread.__exit__).result()
+            assert blas_threads() == {2}
+            pool.submit(one_blas_thread.__enter__).result()  # the limit of this thread is of no account
             assert blas_threads() == {1}
-        assert blas_threads() == {2}
+            pool.submit(one_blas_thread.__exit__).result()
+            assert blas_threads() == {2}
         with pytest.raises(UsageError):
             measure(LowRank(np.full((5, 2), 1e200), np.full((2, 4), 1e200)))  # refused when it is measured
         assert blas_threads() == {2}

@@ -126,9 +126,8 @@ class FusedGram:
     def __init__(self, rows: Rows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
-        self._columns, self._sums = (
-            room((*pieces, kernels.WIDTH, self.n), "cpu") for pieces in ((), (len(rows.pieces),))
-        )
+        self._columns = room((kernels.WIDTH, self.n), "cpu")
+        self._sums = room((len(rows.pieces), kernels.WIDTH, self.n), "cpu")
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         Y: NDArray[np.float64] = room((X.shape[1], self.n), "cpu")

@@ -67,19 +67,23 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._blocks = 0
-        self._limits: Any = None
+        self._before: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._blocks == 0:
-                self._limits = _blas().limit(limits=1)
+                self._before = [library.get_num_threads() for library in _blas()]
             self._blocks += 1
+            for library in _blas():
+                if library.get_num_threads() != 1:
+                    _set_threads(library, 1)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._blocks -= 1
-            if self._blocks == 0:
-                self._limits.restore_original_limits()
+            for library, before in zip(_blas(), self._before, strict=True):
+                if self._blocks == 0 or _is_set_by_thread(library):
+                    _set_threads(library, before)
 
 
 one_blas_thread = _OneBlasThread()
@@ -87,8 +91,21 @@ one_blas_thread = _OneBlasThread()
 
 
 @cache
-def _blas() -> Any:
-    """The BLAS libraries of the process. Looking for them takes a millisecond, to limit them some microseconds."""
+def _blas() -> list[Any]:
+    """The BLAS libraries of the process, by threadpoolctl: looking for them takes a millisecond, to ask or to set one a
+    microsecond."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    libraries: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return libraries
+
+
+def _is_set_by_thread(library: Any) -> bool:
+    """Whether each thread has a number of its own there, not the process one for all."""
+    return getattr(library, "threading_layer", None) == "openmp"
+
+
+def _set_threads(library: Any, n: int) -> None:
+    """From whichever thread: threadpoolctl 3.8 lets a process have one that sets OpenBLAS's number, and ignores all
+    others without a word."""
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import closing, contextmanager
@@ -194,6 +195,23 @@ def _squares(count: int) -> tuple[dict[str, TensorInfo], list[ReadGroup]]:
     size = 64 * 64
     tensors = {f"t{i}": TensorInfo(f"t{i}", "float32", (32, 32), "a", size * i, size) for i in range(count)}
     return tensors, plan_groups([_matrix(i, "Q", f"t{i}") for i in range(count)], tensors)
+
+
+@pytest.mark.parametrize(("lead", "ahead"), [(0, 0), (4223, 0), (4224, 1), (3 * 4224, 3), (10**9, 4)])
+def test_some_bytes_are_read_ahead(lead: int, ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a unit or more, and a number of units at most."""
+    monkeypatch.setattr(reading, "LEAD", lead)
+    monkeypatch.setattr(reading, "MOST_AHEAD", 4)
+    tensors, units = _squares(9)
+    checkpoint = FakeCheckpoint(tensors)
+    for done, held in enumerate(_each(checkpoint, units)):
+        expected = min(done + 1 + ahead, len(units))
+        for _ in range(500):
+            time.sleep(0.005)  # time to read too far
+            if len(checkpoint.reads) >= expected:
+                break
+        assert len(checkpoint.reads) == expected
+        assert held.stored[f"t{done}"][0, 0] == tensors[f"t{done}"].offset
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])

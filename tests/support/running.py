@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -42,13 +43,15 @@ class CommandLine:
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """What a command does with signals until its process ends, it is not to do with those of the tests."""
+    """What a command does with signals and garbage until its process ends, it is not to do with those of the tests."""
     kept = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    hook = sys.unraisablehook
+    hook, thresholds = sys.unraisablehook, gc.get_threshold()
     try:
         yield
     finally:
         sys.unraisablehook = hook
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
         for number, handler in kept.items():
             if handler is not None and signal.getsignal(number) != handler:
                 signal.signal(number, handler)

@@ -26,6 +26,10 @@ SLACK = 64_000_000
 """Bytes of tensors held at once beyond twice the largest tensor; a group of several that is larger is held alone."""
 LOOKED_AT = 1 << 30
 """Bytes of the largest tensor without a matrix that is held to be looked at, where none of those with one is larger."""
+LEAD = 16_000_000
+"""Bytes of groups that are read before their turn, besides the next one."""
+MOST_AHEAD = 64
+"""Groups that are read before their turn, at most."""
 AHEAD = 64_000_000
 """Bytes asked of a network ahead of need, where no limit on memory leaves less."""
 
@@ -163,7 +167,7 @@ def read_groups(
     memory: int | None = None,
     look: Callable[[Held], None] | None = None,
 ) -> Generator[Future[Held], None, None]:
-    """Each group, as the future of its reading by a thread, which shows it to ``look``; begun when it is asked for.
+    """Each group, as the future of its reading by a thread, which shows it to ``look`` and goes on with the next few.
 
     ``memory`` bounds the bytes of tensors held at once, those on their way included (None: twice the largest tensor,
     and some more): a group waits until there is room for it. Raises UsageError where a group does not fit in it. A
@@ -196,8 +200,13 @@ def read_groups(
         checkpoint.reader(in_order, ahead=ahead) as read,
         closing(buffers),  # before the thread is waited for
     ):
+        begun: deque[tuple[Future[Held], int]] = deque()
         for group in groups:
-            yield reader.submit(fill, group)
+            while len(begun) > MOST_AHEAD or sum(nbytes for _, nbytes in begun) > LEAD:
+                yield begun.popleft()[0]
+            begun.append((reader.submit(fill, group), group.buffer_bytes))
+        for future, _ in begun:
+            yield future
 
 
 def _taken(buffers: Memory, group: ReadGroup) -> Array:

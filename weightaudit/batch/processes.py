@@ -21,6 +21,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from weightaudit.batch.safe_path import safe_path
 from weightaudit.errors import OutOfTime
+from weightaudit.garbage import collect_seldom
 from weightaudit.streams import protect
 from weightaudit.unfinished import remove_all
 
@@ -174,6 +175,7 @@ def _work(connection: Connection, threads: int) -> None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not where it is to be ignored
             signal.signal(number, _terminated)
     protect()
+    collect_seldom()
     for name in _THREADS:  # before anything imports numpy
         os.environ[name] = str(threads)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the parent's table has the terminal

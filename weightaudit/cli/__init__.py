@@ -25,8 +25,10 @@ def main() -> NoReturn:
 def _run() -> int:
     from weightaudit.cli.error_reporting import exit_code
     from weightaudit.cli.terminal import make_stdout_lossy
+    from weightaudit.garbage import collect_seldom
     from weightaudit.streams import protect
 
+    collect_seldom()
     make_stdout_lossy()
     protect()
 

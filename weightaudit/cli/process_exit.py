@@ -17,6 +17,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
+from weightaudit.garbage import collect_no_more
 from weightaudit.unfinished import remove_all
 
 SAID = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
@@ -60,6 +61,7 @@ def run(body: Callable[[], int]) -> NoReturn:
     if _state.received is not None:  # even if something took it for a failure of its own
         code = _tell(_state.received)
     remove_all()
+    collect_no_more()
     sys.exit(code)
 
 

@@ -17,9 +17,11 @@ import json
 import random
 import re
 import sys
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +33,7 @@ import transformers
 from torch import nn
 from transformers.core_model_loading import revert_weight_conversion
 
+from tests.architecture.contradictions import hold, weaken
 from tests.architecture.exceptions import NO_INVENTORY, NOT_YET
 from tests.support.tiny import all_model_types, model_class, tiny_config
 from tests.support.tiny_sizes import NOT_BUILT, H
@@ -48,8 +51,6 @@ COMBINATIONS = 16
 """Builds that differ in several values, against which what was learned is held."""
 FEWEST = 10
 """Builds that must have a tensor that the first lacks for its shape to be told."""
-LARGEST = 2
-"""The largest size that no number tells; a larger one that does not vary may go with what was not varied."""
 MOSTLY = 0.5
 """Share of the slots that conditions must tell, or the type has no inventory."""
 MOST_PARTS = 4
@@ -129,16 +130,17 @@ def unset() -> Iterator[None]:
 
 def build(model_type: str, cls: Any, changes: Sequence[tuple[Key, Any]], **given: Any) -> Build | None:
     """The class at the tiny config of the type with ``changes``; None where that is no model."""
-    overrides: dict[str, Any] = {}
-    for path, value in changes:
-        inner = overrides
-        for key in path[:-1]:
-            inner = inner.setdefault(key, {})
-        inner[path[-1]] = value
+    return built(model_type, cls, lambda: tiny_config(model_type, **changed({}, tuple(changes))), changes, **given)
+
+
+def built(
+    model_type: str, cls: Any, configure: Callable[[], Any], changes: Sequence[tuple[Key, Any]] = (), **given: Any
+) -> Build | None:
+    """The class at the config that is made; None where that is no model."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            config = tiny_config(model_type, **overrides)
+            config = configure()
             with torch.device("meta"), unset():
                 model = cls(config, **given)
             held, copies = held_by(model)
@@ -189,6 +191,8 @@ TEXTS = {"feed_forward_proj": ("relu", "gated-gelu", "gated-silu")}
 """Values of texts that decide what there is and that the code takes apart."""
 _PATTERN = re.compile(r"(period|offset|step|interval|every|freq|pattern|dense)")
 """Keys of numbers that say which layers are of which kind."""
+_WIDTH = re.compile(r"^(hidden_size|d_model|n_embd)$|expand$")
+"""Keys of numbers that other sizes may have to go with."""
 _NUMBERED = re.compile(r"expert_[0-9]")
 """Names of experts that are no numbers: no template counts them."""
 _LITERAL = re.compile(r"config\.(?P<key>\w+)\s*(?:==|!=|in|not in)\s*(?P<values>\"[^\"]+\"|'[^']+'|[\[(][^\])]*[\])])")
@@ -233,7 +237,7 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
     texts = literals(cls)
     numbers = {p: v for p, v in leaves(said) if isinstance(v, int) and not isinstance(v, bool)}
     for path in numbers:
-        if path[-1] in ("hidden_size", "d_model", "n_embd"):  # which other sizes may follow from
+        if _WIDTH.search(path[-1]):
             for other in numbers:
                 if other[:-1] == path[:-1] and re.search("heads|d_ssm", other[-1]):
                     yield ((path, 2 * numbers[path]), (other, 2 * numbers[other]))
@@ -243,7 +247,7 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
         if isinstance(value, bool):
             yield ((path, not value),)
         elif isinstance(value, int):
-            sizes: list[int | None] = [2 * value, value + 1]
+            sizes: list[int | None] = [2 * value, value + 1, *([4] if value < 0 else [])]
             sizes += [1, 3] if _PATTERN.search(path[-1]) else []
             # What is of the hidden size needs no projection to it.
             sizes += [] if _COUNTS.search(path[-1]) else [0, None, H]
@@ -384,7 +388,7 @@ class Solver:
         where = tuple(sorted(values))
         wanted = tuple(values[b] for b in where)
         if len(set(wanted)) == 1:
-            return str(wanted[0]) if wanted[0] <= LARGEST else ""
+            return str(wanted[0])
         table = self._table(where)
         if wanted in table:
             return table[wanted]
@@ -646,17 +650,10 @@ def _conditions(one: Seen, builds: Sequence[Build], there: set[int] | None) -> t
     if there is None and not base and len(when) != 1:
         sure = False
     considered = set(range(len(builds))) if there is None else there
-    predicted = {b for b in considered if _hold(when, builds[b].truths)}
+    predicted = {b for b in considered if hold(when, builds[b].truths)}
     if predicted - one.at.keys():
         sure = False
     return dict(sorted(when.items())), sure
-
-
-def _hold(when: Mapping[str, Any], truths: Mapping[str, Any]) -> bool:
-    return all(
-        truths.get(key) in value if isinstance(value, list) else bool(truths.get(key)) == value
-        for key, value in when.items()
-    )
 
 
 def _of_a_real_model(one: Build) -> bool:
@@ -722,6 +719,9 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     optional = sorted({name for cls in (main, *others) for name in _optional(model_type, cls, base)})
     if optional:
         body["optional"] = optional
+    body["defaults"] = _defaults(body, main, numbers)
+    at_defaults = ((cls.__name__, built(model_type, cls, cls.config_class)) for cls in (main, *others))
+    weaken(body, stem, builds[0].numbers, ((name, one) for name, one in at_defaults if one is not None))
     body["defaults"] = _defaults(body, main, numbers)
     return body, stem
 
@@ -835,18 +835,20 @@ def shipped() -> dict[str, tuple[dict[str, Any], str]]:
 
 def main() -> None:
     transformers.utils.logging.set_verbosity_error()
-    found = shipped() if sys.argv[1:] else {}
-    learned: list[str] = []
+    found = shipped()
+    learned: dict[str, tuple[dict[str, Any], str]] = {}
     for model_type in sys.argv[1:] or learnable():
+        started = time.process_time()
         try:
-            found[model_type] = body_of(model_type)
+            learned[model_type] = body_of(model_type)
         except Exception as error:
             print(f"{model_type}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
-        learned.append(model_type)
-        print(model_type, len(found[model_type][0]["slots"]), flush=True)
-    nested({name: body for name, (body, _) in found.items()}, learned)
-    FILE.write_text(text_of(found), "utf-8")
+        seconds = time.process_time() - started
+        print(f"{model_type} {len(learned[model_type][0]['slots'])} slots, {seconds:.0f} s", flush=True)
+        found |= deepcopy(learned)
+        nested({name: body for name, (body, _) in found.items()}, learned)
+        FILE.write_text(text_of(found), "utf-8")
 
 
 def text_of(found: Mapping[str, tuple[dict[str, Any], str]]) -> str:

@@ -203,5 +203,5 @@ TEMPLATE = "{prefix}h.{layer}.{a|b.c}.weight"
     ],
 )
 def test_templates_match_whole_names_only(name: str, layer: str | None) -> None:
-    found = templates.compile_template(TEMPLATE, ["m.", "x."]).fullmatch(name)
+    found = templates.compile_template(TEMPLATE, ("m.", "x.")).fullmatch(name)
     assert (found and found["layer"]) == layer

@@ -83,10 +83,10 @@ def numbers_of(config: Mapping[str, Any], dimensions: Mapping[str, int], default
     ``defaults`` where it is silent, and the family's ``dimensions``.
     """
     leaves = {**defaults, **dict(_leaves(config))}
-    numbers = {path: value for path, value in leaves.items() if _is_number(value)}
+    numbers = {path: value for path, value in leaves.items() if is_number(value)}
     listed = config.get("id2label")
     labels = len(listed) if isinstance(listed, Mapping) else config.get("num_labels", 2)
-    return {**numbers, **({LABELS: labels} if _is_number(labels) else {}), **dimensions}
+    return {**numbers, **({LABELS: labels} if is_number(labels) else {}), **dimensions}
 
 
 def truths_of(config: Mapping[str, Any], tied: bool) -> dict[str, Any]:
@@ -94,7 +94,8 @@ def truths_of(config: Mapping[str, Any], tied: bool) -> dict[str, Any]:
     return {**dict(_leaves(config)), TIED: tied}
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of a config is one that sizes are made of."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SIZE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import cache
 
 # Bounded, because a name in a file may carry any number of digits; 18 fit every integer type.
 _NUMBER = r"0|[1-9][0-9]{0,17}"
@@ -31,7 +31,8 @@ def check(template: str) -> str:
     return ""
 
 
-def compile_template(template: str, prefixes: Sequence[str]) -> re.Pattern[str]:
+@cache
+def compile_template(template: str, prefixes: tuple[str, ...]) -> re.Pattern[str]:
     """Pattern for `re.Pattern.fullmatch`; it has a group ``layer`` where the template has ``{layer}``, and so for
     ``expert`` and ``stack``.
 

@@ -6,9 +6,9 @@ python -m tests.architecture.defaults [MODEL_TYPE ...] prints what it says.
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import transformers
 
@@ -18,31 +18,34 @@ from weightaudit.architecture import map_model
 from weightaudit.errors import WeightauditError
 
 
-def accusations(model_type: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(class, what is said of it) of each class that can be built at the configuration class's own sizes."""
+def accusations(model_type: str, **values: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(class, what is said of it) of each class that can be built at the defaults of the configuration class, but for
+    ``values``. Of the one with the language model's head that is also what is not mapped.
+    """
     for cls in classes_of(model_type):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                config, tensors = saved_at(cls, cls.config_class())
+                config, tensors = saved_at(cls, cls.config_class(**values), whole=True)
         except Exception:  # of a config that names no sizes, or of a class of another config
             continue
         try:
-            yield cls.__name__, tuple(one.says for one in map_model(config, tensors).discrepancies)
+            model_map = map_model(config, tensors)
         except WeightauditError as error:
             yield cls.__name__, (str(error),)
+            continue
+        unmapped = [entry.tensor for entry in model_map.coverage if entry.status == "unmapped"]
+        left = [f"unmapped: {unmapped[0]} and {len(unmapped) - 1} more"] if unmapped else []
+        told = (one.says for one in model_map.discrepancies)
+        yield cls.__name__, (*told, *(left if cls is classes_of(model_type)[0] else ()))
 
 
 def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     for model_type in sys.argv[1:] or built_types():
-        started = time.process_time()
         for name, says in accusations(model_type):
             for one in says:
                 print(f"{model_type} {name}: {one[:300]}", flush=True)
-        seconds = time.process_time() - started
-        if seconds > 10:
-            print(f"{model_type}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

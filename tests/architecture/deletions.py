@@ -38,13 +38,14 @@ class Account:
     false: tuple[str, ...]
 
 
-def saved_at(cls: Any, config: Any) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+def saved_at(cls: Any, config: Any, *, whole: bool = False) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     """(config.json, tensors) as the class at this config would be saved; no weights are made.
 
-    A loader that finds one of these tensors absent says so: what it does not miss is not saved here, or is tied.
+    A loader that finds one of these tensors absent says so: what it does not miss is not saved here, but for a
+    ``whole`` model's, or is tied.
     """
     with torch.device("meta"), unset():
-        shapes, _ = held_by(cls(config))
+        shapes, _ = held_by(cls(config), whole=whole)
     said = json.loads(config.to_json_string(use_diff=True))
     return {**said, "architectures": [cls.__name__]}, {name: info(name, shape) for name, shape in shapes.items()}
 

@@ -56,3 +56,10 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "xlstm": {"multihead_norm": _ANY},
 }
 """Tensors that may have another shape without being told, likewise."""
+
+NO_LANGUAGE_MODEL = {
+    "Blip2TextModelWithProjection": "a Q-Former: it reads texts and has no language model",
+    "SeamlessM4TCodeHifiGan": "the vocoder, which is saved within a model",
+    "SeamlessM4TTextToUnitForConditionalGeneration": "makes units of texts; it is saved within a model",
+}
+"""Classes of a model type's configuration that are refused or accused when they are saved alone, and why."""

@@ -89,9 +89,9 @@ def classes_of(model_type: str) -> list[Any]:
     return [main, *(one for one in found if one is not main)]
 
 
-def held_by(model: Any) -> tuple[dict[str, Shape], dict[str, tuple[str, ...]]]:
+def held_by(model: Any, *, whole: bool = False) -> tuple[dict[str, Shape], dict[str, tuple[str, ...]]]:
     """(shapes by the name that it is saved under, the other names of what is tied); what a loader does not miss is in
-    neither.
+    neither, but for a ``whole`` model's.
     """
     state = model.state_dict()
     source = dict(model.all_tied_weights_keys)
@@ -100,7 +100,8 @@ def held_by(model: Any) -> tuple[dict[str, Shape], dict[str, tuple[str, ...]]]:
         original = by_place.setdefault(id(tensor), name)
         if original != name:
             source.setdefault(name, original)
-    ignored = [re.compile(pattern) for pattern in model._keys_to_ignore_on_load_missing or ()]
+    patterns = () if whole else model._keys_to_ignore_on_load_missing or ()
+    ignored = [re.compile(pattern) for pattern in patterns]
     unsaved = set(model._keys_to_ignore_on_save or ())
     kept = {
         name: tensor

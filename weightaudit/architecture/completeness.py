@@ -121,7 +121,9 @@ class Expected:
         """
         self._inventory = inventory
         self._numbers = numbers_of(config, dimensions.values, inventory.defaults)
-        self._in_layers = _in_layers(config, dimensions)
+        changed = layers_changed(inner_config(config, "")[0])
+        self._in_layers = _in_layers(changed, dimensions)
+        self._skipping = {layer for layer, own in changed.items() if own.get("skip")}
         self._truths = {**inventory.defaults, **truths_of(config, tied)}
         self._matcher = matcher
         self._roles = roles
@@ -252,6 +254,8 @@ class Expected:
         return Stack(name, stack, layers, tuple(sorted(n for n in numbers if n < layers)))
 
     def _of_one_layer(self, stack: Stack, layer: int, slots: Iterable[Slot]) -> Iterator[Absent]:
+        if not stack.stack and layer in self._skipping:  # which modules, its config names by words of the code
+            return
         parts: dict[str, list[Slot]] = {}
         for slot in slots:
             if not slot.part or (slot.part == REST and layer > 0):
@@ -362,9 +366,8 @@ class Expected:
         return tuple(None if size == ANY else self._number(size, layer) for size in slot.shape)
 
 
-def _in_layers(config: Mapping[str, Any], dimensions: Dimensions) -> dict[int, dict[str, int]]:
+def _in_layers(changed: Mapping[int, Mapping[str, Any]], dimensions: Dimensions) -> dict[int, dict[str, int]]:
     """Layer → the numbers that the config says otherwise of it, by all the names that they may have."""
-    changed = layers_changed(inner_config(config, "")[0])
     found: dict[int, dict[str, int]] = {}
     for layer, own in dimensions.layers.items():
         numbers = {key: value for key, value in changed.get(layer, {}).items() if is_number(value)}

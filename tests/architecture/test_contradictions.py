@@ -62,7 +62,11 @@ def test_of_two_shapes_for_one_tensor_the_one_that_fits_is_kept() -> None:
 
 
 def test_what_a_model_lacks_is_not_sure() -> None:
-    slots = [{"name": "a", "when": {"with_a": False}}, {"name": "b"}, {"name": "c", "when": {"with_c": True}}]
+    slots: list[dict[str, Any]] = [
+        {"name": "a", "when": {"with_a": False}},
+        {"name": "b"},
+        {"name": "c", "when": {"with_c": True}},
+    ]
     left = weakened(slots, {"b": (1,)})["slots"]
     assert left == [{"name": "a", "sure": False}, {"name": "b"}, {"name": "c", "when": {"with_c": True}}]
 

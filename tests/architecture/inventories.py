@@ -691,8 +691,9 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     changes = [*halved, *changes_of(changed(told(model_type), base), main)]
     builds, structural = builds_of(model_type, main, base, changes, rng)
     learned = {main.__name__: learn(builds)}
-    sure = sum(slot.get("sure", True) for slot in learned[main.__name__][0])
-    if sure < MOSTLY * len(learned[main.__name__][0]):
+    # Of a list that no number counts each is a slot, however many a build has.
+    usual = [slot for slot in learned[main.__name__][0] if "{" in slot["name"] or slot["name"] in builds[0].held]
+    if sum(slot.get("sure", True) for slot in usual) < MOSTLY * len(usual):
         raise ValueError("its config does not tell what there is")
     numbers = dict(builds[0].truths)
     for other in others:
@@ -798,10 +799,15 @@ def _take_inner(body: dict[str, Any], own: str, inner: Mapping[str, Any] | None)
     if inner is None or not base:
         return
     theirs = {slot["name"] for slot in inner["slots"] if base in slot.get("classes", [base])}
-    outer = {slot["name"].replace("text_config.", "") for slot in body["slots"]}
-    if theirs <= outer:
+    having: dict[str, set[str]] = {}
+    for slot in body["slots"]:
+        having.setdefault(slot["name"].replace("text_config.", ""), set()).update(slot.get("classes", body["classes"]))
+    if theirs <= having.keys():
         body["slots"] = [s for s in body["slots"] if s["name"].replace("text_config.", "") not in theirs]
         body["inner"] = own
+        classes = set(body["classes"]).intersection(*(having[name] for name in theirs))
+        if len(classes) < len(body["classes"]):
+            body["inner_of"] = sorted(classes)
 
 
 def _ask_type(body: dict[str, Any], key: str, own: str) -> None:

@@ -61,7 +61,7 @@ class Account:
         self._expected: list[Expected] = []
         self._whole = outer is not None
         inner: Inventory | None = None
-        if outer is not None and outer.inner:
+        if outer is not None and outer.has_inner(self._ending):
             part, inner_type = inner_config(config, "")
             inner = inventory_of(inner_type)
             base = next((one for one in BASES if inner is not None and one in inner.classes), None)

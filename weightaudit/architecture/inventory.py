@@ -64,7 +64,7 @@ class Inventory:
     ``defaults`` are the values of the configuration class for the keys that slots read. ``optional`` are names of
     modules that a class is saved without when it was built so: all of one may be absent. ``tied`` has, by name, the
     other names of what is tied to it. ``inner`` says that the slots of the language model within are not here: they are
-    those of its own type. ``lists`` are the templates of module lists, each with how many there are.
+    those of its own type; ``inner_of`` are the classes that have one, () for all. ``lists`` are the templates of module lists, each with how many there are.
     """
 
     stem: str
@@ -75,7 +75,12 @@ class Inventory:
     optional: tuple[str, ...]
     tied: Mapping[str, tuple[str, ...]]
     inner: bool
+    inner_of: tuple[str, ...]
     lists: Mapping[tuple[str, ...], str]
+
+    def has_inner(self, ending: str | None) -> bool:
+        """Whether the class whose name ends so has a language model within; a class that is not known may have none."""
+        return self.inner and (not self.inner_of or ending in self.inner_of)
 
 
 def numbers_of(config: Mapping[str, Any], dimensions: Mapping[str, int], defaults: Mapping[str, Any]) -> dict[str, int]:
@@ -138,6 +143,7 @@ def inventory_of(model_type: str) -> Inventory | None:
         optional=tuple(body.get("optional", ())),
         tied={name: tuple(copies) for name, copies in body.get("tied", {}).items()},
         inner=bool(body.get("inner")),
+        inner_of=tuple(body.get("inner_of", ())),
         lists=lists_of(slot.name for slot in slots),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 from weightaudit.architecture.completeness import list_of
@@ -20,12 +21,16 @@ FACTORS = (1, 2, 3, 4)
 
 
 class Sized(Protocol):
-    """A model: its tensors by canonical name, the numbers and other values of its config, the family's dimensions."""
+    """A model: its tensors by canonical name, the numbers and other values of its config, those of the numbers that
+    layers have otherwise, the family's dimensions.
+    """
 
     @property
     def held(self) -> Mapping[str, Shape]: ...
     @property
     def numbers(self) -> Mapping[str, int]: ...
+    @property
+    def in_layers(self) -> Mapping[int, Mapping[str, int]]: ...
     @property
     def truths(self) -> Mapping[str, Any]: ...
     @property
@@ -42,7 +47,7 @@ def hold(when: Mapping[str, Any], truths: Mapping[str, Any]) -> bool:
 
 def weaken(body: dict[str, Any], stem: str, first: Mapping[str, int], models: Iterable[tuple[str, Sized]]) -> None:
     """Take from the body what one of the models (name of its class, model) contradicts: a size becomes any, a slot is
-    no longer sure, an alternative or a module list none.
+    no longer sure or of a part that not every layer has, an alternative or a module list none.
 
     A size that was the same in all builds, as one that can change with others only, becomes the one number of the
     config that is equal to it there and in ``first``, the numbers of the builds' first.
@@ -63,6 +68,7 @@ class _Against:
         self._own = one.own
         self._first = first
         self._numbers = numbers_of({}, one.numbers, body["defaults"])
+        self._in_layers = {layer: {**self._numbers, **own} for layer, own in one.in_layers.items()}
         self._slots = [
             slot
             for slot in body["slots"]
@@ -74,19 +80,15 @@ class _Against:
         for tensor, shape in one.held.items():
             template, at = template_of(tensor, self._lists)
             self._held.setdefault(template, {})[at] = shape
+            self._held.setdefault(tensor, {})[()] = shape
             if at:
                 self._layers.setdefault(list_of(template), set()).add(at[0])
 
     def weaken(self) -> None:
         self._weaken_lists()
         self._weaken_alternatives()
-        gone = [id(slot) for slot in self._slots if not self._weaken_presence(slot)]
+        self._weaken_presence()
         self._weaken_shapes()
-        self._drop(gone)
-
-    def _drop(self, gone: Sequence[int]) -> None:
-        self._body["slots"] = [slot for slot in self._body["slots"] if id(slot) not in gone]
-        self._slots = [slot for slot in self._slots if id(slot) not in gone]
 
     def _weaken_lists(self) -> None:
         """Without the module lists that have another length than their expression says."""
@@ -97,7 +99,8 @@ class _Against:
             if list_of(slot["name"]) == name
             and not self._is(slot["name"].partition("{")[2].partition("}")[0], max(layers) + 1)
         }
-        self._drop([id(slot) for slot in self._slots if list_of(slot["name"]) in wrong])
+        self._body["slots"] = [slot for slot in self._body["slots"] if list_of(slot["name"]) not in wrong]
+        self._slots = [slot for slot in self._slots if list_of(slot["name"]) not in wrong]
 
     def _weaken_alternatives(self) -> None:
         parts = {part for some in self._body.get("alternatives", ()) for part in some}
@@ -116,50 +119,64 @@ class _Against:
         own = {slot["name"] for slot in self._slots if slot.get("part") == part}
         return {at[0] for name in own for at in self._held.get(name, ()) if at}
 
-    def _weaken_presence(self, slot: dict[str, Any]) -> bool:
-        """False for a slot that goes: what only some layers have would be missed beside these."""
-        there = self._held.get(slot["name"], {})
-        layered = list_of(slot["name"])
+    def _weaken_presence(self) -> None:
+        """What is not there is not sure, what only some layers have is a part of its own of these."""
+        some: dict[tuple[str, frozenset[int]], list[dict[str, Any]]] = {}
+        for slot in self._slots:
+            there = frozenset(at[0] for at in self._held.get(slot["name"], ()) if at)
+            name = list_of(slot["name"])
+            if there and self._wanted(slot) - there:
+                some.setdefault((name, there), []).append(slot)
+            elif slot["name"] not in self._held and (not name or self._wanted(slot)):
+                slot.pop("when", None)
+                slot["sure"] = False
+        for (name, _), slots in some.items():
+            part = self._unused(f"{name}.{slots[0]['name'].partition('}.')[2].split('.')[0]}")
+            for slot in slots:
+                slot["part"] = part
+
+    def _wanted(self, slot: dict[str, Any]) -> set[int]:
+        """The layers that should have the slot, as it is learned."""
         part = slot.get("part", "")
-        if not layered:
-            lacks = not there
-        elif part in ("", REST):
-            lacks = bool(self._layers.get(layered, set()) - ({0} if part == REST else set()) - {at[0] for at in there})
-        else:
-            lacks = bool(self._layers_of(part) - {at[0] for at in there})
-        if lacks and (slot.get("sure", True) or there):
-            slot.pop("when", None)
-            slot["sure"] = False
-            return not there
-        return True
+        if part in ("", REST):
+            return self._layers.get(list_of(slot["name"]), set()) - ({0} if part == REST else set())
+        return self._layers_of(part)
+
+    def _unused(self, part: str) -> str:
+        """A name for a part that no other has."""
+        taken = {slot.get("part") for slot in self._body["slots"]}
+        return part if part not in taken else next(one for n in count(2) if (one := f"{part} {n}") not in taken)
 
     def _weaken_shapes(self) -> None:
         fitting = {
             (slot["name"], at)
             for slot in self._slots
             for at, shape in self._held.get(slot["name"], {}).items()
-            if self._fits(slot.get("shape"), shape)
+            if self._fits(slot.get("shape"), shape, at)
         }
         for slot in self._slots:
             for at, shape in self._held.get(slot["name"], {}).items():
                 if (slot["name"], at) not in fitting and "shape" in slot:
-                    self._loosen(slot, shape)
+                    self._loosen(slot, shape, at)
 
-    def _fits(self, wanted: Sequence[str] | None, shape: Shape) -> bool:
-        return wanted is None or (len(wanted) == len(shape) and all(map(self._is, wanted, shape)))
+    def _fits(self, wanted: Sequence[str] | None, shape: Shape, at: tuple[int, ...]) -> bool:
+        if wanted is None:
+            return True
+        return len(wanted) == len(shape) and all(self._is(w, size, at) for w, size in zip(wanted, shape, strict=True))
 
-    def _is(self, wanted: str, size: int) -> bool:
+    def _is(self, wanted: str, size: int, at: tuple[int, ...] = ()) -> bool:
+        numbers = self._in_layers.get(at[0], self._numbers) if at else self._numbers
         try:
-            return wanted == ANY or evaluate(wanted, self._numbers) == size
+            return wanted == ANY or evaluate(wanted, numbers) == size
         except (KeyError, ValueError):
             return True  # what cannot be told is not told
 
-    def _loosen(self, slot: dict[str, Any], shape: Shape) -> None:
+    def _loosen(self, slot: dict[str, Any], shape: Shape, at: tuple[int, ...]) -> None:
         if len(slot["shape"]) != len(shape):
             del slot["shape"]
             return
         for axis, (wanted, size) in enumerate(zip(slot["shape"], shape, strict=True)):
-            if not self._is(wanted, size):
+            if not self._is(wanted, size, at):
                 slot["shape"][axis] = self._like(wanted, size)
 
     def _like(self, wanted: str, size: int) -> str:

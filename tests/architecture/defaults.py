@@ -26,7 +26,7 @@ def accusations(model_type: str, **values: Any) -> Iterator[tuple[str, tuple[str
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                config, tensors = saved_at(cls, cls.config_class(**values), whole=True)
+                config, tensors = saved_at(cls, transformers.CONFIG_MAPPING[model_type](**values), whole=True)
         except Exception:  # of a config that names no sizes, or of a class of another config
             continue
         try:

@@ -39,7 +39,8 @@ from tests.support.tiny import all_model_types, model_class, tiny_config
 from tests.support.tiny_sizes import NOT_BUILT, H
 from weightaudit.architecture import inventory
 from weightaudit.architecture.canonical import canonical
-from weightaudit.architecture.dimensions import embeddings_tied, resolve
+from weightaudit.architecture.completeness import numbers_in_layers
+from weightaudit.architecture.dimensions import embeddings_tied, inner_config, layers_changed, resolve
 from weightaudit.architecture.inventory import REST, TIED, numbers_of, truths_of
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, model_types, multimodal
 from weightaudit.architecture.schema import Family
@@ -61,7 +62,7 @@ MOST_PARTS = 4
 class Build:
     """One class at one config: ``changes`` is how it differs from the first, ``held`` the shapes by canonical name.
 
-    ``own`` are the numbers that are dimensions of the family.
+    ``own`` are the numbers that are dimensions of the family, ``in_layers`` those that layers have otherwise.
     """
 
     changes: tuple[tuple[Key, Any], ...]
@@ -70,6 +71,7 @@ class Build:
     truths: Mapping[str, Any]
     held: Mapping[str, Shape]
     tied: Mapping[str, tuple[str, ...]]
+    in_layers: Mapping[int, Mapping[str, int]]
 
 
 def classes_of(model_type: str) -> list[Any]:
@@ -147,7 +149,7 @@ def built(
             held, copies = held_by(model)
         said = json.loads(json.dumps(config.to_dict(), default=str))
         family = family_of(model_type, said)
-        own, numbers, truths = read(family, model_type, said)
+        own, numbers, truths, in_layers = read(family, model_type, said)
     except Exception:
         return None
     prefixes = (*family.prefixes, *([f"{cls.base_model_prefix}."] if cls.base_model_prefix else []))
@@ -157,7 +159,7 @@ def built(
     tied = {
         canonical(name, prefixes): tuple(canonical(one, prefixes) for one in others) for name, others in copies.items()
     }
-    return Build(tuple(changes), own, numbers, truths, names, tied)
+    return Build(tuple(changes), own, numbers, truths, names, tied, in_layers)
 
 
 def family_of(model_type: str, config: Mapping[str, Any]) -> Family:
@@ -170,12 +172,16 @@ def family_of(model_type: str, config: Mapping[str, Any]) -> Family:
 
 def read(
     family: Family, model_type: str, config: Mapping[str, Any]
-) -> tuple[frozenset[str], dict[str, int], dict[str, Any]]:
-    """(the family's dimensions, all numbers that shapes are written in, values that conditions read) of a config."""
+) -> tuple[frozenset[str], dict[str, int], dict[str, Any], dict[int, dict[str, int]]]:
+    """(the family's dimensions, all numbers that shapes are written in, values that conditions read, numbers of single
+    layers) of a config.
+    """
     towers = layers_of_towers().of(config, model_type).values
-    own = {**resolve(family, model_type, config).values, **towers}
+    dimensions = resolve(family, model_type, config)
+    own = {**dimensions.values, **towers}
     tied = embeddings_tied(family, model_type, config)
-    return frozenset(own), numbers_of(config, own, {}), truths_of(config, tied)
+    in_layers = numbers_in_layers(layers_changed(inner_config(config, "")[0]), dimensions)
+    return frozenset(own), numbers_of(config, own, {}), truths_of(config, tied), in_layers
 
 
 # How a config is varied.
@@ -695,7 +701,6 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     usual = [slot for slot in learned[main.__name__][0] if "{" in slot["name"] or slot["name"] in builds[0].held]
     if sum(slot.get("sure", True) for slot in usual) < MOSTLY * len(usual):
         raise ValueError("its config does not tell what there is")
-    numbers = dict(builds[0].truths)
     for other in others:
         own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes), *_joint(changes)], rng)[0]
         if own:
@@ -721,10 +726,11 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     optional = sorted({name for cls in (main, *others) for name in _optional(model_type, cls, base)})
     if optional:
         body["optional"] = optional
-    body["defaults"] = _defaults(body, main, numbers)
-    at_defaults = ((cls.__name__, built(model_type, cls, cls.config_class)) for cls in (main, *others))
+    body["defaults"] = _defaults(body, model_type)
+    configure = transformers.CONFIG_MAPPING[model_type]
+    at_defaults = ((cls.__name__, built(model_type, cls, configure)) for cls in (main, *others))
     weaken(body, stem, builds[0].numbers, ((name, one) for name, one in at_defaults if one is not None))
-    body["defaults"] = _defaults(body, main, numbers)
+    body["defaults"] = _defaults(body, model_type)
     return body, stem
 
 
@@ -761,11 +767,11 @@ def _optional(model_type: str, cls: Any, base: Change) -> set[str]:
     return {name.split(".")[0] for name in with_.held.keys() - without.held.keys()}
 
 
-def _defaults(body: Mapping[str, Any], main: Any, truths: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(body: Mapping[str, Any], model_type: str) -> dict[str, Any]:
     """Values of the configuration class for the keys that the body reads."""
     text = json.dumps(body)
     try:
-        config = json.loads(json.dumps(main.config_class().to_dict(), default=str))
+        config = json.loads(json.dumps(transformers.CONFIG_MAPPING[model_type]().to_dict(), default=str))
     except Exception:
         return {}
     found = {}

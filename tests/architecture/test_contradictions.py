@@ -22,6 +22,7 @@ class Model:
     numbers: Mapping[str, int]
     truths: Mapping[str, Any] = field(default_factory=dict)
     own: frozenset[str] = frozenset({"layers", "hidden"})
+    in_layers: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
 def weakened(slots: list[dict[str, Any]], held: Mapping[str, tuple[int, ...]], **more: Any) -> dict[str, Any]:
@@ -85,10 +86,25 @@ def names(*templates: tuple[str, int]) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("part", ["", "rest"])
-def test_what_only_some_layers_have_is_missed_in_none(part: str) -> None:
+def test_what_only_some_layers_have_is_a_part_of_these(part: str) -> None:
     slots: list[dict[str, Any]] = [{"name": NORM}, {"name": BIAS, **({"part": part} if part else {})}]
     held = names((NORM, 0), (NORM, 1), (NORM, 2), (BIAS, 1))
-    assert weakened(slots, held, numbers={"layers": 3})["slots"] == [{"name": NORM}]
+    left = weakened(slots, held, numbers={"layers": 3})["slots"]
+    assert left == [{"name": NORM}, {"name": BIAS, "part": "layers.norm"}]
+
+
+def test_what_the_first_layer_alone_has_is_there() -> None:
+    slots: list[dict[str, Any]] = [{"name": NORM}, {"name": "layers.0.bias.weight"}]
+    held = {**names((NORM, 0), (NORM, 1)), "layers.0.bias.weight": (1,)}
+    assert weakened([dict(one) for one in slots], held)["slots"] == slots
+
+
+def test_a_size_of_a_layer_is_that_layer_s() -> None:
+    slots = [{"name": NORM, "shape": ["hidden"]}]
+    held = {"layers.0.norm.weight": (96,), "layers.1.norm.weight": (32,)}
+    body = {"classes": ["Model"], "defaults": {}, "slots": slots}
+    weaken(body, "My", FIRST, [("MyModel", Model(held, {"layers": 2, "hidden": 96}, in_layers={1: {"hidden": 32}}))])
+    assert slots[0]["shape"] == ["hidden"]
 
 
 def test_a_part_of_a_layer_is_whole_where_it_is() -> None:

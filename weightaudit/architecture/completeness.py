@@ -122,7 +122,7 @@ class Expected:
         self._inventory = inventory
         self._numbers = numbers_of(config, dimensions.values, inventory.defaults)
         changed = layers_changed(inner_config(config, "")[0])
-        self._in_layers = _in_layers(changed, dimensions)
+        self._in_layers = numbers_in_layers(changed, dimensions)
         self._skipping = {layer for layer, own in changed.items() if own.get("skip")}
         self._truths = {**inventory.defaults, **truths_of(config, tied)}
         self._matcher = matcher
@@ -366,7 +366,7 @@ class Expected:
         return tuple(None if size == ANY else self._number(size, layer) for size in slot.shape)
 
 
-def _in_layers(changed: Mapping[int, Mapping[str, Any]], dimensions: Dimensions) -> dict[int, dict[str, int]]:
+def numbers_in_layers(changed: Mapping[int, Mapping[str, Any]], dimensions: Dimensions) -> dict[int, dict[str, int]]:
     """Layer → the numbers that the config says otherwise of it, by all the names that they may have."""
     found: dict[int, dict[str, int]] = {}
     for layer, own in dimensions.layers.items():

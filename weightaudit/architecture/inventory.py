@@ -64,7 +64,8 @@ class Inventory:
     ``defaults`` are the values of the configuration class for the keys that slots read. ``optional`` are names of
     modules that a class is saved without when it was built so: all of one may be absent. ``tied`` has, by name, the
     other names of what is tied to it. ``inner`` says that the slots of the language model within are not here: they are
-    those of its own type; ``inner_of`` are the classes that have one, () for all. ``lists`` are the templates of module lists, each with how many there are.
+    those of its own type; ``inner_of`` are the classes that have one, () for all. ``lists`` are the templates of module
+    lists, each with how many there are.
     """
 
     stem: str

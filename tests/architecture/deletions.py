@@ -21,7 +21,6 @@ from tests.architecture.saved import info
 from tests.support.tiny import tiny_config
 from weightaudit.architecture import map_model, mapping, wrapping
 from weightaudit.architecture.matching import Match, Matcher
-from weightaudit.architecture.schema import Family
 from weightaudit.errors import WeightauditError
 from weightaudit.records import TensorInfo
 
@@ -64,8 +63,8 @@ def says(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], *kinds: s
 class Remembering(Matcher):
     """A matcher that matches each name once."""
 
-    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None) -> None:
-        super().__init__(family, holds)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._matched: dict[str, Match | None] = {}
 
     def match(self, name: str) -> Match | None:
@@ -78,9 +77,9 @@ def one_matcher() -> Callable[..., Matcher]:
     """Makes the same matcher at each call: one config has one family, whatever is taken away."""
     made: list[Remembering] = []
 
-    def matcher(family: Family, holds: Callable[[str], bool] | None = None) -> Matcher:
+    def matcher(*given: Any) -> Matcher:
         if not made:
-            made.append(Remembering(family, holds))
+            made.append(Remembering(*given))
         return made[0]
 
     return matcher

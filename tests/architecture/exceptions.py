@@ -27,13 +27,18 @@ NO_INVENTORY: dict[str, str] = {
 _SMALL = "is there where two numbers of the config differ, which no condition says"
 _KEYS = "is there or not by layer and by keys of the config that were not seen apart"
 
+_NO_VISION = "a model of text alone has no vision_config"
+_SHARED = {"v_proj": "some layers use their keys as values"}
+
 UNMISSED: dict[str, dict[str, str]] = {
     **{name: {r"embeddings_project\.": _SMALL} for name in ("electra", "convbert")},
     "luke": {
         "entity_embedding_dense": _SMALL,
         r"embeddings\.word_embeddings": "a head of its own that is stored is taken for the one tied to it",
     },
-    **{name: {"v_proj": "some layers use their keys as values"} for name in ("gemma4_text", "gemma4_unified_text")},
+    **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), _SHARED),
+    "gemma4": {**_SHARED, r"vision_tower\.patch_embedder|embed_vision": _NO_VISION},
+    "gemma4_unified": {**_SHARED, "embed_vision|vision_embedder": _NO_VISION},
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
     "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},
@@ -41,18 +46,16 @@ UNMISSED: dict[str, dict[str, str]] = {
 """Tensors that may be absent without being told: model type → pattern of names → reason."""
 
 _ANY = "no expression over one config's numbers is its size"
-_SQUARE = "its size was not varied alone: no model is built where it does not go with others"
+_LAYER = {"[qk]_norm": "it differs from layer to layer"}
 
 UNSHAPED: dict[str, dict[str, str]] = {
     "deepseek_vl_hybrid": {"rel_pos": _ANY},
     "got_ocr2": {"rel_pos": _ANY},
-    "falcon_h1": {"dt_bias|A_log|D$": _SQUARE},
-    **{name: {"[qk]_norm": "it differs from layer to layer"} for name in ("gemma4_text", "gemma4_unified_text")},
+    **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
-    "luke": {"entity_embedding_dense": _SMALL},
-    "t5gemma2": {".*": _SQUARE},
-    "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},
-    "xlnet": {"_bias": _SQUARE},
+    "t5gemma2": {
+        "norm|eoi_embedding": "its size was not varied alone: no model is built where it does not go with others"
+    },
     "xlstm": {"multihead_norm": _ANY},
 }
 """Tensors that may have another shape without being told, likewise."""

@@ -5,19 +5,12 @@ from __future__ import annotations
 NOT_YET = "not learned yet"
 NO_INVENTORY: dict[str, str] = {
     "janus": "its image tokenizer is a list of lists of blocks, of which no number tells the sizes",
+    "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
         (
-            *("laguna", "lfm3_vl", "minicpm_ocr", "minicpmv4_6", "minicpmv4_7", "minimax_m3_vl", "mobilebert"),
-            *(
-                "modernvbert",
-                "moss_transcribe_diarize",
-                "musicflamingo",
-                "omniasr",
-                "phi4_multimodal",
-                "pp_chart2table",
-            ),
-            *("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t", "seamless_m4t_v2", "ultravbert"),
-            *("video_llama_3", "voxtral_realtime"),
+            *("minicpmv4_6", "minicpmv4_7", "minimax_m3_vl", "moss_transcribe_diarize", "musicflamingo", "omniasr"),
+            *("phi4_multimodal", "pp_chart2table", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t"),
+            *("seamless_m4t_v2", "ultravbert", "video_llama_3"),
         ),
         NOT_YET,
     ),
@@ -56,6 +49,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "got_ocr2": {"rel_pos": _ANY},
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
+    "lfm3_vl": {"[qk]_layernorm": _ANY},
     "mllama": {"tile_embedding": _ANY},
     "t5gemma2": {
         "norm|eoi_embedding": "its size was not varied alone: no model is built where it does not go with others"

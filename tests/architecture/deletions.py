@@ -19,9 +19,8 @@ import transformers
 from tests.architecture.inventories import classes_of, held_by, shipped, unset
 from tests.architecture.saved import info
 from tests.support.tiny import tiny_config
-from weightaudit.architecture import map_model, mapping
+from weightaudit.architecture import map_model, mapping, wrapping
 from weightaudit.architecture.matching import Match, Matcher
-from weightaudit.architecture.schema import Family
 from weightaudit.errors import WeightauditError
 from weightaudit.records import TensorInfo
 
@@ -38,19 +37,23 @@ class Account:
     false: tuple[str, ...]
 
 
-def saved_by(model_type: str, cls: Any, **values: Any) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
-    """(config.json, tensors) as the class at the tiny config would be saved; no weights are made.
+def saved_at(cls: Any, config: Any, *, whole: bool = False) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    """(config.json, tensors) as the class at this config would be saved; no weights are made.
 
-    A loader that finds one of these tensors absent says so: what it does not miss is not saved here, or is tied.
+    A loader that finds one of these tensors absent says so: what it does not miss is not saved here, but for a
+    ``whole`` model's, or is tied.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        config = tiny_config(model_type, **values)
-        with torch.device("meta"), unset():
-            model = cls(config)
-    shapes, _ = held_by(model)
+    with torch.device("meta"), unset():
+        shapes, _ = held_by(cls(config), whole=whole)
     said = json.loads(config.to_json_string(use_diff=True))
     return {**said, "architectures": [cls.__name__]}, {name: info(name, shape) for name, shape in shapes.items()}
+
+
+def saved_by(model_type: str, cls: Any, **values: Any) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    """(config.json, tensors) as the class at the tiny config would be saved."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return saved_at(cls, tiny_config(model_type, **values))
 
 
 def says(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], *kinds: str) -> list[str]:
@@ -60,8 +63,8 @@ def says(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], *kinds: s
 class Remembering(Matcher):
     """A matcher that matches each name once."""
 
-    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None) -> None:
-        super().__init__(family, holds)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._matched: dict[str, Match | None] = {}
 
     def match(self, name: str) -> Match | None:
@@ -70,17 +73,22 @@ class Remembering(Matcher):
         return self._matched[name]
 
 
+def one_matcher() -> Callable[..., Matcher]:
+    """Makes the same matcher at each call: one config has one family, whatever is taken away."""
+    made: list[Remembering] = []
+
+    def matcher(*given: Any) -> Matcher:
+        if not made:
+            made.append(Remembering(*given))
+        return made[0]
+
+    return matcher
+
+
 def account(model_type: str, cls: Any) -> Account:
     config, tensors = saved_by(model_type, cls)
     unmissed, unshaped = [], []
-    made: list[Remembering] = []
-
-    def matcher(family: Family, holds: Callable[[str], bool]) -> Matcher:
-        if not made:
-            made.append(Remembering(family, holds))
-        return made[0]  # one config has one family, whatever is taken away
-
-    with patch.object(mapping, "Matcher", matcher):
+    with patch.object(mapping, "Matcher", one_matcher()), patch.object(wrapping, "Matcher", one_matcher()):
         for name, tensor in tensors.items():
             rest = {other: one for other, one in tensors.items() if other != name}
             if not told(config, rest, "missing"):

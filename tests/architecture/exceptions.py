@@ -4,20 +4,13 @@ from __future__ import annotations
 
 NOT_YET = "not learned yet"
 NO_INVENTORY: dict[str, str] = {
-    **dict.fromkeys(
-        ("esmc", "laguna", "mobilebert", "beam"),
-        "what was learned at tiny sizes did not hold at the sizes of its default config",
-    ),
-    **dict.fromkeys(("gemma4", "gemma4_unified"), "its towers are there or not as a nested config is"),
     "janus": "its image tokenizer is a list of lists of blocks, of which no number tells the sizes",
+    "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
         (
-            *("lfm2_vl", "lfm3_vl", "lighton_ocr", "llama4", "llava_next_video", "minicpm_ocr", "minicpmv4_6"),
-            *("minicpmv4_7", "minimax_m3_vl", "mistral3", "mllama", "modernvbert", "moss_transcribe_diarize"),
-            *("musicflamingo", "omniasr", "ovis2", "paddleocr_vl", "paligemma", "phi4_multimodal", "pp_chart2table"),
-            *("qwen2_5_omni_thinker", "qwen2_audio", "qwen3_5", "qwen3_5_moe", "qwen3_omni_moe_thinker", "qwen3_vl"),
-            *("seamless_m4t", "seamless_m4t_v2", "shieldgemma2", "smolvlm", "ultravbert", "video_llama_3"),
-            *("video_llava", "vipllava", "voxtral", "voxtral_realtime"),
+            *("minicpmv4_6", "minicpmv4_7", "minimax_m3_vl", "moss_transcribe_diarize", "musicflamingo", "omniasr"),
+            *("phi4_multimodal", "pp_chart2table", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t"),
+            *("seamless_m4t_v2", "ultravbert", "video_llama_3"),
         ),
         NOT_YET,
     ),
@@ -27,32 +20,47 @@ NO_INVENTORY: dict[str, str] = {
 _SMALL = "is there where two numbers of the config differ, which no condition says"
 _KEYS = "is there or not by layer and by keys of the config that were not seen apart"
 
+_LENGTH = "how many there are is the length of a list"
+_NO_VISION = "a model of text alone has no vision_config"
+_SHARED = {"v_proj": "some layers use their keys as values"}
+
 UNMISSED: dict[str, dict[str, str]] = {
     **{name: {r"embeddings_project\.": _SMALL} for name in ("electra", "convbert")},
     "luke": {
         "entity_embedding_dense": _SMALL,
         r"embeddings\.word_embeddings": "a head of its own that is stored is taken for the one tied to it",
     },
-    **{name: {"v_proj": "some layers use their keys as values"} for name in ("gemma4_text", "gemma4_unified_text")},
+    **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), _SHARED),
+    "gemma4": {**_SHARED, r"vision_tower\.patch_embedder|embed_vision": _NO_VISION},
+    "gemma4_unified": {**_SHARED, "embed_vision|vision_embedder": _NO_VISION},
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
+    "llama4": {"lm_head": "whether it is tied was not seen apart from other keys"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
-    "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},
+    "qwen3_vl": {"deepstack_merger_list": _LENGTH},
+    "tapas": {"token_type_embeddings_": _LENGTH},
 }
 """Tensors that may be absent without being told: model type → pattern of names → reason."""
 
 _ANY = "no expression over one config's numbers is its size"
-_SQUARE = "its size was not varied alone: no model is built where it does not go with others"
+_LAYER = {"[qk]_norm": "it differs from layer to layer"}
 
 UNSHAPED: dict[str, dict[str, str]] = {
     "deepseek_vl_hybrid": {"rel_pos": _ANY},
     "got_ocr2": {"rel_pos": _ANY},
-    "falcon_h1": {"dt_bias|A_log|D$": _SQUARE},
-    **{name: {"[qk]_norm": "it differs from layer to layer"} for name in ("gemma4_text", "gemma4_unified_text")},
+    **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
-    "luke": {"entity_embedding_dense": _SMALL},
-    "t5gemma2": {".*": _SQUARE},
-    "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},
-    "xlnet": {"_bias": _SQUARE},
+    "lfm3_vl": {"[qk]_layernorm": _ANY},
+    "mllama": {"tile_embedding": _ANY},
+    "t5gemma2": {
+        "norm|eoi_embedding": "its size was not varied alone: no model is built where it does not go with others"
+    },
     "xlstm": {"multihead_norm": _ANY},
 }
 """Tensors that may have another shape without being told, likewise."""
+
+NO_LANGUAGE_MODEL = {
+    "Blip2TextModelWithProjection": "a Q-Former: it reads texts and has no language model",
+    "SeamlessM4TCodeHifiGan": "the vocoder, which is saved within a model",
+    "SeamlessM4TTextToUnitForConditionalGeneration": "makes units of texts; it is saved within a model",
+}
+"""Classes of a model type's configuration that are refused or accused when they are saved alone, and why."""

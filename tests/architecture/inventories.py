@@ -17,9 +17,11 @@ import json
 import random
 import re
 import sys
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -31,12 +33,14 @@ import transformers
 from torch import nn
 from transformers.core_model_loading import revert_weight_conversion
 
+from tests.architecture.contradictions import hold, weaken
 from tests.architecture.exceptions import NO_INVENTORY, NOT_YET
 from tests.support.tiny import all_model_types, model_class, tiny_config
 from tests.support.tiny_sizes import NOT_BUILT, H
 from weightaudit.architecture import inventory
 from weightaudit.architecture.canonical import canonical
-from weightaudit.architecture.dimensions import embeddings_tied, resolve
+from weightaudit.architecture.completeness import numbers_in_layers
+from weightaudit.architecture.dimensions import embeddings_tied, inner_config, layers_changed, resolve
 from weightaudit.architecture.inventory import REST, TIED, numbers_of, truths_of
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, model_types, multimodal
 from weightaudit.architecture.schema import Family
@@ -48,8 +52,6 @@ COMBINATIONS = 16
 """Builds that differ in several values, against which what was learned is held."""
 FEWEST = 10
 """Builds that must have a tensor that the first lacks for its shape to be told."""
-LARGEST = 2
-"""The largest size that no number tells; a larger one that does not vary may go with what was not varied."""
 MOSTLY = 0.5
 """Share of the slots that conditions must tell, or the type has no inventory."""
 MOST_PARTS = 4
@@ -60,7 +62,7 @@ MOST_PARTS = 4
 class Build:
     """One class at one config: ``changes`` is how it differs from the first, ``held`` the shapes by canonical name.
 
-    ``own`` are the numbers that are dimensions of the family.
+    ``own`` are the numbers that are dimensions of the family, ``in_layers`` those that layers have otherwise.
     """
 
     changes: tuple[tuple[Key, Any], ...]
@@ -69,6 +71,7 @@ class Build:
     truths: Mapping[str, Any]
     held: Mapping[str, Shape]
     tied: Mapping[str, tuple[str, ...]]
+    in_layers: Mapping[int, Mapping[str, int]]
 
 
 def classes_of(model_type: str) -> list[Any]:
@@ -88,9 +91,9 @@ def classes_of(model_type: str) -> list[Any]:
     return [main, *(one for one in found if one is not main)]
 
 
-def held_by(model: Any) -> tuple[dict[str, Shape], dict[str, tuple[str, ...]]]:
+def held_by(model: Any, *, whole: bool = False) -> tuple[dict[str, Shape], dict[str, tuple[str, ...]]]:
     """(shapes by the name that it is saved under, the other names of what is tied); what a loader does not miss is in
-    neither.
+    neither, but for a ``whole`` model's.
     """
     state = model.state_dict()
     source = dict(model.all_tied_weights_keys)
@@ -99,7 +102,8 @@ def held_by(model: Any) -> tuple[dict[str, Shape], dict[str, tuple[str, ...]]]:
         original = by_place.setdefault(id(tensor), name)
         if original != name:
             source.setdefault(name, original)
-    ignored = [re.compile(pattern) for pattern in model._keys_to_ignore_on_load_missing or ()]
+    patterns = () if whole else model._keys_to_ignore_on_load_missing or ()
+    ignored = [re.compile(pattern) for pattern in patterns]
     unsaved = set(model._keys_to_ignore_on_save or ())
     kept = {
         name: tensor
@@ -129,22 +133,23 @@ def unset() -> Iterator[None]:
 
 def build(model_type: str, cls: Any, changes: Sequence[tuple[Key, Any]], **given: Any) -> Build | None:
     """The class at the tiny config of the type with ``changes``; None where that is no model."""
-    overrides: dict[str, Any] = {}
-    for path, value in changes:
-        inner = overrides
-        for key in path[:-1]:
-            inner = inner.setdefault(key, {})
-        inner[path[-1]] = value
+    return built(model_type, cls, lambda: tiny_config(model_type, **changed({}, tuple(changes))), changes, **given)
+
+
+def built(
+    model_type: str, cls: Any, configure: Callable[[], Any], changes: Sequence[tuple[Key, Any]] = (), **given: Any
+) -> Build | None:
+    """The class at the config that is made; None where that is no model."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            config = tiny_config(model_type, **overrides)
+            config = configure()
             with torch.device("meta"), unset():
                 model = cls(config, **given)
             held, copies = held_by(model)
         said = json.loads(json.dumps(config.to_dict(), default=str))
         family = family_of(model_type, said)
-        own, numbers, truths = read(family, model_type, said)
+        own, numbers, truths, in_layers = read(family, model_type, said)
     except Exception:
         return None
     prefixes = (*family.prefixes, *([f"{cls.base_model_prefix}."] if cls.base_model_prefix else []))
@@ -154,7 +159,7 @@ def build(model_type: str, cls: Any, changes: Sequence[tuple[Key, Any]], **given
     tied = {
         canonical(name, prefixes): tuple(canonical(one, prefixes) for one in others) for name, others in copies.items()
     }
-    return Build(tuple(changes), own, numbers, truths, names, tied)
+    return Build(tuple(changes), own, numbers, truths, names, tied, in_layers)
 
 
 def family_of(model_type: str, config: Mapping[str, Any]) -> Family:
@@ -167,12 +172,16 @@ def family_of(model_type: str, config: Mapping[str, Any]) -> Family:
 
 def read(
     family: Family, model_type: str, config: Mapping[str, Any]
-) -> tuple[frozenset[str], dict[str, int], dict[str, Any]]:
-    """(the family's dimensions, all numbers that shapes are written in, values that conditions read) of a config."""
+) -> tuple[frozenset[str], dict[str, int], dict[str, Any], dict[int, dict[str, int]]]:
+    """(the family's dimensions, all numbers that shapes are written in, values that conditions read, numbers of single
+    layers) of a config.
+    """
     towers = layers_of_towers().of(config, model_type).values
-    own = {**resolve(family, model_type, config).values, **towers}
+    dimensions = resolve(family, model_type, config)
+    own = {**dimensions.values, **towers}
     tied = embeddings_tied(family, model_type, config)
-    return frozenset(own), numbers_of(config, own, {}), truths_of(config, tied)
+    in_layers = numbers_in_layers(layers_changed(inner_config(config, "")[0]), dimensions)
+    return frozenset(own), numbers_of(config, own, {}), truths_of(config, tied), in_layers
 
 
 # How a config is varied.
@@ -189,6 +198,8 @@ TEXTS = {"feed_forward_proj": ("relu", "gated-gelu", "gated-silu")}
 """Values of texts that decide what there is and that the code takes apart."""
 _PATTERN = re.compile(r"(period|offset|step|interval|every|freq|pattern|dense)")
 """Keys of numbers that say which layers are of which kind."""
+_WIDTH = re.compile(r"^(hidden_size|d_model|n_embd)$|expand$")
+"""Keys of numbers that other sizes may have to go with."""
 _NUMBERED = re.compile(r"expert_[0-9]")
 """Names of experts that are no numbers: no template counts them."""
 _LITERAL = re.compile(r"config\.(?P<key>\w+)\s*(?:==|!=|in|not in)\s*(?P<values>\"[^\"]+\"|'[^']+'|[\[(][^\])]*[\])])")
@@ -233,7 +244,7 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
     texts = literals(cls)
     numbers = {p: v for p, v in leaves(said) if isinstance(v, int) and not isinstance(v, bool)}
     for path in numbers:
-        if path[-1] in ("hidden_size", "d_model", "n_embd"):  # which other sizes may follow from
+        if _WIDTH.search(path[-1]):
             for other in numbers:
                 if other[:-1] == path[:-1] and re.search("heads|d_ssm", other[-1]):
                     yield ((path, 2 * numbers[path]), (other, 2 * numbers[other]))
@@ -243,7 +254,7 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
         if isinstance(value, bool):
             yield ((path, not value),)
         elif isinstance(value, int):
-            sizes: list[int | None] = [2 * value, value + 1]
+            sizes: list[int | None] = [2 * value, value + 1, *([4] if value < 0 else [])]
             sizes += [1, 3] if _PATTERN.search(path[-1]) else []
             # What is of the hidden size needs no projection to it.
             sizes += [] if _COUNTS.search(path[-1]) else [0, None, H]
@@ -384,7 +395,7 @@ class Solver:
         where = tuple(sorted(values))
         wanted = tuple(values[b] for b in where)
         if len(set(wanted)) == 1:
-            return str(wanted[0]) if wanted[0] <= LARGEST else ""
+            return str(wanted[0])
         table = self._table(where)
         if wanted in table:
             return table[wanted]
@@ -646,17 +657,10 @@ def _conditions(one: Seen, builds: Sequence[Build], there: set[int] | None) -> t
     if there is None and not base and len(when) != 1:
         sure = False
     considered = set(range(len(builds))) if there is None else there
-    predicted = {b for b in considered if _hold(when, builds[b].truths)}
+    predicted = {b for b in considered if hold(when, builds[b].truths)}
     if predicted - one.at.keys():
         sure = False
     return dict(sorted(when.items())), sure
-
-
-def _hold(when: Mapping[str, Any], truths: Mapping[str, Any]) -> bool:
-    return all(
-        truths.get(key) in value if isinstance(value, list) else bool(truths.get(key)) == value
-        for key, value in when.items()
-    )
 
 
 def _of_a_real_model(one: Build) -> bool:
@@ -693,10 +697,10 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     changes = [*halved, *changes_of(changed(told(model_type), base), main)]
     builds, structural = builds_of(model_type, main, base, changes, rng)
     learned = {main.__name__: learn(builds)}
-    sure = sum(slot.get("sure", True) for slot in learned[main.__name__][0])
-    if sure < MOSTLY * len(learned[main.__name__][0]):
+    # Of a list that no number counts each is a slot, however many a build has.
+    usual = [slot for slot in learned[main.__name__][0] if "{" in slot["name"] or slot["name"] in builds[0].held]
+    if sum(slot.get("sure", True) for slot in usual) < MOSTLY * len(usual):
         raise ValueError("its config does not tell what there is")
-    numbers = dict(builds[0].truths)
     for other in others:
         own = builds_of(model_type, other, base, [*halved, *structural, *_sizes(changes), *_joint(changes)], rng)[0]
         if own:
@@ -722,7 +726,11 @@ def body_of(model_type: str) -> tuple[dict[str, Any], str]:
     optional = sorted({name for cls in (main, *others) for name in _optional(model_type, cls, base)})
     if optional:
         body["optional"] = optional
-    body["defaults"] = _defaults(body, main, numbers)
+    body["defaults"] = _defaults(body, model_type)
+    configure = transformers.CONFIG_MAPPING[model_type]
+    at_defaults = ((cls.__name__, built(model_type, cls, configure)) for cls in (main, *others))
+    weaken(body, stem, builds[0].numbers, ((name, one) for name, one in at_defaults if one is not None))
+    body["defaults"] = _defaults(body, model_type)
     return body, stem
 
 
@@ -759,11 +767,11 @@ def _optional(model_type: str, cls: Any, base: Change) -> set[str]:
     return {name.split(".")[0] for name in with_.held.keys() - without.held.keys()}
 
 
-def _defaults(body: Mapping[str, Any], main: Any, truths: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(body: Mapping[str, Any], model_type: str) -> dict[str, Any]:
     """Values of the configuration class for the keys that the body reads."""
     text = json.dumps(body)
     try:
-        config = json.loads(json.dumps(main.config_class().to_dict(), default=str))
+        config = json.loads(json.dumps(transformers.CONFIG_MAPPING[model_type]().to_dict(), default=str))
     except Exception:
         return {}
     found = {}
@@ -797,10 +805,15 @@ def _take_inner(body: dict[str, Any], own: str, inner: Mapping[str, Any] | None)
     if inner is None or not base:
         return
     theirs = {slot["name"] for slot in inner["slots"] if base in slot.get("classes", [base])}
-    outer = {slot["name"].replace("text_config.", "") for slot in body["slots"]}
-    if theirs <= outer:
+    having: dict[str, set[str]] = {}
+    for slot in body["slots"]:
+        having.setdefault(slot["name"].replace("text_config.", ""), set()).update(slot.get("classes", body["classes"]))
+    if theirs <= having.keys():
         body["slots"] = [s for s in body["slots"] if s["name"].replace("text_config.", "") not in theirs]
         body["inner"] = own
+        classes = set(body["classes"]).intersection(*(having[name] for name in theirs))
+        if len(classes) < len(body["classes"]):
+            body["inner_of"] = sorted(classes)
 
 
 def _ask_type(body: dict[str, Any], key: str, own: str) -> None:
@@ -835,18 +848,20 @@ def shipped() -> dict[str, tuple[dict[str, Any], str]]:
 
 def main() -> None:
     transformers.utils.logging.set_verbosity_error()
-    found = shipped() if sys.argv[1:] else {}
-    learned: list[str] = []
+    found = shipped()
+    learned: dict[str, tuple[dict[str, Any], str]] = {}
     for model_type in sys.argv[1:] or learnable():
+        started = time.process_time()
         try:
-            found[model_type] = body_of(model_type)
+            learned[model_type] = body_of(model_type)
         except Exception as error:
             print(f"{model_type}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
-        learned.append(model_type)
-        print(model_type, len(found[model_type][0]["slots"]), flush=True)
-    nested({name: body for name, (body, _) in found.items()}, learned)
-    FILE.write_text(text_of(found), "utf-8")
+        seconds = time.process_time() - started
+        print(f"{model_type} {len(learned[model_type][0]['slots'])} slots, {seconds:.0f} s", flush=True)
+        found |= deepcopy(learned)
+        nested({name: body for name, (body, _) in found.items()}, learned)
+        FILE.write_text(text_of(found), "utf-8")
 
 
 def text_of(found: Mapping[str, tuple[dict[str, Any], str]]) -> str:

@@ -58,48 +58,70 @@ class Proof:
         return all(places == sorted(places) for places in self.order.values())
 
 
-def close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Equal to within TOLERANCE of the largest entry, and not zero."""
-    size = float(b.abs().max()) if b.numel() else 0.0
-    return a.shape == b.shape and size > 1e-6 and float((a - b).abs().max()) <= TOLERANCE * size
+WAYS = (
+    *("equal", "equal, heads repeated", "up to a factor", "up to a factor a head", "up to a norm a head"),
+    *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
+    *("as part of a block", "up to a factor a head, among other positions"),
+)
+"""How a vector may be another, the strictest first."""
 
 
-def same_vector(a: torch.Tensor, b: torch.Tensor, width: int) -> str:
-    """How ``a`` (what a matrix computes) is ``b`` (what the model used, in heads of ``width``); "" if it is not.
+def same_vector(A: torch.Tensor, b: torch.Tensor, width: int) -> str:
+    """How a row of ``A`` (what a matrix computes) is ``b`` (what the model used, in heads of ``width``), the strictest
+    way of any; "" if none is.
 
     Weaker ways allow for what a model does between its projection and its attention: a factor, a norm of each head,
     rows put into another order within rotary embeddings, heads repeated for their group.
     """
-    if close(a, b):
-        return "equal"
-    if b.numel() > MANY * a.numel():  # of many positions, filled up to a block
-        return "as part of a block" if _within(a, b) or _within(a / width**0.5, b) else ""
-    if b.numel() % width == 0 and a.numel() % width == 0 and b.numel() % a.numel() == 0:
-        repeats = b.numel() // a.numel()
-        heads = a.reshape(-1, width)
-        spread = heads.repeat_interleave(repeats, 0)
-        live = b.reshape(-1, width)
-        if close(spread, live):
-            return "equal, heads repeated"
-        if close(_unit(spread.flatten()[None]), _unit(live.flatten()[None])):
-            return "up to a factor"
-        if close(_unit(spread), _unit(live)):
-            return "up to a factor a head"
-        if close(_unit(_centred(spread)), _unit(_centred(live))):
-            return "up to a norm a head"
-        if close(_centred(spread.flatten()[None] / spread.std()), _centred(live.flatten()[None] / live.std())):
-            return "up to a norm"
-        if close(_unit(spread).sort(-1).values, _unit(live).sort(-1).values):
-            return "up to the order of rows within a head"
-    if _within(a, b) and _within(b, a):
-        return "up to the order of rows"
-    if b.numel() <= a.numel():
+    if not len(A):
         return ""
-    if b.numel() % width == 0 and a.numel() % width == 0:
-        gaps = (_unit(a.reshape(-1, 1, width)) - _unit(b.reshape(1, -1, width))).abs().amax(-1).amin(1)
-        if float(gaps.max()) < TOLERANCE:
+    b, rows = b.flatten(), A.shape[1]
+    if rows == b.numel() and bool(_close(A, b).any()):
+        return "equal"
+    if b.numel() > MANY * rows:  # of many positions, filled up to a block
+        return "as part of a block" if _any_within(A, b) or _any_within(A / width**0.5, b) else ""
+    if b.numel() % width == 0 and rows % width == 0 and b.numel() % rows == 0:
+        spread = A.reshape(len(A), -1, width).repeat_interleave(b.numel() // rows, 1)
+        way = _by_heads(spread, b.reshape(-1, width))
+        if way:
+            return way
+    if rows == b.numel() and any(_within(b, a) for a in _maybe_within(A, b) if _within(a, b)):
+        return "up to the order of rows"
+    if b.numel() <= rows:
+        return ""
+    how = "as part of each head" if _any_within(A, b) or _any_within(A / width**0.5, b) else ""
+    if not how and b.numel() % width == 0 and rows % width == 0:
+        heads = _unit(b.reshape(1, -1, width))
+        if any(_among(a.reshape(-1, 1, width), heads) for a in A):
             return "up to a factor a head, among other positions"
-    return "as part of each head" if _within(a, b) or _within(a / width**0.5, b) else ""
+    return how
+
+
+def _by_heads(spread: torch.Tensor, live: torch.Tensor) -> str:
+    """`same_vector` for (vectors, heads, width) and (heads, width)."""
+    flat, whole = spread.flatten(1), live.flatten()
+    ways = {
+        "equal, heads repeated": lambda: _close(spread, live),
+        "up to a factor": lambda: _close(_unit(flat), _unit(whole)),
+        "up to a factor a head": lambda: _close(_unit(spread), _unit(live)),
+        "up to a norm a head": lambda: _close(_unit(_centred(spread)), _unit(_centred(live))),
+        "up to a norm": lambda: _close(_centred(flat / flat.std(1, keepdim=True)), _centred(whole / whole.std())),
+        "up to the order of rows within a head": lambda: _close(
+            _unit(spread).sort(-1).values, _unit(live).sort(-1).values
+        ),
+    }
+    return next((how for how, found in ways.items() if bool(found().any())), "")
+
+
+def _close(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Which of ``A`` are equal to ``b`` to within TOLERANCE of its largest entry, which is not zero."""
+    size = float(b.abs().max()) if b.numel() else 0.0
+    return (A - b).abs().flatten(1).amax(1) <= (TOLERANCE * size if size > 1e-6 else -1.0)
+
+
+def _among(heads: torch.Tensor, others: torch.Tensor) -> bool:
+    """Whether each of ``heads``, its length apart, is one of ``others``, which have the length 1."""
+    return float((_unit(heads) - others).abs().amax(-1).amin(1).max()) < TOLERANCE
 
 
 def _unit(x: torch.Tensor) -> torch.Tensor:
@@ -110,14 +132,21 @@ def _centred(x: torch.Tensor) -> torch.Tensor:
     return x - x.mean(-1, keepdim=True)
 
 
+def _any_within(A: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether every entry of one of the rows of ``A`` is an entry of ``b``."""
+    return any(_within(a, b) for a in _maybe_within(A, b))
+
+
+def _maybe_within(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The rows of ``A`` whose largest entry is an entry of ``b``."""
+    largest = A.gather(1, A.abs().argmax(1, keepdim=True))
+    return A[(b[None] - largest).abs().amin(1) <= TOLERANCE * float(b.abs().max())]
+
+
 def _within(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Every entry of ``a`` is an entry of ``b``."""
-    limit = TOLERANCE * float(b.abs().max())
-    first = int(a.abs().argmax())
-    if float((b - a.flatten()[first]).abs().min()) > limit:
-        return False
+    """Whether every entry of ``a`` is an entry of ``b``."""
     gaps = (a.flatten()[:, None] - b.flatten()[None, :]).abs().min(1).values
-    return float(gaps.max()) <= limit
+    return float(gaps.max()) <= TOLERANCE * float(b.abs().max())
 
 
 class Prover:
@@ -202,7 +231,9 @@ class Prover:
                 continue
             for x in _rows(event.inputs[0]):
                 if x.numel() == matrix.shape[1] and _gives(event.output, matrix @ x):
-                    direct = any(same_vector(z, x, 1) for z in [*_rows(attention.output), attention.output.flatten()])
+                    direct = any(
+                        same_vector(z[None], x, 1) for z in [*_rows(attention.output), attention.output.flatten()]
+                    )
                     return "maps the attention's output" if direct else "the map after the attention"
         return ""
 
@@ -262,22 +293,13 @@ def _holds(output: torch.Tensor, y: torch.Tensor) -> bool:
 
 def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int) -> str:
     """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts."""
+    earlier = [y for at, y in vectors if at < attention.at]
+    if not earlier:
+        return ""
+    A = torch.stack(earlier)
     operands = [attention.value] if which == 2 else [pair[which] for pair in attention.scores]
-    ways = (
-        *("equal", "equal, heads repeated", "up to a factor", "up to a factor a head", "up to a norm a head"),
-        *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
-        *("as part of a block", "up to a factor a head, among other positions"),
-    )
-    found = set()
-    for operand in operands:
-        flat = operand.flatten()
-        for at, y in reversed(vectors):
-            if at < attention.at:
-                how = same_vector(y, flat, operand.shape[-1])
-                if how == ways[0]:
-                    return how  # the strictest
-                found.add(how)
-    return min(found - {""}, key=ways.index, default="")
+    found = {same_vector(A, operand, operand.shape[-1]) for operand in operands}
+    return min(found - {""}, key=WAYS.index, default="")
 
 
 def _activated(

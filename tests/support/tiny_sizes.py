@@ -119,6 +119,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     ),
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
     "gptj": {"rotary_dim": 4},
+    "flint": {"mlp_only_layers": [0]},  # by default the first two layers, which are all that a tiny model has
     "janus": {
         "vision_config": {"projection_dim": 32},
         "vq_config": {

@@ -61,7 +61,7 @@ class Account:
         self._expected: list[Expected] = []
         self._whole = outer is not None
         inner: Inventory | None = None
-        if outer is not None and outer.inner:
+        if outer is not None and outer.has_inner(self._ending):
             part, inner_type = inner_config(config, "")
             inner = inventory_of(inner_type)
             base = next((one for one in BASES if inner is not None and one in inner.classes), None)
@@ -74,9 +74,8 @@ class Account:
     def _of(
         self, inventory: Inventory, ending: str | None, config: Mapping[str, Any], beside: Inventory | None
     ) -> Expected:
-        numbers = self._dimensions.values
         matcher, roles = self._matcher, self._roles
-        return Expected(inventory, ending, config, numbers, self._tied, self._held, matcher, roles, beside)
+        return Expected(inventory, ending, config, self._dimensions, self._tied, self._held, matcher, roles, beside)
 
     def missing(self) -> list[Discrepancy]:
         """What the checkpoint lacks. What no inventory tells the roles that are found tell by themselves."""

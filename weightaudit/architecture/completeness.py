@@ -8,8 +8,18 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from weightaudit.architecture.dimensions import NESTED, Dimensions, inner_config, layers_changed
 from weightaudit.architecture.expressions import evaluate
-from weightaudit.architecture.inventory import REST, TIED, Inventory, Slot, numbers_of, template_of, truths_of
+from weightaudit.architecture.inventory import (
+    REST,
+    TIED,
+    Inventory,
+    Slot,
+    is_number,
+    numbers_of,
+    template_of,
+    truths_of,
+)
 from weightaudit.architecture.matching import Matcher
 from weightaudit.architecture.schema import ANY, MatrixRule
 from weightaudit.records import TensorInfo
@@ -98,7 +108,7 @@ class Expected:
         inventory: Inventory,
         ending: str | None,
         config: Mapping[str, Any],
-        dimensions: Mapping[str, int],
+        dimensions: Dimensions,
         tied: bool,
         held: Mapping[str, TensorInfo],
         matcher: Matcher,
@@ -110,7 +120,10 @@ class Expected:
         ``beside`` has the other slots of the model, where it is one within another.
         """
         self._inventory = inventory
-        self._numbers = numbers_of(config, dimensions, inventory.defaults)
+        self._numbers = numbers_of(config, dimensions.values, inventory.defaults)
+        changed = layers_changed(inner_config(config, "")[0])
+        self._in_layers = numbers_in_layers(changed, dimensions)
+        self._skipping = {layer for layer, own in changed.items() if own.get("skip")}
         self._truths = {**inventory.defaults, **truths_of(config, tied)}
         self._matcher = matcher
         self._roles = roles
@@ -137,9 +150,10 @@ class Expected:
         inner = key.partition(".")[2]
         return self._truths[inner] if inner in self._truths and key not in self._truths else self._truths.get(key)
 
-    def _number(self, expression: str) -> int | None:
+    def _number(self, expression: str, layer: int | None = None) -> int | None:
+        own = None if layer is None else self._in_layers.get(layer)
         try:
-            return evaluate(expression, self._numbers)
+            return evaluate(expression, {**self._numbers, **own} if own else self._numbers)
         except (KeyError, ValueError):
             return None
 
@@ -240,6 +254,8 @@ class Expected:
         return Stack(name, stack, layers, tuple(sorted(n for n in numbers if n < layers)))
 
     def _of_one_layer(self, stack: Stack, layer: int, slots: Iterable[Slot]) -> Iterator[Absent]:
+        if not stack.stack and layer in self._skipping:  # which modules, its config names by words of the code
+            return
         parts: dict[str, list[Slot]] = {}
         for slot in slots:
             if not slot.part or (slot.part == REST and layer > 0):
@@ -319,12 +335,14 @@ class Expected:
         for slot in self.slots:
             by_name.setdefault(slot.name, []).append(slot)
         for template, slots in by_name.items():
-            wanted = [self._shape(slot) for slot in slots]
+            everywhere = [self._shape(slot) for slot in slots]
             alone = {(): self.held[template]} if template in self.held else {}
             for numbers, info in sorted((self._at.get(template, {}) if "{" in template else alone).items()):
                 beyond = bool(numbers) and numbers[0] >= (self._layers(template) or 0)
                 if beyond:
                     continue
+                own = bool(numbers) and numbers[0] in self._in_layers
+                wanted = [self._shape(slot, numbers[0]) for slot in slots] if own else everywhere
                 if not any(shape is None or _fits(info.shape, shape) for shape in wanted):
                     yield info, next(shape for shape in wanted if shape is not None)
                 elif (None,) in wanted:
@@ -342,10 +360,20 @@ class Expected:
         """How many layers the config makes of the module list that the template is in."""
         return self._number(template.partition("{")[2].partition("}")[0])
 
-    def _shape(self, slot: Slot) -> tuple[int | None, ...] | None:
+    def _shape(self, slot: Slot, layer: int | None = None) -> tuple[int | None, ...] | None:
         if slot.shape is None:
             return None
-        return tuple(None if size == ANY else self._number(size) for size in slot.shape)
+        return tuple(None if size == ANY else self._number(size, layer) for size in slot.shape)
+
+
+def numbers_in_layers(changed: Mapping[int, Mapping[str, Any]], dimensions: Dimensions) -> dict[int, dict[str, int]]:
+    """Layer → the numbers that the config says otherwise of it, by all the names that they may have."""
+    found: dict[int, dict[str, int]] = {}
+    for layer, own in dimensions.layers.items():
+        numbers = {key: value for key, value in changed.get(layer, {}).items() if is_number(value)}
+        within = {f"{nested}.{key}": value for nested in NESTED for key, value in numbers.items()}
+        found[layer] = {**numbers, **within, **own.values}
+    return found
 
 
 def _counted(first: tuple[int, ...], counts: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -7,8 +7,9 @@ is silent, or the value is null, the spec's rule. Nothing is guessed, and no cod
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from weightaudit.architecture.expressions import evaluate, names_in
@@ -21,43 +22,69 @@ NESTED = ("text_config", "llm_config", "language_config")
 """Keys under which multimodal models keep the language model's config."""
 MAX_SIZE = 2**53 - 1
 """The largest number believed of a config.json; every reader of JSON keeps it exactly, and products of a few print."""
+PER_LAYER = "per_layer_config"
+"""Key under which a config keeps what it says otherwise of single layers: ``{"05": {"head_dim": 512}}``."""
+_LAYER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The numbers, and for errors where each came from (``"n_embd = 768"``)."""
+    """The numbers, and for errors where each came from (``"n_embd = 768"``); ``layers`` has those of the layers of the
+    language model of which the config says them otherwise.
+    """
 
     values: dict[str, int]
     origins: dict[str, str]
+    layers: Mapping[int, Dimensions] = field(default_factory=dict)
 
-    def of(self, stack: str) -> dict[str, int]:
+    def of(self, stack: str, layer: int | None = None) -> dict[str, int]:
         """The numbers as they hold in a stack: in the decoder ``ff`` is ``decoder_ff`` where the family has that.
 
         A tower's are its own only.
         """
+        if not stack:
+            return {**self.values, **self._at(layer).values}
         own = _of_stack(self.values, stack)
         return own if stack in TOWERS else {**self.values, **own}
 
-    def explain(self, *expressions: str, stack: str = "") -> str:
+    def explain(self, *expressions: str, stack: str = "", layer: int | None = None) -> str:
         """Where the numbers in the expressions, as they hold in a stack, came from; for a message."""
-        own = _of_stack(self.origins, stack)
+        own = _of_stack(self.origins, stack) if stack else self._at(layer).origins
         origins = own if stack in TOWERS else {**self.origins, **own}
         names = dict.fromkeys(name for expression in expressions for name in names_in(expression))
         return ", ".join(dict.fromkeys(origins[name] for name in names if name in origins))
+
+    def _at(self, layer: int | None) -> Dimensions:
+        return self if layer is None else self.layers.get(layer, self)
 
 
 T = TypeVar("T")
 
 
 def _of_stack(table: Mapping[str, T], stack: str) -> dict[str, T]:
-    return {name.removeprefix(f"{stack}_"): x for name, x in table.items() if stack and name.startswith(f"{stack}_")}
+    prefix = f"{stack}_"
+    return {name.removeprefix(prefix): x for name, x in table.items() if name.startswith(prefix)}
 
 
 def resolve(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimensions:
     """All dimensions of ``family``. Raises ConfigError naming the key that is missing or no whole number."""
+    config, model_type = inner_config(config, model_type)
+    layers = {
+        layer: _resolve_all(family, model_type, {**config, **own}) for layer, own in layers_changed(config).items()
+    }
+    return replace(_resolve_all(family, model_type, config), layers=layers)
+
+
+def layers_changed(config: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """Layer → the values that a language model's config says otherwise of it; what is no such table is left out."""
+    said = config.get(PER_LAYER)
+    layers = said.items() if isinstance(said, Mapping) else ()
+    return {int(key): own for key, own in layers if _LAYER.fullmatch(key) and isinstance(own, Mapping)}
+
+
+def _resolve_all(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimensions:
     values: dict[str, int] = {}
     origins: dict[str, str] = {}
-    config, model_type = inner_config(config, model_type)
     for dimension in family.dimensions:
         found = _resolve(dimension, model_type, config, values)
         if found is not None:

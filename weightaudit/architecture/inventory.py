@@ -64,7 +64,8 @@ class Inventory:
     ``defaults`` are the values of the configuration class for the keys that slots read. ``optional`` are names of
     modules that a class is saved without when it was built so: all of one may be absent. ``tied`` has, by name, the
     other names of what is tied to it. ``inner`` says that the slots of the language model within are not here: they are
-    those of its own type. ``lists`` are the templates of module lists, each with how many there are.
+    those of its own type; ``inner_of`` are the classes that have one, () for all. ``lists`` are the templates of module
+    lists, each with how many there are.
     """
 
     stem: str
@@ -75,7 +76,12 @@ class Inventory:
     optional: tuple[str, ...]
     tied: Mapping[str, tuple[str, ...]]
     inner: bool
+    inner_of: tuple[str, ...]
     lists: Mapping[tuple[str, ...], str]
+
+    def has_inner(self, ending: str | None) -> bool:
+        """Whether the class whose name ends so has a language model within; a class that is not known may have none."""
+        return self.inner and (not self.inner_of or ending in self.inner_of)
 
 
 def numbers_of(config: Mapping[str, Any], dimensions: Mapping[str, int], defaults: Mapping[str, Any]) -> dict[str, int]:
@@ -83,10 +89,10 @@ def numbers_of(config: Mapping[str, Any], dimensions: Mapping[str, int], default
     ``defaults`` where it is silent, and the family's ``dimensions``.
     """
     leaves = {**defaults, **dict(_leaves(config))}
-    numbers = {path: value for path, value in leaves.items() if _is_number(value)}
+    numbers = {path: value for path, value in leaves.items() if is_number(value)}
     listed = config.get("id2label")
     labels = len(listed) if isinstance(listed, Mapping) else config.get("num_labels", 2)
-    return {**numbers, **({LABELS: labels} if _is_number(labels) else {}), **dimensions}
+    return {**numbers, **({LABELS: labels} if is_number(labels) else {}), **dimensions}
 
 
 def truths_of(config: Mapping[str, Any], tied: bool) -> dict[str, Any]:
@@ -94,7 +100,8 @@ def truths_of(config: Mapping[str, Any], tied: bool) -> dict[str, Any]:
     return {**dict(_leaves(config)), TIED: tied}
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of a config is one that sizes are made of."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SIZE
 
 
@@ -137,6 +144,7 @@ def inventory_of(model_type: str) -> Inventory | None:
         optional=tuple(body.get("optional", ())),
         tied={name: tuple(copies) for name, copies in body.get("tied", {}).items()},
         inner=bool(body.get("inner")),
+        inner_of=tuple(body.get("inner_of", ())),
         lists=lists_of(slot.name for slot in slots),
     )
 

@@ -86,7 +86,8 @@ def _map_family(
 ) -> ModelMap:
     towers = layers_of_towers().of(config, model_type)
     numbers = resolve(family, model_type, config)
-    dimensions = Dimensions({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
+    both = ({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
+    dimensions = Dimensions(*both, numbers.layers)
     tied = embeddings_tied(family, model_type, config)
     matcher = Matcher(
         _with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type)
@@ -124,8 +125,9 @@ def _map_family(
                 contradictions.misshapen(tensors[name], found, found.rule.roles, why)
             coverage.leave(name, why)
             continue
-        sizes = _sizes(found.rule, tensors[name], dimensions.of(found.stack))
-        why = _misfit(sizes, found.rule, tensors[name], dimensions, found.stack)
+        own = dimensions.of(found.stack, found.layer)
+        sizes = _sizes(found.rule, tensors[name], own)
+        why = _misfit(sizes, found, found.rule, tensors[name], dimensions)
         if why:
             contradictions.misshapen(tensors[name], found, found.rule.roles, why)
             coverage.leave(name, why)
@@ -136,7 +138,7 @@ def _map_family(
                 coverage.leave(name, TOO_MANY)
                 continue
             room -= stacked
-        for piece in _pieces(found, found.rule, tensors[name], sizes, dimensions.of(found.stack)):
+        for piece in _pieces(found, found.rule, tensors[name], sizes, own):
             _claim(claimed, piece, name, found.rule.tied_to)
             coverage.pieces.append(piece)
     contradictions.refuse_another_model(coverage.pieces)
@@ -216,7 +218,7 @@ def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _S
     return _Sizes(experts, stored, rows, stored[1] if rule.cols == ANY else _size(rule.cols, numbers))
 
 
-def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions, stack: str) -> str:
+def _misfit(sizes: _Sizes, found: Match, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> str:
     """How the tensor's shape contradicts the config; "" where it does not."""
     rows, cols = sum(sizes.rows), sizes.cols
     stacked = len(info.shape) == 3 and rule.experts
@@ -224,7 +226,7 @@ def _misfit(sizes: _Sizes, rule: MatrixRule, info: TensorInfo, dimensions: Dimen
         return ""
     expected = (cols, rows) if rule.transposed else (rows, cols)
     each = f"{sizes.experts} matrices of {expected}" if rule.experts else f"it {expected}"
-    why = dimensions.explain(*rule.rows, rule.cols, stack=stack)
+    why = dimensions.explain(*rule.rows, rule.cols, stack=found.stack, layer=found.layer)
     return f"its shape is {info.shape}, the config makes {each} ({why})"
 
 

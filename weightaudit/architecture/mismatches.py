@@ -44,11 +44,11 @@ class Contradictions:
 
     def beyond(self, name: str, found: Match) -> str:
         """Why there can be no such layer or expert, which is noted; "" where the config has it."""
-        numbers = self._dimensions.of(found.stack)
+        numbers = self._dimensions.of(found.stack, found.layer)
         for kind, number in (("layer", found.layer), ("expert", found.expert)):
             if number is None or number < numbers.get(f"{kind}s", number + 1):
                 continue
-            where = self._dimensions.explain(f"{kind}s", stack=found.stack)
+            where = self._dimensions.explain(f"{kind}s", stack=found.stack, layer=found.layer)
             why = f"{kind} {number} is beyond the {kind}s of the config ({where}, counted from 0)"
             place = (found.stack, found.layer, None if kind == "layer" else number)
             self._beyond.setdefault(place, (why, []))[1].append(name)

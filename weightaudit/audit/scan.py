@@ -21,6 +21,7 @@ from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import ReadGroup, plan_groups, read_groups, with_others
 from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
+from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import AuditConfig
@@ -96,10 +97,12 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         later={copy for copy, _ in ties.open},
     )
     peaks = Peaks()
+    tables = Tables(checkpoint.config, checkpoint.vocabulary)
 
     def look(group: ReadGroup, stored: Mapping[str, torch.Tensor]) -> None:
         digests.take(group, stored)
         peaks.take(group, stored)
+        tables.take(group, stored)
 
     pieces = read_groups(checkpoint, groups, memory=config.memory, look=look)
     with reporting(progress) as display, closing(pieces):
@@ -129,6 +132,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         min_coverage=config.min_coverage,
         vocabulary=checkpoint.vocabulary,
         peaks=peaks.taken,
+        tables=tables.taken,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)

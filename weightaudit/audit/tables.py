@@ -1,4 +1,7 @@
-"""Which rows of a table of tokens stand out, taken while it is in memory, in one pass over all of it."""
+"""Which rows of a table of tokens stand out, taken while it is in memory.
+
+Of each row a few bytes are looked at, of some rows all, which takes a tenth of the time of measuring it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import hashlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,25 +24,34 @@ from weightaudit.records import RoleMatrix, TableFacts, Vocabulary
 ROLES = ("EMBED", "HEAD")
 """Tables of tokens. Those of positions and segments have few rows, each of which is used."""
 LEAST_ROWS, LEAST_COLUMNS = 256, 32
-"""Of a smaller table nothing is said: its head is of few classes, or its rows have too few entries to tell them apart."""
-CHUNK = 1 << 18
-"""Entries looked at at once: what is made of them is 1 MB, which stays in a core's cache."""
-SAMPLE = 1 << 12
-"""Rows, evenly spaced, that the mean of all is estimated from; its error is 1/64 of how far rows lie from it."""
+"""Of a smaller table nothing is said: it is a head of few classes, or its rows are too short to tell them apart."""
+SAMPLE = 1 << 10
+"""Rows, evenly spaced, that the mean of all is estimated from; its error is 1/32 of how far rows lie from it."""
+TAIL = 1 << 10
+"""Last rows that are looked at for new ones: where a vocabulary grows, its rows come last. Where all are new, more."""
 PREFIX = 16
-"""Bytes of a row, from entries evenly spaced, by which rows that may be equal are found."""
+"""Bytes of a row by which those are found that may be equal."""
+MIXING = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number that makes one key of two halves; what has the same by chance is told apart later."""
+LINES, LINE = 4, 16
+"""Runs of columns, and columns in one, by which rows are found that may point in a direction."""
+PIECE = 1 << 22
+"""Entries of the rows among which they are looked for at once."""
 NEAR_MEAN = 0.05
 """Distance of a row from the mean, over the median distance, up to which it is the mean."""
+GAP = 0.2
+"""The same up to which no other row may lie, for else rows are of all sizes."""
 AGREE = 0.8
 """Cosine that nine in ten of the rows without training must have to their mean direction, for it to mean something."""
 ALIKE = 0.95
 """Cosine to that direction from which on a row is like them, unless they are less alike than that themselves."""
 SEVERAL = 3
 """Rows without training that such a direction is made of, at least."""
-LIMIT = 5.0
-"""Standard deviations within which a row of random numbers lies: 3 in ten million are beyond."""
-FIT = 1 << 10
-"""Rows, evenly spaced in the first half, that the leading directions of a table are found from; as many others show how much they hold."""
+LIMIT = 4.0
+"""Standard deviations within which a row of random numbers lies: 3 in 100,000 are beyond."""
+FIT = 1 << 9
+"""Rows, evenly spaced in the first half, that the leading directions of a table are found from; as many others show how
+much they hold."""
 MOST_DIRECTIONS = 128
 """Leading directions, at most: one for 16 columns."""
 ANY_SCALE = 8
@@ -65,6 +78,8 @@ class Tables:
 
     def _known_unused(self, rows: int) -> list[int]:
         """Rows whose token says that nobody uses it, or, where most rows have a token, that have none."""
+        if not self._tokens:
+            return []
         named = [number for number in range(rows) if _UNUSED.fullmatch(self._tokens.get(number, "")[:64])]
         without = [number for number in range(rows) if number not in self._tokens]
         return sorted({*named, *without}) if 2 * len(without) < rows else named
@@ -90,59 +105,36 @@ def _initial_scale(config: Mapping[str, Any]) -> float:
 def table_facts(table: Array, unused: Iterable[int] = (), start: float = 0.02) -> TableFacts:
     """What stands out among the rows of ``table`` (rows, cols), of any floating-point dtype.
 
-    ``unused`` are rows that are known to have no training, ``start`` is the standard deviation of new rows. Nothing is
-    said of a table with entries that are not finite or whose squares are no float32.
+    ``unused`` are rows that are known to have no training, ``start`` is the standard deviation of new rows. Of a table
+    with entries that are not finite or whose squares are no float32, what is said may be incomplete.
     """
-    number = len(table)
-    centre = _plain(table[_spaced(number, SAMPLE)]).mean(axis=0, dtype=np.float64)
-    groups = _equal(table)
-    known = np.array(sorted({*unused, *(row for group in groups for row in group)}), dtype=np.intp)
-    direction = _direction(table, known, centre)
-    sides = np.stack([centre, direction], axis=1).astype(np.float32)
-    squares, along = np.empty(number), np.empty((number, 2))
-    for at, rows in _chunks(table):
-        squares[at] = np.einsum("ij,ij->i", rows, rows)
-        along[at] = rows @ sides
-    total = squares.sum()
-    if not (0 < total < np.finfo(np.float32).max):
-        return TableFacts()
-    there = squares > 0
-    distances = np.sqrt(np.maximum(squares - 2 * along[:, 0] + centre @ centre, 0.0))
-    usual = float(np.median(distances[there]))
-    mean = _mean_rows(table, np.flatnonzero(there & (distances <= 2 * NEAR_MEAN * usual)), usual)
-    random = _random_tail(table, np.sqrt(squares), start)
-    fresh = {*mean, *random}
-    known = known[there[known] & ~np.isin(known, list(fresh))]
-    cosines = (along[:, 1] - centre @ direction) / np.maximum(distances, 1e-30)
-    least = _least_likeness(cosines[known])
-    alike = np.zeros(number, dtype=bool) if least is None else there & (cosines >= least)
-    alike[known] = False
-    alike[list(fresh)] = False
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        groups = [group for group in _equal(table) if table[group[0]].any()]
+        tail = _Tail(table, start)
+        mean, random = tail.mean_rows(), tail.random_rows()
+        fresh = {*mean, *random}
+        untouched = sorted({*unused, *(row for group in groups for row in group)} - fresh)
+        known, alike, likeness = _alike(table, untouched, tail.centre)
     named = set(unused)
-    kept = (tuple(row for row in group if there[row] and row not in fresh) for group in groups)
+    kept = (tuple(row for row in group if row not in fresh) for group in groups)
     return TableFacts(
         equal=tuple(group for group in kept if len(group) > 1 and not named.issuperset(group)),
         mean=mean,
         random=random,
-        unused=() if least is None else tuple(known.tolist()),
-        alike=tuple(np.flatnonzero(alike).tolist()),
-        likeness=float(cosines[alike].min()) if alike.any() else 0.0,
+        unused=known,
+        alike=tuple(row for row in alike if row not in fresh),
+        likeness=likeness,
     )
 
 
-def _chunks(table: Array) -> Iterable[tuple[slice, Array]]:
-    """Consecutive rows, as float32, and where they stand."""
-    step = max(1, CHUNK // table.shape[1])
-    for start in range(0, len(table), step):
-        yield slice(start, start + step), _plain(table[start : start + step])
-
-
 def _plain(rows: Array) -> Array:
-    """``rows`` as float32; those of bfloat16 by their bits, which is several times faster."""
+    """``rows`` as float32; those of 16 bits by their bits, which is several times faster, and right of finite ones."""
     if rows.dtype.name == "bfloat16":
         return (rows.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):
-        return rows.astype(np.float32, copy=False)
+    if rows.dtype == np.float16:
+        bits = rows.view(np.uint16).astype(np.uint32)
+        return ((bits & 0x8000) << 16 | (bits & 0x7FFF) << 13).view(np.float32) * np.float32(2.0**112)
+    return rows.astype(np.float32, copy=False)
 
 
 def _spaced(number: int, most: int) -> slice:
@@ -150,12 +142,12 @@ def _spaced(number: int, most: int) -> slice:
 
 
 def _equal(table: Array) -> list[tuple[int, ...]]:
-    """The rows with the same bytes, in groups; of those of zeros too."""
-    entries = PREFIX // table.itemsize
-    columns = np.linspace(0, table.shape[1] - 1, entries, dtype=np.intp)
-    words = np.ascontiguousarray(table[:, columns]).view(np.uint64)
-    order = np.lexsort(words.T)
-    same = np.concatenate([[False], (words[order[1:]] == words[order[:-1]]).all(axis=1), [False]])
+    """The rows with the same bytes, in groups."""
+    middle, entries = table.shape[1] // 2, PREFIX // table.itemsize
+    words = np.ascontiguousarray(table[:, middle : middle + entries]).view(np.uint64)
+    mixed = words[:, 0] * MIXING + words[:, 1]
+    order = np.argsort(mixed)
+    same = np.concatenate([[False], mixed[order[1:]] == mixed[order[:-1]], [False]])
     candidates = np.sort(order[same[:-1] | same[1:]])
     rows: dict[bytes, list[int]] = defaultdict(list)
     for row in candidates.tolist():
@@ -163,101 +155,171 @@ def _equal(table: Array) -> list[tuple[int, ...]]:
     return [tuple(group) for group in rows.values() if len(group) > 1]
 
 
-def _direction(table: Array, known: Array, centre: Array) -> Array:
-    """The mean direction, from ``centre``, of the ``known`` rows other than zeros; zeros for none."""
-    rows = _plain(table[known]).astype(np.float64)
-    rows = rows[rows.any(axis=1)] - centre
-    sizes = np.linalg.norm(rows, axis=1)
-    mean = (rows[sizes > 0] / sizes[sizes > 0, None]).sum(axis=0)
-    size = float(np.linalg.norm(mean))
-    return mean / size if size > 0 else mean
-
-
-def _least_likeness(cosines: Array) -> float | None:
-    """The cosine from which on a row is like those that have ``cosines``; None where these do not point one way."""
-    if len(cosines) < SEVERAL:
-        return None
-    tenth = float(np.quantile(cosines, 0.1))
-    return min(tenth, ALIKE) if tenth >= AGREE else None
-
-
-def _mean_rows(table: Array, candidates: Array, usual: float) -> tuple[int, ...]:
-    """Those of ``candidates`` that are the mean of all rows, which takes another pass where there are any."""
-    if not len(candidates):
-        return ()
-    centre = np.zeros(table.shape[1])
-    for _, rows in _chunks(table):
-        centre += rows.sum(axis=0, dtype=np.float64)
-    centre /= len(table)
-    distances = np.linalg.norm(_plain(table[candidates]) - centre, axis=1)
-    return tuple(candidates[distances <= NEAR_MEAN * usual].tolist())
-
-
-def _random_tail(table: Array, norms: Array, start: float) -> tuple[int, ...]:
-    """The last rows, but for zeros, that are normal numbers of one scale without the directions of the others.
-
-    Each has no more of its energy in the leading directions of the table than chance gives, and a norm like that of
-    the last; together they have no more of it, their sum is no longer than that of independent rows, and where they are
-    fewer than `ANY_SCALE` their scale is that of ``start``.
+def _alike(table: Array, untouched: Sequence[int], centre: Array) -> tuple[tuple[int, ...], tuple[int, ...], float]:
+    """The rows ``untouched`` by training that are not zero, those that are like them, and the least cosine of these to
+    their mean direction; all taken from ``centre``. Nothing where they do not point one way.
     """
-    cols = table.shape[1]
-    there = np.flatnonzero(norms > 0)
-    of_start = start * math.sqrt(cols)
-    width = LIMIT / math.sqrt(2 * cols)  # of the logarithm of a norm
-    last = there[: -ANY_SCALE - 1 : -1]
-    apart = np.abs(np.log(norms[last] / norms[last[0]]))
-    if abs(math.log(norms[last[0]] / of_start)) > width and apart.max() > 2 * width:
-        return ()
-    excess = _excess_energy(table)
-    if excess is None:
-        return ()
-    found: list[int] = []
-    while len(found) < len(there):
-        some = there[len(there) - len(found) - 1 :: -1][:FIT]
-        fits = (np.abs(np.log(norms[some] / norms[last[0]])) <= 2 * width) & (excess(_plain(table[some])) <= LIMIT)
-        run = len(some) if fits.all() else int(np.argmin(fits))
-        found += some[:run].tolist()
-        if run < len(some):
-            break
-    if not found:
-        return ()
-    number = len(found)
-    rows = _plain(table[found]).astype(np.float64)
-    energy = float(np.einsum("ij,ij->", rows, rows))
-    scale = math.sqrt(energy / rows.size)
-    together = (float(np.square(rows.sum(axis=0)).sum()) / energy - 1) * math.sqrt(cols / 2)
-    if excess(rows.astype(np.float32)).sum() > LIMIT * math.sqrt(number) or (number > 1 and together > LIMIT):
-        return ()
-    if number < ANY_SCALE and abs(math.log(scale / start)) > width / math.sqrt(number):
-        return ()
-    return tuple(sorted(found))
+    nothing: tuple[tuple[int, ...], tuple[int, ...], float] = ((), (), 0.0)
+    known = [row for row in untouched if table[row].any()]
+    if len(known) < SEVERAL:
+        return nothing
+    directions = _unit(_plain(table[known[_spaced(len(known), SAMPLE)]]) - centre)
+    mean = _unit(directions.mean(axis=0, keepdims=True))[0]
+    least = min(float(np.quantile(directions @ mean, 0.1)), ALIKE)
+    if not least >= AGREE:
+        return nothing
+    alike: dict[int, float] = {}
+    step = max(1, PIECE // table.shape[1])
+    for first in range(0, len(table), step):
+        piece = table[first : first + step]
+        candidates = _may_be_alike(piece, mean, centre, least)
+        rows = _plain(piece[candidates])
+        cosines = np.where(rows.any(axis=1), _unit(rows - centre) @ mean, 0.0)
+        found = cosines >= least
+        alike |= zip((first + candidates[found]).tolist(), cosines[found].tolist(), strict=True)
+    those = set(known)
+    others = {row: cosine for row, cosine in alike.items() if row not in those}
+    return tuple(known), tuple(others), min(others.values(), default=0.0)
 
 
-def _excess_energy(table: Array) -> Callable[[Array], Array] | None:
-    """How many standard deviations more of a row's energy than chance lies in the leading directions of ``table``.
+def _may_be_alike(rows: Array, direction: Array, centre: Array, least: float) -> Array:
+    """Which of ``rows`` may have a cosine of ``least`` to ``direction``, by the columns in which that is largest."""
+    whole = len(direction) // LINE * LINE
+    sizes = np.square(direction[:whole]).reshape(-1, LINE).sum(axis=1)
+    along, squares = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    weight = 0.0
+    for line in np.sort(np.argsort(-sizes)[:LINES]):
+        columns = slice(line * LINE, (line + 1) * LINE)
+        part = _plain(rows[:, columns]) - centre[columns]
+        along += part @ direction[columns]
+        squares += np.einsum("ij,ij->i", part, part)
+        weight += float(sizes[line])
+    # Of n columns a cosine c is known to (1 - c²)/√n.
+    slack = 4 * (1 - least**2) / math.sqrt(LINES * LINE)
+    return np.flatnonzero(along >= (least - slack) * np.sqrt(squares * weight))
 
-    They are those of rows of its first half, for rows that they are made of have more of it, by two steps of subspace
-    iteration from a random start. None where they hold little of the energy of others: nothing tells these from random
-    numbers.
+
+class _Tail:
+    """The last rows of a table, beside the others."""
+
+    def __init__(self, table: Array, start: float) -> None:
+        """``start`` is the standard deviation of new rows."""
+        self._table, self._start = table, start
+        sample = _plain(table[_spaced(len(table), SAMPLE)])
+        sample = sample[sample.any(axis=1)]
+        self.centre: Array = sample.mean(axis=0) if len(sample) else np.zeros(table.shape[1], np.float32)
+        distances = np.linalg.norm(sample - self.centre, axis=1)
+        usual = float(np.median(distances)) if len(sample) else 0.0
+        self._near, self._error = NEAR_MEAN * usual, usual / math.sqrt(SAMPLE)
+        between = (distances > self._near + 2 * self._error) & (distances <= GAP * usual)
+        self._has_gap = 0 < usual < math.inf and not between.any()
+
+    def _pieces(self) -> Iterator[tuple[Array, Array]]:
+        """The numbers of rows other than zeros from the last one on, and the rows, piece by piece."""
+        for end in range(len(self._table), 0, -TAIL):
+            first = max(0, end - TAIL)
+            rows = _plain(self._table[first:end])[::-1]
+            there = rows.any(axis=1)
+            yield np.arange(end - 1, first - 1, -1)[there], rows[there]
+
+    def mean_rows(self) -> tuple[int, ...]:
+        """Those that are the mean of all rows, which takes a pass over the table where there are any."""
+        if not self._has_gap or not any(
+            len(numbers) for numbers in self._close_to(self.centre, self._near + 2 * self._error)
+        ):
+            return ()
+        centre = np.zeros(self._table.shape[1])
+        for _, rows in self._pieces():
+            centre += rows.sum(axis=0, dtype=np.float64)
+        found = np.concatenate([*self._close_to(centre / len(self._table), self._near)])
+        return tuple(sorted(found.tolist()))
+
+    def _close_to(self, centre: Array, distance: float) -> Iterator[Array]:
+        for numbers, rows in self._pieces():
+            close = np.linalg.norm(rows - centre, axis=1) <= distance
+            yield numbers[close]
+            if not close.all():
+                return
+
+    def random_rows(self) -> tuple[int, ...]:
+        """The last ones that are normal numbers of one scale without the directions of the others.
+
+        Each has no more of its energy in the leading directions of the table than chance gives, and a norm like that of
+        the last; together they have no more of it, their sum is no longer than that of independent rows, and where they
+        are fewer than `ANY_SCALE` their scale is that of new rows. So many of the others must not be of this kind too.
+        """
+        pieces = self._pieces()
+        first = next(((numbers, rows) for numbers, rows in pieces if len(rows)), None)
+        if first is None:
+            return ()
+        cols = self._table.shape[1]
+        width = LIMIT / math.sqrt(2 * cols)  # of the logarithm of a norm
+        last = np.linalg.norm(first[1][:ANY_SCALE], axis=1)
+        alike = np.abs(np.log(last / last[0])).max() <= 2 * width
+        if not alike and not abs(math.log(last[0] / (self._start * math.sqrt(cols)))) <= width:
+            return ()
+        leading = _Leading(self._table)
+        if not leading.tell_apart:
+            return ()
+
+        def fits(rows: Array) -> Array:
+            near: Array = np.abs(np.log(np.linalg.norm(rows, axis=1) / last[0])) <= 2 * width
+            return near & (leading.excess(rows) <= LIMIT)
+
+        numbers: list[int] = []
+        found: list[Array] = []
+        for some, rows in chain([first], pieces):
+            fit = fits(rows)
+            run = len(fit) if fit.all() else int(np.argmin(fit))
+            numbers += some[:run].tolist()
+            found.append(rows[:run])
+            if run < len(fit):
+                break
+        tail = np.concatenate(found)
+        if not numbers or float(fits(leading.others).mean()) ** len(tail) > 1 / FIT:
+            return ()
+        energy = float(np.square(tail, dtype=np.float64).sum())
+        together = (float(np.square(tail.sum(axis=0, dtype=np.float64)).sum()) / energy - 1) * math.sqrt(cols / 2)
+        if leading.excess(tail).sum() > LIMIT * math.sqrt(len(tail)) or (len(tail) > 1 and together > LIMIT):
+            return ()
+        scale = math.sqrt(energy / tail.size)
+        if len(tail) < ANY_SCALE and abs(math.log(scale / self._start)) > width / math.sqrt(len(tail)):
+            return ()
+        return tuple(sorted(numbers))
+
+
+class _Leading:
+    """The leading directions of a table: those of rows of its first half, by two steps of subspace iteration from a
+    random start. ``others`` are as many rows that they are not made of, for those that they are have more of them.
     """
-    cols = table.shape[1]
-    number = min(MOST_DIRECTIONS, max(2, cols // 16))
-    older = table[: len(table) // 2]
-    sample = _unit(_plain(older[_spaced(len(older), 2 * FIT)]))
-    fit, others = sample[::2], sample[1::2]
-    start = np.random.default_rng(0).standard_normal((cols, number), dtype=np.float32)
-    directions = np.linalg.qr(fit.T @ (fit @ start))[0]
-    directions = np.linalg.qr(fit.T @ (fit @ directions))[0]
-    deviation = math.sqrt(2 * number * (cols - number) / (cols * cols * (cols + 2)))
 
-    def excess(rows: Array) -> Array:
-        share: Array = np.square(_unit(rows) @ directions).sum(axis=1)
-        return (share - number / cols) / deviation
+    def __init__(self, table: Array) -> None:
+        older = table[: len(table) // 2]
+        sample = _plain(older[_spaced(len(older), 2 * FIT)])
+        fit, self.others = _unit(sample[::2]), sample[1::2]
+        cols = table.shape[1]
+        self._number = min(MOST_DIRECTIONS, max(2, cols // 16))
+        start = np.random.default_rng(0).standard_normal((cols, self._number), dtype=np.float32)
+        self._directions = np.linalg.qr(fit.T @ (fit @ (fit.T @ (fit @ start))))[0]
 
-    return excess if float(np.quantile(excess(others), 0.75)) > LIMIT else None
+    @property
+    def tell_apart(self) -> bool:
+        """Whether they hold much of the energy of others: else nothing tells these from random numbers."""
+        return float(np.quantile(self.excess(self.others), 0.75)) > LIMIT
+
+    def excess(self, rows: Array) -> Array:
+        """How many standard deviations more of each row's energy than chance gives lies in them, by the cube root that
+        makes a sum of squares normal (Wilson & Hilferty 1931).
+        """
+        number, cols = self._number, rows.shape[1]
+        variance = 2 * (1 - number / cols) / (9 * number)
+        share = np.square(_unit(rows) @ self._directions).sum(axis=1) * (cols / number)
+        above: Array = (np.cbrt(share) - (1 - variance)) / math.sqrt(variance)
+        return above
 
 
 def _unit(rows: Array) -> Array:
     """``rows`` of norm 1, and those of zeros."""
     sizes = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return rows / np.maximum(sizes, 1e-30)[:, None]
+    unit: Array = rows / np.maximum(sizes, 1e-30)[:, None]
+    return unit

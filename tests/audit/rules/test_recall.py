@@ -234,7 +234,8 @@ def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
 def test_every_rule_is_put_to_the_test() -> None:
     of_files = {"pickle", "shards", "unlisted", "two-sets", "modules"}  # above, in test_files and in test_modules
     of_tokenizers = {"tokenizer-size", "rows-without-token"}  # in test_vocabulary
-    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers == {rule.id for rule in RULES}
+    of_tables = {"untrained-tokens", "identical-tokens", "undertrained-tokens"}  # in test_tables
+    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers | of_tables == {rule.id for rule in RULES}
 
 
 def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:

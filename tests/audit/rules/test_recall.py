@@ -51,6 +51,12 @@ def _every(which: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Callable
     return change
 
 
+def _nearly_one_direction(values: torch.Tensor) -> torch.Tensor:
+    left, middle, right = torch.linalg.svd(values, full_matrices=False)
+    middle[1:] *= 0.5
+    return (left * middle) @ right * (values.norm() / middle.norm())
+
+
 def _float16_with_many_subnormals(tensors: Tensors) -> None:
     _every("", torch.Tensor.half)(tensors)
     tensors[name(4, "k_proj")] = (tensors[name(4, "k_proj")].float() * 4e-4).half()
@@ -147,6 +153,9 @@ FAULTS = (
     Fault("mixed-dtypes", _to(name(8, "q_proj"), torch.Tensor.bfloat16), ((8, "Q"),)),
     Fault("near-rank-one", _to(name(6, "gate_proj"), lambda v: torch.outer(v[:, 0], v[0])), ((6, "GATE"),)),
     Fault("near-rank-one", _to(name(6, "o_proj"), lambda v: torch.full_like(v, 0.01)), ((6, "O"),)),
+    Fault("rank-collapse", _every("q_proj", _nearly_one_direction), ((None, "Q"),)),
+    Fault("rank-collapse", _every(".layers.", _nearly_one_direction)),
+    Fault("rank-collapse", _every("_proj", lambda v: torch.outer(v[:, 0], v[0]) / 8)),
     Fault("norm-preservation", _every("up_proj", lambda values: 50 * values)),
     Fault("untrained", _to(name(9, "v_proj"), _random), ((9, "V"),)),
     Fault("untrained", _to(HEAD, _random), ((None, "HEAD"),)),

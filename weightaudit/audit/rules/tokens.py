@@ -98,8 +98,8 @@ def _undertrained(rule: Rule, context: RuleContext) -> Iterator[Match]:
         yield rule.of_rows(
             rows,
             f"{len(facts.alike):,} of the {number:,} rows of {_places(rows)} {point} where the "
-            f"{len(facts.unused):,} do that no training has shaped (cosine at least {facts.likeness:.3f}, taken from the mean of all rows): "
-            f"{_listed(tokens, facts.alike)}.",
+            f"{len(facts.unused):,} do that no training has shaped (cosine at least {facts.likeness:.3f}, taken from "
+            f"the mean of all rows): {_listed(tokens, facts.alike)}.",
             value=float(len(facts.alike)),
         )
 

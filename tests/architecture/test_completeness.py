@@ -220,6 +220,41 @@ def test_another_kind_of_numbers_is_misshapen(dtype: str) -> None:
     assert told.endswith(f"stored as {dtype}.")
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "complex64"])
+@pytest.mark.parametrize(
+    ("model_type", "name", "kind"),
+    [
+        ("llama", "model.layers.1.input_layernorm.weight", "norm"),
+        ("llama", "model.norm.weight", "norm"),
+        ("bert", "bert.encoder.layer.0.attention.output.LayerNorm.bias", "norm"),
+        ("bert", "bert.encoder.layer.1.attention.self.query.bias", "bias"),
+        ("gpt2", "transformer.h.0.attn.c_attn.bias", "bias"),
+    ],
+)
+def test_norms_and_biases_have_floating_point_numbers(model_type: str, name: str, kind: str, dtype: str) -> None:
+    config, tensors = saved_by(model_type, classes_of(model_type)[0])
+    name = next(one for one in tensors if one.endswith(name.partition(".")[2]))
+    (told,) = says(config, {**tensors, name: info(name, tensors[name].shape, dtype)}, "missing", "misshapen")
+    assert told == f"{name}: a {kind} has floating-point numbers, it is stored as {dtype}."
+    every = {one: info(one, tensors[one].shape, dtype) for one in tensors if one.endswith(name.rpartition(".")[2])}
+    vectors = {one: told for one, told in every.items() if len(told.shape) == 1}
+    found = says(config, {**tensors, **vectors}, "misshapen")
+    assert 0 < len(found) < len(vectors)  # by what they are, not one by one
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64", "float8_e4m3fn"])
+def test_any_floating_point_numbers_are_a_norm(dtype: str) -> None:
+    config, tensors = saved_by("llama", classes_of("llama")[0])
+    name = "model.norm.weight"
+    assert says(config, {**tensors, name: info(name, tensors[name].shape, dtype)}, "missing", "misshapen") == []
+
+
+def test_masks_and_numbers_of_positions_are_integers_or_truth_values() -> None:
+    config, tensors = saved_by("gpt2", classes_of("gpt2")[0])
+    mask = {"transformer.h.0.attn.bias": info("transformer.h.0.attn.bias", (1, 1, 64, 64), "bool")}
+    assert says(config, tensors | mask, "missing", "misshapen") == []
+
+
 def test_placeholders_of_sharded_training_are_told_once() -> None:
     config, tensors = saved_by("llama", classes_of("llama")[0])
     empty = {name: info(name, (0,)) for name in tensors if "mlp" in name or "norm" in name}

@@ -103,6 +103,7 @@ def _map_family(
             plain = common_rule(tensors[name]) if family.vectors else ""
             if plain:
                 coverage.ignore(name, plain, buffer=plain.startswith("buffer"))
+                contradictions.not_floating(tensors[name], plain)
             else:
                 coverage.leave(name, f"no pattern of family {family.name} fits")
             continue
@@ -115,6 +116,7 @@ def _map_family(
             continue
         if isinstance(found.rule, IgnoreRule):
             coverage.ignore(name, found.rule.rule, buffer=found.rule.buffer)
+            contradictions.not_floating(tensors[name], found.rule.rule)
             continue
         expert = ALL_EXPERTS if found.rule.experts else found.expert
         present.update((found.stack, found.layer, expert, role) for role in found.rule.roles)

@@ -143,6 +143,8 @@ FAULTS = (
     Fault("misshapen", _to(name(3, "q_proj"), torch.Tensor.flatten), ((3, "Q"),)),
     Fault("misshapen", _to(name(3, "q_proj"), lambda values: values > 0), ((3, "Q"),)),
     Fault("misshapen", _to("model.norm.weight", lambda values: values[:7])),
+    Fault("misshapen", _to("model.norm.weight", lambda values: values > 0)),
+    Fault("misshapen", _to("model.norm.weight", torch.Tensor.char)),
     Fault("placeholder", _sharded),
     Fault("unmapped", _adapter),
     Fault("low-coverage", _mostly_unknown),

@@ -16,7 +16,7 @@ from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, fla
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.layouts import PACKINGS
-from weightaudit.architecture.matching import Match, Matcher
+from weightaudit.architecture.matching import Match, Matcher, repeated_prefix
 from weightaudit.architecture.mismatches import HINT, Contradictions
 from weightaudit.architecture.modules import split_modules, with_modules
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
@@ -89,7 +89,9 @@ def _map_family(
     dimensions = Dimensions({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
     tied = embeddings_tied(family, model_type, config)
     matcher = Matcher(
-        _with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type)
+        _with_towers(_as_told(family, numbers), towers.matrices),
+        lambda key: flag(key, config, model_type),
+        repeated_prefix(tensors, family.prefixes),
     )
     coverage = Coverage(tensors)
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)

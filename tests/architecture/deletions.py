@@ -60,8 +60,8 @@ def says(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], *kinds: s
 class Remembering(Matcher):
     """A matcher that matches each name once."""
 
-    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None) -> None:
-        super().__init__(family, holds)
+    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None, before: str = "") -> None:
+        super().__init__(family, holds, before)
         self._matched: dict[str, Match | None] = {}
 
     def match(self, name: str) -> Match | None:

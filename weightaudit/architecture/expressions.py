@@ -1,7 +1,7 @@
 """Sizes as specs write them: ``hidden``, ``4*hidden``, ``hidden/heads``, ``heads*head_dim + 2``.
 
-Integers, names of dimensions, ``+``, ``*`` and exact ``/``; products bind before sums. No parentheses: no
-family needs them.
+Integers, names of dimensions, ``+``, ``*``, exact ``/``, and ``//``, which rounds down; products bind before
+sums. No parentheses: no family needs them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 
 _NAME = r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*"
 """A dimension, or a key of the config (``vision_config.patch_size``)."""
-_TERM = re.compile(rf"(?:{_NAME}|[0-9]+)(?: ?[*/] ?(?:{_NAME}|[0-9]+))*")
-_TOKEN = re.compile(rf"{_NAME}|[0-9]+|[*/]")
+_TERM = re.compile(rf"(?:{_NAME}|[0-9]+)(?: ?(?:[*/]|//) ?(?:{_NAME}|[0-9]+))*")
+_TOKEN = re.compile(rf"{_NAME}|[0-9]+|//|[*/]")
 
 
 def names_in(expression: str) -> tuple[str, ...]:
@@ -29,20 +29,20 @@ def check(expression: str, known: Collection[str]) -> str:
 
 
 def evaluate(expression: str, dimensions: Mapping[str, int]) -> int:
-    """Value of a checked expression. Raises ValueError where a division is not exact."""
+    """Value of a checked expression. Raises ValueError where a ``/`` is not exact, or divides by zero."""
     return sum(_product(term, dimensions) for term in expression.split("+"))
 
 
 def _product(term: str, dimensions: Mapping[str, int]) -> int:
     value, operator = 1, "*"
     for token in _TOKEN.findall(term):
-        if token in "*/":
+        if token in ("*", "/", "//"):
             operator = token
             continue
         factor = int(token) if token.isdigit() else dimensions[token]
         if operator == "*":
             value *= factor
-        elif factor == 0 or value % factor:
+        elif factor == 0 or (operator == "/" and value % factor):
             raise ValueError(f"{term.strip()} is no whole number: {value}/{factor}")
         else:
             value //= factor

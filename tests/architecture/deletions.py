@@ -75,9 +75,9 @@ def account(model_type: str, cls: Any) -> Account:
     unmissed, unshaped = [], []
     made: list[Remembering] = []
 
-    def matcher(family: Family, holds: Callable[[str], bool]) -> Matcher:
+    def matcher(family: Family, holds: Callable[[str], bool], before: str) -> Matcher:
         if not made:
-            made.append(Remembering(family, holds))
+            made.append(Remembering(family, holds, before))
         return made[0]  # one config has one family, whatever is taken away
 
     with patch.object(mapping, "Matcher", matcher):

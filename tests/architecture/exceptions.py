@@ -49,6 +49,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "falcon_h1": {"dt_bias|A_log|D$": _SQUARE},
     **{name: {"[qk]_norm": "it differs from layer to layer"} for name in ("gemma4_text", "gemma4_unified_text")},
     "glm_ocr": {"attn.[qk]_norm": _ANY},
+    "olmoe": {"k_norm": "its class computes it of the hidden size, whatever the size of heads that it is given"},
     "luke": {"entity_embedding_dense": _SMALL},
     "t5gemma2": {".*": _SQUARE},
     "tapas": {"token_type_embeddings_": "how many there are is the length of a list"},

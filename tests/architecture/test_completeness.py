@@ -212,6 +212,24 @@ def test_another_shape_or_rank_is_misshapen(name: str, shape: tuple[int, ...]) -
     assert told.startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        *("qwen2", "qwen3_moe", "glm4_moe", "granite", "olmo2", "phi3", "cohere", "starcoder2", "smollm3", "dots1"),
+        *("jamba", "bamba", "falcon_h1", "lfm2", "ernie4_5_moe", "exaone4", "apertus", "nanochat", "bitnet", "phimoe"),
+    ],
+)
+def test_heads_need_not_make_up_the_hidden_size(model_type: str) -> None:
+    """As in Qwen3-30B-A3B and GLM-4.5, whose configs have a head_dim that their classes do not tell by default."""
+    cls = classes_of(model_type)[0]
+    config, tensors = saved_by(model_type, cls, head_dim=10)
+    assert tensors != saved_by(model_type, cls)[1]
+    assert says(config, tensors, "missing", "misshapen", "extra") == []
+    query = next(name for name in tensors if "q_proj.weight" in name or "qkv_proj.weight" in name)
+    odd = info(query, (tensors[query].shape[0] + 2, tensors[query].shape[1]))
+    assert len(says(config, {**tensors, query: odd}, "misshapen")) == 1
+
+
 @pytest.mark.parametrize("dtype", ["bool", "complex64"])
 def test_another_kind_of_numbers_is_misshapen(dtype: str) -> None:
     config, tensors = saved_by("llama", classes_of("llama")[0])

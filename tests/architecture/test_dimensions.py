@@ -43,7 +43,9 @@ def test_the_size_of_heads_that_no_config_says_is_rounded_down_as_the_class_does
 
     monkeypatch.setattr(deletions, "tiny_config", silent)
     cls = classes_of(model_type)[0]
-    config, tensors = deletions.saved_by(model_type, cls, num_attention_heads=7, num_key_value_heads=7)
+    heads: dict[str, Any] = {"num_attention_heads": 7, "num_key_value_heads": 7}
+    nested = "text_config" in tiny_config(model_type).to_dict()
+    config, tensors = deletions.saved_by(model_type, cls, **({"text_config": heads} if nested else heads))
     assert "head_dim" not in config.get("text_config", config)
     found = map_model(config, tensors)
     assert found.discrepancies == ()

@@ -15,6 +15,7 @@ import torch
 import weightaudit as wa
 from tests.support.trained import EMBED, HEAD, HIDDEN, Tensors, trained, write
 from weightaudit.arrays import Array, as_tensor
+from weightaudit.audit import tables
 from weightaudit.audit.tables import TAIL, table_facts
 from weightaudit.records import Finding, TableFacts
 
@@ -86,7 +87,8 @@ def test_rows_that_are_all_the_same_mean_are_told_once() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    ("number", "scale", "told"), [(1, START, True), (3, START, True), (3, 0.05, False), (20, 0.05, True)]
+    ("number", "scale", "told"),
+    [(1, START, True), (3, START, True), (3, 0.05, False), (3, 0.125, False), (20, 0.05, True), (20, 0.125, True)],
 )
 def test_new_rows_that_are_random(number: int, scale: float, told: bool, dtype: type) -> None:
     found = table_facts(np.concatenate([table(), random_rows(number, scale)]).astype(dtype), start=START)
@@ -101,6 +103,17 @@ def test_more_new_rows_than_are_looked_at_in_one_piece() -> None:
     found = table_facts(np.concatenate([values, random_rows(number)])).random
     assert found == tuple(range(len(values) + number - len(found), len(values) + number))
     assert len(found) > number // 2
+
+
+def test_a_random_row_where_many_others_look_so_is_not_told() -> None:
+    values = table()
+    values[2::3] = random_rows(len(values[2::3]), 1 / np.sqrt(HIDDEN))
+    assert table_facts(values, start=1 / np.sqrt(HIDDEN)).random == ()
+
+
+def test_a_large_table_of_random_numbers_has_no_new_rows() -> None:
+    for seed in range(4):
+        assert table_facts(random_rows(20_000, seed=seed).astype(np.float32)) == TableFacts()
 
 
 def test_rows_of_one_direction_are_not_random() -> None:
@@ -129,8 +142,10 @@ def test_rows_that_differ_beyond_the_first_bytes_are_not_equal() -> None:
     assert table_facts(values).equal == ()
 
 
+@pytest.mark.parametrize("piece", [1, 1 << 13, 1 << 22])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rows_like_unused_ones(dtype: type) -> None:
+def test_rows_like_unused_ones(dtype: type, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "PIECE", piece)
     values = table()
     way = 3 * random_rows(1, 1.0)[0] / np.sqrt(HIDDEN)
     values[10:30] = way + random_rows(20, 0.05)
@@ -152,11 +167,11 @@ def test_rows_like_equal_ones() -> None:
     assert (found.equal, found.unused, found.alike) == (((10, 20, 30, 40),), (10, 20, 30, 40), (50,))
 
 
-def grown(change: Callable[[Array], Array], *tables: str) -> Callable[[Tensors], None]:
+def grown(change: Callable[[Array], Array], *changed: str) -> Callable[[Tensors], None]:
     def put(tensors: Tensors) -> None:
         for seed, one in enumerate((EMBED, HEAD)):
             values = trained((ROWS, HIDDEN), torch.Generator().manual_seed(seed)).numpy()
-            values = change(values) if one in (tables or (EMBED, HEAD)) else np.concatenate([values, values[:8] + 0.1])
+            values = change(values) if one in (changed or (EMBED, HEAD)) else np.concatenate([values, values[:8] + 0.1])
             tensors[one] = as_tensor(values.astype(np.float32))
 
     return put

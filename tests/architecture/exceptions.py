@@ -51,6 +51,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "glm_ocr": {"attn.[qk]_norm": _ANY},
     "lfm3_vl": {"[qk]_layernorm": _ANY},
     "mllama": {"tile_embedding": _ANY},
+    "olmoe": {"k_norm": "its class computes it of the hidden size, whatever the size of heads that it is given"},
     "t5gemma2": {
         "norm|eoi_embedding": "its size was not varied alone: no model is built where it does not go with others"
     },

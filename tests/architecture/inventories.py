@@ -239,6 +239,10 @@ def widened(said: Mapping[str, Any], path: Key, value: int, times: int) -> Chang
     return ((path, value * times), *((p, v * times) for p, v in lists))
 
 
+SIZES_OF_HEADS = (6, 10)
+"""Sizes of attention heads that do not make up the hidden size; even, for rotary embeddings."""
+
+
 def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
     """Changes of one value each; lists of layers are turned and reversed."""
     texts = literals(cls)
@@ -248,6 +252,10 @@ def changes_of(said: Mapping[str, Any], cls: Any) -> Iterator[Change]:
             for other in numbers:
                 if other[:-1] == path[:-1] and re.search("heads|d_ssm", other[-1]):
                     yield ((path, 2 * numbers[path]), (other, 2 * numbers[other]))
+    for path in numbers:
+        if path[-1] == "num_attention_heads" and (*path[:-1], "head_dim") not in numbers:
+            # Classes read it of any config, though their own configuration may not have it.
+            yield from ((((*path[:-1], "head_dim"), size),) for size in SIZES_OF_HEADS)
     yield ((("num_labels",), 5),)
     yield ((("is_decoder",), True), (("add_cross_attention",), True))
     for path, value in leaves(said):

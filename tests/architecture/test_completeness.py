@@ -219,12 +219,65 @@ def test_another_shape_or_rank_is_misshapen(name: str, shape: tuple[int, ...]) -
     assert told.startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        *("qwen2", "qwen3_moe", "glm4_moe", "granite", "olmo2", "phi3", "cohere", "starcoder2", "smollm3", "dots1"),
+        *("jamba", "bamba", "falcon_h1", "lfm2", "ernie4_5_moe", "exaone4", "apertus", "nanochat", "bitnet", "phimoe"),
+    ],
+)
+def test_heads_need_not_make_up_the_hidden_size(model_type: str) -> None:
+    """As in Qwen3-30B-A3B and GLM-4.5, whose configs have a head_dim that their classes do not tell by default."""
+    cls = classes_of(model_type)[0]
+    config, tensors = saved_by(model_type, cls, head_dim=10)
+    assert tensors != saved_by(model_type, cls)[1]
+    assert says(config, tensors, "missing", "misshapen", "extra") == []
+    query = next(name for name in tensors if "q_proj.weight" in name or "qkv_proj.weight" in name)
+    odd = info(query, (tensors[query].shape[0] + 2, tensors[query].shape[1]))
+    assert len(says(config, {**tensors, query: odd}, "misshapen")) == 1
+
+
 @pytest.mark.parametrize("dtype", ["bool", "complex64"])
 def test_another_kind_of_numbers_is_misshapen(dtype: str) -> None:
     config, tensors = saved_by("llama", classes_of("llama")[0])
     name = "model.layers.1.self_attn.q_proj.weight"
     (told,) = says(config, {**tensors, name: info(name, tensors[name].shape, dtype)}, "misshapen")
     assert told.endswith(f"stored as {dtype}.")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "complex64"])
+@pytest.mark.parametrize(
+    ("model_type", "name", "kind"),
+    [
+        ("llama", "model.layers.1.input_layernorm.weight", "norm"),
+        ("llama", "model.norm.weight", "norm"),
+        ("bert", "bert.encoder.layer.0.attention.output.LayerNorm.bias", "norm"),
+        ("bert", "bert.encoder.layer.1.attention.self.query.bias", "bias"),
+        ("gpt2", "transformer.h.0.attn.c_attn.bias", "bias"),
+    ],
+)
+def test_norms_and_biases_have_floating_point_numbers(model_type: str, name: str, kind: str, dtype: str) -> None:
+    config, tensors = saved_by(model_type, classes_of(model_type)[0])
+    name = next(one for one in tensors if one.endswith(name.partition(".")[2]))
+    (told,) = says(config, {**tensors, name: info(name, tensors[name].shape, dtype)}, "missing", "misshapen")
+    assert told == f"{name}: a {kind} has floating-point numbers, it is stored as {dtype}."
+    every = {one: info(one, tensors[one].shape, dtype) for one in tensors if one.endswith(name.rpartition(".")[2])}
+    vectors = {one: told for one, told in every.items() if len(told.shape) == 1}
+    found = says(config, {**tensors, **vectors}, "misshapen")
+    assert 0 < len(found) < len(vectors)  # by what they are, not one by one
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64", "float8_e4m3fn"])
+def test_any_floating_point_numbers_are_a_norm(dtype: str) -> None:
+    config, tensors = saved_by("llama", classes_of("llama")[0])
+    name = "model.norm.weight"
+    assert says(config, {**tensors, name: info(name, tensors[name].shape, dtype)}, "missing", "misshapen") == []
+
+
+def test_masks_and_numbers_of_positions_are_integers_or_truth_values() -> None:
+    config, tensors = saved_by("gpt2", classes_of("gpt2")[0])
+    mask = {"transformer.h.0.attn.bias": info("transformer.h.0.attn.bias", (1, 1, 64, 64), "bool")}
+    assert says(config, tensors | mask, "missing", "misshapen") == []
 
 
 def test_placeholders_of_sharded_training_are_told_once() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import transformers
 
+from tests.architecture import deletions
+from tests.architecture.inventories import classes_of
 from tests.architecture.saved import info
+from tests.support.tiny import tiny_config
 from weightaudit.architecture import families, family, map_model
 from weightaudit.architecture.dimensions import class_defaults, embeddings_tied, resolve
 from weightaudit.architecture.registry import model_types
@@ -22,6 +26,39 @@ def test_an_empty_config_is_what_transformers_class_says(model_type: str) -> Non
     live = {"hidden": config.hidden_size, "layers": config.num_hidden_layers, "heads": config.num_attention_heads}
     inner = getattr(config, "n_inner", None) or getattr(config, "intermediate_size", 4 * config.hidden_size)
     assert live | {"ff": inner, "vocab": config.vocab_size} == {key: values[key] for key in (*live, "ff", "vocab")}
+
+
+@pytest.mark.parametrize("model_type", ["glm4_moe", "glm4_moe_lite", "glm4v_moe", "qwen3_omni_moe_thinker"])
+def test_the_size_of_heads_that_no_config_says_is_rounded_down_as_the_class_does(
+    model_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """48 by 7 heads: their size is 6."""
+
+    def silent(model_type: str, **values: Any) -> Any:
+        config = tiny_config(model_type, **values)
+        own = config.get_text_config()
+        if "head_dim" in own.__dict__:
+            del own.head_dim
+        return config
+
+    monkeypatch.setattr(deletions, "tiny_config", silent)
+    cls = classes_of(model_type)[0]
+    heads: dict[str, Any] = {"num_attention_heads": 7, "num_key_value_heads": 7}
+    nested = "text_config" in tiny_config(model_type).to_dict()
+    config, tensors = deletions.saved_by(model_type, cls, **({"text_config": heads} if nested else heads))
+    assert "head_dim" not in config.get("text_config", config)
+    found = map_model(config, tensors)
+    assert found.discrepancies == ()
+    (query,) = [one for one in found.matrices if (one.stack, one.layer, one.role) == ("", 0, "Q")]
+    assert query.shape == (7 * 6, 48) or model_type == "glm4_moe_lite"
+
+
+def test_sizes_that_the_configs_of_these_classes_leave_out_are_told() -> None:
+    """By default glm4_moe has 96 heads of 4096 // 96, and qwen3_omni_moe_thinker 28 of 2048 // 28."""
+    for model_type, size in (("glm4_moe", 42), ("glm4v_moe", 42), ("sarvam_moe", 64), ("qwen3_omni_moe_thinker", 73)):
+        config = json.loads(transformers.CONFIG_MAPPING[model_type]().to_json_string(use_diff=False))
+        for silent in (config, {**config, "head_dim": None}):
+            assert resolve(family(model_type), model_type, silent).values["head_dim"] == size
 
 
 @pytest.mark.parametrize(("model_type", "values"), [

@@ -43,9 +43,16 @@ def test_every_model_of_its_class_s_own_sizes_is_whole(model_type: str) -> None:
     assert {name: says for name, says in accusations(model_type) if says and name not in NO_LANGUAGE_MODEL} == {}
 
 
+def _heads(number: int, of_keys: int, size: int) -> dict[str, int]:
+    return {"num_attention_heads": number, "num_key_value_heads": of_keys, "head_dim": size}
+
+
 @pytest.mark.parametrize(
     ("model_type", "cls", "values"),
     [
+        # As Qwen3-30B-A3B and GLM-4.5 have them: heads of 128, which are more than the hidden size.
+        ("qwen3_moe", "Qwen3MoeForCausalLM", {"hidden_size": 2048, **_heads(32, 4, 128)}),
+        ("glm4_moe", "Glm4MoeForCausalLM", {"hidden_size": 5120, **_heads(96, 8, 128)}),
         ("electra", "ElectraForPreTraining", {"embedding_size": 48}),  # then nothing projects it
         ("convbert", "ConvBertForMaskedLM", {"embedding_size": 48}),
         ("deberta-v2", "DebertaV2ForMaskedLM", {"relative_attention": True, "position_buckets": 8}),

@@ -200,7 +200,14 @@ def test_family_by_name_or_model_type_or_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("expression", "value"),
-    [("hidden", 12), ("4*hidden", 48), ("hidden/heads", 4), ("heads*hidden/4 + 2", 11), ("hidden + 2*heads", 18)],
+    [
+        ("hidden", 12),
+        ("4*hidden", 48),
+        ("hidden/heads", 4),
+        ("heads*hidden/4 + 2", 11),
+        ("hidden + 2*heads", 18),
+        ("hidden//5*heads", 6),
+    ],
 )
 def test_expressions(expression: str, value: int) -> None:
     dimensions = {"hidden": 12, "heads": 3}
@@ -212,6 +219,11 @@ def test_expressions(expression: str, value: int) -> None:
 def test_an_expression_divides_exactly_or_not_at_all(heads: int) -> None:
     with pytest.raises(ValueError, match="no whole number"):
         expressions.evaluate("hidden/heads", {"hidden": 12, "heads": heads})
+
+
+def test_division_that_rounds_down_takes_no_zero() -> None:
+    with pytest.raises(ValueError, match="no whole number"):
+        expressions.evaluate("hidden//heads", {"hidden": 12, "heads": 0})
 
 
 TEMPLATE = "{prefix}h.{layer}.{a|b.c}.weight"

@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import transformers
 
+from tests.architecture.deletions import saved_by
+from tests.architecture.inventories import classes_of
 from tests.architecture.saved import info, infos
 from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
@@ -92,6 +95,32 @@ def test_the_prefix_of_the_class_may_be_missing_or_stand_there_once_too_often(
     assert layers(found) == layers(map_model(config, tensors))
     without = renamed(tensors, lambda name: name.removeprefix("model.").removeprefix("transformer."))
     assert map_model(config, without).wrapping is None
+
+
+@pytest.mark.parametrize(
+    ("model_type", "prefix"),
+    [("bert", "bert."), ("gpt2", "transformer."), ("llama", "model."), ("roberta", "roberta."), ("albert", "albert.")],
+)
+def test_heads_carry_the_prefix_of_the_class_as_the_rest_does(model_type: str, prefix: str) -> None:
+    """A loader of the class takes `bert.cls.*` beside `bert.bert.*`, and nothing of it beside `bert.*`."""
+    for cls in classes_of(model_type):
+        config, tensors = saved_by(model_type, cls)
+        if not any(name.startswith(prefix) for name in tensors):
+            continue
+        alone = map_model(config, tensors)
+        named = {name: prefix + name for name in tensors}
+        twice = map_model(config, {new: replace(tensors[name], name=new) for name, new in named.items()})
+        assert twice.wrapping is None
+        assert [(one.place, one.role) for one in twice.matrices] == [(one.place, one.role) for one in alone.matrices]
+        told = {one.tensor: (one.status, one.roles) for one in twice.coverage}
+        assert told == {named[one.tensor]: (one.status, one.roles) for one in alone.coverage}
+
+
+def test_a_head_alone_that_carries_the_prefix_is_not_taken() -> None:
+    config, tensors = saved_by("bert", transformers.BertForSequenceClassification)
+    head = "bert.classifier.weight"
+    tensors = {name: one for name, one in tensors.items() if name != "classifier.weight"} | {head: info(head, (2, 32))}
+    assert {one.tensor for one in map_model(config, tensors).coverage if one.status == "unmapped"} == {head}
 
 
 def test_a_known_wrapper_is_found_in_a_model_that_nobody_knows(models: Models) -> None:

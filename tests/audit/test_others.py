@@ -111,6 +111,31 @@ def test_whatever_training_never_leaves_zero_is_found(kind: str, tmp_path: Path)
     assert found(tmp_path / "zero") == [("zero-matrix", (tensor,))]
 
 
+@pytest.mark.parametrize(
+    ("codes", "scales", "values"),
+    [
+        ("x.qweight", "x.scales", torch.ones(8, 30, dtype=torch.int32)),
+        ("x.weight_packed", "x.weight_scale", torch.ones(8, 30, dtype=torch.int32)),
+        ("x.weight", "x.weight_scale_inv", of(24, 30).to(torch.float8_e4m3fn)),
+        ("x.weight", "x.weight.absmax", torch.ones(120, 1, dtype=torch.uint8)),
+    ],
+)
+def test_a_scale_of_zero_is_a_group_of_zeros(codes: str, scales: str, values: torch.Tensor, tmp_path: Path) -> None:
+    def put(tensors: Tensors) -> None:
+        tensors[f"model.layers.2.{codes}"] = values
+        tensors[f"model.layers.2.{scales}"] = of(2, 30, fill=0.0, dtype=torch.float16)
+
+    write(tmp_path, put)
+    (finding,) = [one for one in wa.scan(tmp_path, min_coverage=0).findings if one.id != "unmapped"]
+    assert (finding.id, finding.severity, finding.value) == ("zero-scales", "warning", 1.0)
+    assert finding.detail == f"1 of 60 scales of model.layers.2.{scales} is zero."
+
+
+def test_zeros_of_what_scales_no_codes_are_no_fault(tmp_path: Path) -> None:
+    write(tmp_path, with_one("model.layers.2.x.scales", of(2, 30, fill=0.0)))
+    assert found(tmp_path) == []
+
+
 SOUND = {
     "zero bias": ("model.layers.2.mlp.up_proj.bias", torch.zeros(160)),
     "zero biases of experts": ("model.layers.2.mlp.experts.up_bias", torch.zeros(4, 160)),

@@ -108,10 +108,53 @@ def test_folders_that_the_list_does_not_name_are_left_alone(model: Path) -> None
         assert len(checkpoint.identity.files) == 1
 
 
+@pytest.mark.parametrize("path", ["./2_Dense", "2_Dense/", "./2_Dense/", ".//2_Dense", "2_Dense/."])
+def test_a_path_may_be_written_in_any_way(path: str, model: Path) -> None:
+    others = [{"path": one, "type": "x.Dense"} for one in (path, "2_Dense")]
+    (model / "modules.json").write_text(json.dumps([{**TRANSFORMER, "path": "./"}, *others]))
+    put(model, "2_Dense", dense())
+    report = wa.scan(model)
+    assert [row.matrix.tensors for row in report.rows if row.matrix.role == "DENSE"] == [("2_Dense.linear.weight",)]
+    assert list(report.findings) == []
+
+
+def test_modules_that_are_not_there_are_one_finding(model: Path) -> None:
+    listed(model, **{f"_{i}_Dense": "Dense" for i in range(2, 60)})
+    (finding,) = wa.scan(model).findings
+    assert finding.id == "modules"
+    assert finding.detail == (
+        "modules.json lists 2_Dense (Dense), 3_Dense (Dense), 4_Dense (Dense), 5_Dense (Dense) and 54 more, "
+        "which have no weights here."
+    )
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_folder_that_leads_out_of_the_model_is_told_and_not_read(inside: bool, model: Path) -> None:
+    listed(model, _2_Dense="Dense", _3_Dense="Dense")
+    put(model, "3_Dense", dense())
+    put(model if inside else model.parent, "elsewhere", dense(1))
+    (model / "2_Dense").symlink_to("elsewhere" if inside else "../elsewhere", target_is_directory=True)
+    report = wa.scan(model)
+    assert sum(row.matrix.role.startswith("DENSE") for row in report.rows) == 1 + inside
+    told = [one.detail for one in report.findings]
+    led_out = "modules.json lists 2_Dense: the folder is a link that leads out of the model; it was not read."
+    assert told == ([] if inside else [led_out])
+
+
+def test_files_of_a_module_may_be_links_as_in_the_cache(model: Path) -> None:
+    listed(model, _2_Dense="Dense")
+    put(model.parent, "blobs", dense())
+    (model / "2_Dense").mkdir()
+    (model / "2_Dense" / "model.safetensors").symlink_to("../../blobs/model.safetensors")
+    assert [row.matrix.role for row in wa.scan(model).rows if row.matrix.layer is None][-1:] == ["DENSE"]
+
+
 HOSTILE: dict[str, Any] = {
     "a way out": [{"path": "../outside", "type": "x.Dense"}],
     "an absolute path": [{"path": "/outside", "type": "x.Dense"}],
     "a folder of a folder": [{"path": "a/b", "type": "x.Dense"}],
+    "a way out by steps": [{"path": "./x/../../outside", "type": "x.Dense"}],
+    "an absolute path in folders": [{"path": "//outside/", "type": "x.Dense"}],
     "control characters": [{"path": "\x1b[2J", "type": "x.Dense"}],
     "no path": [{"type": "x.Dense"}],
     "no list": {"path": "2_Dense"},

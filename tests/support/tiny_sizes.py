@@ -165,7 +165,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "falcon_h1": {"mamba_d_ssm": 96, **_MAMBA},
     "bamba": {"attn_layer_indices": [1], **_MAMBA},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], **_MAMBA},
-    "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "lfm2": {"layer_types": ["conv", "full_attention"], "block_multiple_of": 8},  # widths are rounded up to it
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "rope_parameters": _ROPE},
     "lfm3": {"layer_types": ["conv", "full_attention"]},
     **{name: {"layer_types": ["linear_attention", "full_attention"], **_LINEAR} for name in _QWEN_HYBRIDS},

@@ -16,7 +16,7 @@ from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, fla
 from weightaudit.architecture.expressions import evaluate
 from weightaudit.architecture.fallback import guess
 from weightaudit.architecture.layouts import PACKINGS
-from weightaudit.architecture.matching import Match, Matcher
+from weightaudit.architecture.matching import Match, Matcher, repeated_prefix
 from weightaudit.architecture.mismatches import HINT, Contradictions
 from weightaudit.architecture.modules import split_modules, with_modules
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
@@ -90,7 +90,9 @@ def _map_family(
     dimensions = Dimensions(*both, numbers.layers)
     tied = embeddings_tied(family, model_type, config)
     matcher = Matcher(
-        _with_towers(_as_told(family, numbers), towers.matrices), lambda key: flag(key, config, model_type)
+        _with_towers(_as_told(family, numbers), towers.matrices),
+        lambda key: flag(key, config, model_type),
+        repeated_prefix(tensors, family.prefixes),
     )
     coverage = Coverage(tensors)
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)
@@ -104,6 +106,7 @@ def _map_family(
             plain = common_rule(tensors[name]) if family.vectors else ""
             if plain:
                 coverage.ignore(name, plain, buffer=plain.startswith("buffer"))
+                contradictions.not_floating(tensors[name], plain)
             else:
                 coverage.leave(name, f"no pattern of family {family.name} fits")
             continue
@@ -116,6 +119,7 @@ def _map_family(
             continue
         if isinstance(found.rule, IgnoreRule):
             coverage.ignore(name, found.rule.rule, buffer=found.rule.buffer)
+            contradictions.not_floating(tensors[name], found.rule.rule)
             continue
         expert = ALL_EXPERTS if found.rule.experts else found.expert
         present.update((found.stack, found.layer, expert, role) for role in found.rule.roles)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
@@ -26,10 +26,13 @@ class Match:
 class Matcher:
     """A family's templates, compiled once for many names."""
 
-    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None) -> None:
-        """``holds`` says whether a flag of the config is true; without it every rule counts, whatever its flags."""
+    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None, before: str = "") -> None:
+        """``holds`` says whether a flag of the config is true; without it every rule counts, whatever its flags.
+        ``before`` may stand before any name (`repeated_prefix`).
+        """
         matrices = (rule for rule in family.matrices if holds is None or _all_hold(rule.when, holds))
         rules: tuple[MatrixRule | IgnoreRule, ...] = (*matrices, *family.ignored)
+        self._before = before
         self._patterns = [(compile_template(name, family.prefixes), rule) for rule in rules for name in rule.names]
 
     def match(self, name: str) -> Match | None:
@@ -41,4 +44,21 @@ class Matcher:
                 layer, expert = (None if (n := groups.get(key)) is None else int(n) for key in ("layer", "expert"))
                 own = rule.stack if isinstance(rule, MatrixRule) else ""
                 return Match(rule, layer, expert, groups.get("stack") or own)
+        if self._before and name.startswith(self._before):
+            return self.match(name[len(self._before) :])
         return None
+
+
+def repeated_prefix(names: Collection[str], prefixes: Collection[str]) -> str:
+    """The prefix of the family that all ``names`` have once more than usual, "" for none: a loader of the class takes
+    such names, those without a prefix of their own too.
+
+    Example:
+        >>> repeated_prefix(["bert.bert.pooler.dense.weight", "bert.cls.predictions.bias"], ["bert."])
+        'bert.'
+    """
+    for prefix in prefixes:
+        carried = prefix.endswith(".") and all(name.startswith(prefix) for name in names)
+        if carried and any(name.startswith(2 * prefix) for name in names):
+            return prefix
+    return ""

@@ -19,6 +19,8 @@ GATHER = (
     "They are placeholders of sharded training. Gather the weights: run zero_to_fp32.py, which DeepSpeed puts into its "
     "checkpoints, or set stage3_gather_16bit_weights_on_model_save before you train."
 )
+VECTORS = ("norm", "bias")
+"""Rules for parameters that no method of quantisation packs."""
 EMPTY = (0,)
 """The shape of what DeepSpeed's ZeRO-3 leaves of a parameter whose parts lie with other processes."""
 NAMED = 3
@@ -68,6 +70,13 @@ class Contradictions:
         if info.name not in self._told:
             wanted = ", ".join("any" if size is None else str(size) for size in shape) + "," * (len(shape) == 1)
             self._tell(info, f"its shape is {info.shape}, the config makes it ({wanted})", Discrepancy("misshapen", ""))
+
+    def not_floating(self, info: TensorInfo, rule: str) -> None:
+        """A norm or a bias, by the ``rule`` that it is ignored by, of integers, truth values or complex numbers."""
+        dtype = BY_NAME.get(info.dtype)
+        if rule in VECTORS and dtype is not None and dtype.kind in ("integer", "bool", "complex"):
+            why = f"a {rule} has floating-point numbers, it is stored as {info.dtype}"
+            self._tell(info, why, Discrepancy("misshapen", ""))
 
     def _tell(self, info: TensorInfo, why: str, one: Discrepancy) -> None:
         self._told.add(info.name)

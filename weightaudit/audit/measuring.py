@@ -17,10 +17,11 @@ from weightaudit.audit.peaks import is_wanted, peak_of
 from weightaudit.audit.progress import Progress
 from weightaudit.audit.reading import Held, ReadGroup, read_groups
 from weightaudit.audit.side_by_side import side_by_side
+from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
-from weightaudit.records import LayerRow, Peak, RoleMatrix, TensorFacts
+from weightaudit.records import LayerRow, Peak, RoleMatrix, TableFacts, TensorFacts
 from weightaudit.spectral import measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.spectral.team import Team
@@ -29,10 +30,11 @@ from weightaudit.spectral.threads import usable_threads
 
 @dataclass(frozen=True)
 class Measured:
-    """What was seen: rows and peaks by the key of the matrix, facts by the name of the tensor."""
+    """What was seen: rows, peaks and tables by the key of the matrix, facts of others by the name of the tensor."""
 
     rows: dict[str, LayerRow] = field(default_factory=dict)
     peaks: dict[str, Peak] = field(default_factory=dict)
+    tables: dict[str, TableFacts] = field(default_factory=dict)
     others: dict[str, TensorFacts] = field(default_factory=dict)
 
 
@@ -41,6 +43,7 @@ def measure_groups(
     groups: Sequence[ReadGroup],
     ties: Ties,
     overlapping: Collection[str],
+    tables: Tables,
     config: AuditConfig,
     display: Progress,
 ) -> Measured:
@@ -50,7 +53,7 @@ def measure_groups(
     """
     # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
     with Team(usable_threads() if config.device == "cpu" else 1) as team:
-        work = _Work(groups, ties, overlapping, config, team, display)
+        work = _Work(groups, ties, overlapping, tables, config, team, display)
         with closing(read_groups(checkpoint, groups, memory=config.memory, look=work.look)) as coming:
             for held in side_by_side(team, coming, work.tasks_of):
                 work.done(held)
@@ -65,12 +68,13 @@ class _Work:
         groups: Iterable[ReadGroup],
         ties: Ties,
         overlapping: Collection[str],
+        tables: Tables,
         config: AuditConfig,
         team: Team,
         display: Progress,
     ) -> None:
         self.seen = Measured()
-        self._ties, self._overlapping, self._config = ties, overlapping, config
+        self._ties, self._overlapping, self._tables, self._config = ties, overlapping, tables, config
         self._team, self._display = team, display
         self._digests = Digests(
             (matrix for group in groups for matrix in group.matrices if self._needs_digest(matrix)),
@@ -132,6 +136,8 @@ class _Work:
             )
             if is_wanted(matrix) and (peak := peak_of(blocks)) is not None:
                 self.seen.peaks[matrix.key] = peak
+            if (facts := self._tables.facts(matrix, blocks)) is not None:
+                self.seen.tables[matrix.key] = facts
             del blocks
         shown = digest if digest and matrix.key not in self._overlapping else ""
         self.seen.rows[matrix.key] = LayerRow(matrix, spectrum, shown)

@@ -17,6 +17,7 @@ from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import plan_groups, with_others
 from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
+from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties, classify_ties
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import AuditConfig
@@ -82,7 +83,8 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         groups, too_large = with_others(groups, wanted, memory=config.memory)
     with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
-        seen = measure_groups(checkpoint, groups, ties, overlapping, config, display)
+        tables = Tables(checkpoint.config, checkpoint.vocabulary)
+        seen = measure_groups(checkpoint, groups, ties, overlapping, tables, config, display)
     checkpoint.check_unchanged()
     chosen = ties.without_copies(chosen)
     ordered = tuple(seen.rows[matrix.key] for matrix in chosen)
@@ -100,6 +102,7 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         min_coverage=config.min_coverage,
         vocabulary=checkpoint.vocabulary,
         peaks=seen.peaks,
+        tables=seen.tables,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)

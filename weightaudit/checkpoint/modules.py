@@ -10,12 +10,15 @@ from weightaudit.errors import CheckpointError
 from weightaudit.records import FileFault
 from weightaudit.source import Repository, safe_name
 from weightaudit.strict_json import parse_value
+from weightaudit.text import listed as enumerated
 from weightaudit.text import printable
 
 MODULES = "modules.json"
 MAX_BYTES = 1_000_000
 MAX_MODULES = 64
 """Modules of one model; real ones have two to four."""
+MAX_NAMED = 4
+"""Modules named in one finding."""
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """The file of a module, in the order in which sentence-transformers takes it."""
 WITH_WEIGHTS = ("CNN", "Dense", "LSTM", "LayerNorm", "StaticEmbedding", "WeightedLayerPooling", "WordEmbeddings")
@@ -42,14 +45,24 @@ def find_modules(repository: Repository) -> tuple[list[Module], list[FileFault]]
         return [], [FileFault("modules", f"{MODULES} cannot be read ({error.cause}): what it lists was not looked at.")]
     modules: list[Module] = []
     faults: list[FileFault] = []
+    without: list[str] = []
     for folder, kind in listed:
-        files = repository.files_in(folder)
+        try:
+            files = repository.files_in(folder)
+        except CheckpointError as error:
+            if error.temporary:
+                raise
+            faults.append(FileFault("modules", f"{MODULES} lists {printable(folder)}: {error.cause}; it was not read."))
+            continue
         file = next((name for name in WEIGHTS if name in files), "")
         if file:
             modules.append(Module(folder, file))
         elif kind in WITH_WEIGHTS:
-            says = f"{MODULES} lists {printable(folder)} ({printable(kind)}), which has no weights here."
-            faults.append(FileFault("modules", says))
+            without.append(f"{printable(folder)} ({printable(kind)})")
+    if without:
+        have = "which has" if len(without) == 1 else "which have"
+        says = f"{MODULES} lists {enumerated(without, MAX_NAMED, spare=1)}, {have} no weights here."
+        faults.append(FileFault("modules", says))
     return modules, faults
 
 
@@ -69,6 +82,13 @@ def _listed(repository: Repository) -> Iterator[tuple[str, str]]:
         path, kind = (entry.get("path"), entry.get("type")) if isinstance(entry, dict) else (None, None)
         if not isinstance(path, str) or not isinstance(kind, str):
             raise CheckpointError(source.label, "a module in it has no path or no type")
-        if path and path not in seen:
-            seen.add(path)
-            yield safe_name(path, said_by=source.label), kind.rpartition(".")[2]
+        folder = _folder(path)
+        if folder and folder not in seen:
+            seen.add(folder)
+            yield safe_name(folder, said_by=source.label), kind.rpartition(".")[2]
+
+
+def _folder(path: str) -> str:
+    """The folder that ``path`` leads to: "2_Dense" of "./2_Dense/", "" for the top; an absolute path stays as it is."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return path if path.startswith("/") else "/".join(parts)

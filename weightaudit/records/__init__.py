@@ -15,6 +15,7 @@ from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepa
 from weightaudit.records.peak import Peak
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
+from weightaudit.records.table import TableFacts
 from weightaudit.records.tensor import PLAIN, Encoding, TensorInfo
 from weightaudit.records.vocabulary import Vocabulary
 
@@ -53,6 +54,7 @@ __all__ = [
     "SpectrumDetail",
     "Status",
     "Suppressed",
+    "TableFacts",
     "TensorFacts",
     "TensorInfo",
     "Verdict",

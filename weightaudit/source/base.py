@@ -74,7 +74,10 @@ class Repository(Protocol):
         ...
 
     def files_in(self, folder: str) -> list[str]:
-        """Plain names of the files in ``folder``, itself a plain name, sorted; [] where there is none."""
+        """Plain names of the files in ``folder``, itself a plain name, sorted; [] where there is none.
+
+        CheckpointError where it leads out of the model.
+        """
         ...
 
     def open_in(self, folder: str, name: str) -> ByteSource:

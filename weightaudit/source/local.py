@@ -178,18 +178,31 @@ class LocalRepository:
         return True
 
     def files_in(self, folder: str) -> list[str]:
-        """Names of the files in that folder; [] where there is none, or it may not be looked into."""
+        """Names of the files in that folder; [] where there is none, or it may not be looked into.
+
+        CheckpointError where it is a link that leads out of the directory; links to files are followed.
+        """
         try:
-            with os.scandir(self.directory / safe_name(folder, said_by=self.location)) as entries:
+            with os.scandir(self._folder(folder)) as entries:
                 return sorted(entry.name for entry in entries if not _is_folder(entry))
         except OSError:
             return []
 
     def open_in(self, folder: str, name: str) -> LocalFile:
         """The file ``name`` of that folder."""
-        for part in (folder, name):
-            safe_name(part, said_by=printable(self.location, limit=1000))
-        return self._open(self.directory / folder / name, f"{folder}/{name}")
+        safe_name(name, said_by=printable(self.location, limit=1000))
+        return self._open(self._folder(folder) / name, f"{folder}/{name}")
+
+    def _folder(self, name: str) -> Path:
+        path = self.directory / safe_name(name, said_by=printable(self.location, limit=1000))
+        here = Path(os.path.realpath(self.directory))
+        if here not in Path(os.path.realpath(path)).parents:
+            raise CheckpointError(
+                printable(str(path), limit=1000),
+                "the folder is a link that leads out of the model",
+                "Copy the folder into the model",
+            )
+        return path
 
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do: they are here or nowhere."""

@@ -51,6 +51,12 @@ def _every(which: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Callable
     return change
 
 
+def _nearly_one_direction(values: torch.Tensor) -> torch.Tensor:
+    left, middle, right = torch.linalg.svd(values, full_matrices=False)
+    middle[1:] *= 0.5
+    return (left * middle) @ right * (values.norm() / middle.norm())
+
+
 def _float16_with_many_subnormals(tensors: Tensors) -> None:
     _every("", torch.Tensor.half)(tensors)
     tensors[name(4, "k_proj")] = (tensors[name(4, "k_proj")].float() * 4e-4).half()
@@ -137,6 +143,8 @@ FAULTS = (
     Fault("misshapen", _to(name(3, "q_proj"), torch.Tensor.flatten), ((3, "Q"),)),
     Fault("misshapen", _to(name(3, "q_proj"), lambda values: values > 0), ((3, "Q"),)),
     Fault("misshapen", _to("model.norm.weight", lambda values: values[:7])),
+    Fault("misshapen", _to("model.norm.weight", lambda values: values > 0)),
+    Fault("misshapen", _to("model.norm.weight", torch.Tensor.char)),
     Fault("placeholder", _sharded),
     Fault("unmapped", _adapter),
     Fault("low-coverage", _mostly_unknown),
@@ -147,6 +155,9 @@ FAULTS = (
     Fault("mixed-dtypes", _to(name(8, "q_proj"), torch.Tensor.bfloat16), ((8, "Q"),)),
     Fault("near-rank-one", _to(name(6, "gate_proj"), lambda v: torch.outer(v[:, 0], v[0])), ((6, "GATE"),)),
     Fault("near-rank-one", _to(name(6, "o_proj"), lambda v: torch.full_like(v, 0.01)), ((6, "O"),)),
+    Fault("rank-collapse", _every("q_proj", _nearly_one_direction), ((None, "Q"),)),
+    Fault("rank-collapse", _every(".layers.", _nearly_one_direction)),
+    Fault("rank-collapse", _every("_proj", lambda v: torch.outer(v[:, 0], v[0]) / 8)),
     Fault("norm-preservation", _every("up_proj", lambda values: 50 * values)),
     Fault("untrained", _to(name(9, "v_proj"), _random), ((9, "V"),)),
     Fault("untrained", _to(HEAD, _random), ((None, "HEAD"),)),
@@ -234,7 +245,11 @@ def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
 def test_every_rule_is_put_to_the_test() -> None:
     of_files = {"pickle", "shards", "unlisted", "two-sets", "modules"}  # above, in test_files and in test_modules
     of_tokenizers = {"tokenizer-size", "rows-without-token"}  # in test_vocabulary
-    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers == {rule.id for rule in RULES}
+    of_quantised = {"zero-scales"}  # in test_others
+    of_tables = {"untrained-tokens", "identical-tokens", "undertrained-tokens"}  # in test_tables
+    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers | of_tables | of_quantised == {
+        rule.id for rule in RULES
+    }
 
 
 def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:

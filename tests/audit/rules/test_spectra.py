@@ -270,3 +270,42 @@ def test_two_layers_have_no_median() -> None:
     ]
     assert run_rules(evidence(rows)) == ()
     assert math.isclose(rows[2].spectrum.frobenius_norm, 99)
+
+
+def collapsed(rows: int, cols: int, rank: float, rng: np.random.Generator) -> Array:
+    """Of this stable rank: one direction beside all others alike."""
+    count = min(rows, cols)
+    sigma = np.full(count, math.sqrt((rank - 1) / (count - 1)))
+    sigma[0] = 1
+    left, right = (np.linalg.qr(rng.standard_normal((size, count)))[0] for size in (rows, cols))
+    return (left * sigma) @ right.T
+
+
+def ranked(*ranks: float, role: str = "Q", shape: tuple[int, int] = (80, 64)) -> list[LayerRow]:
+    rng = np.random.default_rng(3)
+    return [measured(collapsed(*shape, rank, rng), role, layer) for layer, rank in enumerate(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (ranked(1.45, 1.45, 1.45, 1.45), [("rank-collapse", None, "Q")]),
+        (ranked(1.45, 1.45, 1.45, 1.45, 20, 20, 20, 20), [("rank-collapse", None, "Q")]),
+        (ranked(1.45, 1.45, 1.45, 1.45, 20, 20, 20, 20, 20), []),
+        (ranked(1.45, 1.45, 1.45, 20), []),
+        (ranked(1.55, 1.55, 1.55, 1.55), []),
+        (ranked(1.45, 1.45, 1.45, 1.45, shape=(80, 63)), []),
+        (ranked(1.01, 1.01, 1.01, 1.01), [("rank-collapse", None, "Q")]),
+        ([*ranked(1.3, 1.3, 1.3, 1.3), *ranked(9, 1.3, 1.3, 1.3, 1.3, role="M1")], [("rank-collapse", None, "")]),
+    ],
+)
+def test_a_collapse_is_of_many_layers_of_a_role(rows: list[LayerRow], told: list[object]) -> None:
+    assert [one for one in found(evidence(rows)) if one[0] in ("rank-collapse", "near-rank-one")] == told
+
+
+def test_a_collapse_says_where_and_how_the_others_are() -> None:
+    rows = [*ranked(1.3, 1.3, 1.3, 1.3, 30), *ranked(30, 40, 50, 30, 30, role="M1")]
+    (finding,) = [one for one in run_rules(evidence(rows)) if one.id == "rank-collapse"]
+    assert finding.severity == "warning"
+    assert "4 of 5 Q of layers" in finding.detail
+    assert "1.3 in the median; the other matrices of layers have 30." in finding.detail

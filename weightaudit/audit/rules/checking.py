@@ -17,6 +17,7 @@ from weightaudit.audit.rules import (
     pickles,
     spectra,
     super_weight,
+    tokens,
     untrained,
     vocabulary,
 )
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     *super_weight.RULES,
     *pickles.RULES,
     *vocabulary.RULES,
+    *tokens.RULES,
 )
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that suppress it."""
 

@@ -15,6 +15,7 @@ from weightaudit.records import (
     ModelIdentity,
     ModelMap,
     Peak,
+    TableFacts,
     TensorFacts,
     Vocabulary,
 )
@@ -50,7 +51,8 @@ class RuleContext:
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing;
     ``min_coverage`` is the least share of the matrices' parameters to be measured, where one was asked for.
     ``vocabulary`` are the tokens of the tokenizer that lies beside the weights, None where none does;
-    ``peaks`` where the largest entries of the M2 of layers stand, by key.
+    ``peaks`` where the largest entries of the M2 of layers stand, ``tables`` what stands out among the rows of
+    embeddings and output heads, both by key.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
     """
 
@@ -65,6 +67,7 @@ class RuleContext:
     min_coverage: float | None = None
     vocabulary: Vocabulary | None = None
     peaks: Mapping[str, Peak] = field(default_factory=dict)
+    tables: Mapping[str, TableFacts] = field(default_factory=dict)
     suppressed: frozenset[Subject] = frozenset()
 
     @property

@@ -47,6 +47,6 @@ RULES = (
         source="Two trained matrices are never equal by chance; a copy that is trained further soon differs.",
         advice="Look for a merge or upcycling that copied layers or experts; if it was meant, train on before release.",
         check=_duplicate,
-        suppressed_by=("near-rank-one",),
+        suppressed_by=("rank-collapse", "near-rank-one"),
     ),
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of_all, others
 from weightaudit.audit.rules.context import SCALES, TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.needs import every_matrix, every_vector
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
-from weightaudit.records import DEAD, LayerRow
+from weightaudit.dtypes import BY_NAME
+from weightaudit.records import DEAD, CoverageEntry, LayerRow
 
 LEAST_ENTRIES = 8
 """A row or column of fewer entries is never dead: so few numbers may be small by chance."""
@@ -63,6 +64,35 @@ def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
             yield rule.of_weights(group, f"{said} {of_all(group, judged)} are zero: {named(group)}.")
         else:
             yield rule.of_weights(group, f"{said} {named(group)} are zero.")
+
+
+def _zero_scales(rule: Rule, context: RuleContext) -> Iterator[Match]:
+    codes = {entry.tensor for entry in context.coverage_entries if _is_quantised(entry)}
+    modules = codes | {name.rpartition(".")[0] for name in codes}
+    judged = [one for one in others(context) if not _is_integer(one) and _is_scale_in(one, modules)]
+    for group in by_cause([one for one in judged if _zeros(one)], judged):
+        zeros, of = sum(map(_zeros, group)), sum(one.entries for one in group)
+        what = f"{zeros:,} of {of:,} scales of"
+        are = "is" if zeros == 1 else "are"
+        where_ = (
+            f"{of_all(group, judged)} {are} zero: {named(group)}" if len(group) > 1 else f"{named(group)} {are} zero"
+        )
+        yield rule.of_weights(group, f"{what} {where_}.", value=float(zeros))
+
+
+def _is_quantised(entry: CoverageEntry) -> bool:
+    dtype = BY_NAME.get(entry.dtype)
+    return len(entry.shape) > 1 and dtype is not None and dtype.kind in ("integer", "small float")
+
+
+def _is_scale_in(one: Weight, modules: Collection[str]) -> bool:
+    """Whether it is what codes in one of the ``modules`` are multiplied by: beside them, or named after them."""
+    module, _, last = one.tensors[0].rpartition(".")
+    return module in modules and any(word in last.lower() for word in SCALES)
+
+
+def _zeros(one: Weight) -> int:
+    return one.other[1].zeros if one.other else 0
 
 
 def _is_zero(one: Weight) -> bool:
@@ -214,6 +244,22 @@ RULES = (
         advice="Look whether the tensor was created and never loaded, or overwritten in a conversion or merge.",
         check=_zero,
         suppressed_by=("untrained-model",),
+    ),
+    Rule(
+        id="zero-scales",
+        title="Quantised weights whose scale is zero",
+        severity="warning",
+        measures="Floating-point scales that are zero beside others that are not, of integers or numbers of 8 bits in "
+        "the same module.",
+        threshold=0.0,
+        source="Weights are their codes times the scale of their group: where it is zero all of the group are. "
+        "Quantisers keep it above zero; a group of zeros, as pruning or padding leaves it, or one so small that its "
+        "scale is none in float16, may have such a one.",
+        advice="Compare with the weights that these were quantised from: where the group is not zero there, quantise "
+        "again, and keep the scales in float32 or bfloat16.",
+        check=_zero_scales,
+        suppressed_by=("nonfinite", "zero-matrix"),
+        needs=(every_vector,),
     ),
     Rule(
         id="dead-rows",

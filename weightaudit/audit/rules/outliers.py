@@ -119,7 +119,7 @@ _WHICH = (
 )
 _SUPPRESSED_BY = (
     *("nonfinite", "zero-matrix", "dead-rows", "dead-columns", "at-limit", "subnormals"),
-    *("near-rank-one", "magnitude", "untrained-model", "untrained", "duplicate"),
+    *("rank-collapse", "near-rank-one", "magnitude", "untrained-model", "untrained", "duplicate"),
 )
 
 RULES = (

@@ -15,7 +15,7 @@ PADDING = 512
 """Vocabularies are padded to a multiple of at most this: 64 and 128 for tensor cores, times the number of GPUs."""
 
 
-def _embedding(context: RuleContext) -> RoleMatrix | None:
+def text_embedding(context: RuleContext) -> RoleMatrix | None:
     """The embedding of text: of several, that of most rows, for others are of codes or of a smaller part."""
     if context.map.guessed:
         return None
@@ -27,7 +27,7 @@ def _without_row(rule: Rule, context: RuleContext) -> Iterator[Match]:
     for fault in context.identity.faults:
         if fault.rule == rule.id:
             yield rule.of_model(fault.says)
-    table = _embedding(context)
+    table = text_embedding(context)
     if context.vocabulary is None or table is None:
         return
     tokens, rows = context.vocabulary.tokens, table.shape[0]
@@ -43,7 +43,7 @@ def _without_row(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 def _without_token(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    table = _embedding(context)
+    table = text_embedding(context)
     if context.vocabulary is None or table is None:
         return
     used, rows = max(context.vocabulary.tokens) + 1, table.shape[0]

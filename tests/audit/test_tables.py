@@ -116,6 +116,13 @@ def test_a_large_table_of_random_numbers_has_no_new_rows() -> None:
         assert table_facts(random_rows(20_000, seed=seed).astype(np.float32)) == TableFacts()
 
 
+@pytest.mark.parametrize("seed", [67, 209, 227, 286, 287, 333])
+def test_heavy_tails_are_no_structure(seed: int) -> None:
+    """Of 400 such tables these have rows without much in the leading directions at their end."""
+    values = START * np.random.default_rng(seed).standard_t(3, (ROWS, HIDDEN))
+    assert table_facts(values.astype(np.float32), start=START) == TableFacts()
+
+
 def test_rows_of_one_direction_are_not_random() -> None:
     """As [unused] tokens are after some training: of the scale that they started with, and drawn one way."""
     drawn = random_rows(20) / 3 + START * np.sign(random_rows(1))

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from weightaudit.architecture import map_model
 from weightaudit.arrays import Array, as_array
-from weightaudit.audit import digests, measuring
+from weightaudit.audit import digests, measuring, reading
 from weightaudit.audit.digests import Digests, cut
 from weightaudit.audit.reading import Held, ReadGroup
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
@@ -66,6 +66,7 @@ def test_the_thread_that_reads_takes_them_while_the_others_are_busy(
         return measure(*arguments, **options)
 
     monkeypatch.setattr(measuring, "measure", slow)
+    monkeypatch.setattr(reading, "LEAD", 0)
     wa.scan(tiny_checkpoints["bert"], threads=1)
     assert {early for early, _ in taken} == {True, False}
 

@@ -12,6 +12,7 @@ from weightaudit.imports import unseen
 with unseen(".numba_config.yaml"):
     try:
         import numba as numba
+        from numba import carray as carray
         from numba import types as types
         from numba.extending import intrinsic as intrinsic
         from numba.extending import overload as overload

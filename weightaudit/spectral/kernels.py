@@ -25,7 +25,12 @@ STREAMED = 16
 as long from memory, as what the processor fetches ahead ends with every row."""
 
 
-_jitted = numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False)
+_jitted = numba.njit(
+    nogil=True, fastmath=FASTMATH, boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+"""A loop of its own, called by compiled code only."""
+_inlined = numba.njit(inline="always")
+"""A loop that becomes a part of the function of C that calls it, which is compiled the faster for it."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
@@ -78,7 +83,7 @@ def _narrow(value, like):  # type: ignore[no-untyped-def]  # numba infers them
     return lambda value, like: kind(value)
 
 
-@_jitted
+@_inlined
 def gram_rows(flat, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-def]  # numba infers them
     """Y += scale · Σ_r a_r ⊗ (a_r·X) over the given rows a_r. ``X``, ``Y``: (4, n) float64, one column of X a row.
 
@@ -216,7 +221,7 @@ def row_counts(bits, stride, rows, n, magnitude, normal, limit):  # type: ignore
     return largest, zeros, small, at_limit, above
 
 
-@_jitted
+@_inlined
 def row_statistics(flat, bits, stride, rows, n, row_sq, row_fourth, col_sq, magnitude, normal, limit):  # type: ignore[no-untyped-def]  # numba infers them
     """`row_counts` and `row_squares` of the given rows, which are read once.
 
@@ -241,10 +246,10 @@ def compiled(kernel: Kernel) -> Any:
     """``kernel`` as a function of C, a `numba.cfunc` called as `kernel_abi.PROTOTYPES` says."""
     i, p = types.int64, types.voidptr
     if kernel.loop == "gram_rows":
-        signature = types.void(p, i, i, i, p, p, types.float64)
-        return numba.cfunc(signature)(_gram_rows(kernel.stored))
-    signature = types.void(p, i, i, i, p, p, p, i, i, i, p)
-    return numba.cfunc(signature)(_row_statistics(kernel.stored, kernel.unsigned))
+        call, signature = _gram_rows(kernel.stored), types.void(p, i, i, i, p, p, types.float64)
+    else:
+        call, signature = _row_statistics(kernel.stored, kernel.unsigned), types.void(p, i, i, i, p, p, p, i, i, i, p)
+    return numba.cfunc(signature, fastmath=FASTMATH, boundscheck=False)(call)
 
 
 def target() -> Target:
@@ -272,8 +277,8 @@ def _row_statistics(stored: Any, unsigned: Any) -> Callable[..., None]:
         weights, bits = carray(flat, extent, stored), carray(flat, extent, unsigned)
         squares, fourth = carray(row_sq, (rows,), np.float64), carray(row_fourth, (rows,), np.float64)
         columns = carray(col_sq, (n,), np.float64)
-        levels = level(magnitude), level(normal), level(limit)
-        found = row_statistics(weights, bits, stride, rows, n, squares, fourth, columns, *levels)
+        mask, least, most = level(magnitude), level(normal), level(limit)
+        found = row_statistics(weights, bits, stride, rows, n, squares, fourth, columns, mask, least, most)
         told = carray(counts, (5,), np.int64)
         told[0], told[1], told[2], told[3], told[4] = found[0], found[1], found[2], found[3], found[4]
 

@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 SYMBOL = "weightaudit_kernel"
 """What the function is called in its object file."""
 
-RAISING = re.compile(r"numba_\w+|NRT_\w+|_?Py[A-Z]\w+")
+RAISING = re.compile(r"numba_\w+|NRT_\w+|_?Py[A-Z_]\w+")
 """What numba calls, or the data it reads, when a function raises."""
 MEMORY = frozenset({"memset", "memcpy", "memmove"})
 INSTRUCTIONS = re.compile(

@@ -47,7 +47,7 @@ READABLE = frozenset(VIEW) if _converts_float16() else frozenset(VIEW) - {"float
 
 
 def reads(dtype: str, loop: Loop) -> bool:
-    """Whether there is the kernel ``loop`` for ``dtype``: this machine can run it, and it is kept or numba compiles it."""
+    """Whether there is the kernel ``loop`` for ``dtype``: kept or compiled by numba, and this machine can run it."""
     return dtype in READABLE and available(loop, dtype)
 
 
@@ -70,10 +70,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Rows:
-    """A (m, n) as it is read: ``pieces`` of it, top to bottom, each in runs."""
+    """A (m, n) of dtype ``dtype`` as it is read: ``pieces`` of it, top to bottom, each in runs."""
 
     m: int
     n: int
+    dtype: str
     pieces: list[list[Run]]
 
 
@@ -92,7 +93,7 @@ def shared_rows(matrix: BlockMatrix, row_major: bool) -> Rows:
     A = BlockMatrix(_along_memory(matrix, row_major))
     groups, count = -(-A.rows // WIDTH), piece_count(A.rows, A.cols)
     ends = [min(A.rows, WIDTH * (groups * piece // count)) for piece in range(count + 1)]
-    return Rows(A.rows, A.cols, [_runs(A, *piece) for piece in pairwise(ends)])
+    return Rows(A.rows, A.cols, A.dtype, [_runs(A, *piece) for piece in pairwise(ends)])
 
 
 def _along_memory(matrix: BlockMatrix, row_major: bool) -> tuple[Array, ...]:
@@ -132,10 +133,10 @@ class FusedGram:
     device: Device = "cpu"
     amplification = 1.0
 
-    def __init__(self, rows: Rows, dtype: str, scale: float, team: Team) -> None:
+    def __init__(self, rows: Rows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
-        self._gram_rows = function("gram_rows", dtype)
+        self._gram_rows = function("gram_rows", rows.dtype)
         self._columns = room((WIDTH, self.n), "cpu")
         self._sums = room((len(rows.pieces), WIDTH, self.n), "cpu")
 
@@ -158,11 +159,11 @@ class FusedGram:
             self._gram_rows(run.address, run.stride, run.rows, self.n, columns, into, self.scale)
 
 
-def entry_statistics(rows: Rows, dtype: str, row_major: bool, team: Team) -> tuple[Counts, Sums]:
+def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, Sums]:
     """What one pass over A, W if ``row_major`` or else Wᵀ, says of W. The sums are void where there are non-finite
     entries."""
-    kind = FLOAT_BITS[dtype]
-    row_statistics = function("row_statistics", dtype)
+    kind = FLOAT_BITS[rows.dtype]
+    row_statistics = function("row_statistics", rows.dtype)
     along, fourth = np.empty(rows.m), np.empty(rows.m)
     across = np.zeros((len(rows.pieces), rows.n))
     counts = [[Counts(0, 0, 0, 0, 0)] for _ in rows.pieces]

@@ -25,9 +25,7 @@ STREAMED = 16
 as long from memory, as what the processor fetches ahead ends with every row."""
 
 
-_jitted = numba.njit(
-    nogil=True, fastmath=FASTMATH, boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+_jitted = numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """A loop of its own, called by compiled code only."""
 _inlined = numba.njit(inline="always")
 """A loop that becomes a part of the function of C that calls it, which is compiled the faster for it."""

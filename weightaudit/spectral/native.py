@@ -25,38 +25,40 @@ TRIED = (21, 67, 70)
 
 _ONE_AT_A_TIME = threading.RLock()
 """Threads that need a kernel at the same time wait for the one that gets it."""
+_CALLBACKS: list[object] = []
+"""What numba compiled: the machine code goes when they do."""
 
 
 def function(loop: Loop, dtype: str) -> Function:
     """The kernel of that loop for that dtype; ImportError says why it cannot be had."""
-    with _ONE_AT_A_TIME:
-        found = _function(Kernel(loop, dtype))
-    if isinstance(found, ImportError):
-        raise found
+    found = _function(loop, dtype)
+    if isinstance(found, str):
+        raise ImportError(found)
     return found
 
 
 def available(loop: Loop, dtype: str) -> bool:
     """Whether `function` has that kernel."""
-    try:
-        function(loop, dtype)
-    except ImportError:
-        return False
-    return True
+    return not isinstance(_function(loop, dtype), str)
+
+
+def _function(loop: Loop, dtype: str) -> Function | str:
+    with _ONE_AT_A_TIME:
+        return _found(Kernel(loop, dtype))
 
 
 @cache
-def _function(kernel: Kernel) -> Function | ImportError:
-    """Kept, or compiled by numba. The failure is remembered, too, for numba's import is long until it fails."""
+def _found(kernel: Kernel) -> Function | str:
+    """``kernel``, kept or compiled by numba, or why numba cannot be used: its import is long even where it fails."""
     kept = kernel_cache()
-    if kept is not None and (code := kept.read(kernel)) is not None:
-        loaded = object_code.load(code)
-        if loaded is not None:
-            return _called_at(kernel, loaded)
+    code = None if kept is None else kept.read(kernel)
+    address = None if code is None else object_code.load(code)
+    if address is not None:
+        return _called_at(kernel, address)
     try:
         return _compiled(kernel, kept)
     except ImportError as error:
-        return error
+        return str(error)
 
 
 def _compiled(kernel: Kernel, kept: KernelCache | None) -> Function:
@@ -64,19 +66,17 @@ def _compiled(kernel: Kernel, kept: KernelCache | None) -> Function:
     from weightaudit.spectral import kernels
 
     callback = kernels.compiled(kernel)
-    made: Function = _called_at(kernel, callback.address)
-    made.callback = callback  # type: ignore[attr-defined]  # whose machine code goes with it
-    if kept is None:
+    made = _called_at(kernel, callback.address)
+    _CALLBACKS.append(callback)
+    code = None if kept is None else object_code.make(callback.inspect_llvm(), callback.native_name, kernels.target())
+    address = None if code is None else object_code.load(code)
+    if kept is None or code is None or address is None:
         return made
-    code = object_code.make(callback.inspect_llvm(), callback.native_name, kernels.target())
-    loaded = None if code is None else object_code.load(code)
-    if code is None or loaded is None:
-        return made
-    again = _called_at(kernel, loaded)
-    if _tried(kernel, again) != _tried(kernel, made):
+    loaded = _called_at(kernel, address)
+    if _tried(kernel, loaded) != _tried(kernel, made):
         return made
     kept.write(kernel, code)
-    return again
+    return loaded
 
 
 def _called_at(kernel: Kernel, address: int) -> Function:

@@ -51,11 +51,16 @@ def make(ir: str, name: str, target: Target) -> bytes | None:
         if not all(_resolved(one) for one in unknown if one not in stubs):
             return None
         functions = {one.name for one in module.functions}
-        module.link_in(llvm.parse_assembly("\n".join(["declare void @llvm.trap()", *(_stub(one, one in functions) for one in stubs)])))
+        module.link_in(
+            llvm.parse_assembly(
+                "\n".join(["declare void @llvm.trap()", *(_stub(one, one in functions) for one in stubs)])
+            )
+        )
         module.get_function(name).name = SYMBOL
-        return _machine(target).emit_object(module)
+        code: bytes = _machine(target).emit_object(module)
     except (RuntimeError, ValueError, NameError):  # LLVM's refusals
         return None
+    return code
 
 
 def load(code: bytes) -> int | None:

@@ -55,14 +55,14 @@ class FusedOperator(DenseOperator):
         self.rows = fused.shared_rows(matrix, self.row_major)
 
     def statistics(self) -> Statistics:
-        found = fused.entry_statistics(self.rows, self.matrix.dtype, self.row_major, self.team)
+        found = fused.entry_statistics(self.rows, self.row_major, self.team)
         return finalize_statistics(self.matrix, *found)
 
     def gram(self, scale: float) -> GramOperator:
         """By panels where that kernel alone was kept and numba is no more."""
         if not fused.reads(self.matrix.dtype, "gram_rows"):
             return super().gram(scale)
-        return fused.FusedGram(self.rows, self.matrix.dtype, scale, self.team)
+        return fused.FusedGram(self.rows, scale, self.team)
 
 
 def gram_side(matrix: BlockMatrix) -> tuple[bool, bool]:

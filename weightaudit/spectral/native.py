@@ -23,7 +23,7 @@ Function = Callable[..., None]
 TRIED = (21, 67, 70)
 """Rows, columns and stride of the matrix that a kernel is tried on: every loop has its main part and its rest."""
 
-_ONE_AT_A_TIME = threading.RLock()
+_ONE_AT_A_TIME = threading.Lock()
 """Threads that need a kernel at the same time wait for the one that gets it."""
 _CALLBACKS: list[object] = []
 """What numba compiled: the machine code goes when they do."""

@@ -64,8 +64,8 @@ def make(ir: str, name: str, target: Target) -> bytes | None:
 
 
 def load(code: bytes) -> int | None:
-    """The address of the function in an object file that `make` made, for as long as the process lives; None where LLVM
-    refuses it."""
+    """The address of the function in an object file that `make` made (over any other LLVM may end the process), for as
+    long as the process lives; None where there can be no machine code."""
     try:
         machine = _machine(host())
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

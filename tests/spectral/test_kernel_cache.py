@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from weightaudit.spectral import kernel_cache as module
+from weightaudit.spectral import object_code
 from weightaudit.spectral.kernel_abi import Kernel
 from weightaudit.spectral.kernel_cache import DIGEST, KernelCache, kernel_cache
 from weightaudit.spectral.object_code import Target
@@ -119,7 +120,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "another llvmlite": lambda patch: patch.setattr("llvmlite.__version__", "0.1"),
     "another numpy": lambda patch: patch.setattr("numpy.__version__", "0.1"),
     "another Python": lambda patch: patch.setattr("sys.version", "3.0"),
-    "another processor": lambda patch: patch.setattr(module.object_code, "host", lambda: Target("x", "y", "z")),
+    "another processor": lambda patch: patch.setattr(object_code, "host", lambda: Target("x", "y", "z")),
     "other kernels": lambda patch: patch.setattr(module, "SOURCES", (*module.SOURCES, "fused.py")),
 }
 

@@ -54,18 +54,13 @@ def reads(dtype: str, loop: Loop) -> bool:
 @dataclass(frozen=True)
 class Run:
     """Consecutive rows of A from row ``first`` on: row first + i is ``flat[i * stride :][:n]``, ``flat`` a view of the
-    matrix's own memory, or of a copy where four rows lie in different blocks."""
+    matrix's own memory, or of a copy where four rows lie in different blocks. It begins at ``address``."""
 
     flat: Array
+    address: int
     stride: int
     first: int
     rows: int
-
-    @property
-    def address(self) -> int:
-        """Where ``flat`` begins."""
-        address: int = self.flat.ctypes.data
-        return address
 
 
 @dataclass(frozen=True)
@@ -124,7 +119,7 @@ def _run(views: list[Array], first: int, dtype: str) -> Run:
     stride = strides(rows)[0]
     extent = (rows.shape[0] - 1) * stride + rows.shape[1]
     flat = np.lib.stride_tricks.as_strided(rows, (extent,), (rows.itemsize,), writeable=False)
-    return Run(flat, stride, first, rows.shape[0])
+    return Run(flat, flat.ctypes.data, stride, first, rows.shape[0])
 
 
 class FusedGram:
@@ -139,6 +134,7 @@ class FusedGram:
         self._gram_rows = function("gram_rows", rows.dtype)
         self._columns = room((WIDTH, self.n), "cpu")
         self._sums = room((len(rows.pieces), WIDTH, self.n), "cpu")
+        self._at = self._columns.ctypes.data, self._sums.ctypes.data
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         Y: NDArray[np.float64] = room((X.shape[1], self.n), "cpu")
@@ -152,11 +148,11 @@ class FusedGram:
         return Y.T
 
     def _add_up(self, piece: int) -> None:
-        sums = self._sums[piece]
-        sums.fill(0.0)
-        columns, into = self._columns.ctypes.data, sums.ctypes.data
+        self._sums[piece].fill(0.0)
+        columns, sums = self._at
+        sums += piece * self._sums.strides[0]
         for run in self.rows.pieces[piece]:
-            self._gram_rows(run.address, run.stride, run.rows, self.n, columns, into, self.scale)
+            self._gram_rows(run.address, run.stride, run.rows, self.n, columns, sums, self.scale)
 
 
 def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, Sums]:
@@ -164,18 +160,19 @@ def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, S
     entries."""
     kind = FLOAT_BITS[rows.dtype]
     row_statistics = function("row_statistics", rows.dtype)
+    levels = kind.magnitude, kind.normal, kind.limit
     along, fourth = np.empty(rows.m), np.empty(rows.m)
     across = np.zeros((len(rows.pieces), rows.n))
-    counts = [[Counts(0, 0, 0, 0, 0)] for _ in rows.pieces]
+    counts = np.zeros((len(rows.pieces), max(map(len, rows.pieces)), len(Counts._fields)), np.int64)
+    sums, told = (along.ctypes.data, fourth.ctypes.data, across.ctypes.data), counts.ctypes.data
 
     def work(piece: int) -> None:
-        for run in rows.pieces[piece]:
-            found = np.empty(len(Counts._fields), np.int64)
-            written = (along[run.first :], fourth[run.first :], across[piece])
-            at = [array.ctypes.data for array in written]
-            levels = (kind.magnitude, kind.normal, kind.limit)
-            row_statistics(run.address, run.stride, run.rows, rows.n, *at, *levels, found.ctypes.data)
-            counts[piece].append(Counts._make(found.tolist()))
+        for i, run in enumerate(rows.pieces[piece]):
+            first, its = along.itemsize * run.first, piece * across.strides[0]
+            at = sums[0] + first, sums[1] + first, sums[2] + its
+            into = told + piece * counts.strides[0] + i * counts.strides[1]
+            row_statistics(run.address, run.stride, run.rows, rows.n, *at, *levels, into)
 
     team.share(len(rows.pieces), work)
-    return Counts.total([one for some in counts for one in some]), Sums.of(along, across, fourth, row_major)
+    found = [Counts(*one) for one in counts.reshape(-1, counts.shape[-1]).tolist()]
+    return Counts.total(found), Sums.of(along, across, fourth, row_major)

@@ -1,4 +1,4 @@
-"""The loops over the weights, compiled by numba. Rows come in as stored numbers; `native` has the loops for all others.
+"""The loops over the weights, compiled by numba for `native`, which hands them out. Rows come in as stored numbers.
 
 A stored matrix is a flat C array and (stride, rows, n): row i is ``flat[i·stride :][:n]``. float32 and
 float64 come as they are, bfloat16 as uint16, float16 as int16; numbers are widened to float64 in registers. Sums may be

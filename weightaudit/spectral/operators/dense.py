@@ -15,7 +15,7 @@ from weightaudit.spectral.tensors import Device
 
 try:
     from weightaudit.spectral import fused
-except ImportError:  # there is no llvmlite
+except ImportError:  # there is no llvmlite: panels do, some times slower
     fused = None  # type: ignore[assignment]  # a module otherwise
 
 LONG_SIDE = 8

@@ -1,4 +1,4 @@
-"""numba whatever the working directory and the environment say: used as it is, or left for torch."""
+"""numba whatever the working directory and the environment say: used as it is, or left for panels."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ MEASURED = """
 import torch, weightaudit
 from weightaudit.spectral.operators import dense
 found = weightaudit.measure(torch.ones(6, 4))
-print(dense.fused is None, round(found.spectral_norm ** 2))
+print(dense.fused.reads("float32", "row_statistics"), round(found.spectral_norm ** 2))
 """
 COMPILED = """
-import numpy as np
-from weightaudit.spectral import kernels
-squares, columns = np.zeros(2), np.zeros(3)
-kernels.row_squares(np.ones(6), 3, 2, 3, squares, np.zeros(2), columns)
-print(squares, columns)
+from weightaudit.spectral.native import function
+function("gram_rows", "float64")
+import numpy as np, weightaudit
+print(weightaudit.measure(np.ones((2, 3)), method="krylov").max_abs)
 """
 
 
@@ -52,9 +51,9 @@ def test_a_settings_file_in_the_working_directory_is_not_read(tmp_path: Path, ki
     assert (done.stdout, done.stderr) == ("0 '' True None ''\n", "")
 
 
-def test_where_nothing_may_be_compiled_torch_measures() -> None:
+def test_where_nothing_may_be_compiled_panels_measure() -> None:
     done = python(MEASURED, NUMBA_DISABLE_JIT="1")
-    assert (done.stdout, done.stderr) == ("True 24\n", "")
+    assert (done.stdout, done.stderr) == ("False 24\n", "")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_where_nothing_may_be_compiled_torch_measures() -> None:
     ],
 )
 def test_settings_that_keep_numba_from_working_are_as_if_it_were_missing(variable: str, value: str) -> None:
-    """`dense` leaves the work to torch then. Unchecked, the last of them ends the process."""
+    """`dense` leaves the work to panels then. Unchecked, the last of them ends the process."""
     done = python(COMPILED, **{variable: value})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ImportError: numba: ")
@@ -77,4 +76,4 @@ def test_settings_that_the_kernels_do_without() -> None:
     done = python(
         COMPILED, NUMBA_CACHE_LOCATOR_CLASSES="nonsense", NUMBA_CACHE_DIR=os.devnull, NUMBA_THREADING_LAYER="x"
     )
-    assert (done.stdout, done.stderr) == ("[3. 3.] [2. 2. 2.]\n", "")
+    assert (done.stdout, done.stderr) == ("1.0\n", "")

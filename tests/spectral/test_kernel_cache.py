@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.torch_files import Applied
-from weightaudit.spectral.jit import numba
-from weightaudit.spectral.kernel_cache import DIGEST, keep
+from weightaudit.spectral import kernel_cache as module
+from weightaudit.spectral import object_code
+from weightaudit.spectral.kernel_abi import Kernel
+from weightaudit.spectral.kernel_cache import DIGEST, KernelCache, kernel_cache
+from weightaudit.spectral.object_code import Target
+
+GRAM = Kernel("gram_rows", "float32")
+CODE = b"machine code" * 100
 
 
 @pytest.fixture
@@ -21,22 +25,26 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weightaudit"
 
 
-def doubled(x):  # type: ignore[no-untyped-def]
-    return 2 * x
+def cache() -> KernelCache:
+    """As in a new process."""
+    found = kernel_cache()
+    assert found is not None
+    return found
 
 
-def use(value: Any = 21) -> tuple[Any, int]:
-    """(a jitted function's answer, how many times it was taken from the disk), as in a new process."""
-    function = keep(numba.njit(doubled))
-    return function(value), sum(function.stats.cache_hits.values())
+def entry(caches: Path) -> Path:
+    """The one file that is kept."""
+    cache().write(GRAM, CODE)
+    (path,) = caches.iterdir()
+    return path
 
 
-def test_compiled_once(caches: Path) -> None:
-    assert use() == (42, 0)
-    assert use() == (42, 1)
-    assert use(1.5) == (3.0, 0)  # another type
-    assert use(1.5) == (3.0, 1)
-    assert len(list(caches.iterdir())) == 2
+def test_kept(caches: Path) -> None:
+    assert cache().read(GRAM) is None
+    cache().write(GRAM, CODE)
+    assert cache().read(GRAM) == CODE
+    for other in (Kernel("gram_rows", "float64"), Kernel("row_statistics", "float32")):
+        assert cache().read(other) is None
 
 
 def _rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
@@ -61,62 +69,83 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "one bit": _rewritten(_turned),
     "garbage": _rewritten(lambda whole: os.urandom(len(whole))),
     "without its digest": _rewritten(lambda whole: whole[DIGEST:]),
-    "another pickle": _rewritten(lambda whole: whole[:DIGEST] + pickle.dumps(["x"])),
+    "other code": _rewritten(lambda whole: whole[:DIGEST] + b"other code"),
     "a directory": _directory,
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_entry_is_compiled_again(caches: Path, damage: str) -> None:
-    use()
-    (entry,) = caches.iterdir()
-    DAMAGES[damage](entry)
-    assert use() == (42, 0)
-    if entry.is_file():
-        assert use() == (42, 1)  # and was replaced
+def test_a_damaged_entry_is_none_and_is_replaced(caches: Path, damage: str) -> None:
+    path = entry(caches)
+    DAMAGES[damage](path)
+    assert cache().read(GRAM) is None
+    if path.is_file():
+        cache().write(GRAM, CODE)
+        assert cache().read(GRAM) == CODE
 
 
-def test_code_in_an_entry_does_not_run(caches: Path, tmp_path: Path) -> None:
-    use()
-    (entry,) = caches.iterdir()
-    payload = pickle.dumps(Applied(open, str(tmp_path / "canary"), "w"))
-    for content in (payload, entry.read_bytes()[:DIGEST] + payload):
-        entry.write_bytes(content)
-        assert use() == (42, 0)
-    assert not (tmp_path / "canary").exists()
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows guards a profile by other means")
+def test_an_entry_that_others_can_write_is_none(caches: Path) -> None:
+    entry(caches).chmod(0o622)
+    assert cache().read(GRAM) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system follows links")
+def test_no_link_is_followed(caches: Path, tmp_path: Path) -> None:
+    path = entry(caches)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert cache().read(GRAM) is None
 
 
 def test_an_entry_does_not_pass_for_another(caches: Path) -> None:
-    use()
-    (entry,) = caches.iterdir()
-    use(1.5)
-    (other,) = set(caches.iterdir()) - {entry}
-    entry.replace(other)
-    assert use(1.5) == (3.0, 0)
+    path, other = entry(caches), Kernel("gram_rows", "float64")
+    cache().write(other, b"other")
+    (second,) = set(caches.iterdir()) - {path}
+    path.replace(second)
+    assert cache().read(other) is None
 
 
-def test_an_entry_that_cannot_be_rebuilt(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its digest holds, but numba has changed since."""
-    use()
-    with monkeypatch.context() as patched:
-        patched.setattr(pickle, "loads", lambda content: ("too", "few"))
-        assert use() == (42, 0)
-    assert use() == (42, 1)
-
-
-@pytest.mark.parametrize("variable", ["NUMBA_OPT", "NUMBA_BOUNDSCHECK"])
+@pytest.mark.parametrize("variable", ["NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"])
 def test_other_settings_are_compiled_for_themselves(
     caches: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    use()
+    entry(caches)
     monkeypatch.setenv(variable, "1")
-    assert use() == (42, 0)
+    assert cache().read(GRAM) is None
+
+
+CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
+    "another numba": lambda patch: patch.setattr(metadata, "version", lambda name: "0.1"),
+    "another llvmlite": lambda patch: patch.setattr("llvmlite.__version__", "0.1"),
+    "another numpy": lambda patch: patch.setattr("numpy.__version__", "0.1"),
+    "another Python": lambda patch: patch.setattr("sys.version", "3.0"),
+    "another processor": lambda patch: patch.setattr(object_code, "host", lambda: Target("x", "y", "z")),
+    "other kernels": lambda patch: patch.setattr(module, "SOURCES", (*module.SOURCES, "fused.py")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_the_code_depends_on_is_in_the_key(caches: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    entry(caches)
+    with monkeypatch.context() as patched:
+        CHANGES[change](patched)
+        assert cache().read(GRAM) is None
+    assert cache().read(GRAM) == CODE
 
 
 def test_no_folder_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
-    assert [use(), use()] == [(42, 0), (42, 0)]
+    assert kernel_cache() is None
+
+
+def test_no_numba_no_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert kernel_cache() is None
 
 
 def test_a_full_disk_fails_nothing(caches: Path) -> None:
@@ -124,17 +153,7 @@ def test_a_full_disk_fails_nothing(caches: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        assert use() == (42, 0)
+        cache().write(GRAM, CODE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(caches.iterdir()) == []
-
-
-def test_the_kernels_are_kept(caches: Path) -> None:
-    from weightaudit.spectral import kernels
-
-    compiled: list[Any] = [kernels.gram_rows, kernels.row_squares, kernels.row_counts, kernels.row_statistics]
-    for kernel in compiled:
-        again = keep(numba.njit(kernel.py_func))
-        assert again.stats.cache_path == str(caches)
-        assert Path(kernel.stats.cache_path).name == caches.name

@@ -6,6 +6,7 @@ same bytes, whoever works on the pieces.
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightaudit.arrays import Array
-from weightaudit.spectral import kernels
 from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
 from weightaudit.spectral.float_bits import FLOAT_BITS
-from weightaudit.spectral.jit import numba
+from weightaudit.spectral.kernel_abi import VIEW, WIDTH, Loop
+from weightaudit.spectral.native import available, function
 from weightaudit.spectral.statistics import Counts, Sums
 from weightaudit.spectral.team import Team
 from weightaudit.spectral.tensors import Device, room, strides
@@ -35,24 +36,28 @@ def _converts_float16() -> bool:
     """Whether the machine code that numba makes can widen float16; without the instruction LLVM ends the process."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return True
-    if numba.config.CPU_FEATURES is not None or numba.config.CPU_NAME is not None:
-        return "+f16c" in (numba.config.CPU_FEATURES or "")
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is not None or "NUMBA_CPU_NAME" in os.environ:
+        return "+f16c" in (features or "")
     return bool(llvmlite.binding.get_host_cpu_features().get("f16c", False))
 
 
-VIEW = {"float64": "float64", "float32": "float32", "bfloat16": "uint16", "float16": "int16"}
-"""What the kernels take a dtype as."""
-
 READABLE = frozenset(VIEW) if _converts_float16() else frozenset(VIEW) - {"float16"}
-"""Dtypes that the kernels read on this machine."""
+"""Dtypes that the kernels can read on this machine."""
+
+
+def reads(dtype: str, loop: Loop) -> bool:
+    """Whether there is the kernel ``loop`` for ``dtype``: kept or compiled by numba, and this machine can run it."""
+    return dtype in READABLE and available(loop, dtype)
 
 
 @dataclass(frozen=True)
 class Run:
     """Consecutive rows of A from row ``first`` on: row first + i is ``flat[i * stride :][:n]``, ``flat`` a view of the
-    matrix's own memory, or of a copy where four rows lie in different blocks."""
+    matrix's own memory, or of a copy where four rows lie in different blocks. It begins at ``address``."""
 
     flat: Array
+    address: int
     stride: int
     first: int
     rows: int
@@ -60,10 +65,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Rows:
-    """A (m, n) as it is read: ``pieces`` of it, top to bottom, each in runs."""
+    """A (m, n) of dtype ``dtype`` as it is read: ``pieces`` of it, top to bottom, each in runs."""
 
     m: int
     n: int
+    dtype: str
     pieces: list[list[Run]]
 
 
@@ -80,9 +86,9 @@ def shared_rows(matrix: BlockMatrix, row_major: bool) -> Rows:
     the last bit whether it comes in one block or in several.
     """
     A = BlockMatrix(_along_memory(matrix, row_major))
-    groups, count = -(-A.rows // kernels.WIDTH), piece_count(A.rows, A.cols)
-    ends = [min(A.rows, kernels.WIDTH * (groups * piece // count)) for piece in range(count + 1)]
-    return Rows(A.rows, A.cols, [_runs(A, *piece) for piece in pairwise(ends)])
+    groups, count = -(-A.rows // WIDTH), piece_count(A.rows, A.cols)
+    ends = [min(A.rows, WIDTH * (groups * piece // count)) for piece in range(count + 1)]
+    return Rows(A.rows, A.cols, A.dtype, [_runs(A, *piece) for piece in pairwise(ends)])
 
 
 def _along_memory(matrix: BlockMatrix, row_major: bool) -> tuple[Array, ...]:
@@ -102,8 +108,8 @@ def _runs(A: BlockMatrix, first: int, end: int) -> list[Run]:
     group that lies in several blocks is copied and is a run of its own."""
     cuts = {first, end}
     for seam in A.seams[1:-1]:
-        above = seam - seam % kernels.WIDTH
-        below = above + kernels.WIDTH if above < seam else above
+        above = seam - seam % WIDTH
+        below = above + WIDTH if above < seam else above
         cuts |= {min(end, max(first, above)), min(end, max(first, below))}
     return [_run(A.between(*rows), rows[0], A.dtype) for rows in pairwise(sorted(cuts))]
 
@@ -112,9 +118,8 @@ def _run(views: list[Array], first: int, dtype: str) -> Run:
     rows = (np.concatenate(views) if len(views) > 1 else views[0]).view(VIEW[dtype])
     stride = strides(rows)[0]
     extent = (rows.shape[0] - 1) * stride + rows.shape[1]
-    # None may be written, as some cannot be: numba compiles for either.
     flat = np.lib.stride_tricks.as_strided(rows, (extent,), (rows.itemsize,), writeable=False)
-    return Run(flat, stride, first, rows.shape[0])
+    return Run(flat, flat.ctypes.data, stride, first, rows.shape[0])
 
 
 class FusedGram:
@@ -126,43 +131,48 @@ class FusedGram:
     def __init__(self, rows: Rows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
-        self._columns = room((kernels.WIDTH, self.n), "cpu")
-        self._sums = room((len(rows.pieces), kernels.WIDTH, self.n), "cpu")
+        self._gram_rows = function("gram_rows", rows.dtype)
+        self._columns = room((WIDTH, self.n), "cpu")
+        self._sums = room((len(rows.pieces), WIDTH, self.n), "cpu")
+        self._at = self._columns.ctypes.data, self._sums.ctypes.data
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         Y: NDArray[np.float64] = room((X.shape[1], self.n), "cpu")
-        for k in range(0, len(Y), kernels.WIDTH):
-            some = Y[k : k + kernels.WIDTH]
+        for k in range(0, len(Y), WIDTH):
+            some = Y[k : k + WIDTH]
             # s·(A(s·x)) instead of s²: the square of a scale can leave the range of float64.
-            np.multiply(X.T[k : k + kernels.WIDTH], self.scale, out=self._columns[: len(some)])
+            np.multiply(X.T[k : k + WIDTH], self.scale, out=self._columns[: len(some)])
             self._columns[len(some) :] = 0.0
             self.team.share(len(self._sums), self._add_up)
             np.add.reduce(self._sums[:, : len(some)], out=some)
         return Y.T
 
     def _add_up(self, piece: int) -> None:
-        sums = self._sums[piece]
-        sums.fill(0.0)
+        self._sums[piece].fill(0.0)
+        columns, sums = self._at
+        sums += piece * self._sums.strides[0]
         for run in self.rows.pieces[piece]:
-            kernels.gram_rows(run.flat, run.stride, run.rows, self.n, self._columns, sums, self.scale)
+            self._gram_rows(run.address, run.stride, run.rows, self.n, columns, sums, self.scale)
 
 
-def entry_statistics(rows: Rows, dtype: str, row_major: bool, team: Team) -> tuple[Counts, Sums]:
+def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, Sums]:
     """What one pass over A, W if ``row_major`` or else Wᵀ, says of W. The sums are void where there are non-finite
     entries."""
-    kind = FLOAT_BITS[dtype]
-    unsigned = np.dtype(f"uint{kind.bits}")
-    levels = tuple(unsigned.type(level) for level in (kind.magnitude, kind.normal, kind.limit))
+    kind = FLOAT_BITS[rows.dtype]
+    row_statistics = function("row_statistics", rows.dtype)
+    levels = kind.magnitude, kind.normal, kind.limit
     along, fourth = np.empty(rows.m), np.empty(rows.m)
     across = np.zeros((len(rows.pieces), rows.n))
-    counts = [[Counts(0, 0, 0, 0, 0)] for _ in rows.pieces]
+    counts = np.zeros((len(rows.pieces), max(map(len, rows.pieces)), len(Counts._fields)), np.int64)
+    sums, told = (along.ctypes.data, fourth.ctypes.data, across.ctypes.data), counts.ctypes.data
 
     def work(piece: int) -> None:
-        for run in rows.pieces[piece]:
-            its = slice(run.first, run.first + run.rows)
-            bits, sums = run.flat.view(unsigned), (along[its], fourth[its], across[piece])
-            found = kernels.row_statistics(run.flat, bits, run.stride, run.rows, rows.n, *sums, *levels)
-            counts[piece].append(Counts._make(map(int, found)))
+        for i, run in enumerate(rows.pieces[piece]):
+            first, its = along.itemsize * run.first, piece * across.strides[0]
+            at = sums[0] + first, sums[1] + first, sums[2] + its
+            into = told + piece * counts.strides[0] + i * counts.strides[1]
+            row_statistics(run.address, run.stride, run.rows, rows.n, *at, *levels, into)
 
     team.share(len(rows.pieces), work)
-    return Counts.total([one for some in counts for one in some]), Sums.of(along, across, fourth, row_major)
+    found = [Counts(*one) for one in counts.reshape(-1, counts.shape[-1]).tolist()]
+    return Counts.total(found), Sums.of(along, across, fourth, row_major)

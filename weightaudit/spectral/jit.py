@@ -1,7 +1,7 @@
 """numba, safe to use in any working directory. Whoever needs numba imports it from here.
 
 numba follows a `.numba_config.yaml` in the working directory, at its import and again before each function it
-compiles. An ImportError of this module says why numba cannot be used, and the passes are left to torch: it is missing
+compiles. An ImportError of this module says why numba cannot be used, and the passes are left to panels: it is missing
 or too old for this numpy, or variables NUMBA_… in the environment keep it from working.
 """
 
@@ -12,6 +12,7 @@ from weightaudit.imports import unseen
 with unseen(".numba_config.yaml"):
     try:
         import numba as numba
+        from numba import carray as carray
         from numba import types as types
         from numba.extending import intrinsic as intrinsic
         from numba.extending import overload as overload

@@ -1,4 +1,4 @@
-"""The loops over the weights, compiled by numba on first use and kept on disk. Rows come in as stored numbers.
+"""The loops over the weights, compiled by numba for `native`, which hands them out. Rows come in as stored numbers.
 
 A stored matrix is a flat C array and (stride, rows, n): row i is ``flat[i·stride :][:n]``. float32 and
 float64 come as they are, bfloat16 as uint16, float16 as int16; numbers are widened to float64 in registers. Sums may be
@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from weightaudit.spectral.jit import intrinsic, numba, overload, types
-from weightaudit.spectral.kernel_cache import keep
+from weightaudit.spectral.jit import carray, intrinsic, numba, overload, types
+from weightaudit.spectral.kernel_abi import WIDTH, Kernel
+from weightaudit.spectral.object_code import Target
 
 FASTMATH = {"reassoc", "contract", "nsz"}
-WIDTH = 4
-"""Columns that `gram_rows` multiplies at once; also the rows it holds, so that 16 sums stay in registers. Measured per
-element of a float32 matrix beyond the caches, one thread of a Zen 5: 0.17, 0.21, 0.33 and 0.50 ns at 1, 2, 4 and 8
-columns; passes needed fall slower than that from 4 to 8, and from 4 to 2 they rise as fast."""
-
 CHUNK = 1 << 15
 """Entries counted at once: as many as a counter of 16 bits holds."""
 STREAMED = 16
@@ -29,10 +25,10 @@ STREAMED = 16
 as long from memory, as what the processor fetches ahead ends with every row."""
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` jitted; compiled again in every process where there is no folder to keep it in."""
-    jitted: Callable[..., Any] = keep(numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False)(function))
-    return jitted
+_jitted = numba.njit(nogil=True, fastmath=FASTMATH, boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""A loop of its own, called by compiled code only."""
+_inlined = numba.njit(inline="always")
+"""A loop that becomes a part of the function of C that calls it, which is compiled the faster for it."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
@@ -85,7 +81,7 @@ def _narrow(value, like):  # type: ignore[no-untyped-def]  # numba infers them
     return lambda value, like: kind(value)
 
 
-@_compiled
+@_inlined
 def gram_rows(flat, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-def]  # numba infers them
     """Y += scale · Σ_r a_r ⊗ (a_r·X) over the given rows a_r. ``X``, ``Y``: (4, n) float64, one column of X a row.
 
@@ -150,7 +146,7 @@ def gram_rows(flat, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-de
             y3[j] += a * p3
 
 
-@_compiled
+@_jitted
 def row_squares(flat, stride, rows, n, row_sq, row_fourth, col_sq):  # type: ignore[no-untyped-def]  # numba infers them
     """Squared norms of the given rows into ``row_sq`` (rows,), their sums of fourth powers into ``row_fourth`` (rows,),
     and what they add to the squared norms of the columns, ``col_sq`` (n,), all float64. Four rows at once, so that the
@@ -190,7 +186,7 @@ def row_squares(flat, stride, rows, n, row_sq, row_fourth, col_sq):  # type: ign
         row_sq[i], row_fourth[i] = p0, p1
 
 
-@_compiled
+@_jitted
 def row_counts(bits, stride, rows, n, magnitude, normal, limit):  # type: ignore[no-untyped-def]  # numba infers them
     """(largest finite magnitude, zeros, magnitudes below ``normal``, at ``limit``, above it) over the given rows.
 
@@ -223,7 +219,7 @@ def row_counts(bits, stride, rows, n, magnitude, normal, limit):  # type: ignore
     return largest, zeros, small, at_limit, above
 
 
-@_compiled
+@_inlined
 def row_statistics(flat, bits, stride, rows, n, row_sq, row_fourth, col_sq, magnitude, normal, limit):  # type: ignore[no-untyped-def]  # numba infers them
     """`row_counts` and `row_squares` of the given rows, which are read once.
 
@@ -242,3 +238,46 @@ def row_statistics(flat, bits, stride, rows, n, row_sq, row_fourth, col_sq, magn
         above += found[4]
         row_squares(flat[i * stride :], stride, some, n, row_sq[i : i + some], row_fourth[i : i + some], col_sq)
     return largest, zeros, small, at_limit, above
+
+
+def compiled(kernel: Kernel) -> Any:
+    """``kernel`` as a function of C, a `numba.cfunc` called as `kernel_abi.PROTOTYPES` says."""
+    i, p = types.int64, types.voidptr
+    if kernel.loop == "gram_rows":
+        call, signature = _gram_rows(kernel.stored), types.void(p, i, i, i, p, p, types.float64)
+    else:
+        call, signature = _row_statistics(kernel.stored, kernel.unsigned), types.void(p, i, i, i, p, p, p, i, i, i, p)
+    return numba.cfunc(signature, fastmath=FASTMATH, boundscheck=False)(call)
+
+
+def target() -> Target:
+    """The machine that numba compiles for: this one, unless settings say otherwise."""
+    return Target(*numba.core.registry.cpu_target.target_context.codegen().magic_tuple())
+
+
+def _gram_rows(stored: Any) -> Callable[..., None]:
+    """`gram_rows` of weights of type ``stored``, by addresses."""
+
+    def call(flat, stride, rows, n, X, Y, scale):  # type: ignore[no-untyped-def]  # numba infers them
+        weights = carray(flat, ((rows - 1) * stride + n,), stored)
+        columns, sums = carray(X, (WIDTH, n), np.float64), carray(Y, (WIDTH, n), np.float64)
+        gram_rows(weights, stride, rows, n, columns, sums, scale)
+
+    return call
+
+
+def _row_statistics(stored: Any, unsigned: Any) -> Callable[..., None]:
+    """`row_statistics` of weights of type ``stored`` with bits of type ``unsigned``, by addresses."""
+    level = numba.from_dtype(unsigned)
+
+    def call(flat, stride, rows, n, row_sq, row_fourth, col_sq, magnitude, normal, limit, counts):  # type: ignore[no-untyped-def]  # numba infers them
+        extent = ((rows - 1) * stride + n,)
+        weights, bits = carray(flat, extent, stored), carray(flat, extent, unsigned)
+        squares, fourth = carray(row_sq, (rows,), np.float64), carray(row_fourth, (rows,), np.float64)
+        columns = carray(col_sq, (n,), np.float64)
+        mask, least, most = level(magnitude), level(normal), level(limit)
+        found = row_statistics(weights, bits, stride, rows, n, squares, fourth, columns, mask, least, most)
+        told = carray(counts, (5,), np.int64)
+        told[0], told[1], told[2], told[3], told[4] = found[0], found[1], found[2], found[3], found[4]
+
+    return call

@@ -25,7 +25,7 @@ from weightaudit.spectral.threads import one_blas_thread, usable_threads
 
 BLOCK = 4
 """Columns of the random start: the kernel's own width. Passes times time a pass is flat from 2 to 4 (see
-weightaudit.spectral.kernels.WIDTH), and the more columns, the less a tiny delta costs."""
+weightaudit.spectral.kernel_abi.WIDTH), and the more columns, the less a tiny delta costs."""
 
 # Milliseconds on two cores of a Zen 5, fitted to matrices of 32² to 1536×384 in float32; only ratios matter. The same
 # for every device and thread count, so that the choice depends on the matrix alone.

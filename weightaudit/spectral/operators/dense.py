@@ -15,7 +15,7 @@ from weightaudit.spectral.tensors import Device
 
 try:
     from weightaudit.spectral import fused
-except ImportError:  # numba cannot be used, `jit` knows why: panels do, some times slower
+except ImportError:  # there is no llvmlite: panels do, some times slower
     fused = None  # type: ignore[assignment]  # a module otherwise
 
 LONG_SIDE = 8
@@ -40,7 +40,7 @@ class DenseOperator(PanelOperator):
         matrix = self.matrix.to(device)
         _, along = gram_side(matrix)
         fits = device == "cpu" and along and matrix.elements > 0
-        if fused is None or not fits or matrix.dtype not in fused.READABLE:
+        if fused is None or not fits or not fused.reads(matrix.dtype, "row_statistics"):
             yield DenseOperator(matrix)
         else:
             yield FusedOperator(matrix, team)
@@ -55,10 +55,13 @@ class FusedOperator(DenseOperator):
         self.rows = fused.shared_rows(matrix, self.row_major)
 
     def statistics(self) -> Statistics:
-        found = fused.entry_statistics(self.rows, self.matrix.dtype, self.row_major, self.team)
+        found = fused.entry_statistics(self.rows, self.row_major, self.team)
         return finalize_statistics(self.matrix, *found)
 
     def gram(self, scale: float) -> GramOperator:
+        """By panels where that kernel alone was kept and numba is no more."""
+        if not fused.reads(self.matrix.dtype, "gram_rows"):
+            return super().gram(scale)
         return fused.FusedGram(self.rows, scale, self.team)
 
 

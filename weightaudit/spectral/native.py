@@ -1,0 +1,104 @@
+"""The compiled kernels, for whoever uses them: `gram_rows` and `row_statistics` of kernels.py for each dtype.
+
+A kernel's object code is kept from one process to the next, and a process that finds it imports no numba, which takes
+longer to import than small models take to measure. Else numba compiles it, and object code is made, tried and kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from weightaudit.spectral import object_code
+from weightaudit.spectral.float_bits import FLOAT_BITS
+from weightaudit.spectral.kernel_abi import PROTOTYPES, WIDTH, Kernel, Loop
+from weightaudit.spectral.kernel_cache import KernelCache, kernel_cache
+
+Function = Callable[..., None]
+"""A kernel. It runs without the GIL; what lies at the addresses must outlive the call and is not checked."""
+
+TRIED = (21, 67, 70)
+"""Rows, columns and stride of the matrix that a kernel is tried on: every loop has its main part and its rest."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Threads that need a kernel at the same time wait for the one that gets it."""
+_CALLBACKS: list[object] = []
+"""What numba compiled: the machine code goes when they do."""
+
+
+def function(loop: Loop, dtype: str) -> Function:
+    """The kernel of that loop for that dtype; ImportError says why it cannot be had."""
+    found = _function(loop, dtype)
+    if isinstance(found, str):
+        raise ImportError(found)
+    return found
+
+
+def available(loop: Loop, dtype: str) -> bool:
+    """Whether `function` has that kernel."""
+    return not isinstance(_function(loop, dtype), str)
+
+
+def _function(loop: Loop, dtype: str) -> Function | str:
+    with _ONE_AT_A_TIME:
+        return _found(Kernel(loop, dtype))
+
+
+@cache
+def _found(kernel: Kernel) -> Function | str:
+    """``kernel``, kept or compiled by numba, or why numba cannot be used: its import is long even where it fails."""
+    kept = kernel_cache()
+    code = None if kept is None else kept.read(kernel)
+    address = None if code is None else object_code.load(code)
+    if address is not None:
+        return _called_at(kernel, address)
+    try:
+        return _compiled(kernel, kept)
+    except ImportError as error:
+        return str(error)
+
+
+def _compiled(kernel: Kernel, kept: KernelCache | None) -> Function:
+    """``kernel`` by numba; from the object code that is kept for later, where that does the same."""
+    from weightaudit.spectral import kernels
+
+    callback = kernels.compiled(kernel)
+    made = _called_at(kernel, callback.address)
+    _CALLBACKS.append(callback)
+    code = None if kept is None else object_code.make(callback.inspect_llvm(), callback.native_name, kernels.target())
+    address = None if code is None else object_code.load(code)
+    if kept is None or code is None or address is None:
+        return made
+    loaded = _called_at(kernel, address)
+    if _tried(kernel, loaded) != _tried(kernel, made):
+        return made
+    kept.write(kernel, code)
+    return loaded
+
+
+def _called_at(kernel: Kernel, address: int) -> Function:
+    called: Function = PROTOTYPES[kernel.loop](address)
+    return called
+
+
+def _tried(kernel: Kernel, function: Function) -> bytes:
+    """All that ``function`` writes for a small matrix: magnitudes from 2⁻⁸ to 2, zeros, the smallest number, and where
+    they are counted also the largest and infinity."""
+    rows, n, stride = TRIED
+    kind = FLOAT_BITS[kernel.dtype]
+    one = kind.infinity // kind.normal // 2 * kind.normal
+    draw = np.random.default_rng(0)
+    bits = draw.integers(one - 8 * kind.normal, one + kind.normal, rows * stride, dtype=kernel.unsigned)
+    bits[::7], bits[::11] = 0, 1
+    if kernel.loop == "gram_rows":
+        X, Y = draw.standard_normal((WIDTH, n)), np.zeros((WIDTH, n))
+        function(bits.ctypes.data, stride, rows, n, X.ctypes.data, Y.ctypes.data, 0.5)
+        return Y.tobytes()
+    bits[::13], bits[::17] = kind.limit, kind.infinity
+    written = [np.zeros(rows), np.zeros(rows), np.zeros(n), np.zeros(5, np.int64)]
+    *sums, counts = (array.ctypes.data for array in written)
+    function(bits.ctypes.data, stride, rows, n, *sums, kind.magnitude, kind.normal, kind.limit, counts)
+    return b"".join(array.tobytes() for array in written)

@@ -143,6 +143,24 @@ def test_compute_threads_sets_and_restores() -> None:
     assert usable_threads() == 2
 
 
+@pytest.mark.usefixtures("two_threads")
+def test_blocks_of_two_threads_that_overlap_leave_nothing_behind() -> None:
+    first, second = compute_threads(3), compute_threads(4)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert usable_threads() == 4
+    second.__exit__(None, None, None)
+    assert usable_threads() == 2
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_what_the_caller_has_numpy_do_about_rounding_is_no_matter(method: Method) -> None:
+    A = np.diag(np.logspace(-200, 0, 64))
+    with np.errstate(all="raise"):
+        assert measure(A, method=method).spectral_norm == pytest.approx(1.0, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("variable", "threads"),
     [("3", 3), ("100000", 1024), ("0", None), ("-1", None), ("2,1", None), ("many", None), (None, None)],

@@ -18,6 +18,7 @@ import numpy as np
 
 from weightaudit.arrays import Array
 from weightaudit.records import RoleMatrix, TableFacts, Vocabulary
+from weightaudit.spectral.threads import one_blas_thread
 
 ROLES = ("EMBED", "HEAD")
 """Tables of tokens. Those of positions and segments have few rows, each of which is used."""
@@ -105,7 +106,7 @@ def table_facts(table: Array, unused: Iterable[int] = (), start: float = 0.02) -
     ``unused`` are rows that are known to have no training, ``start`` is the standard deviation of new rows. Of a table
     with entries that are not finite or whose squares are no float32, what is said may be incomplete.
     """
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with one_blas_thread, np.errstate(all="ignore"):
         groups = [group for group in _equal(table) if table[group[0]].any()]
         tail = _Tail(table, start)
         random = tail.random_rows()

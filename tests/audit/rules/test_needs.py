@@ -65,7 +65,7 @@ def test_a_partial_scan() -> None:
     assert left_out.startswith("--roles or --layers left out 69 tensors with 9")
     assert {"untrained", "zero-matrix", "duplicate"} <= rules
     assert rules.isdisjoint({"pickle", "missing", "low-coverage"})
-    assert why["With --roles or --layers norms and biases are not read."] == {"nonfinite"}
+    assert why["With --roles or --layers norms and biases are not read."] == {"nonfinite", "zero-scales"}
 
 
 def test_one_shard_of_several() -> None:

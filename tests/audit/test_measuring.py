@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ import weightaudit as wa
 from tests.support.trained import Tensors, name, write
 from weightaudit.arrays import CACHE_LINE, Array
 from weightaudit.audit import measuring, reading
+from weightaudit.audit import memory as memory_module
 from weightaudit.audit.memory import Memory
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import CheckpointError
@@ -187,6 +191,47 @@ def test_an_unreadable_tensor_in_the_middle_ends_the_scan(
     _failing(monkeypatch, {"": ValueError("of a matrix before it")})
     with pytest.raises(ValueError, match="of a matrix before it"):
         wa.scan(model, threads=threads)
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_a_scan_that_fails_leaves_nothing_in_memory(
+    model: Path, reading: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its error is handled, without Python's collector: a batch goes on with the next model."""
+    owners: list[weakref.ref[Array]] = []
+
+    def noted(nbytes: int) -> Array:
+        memory = np.empty(nbytes + CACHE_LINE, np.uint8)
+        owners.append(weakref.ref(memory))
+        return memory[-memory.ctypes.data % CACHE_LINE :][:nbytes]
+
+    monkeypatch.setattr(memory_module, "aligned", noted)
+    plain = Checkpoint._read
+
+    def broken(self: Checkpoint, tensor: str, *rest: Any) -> Array:
+        if tensor == name(6, "down_proj"):
+            raise CheckpointError("the file", "it has a hole", "Mend it")
+        return plain(self, tensor, *rest)
+
+    def odd(*arguments: Any, **options: Any) -> Spectrum:
+        if "6" in options["name"]:
+            raise CheckpointError("the matrix", "it is odd", "Mend it")
+        return measure(*arguments, **options)
+
+    if reading:
+        monkeypatch.setattr(Checkpoint, "_read", broken)
+    else:
+        monkeypatch.setattr(measuring, "measure", odd)
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(CheckpointError):
+            wa.scan(model, threads=3)
+            raise AssertionError
+        assert owners
+        assert not [owner for owner in owners if owner() is not None]
+    finally:
+        gc.enable()
 
 
 class _Told:

@@ -42,6 +42,13 @@ def test_facts_of_nothing_finite_and_of_a_scalar() -> None:
     assert facts_of(as_array(torch.tensor([2 + 4j, complex(0, NAN), 2]))) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
 
 
+def test_facts_of_complex_numbers_that_do_not_lie_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "CHUNK", 2)
+    values = torch.tensor([2 + 4j, 9, complex(0, NAN), 9, 2])
+    assert facts_of(as_array(values[::2])) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
+    assert facts_of(as_array(values[:1].expand(3))) == TensorFacts(0, 0, 0, 4.0, 10.0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
 def test_facts_of_small_floats(dtype: torch.dtype) -> None:
     assert facts_of(as_array(torch.tensor([0.0, 1.0, NAN, -2.0, 1.0]).to(dtype))) == TensorFacts(1, 0, 1, 2.0, 1.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import closing, contextmanager
@@ -263,6 +264,21 @@ def test_a_unit_that_is_used_twice_is_let_go_after_both() -> None:
             raise RuntimeError
         assert following.result(timeout=10).stored["t1"][0, 0] == tensors["t1"].offset
         assert not held.stored
+
+
+def test_a_unit_that_was_let_go_keeps_no_memory() -> None:
+    """However long somebody keeps the unit: else more is held than was allowed."""
+    tensors, units = _squares(1)
+    with closing(read_groups(FakeCheckpoint(tensors), units)) as coming:  # type: ignore[arg-type]
+        held = next(coming).result()
+        owner = held.stored["t0"]
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        memory = weakref.ref(owner)
+        with held:
+            del owner
+        assert list(coming) == []
+    assert memory() is None
 
 
 def test_an_error_of_the_reader_reaches_the_caller() -> None:

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 import weightaudit as wa
 from tests.support.trained import EMBED, HEAD, HIDDEN, Tensors, trained, write
@@ -18,6 +19,7 @@ from weightaudit.arrays import Array, as_tensor
 from weightaudit.audit import tables
 from weightaudit.audit.tables import TAIL, table_facts
 from weightaudit.records import Finding, TableFacts
+from weightaudit.spectral.threads import _blas
 
 ROWS = 600
 START = 0.02
@@ -286,7 +288,49 @@ def test_tables_with_worse_faults_are_left_to_these(spoil: float, tmp_path: Path
     assert not [one for one in told(tmp_path, grown(change)) if one.id in RULES]
 
 
-@pytest.mark.parametrize("value", [None, "x", True, -1, float("inf"), 0, [1]])
+@pytest.mark.parametrize("size", [1e-25, 1e-30, 1e-44])
+def test_rows_whose_squares_are_no_float32(size: float) -> None:
+    for rows in (random_rows(1), random_rows(3), random_rows(20)):
+        found = table_facts(np.concatenate([table(), size * rows]).astype(np.float32))
+        assert found.equal == ()
+    assert table_facts((size * table()).astype(np.float32)).mean == ()
+
+
+@pytest.mark.parametrize("start", [5e-324, 1e40, 1.7e308])
+def test_scales_that_no_model_has(start: float) -> None:
+    values = np.concatenate([table(), random_rows(1), random_rows(1, scale=0.5)])
+    assert table_facts(values, start=start).random == ()
+    assert table_facts(np.concatenate([table(), random_rows(3, scale=1e-20)]), start=start).random == ()
+
+
+def test_numpy_computes_on_the_calling_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else threads wait for one another where several are measured at once, and sums depend on their number."""
+    plain, seen = tables._unit, set[int]()
+
+    def noting(rows: Array) -> Array:
+        seen.update(blas_threads())
+        return plain(rows)
+
+    monkeypatch.setattr(tables, "_unit", noting)
+    with threadpool_limits(2, user_api="blas"):
+        table_facts(np.concatenate([table(), random_rows(3)]))
+        assert seen == {1}
+        assert blas_threads() == {2}
+
+
+def blas_threads() -> set[int]:
+    """Of numpy's: others may be loaded later."""
+    return {library.get_num_threads() for library in _blas()}
+
+
+def test_a_row_has_one_fault() -> None:
+    """Where the mean is about zero, short random rows are near it."""
+    values = 100 * np.concatenate([table(), -table()])
+    found = table_facts(np.concatenate([values, random_rows(3)]).astype(np.float32))
+    assert found == TableFacts(random=tuple(range(2 * ROWS, 2 * ROWS + 3)))
+
+
+@pytest.mark.parametrize("value", [None, "x", True, -1, float("inf"), 10**400, 0, [1]])
 def test_a_scale_that_is_none_is_not_taken(value: Any, tmp_path: Path) -> None:
     def change(values: Array) -> Array:
         return np.concatenate([values, values[:5] + 0.1, random_rows(3)])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -142,3 +147,74 @@ def test_an_exception_that_leaves_the_block_cancels_what_has_not_begun() -> None
     assert tasks[0].exception(0) is None
     assert tasks[1].cancelled()
     assert tasks[2].cancelled()
+
+
+class _Arrays:
+    """What work sees."""
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What no reference leads to goes at once, what refers to itself never."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_nothing_keeps_what_a_task_has_seen() -> None:
+    """While its thread waits for the next one; nor does the task's error when it has been handled."""
+
+    def task(arrays: _Arrays, *, fails: bool) -> None:
+        if fails:
+            raise ZeroDivisionError
+
+    with Team(1) as team:
+        for fails in (False, True):
+            arrays = _Arrays()
+            seen = weakref.ref(arrays)
+            failed = isinstance(team.submit(partial(task, arrays, fails=fails)).exception(LONG), ZeroDivisionError)
+            assert failed == fails
+            del arrays
+            _wait_until(lambda seen=seen: seen() is None)  # type: ignore[misc]  # of a lambda's default
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_keeps_what_shared_work_has_seen(fails: bool) -> None:
+    """Where it ended before the one who was called to help had time, who is busy with something else."""
+    going, end = threading.Event(), threading.Event()
+
+    def long() -> None:
+        going.set()
+        end.wait(LONG)
+
+    def share(arrays: _Arrays) -> None:
+        def work(piece: int, arrays: _Arrays = arrays) -> None:
+            if fails:
+                raise ZeroDivisionError
+
+        with suppress(ZeroDivisionError):
+            team.share(2, work)
+
+    with Team(1) as team:
+        team.share(2, lambda piece: None)
+        _wait_until(lambda: team._idle == 1)
+        team.submit(long)
+        going.wait(LONG)
+        team._idle = 1  # as it was when the work began
+        arrays = _Arrays()
+        seen = weakref.ref(arrays)
+        share(arrays)
+        del arrays
+        kept = seen() is not None
+        end.set()
+    assert not kept
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

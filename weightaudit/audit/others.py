@@ -41,12 +41,13 @@ def facts_of(tensor: Array) -> TensorFacts:
     if BY_NAME[tensor.dtype.name].kind in ("integer", "bool"):
         zeros = sum(chunk.size - int(np.count_nonzero(chunk)) for chunk in _chunks(flat))
         return TensorFacts(0, 0, zeros, float("nan"), float("nan"))
-    if tensor.dtype.kind == "c":
-        flat = flat.view(tensor.real.dtype)
-    nan = infinite = zeros = 0
+    nan = infinite = zeros = entries = 0
     largest = total = 0.0
     with np.errstate(all="ignore"):
         for chunk in _chunks(flat):
+            if chunk.dtype.kind == "c":
+                chunk = np.ascontiguousarray(chunk).view(chunk.real.dtype)
+            entries += chunk.size
             values = chunk.astype(np.float32) if chunk.dtype.itemsize < 4 else chunk
             size = max(-float(values.min()), float(values.max()))
             if not math.isfinite(size):
@@ -57,7 +58,7 @@ def facts_of(tensor: Array) -> TensorFacts:
             zeros += values.size - int(np.count_nonzero(values))
             largest = max(largest, size)
             total += float(np.square(values, dtype=np.float64).sum())
-    count = flat.size - nan - infinite
+    count = entries - nan - infinite
     return TensorFacts(nan, infinite, zeros, largest, total / count if count else 0.0)
 
 

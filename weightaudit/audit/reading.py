@@ -156,8 +156,13 @@ class Held:
             self.uses -= 1
             last = self.uses == 0
         if last:
-            self.stored.clear()  # whoever kept the dict must not keep the memory
-            self._give_back()
+            self.stored.clear()  # whoever kept the dict, or this, must not keep the memory
+            give_back, self._give_back = self._give_back, _nothing
+            give_back()
+
+
+def _nothing() -> None:
+    """What is left to be given back."""
 
 
 def read_groups(

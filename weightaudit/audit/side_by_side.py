@@ -35,29 +35,37 @@ def side_by_side(
     item = next(ahead, None)
     tasks: Iterator[Callable[[], Result]] = iter(())
     running: list[Future[Result]] = []
-    while True:
-        while len(running) <= workers.size:
-            task = next(tasks, None)
-            if task is not None:
-                running.append(workers.submit(task))
-            elif item is not None and item.done():
-                if item.exception() is not None:
-                    _settle(running)
-                tasks, item = iter(tasks_of(item.result())), next(ahead, None)
-            else:
-                break
-        watched: list[Future[Any]] = [*running]
-        if item is not None and len(running) <= workers.size:
-            watched.append(item)
-        if not watched:
-            return
-        wait(watched, timeout=PULSE, return_when=FIRST_COMPLETED)
-        done = [future for future in running if future.done()]
-        if any(future.exception() for future in done):
-            _settle(running)
-        running = [future for future in running if future not in done]
-        for future in done:
-            yield future.result()
+    done: list[Future[Result]] = []
+    watched: list[Future[Any]] = []
+    try:
+        while True:
+            while len(running) <= workers.size:
+                task = next(tasks, None)
+                if task is not None:
+                    running.append(workers.submit(task))
+                elif item is not None and item.done():
+                    if item.exception() is not None:
+                        _settle(running)
+                    tasks, item = iter(tasks_of(item.result())), next(ahead, None)
+                else:
+                    break
+            watched = [*running]
+            if item is not None and len(running) <= workers.size:
+                watched.append(item)
+            if not watched:
+                return
+            wait(watched, timeout=PULSE, return_when=FIRST_COMPLETED)
+            done = [future for future in running if future.done()]
+            if any(future.exception() for future in done):
+                _settle(running)
+            running = [future for future in running if future not in done]
+            for future in done:
+                yield future.result()
+    finally:
+        # An error keeps this frame by its traceback; by what is here it would keep itself, and the memory of tensors.
+        for futures in (running, done, watched):
+            futures.clear()
+        del item, tasks
 
 
 def _settle(running: list[Future[Result]]) -> None:
@@ -65,4 +73,7 @@ def _settle(running: list[Future[Result]]) -> None:
     while wait(running, timeout=PULSE).not_done:
         pass
     for future in running:
-        future.result()
+        try:
+            future.result()
+        finally:
+            del future  # as above

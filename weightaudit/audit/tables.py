@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -17,6 +18,7 @@ import numpy as np
 
 from weightaudit.arrays import Array
 from weightaudit.records import RoleMatrix, TableFacts, Vocabulary
+from weightaudit.spectral.threads import one_blas_thread
 
 ROLES = ("EMBED", "HEAD")
 """Tables of tokens. Those of positions and segments have few rows, each of which is used."""
@@ -93,7 +95,7 @@ def _initial_scale(config: Mapping[str, Any]) -> float:
     for of in (inner if isinstance(inner, Mapping) else {}, config):
         for key in ("initializer_range", "init_std"):
             value = of.get(key)
-            if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+            if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
                 return float(value)
     return 0.02
 
@@ -104,11 +106,13 @@ def table_facts(table: Array, unused: Iterable[int] = (), start: float = 0.02) -
     ``unused`` are rows that are known to have no training, ``start`` is the standard deviation of new rows. Of a table
     with entries that are not finite or whose squares are no float32, what is said may be incomplete.
     """
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with one_blas_thread, np.errstate(all="ignore"):
         groups = [group for group in _equal(table) if table[group[0]].any()]
         tail = _Tail(table, start)
-        mean, random = tail.mean_rows(), tail.random_rows()
-        fresh = {*mean, *random}
+        random = tail.random_rows()
+        fresh = set(random)
+        mean = tuple(row for row in tail.mean_rows() if row not in fresh)  # near a mean of about 0 all short rows are
+        fresh |= set(mean)
         untouched = sorted({*unused, *(row for group in groups for row in group)} - fresh)
         known, alike, likeness = _alike(table, untouched, tail.centre)
     named = set(unused)
@@ -250,9 +254,9 @@ class _Tail:
             return ()
         cols = self._table.shape[1]
         width = LIMIT / math.sqrt(2 * cols)  # of the logarithm of a norm
-        last = np.linalg.norm(first[1][:ANY_SCALE], axis=1)
+        last = np.linalg.norm(first[1][:ANY_SCALE].astype(np.float64), axis=1)  # of which none is 0
         alike = np.abs(np.log(last / last[0])).max() <= 2 * width
-        if not alike and not abs(math.log(last[0] / (self._start * math.sqrt(cols)))) <= width:
+        if not alike and not abs(math.log(last[0]) - math.log(self._start * math.sqrt(cols))) <= width:
             return ()
         leading = _Leading(self._table)
         if not leading.tell_apart:
@@ -279,7 +283,7 @@ class _Tail:
         if leading.excess(tail).sum() > LIMIT * math.sqrt(len(tail)) or (len(tail) > 1 and together > LIMIT):
             return ()
         scale = math.sqrt(energy / tail.size)
-        if len(tail) < ANY_SCALE and abs(math.log(scale / self._start)) > width / math.sqrt(len(tail)):
+        if len(tail) < ANY_SCALE and abs(math.log(scale) - math.log(self._start)) > width / math.sqrt(len(tail)):
             return ()
         return tuple(sorted(numbers))
 

@@ -105,7 +105,7 @@ def measure(
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
     with (
-        np.errstate(over="ignore", invalid="ignore"),  # what overflows is scaled, or counted as it is not finite
+        np.errstate(all="ignore"),  # what overflows is scaled, or counted as it is not finite; the caller may have any
         one_blas_thread,
         _own_team(*operator.cost_shape) if team is None else nullcontext(team) as threads,
         operator.on(device_called(device), threads) as ready,

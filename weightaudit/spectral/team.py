@@ -81,10 +81,11 @@ class Team:
             return
         with self._lock:
             while len(self._threads) < min(wanted, self.size):
-                self._idle += 1
                 name = f"weightaudit-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._serve, name=name, daemon=True))
-                self._threads[-1].start()
+                thread = threading.Thread(target=self._serve, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+                self._idle += 1
 
     def _serve(self) -> None:
         """What each thread does. It counts as idle from its start on."""
@@ -95,6 +96,7 @@ class Team:
             with self._lock:
                 self._idle -= 1
             job()
+            del job  # a thread that waits keeps nothing
             with self._lock:
                 self._idle += 1
 
@@ -107,6 +109,7 @@ class Team:
             result = task()
         except BaseException as error:
             future.set_exception(error)
+            del future, task  # else the error would keep itself, by its traceback, and all that the task has seen
         else:
             future.set_result(result)
 
@@ -130,8 +133,12 @@ class _Shared:
                 self._taken = self._pieces
                 while self._helping:
                     self._change.wait()
+            self._work = _nothing  # who is called to help too late keeps nothing
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # else it would keep itself, by its traceback
 
     def help(self) -> None:
         """Work on pieces until there are none left."""
@@ -157,3 +164,7 @@ class _Shared:
                 return None
             self._taken += 1
             return self._taken - 1
+
+
+def _nothing(piece: int) -> None:
+    """What is left of work that is done."""

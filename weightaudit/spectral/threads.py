@@ -19,15 +19,16 @@ from weightaudit.errors import UsageError
 MAX_THREADS = 1024
 """More than any machine has use for."""
 
-_asked: int | None = None
-"""What `compute_threads` was asked for, in the whole process: threads start threads."""
+_asked: list[list[int]] = []
+"""What the blocks of `compute_threads` were asked for, each a list of its own, in the whole process: threads start
+threads."""
 
 
 def usable_threads() -> int:
     """How many threads a measurement may use: what `compute_threads` says, else the environment's OMP_NUM_THREADS, else
     the cores that this process may use."""
-    if _asked is not None:
-        return _asked
+    if asked := _asked[-1:]:
+        return asked[0][0]
     try:
         wanted = int(os.environ["OMP_NUM_THREADS"])
     except (KeyError, ValueError):
@@ -47,18 +48,18 @@ def compute_threads(n: int | None) -> Iterator[None]:
         ...     usable_threads()
         1
     """
-    global _asked
     if n is None:
         yield
         return
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_THREADS:
         hint = "Leave it out for as many as there are cores"
         raise UsageError("threads", f"{n!r} is not a whole number from 1 to {MAX_THREADS}", hint)
-    before, _asked = _asked, n
+    block = [n]
+    _asked.append(block)
     try:
         yield
     finally:
-        _asked = before
+        _asked[:] = [other for other in _asked if other is not block]
 
 
 class _OneBlasThread:

@@ -7,8 +7,10 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +147,20 @@ def test_compute_threads_sets_and_restores() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_blocks_of_two_threads_that_overlap_leave_nothing_behind() -> None:
-    first, second = compute_threads(3), compute_threads(4)
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    assert usable_threads() == 4
-    second.__exit__(None, None, None)
+    inside, seen = threading.Barrier(2), dict[int, int]()
+
+    def compute(n: int, last: Future[None] | None = None) -> None:
+        with compute_threads(n):
+            inside.wait(30)
+            seen[n] = usable_threads()
+            if last:
+                last.result(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(compute, 3)
+        pool.submit(compute, 4, first).result()
+        assert seen == {3: 3, 4: 4}
+        assert {pool.submit(usable_threads).result() for _ in range(9)} == {2}
     assert usable_threads() == 2
 
 
@@ -166,7 +176,8 @@ def test_what_the_caller_has_numpy_do_about_rounding_is_no_matter(method: Method
     [("3", 3), ("100000", 1024), ("0", None), ("-1", None), ("2,1", None), ("many", None), (None, None)],
 )
 def test_threads_that_nobody_asked_for(variable: str | None, threads: int | None, monkeypatch: Any) -> None:
-    monkeypatch.setattr("weightaudit.spectral.threads._asked", [])
+    monkeypatch.setattr("weightaudit.spectral.threads._here", ContextVar[int | None]("nobody", default=None))
+    monkeypatch.setattr("weightaudit.spectral.threads._anywhere", [])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if variable is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", variable)

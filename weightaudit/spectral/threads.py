@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -19,16 +20,19 @@ from weightaudit.errors import UsageError
 MAX_THREADS = 1024
 """More than any machine has use for."""
 
-_asked: list[list[int]] = []
-"""What the blocks of `compute_threads` were asked for, each a list of its own, in the whole process: threads start
-threads."""
+_here: ContextVar[int | None] = ContextVar("compute threads", default=None)
+"""What the block of `compute_threads` around the caller was asked for."""
+_anywhere: list[list[int]] = []
+"""The same of the blocks in the whole process, each a list of its own: threads start threads."""
 
 
 def usable_threads() -> int:
     """How many threads a measurement may use: what `compute_threads` says, else the environment's OMP_NUM_THREADS, else
     the cores that this process may use."""
-    if asked := _asked[-1:]:
-        return asked[0][0]
+    if (here := _here.get()) is not None:
+        return here
+    if anywhere := _anywhere[-1:]:
+        return anywhere[0][0]
     try:
         wanted = int(os.environ["OMP_NUM_THREADS"])
     except (KeyError, ValueError):
@@ -54,12 +58,13 @@ def compute_threads(n: int | None) -> Iterator[None]:
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_THREADS:
         hint = "Leave it out for as many as there are cores"
         raise UsageError("threads", f"{n!r} is not a whole number from 1 to {MAX_THREADS}", hint)
-    block = [n]
-    _asked.append(block)
+    block, before = [n], _here.set(n)
+    _anywhere.append(block)
     try:
         yield
     finally:
-        _asked[:] = [other for other in _asked if other is not block]
+        _here.reset(before)
+        _anywhere[:] = [other for other in _anywhere if other is not block]  # not the last where threads overlap
 
 
 class _OneBlasThread:

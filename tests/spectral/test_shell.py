@@ -173,7 +173,7 @@ def test_what_the_caller_has_numpy_do_about_rounding_is_no_matter(method: Method
 
 @pytest.mark.parametrize(
     ("variable", "threads"),
-    [("3", 3), ("100000", 1024), ("0", None), ("-1", None), ("2,1", None), ("many", None), (None, None)],
+    [("3", 3), ("100000", 1024), ("0", None), ("-1", None), ("2,1", 2), (",2", None), ("many", None), (None, None)],
 )
 def test_threads_that_nobody_asked_for(variable: str | None, threads: int | None, monkeypatch: Any) -> None:
     monkeypatch.setattr("weightaudit.spectral.threads._here", ContextVar[int | None]("nobody", default=None))

@@ -218,3 +218,23 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+@pytest.mark.parametrize("let", [0, 1])
+def test_where_no_more_threads_start_there_are_as_many_as_did(let: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, []
+
+    def refused(thread: threading.Thread) -> None:
+        if len(started) >= let:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    done: list[int] = []
+    with Team(4) as team:
+        futures = [team.submit(lambda i=i: i) for i in range(5)]  # type: ignore[misc]  # of a lambda's default
+        team.share(5, done.append)
+    assert [future.result(0) for future in futures] == list(range(5))
+    assert sorted(done) == list(range(5))
+    assert len(started) == let

@@ -17,7 +17,7 @@ class Team:
     """``size`` threads beside those that use them, started when first needed; they end with the block.
 
     Tasks that have not begun when an exception leaves the block are cancelled. A team of none does everything in the
-    calling thread.
+    calling thread; where the system lets no more threads start, there are as many as it did.
 
     Example:
         >>> with Team(2) as team:
@@ -48,8 +48,8 @@ class Team:
     def submit(self, task: Callable[[], Result]) -> Future[Result]:
         """``task`` on one of the threads, as soon as one is free. It may use the team itself."""
         future: Future[Result] = Future()
-        if self.size:
-            self._grow(len(self._threads) + 1)
+        self._grow(len(self._threads) + 1)
+        if self._threads:
             self._jobs.put(partial(self._carry_out, task, future))
         else:
             self._carry_out(task, future)
@@ -83,7 +83,11 @@ class Team:
             while len(self._threads) < min(wanted, self.size):
                 name = f"weightaudit-{len(self._threads)}"
                 thread = threading.Thread(target=self._serve, name=name, daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:
+                    self.size = len(self._threads)
+                    break
                 self._threads.append(thread)
                 self._idle += 1
 

@@ -34,7 +34,7 @@ def usable_threads() -> int:
     if anywhere := _anywhere[-1:]:
         return anywhere[0][0]
     try:
-        wanted = int(os.environ["OMP_NUM_THREADS"])
+        wanted = int(os.environ["OMP_NUM_THREADS"].split(",")[0])  # a list is of nested teams
     except (KeyError, ValueError):
         wanted = 0
     return min(wanted, MAX_THREADS) if wanted > 0 else usable_cores()

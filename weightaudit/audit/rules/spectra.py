@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
 
@@ -30,8 +30,20 @@ MANY_LAYERS, MOSTLY = 4, 0.5
 """Layers of a role, and share of its layers, from which on their collapse is one of the model."""
 
 
+def _wide_of_layers(context: RuleContext) -> list[LayerRow]:
+    """What may collapse."""
+    return [row for row in context.measured if row.matrix.layer is not None and min(row.matrix.shape) >= WIDE]
+
+
+def _large_maps(context: RuleContext) -> list[LayerRow]:
+    """What may have nearly rank one: all but tables, and small ones."""
+    return [
+        row for row in context.measured if min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in TOKEN_ROLES
+    ]
+
+
 def _collapse(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    layered = [row for row in context.measured if row.matrix.layer is not None and min(row.matrix.shape) >= WIDE]
+    layered = _wide_of_layers(context)
     roles: dict[tuple[str, str], list[LayerRow]] = defaultdict(list)
     for row in layered:
         roles[row.matrix.stack, row.matrix.role].append(row)
@@ -57,10 +69,9 @@ def _collapse(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 def _near_rank_one(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    for row in context.measured:
+    for row in _large_maps(context):
         rank = row.spectrum.stable_rank
-        large = min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in TOKEN_ROLES
-        if rule.threshold is not None and large and rank <= rule.threshold:
+        if rule.threshold is not None and rank <= rule.threshold:
             least, most = math.floor(1000 / rank) / 1000, math.ceil(1e4 * rank) / 1e4
             yield rule.of_row(
                 row,
@@ -70,11 +81,11 @@ def _near_rank_one(rule: Rule, context: RuleContext) -> Iterator[Match]:
             )
 
 
-def _told_apart(threshold: float, side: int, context: RuleContext) -> Iterator[Unmet]:
-    """That no interval of a matrix with so many rows and columns has the ``threshold`` inside."""
-    judged = [
-        row.spectrum for row in context.measured if min(row.matrix.shape) >= side and row.matrix.role not in TOKEN_ROLES
-    ]
+def _told_apart(
+    threshold: float, looked_at: Callable[[RuleContext], list[LayerRow]], context: RuleContext
+) -> Iterator[Unmet]:
+    """That no interval of what is ``looked_at`` has the ``threshold`` inside."""
+    judged = [row.spectrum for row in looked_at(context)]
     undecided = [one for one in judged if one.stable_rank_lower <= threshold < one.stable_rank]
     if undecided:
         yield Unmet(
@@ -119,7 +130,7 @@ RULES = (
         "at weight decay and learning rate, at a merge or an adapter of too large a scale, and compare with an earlier "
         "checkpoint. Such layers can be stored as thin factors, if the model is as good as it should be.",
         check=_collapse,
-        needs=(every_matrix, partial(_told_apart, COLLAPSED, WIDE)),
+        needs=(every_matrix, partial(_told_apart, COLLAPSED, _wide_of_layers)),
         suppressed_by=("at-limit", "magnitude"),
     ),
     Rule(
@@ -133,7 +144,7 @@ RULES = (
         "(MiniLM-L6) and 14.5 (an ALBERT); embeddings, whose rows share a mean, come down to 1.97 and are left out.",
         advice="Look for a collapsed run, a constant fill, or an outer product in the place of the weights.",
         check=_near_rank_one,
-        needs=(every_matrix, partial(_told_apart, NEARLY_ONE, LEAST_SIDE)),
+        needs=(every_matrix, partial(_told_apart, NEARLY_ONE, _large_maps)),
         suppressed_by=("at-limit", "magnitude", "rank-collapse"),
     ),
     Rule(

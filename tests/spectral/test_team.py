@@ -222,7 +222,8 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("let", [0, 1])
 def test_where_no_more_threads_start_there_are_as_many_as_did(let: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    start, started = threading.Thread.start, []
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
 
     def refused(thread: threading.Thread) -> None:
         if len(started) >= let:

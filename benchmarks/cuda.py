@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,11 @@ def layer_table(name: str, shapes: tuple[Shape, ...], dtype: torch.dtype, device
         resident = [block.to(device) for block in blocks]
         run = str(device)
         passes = measure(resident, device=run).passes
-        own = median(lambda: measure(resident, device=run), device)  # noqa: B023  # called here
-        brought = median(lambda: measure(blocks, device=run), device)  # noqa: B023
-        cpu = median(lambda: measure(blocks), device, repeats=1)  # noqa: B023
+        own = median(partial(measure, resident, device=run), device)
+        brought = median(partial(measure, blocks, device=run), device)
+        cpu = median(partial(measure, blocks), device, repeats=1)
         dense = torch.cat(resident).float()
-        svd = median(lambda: torch.linalg.svdvals(dense), device, repeats=1)  # noqa: B023
+        svd = median(partial(torch.linalg.svdvals, dense), device, repeats=1)
         nbytes = sum(block.nbytes for block in blocks)
         rate = f"{passes * nbytes / own / 1e9:.0f} GB/s"
         shown = [f"{own * 1e3:.1f} ms", str(passes), rate, *(times(other / own) for other in (brought, cpu, svd))]

@@ -7,7 +7,7 @@ import torch
 from weightaudit.arrays import as_array, as_tensor, is_tensor
 from weightaudit.dtypes import DTYPES, Dtype
 
-HELD = [dtype for dtype in DTYPES if dtype.torch_name is not None and hasattr(torch, dtype.torch_name)]
+HELD = [dtype for dtype in DTYPES if not dtype.packed and hasattr(torch, dtype.name)]
 
 
 @pytest.mark.parametrize("dtype", HELD, ids=lambda dtype: dtype.name)

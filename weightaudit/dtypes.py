@@ -20,15 +20,18 @@ class Dtype:
     """One data type.
 
     ``name`` is the name shown everywhere (torch's, e.g. ``"bfloat16"``); ``code`` is the safetensors header's
-    (``"BF16"``); ``bits`` the stored size of one element; ``torch_name`` the attribute of ``torch`` that reads it, or
-    None where torch has no such type.
+    (``"BF16"``); ``bits`` the stored size of one element.
     """
 
     name: str
     code: str
     bits: int
     kind: Kind
-    torch_name: str | None
+
+    @property
+    def packed(self) -> bool:
+        """Whether several numbers share a byte: neither numpy nor torch reads these."""
+        return self.bits < 8
 
     @property
     def analysable(self) -> bool:
@@ -41,11 +44,9 @@ class Dtype:
         import ml_dtypes
         import numpy
 
-        if self.torch_name is None:
+        if self.packed:  # ml_dtypes' own take a byte for each number
             raise AttributeError(f"numpy has no dtype for {self.name}")
-        dtype: numpy.dtype[Any] = numpy.dtype(
-            getattr(numpy, self.torch_name, None) or getattr(ml_dtypes, self.torch_name)
-        )
+        dtype: numpy.dtype[Any] = numpy.dtype(getattr(numpy, self.name, None) or getattr(ml_dtypes, self.name))
         return dtype
 
     @property
@@ -53,35 +54,33 @@ class Dtype:
         """The torch dtype; raises AttributeError where this torch has none."""
         import torch
 
-        if self.torch_name is None:
-            raise AttributeError(f"torch has no dtype for {self.name}")
-        dtype: torch.dtype = getattr(torch, self.torch_name)
+        dtype: torch.dtype = getattr(torch, self.name)
         return dtype
 
 
 DTYPES: tuple[Dtype, ...] = (
-    Dtype("float64", "F64", 64, "float", "float64"),
-    Dtype("float32", "F32", 32, "float", "float32"),
-    Dtype("float16", "F16", 16, "float", "float16"),
-    Dtype("bfloat16", "BF16", 16, "float", "bfloat16"),
-    Dtype("float8_e5m2", "F8_E5M2", 8, "small float", "float8_e5m2"),
-    Dtype("float8_e4m3fn", "F8_E4M3", 8, "small float", "float8_e4m3fn"),
-    Dtype("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "small float", "float8_e5m2fnuz"),
-    Dtype("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "small float", "float8_e4m3fnuz"),
-    Dtype("float8_e8m0fnu", "F8_E8M0", 8, "small float", "float8_e8m0fnu"),
-    Dtype("float6_e2m3", "F6_E2M3", 6, "small float", None),
-    Dtype("float6_e3m2", "F6_E3M2", 6, "small float", None),
-    Dtype("float4", "F4", 4, "small float", None),
-    Dtype("complex64", "C64", 64, "complex", "complex64"),
-    Dtype("int64", "I64", 64, "integer", "int64"),
-    Dtype("uint64", "U64", 64, "integer", "uint64"),
-    Dtype("int32", "I32", 32, "integer", "int32"),
-    Dtype("uint32", "U32", 32, "integer", "uint32"),
-    Dtype("int16", "I16", 16, "integer", "int16"),
-    Dtype("uint16", "U16", 16, "integer", "uint16"),
-    Dtype("int8", "I8", 8, "integer", "int8"),
-    Dtype("uint8", "U8", 8, "integer", "uint8"),
-    Dtype("bool", "BOOL", 8, "bool", "bool"),
+    Dtype("float64", "F64", 64, "float"),
+    Dtype("float32", "F32", 32, "float"),
+    Dtype("float16", "F16", 16, "float"),
+    Dtype("bfloat16", "BF16", 16, "float"),
+    Dtype("float8_e5m2", "F8_E5M2", 8, "small float"),
+    Dtype("float8_e4m3fn", "F8_E4M3", 8, "small float"),
+    Dtype("float8_e5m2fnuz", "F8_E5M2FNUZ", 8, "small float"),
+    Dtype("float8_e4m3fnuz", "F8_E4M3FNUZ", 8, "small float"),
+    Dtype("float8_e8m0fnu", "F8_E8M0", 8, "small float"),
+    Dtype("float6_e2m3", "F6_E2M3", 6, "small float"),
+    Dtype("float6_e3m2", "F6_E3M2", 6, "small float"),
+    Dtype("float4", "F4", 4, "small float"),
+    Dtype("complex64", "C64", 64, "complex"),
+    Dtype("int64", "I64", 64, "integer"),
+    Dtype("uint64", "U64", 64, "integer"),
+    Dtype("int32", "I32", 32, "integer"),
+    Dtype("uint32", "U32", 32, "integer"),
+    Dtype("int16", "I16", 16, "integer"),
+    Dtype("uint16", "U16", 16, "integer"),
+    Dtype("int8", "I8", 8, "integer"),
+    Dtype("uint8", "U8", 8, "integer"),
+    Dtype("bool", "BOOL", 8, "bool"),
 )
 
 BY_NAME: dict[str, Dtype] = {dtype.name: dtype for dtype in DTYPES}

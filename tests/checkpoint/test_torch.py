@@ -21,7 +21,7 @@ from weightaudit.dtypes import DTYPES
 from weightaudit.errors import CheckpointError
 
 FORMS = ("zip", "legacy")
-READABLE = [dtype for dtype in DTYPES if dtype.torch_name]
+READABLE = [dtype for dtype in DTYPES if not dtype.packed]
 
 
 def check_against_torch(path: Path, expected: dict[str, torch.Tensor] | None = None) -> None:

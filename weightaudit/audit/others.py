@@ -28,7 +28,7 @@ def to_be_looked_at(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> I
 
 def _holds_numbers(entry: CoverageEntry) -> bool:
     dtype = BY_NAME.get(entry.dtype)
-    if dtype is None or dtype.torch_name is None:
+    if dtype is None or dtype.packed:
         return False
     if dtype.kind == "integer":
         return entry.status == "unmapped" and not entry.buffer and len(entry.shape) >= 2

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import numpy as np
 
-from weightaudit.arrays import as_array, as_tensor, is_tensor
+from weightaudit.arrays import aligned, as_array, as_tensor, is_tensor
 from weightaudit.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
-
-ALIGNED = 64
-"""Bytes of a line of the cache."""
 
 Panel: TypeAlias = Any
 """A numpy array, or a torch tensor on the device that computes."""
@@ -61,10 +58,7 @@ def room(shape: tuple[int, ...], device: Device) -> Panel:
     each, which took 2 to 6 % of a pass, and a BLAS that sums by alignment does so in one order.
     """
     if device == "cpu":
-        size = 8 * math.prod(shape)
-        memory = np.empty(size + ALIGNED, np.uint8)
-        start = -memory.ctypes.data % ALIGNED
-        return memory[start : start + size].view(np.float64).reshape(shape)
+        return aligned(8 * math.prod(shape)).view(np.float64).reshape(shape)
     import torch
 
     return torch.empty(shape, dtype=torch.float64, device=device)

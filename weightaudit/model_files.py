@@ -15,6 +15,7 @@ its files have names of their own, which are not looked at one by one.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -100,12 +101,27 @@ CACHED_DEPTH = MAX_DEPTH + 2
 """The same of a folder of the cache: a model's own is `snapshots` and a commit below it."""
 MAX_LINKS = 40
 """Links followed one after the other, as Linux does."""
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""What says which quantisation of a model is meant."""
 ELSEWHERE = "Name a file outside the model's folder"
 _CACHED = ("models--", "datasets--", "spaces--")
 _CACHE_PARTS = ("blobs", "snapshots", "refs", ".no_exist")
 """How folders of the cache begin, wherever it lies, and what is in each."""
 
 Inode = tuple[int, int]
+
+
+def split_label(model: str) -> tuple[str, str]:
+    """A model and the quantisation that follows it after a colon, "" where none does. What exists as a path is one.
+
+    Example:
+        >>> split_label("org/name:Q4_K_M"), split_label("gpt2")
+        (('org/name', 'Q4_K_M'), ('gpt2', ''))
+    """
+    named, colon, label = model.rpartition(":")
+    # One letter before the colon is a drive of Windows.
+    labelled = colon and len(named) > 1 and LABEL.fullmatch(label) and not os.path.lexists(os.path.expanduser(model))
+    return (named, label) if labelled else (model, "")
 
 
 @dataclass(frozen=True)
@@ -141,9 +157,10 @@ class ModelFiles:
         folders: set[Path] = set()
         inodes: set[Inode] = set()
         for model in models:
-            path = Path(os.path.expanduser(os.fspath(model)))
+            named, _ = split_label(os.fspath(model))
+            path = Path(os.path.expanduser(named))
             if not os.path.lexists(path):
-                for folder in _cached(os.fspath(model)):
+                for folder in _cached(named):
                     trees.add(Path(os.path.realpath(folder)))
                     files = _entries(folder, CACHED_DEPTH) if walk else ()
                     inodes |= {one for entry, _ in islice(files, MAX_FILES) for one in _inode_of(entry.path)}

@@ -28,8 +28,9 @@ class Option:
     raises UsageError; without one the value is as it is typed. ``choices`` are its only values; of a number, or of
     each item of several, ``least`` and ``most`` are allowed and ``above`` is not; ``unit`` is what it is counted in.
     ``many`` says that it may be given several times. ``changes_results`` says that numbers or findings depend on it,
-    ``judges`` that findings alone do; ``in_lists`` that a line of a model list may set it, ``in_settings`` that a file
-    of settings may. ``envvar`` is an environment variable that sets it.
+    ``judges`` that findings alone do, ``adds`` that it asks for more numbers and changes no other; ``in_lists`` that a
+    line of a model list may set it, ``in_settings`` that a file of settings may. ``envvar`` is an environment variable
+    that sets it.
     ``origin`` says of an experiment's setting whether the paper states the value.
     """
 
@@ -45,6 +46,7 @@ class Option:
     many: bool = False
     changes_results: bool = False
     judges: bool = False
+    adds: bool = False
     in_lists: bool = False
     in_settings: bool = False
     envvar: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import re
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
@@ -147,6 +148,11 @@ def parse_severities(chosen: str | Iterable[str] | Mapping[str, str] | None) -> 
 def parse_baseline(path: str | None) -> str | None:
     """The path of a report; an empty one is none. UsageError for what is no text."""
     return as_typed("baseline", path, str) or None
+
+
+def parse_base(model: str | os.PathLike[str] | None) -> str | None:
+    """The model that another was made from; an empty text is none. UsageError for what is no text."""
+    return as_typed("base", os.fspath(model) if isinstance(model, os.PathLike) else model, str) or None
 
 
 def parse_share(share: str | float | None) -> float | None:

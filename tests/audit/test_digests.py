@@ -16,8 +16,8 @@ import weightaudit as wa
 from weightaudit.architecture import map_model
 from weightaudit.arrays import Array, as_array
 from weightaudit.audit import digests, measuring, reading
-from weightaudit.audit.digests import Digests, cut
-from weightaudit.audit.reading import Held, ReadGroup
+from weightaudit.audit.digests import Digests
+from weightaudit.audit.reading import Held, ReadGroup, cut
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.records import Spectrum
 from weightaudit.spectral import digest, measure

@@ -25,7 +25,7 @@ from weightaudit.audit import memory as memory_module
 from weightaudit.audit.memory import Memory
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import CheckpointError
-from weightaudit.records import Spectrum
+from weightaudit.records import Spectrum, TensorInfo
 from weightaudit.spectral import measure
 
 THREADS = (1, 2, 3, 8)
@@ -178,8 +178,8 @@ def test_an_unreadable_tensor_in_the_middle_ends_the_scan(
     plain = Checkpoint._read
     unreadable = name(6, "down_proj")
 
-    def broken(self: Checkpoint, tensor: str, *rest: Any) -> Array:
-        if tensor == unreadable:
+    def broken(self: Checkpoint, tensor: TensorInfo, *rest: Any) -> Array:
+        if tensor.name == unreadable:
             raise CheckpointError("the file", "it has a hole", "Mend it")
         return plain(self, tensor, *rest)
 
@@ -208,8 +208,8 @@ def test_a_scan_that_fails_leaves_nothing_in_memory(
     monkeypatch.setattr(memory_module, "aligned", noted)
     plain = Checkpoint._read
 
-    def broken(self: Checkpoint, tensor: str, *rest: Any) -> Array:
-        if tensor == name(6, "down_proj"):
+    def broken(self: Checkpoint, tensor: TensorInfo, *rest: Any) -> Array:
+        if tensor.name == name(6, "down_proj"):
             raise CheckpointError("the file", "it has a hole", "Mend it")
         return plain(self, tensor, *rest)
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from weightaudit.arrays import CACHE_LINE, Array
+from weightaudit.audit import memory as memory_module
 from weightaudit.audit.memory import SMALL, Memory
 
 
@@ -30,6 +31,18 @@ def test_what_is_free_makes_room() -> None:
     assert memory.held == 2 * SMALL + 1 + CACHE_LINE
     memory.give_back(memory.take(100))
     assert memory.held == 2 * SMALL + 1 + CACHE_LINE  # what is small is not kept
+
+
+def test_little_more_is_kept_than_the_largest_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An embedding's memory is let go while layers are measured, that of the layers' matrices is used again."""
+    monkeypatch.setattr(memory_module, "KEPT", 3 * SMALL)
+    memory = Memory(1000 * SMALL)
+    embedding, layers = memory.take(50 * SMALL), [memory.take(size * SMALL) for size in (4, 2, 2)]
+    memory.give_back(embedding)
+    assert memory.held == 8 * SMALL + 3 * CACHE_LINE
+    for buffer in layers[1:]:
+        memory.give_back(buffer)
+    assert {id(memory.take(2 * SMALL)), id(memory.take(2 * SMALL))} == set(map(id, layers[1:]))
 
 
 def test_nobody_else_is_given_what_is_in_use_and_no_more_than_there_is_room_for() -> None:

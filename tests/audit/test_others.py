@@ -17,7 +17,7 @@ from weightaudit.arrays import Array, as_array
 from weightaudit.audit import others
 from weightaudit.audit.others import facts_of
 from weightaudit.checkpoint import Checkpoint
-from weightaudit.records import TensorFacts
+from weightaudit.records import TensorFacts, TensorInfo
 
 NAN, INF = math.nan, math.inf
 
@@ -118,24 +118,76 @@ def test_whatever_training_never_leaves_zero_is_found(kind: str, tmp_path: Path)
     assert found(tmp_path / "zero") == [("zero-matrix", (tensor,))]
 
 
-@pytest.mark.parametrize(
-    ("codes", "scales", "values"),
-    [
-        ("x.qweight", "x.scales", torch.ones(8, 30, dtype=torch.int32)),
-        ("x.weight_packed", "x.weight_scale", torch.ones(8, 30, dtype=torch.int32)),
-        ("x.weight", "x.weight_scale_inv", of(24, 30).to(torch.float8_e4m3fn)),
-        ("x.weight", "x.weight.absmax", torch.ones(120, 1, dtype=torch.uint8)),
-    ],
-)
-def test_a_scale_of_zero_is_a_group_of_zeros(codes: str, scales: str, values: torch.Tensor, tmp_path: Path) -> None:
-    def put(tensors: Tensors) -> None:
-        tensors[f"model.layers.2.{codes}"] = values
-        tensors[f"model.layers.2.{scales}"] = of(2, 30, fill=0.0, dtype=torch.float16)
+INT32 = torch.int32
+DECODED: dict[str, Tensors] = {
+    "GPTQ": {
+        "qweight": torch.arange(32 * 24, dtype=INT32).reshape(32, 24) * 8_765_431,
+        "qzeros": torch.full((2, 3), 0x77777777, dtype=INT32),
+        "scales": of(2, 24, dtype=torch.float16).abs() + 0.01,
+    },
+    "FP8": {"weight": of(24, 30).to(torch.float8_e4m3fn), "weight_scale": of(24, 1).abs() + 0.01},
+}
+"""Weights without a role that are read, by the last part of their names."""
+UNREAD: dict[str, Tensors] = {
+    "EXL2": {
+        "q_weight": torch.ones(8, 30, dtype=INT32),
+        "q_scale": torch.ones(2, 4, dtype=INT32),
+        "q_groups": torch.ones(4, dtype=torch.int16),
+        "q_scale_max": of(2, dtype=torch.float16),
+    },
+    "Marlin": {"B": torch.ones(8, 60, dtype=INT32), "s": of(2, 30, dtype=torch.float16)},
+    "AQLM": {
+        "codes": torch.ones(6, 5, 2, dtype=torch.int8),
+        "codebooks": of(2, 256, 1, 8, dtype=torch.float16),
+        "scales": of(6, 1, 1, 1, dtype=torch.float16),
+    },
+    "FP8 of odd blocks": {"weight": of(24, 30).to(torch.float8_e4m3fn), "weight_scale_inv": of(5, 7)},
+}
+"""Weights that nothing decodes, by the last part of their names; the last is what scales them."""
 
-    write(tmp_path, put)
-    (finding,) = [one for one in wa.scan(tmp_path, min_coverage=0).findings if one.id != "unmapped"]
+
+def put(parts: Tensors, part: str = "", fill: float = 0.0) -> Callable[[Tensors], object]:
+    """``parts`` of one weight in a layer, the first number of ``part`` another."""
+    own = {name: values.clone() for name, values in parts.items()}
+    if part:
+        own[part].view(-1)[0] = fill
+    return lambda tensors: tensors.update({f"model.layers.2.x.{name}": values for name, values in own.items()})
+
+
+@pytest.mark.parametrize(("format", "part"), [("GPTQ", "scales"), ("FP8", "weight_scale")])
+def test_a_scale_of_zero_is_a_group_of_zeros(format: str, part: str, tmp_path: Path) -> None:
+    parts = DECODED[format]
+    write(tmp_path / "sound", put(parts))
+    assert found(tmp_path / "sound") == []
+    write(tmp_path / "zero", put(parts, part))
+    (finding,) = [one for one in wa.scan(tmp_path / "zero").findings if one.id != "unmapped"]
     assert (finding.id, finding.severity, finding.value) == ("zero-scales", "warning", 1.0)
-    assert finding.detail == f"1 of 60 scales of model.layers.2.{scales} is zero."
+    assert finding.detail == f"1 of {parts[part].numel()} scales of model.layers.2.x.weight is zero."
+
+
+@pytest.mark.parametrize("format", UNREAD)
+def test_of_what_nothing_decodes_the_stored_numbers_are_looked_at(format: str, tmp_path: Path) -> None:
+    parts = UNREAD[format]
+    scales = list(parts)[-1]
+    tensor = f"model.layers.2.x.{scales}"
+    write(tmp_path / "sound", put(parts))
+    assert found(tmp_path / "sound", min_coverage=0) == []
+    write(tmp_path / "zero", put(parts, scales))
+    (finding,) = [one for one in wa.scan(tmp_path / "zero", min_coverage=0).findings if one.id != "unmapped"]
+    assert (finding.id, finding.severity, finding.tensors) == ("zero-scales", "warning", (tensor,))
+    assert finding.detail == f"1 of {parts[scales].numel()} scales of {tensor} is zero."
+    write(tmp_path / "nan", put(parts, scales, NAN))
+    assert found(tmp_path / "nan", min_coverage=0) == [("nonfinite", (tensor,))]
+    codes = next(iter(parts))
+    write(tmp_path / "zeros", put({**parts, codes: torch.zeros_like(parts[codes])}))
+    assert found(tmp_path / "zeros", min_coverage=0) == [("zero-matrix", (f"model.layers.2.x.{codes}",))]
+
+
+@pytest.mark.parametrize("fill", [NAN, -0.01, 1e-7])
+def test_scales_of_weights_without_a_role_are_judged_as_those_of_others(fill: float, tmp_path: Path) -> None:
+    write(tmp_path, put(DECODED["GPTQ"], "scales", fill))
+    rules = {-0.01: "negative-scales", 1e-7: "subnormal-scales"}
+    assert found(tmp_path) == [(rules.get(fill, "nonfinite"), ("model.layers.2.x.weight",))]
 
 
 def test_zeros_of_what_scales_no_codes_are_no_fault(tmp_path: Path) -> None:
@@ -158,7 +210,6 @@ SOUND = {
     "counter": ("model.num_batches_tracked", torch.tensor(0)),
     "large norm": ("model.layers.2.input_layernorm.weight", 60.0 * torch.ones(HIDDEN)),
     "inverse scales": ("model.layers.2.x.weight_scale", 3e5 * torch.ones(40)),
-    "eight bits near their limit": ("model.layers.2.x.weight", (3e4 * torch.ones(9, 9)).to(torch.float8_e5m2)),
     "a setting": ("model.layers.2.masked", torch.tensor(-1e9)),
     "untouched bias": ("model.layers.2.self_attn.k_proj.bias", 1e-12 * torch.ones(HIDDEN)),
 }
@@ -175,6 +226,8 @@ def test_what_sound_models_have_is_no_fault(kind: str, tmp_path: Path) -> None:
     [
         ("multi_modal_projector.linear_1.weight", 1e30 * of(40, HIDDEN)),
         ("model.layers.2.input_layernorm.weight", 1e8 * of(HIDDEN)),
+        # What no scale stands beside is the weight itself, however few bits it has.
+        ("model.layers.2.x.weight", (3e4 * torch.ones(9, 9)).to(torch.float8_e5m2)),
         ("model.layers.2.mlp.up_proj.bias", torch.cat([torch.zeros(9), torch.tensor([3e7, 0.1])])),
     ],
 )
@@ -189,25 +242,37 @@ def test_norms_that_multiply_by_one_more_may_be_zero(model_type: str, tmp_path: 
     assert "zero-matrix" not in [rule for rule, _ in found(tmp_path)]
 
 
+def test_eight_bits_near_their_limit_are_no_fault_where_a_scale_stands_beside(tmp_path: Path) -> None:
+    codes, scale = (3e4 * of(9, 9).sign()).to(torch.float8_e5m2), torch.tensor(1e-6)
+    write(tmp_path, put({"weight": codes, "weight_scale": scale}))
+    assert found(tmp_path) == []
+
+
 def packed(tensors: Tensors) -> None:
-    """As GPTQ stores it: integers of eight codes each, scales and zero points of two groups."""
+    """As GPTQ stores it: integers of eight codes each, scales and zero points of two groups; each code is the number
+    next to the weight.
+    """
     for one in [one for one in tensors if one.endswith("_proj.weight")]:
-        rows, cols = tensors.pop(one).shape
+        weight = tensors.pop(one).float()
+        rows, cols = weight.shape
+        groups = weight.reshape(rows, 2, cols // 2)
+        scales = groups.abs().amax(-1, keepdim=True) / 7
+        codes = (groups / scales).round().clamp(-8, 7).reshape(rows, cols // 8, 8).long() + 8
+        words = (codes << (4 * torch.arange(8))).sum(-1)
         stem = one.removesuffix("weight")
-        generator = torch.Generator().manual_seed(rows * cols)
-        tensors[stem + "qweight"] = torch.randint(1, 9, (cols // 8, rows), dtype=torch.int32, generator=generator)
-        tensors[stem + "scales"] = torch.rand(2, rows, generator=generator).half() + 0.1
-        tensors[stem + "qzeros"] = torch.zeros(2, rows // 8, dtype=torch.int32)
+        tensors[stem + "qweight"] = words.to(torch.uint32).view(torch.int32).T.contiguous()
+        tensors[stem + "scales"] = scales[:, :, 0].T.half().contiguous()
+        tensors[stem + "qzeros"] = torch.full((2, rows // 8), 0x77777777, dtype=torch.int32)
 
 
 @pytest.mark.parametrize(
     ("part", "fill", "rule"),
-    [("scales", NAN, "nonfinite"), ("scales", 0.0, "zero-matrix"), ("qweight", 0, "zero-matrix")],
+    [("scales", NAN, "nonfinite"), ("scales", 0.0, "zero-matrix"), ("qweight", -0x77777778, "zero-matrix")],
 )
 def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: float, rule: str, tmp_path: Path) -> None:
     quantisation = {"quant_method": "gptq", "bits": 4}
     write(tmp_path / "sound", packed, quantization_config=quantisation)
-    assert found(tmp_path / "sound", min_coverage=0) == []
+    assert found(tmp_path / "sound") == []
 
     def spoiled(tensors: Tensors) -> None:
         packed(tensors)
@@ -216,10 +281,10 @@ def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: floa
                 tensors[one] = torch.full_like(tensors[one], fill)
 
     write(tmp_path / "spoiled", spoiled, quantization_config=quantisation)
-    (finding,) = [one for one in wa.scan(tmp_path / "spoiled", min_coverage=0).findings if one.severity == "error"]
+    (finding,) = [one for one in wa.scan(tmp_path / "spoiled").findings if one.severity == "error"]
     assert (finding.id, len(finding.tensors)) == (rule, 50)
     assert f"{7 * LAYERS} of " in finding.detail
-    assert f"model.layers.*.mlp.down_proj.{part}" in finding.detail
+    assert f"M2 of layers 0-{LAYERS - 1}" in finding.detail
 
 
 def test_what_is_too_large_to_be_held_is_said(tmp_path: Path) -> None:
@@ -236,12 +301,12 @@ def test_reading_is_what_the_files_hold_and_no_more(tmp_path: Path, monkeypatch:
     """Each tensor once."""
     write(tmp_path, with_one("model.adapter.weight", of(40, 50)))
     reads: list[str] = []
-    plain = Checkpoint.read
+    plain = Checkpoint._read
 
-    def counting(self: Checkpoint, tensor: str, *, into: Any = None) -> Array:
-        reads.append(tensor)
-        return plain(self, tensor, into=into)
+    def counting(self: Checkpoint, tensor: TensorInfo, *rest: Any) -> Array:
+        reads.append(tensor.name)
+        return plain(self, tensor, *rest)
 
-    monkeypatch.setattr(Checkpoint, "read", counting)
+    monkeypatch.setattr(Checkpoint, "_read", counting)
     report = wa.scan(tmp_path)
     assert sorted(reads) == sorted(report.coverage.tensor)

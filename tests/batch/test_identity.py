@@ -80,3 +80,20 @@ def test_a_config_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert local_state(str(tmp_path / "none")) == local_state(str(tmp_path / "none.bin")) == ABSENT
+
+
+def test_of_one_shard_of_a_gguf_model_all_count_as_all_are_read(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"m-0000{i}-of-00002.gguf" for i in (1, 2))
+    first.write_bytes(b"1"), second.write_bytes(b"2")
+    before = local_state(str(first))
+    second.write_bytes(b"222")
+    assert local_state(str(first)) != before
+
+
+def test_of_a_labelled_model_files_in_folders_count(tmp_path: Path) -> None:
+    inside = tmp_path / "Q4_K_M" / "m-Q4_K_M.gguf"
+    inside.parent.mkdir()
+    inside.write_bytes(b"1")
+    before = local_state(str(tmp_path), "Q4_K_M")
+    inside.write_bytes(b"22")
+    assert local_state(str(tmp_path), "Q4_K_M") != before

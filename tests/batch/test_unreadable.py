@@ -20,7 +20,7 @@ from weightaudit.batch.results import Results, content_of
 from weightaudit.records import ScanResult
 from weightaudit.report import tables
 from weightaudit.report.atomic_write import Attempts
-from weightaudit.report.columns import NAMES
+from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET
 from weightaudit.report.tables import csv_line
 
@@ -177,7 +177,8 @@ def test_quoted_cells_with_line_ends_and_commas_are_whole_rows(tmp_path: Path) -
     cells = ['a,"b"\n', "\r\n,", *["x"] * (len(NAMES) - 2)]
     (tmp_path / LAYERS_CSV).write_text(csv_line(NAMES) + csv_line(cells) * 3, newline="")
     with open(tmp_path / "all.csv", "wb") as file:
-        assert aggregate._join_csv(Results(tmp_path, {LAYERS_CSV: content_of(tmp_path / LAYERS_CSV)}), file) == 3
+        results = Results(tmp_path, {LAYERS_CSV: content_of(tmp_path / LAYERS_CSV)})
+        assert aggregate._join_csv(results, file, COLUMNS, COLUMNS) == 3
     assert (tmp_path / "all.csv").read_text() == (csv_line(cells) * 3).replace("\r\n", "\n")
 
 

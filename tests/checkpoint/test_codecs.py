@@ -18,31 +18,33 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from tests.support.models import tiny_model
 from weightaudit.arrays import Array, aligned, as_tensor
-from weightaudit.checkpoint import open_checkpoint
-from weightaudit.checkpoint.codecs import CODECS, logical_tensors
+from weightaudit.checkpoint import buffer_nbytes, open_checkpoint
+from weightaudit.checkpoint.codecs import CODECS, Stored, logical_tensors
 from weightaudit.errors import CheckpointError
-from weightaudit.records import Encoding, TensorInfo
+from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded
 from weightaudit.source.local import LocalFile
+
+SCHEME = Scheme("row-scaled", 8, "row", symmetric=True)
 
 
 class RowScaled:
     """`Codec` of the format above."""
 
-    in_place = False
-
-    def groups(self, stored: Mapping[str, TensorInfo]) -> Iterator[tuple[TensorInfo, frozenset[str]]]:
-        for name, codes in stored.items():
-            plain, scale = name.removesuffix(".codes"), stored.get(name.removesuffix(".codes") + ".row_scale")
+    def groups(self, stored: Stored) -> Iterator[TensorInfo]:
+        for name, codes in stored.tensors.items():
+            plain = name.removesuffix(".codes")
+            scale = stored.tensors.get(f"{plain}.row_scale")
             if plain != name and codes.dtype == "int8" and scale is not None:
-                encoding = Encoding("row-scaled", (("scale", scale),))
-                yield replace(codes, name=plain, dtype="float32", encoding=encoding), frozenset({name, scale.name})
+                yield encoded(plain, codes.shape, "row-scaled", (("codes", codes), ("scale", scale)), SCHEME)
 
-    def decode(self, info: TensorInfo, stored: Array, companions: Mapping[str, Array], out: Array) -> Array:
-        scale = companions["scale"]
+    def decode(self, info: TensorInfo, parts: Mapping[str, Array], out: Array) -> None:
+        scale = parts["scale"]
         if scale.shape != info.shape[:1]:
             raise ValueError(f"{len(scale)} scales for {info.shape[0]} rows")
-        codes, numbers = stored.view(np.int8).reshape(info.shape), out.view(np.float32).reshape(info.shape)
-        return np.multiply(codes, scale[:, None], out=numbers)
+        np.multiply(parts["codes"], scale[:, None], out=out)
+
+    def facts(self, info: TensorInfo, parts: Mapping[str, Array]) -> CodeFacts | None:
+        return CodeFacts(parts["codes"].size, int((abs(parts["codes"]) == 127).sum()), 0, parts["scale"].size)
 
 
 @pytest.fixture
@@ -92,9 +94,12 @@ def test_a_scan_sees_the_numbers_that_are_meant(
     assert [row.matrix.key for row in encoded.rows] == [row.matrix.key for row in twin.rows]
     assert [row.digest for row in encoded.rows] == [row.digest for row in twin.rows]
     assert len(encoded.rows) > 6
-    assert [replace(entry, file="") for entry in encoded.coverage_entries] == [
+    assert [replace(entry, file="", scheme=None, parts=(), stored_bytes=0) for entry in encoded.coverage_entries] == [
         replace(entry, file="") for entry in twin.coverage_entries
     ]
+    quantised = [row for row in encoded.rows if row.matrix.scheme == SCHEME and row.codes is not None]
+    assert len(quantised) > 6
+    assert all(row.matrix.layer is not None for row in quantised)
     assert encoded.findings == twin.findings
 
 
@@ -112,14 +117,14 @@ def test_reading_one(models: tuple[Path, Path]) -> None:
         name, info = next(item for item in checkpoint.tensors.items() if item[0].endswith("query.weight"))
         assert (info.dtype, info.shape) == ("float32", tuple(twin[name].shape))
         assert (info.decoded_nbytes, info.nbytes) == (4 * info.parameters, info.parameters)
-        assert [part.name.removeprefix(name) for part in info.stored] == ["", ".row_scale"]
+        assert {part.name.removeprefix(name) for part in info.stored} == {".codes", ".row_scale"}
         assert torch.equal(as_tensor(checkpoint.read(name)), twin[name])
-        room = aligned(info.decoded_nbytes + 64)
+        room = aligned(buffer_nbytes(info) + 64)
         read = checkpoint.read(name, into=room)
         assert torch.equal(as_tensor(read), twin[name])
         assert np.shares_memory(read, room)
         with pytest.raises(ValueError, match="needs"):
-            checkpoint.read(name, into=room[: info.nbytes])
+            checkpoint.read(name, into=room[: info.decoded_nbytes])
 
 
 @pytest.mark.usefixtures("row_scaled")
@@ -138,6 +143,10 @@ def test_names_that_are_taken_and_parts_that_are_missing_leave_tensors_as_they_a
         return TensorInfo(name, dtype, (2, 2), "f", 0, 4)
 
     codes, scale, other = info("w.codes", "int8"), info("w.row_scale"), info("a")
-    assert [one.name for one in logical_tensors([scale, codes, other])] == ["a", "w"]
+
+    def logical(*tensors: TensorInfo) -> list[TensorInfo]:
+        return logical_tensors(Stored({one.name: one for one in tensors}))
+
+    assert [one.name for one in logical(scale, codes, other)] == ["a", "w"]
     for stored in ([codes, other], [scale, other], [info("w"), codes, scale], [info("w.codes"), scale]):
-        assert logical_tensors(stored) == sorted(stored, key=lambda one: one.name)
+        assert logical(*stored) == sorted(stored, key=lambda one: one.name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from weightaudit.architecture.layouts import join
-from weightaudit.records import Part, Place, RoleMatrix
+from weightaudit.records import Part, Place, RoleMatrix, Scheme
 
 STACKED = ("Q", "K", "V")
 
@@ -24,6 +24,7 @@ class Piece:
     shape: tuple[int, int]
     dtype: str
     stored_rows: int
+    scheme: Scheme | None = None
 
 
 def assemble(pieces: Sequence[Piece]) -> tuple[RoleMatrix, ...]:
@@ -39,11 +40,16 @@ def assemble(pieces: Sequence[Piece]) -> tuple[RoleMatrix, ...]:
     matrices = [_matrix(piece.place, piece.role, [piece], stored_rows) for piece in pieces]
     for place, roles in by_place.items():
         members = [roles[role] for role in STACKED if role in roles]
-        widths = {(piece.shape[1], piece.dtype) for piece in members}
+        widths = {(piece.shape[1], piece.dtype, _changes(piece)) for piece in members}
         stackable = len(members) == len(STACKED) and len(widths) == 1
         if stackable and not {"QKV", "KV_A"} & roles.keys():
             matrices.append(_matrix(place, "QKV", members, stored_rows))
     return tuple(sorted(matrices, key=lambda matrix: matrix.place.order))
+
+
+def _changes(piece: Piece) -> bool:
+    """Whether it is what an adapter changes, and not a matrix itself: the two do not stack."""
+    return piece.scheme is not None and piece.scheme.adapter
 
 
 def _matrix(place: Place, role: str, pieces: Sequence[Piece], stored_rows: Mapping[str, int]) -> RoleMatrix:
@@ -55,4 +61,5 @@ def _matrix(place: Place, role: str, pieces: Sequence[Piece], stored_rows: Mappi
         parts=join([part for piece in pieces for part in piece.parts], stored_rows),
         shape=(sum(piece.shape[0] for piece in pieces), pieces[0].shape[1]),
         dtype=pieces[0].dtype,
+        scheme=pieces[0].scheme if len({piece.scheme for piece in pieces}) == 1 else None,
     )

@@ -341,14 +341,23 @@ class Expected:
                 beyond = bool(numbers) and numbers[0] >= (self._layers(template) or 0)
                 if beyond:
                     continue
+                if info.why_unread:  # as what it is stored need not tell its shape
+                    continue
                 own = bool(numbers) and numbers[0] in self._in_layers
                 wanted = [self._shape(slot, numbers[0]) for slot in slots] if own else everywhere
+                if info.out_first and self._stores_transposed(template):
+                    wanted = [shape and (*shape[:-2], *reversed(shape[-2:])) for shape in wanted]
                 if not any(shape is None or _fits(info.shape, shape) for shape in wanted):
                     yield info, next(shape for shape in wanted if shape is not None)
                 elif (None,) in wanted:
                     size = self._of_its_weight(filled(template, numbers))
                     if size and info.shape[0] not in size:
                         yield info, size[:1]
+
+    def _stores_transposed(self, template: str) -> bool:
+        """Whether the family stores the slot (in, out), which nothing that is encoded is."""
+        match = self._matcher.match(filled(template, (0,) * template.count("{")))
+        return match is not None and isinstance(match.rule, MatrixRule) and match.rule.transposed
 
     def _of_its_weight(self, name: str) -> tuple[int, ...]:
         """The shape of the weight that a bias, whose length nothing else tells, is added behind; () without one."""

@@ -8,8 +8,10 @@ Llama code.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from weightaudit.dtypes import BY_NAME
 from weightaudit.records import TensorInfo
 
 PATH = r"(?:[^.]+\.)*"
@@ -33,14 +35,18 @@ def _means(role: str, pattern: str, *siblings: str) -> Convention:
 
 # The first that fits counts.
 LAYER_CONVENTIONS: tuple[Convention, ...] = (
-    _means("Q", PATH + r"(?:q_proj|q_lin|q_linear|linear_q|wq|Wq|to_q|query_proj|c_q)\.weight"),
-    _means("K", PATH + r"(?:k_proj|k_lin|k_linear|linear_k|wk|Wk|to_k|key_proj|c_k)\.weight"),
-    _means("V", PATH + r"(?:v_proj|v_lin|v_linear|linear_v|wv|Wv|to_v|value_proj|c_v)\.weight"),
+    _means("Q", PATH + r"(?:q_proj|q_lin|q_linear|linear_q|wq|Wq|to_q|query_proj|c_q|attn_q)\.weight"),
+    _means("K", PATH + r"(?:k_proj|k_lin|k_linear|linear_k|wk|Wk|to_k|key_proj|c_k|attn_k)\.weight"),
+    _means("V", PATH + r"(?:v_proj|v_lin|v_linear|linear_v|wv|Wv|to_v|value_proj|c_v|attn_v)\.weight"),
     _means("Q", ATTENTION + r"(?:self\.|attention\.)?(?:query|q)\.weight"),
     _means("K", ATTENTION + r"(?:self\.|attention\.)?(?:key|k)\.weight"),
     _means("V", ATTENTION + r"(?:self\.|attention\.)?(?:value|v)\.weight"),
-    _means("QKV", PATH + r"(?:c_attn|query_key_value|qkv_proj|Wqkv|wqkv|W_pack|qkv|att_proj)\.weight"),
+    _means("QKV", PATH + r"(?:c_attn|query_key_value|qkv_proj|Wqkv|wqkv|W_pack|qkv|att_proj|attn_qkv)\.weight"),
     _means("QKV", PATH + r"in_proj_weight"),
+    _means("O", PATH + r"attn_output\.weight"),
+    _means("GATE", PATH + r"ffn_gate\.weight"),
+    _means("M1", PATH + r"ffn_up\.weight"),
+    _means("M2", PATH + r"ffn_down\.weight"),
     _means(
         "O",
         ATTENTION
@@ -70,7 +76,7 @@ LAYER_CONVENTIONS: tuple[Convention, ...] = (
 )
 
 OUTSIDE_CONVENTIONS: tuple[Convention, ...] = (
-    _means("EMBED", PATH + r"(?:embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|shared)\.weight"),
+    _means("EMBED", PATH + r"(?:embed_tokens|wte|word_embeddings|tok_embeddings|token_embd|embed_in|shared)\.weight"),
     _means("POSITION", PATH + r"(?:wpe|embed_positions|position_embeddings)\.weight"),
     _means("TOKEN_TYPE", PATH + r"token_type_embeddings\.weight"),
     _means("HEAD", PATH + r"(?:lm_head|embed_out|lm_head\.decoder|predictions\.decoder)\.weight"),
@@ -99,7 +105,7 @@ CROSS_ATTENTION = re.compile(r"(?i)cross|encoder_attn|encdecattention")
 """Searched in each component between the layer number and the projection."""
 
 LAYER_PATH = re.compile(
-    r"(?P<trunk>(?:[^.]+\.)*?(?:layers?|h|blocks?|attentions|ffns|groups))\."
+    r"(?P<trunk>(?:[^.]+\.)*?(?:layers?|h|blocks?|blk|attentions|ffns|groups))\."
     r"(?P<layer>0|[1-9][0-9]{0,8})\.(?P<inside>.+)"
 )
 EXPERT_PATH = re.compile(r"(?:[^.]+\.)*?experts\.(?P<expert>0|[1-9][0-9]{0,8})\..+")
@@ -113,6 +119,29 @@ HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model")
 _NORM = re.compile(
     r"(?:.*[._])?(?:[a-z_]*norms?[0-9]*|ln(?:_?[a-z0-9]+)*|layer_?norm[a-z0-9_]*)\.(?:weight|bias|gamma|beta)"
 )
+
+ACTIVATION_SCALES = re.compile(
+    PATH + r"(?:(?:input|activation|act|output|[kqv]|prob|kv_cache)_(?:scale|zero_point|amax|global_scale|scale_inv)|"
+    r"(?:k|v)_bmm_quantizer\._amax|(?:input|output)_quantizer\._amax|kv_scale|kv_cache_scaling_factor|kv_cache_scale)"
+)
+"""What activations, or the keys and values that are kept, are quantised by: no number of a weight is."""
+WEIGHT_SCALES = re.compile(r"(?P<module>.+)\.weight_(?:scale|scale_inv|scale_2|global_scale|zero_point|shape|g_idx)")
+"""What a weight would be multiplied by, were it stored as codes."""
+
+
+def scale_rule(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str:
+    """Why a tensor beside others is none of a role, and none of their scales either; "" where that is not known.
+
+    Weights that are floating-point numbers may have scales beside them: of a model that was to be quantised and was
+    saved before. Such are not multiplied.
+    """
+    if ACTIVATION_SCALES.fullmatch(info.name):
+        return "scale of activations"
+    beside = WEIGHT_SCALES.fullmatch(info.name)
+    weight = tensors.get(f"{beside['module']}.weight") if beside else None
+    if weight is not None and not weight.encoded and weight.dtype in BY_NAME and BY_NAME[weight.dtype].analysable:
+        return "scale of a weight that is not quantised"
+    return ""
 
 
 def common_rule(info: TensorInfo) -> str:

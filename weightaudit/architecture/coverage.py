@@ -40,7 +40,12 @@ class Coverage:
 
     def leave(self, name: str, why: str) -> None:
         """``name`` could not be mapped."""
+        self._ignored.pop(name, None)
         self._unmapped[name] = why
+
+    def left(self) -> list[str]:
+        """Names that could not be mapped so far, in order, but for those that are too long for anything."""
+        return sorted(name for name in self._unmapped if len(name) <= MAX_NAME)
 
     def close(
         self,
@@ -54,10 +59,11 @@ class Coverage:
         notes: tuple[str, ...] = (),
         tied: bool | None = None,
         discrepancies: tuple[Discrepancy, ...] = (),
+        empty: bool = False,
     ) -> ModelMap:
-        """The whole account. Raises MappingError where not one matrix was found."""
+        """The whole account. Raises MappingError where not one matrix was found, unless it may be ``empty``."""
         matrices = assemble(self.pieces)
-        if not matrices:
+        if not matrices and not empty:
             raise _nothing_mapped(self.tensors, self._unmapped, model_type)
         roles = _roles_by_tensor(matrices)
         return ModelMap(
@@ -75,8 +81,7 @@ class Coverage:
         )
 
     def _entry(self, info: TensorInfo, roles: Mapping[str, tuple[str, ...]]) -> CoverageEntry:
-        name = info.name
-        entry = CoverageEntry(name, info.shape, info.dtype, info.parameters, "unmapped", file=info.file)
+        name, entry = info.name, entry_of(info)
         if name in roles:
             return replace(entry, status="analysed", roles=roles[name])
         if name in self._ignored:
@@ -85,11 +90,28 @@ class Coverage:
         return replace(entry, detail=self._unmapped[name])
 
 
+def entry_of(info: TensorInfo) -> CoverageEntry:
+    """The line of a tensor of which nothing is known but what headers say."""
+    return CoverageEntry(
+        info.name,
+        info.shape,
+        info.dtype,
+        info.parameters,
+        "unmapped",
+        file=info.file,
+        scheme=info.encoding.scheme,
+        parts=tuple(part.name for _, part in info.encoding.parts) if info.quantised or info.factored else (),
+        stored_bytes=info.stored_nbytes if info.quantised or info.factored else 0,
+    )
+
+
 def why_not_a_matrix(info: TensorInfo, *, stacked: bool = False, flat: bool = False) -> str:
     """Why a tensor with a role's name cannot be measured as a matrix; "" if it can.
 
     ``stacked``: it may hold several in three dimensions; ``flat``: all its dimensions but the first are one.
     """
+    if why := info.why_unread:
+        return why
     dtype = BY_NAME.get(info.dtype)
     if dtype is None or not dtype.analysable:
         kind = _NO_WEIGHTS.get(dtype.kind, "quantised") if dtype is not None else "quantised"
@@ -102,7 +124,7 @@ def why_not_a_matrix(info: TensorInfo, *, stacked: bool = False, flat: bool = Fa
 def is_packed(info: TensorInfo) -> bool:
     """Whether a tensor holds numbers that a quantisation method packs, or of a dtype that only such use."""
     dtype = BY_NAME.get(info.dtype)
-    return dtype is None or not (dtype.analysable or dtype.kind in ("bool", "complex"))
+    return bool(info.why_unread) or dtype is None or not (dtype.analysable or dtype.kind in ("bool", "complex"))
 
 
 def _roles_by_tensor(matrices: Collection[RoleMatrix]) -> dict[str, tuple[str, ...]]:
@@ -140,6 +162,8 @@ def _nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, st
 
 
 def _kind(info: TensorInfo) -> str:
+    if info.why_unread:
+        return "quantised"
     dtype = BY_NAME.get(info.dtype)
     if dtype is not None and dtype.analysable:
         return "measurable"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightaudit.architecture import conventions
+from weightaudit.architecture.adapters import place_the_rest
 from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.conventions import Convention
 from weightaudit.architecture.coverage import Coverage, why_not_a_matrix
@@ -38,8 +39,10 @@ class _Claim:
     role: str
 
 
-def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, TensorInfo]) -> ModelMap:
-    """Map a checkpoint by structure. Raises MappingError where not one matrix was found.
+def guess(
+    config: Mapping[str, Any], model_type: str, tensors: Mapping[str, TensorInfo], *, adapter: bool = False
+) -> ModelMap:
+    """Map a checkpoint by structure. Raises MappingError where not one matrix was found; never of an ``adapter``.
 
     No layer is said to be missing: a model that nobody knows may count its layers otherwise than it names them.
     ``ties`` holds head and embedding where both are stored in one shape and the config does not deny that
@@ -51,22 +54,25 @@ def guess(config: Mapping[str, Any], model_type: str, tensors: Mapping[str, Tens
     hidden = _hidden(config, kept, tensors)
     conv1d = _stores_conv1d(kept, tensors, hidden)
     coverage.pieces += _fitting([_piece(claim, tensors[claim.name], conv1d) for claim in kept], coverage)
+    if adapter:
+        place_the_rest(coverage)
     # Without a single numbered layer the config is all there is to go by: ALBERT stores one for all.
     count = len(_layers(coverage.pieces)) or _whole_number(config, conventions.LAYER_KEYS)
     return coverage.close(
         FAMILY,
         model_type,
         dimensions={name: value for name, value in (("layers", count), ("hidden", hidden)) if value},
-        ties=_ties(config, kept, tensors),
+        ties=() if adapter else _ties(config, kept, tensors),
         guessed=True,
-        nearest=nearest_families(model_type, {name: tensors[name] for name in coverage.names()}),
+        nearest=() if adapter else nearest_families(model_type, {name: tensors[name] for name in coverage.names()}),
+        empty=adapter,
     )
 
 
 def _read_name(tensors: Mapping[str, TensorInfo], name: str, coverage: Coverage) -> _Claim | None:
     """What the name alone claims; None after telling the coverage why it claims nothing."""
     info = tensors[name]
-    rule = _ignoring_rule(info)
+    rule = _ignoring_rule(info) or conventions.scale_rule(info, tensors)
     if rule:
         coverage.ignore(name, rule, buffer=rule.startswith("buffer"))
         return None
@@ -196,10 +202,12 @@ def _stores_conv1d(claims: Iterable[_Claim], tensors: Mapping[str, TensorInfo], 
 
 
 def _piece(claim: _Claim, info: TensorInfo, conv1d: bool) -> Piece:
-    transposed = conv1d and _leaf(claim.name) in conventions.CONV1D
+    transposed = conv1d and _leaf(claim.name) in conventions.CONV1D and not info.out_first
     rows, cols = info.shape
     shape = (cols, rows) if transposed else (rows, cols)
-    return Piece(claim.place, claim.role, (Part(info.name, transposed),), shape, info.dtype, shape[0])
+    return Piece(
+        claim.place, claim.role, (Part(info.name, transposed),), shape, info.dtype, shape[0], info.encoding.scheme
+    )
 
 
 def _ties(

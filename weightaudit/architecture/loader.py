@@ -71,6 +71,7 @@ class _Table:
 
 _KEYS = (
     *("name", "extends", "model_types", "remote", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
+    *("alternatives", "config_name"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
 _RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
@@ -107,6 +108,8 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
         ignored=tuple(_ignored(item, known) for item in table.tables("ignored", ("rule", "names", "buffer"))),
         vectors=table.flag("vectors", False),
         hybrid=table.flag("hybrid", False),
+        alternatives=_alternatives(table),
+        config_name=table.text("config_name", "config.json"),
         note=table.text("note", ""),
         remote=table.texts("remote", []),
     )
@@ -121,6 +124,13 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
         if rule.tied_to and rule.tied_to not in family.roles:
             raise table.error(f"{rule.roles[0]} is tied to {rule.tied_to}, which is no role of the family")
     return family
+
+
+def _alternatives(table: _Table) -> tuple[tuple[str, ...], ...]:
+    value = table.values.get("alternatives", [])
+    if not isinstance(value, list) or not all(isinstance(one, list) and one for one in value):
+        raise table.error("key 'alternatives' must be a list of lists of roles")
+    return tuple(_roles(table, tuple(map(str, one))) for one in value)
 
 
 def _toml(file_name: str, text: str) -> dict[str, Any]:

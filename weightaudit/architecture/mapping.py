@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from weightaudit.architecture.absences import Account
+from weightaudit.architecture.adapters import place_the_rest
 from weightaudit.architecture.assembly import Piece
 from weightaudit.architecture.canonical import canonical
 from weightaudit.architecture.completeness import ALL_EXPERTS, Role
-from weightaudit.architecture.conventions import common_rule
+from weightaudit.architecture.conventions import common_rule, scale_rule
 from weightaudit.architecture.coverage import Coverage, is_packed, why_not_a_matrix
 from weightaudit.architecture.dimensions import Dimensions, embeddings_tied, flag, inner_config, resolve
 from weightaudit.architecture.expressions import evaluate
@@ -26,6 +27,7 @@ from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import ModelMap, Part, Place, Rows, TensorInfo
 from weightaudit.text import printable
 
+CONFIG = "config.json"
 MAX_MODEL_TYPE = 200
 """Characters; the longest known to transformers has some 40. Similar names are searched for, which takes time."""
 
@@ -42,29 +44,48 @@ AHEAD = "layer that predicts further tokens"
 """The rule for multi-token prediction layers: they are no layers of the model that a loader runs."""
 
 
-def map_model(config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo]) -> ModelMap:
+def map_model(
+    config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo], *, adapter: bool = False
+) -> ModelMap:
     """What each tensor of a checkpoint is.
 
     A known ``model_type`` goes by its family's spec; any other, and a checkpoint without config, by structure
     (``guessed``). Where tensors and config contradict each other, what fits is mapped and ``discrepancies`` say the
-    rest. Raises ConfigError for an unusable config, and MappingError where two tensors claim one role, where nothing
-    could be mapped, or where the config is another model's: not one matrix of a layer fits it.
+    rest. Of an ``adapter`` nothing is missing, all that it changes has a place, and the config is its base's. Raises
+    ConfigError for an unusable config, and MappingError where two tensors claim one role, where nothing could be
+    mapped, or where the config is another model's: not one matrix of a layer fits it; of an adapter the first alone.
     """
     if config is None:
-        return _map_plain({}, "", None, tensors)
+        return _map_plain({}, "", None, tensors, adapter)
     model_type = _model_type(config)
     inner = inner_config(config, "")[1]
-    return _map_plain(config, model_type, for_model_type(model_type, inner), tensors)
+    return _map_plain(config, model_type, for_model_type(model_type, inner), tensors, adapter)
 
 
 def _map_plain(
-    config: Mapping[str, Any], model_type: str, family: Family | None, tensors: Mapping[str, TensorInfo]
+    config: Mapping[str, Any],
+    model_type: str,
+    family: Family | None,
+    tensors: Mapping[str, TensorInfo],
+    adapter: bool,
 ) -> ModelMap:
     """The map by the names that a loader expects, told in those that the checkpoint has."""
     own, modules = split_modules(tensors)
     plain, wrapping = unwrap(own, family)
-    mapped = _map_family(family, model_type, config, plain) if family else guess(config, model_type, plain)
+    try:
+        if family is not None:
+            mapped = _map_family(family, model_type, config, plain, adapter)
+        else:
+            mapped = guess(config, model_type, plain, adapter=adapter)
+    except (ConfigError, MappingError) as error:
+        raise _as_called(error, family.config_name if family else CONFIG) from error
     return with_modules(as_stored(mapped, wrapping), modules)
+
+
+def _as_called(error: ConfigError | MappingError, config_name: str) -> ConfigError | MappingError:
+    """``error`` where the sizes stand in ``config_name``, and not in config.json."""
+    thing, cause, hint = (said.replace(CONFIG, config_name) for said in (error.thing, error.cause, error.hint))
+    return type(error)(thing, cause, hint)
 
 
 def _model_type(config: Mapping[str, Any]) -> str:
@@ -82,7 +103,7 @@ def _model_type(config: Mapping[str, Any]) -> str:
 
 
 def _map_family(
-    family: Family, model_type: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo]
+    family: Family, model_type: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], adapter: bool
 ) -> ModelMap:
     towers = layers_of_towers().of(config, model_type)
     numbers = resolve(family, model_type, config)
@@ -103,7 +124,7 @@ def _map_family(
     for name in coverage.names():
         found = matcher.match(name)
         if found is None:
-            plain = common_rule(tensors[name]) if family.vectors else ""
+            plain = scale_rule(tensors[name], tensors) or (common_rule(tensors[name]) if family.vectors else "")
             if plain:
                 coverage.ignore(name, plain, buffer=plain.startswith("buffer"))
                 contradictions.not_floating(tensors[name], plain)
@@ -145,11 +166,14 @@ def _map_family(
         for piece in _pieces(found, found.rule, tensors[name], sizes, own):
             _claim(claimed, piece, name, found.rule.tied_to)
             coverage.pieces.append(piece)
-    contradictions.refuse_another_model(coverage.pieces)
+    if adapter:
+        place_the_rest(coverage)
+    else:
+        contradictions.refuse_another_model(coverage.pieces)
     ties = [
         (name, claimed[Place(), tied_to][0])
         for name, tied_to in claimed.values()
-        if tied and tied_to and (Place(), tied_to) in claimed
+        if tied and not adapter and tied_to and (Place(), tied_to) in claimed
     ]
     if tied:  # a loader takes either of the two for both
         stored = {role for *_, role in present}
@@ -165,7 +189,8 @@ def _map_family(
         ties=ties,
         notes=(family.note,) if family.note else (),
         tied=tied,
-        discrepancies=(*contradictions.told(), *account.missing()),
+        discrepancies=(*contradictions.told(), *(() if adapter else account.missing())),
+        empty=adapter,
     )
 
 
@@ -225,13 +250,18 @@ def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _S
 def _misfit(sizes: _Sizes, found: Match, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> str:
     """How the tensor's shape contradicts the config; "" where it does not."""
     rows, cols = sum(sizes.rows), sizes.cols
-    stacked = len(info.shape) == 3 and rule.experts
-    if sizes.stored == (rows, cols) and not (stacked and info.shape[0] != sizes.experts):
+    if sizes.stored == (rows, cols) and (not rule.experts or _stacks(info, sizes.experts)):
         return ""
-    expected = (cols, rows) if rule.transposed else (rows, cols)
+    expected = (cols, rows) if _turned(rule, info) else (rows, cols)
     each = f"{sizes.experts} matrices of {expected}" if rule.experts else f"it {expected}"
     why = dimensions.explain(*rule.rows, rule.cols, stack=found.stack, layer=found.layer)
     return f"its shape is {info.shape}, the config makes {each} ({why})"
+
+
+def _stacks(info: TensorInfo, experts: int) -> bool:
+    """Whether it holds the matrices of so many experts, in a dimension of their own or as equal parts of its rows."""
+    first = info.shape[0]
+    return first == experts if len(info.shape) == 3 else 0 < experts <= first and first % experts == 0
 
 
 def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, numbers: Mapping[str, int]) -> list[Piece]:
@@ -248,8 +278,10 @@ def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, num
         place = Place(found.stack, found.layer, expert if rule.experts else found.expert)
         stacked = (expert, sizes.experts) if rule.experts else (None, 1)
         for role, size in zip(rule.roles, sizes.rows, strict=True):
-            parts = tuple(Part(info.name, rule.transposed, ranges, *stacked) for ranges in layout[role])
-            pieces.append(Piece(place, role, parts, (size, sizes.cols), info.dtype, sizes.stored[0]))
+            parts = tuple(Part(info.name, _turned(rule, info), ranges, *stacked) for ranges in layout[role])
+            pieces.append(
+                Piece(place, role, parts, (size, sizes.cols), info.dtype, sizes.stored[0], info.encoding.scheme)
+            )
     return pieces
 
 
@@ -260,7 +292,12 @@ def _one_of(rule: MatrixRule, info: TensorInfo, experts: int) -> tuple[int, int]
         first = info.shape[1] if len(info.shape) == 3 else first // experts if experts else 0
     elif len(info.shape) > 2:
         last = info.parameters // first
-    return (last, first) if rule.transposed else (first, last)
+    return (last, first) if _turned(rule, info) else (first, last)
+
+
+def _turned(rule: MatrixRule, info: TensorInfo) -> bool:
+    """Whether the tensor is (in, out)."""
+    return rule.transposed and not info.out_first
 
 
 def _size(expression: str, numbers: Mapping[str, int]) -> int:

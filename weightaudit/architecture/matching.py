@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.templates import compile_template
 
+SHORT = {"enc": "encoder", "dec": "decoder"}
+"""Stacks by what names in GGUF files call them."""
+
 
 def _all_hold(flags: tuple[str, ...], holds: Callable[[str], bool]) -> bool:
     return all(not holds(flag[4:]) if flag.startswith("not ") else holds(flag) for flag in flags)
@@ -43,7 +46,8 @@ class Matcher:
                 groups = found.groupdict()
                 layer, expert = (None if (n := groups.get(key)) is None else int(n) for key in ("layer", "expert"))
                 own = rule.stack if isinstance(rule, MatrixRule) else ""
-                return Match(rule, layer, expert, groups.get("stack") or own)
+                stack = groups.get("stack") or own
+                return Match(rule, layer, expert, SHORT.get(stack, stack))
         if self._before and name.startswith(self._before):
             return self.match(name[len(self._before) :])
         return None

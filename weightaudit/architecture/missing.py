@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from itertools import count, islice
 from typing import Any
 
 from weightaudit.architecture.dimensions import Dimensions
-from weightaudit.architecture.schema import Family
+from weightaudit.architecture.expressions import evaluate, names_in
+from weightaudit.architecture.schema import ANY, Family
 from weightaudit.records import LAYER_ROLES, TOWERS, Discrepancy
 from weightaudit.text import printable, ranges
 
@@ -40,7 +42,13 @@ def absences_of_stacks(
             numbered[stack].add((layer, role))
     told: list[Discrepancy] = []
     for stack in sorted(numbered.keys() - set(TOWERS)) or [""]:
-        told += absences(family, dimensions.of(stack)["layers"], numbered.get(stack, ()), stack)
+        told += absences(
+            family,
+            dimensions.of(stack)["layers"],
+            numbered.get(stack, ()),
+            stack,
+            partial(_sizes_of, dimensions, stack),
+        )
     told += absences_of_towers(dimensions, found)
     tokens = not class_of(config).endswith(WITHOUT_EMBED)
     if tokens and "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
@@ -93,42 +101,78 @@ def class_of(config: Mapping[str, Any]) -> str:
 
 
 def absences(
-    family: Family, layers: int, found: Collection[tuple[int, str]], stack: str = ""
+    family: Family,
+    layers: int,
+    found: Collection[tuple[int, str]],
+    stack: str = "",
+    sizes_of: Callable[[int], Mapping[str, int]] | None = None,
 ) -> tuple[Discrepancy, ...]:
     """Layers and roles of layers that a stack lacks; () for a whole one, or one that lacks only what may be absent.
 
     ``found`` has (layer, role) of every tensor that a rule of ``family`` fits, measurable or not; ``layers`` is the
-    config's number.
+    config's number; ``sizes_of`` gives the dimensions of one layer, where the config says them of each.
     """
     present = {layer for layer, _ in found}
-    return (*absent_layers(layers, present, stack), *_absent_roles(family, present, found, stack))
+    told = absent_layers(layers, present, stack, said_by=family.config_name)
+    return (*told, *_absent_roles(family, present, found, stack, sizes_of))
 
 
-def absent_layers(layers: int, present: Collection[int], stack: str = "") -> list[Discrepancy]:
+def absent_layers(
+    layers: int, present: Collection[int], stack: str = "", *, said_by: str = "config.json"
+) -> list[Discrepancy]:
     """One discrepancy where fewer than the config's ``layers`` are ``present``, else none; it lists at most
     `MOST_LAYERS`.
     """
     if len(present) >= layers:
         return []
-    has = f"config.json has {layers} {'layer' if layers == 1 else 'layers'}"
+    begun = said_by if stack or said_by == "config.json" else said_by.capitalize()
+    has = f"{begun} has {layers} {'layer' if layers == 1 else 'layers'}"
     says = f"{has}; the checkpoint holds {f'only {layers_said(present)}' if present else 'no matrix of any'}."
     lacking = islice((layer for layer in count() if layer not in present), min(layers - len(present), MOST_LAYERS))
     return [Discrepancy("missing", in_stack(stack, says), stack, tuple(lacking))]
 
 
 def _absent_roles(
-    family: Family, present: Collection[int], found: Collection[tuple[int, str]], stack: str
+    family: Family,
+    present: Collection[int],
+    found: Collection[tuple[int, str]],
+    stack: str,
+    sizes_of: Callable[[int], Mapping[str, int]] | None,
 ) -> Iterable[Discrepancy]:
     if family.hybrid:
         return
     of_a_layer = {role for rule in family.matrices if "{layer}" in rule.names[0] for role in rule.roles}
     lacking: dict[str, tuple[int, ...]] = {}  # role → the layers that lack it
     for role in (role for role in family.roles if role in of_a_layer):
-        without = tuple(sorted(layer for layer in present if (layer, role) not in found))
-        everywhere = len(without) == len(present)
+        elsewhere = [other for group in family.alternatives if role not in group for other in group]
+        elsewhere = elsewhere if any(role in group for group in family.alternatives) else []
+        without = tuple(
+            layer
+            for layer in sorted(present)
+            if (layer, role) not in found
+            and not any((layer, other) in found for other in elsewhere)
+            and not (sizes_of is not None and _empty(family, role, sizes_of(layer)))
+        )
+        everywhere = not any((layer, role) in found for layer in present)
         if without and (role in ESSENTIAL or (role in OF_EVERY_LAYER and not everywhere)):
             lacking[role] = without
     yield from _told(lacking, present, stack)
+
+
+def _sizes_of(dimensions: Dimensions, stack: str, layer: int) -> Mapping[str, int]:
+    return dimensions.of(stack, layer)
+
+
+def _empty(family: Family, role: str, sizes: Mapping[str, int]) -> bool:
+    """Whether a role, or one of those that stand or fall with it, has no rows or columns by the sizes of a layer."""
+    together = next((group for group in family.alternatives if role in group), (role,))
+    return any(
+        not evaluate(size, sizes)
+        for rule in family.matrices
+        if set(rule.roles) & set(together) and "{layer}" in rule.names[0]
+        for size in (*rule.rows, rule.cols)
+        if size != ANY and all(name in sizes for name in names_in(size))
+    )
 
 
 def _told(lacking: Mapping[str, tuple[int, ...]], present: Collection[int], stack: str) -> Iterable[Discrepancy]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from weightaudit.architecture.conventions import common_rule
-from weightaudit.architecture.coverage import why_not_a_matrix
+from weightaudit.architecture.coverage import entry_of, why_not_a_matrix
 from weightaudit.records import CoverageEntry, ModelMap, Part, RoleMatrix, TensorInfo
 
 DENSE = re.compile(r"[^.]+\.linear\.weight")
@@ -16,9 +16,14 @@ ROLE = "DENSE"
 
 
 def split_modules(tensors: Mapping[str, TensorInfo]) -> tuple[dict[str, TensorInfo], dict[str, TensorInfo]]:
-    """The model's own tensors, and those of modules: their files are in folders."""
-    modules = {name: info for name, info in tensors.items() if "/" in info.file}
+    """The model's own tensors, and those of modules: their files are in folders, after which they are called."""
+    modules = {name: info for name, info in tensors.items() if _is_modules(info)}
     return {name: info for name, info in tensors.items() if name not in modules}, modules
+
+
+def _is_modules(info: TensorInfo) -> bool:
+    folder, inside, _ = info.file.rpartition("/")
+    return bool(inside) and info.name.startswith(f"{folder}.")
 
 
 def with_modules(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> ModelMap:
@@ -29,7 +34,7 @@ def with_modules(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Mode
     entries: list[CoverageEntry] = []
     for name in sorted(tensors):
         info = tensors[name]
-        entry = CoverageEntry(name, info.shape, info.dtype, info.parameters, "unmapped", file=info.file)
+        entry = entry_of(info)
         if len(info.shape) < 2:
             entries.append(replace(entry, status="ignored", detail=common_rule(info)))
             continue
@@ -38,7 +43,8 @@ def with_modules(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Mode
             entries.append(replace(entry, detail=why))
             continue
         role = f"{ROLE}_{len(matrices) + 1}" if matrices else ROLE
-        matrices.append(RoleMatrix("", None, None, role, (Part(name),), (info.shape[0], info.shape[1]), info.dtype))
+        shape, scheme = (info.shape[0], info.shape[1]), info.encoding.scheme
+        matrices.append(RoleMatrix("", None, None, role, (Part(name),), shape, info.dtype, scheme))
         entries.append(replace(entry, status="analysed", roles=(role,)))
     return replace(
         model_map,

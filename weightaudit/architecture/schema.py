@@ -5,7 +5,7 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
     {prefix}        is any of the family's prefixes, repeated or absent
     {layer}         is a layer number
     {expert}        is the number of an expert in its layer
-    {stack}         is encoder or decoder
+    {stack}         is encoder or decoder, {enc} is enc or dec for these
     {rest}          is anything, in rules that ignore (a vision tower)
     {one|other}     is one of the words
 """
@@ -98,8 +98,10 @@ class Family:
     ``tied`` is what transformers' configuration class says of tie_word_embeddings where config.json is
     silent; None where its model types differ in that, and the class is asked. ``vectors`` says that every tensor of one
     dimension is a norm or a bias, whatever its name, and so ignored. ``hybrid``: not every layer has every role.
-    ``note`` is said of every model of the family. ``remote`` are those of ``model_types`` whose code lies beside the
-    weights and is not transformers'; they are proved against a re-implementation of it.
+    ``alternatives`` are sets of roles of which a layer has one: the others are not missed there. ``config_name`` is
+    what messages call the place of the sizes. ``note`` is said of every model of the family. ``remote`` are those of
+    ``model_types`` whose code lies beside the weights and is not transformers'; they are proved against a
+    re-implementation of it.
 
     Example:
         >>> from weightaudit.architecture import family
@@ -117,6 +119,8 @@ class Family:
     ignored: tuple[IgnoreRule, ...]
     vectors: bool = False
     hybrid: bool = False
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    config_name: str = "config.json"
     note: str = ""
     remote: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ _GROUPS = {
     "layer": rf"(?P<layer>{_NUMBER})",
     "expert": rf"(?P<expert>{_NUMBER})",
     "stack": r"(?P<stack>encoder|decoder)",
+    "enc": r"(?P<stack>enc|dec)",
     "rest": r".+",
 }
 

@@ -20,6 +20,7 @@ def summarise(rows: Sequence[LayerRow], coverage: Sequence[CoverageEntry]) -> di
     """Numbers of the whole model, JSON-ready; a mean of nothing is None.
 
     - ``parameters``: elements of all tensors but buffers and tied copies; ``share_analysed`` is of these.
+    - ``dtypes``: how many of these are stored in which data type, or quantised in which format.
     - ``stable_rank_harmonic_mean``: 1 / mean(1/stable rank) by role and over ``"all"`` layer matrices. No weight
       counts twice there: QKV counts only where Q, K and V are not all rows of their own, and then in their place.
     - ``norm_spread``: Frobenius norm of one role over the layers; ``ratio`` is max/min.
@@ -30,7 +31,7 @@ def summarise(rows: Sequence[LayerRow], coverage: Sequence[CoverageEntry]) -> di
     analysed = sum(entry.parameters for entry in counted if entry.status == "analysed")
     dtypes: dict[str, int] = defaultdict(int)
     for entry in counted:
-        dtypes[entry.dtype] += entry.parameters
+        dtypes[entry.dtype if entry.scheme is None else entry.scheme.name] += entry.parameters
     layered = [row for row in rows if row.matrix.layer is not None]
     by_role: dict[str, list[LayerRow]] = defaultdict(list)
     for row in layered:
@@ -84,7 +85,8 @@ def each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
 
 
 def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:
-    return sum(getattr(row.spectrum, count) for row in each_weight_once(rows))
+    """Of products no zeros are counted."""
+    return sum(getattr(row.spectrum, count) or 0 for row in each_weight_once(rows))
 
 
 def _spread(rows: Sequence[LayerRow]) -> dict[str, float | None]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from weightaudit.arrays import Array
-from weightaudit.audit.reading import ReadGroup
+from weightaudit.audit.reading import ReadGroup, cut
 from weightaudit.records import RoleMatrix
-from weightaudit.spectral import digest
+from weightaudit.spectral import LowRank, digest
 
 
 class Digests:
@@ -25,19 +25,20 @@ class Digests:
         self._taken: dict[str, str] = {}
 
     def take(self, group: ReadGroup, stored: Mapping[str, Array]) -> None:
-        """Take those of ``group``, whose tensors are ``stored``, but for matrices that must be copied out of them."""
+        """Take those of ``group``, whose tensors are ``stored``, but for matrices that must be copied out of them, and
+        for products, whose factors are hashed in no time."""
+        products = {info.name for info in group.tensors if info.factored}
         for matrix in group.matrices:
+            if not products.isdisjoint(matrix.tensors):
+                continue
             copied = any(part.rows and part.rows.count > 1 for part in matrix.parts)
             if matrix.key in self._wanted and not copied and not self._later.issuperset(matrix.tensors):
                 self._taken[matrix.key] = digest(cut(matrix, stored))
 
-    def of(self, matrix: RoleMatrix, blocks: list[Array]) -> str | None:
-        """That of ``matrix``, whose entries ``blocks`` hold; None where it needs none."""
+    def of(self, matrix: RoleMatrix, blocks: list[Array] | LowRank) -> str | None:
+        """That of ``matrix``, whose entries ``blocks`` hold, or the product that it is; None where it needs none."""
         if matrix.key not in self._wanted:
             return None
+        if isinstance(blocks, LowRank):
+            return blocks.digest()
         return self._taken.pop(matrix.key, None) or digest(blocks)
-
-
-def cut(matrix: RoleMatrix, stored: Mapping[str, Array]) -> list[Array]:
-    """The blocks of ``matrix``, views of its ``stored`` tensors."""
-    return [part.cut(stored[part.tensor]) for part in matrix.parts]

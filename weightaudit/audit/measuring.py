@@ -6,22 +6,25 @@ Numbers depend neither on how many threads there are nor on what is measured bes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
-from weightaudit.audit.digests import Digests, cut
+from weightaudit.audit import products
+from weightaudit.audit.base import Comparison
+from weightaudit.audit.digests import Digests
 from weightaudit.audit.others import facts_of
 from weightaudit.audit.peaks import is_wanted, peak_of
 from weightaudit.audit.progress import Progress
-from weightaudit.audit.reading import Held, ReadGroup, read_groups
+from weightaudit.audit.reading import Held, ReadGroup, cut, cut_products, read_groups
 from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
-from weightaudit.records import LayerRow, Peak, RoleMatrix, TableFacts, TensorFacts
+from weightaudit.records import CodeFacts, LayerRow, Peak, RoleMatrix, TableFacts, TensorFacts, TensorInfo
 from weightaudit.spectral import measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.spectral.team import Team
@@ -30,12 +33,14 @@ from weightaudit.spectral.threads import usable_threads
 
 @dataclass(frozen=True)
 class Measured:
-    """What was seen: rows, peaks and tables by the key of the matrix, facts of others by the name of the tensor."""
+    """What was seen: rows, peaks and tables by the key of the matrix, facts of others, and of their codes where they
+    are quantised, by the name of the tensor."""
 
     rows: dict[str, LayerRow] = field(default_factory=dict)
     peaks: dict[str, Peak] = field(default_factory=dict)
     tables: dict[str, TableFacts] = field(default_factory=dict)
     others: dict[str, TensorFacts] = field(default_factory=dict)
+    codes: dict[str, CodeFacts] = field(default_factory=dict)
 
 
 def measure_groups(
@@ -46,15 +51,19 @@ def measure_groups(
     tables: Tables,
     config: AuditConfig,
     display: Progress,
+    comparison: Comparison | None = None,
 ) -> Measured:
     """Read ``groups``, measure their matrices, but for those that turn out to repeat others, and look at what is none.
 
-    The digests of matrices whose keys are ``overlapping`` are not shown.
+    The digests of matrices whose keys are ``overlapping`` are not shown. ``comparison`` has what they are compared
+    with, if anything.
     """
     # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
     with Team(usable_threads() if config.device == "cpu" else 1) as team:
-        work = _Work(groups, ties, overlapping, tables, config, team, display)
-        with closing(read_groups(checkpoint, groups, memory=config.memory, look=work.look)) as coming:
+        work = _Work(groups, ties, overlapping, tables, config, team, display, comparison)
+        base = comparison.checkpoint if comparison else None
+        reading = read_groups(checkpoint, groups, base=base, memory=config.memory, look=work.look, codes=work.codes)
+        with closing(reading) as coming:
             for held in side_by_side(team, coming, work.tasks_of):
                 work.done(held)
     return work.seen
@@ -72,14 +81,16 @@ class _Work:
         config: AuditConfig,
         team: Team,
         display: Progress,
+        comparison: Comparison | None,
     ) -> None:
         self.seen = Measured()
         self._ties, self._overlapping, self._tables, self._config = ties, overlapping, tables, config
-        self._team, self._display = team, display
+        self._team, self._display, self._comparison = team, display, comparison
         self._digests = Digests(
             (matrix for group in groups for matrix in group.matrices if self._needs_digest(matrix)),
             later={copy for copy, _ in ties.open},
         )
+        self._codes: dict[str, CodeFacts] = {}
         self._under_way = 0
         self._left: dict[Held, int] = {}
 
@@ -87,6 +98,10 @@ class _Work:
         """Take digests in the thread that reads, unless another has nothing better to do."""
         if self._under_way >= self._team.size:
             self._digests.take(held.group, held.stored)
+
+    def codes(self, info: TensorInfo, facts: CodeFacts) -> None:
+        """Keep what the codes of a tensor, or of one of the matrices that it stacks, are."""
+        self._codes[info.name] = facts
 
     def tasks_of(self, held: Held) -> Iterator[Callable[[], Held]]:
         """What there is to do with a group, each told as it is handed out."""
@@ -113,38 +128,70 @@ class _Work:
         """At the numbers of what has no matrix; of copies of others nothing is left to be seen."""
         with held:
             if not held.group.matrices:
-                ((name, tensor),) = held.stored.items()
-                self.seen.others[name] = facts_of(tensor)
+                for name, tensor in held.stored.items():  # of a product no entry is read
+                    self.seen.others[name] = facts_of(tensor)
+                    if name in self._codes:
+                        self.seen.codes[name] = self._codes[name]
         return held
 
     def _measure(self, matrix: RoleMatrix, held: Held) -> Held:
         config = self._config
         with held:
-            blocks = cut(matrix, held.stored)
-            digest = self._digests.of(matrix, blocks)
-            spectrum = measure(
-                blocks,
+            factors = cut_products(matrix, held.products)
+            blocks = [] if factors else cut(matrix, held.stored)
+            operator = products.operator_of(factors) if factors else None
+            digest = self._digests.of(matrix, operator or blocks)
+            measured = partial(
+                measure,
                 tol=config.tol,
                 delta=config.delta,
                 method=config.method,
                 seed=config.seed,
                 name=matrix.key,
                 device=config.device,
-                spectrum=config.spectrum,
-                digest=digest,
                 team=self._team,
             )
-            if is_wanted(matrix) and (peak := peak_of(blocks)) is not None:
+            spectrum = measured(operator or blocks, spectrum=config.spectrum, digest=digest)
+            beside = None
+            if self._comparison is not None:
+                beside = self._comparison.facts(matrix, factors or blocks, held, spectrum, measured)
+            adapter = None if operator is None else products.facts_of(factors, operator)
+            if blocks and is_wanted(matrix) and (peak := peak_of(blocks)) is not None:
                 self.seen.peaks[matrix.key] = peak
-            if (facts := self._tables.facts(matrix, blocks)) is not None:
+            if blocks and (facts := self._tables.facts(matrix, blocks)) is not None:
                 self.seen.tables[matrix.key] = facts
-            del blocks
+            del blocks, factors, operator
         shown = digest if digest and matrix.key not in self._overlapping else ""
-        self.seen.rows[matrix.key] = LayerRow(matrix, spectrum, shown)
+        self.seen.rows[matrix.key] = LayerRow(
+            matrix,
+            spectrum,
+            shown,
+            codes=self._codes_of(matrix),
+            bits_per_weight=_bits_per_weight(matrix, held.group.tensors),
+            adapter=adapter,
+            base=beside,
+        )
         return held
+
+    def _codes_of(self, matrix: RoleMatrix) -> CodeFacts | None:
+        """What the codes of the one tensor that it is cut from are."""
+        part, *others = matrix.parts
+        if any(other.tensor != part.tensor for other in others):
+            return None
+        return self._codes.get(part.tensor) or self._codes.get(f"{part.tensor}[{part.index}]")
 
     def _needs_digest(self, matrix: RoleMatrix) -> bool:
         """Those that are shown, and those that a random start is made for."""
         if matrix.key not in self._overlapping:
             return True
         return choose_algorithm(self._config.method, *matrix.shape, self._config.tol) == "krylov"
+
+
+def _bits_per_weight(matrix: RoleMatrix, tensors: Iterable[TensorInfo]) -> float:
+    """Stored bits for each element of those of the ``tensors`` that it is cut from; NaN where none is quantised."""
+    names = {name for part in matrix.parts for name in (part.tensor, f"{part.tensor}[{part.index}]")}
+    own = [info for info in tensors if info.name in names]
+    elements = sum(info.parameters for info in own)
+    if not elements or not any(info.quantised for info in own):
+        return math.nan
+    return 8 * sum(info.stored_nbytes for info in own) / elements

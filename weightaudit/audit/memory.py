@@ -10,6 +10,9 @@ WASTE = 2
 """A buffer is reused for what takes at least this share of it, as a divisor: what is held is what is bounded."""
 SMALL = 1 << 16
 """Bytes below which memory is asked for anew, which then costs nothing."""
+KEPT = 64_000_000
+"""Bytes of buffers kept for the next beyond the size of the largest in use: what an embedding took is not kept all the
+time that the small matrices of layers are measured."""
 
 
 class Closed(Exception):
@@ -49,6 +52,7 @@ class Memory:
             del self._used[id(buffer)]
             if buffer.size >= SMALL and not self._closed:
                 self._free.append(buffer)
+                self._let_go(max((used.size for used in self._used.values()), default=buffer.size) + KEPT)
             self._change.notify_all()
 
     def close(self) -> None:
@@ -62,6 +66,12 @@ class Memory:
     def held(self) -> int:
         """Bytes in use, and kept."""
         return sum(buffer.size + CACHE_LINE for buffer in (*self._used.values(), *self._free))
+
+    def _let_go(self, kept: int) -> None:
+        """Let go of the largest free buffers, until there are at most ``kept`` bytes of them."""
+        while sum(buffer.size for buffer in self._free) > kept:
+            largest = max(self._free, key=lambda buffer: buffer.size)
+            self._free = [buffer for buffer in self._free if buffer is not largest]
 
     def _given(self, nbytes: int) -> Array | None:
         """The smallest free buffer that fits, or a new one, for which free ones make room; None where there is none."""

@@ -1,9 +1,10 @@
-"""Tensors without a role: which of them a whole scan looks at, and what it sees."""
+"""Numbers without a role: which of them a whole scan looks at, and what it sees."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,15 +16,39 @@ CHUNK = 1 << 16
 """Entries looked at at once: what is made of them stays in a core's cache."""
 
 
-def to_be_looked_at(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Iterator[TensorInfo]:
+def to_be_looked_at(
+    model_map: ModelMap, tensors: Mapping[str, TensorInfo]
+) -> Iterator[tuple[CoverageEntry, TensorInfo]]:
     """Everything that holds numbers that a model computes with and that is not measured: one NaN spoils every output.
 
     Floating-point tensors of any rank and name, buffers too; of integers what could not be mapped and is no vector,
-    for quantised weights are stored so.
+    for quantised weights are stored so. Of what is stored in a way that nothing decodes it is the stored tensors, each
+    with a line of its own in the place of the one in the coverage table.
     """
     for entry in model_map.coverage:
-        if entry.status in ("ignored", "unmapped") and entry.parameters and _holds_numbers(entry):
-            yield tensors[entry.tensor]
+        if entry.status not in ("ignored", "unmapped"):
+            continue
+        info = tensors[entry.tensor]
+        parts = info.stored if info.why_unread else (info,)
+        for part in parts:
+            own = _line_of(part, entry) if info.why_unread else entry
+            if own.parameters and _holds_numbers(own):
+                yield own, part
+
+
+def _line_of(part: TensorInfo, whole: CoverageEntry) -> CoverageEntry:
+    """The line of a stored ``part`` of the tensor that ``whole`` tells of."""
+    return replace(
+        whole,
+        tensor=part.name,
+        shape=part.shape,
+        dtype=part.dtype,
+        parameters=part.parameters,
+        file=part.file,
+        scheme=None,
+        parts=(),
+        stored_bytes=0,
+    )
 
 
 def _holds_numbers(entry: CoverageEntry) -> bool:

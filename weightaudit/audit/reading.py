@@ -11,19 +11,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 
-from weightaudit.arrays import CACHE_LINE, Array
+from weightaudit.arrays import CACHE_LINE, Array, Product, on_cache_lines
 from weightaudit.audit.memory import Memory
-from weightaudit.checkpoint import Checkpoint
+from weightaudit.checkpoint import Checkpoint, buffer_nbytes
 from weightaudit.errors import OutOfMemory, UsageError
-from weightaudit.records import RoleMatrix, TensorInfo
+from weightaudit.records import CodeFacts, Part, RoleMatrix, TensorInfo
 from weightaudit.text import printable
 
+BESIDE = 1_000_000_000
+"""Bytes held at once beside the largest tensor, at most, of tensors up to its size."""
 SLACK = 64_000_000
-"""Bytes of tensors held at once beyond twice the largest tensor; a group of several that is larger is held alone."""
+"""Bytes held at once beyond these; a group of several that is larger is held alone."""
 LOOKED_AT = 1 << 30
 """Bytes of the largest tensor without a matrix that is held to be looked at, where none of those with one is larger."""
 LEAD = 16_000_000
@@ -36,20 +39,44 @@ AHEAD = 64_000_000
 
 @dataclass(frozen=True)
 class ReadGroup:
-    """Tensors to be read together and the matrices cut from them; none from one that is only looked at."""
+    """Tensors to be read together and the matrices cut from them; none from one that is only looked at.
+
+    ``base`` are those of a base's tensors that these matrices are compared with, for which ``scratch`` bytes more are
+    held.
+    """
 
     tensors: tuple[TensorInfo, ...]
     matrices: tuple[RoleMatrix, ...]
+    base: tuple[TensorInfo, ...] = ()
+    scratch: int = 0
+
+    @property
+    def read(self) -> tuple[TensorInfo, ...]:
+        """All that is read for it, in order."""
+        return (*self.tensors, *self.base)
 
     @property
     def nbytes(self) -> int:
         """Bytes read for it."""
-        return sum(part.nbytes for info in self.tensors for part in info.stored)
+        return sum(info.stored_nbytes for info in self.read)
 
     @property
     def buffer_bytes(self) -> int:
-        """Bytes its tensors take in a buffer."""
-        return sum(_place(info) for info in self.tensors)
+        """Bytes that it takes in a buffer."""
+        return self.scratch + sum(_place(info) for info in self.read)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a matrix is compared with: ``tensors`` of a base, and ``scratch`` bytes, on cache lines, to do it in."""
+
+    tensors: tuple[TensorInfo, ...]
+    scratch: int = 0
+
+
+_NOTHING = Beside(())
+_Name = tuple[bool, str]
+"""Whether a tensor is the base's, and its name: two models have the same names."""
 
 
 @dataclass(eq=False)
@@ -57,10 +84,10 @@ class _Group:
     """Matrices that share tensors, in the order in which they came together, and these tensors."""
 
     matrices: deque[RoleMatrix] = field(default_factory=deque)
-    tensors: list[str] = field(default_factory=list)
+    tensors: list[_Name] = field(default_factory=list)
 
 
-def _joined(groups: Sequence[_Group], group_of: dict[str, _Group]) -> _Group:
+def _joined(groups: Sequence[_Group], group_of: dict[_Name, _Group]) -> _Group:
     """``groups`` as one, a new one where there are none; ``group_of`` (tensor → its group) is kept up to date.
 
     The largest takes in the others, so nothing moves more than log₂ n times in all joins of n matrices.
@@ -83,19 +110,27 @@ def _joined(groups: Sequence[_Group], group_of: dict[str, _Group]) -> _Group:
 def _place(info: TensorInfo) -> int:
     """Bytes from one tensor's start to the next's, both on a cache line, and never adjoining, so that file order is no
     matter."""
-    return (info.decoded_nbytes // CACHE_LINE + 2) * CACHE_LINE
+    return (buffer_nbytes(info) // CACHE_LINE + 2) * CACHE_LINE
 
 
 def plan_groups(
-    matrices: Sequence[RoleMatrix], tensors: Mapping[str, TensorInfo], pairs: Iterable[tuple[str, str]] = ()
+    matrices: Sequence[RoleMatrix],
+    tensors: Mapping[str, TensorInfo],
+    pairs: Iterable[tuple[str, str]] = (),
+    beside: Mapping[str, Beside] = MappingProxyType({}),
 ) -> list[ReadGroup]:
     """Group matrices that share tensors, in the order in which the tensors lie in the files.
 
-    The tensors of each of ``pairs``, all of them in some matrix, come in one group too, since they are to be compared.
+    The tensors of each of ``pairs``, all of them in some matrix, come in one group too, since they are to be compared,
+    and so do those of a base that are to be read ``beside`` a matrix, by its key.
     """
-    group_of: dict[str, _Group] = {}
+    group_of: dict[_Name, _Group] = {}
+    pieces: dict[_Name, TensorInfo] = {}
     for matrix in matrices:
-        cut_from = matrix.tensors
+        read = {(False, info.name): info for info in pieces_of(matrix, tensors)}
+        read |= {(True, info.name): info for info in beside.get(matrix.key, _NOTHING).tensors}
+        pieces |= read
+        cut_from = tuple(read)
         shared = {id(group): group for name in cut_from if (group := group_of.get(name)) is not None}
         group = _joined(list(shared.values()), group_of)
         group.matrices.append(matrix)
@@ -104,14 +139,48 @@ def plan_groups(
                 group_of[name] = group
                 group.tensors.append(name)
     for first, second in pairs:
-        if group_of[first] is not group_of[second]:
-            _joined([group_of[first], group_of[second]], group_of)
+        if group_of[False, first] is not group_of[False, second]:
+            _joined([group_of[False, first], group_of[False, second]], group_of)
     planned = []
     for group in {id(group): group for group in group_of.values()}.values():
-        names = dict.fromkeys(name for matrix in group.matrices for name in matrix.tensors)
-        infos = sorted((tensors[name] for name in names), key=lambda info: (info.file, info.offset))
-        planned.append(ReadGroup(tuple(infos), tuple(group.matrices)))
+        own, base = (
+            tuple(sorted((pieces[name] for name in group.tensors if name[0] is of), key=_in_file))
+            for of in (False, True)
+        )
+        scratch = sum(beside.get(matrix.key, _NOTHING).scratch for matrix in group.matrices)
+        planned.append(ReadGroup(own, tuple(group.matrices), base, scratch))
     return _in_file_order(planned)
+
+
+def pieces_of(matrix: RoleMatrix, tensors: Mapping[str, TensorInfo]) -> list[TensorInfo]:
+    """What is read for ``matrix``, each once."""
+    return list({info.name: info for info in (_piece(part, tensors) for part in matrix.parts)}.values())
+
+
+def _in_file(info: TensorInfo) -> tuple[str, int]:
+    return info.file, info.offset
+
+
+def _piece(part: Part, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
+    """What is read for ``part``: of a tensor that stacks matrices the bytes of its own, where they are told apart."""
+    info = tensors[part.tensor]
+    own = None if part.index is None else info.at(part.index, part.of)
+    return info if own is None or own.name in tensors else own
+
+
+def cut(matrix: RoleMatrix, stored: Mapping[str, Array]) -> list[Array]:
+    """The blocks of ``matrix``, views of what has been read for it."""
+    blocks = []
+    for part in matrix.parts:
+        whole = stored.get(part.tensor)
+        alone = replace(part, index=None, of=1)
+        blocks.append(alone.cut(stored[f"{part.tensor}[{part.index}]"]) if whole is None else part.cut(whole))
+    return blocks
+
+
+def cut_products(matrix: RoleMatrix, products: Mapping[str, Product]) -> list[Product]:
+    """The blocks of ``matrix`` by their factors; [] where it is no change that an adapter makes."""
+    return [part.cut_product(products[part.tensor]) for part in matrix.parts if part.tensor in products]
 
 
 def with_others(
@@ -133,20 +202,32 @@ def _ahead(memory: int | None) -> int:
 
 
 def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
-    return sorted(groups, key=lambda group: (group.tensors[0].file, group.tensors[0].offset))
+    return sorted(groups, key=lambda group: _in_file(group.tensors[0]))
 
 
 @dataclass(eq=False)
 class Held:
-    """A group whose tensors are in memory, in their stored dtype: views of a buffer that is used again when all its
-    ``uses``, each the block of a ``with`` in any thread, have ended.
+    """A group whose tensors are in memory, in their stored dtype, those of ``products`` by their factors, and those of
+    the ``base``: views of a buffer that is used again when all its ``uses``, each the block of a ``with`` in any
+    thread, have ended.
     """
 
     group: ReadGroup
     stored: dict[str, Array]
     _give_back: Callable[[], None]
+    products: dict[str, Product] = field(default_factory=dict)
+    base: dict[str, Array] = field(default_factory=dict)
     uses: int = 1
+    scratch: Array | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spare(self, nbytes: int) -> Array:
+        """So many bytes of the ``scratch`` of the group, on a cache line, that nobody else is given."""
+        with self._lock:
+            if self.scratch is None or self.scratch.size < nbytes:
+                raise ValueError(f"the group was planned without {nbytes} bytes to compute in")
+            given, self.scratch = self.scratch[:nbytes], self.scratch[on_cache_lines(nbytes) :]
+        return given
 
     def __enter__(self) -> None:
         """Nothing: the tensors are there already."""
@@ -156,7 +237,10 @@ class Held:
             self.uses -= 1
             last = self.uses == 0
         if last:
-            self.stored.clear()  # whoever kept the dict, or this, must not keep the memory
+            self.stored.clear()  # whoever kept the dicts, or this, must not keep the memory
+            self.products.clear()
+            self.base.clear()
+            self.scratch = None
             give_back, self._give_back = self._give_back, _nothing
             give_back()
 
@@ -169,20 +253,26 @@ def read_groups(
     checkpoint: Checkpoint,
     groups: Sequence[ReadGroup],
     *,
+    base: Checkpoint | None = None,
     memory: int | None = None,
     look: Callable[[Held], None] | None = None,
+    codes: Callable[[TensorInfo, CodeFacts], None] | None = None,
 ) -> Generator[Future[Held], None, None]:
     """Each group, as the future of its reading by a thread, which shows it to ``look`` and goes on with the next few.
 
-    ``memory`` bounds the bytes of tensors held at once, those on their way included (None: twice the largest tensor,
-    and some more): a group waits until there is room for it. Raises UsageError where a group does not fit in it. A
-    future fails as reading does, and with OutOfMemory where the machine has no memory even for this group alone.
+    What the codes of quantised tensors are is shown to ``codes``, before. ``base`` has the groups' ``base`` tensors.
+
+    ``memory`` bounds the bytes of tensors held at once, those on their way included; None is the largest tensor, with
+    that of the base beside it, as much again up to `BESIDE`, and `SLACK`. A group waits until there is room for it.
+    Raises UsageError where a group does not fit in it. A future fails as reading does, and with OutOfMemory where the
+    machine has no memory even for this group alone.
     """
     if not groups:
         return
     ahead = _ahead(memory)
     if memory is None:
-        room = 2 * max(_place(info) for group in groups for info in group.tensors) + SLACK
+        largest = max(_largest(group.tensors) + _largest(group.base) + group.scratch for group in groups)
+        room = largest + min(largest, BESIDE) + SLACK
     else:
         room = memory - ahead
         _check_fits(groups, room, memory)
@@ -190,19 +280,31 @@ def read_groups(
 
     def fill(group: ReadGroup) -> Held:
         buffer = _taken(buffers, group)
-        stored, start = {}, 0
+        stored: dict[str, Array] = {}
+        products: dict[str, Product] = {}
+        beside: dict[str, Array] = {}
+        start = group.scratch
         for info in group.tensors:
-            stored[info.name] = read(info.name, into=buffer[start:])
+            if info.factored:
+                products[info.name] = read.product(info, into=buffer[start:])
+            else:
+                stored[info.name] = read(info, into=buffer[start:])
             start += _place(info)
-        held = Held(group, stored, partial(buffers.give_back, buffer))
+        for info in group.base:
+            beside[info.name] = read_base(info, into=buffer[start:])
+            start += _place(info)
+        give_back = partial(buffers.give_back, buffer)
+        held = Held(group, stored, give_back, products, beside, scratch=buffer[: group.scratch])
         if look:
             look(held)
         return held
 
     in_order = [info for group in groups for info in group.tensors]
+    reading_base = nullcontext(_no_base) if base is None else base.reader(_of_base(groups), ahead=ahead // 2)
     with (
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader,
-        checkpoint.reader(in_order, ahead=ahead) as read,
+        checkpoint.reader(in_order, ahead=ahead if base is None else ahead // 2, look=codes) as read,
+        reading_base as read_base,
         closing(buffers),  # before the thread is waited for
     ):
         begun: deque[tuple[Future[Held], int]] = deque()
@@ -214,12 +316,26 @@ def read_groups(
             yield future
 
 
+def _no_base(info: TensorInfo, *, into: Array) -> Array:
+    """What reads tensors of a base where there is none."""
+    raise KeyError(info.name)
+
+
+def _of_base(groups: Iterable[ReadGroup]) -> list[TensorInfo]:
+    """What is read of a base, in order."""
+    return [info for group in groups for info in group.base]
+
+
+def _largest(tensors: Iterable[TensorInfo]) -> int:
+    return max(map(_place, tensors), default=0)
+
+
 def _taken(buffers: Memory, group: ReadGroup) -> Array:
     """Memory for the group's tensors; OutOfMemory where the machine has not so much."""
     try:
         return buffers.take(group.buffer_bytes - CACHE_LINE)  # the space after the last is not needed
     except MemoryError as error:
-        names = printable(", ".join(info.name for info in group.tensors))
+        names = printable(", ".join(info.name for info in group.read))
         raise OutOfMemory(
             names,
             f"{group.buffer_bytes:,} bytes must be held at once, more than this machine has free",
@@ -231,9 +347,10 @@ def _check_fits(groups: Sequence[ReadGroup], room: int, memory: int) -> None:
     largest = max(groups, key=lambda group: group.buffer_bytes)
     if largest.buffer_bytes > room:
         names = ", ".join(printable(info.name) for info in largest.tensors)
+        names += "".join(f", {printable(info.name)} of the base" for info in largest.base)
         least = largest.buffer_bytes + min(AHEAD, largest.buffer_bytes // 3 + 1)
         raise UsageError(
             f"memory {memory:,} bytes",
-            f"{names} must be held at once and take{'s' * (len(largest.tensors) == 1)} {largest.buffer_bytes:,} bytes",
+            f"{names} must be held at once and take{'s' * (len(largest.read) == 1)} {largest.buffer_bytes:,} bytes",
             f"Allow at least {-(-least // 1_000_000)} MB, or leave them out with --roles or --layers",
         )

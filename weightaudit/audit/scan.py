@@ -8,6 +8,7 @@ from typing import Any
 
 from weightaudit.architecture import map_model
 from weightaudit.audit.aggregates import overlapping_keys, summarise
+from weightaudit.audit.base import Base, opened_base
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
 from weightaudit.audit.measuring import measure_groups
@@ -15,7 +16,7 @@ from weightaudit.audit.notes import notes
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import plan_groups, with_others
-from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
+from weightaudit.audit.rules import RULES, Other, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties, classify_ties
@@ -27,6 +28,8 @@ from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
+GGUF = ".gguf"
+"""Files that have names of their own for what a model's tensors are."""
 VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 
@@ -50,8 +53,12 @@ def scan_model(model: str, config: AuditConfig, progress: bool | Progress = Fals
     check_config(config)  # before a byte is read, let alone downloaded
     check_progress(progress)
     known = None if config.baseline is None else read_baseline(config.baseline)
-    with compute_threads(config.threads), open_model(model, config) as checkpoint:
-        return _scan(checkpoint, config, progress, known)
+    with (
+        compute_threads(config.threads),
+        open_model(model, config) as checkpoint,
+        opened_base(config) as base,
+    ):
+        return _scan(checkpoint, base, config, progress, known)
 
 
 def read_map(model: str, config: AuditConfig) -> ModelMap:
@@ -67,8 +74,14 @@ def model_matrices(model: str, config: AuditConfig) -> Iterator[RoleMatrix]:
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
 
-def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress, known: Baseline | None) -> ScanResult:
-    model_map = _map(checkpoint)
+def _scan(
+    checkpoint: Checkpoint,
+    base: Base | None,
+    config: AuditConfig,
+    progress: bool | Progress,
+    known: Baseline | None,
+) -> ScanResult:
+    model_map = _map(checkpoint, base)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
     ties = classify_ties(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)
@@ -76,16 +89,24 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
 
     overlapping = overlapping_keys(chosen)
     restricted = config.roles is not None or config.layers is not None
-    groups = plan_groups(chosen, checkpoint.tensors, ties.open)
+    whole = not restricted and checkpoint.identity.adapter is None
+    tensors = checkpoint.tensors if base is None else base.in_order(model_map, checkpoint.tensors)
+    comparison = None if base is None else base.beside(chosen, model_map, tensors, whole=whole)
+    groups = plan_groups(chosen, tensors, ties.open, {} if comparison is None else comparison.beside())
+    looked_at: dict[str, CoverageEntry] = {}
     too_large: list[TensorInfo] = []
     if not restricted:
-        wanted = list(to_be_looked_at(model_map, checkpoint.tensors))
-        groups, too_large = with_others(groups, wanted, memory=config.memory)
+        wanted = {info.name: (entry, info) for entry, info in to_be_looked_at(model_map, checkpoint.tensors)}
+        looked_at = {name: entry for name, (entry, _) in wanted.items()}
+        others = (info for _, info in wanted.values())
+        groups, too_large = with_others(groups, others, memory=config.memory)
     with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
         tables = Tables(checkpoint.config, checkpoint.vocabulary)
-        seen = measure_groups(checkpoint, groups, ties, overlapping, tables, config, display)
+        seen = measure_groups(checkpoint, groups, ties, overlapping, tables, config, display, comparison)
     checkpoint.check_unchanged()
+    if base:
+        base.check_unchanged()
     chosen = ties.without_copies(chosen)
     ordered = tuple(seen.rows[matrix.key] for matrix in chosen)
     analysed = {name for matrix in chosen for name in matrix.tensors}
@@ -97,7 +118,9 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         rows=ordered,
         coverage_entries=coverage,
         broken_ties=tuple(ties.broken),
-        others=dict(sorted(seen.others.items())),
+        others={
+            name: Other(looked_at[name], facts, seen.codes.get(name)) for name, facts in sorted(seen.others.items())
+        },
         restricted=restricted,
         min_coverage=config.min_coverage,
         vocabulary=checkpoint.vocabulary,
@@ -118,19 +141,29 @@ def _scan(checkpoint: Checkpoint, config: AuditConfig, progress: bool | Progress
         options=_options(config),
         versions=versions_of(VERSIONED),
         findings=findings,
-        notes=(*checkpoint.notes, *notes(checkpoint.identity, model_map, ordered, too_large)),
+        notes=(
+            *checkpoint.notes,
+            *notes(checkpoint.identity, model_map, ordered, too_large),
+            *(comparison.notes if comparison else ()),
+        ),
         rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked),
         partial=_partial(config, context.shards),
         not_judged=judged.not_judged,
         suppressed=suppressed,
         gate={**_listed(config.gate_options()), "baseline": told},
+        base=None if base is None else base.identity,
     )
 
 
-def _map(checkpoint: Checkpoint) -> ModelMap:
-    """The checkpoint's map; its errors say which model they are about."""
+def _map(checkpoint: Checkpoint, base: Base | None = None) -> ModelMap:
+    """The checkpoint's map, by the config of its ``base`` where it is an adapter that has the base's names; its errors
+    say which model they are about.
+    """
+    adapter = checkpoint.identity.adapter is not None
+    renamed = any(file.name.endswith(GGUF) for file in checkpoint.identity.files)
     try:
-        return map_model(checkpoint.config, checkpoint.tensors)
+        config = base.config if adapter and base is not None and not renamed else checkpoint.config
+        return map_model(config, checkpoint.tensors, adapter=adapter)
     except (ConfigError, MappingError) as error:
         where = printable(checkpoint.identity.location, limit=1000)
         raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error

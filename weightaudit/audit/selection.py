@@ -33,7 +33,7 @@ def select(model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[in
         for matrix in model_map.matrices
         if (roles is None or matrix.role in roles) and (wanted is None or matrix.layer in wanted)
     )
-    if not chosen:
+    if not chosen and model_map.matrices:  # there may be none of an adapter, all of which is told why
         raise UsageError(
             f"roles {','.join(roles or known_roles)} in layers {','.join(map(str, layers or ()))}",
             "the model has no such matrix",

@@ -7,7 +7,7 @@ The order is that of the list, so that the bytes are the same however and in wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,12 @@ from urllib.parse import quote
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import Results
+from weightaudit.report.adapters import ADAPTER
 from weightaudit.report.atomic_write import Attempts, replacing
-from weightaudit.report.columns import COLUMNS, NAMES
+from weightaudit.report.columns import COLUMNS, Column
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
 from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, SUMMARY_CSV
+from weightaudit.report.quantisation import LAYOUTS, QUANTISATION
 from weightaudit.report.tables import csv_line, guarded
 from weightaudit.text import printable
 
@@ -30,6 +32,8 @@ ROWS = 1 << 16
 LONGEST_LINE = 1 << 20
 """Bytes of a line of a LAYERS_CSV: a row names a few tensors of at most a thousand characters."""
 UNFINISHED = "not finished: run its batch again"
+MORE = (QUANTISATION, ADAPTER)
+"""Columns that a table has or has not, all of a group, in the order in which they stand behind the others."""
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
 FINDING_COLUMNS = ("verdict", "errors", "warnings")
@@ -136,43 +140,86 @@ def _join_layers(parts: Mapping[str, Results], directory: Path) -> tuple[Attempt
     attempts = Attempts()
     rows: dict[str, int] = {}
     unreadable: dict[str, str] = {}
+    own = {folder: _layout(results) for folder, results in parts.items()}
+    columns = (
+        *COLUMNS,
+        *(column for more in MORE if any(more[0] in there for there in own.values()) for column in more),
+    )
     with attempts, replacing(directory / ALL_CSV) as file:
-        file.write(csv_line(NAMES).encode())
+        file.write(_header(columns))
         for folder, results in parts.items():
             try:
-                rows[folder] = _join_csv(results, file)
+                rows[folder] = _join_csv(results, file, own[folder], columns)
             except _Unreadable as error:
                 unreadable[folder] = str(error)
     with attempts, replacing(directory / ALL_PARQUET) as file:
-        unreadable |= _join_parquet(parts, rows, file)
+        unreadable |= _join_parquet(parts, rows, file, columns)
     return attempts, unreadable
 
 
-def _join_csv(results: Results, file: BinaryIO) -> int:
-    """Copy what follows the header; the number of rows. Raises _Unreadable, with some of them copied, where it is no
-    whole table of our columns.
+def _header(columns: Sequence[Column]) -> bytes:
+    return csv_line([column.name for column in columns]).encode()
+
+
+def _layout(results: Results) -> Sequence[Column]:
+    """The columns that the CSV has."""
+    return next((columns for columns in LAYOUTS if _has_header(results, columns)), COLUMNS)
+
+
+def _has_header(results: Results, columns: Sequence[Column]) -> bool:
+    """Whether the CSV starts so; one that cannot be read is told when it is joined."""
+    try:
+        with results.open(LAYERS_CSV) as part:
+            header = _header(columns)
+            return part.readline(len(header)) == header
+    except (ValueError, OSError):
+        return False
+
+
+def _join_csv(results: Results, file: BinaryIO, own: Sequence[Column], columns: Sequence[Column]) -> int:
+    """Copy what follows the header of its ``own`` columns, the others of ``columns`` empty; the number of rows. Raises
+    _Unreadable, with some of them copied, where it is no whole table of these.
     """
     rows, commas, quoted = 0, 0, False
-    for line in _lines(results):
+    widen = _widening(own, columns)
+    for line in _lines(results, own):
         # A cell in quotes may hold commas and line ends; quotes in it are doubled.
         for i, piece in enumerate(line.split(b'"')):
             quoted ^= i > 0
             commas += 0 if quoted else piece.count(b",")
         if not quoted:
-            if commas != len(NAMES) - 1 or not line.endswith(b"\n"):
+            if commas != len(own) - 1 or not line.endswith(b"\n"):
                 raise _unreadable(LAYERS_CSV, "it is cut off or has other columns")
             rows, commas = rows + 1, 0
+            line = widen(line)
         file.write(line)
     if quoted:
         raise _unreadable(LAYERS_CSV, "it is cut off")
     return rows
 
 
-def _lines(results: Results) -> Iterator[bytes]:
+def _widening(own: Sequence[Column], columns: Sequence[Column]) -> Callable[[bytes], bytes]:
+    """What makes a line of ``columns`` of the end of one of its ``own``, those that it lacks empty: they come together.
+    Whatever stands behind them, an adapter's numbers, has no comma within a cell.
+    """
+    if len(own) == len(columns):
+        return lambda line: line
+    names = [column.name for column in columns]
+    behind = len(own) - len(COLUMNS) if own[-1].name == names[-1] else 0
+    blank = b"," * (len(columns) - len(own))
+
+    def widened(line: bytes) -> bytes:
+        before, *last = line.removesuffix(b"\n").rsplit(b",", behind) if behind else [line.removesuffix(b"\n")]
+        return b",".join([before + blank, *last]) + b"\n"
+
+    return widened
+
+
+def _lines(results: Results, columns: Sequence[Column]) -> Iterator[bytes]:
     """The lines behind the header, each with its end. Raises _Unreadable."""
     try:
         with results.open(LAYERS_CSV) as part:
-            header = csv_line(NAMES).encode()
+            header = _header(columns)
             if part.readline(len(header)) != header:
                 raise _unreadable(LAYERS_CSV, "it is cut off or has other columns")
             while line := part.readline(LONGEST_LINE):
@@ -181,14 +228,16 @@ def _lines(results: Results) -> Iterator[bytes]:
         raise _changed(LAYERS_CSV, error) from error
 
 
-def _join_parquet(parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO) -> dict[str, str]:
-    """Write the tables of ``parts``, each of which must have the ``rows`` that are known of it; folder → why it has
-    none.
+def _join_parquet(
+    parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO, columns: Sequence[Column]
+) -> dict[str, str]:
+    """Write the tables of ``parts``, each of which must have the ``rows`` that are known of it, with these ``columns``;
+    folder → why it has none.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(column.name, _arrow_type(column.dtype)) for column in COLUMNS])
+    schema = pa.schema([(column.name, _arrow_type(column.dtype)) for column in columns])
     unreadable: dict[str, str] = {}
     gathered: list[Any] = []
     with pq.ParquetWriter(file, schema) as writer:
@@ -228,6 +277,8 @@ def _table(file: BinaryIO, schema: Any, rows: int | None) -> Any:
             if rows not in (None, part.metadata.num_rows):
                 raise _unreadable(LAYERS_PARQUET, f"it has {part.metadata.num_rows} rows and {LAYERS_CSV} has {rows}")
             table = part.read(columns=schema.names, use_threads=False)
+            for name in {column.name for more in MORE for column in more} & set(schema.names) - set(table.column_names):
+                table = table.append_column(schema.field(name), pa.nulls(table.num_rows, schema.field(name).type))
         # Not only as many bytes as the footer says: what was read must be UTF-8 and the like, too.
         table.validate(full=True)
         return table.select(schema.names).replace_schema_metadata(None).cast(schema)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from weightaudit.config import AuditConfig
@@ -24,13 +25,15 @@ def cache_key(model: str, state: str, label: str, config: AuditConfig) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def local_state(path: str) -> str:
+def local_state(path: str, label: str = "") -> str:
     """Sizes and times of the files that a scan of ``path`` may read; `ABSENT` where it cannot be seen from here.
 
-    These are the config, what it names, and what is called like weights; of a model that is one file, that file and the
-    config, and where it is an index also the shards, which lie beside it.
+    These are the config, what it names, and what is called like weights, where ``label`` says which also in folders; of
+    a model that is one file, that file and the config, and where it is an index or a shard of a GGUF model also the
+    shards, which lie beside it.
     """
-    from weightaudit.source.base import CONFIG
+    from weightaudit.source.base import CONFIG, SHARD
+    from weightaudit.source.local import local_repository
 
     folder, chosen = (path, None) if os.path.isdir(path) else os.path.split(path)
     try:
@@ -39,7 +42,11 @@ def local_state(path: str) -> str:
         return ABSENT
     if chosen is not None and not os.path.exists(path):
         return ABSENT
+    if label:
+        names += local_repository(Path(folder), location=folder).below()
     alone = chosen is not None and not chosen.endswith(".json")
+    if alone and (shard := SHARD.fullmatch(str(chosen))) is not None:
+        alone = shard["suffix"] != ".gguf"
     read = {CONFIG, chosen} if alone else {CONFIG, chosen, *filter(_called_like_weights, names), *_named(folder)}
     return json.dumps([_state(folder, name) for name in names if name in read])
 

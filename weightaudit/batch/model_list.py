@@ -10,6 +10,7 @@ from pathlib import Path
 
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError
+from weightaudit.model_files import split_label
 from weightaudit.options import options_of
 from weightaudit.source.addresses import check_endpoint
 from weightaudit.text import did_you_mean, listed, plural, printable
@@ -87,6 +88,9 @@ def _model(word: str) -> tuple[str, bool, str | None]:
 
     if os.path.lexists(os.path.expanduser(word)):
         return _absolute(word), True, None
+    named, label = split_label(word)
+    if label and os.path.isdir(os.path.expanduser(named)):
+        return f"{_absolute(named)}:{label}", True, None
     name, at, revision = word.partition("@")
     if at and not name:
         hint = "Write id@revision; a list that comes along, such as @paper, is named on the command line"
@@ -115,7 +119,7 @@ def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> 
         check_endpoint(model)
         from weightaudit.source.names import check_model, check_revision
 
-        check_model(model)
+        check_model(split_label(model)[0])
         check_revision(model, config.revision)
     check_config(config, check_device=check_device)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from weightaudit.batch.identity import local_state
 from weightaudit.batch.model_list import Entry
 from weightaudit.errors import ModelError
+from weightaudit.model_files import split_label
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def version_of(entry: Entry) -> ModelVersion:
     moved branch is scanned again.
     """
     if entry.local:
-        return ModelVersion(local_state(entry.model))
+        return ModelVersion(local_state(*split_label(entry.model)))
     from huggingface_hub import constants
 
     from weightaudit.source.cache import cached_snapshot
@@ -44,13 +45,13 @@ def version_of(entry: Entry) -> ModelVersion:
         from weightaudit.source.resolve_revision import pin
 
         redact_logs()
-        access = Access(entry.model, config.revision, token_to_send(config.token), config.max_wait)
+        access = Access(split_label(entry.model)[0], config.revision, token_to_send(config.token), config.max_wait)
         try:
             commit = pin(access, config.revision).commit
             return ModelVersion(commit, commit)
         except ModelError as found:
             error = found
-    snapshot = cached_snapshot(entry.model, config.revision)
+    snapshot = cached_snapshot(split_label(entry.model)[0], config.revision)
     if snapshot is not None:
         return ModelVersion(snapshot.name, snapshot.name)
     # Two revisions are two scans, though nobody can say now which. Offline the scan itself says best what is lacking.

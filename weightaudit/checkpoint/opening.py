@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from weightaudit.checkpoint.codecs import logical_tensors
+from weightaudit.arrays import Array
+from weightaudit.checkpoint.adapters import AdapterTensors, adapter_tensors, gguf_adapter, read_peft_config
+from weightaudit.checkpoint.codecs import Stored, logical_tensors
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
 from weightaudit.checkpoint.formats.checksums import Checksums, Summed
+from weightaudit.checkpoint.formats.gguf import GgufFile, read_gguf
 from weightaudit.checkpoint.formats.safetensors import read_header
 from weightaudit.checkpoint.formats.sniff import read_head
 from weightaudit.checkpoint.formats.torch_file import SUFFIXES, is_torch, read_torch
+from weightaudit.checkpoint.gguf_model import gguf_model
+from weightaudit.checkpoint.gguf_names import SUFFIX as GGUF
+from weightaudit.checkpoint.gguf_names import shards_of
 from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import Placement, check_present, is_index, read_index, shards_without_index
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.modules import Module, find_modules
-from weightaudit.checkpoint.reader import Checkpoint, close_all
-from weightaudit.checkpoint.select import select_weights, skipped_files
+from weightaudit.checkpoint.quantisation import read_method
+from weightaudit.checkpoint.reader import Checkpoint, close_all, stored_numbers
+from weightaudit.checkpoint.select import is_adapter, select_weights, skipped_files
 from weightaudit.checkpoint.sets import difference, other_sets
+from weightaudit.checkpoint.small_reads import read_pieces
 from weightaudit.checkpoint.tokenizer import read_vocabulary
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError
@@ -30,18 +39,22 @@ from weightaudit.text import printable
 
 SHARDS_AT_ONCE = 8
 """Shards opened together: over a network each takes several round trips."""
+MAX_SMALL = 1 << 20
+"""Bytes of a tensor that is read while a file is opened: a shape, bytes of JSON."""
 
 
 @dataclass(frozen=True)
 class _Opened:
     """One weight file: its format, its tensors in name order, what the reader of a report should know,
-    and the checksums of its bytes."""
+    the checksums of its bytes, and the header of a GGUF file."""
 
     file: SourceFile
     format: str
     tensors: Sequence[TensorInfo]
     notes: tuple[str, ...] = ()
     summed: Sequence[Summed] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    header: GgufFile | None = None
 
 
 def open_checkpoint(
@@ -66,25 +79,41 @@ def open_checkpoint(
     repository = open_repository(
         model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
     )
-    repository.fetch([CONFIG])
+    there = repository.files()
+    if CONFIG in there or not any(name.endswith(GGUF) for name in there):  # a GGUF file needs none
+        repository.fetch([CONFIG])
     config = read_config(repository)
     weights = select_weights(repository, config)
+    own_header = weights.endswith(GGUF)  # which says the model's sizes; a config.json is of the one it was made from
     unnamed = config is not None and config.get("model_type") in (None, "") and repository.chosen is not None
-    if unnamed:
+    unused = config is not None and (own_header or unnamed)
+    if unused:
         config = None
-    check_config(repository, config, weights)
-    repository.fetch([weights])
+    if not own_header:
+        if not is_adapter(weights):
+            check_config(repository, config, weights)
+        repository.fetch([weights])
     sources: dict[str, ByteSource] = {}
-    vocabulary = None
+    vocabulary = adapter = None
     with ExitStack() as opened:  # whatever stops the opening, its files do not stay open
         opened.callback(close_all, sources)
         files, faults = _open_set(repository, weights, sources)
-        found = logical_tensors(tensor for file in files for tensor in file.tensors)
-        tensors = {tensor.name: tensor for tensor in found}
-        if repository.chosen is None:
+        notes = tuple(note for file in files for note in file.notes)
+        headers = {sources[file.file.name].label: file.header for file in files if file.header is not None}
+        if headers and next(iter(headers.values())).kind == "adapter":
+            adapter, config = gguf_adapter(headers), None
+            tensors, notes = adapter.tensors, (*notes, *adapter.notes)
+        elif headers:
+            model_said = gguf_model(headers)
+            tensors, config, notes = model_said.tensors, model_said.config, (*notes, *model_said.notes)
+        elif (adapter := _adapter(repository, weights, files, sources)) is not None:
+            tensors, notes = adapter.tensors, (*notes, *adapter.notes)
+        else:
+            tensors = _logical(files, sources, lambda: read_method(repository, config))
+        if repository.chosen is None and not headers and adapter is None:
             modules, wrong = find_modules(repository)
             beside = [_open_module(repository, module, sources) for module in modules]
-            faults += [*_other_sets(repository, weights, tensors, sources), *wrong]
+            faults += [*_other_sets(repository, config, weights, tensors, sources), *wrong]
             files += beside
             tensors |= {tensor.name: tensor for file in beside for tensor in file.tensors}
             if not repository.revision:  # a directory: of a Hub model nothing is downloaded for it
@@ -95,20 +124,63 @@ def open_checkpoint(
     formats = dict.fromkeys(file.format for file in files if file.format)
     whole = repository.chosen is None
     identity = ModelIdentity(
-        name=repository.name,
+        name=f"{repository.name}:{repository.label}" if repository.label else repository.name,
         revision=repository.revision,
         location=repository.location,
         files=tuple(file.file for file in files),
-        format=" and ".join(formats),
+        format=" and ".join(formats) + (f", {adapter.adapter.label}" if adapter is not None else ""),
         skipped_files=skipped_files(repository.files(), weights, names) if whole else (),
-        loaded_otherwise=tuple(loaded_otherwise(config, repository.files(), weights)) if whole else (),
+        loaded_otherwise=tuple(loaded_otherwise(config, repository.files(), weights))
+        if whole and adapter is None
+        else (),
         faults=tuple(faults),
+        adapter=None if adapter is None else adapter.adapter,
     )
-    notes = tuple(note for file in files for note in file.notes)
-    if unnamed:
-        notes = (*notes, f"{CONFIG} beside {printable(weights)} has no model_type and was not used.")
+    if unused:
+        why = "is of the model that it was made from" if own_header else "has no model_type"
+        notes = (*notes, f"{CONFIG} beside {printable(weights)} {why} and was not used.")
     sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
     return Checkpoint(identity, config, tensors, sources, notes, sums, repository.check_unchanged, vocabulary)
+
+
+def _logical(
+    files: Sequence[_Opened], sources: Mapping[str, ByteSource], method: Callable[[], Mapping[str, Any]]
+) -> dict[str, TensorInfo]:
+    """What the tensors in ``files`` stand for, by name; ``method`` says how they are quantised."""
+    metadata = {key: value for file in files for key, value in file.metadata.items()}
+    stored = Stored(_by_name(files), method(), metadata, _small_values(sources))
+    return {info.name: info for info in logical_tensors(stored)}
+
+
+def _adapter(
+    repository: Repository, weights: str, files: Sequence[_Opened], sources: Mapping[str, ByteSource]
+) -> AdapterTensors | None:
+    """The adapter that ``files`` hold; None where they hold none."""
+    values = _small_values(sources)
+    return adapter_tensors(_by_name(files), lambda: read_peft_config(repository), values, named=is_adapter(weights))
+
+
+def _by_name(files: Sequence[_Opened]) -> dict[str, TensorInfo]:
+    return {tensor.name: tensor for file in files for tensor in file.tensors}
+
+
+def _small_values(sources: Mapping[str, ByteSource]) -> Callable[[Sequence[TensorInfo]], list[Array]]:
+    """Reads small tensors while files are opened."""
+
+    def values(tensors: Sequence[TensorInfo]) -> list[Array]:
+        """Small tensors, read at once; ValueError for one that is not small."""
+        if any(info.nbytes > MAX_SMALL for info in tensors):
+            raise ValueError(f"a tensor of more than {MAX_SMALL} bytes is not read while a file is opened")
+        by_file: dict[str, list[TensorInfo]] = {}
+        for info in tensors:
+            by_file.setdefault(info.file, []).append(info)
+        read: dict[str, Array] = {}
+        for file, infos in by_file.items():
+            pieces = read_pieces(sources[file], [(info.offset, info.nbytes) for info in infos])
+            read |= {info.name: stored_numbers(info, piece) for info, piece in zip(infos, pieces, strict=True)}
+        return [read[info.name] for info in tensors]
+
+    return values
 
 
 def _open_set(
@@ -117,7 +189,22 @@ def _open_set(
     """The weight file, or the index and its shards, opened into ``sources``, and what does not belong together."""
     if is_index(weights):
         return _sharded(repository, weights, sources)
+    if weights.endswith(GGUF):
+        return _gguf_files(repository, weights, sources), []
     return [_open(repository, weights, sources)], []
+
+
+def _gguf_files(repository: Repository, weights: str, sources: dict[str, ByteSource]) -> list[_Opened]:
+    """The GGUF file ``weights``, which may lie in a folder, or all shards of which it is one."""
+    folder, _, name = weights.rpartition("/")
+    there = repository.files_in(folder) if folder else repository.files()
+    shards = shards_of(name, there, where=printable(repository.location, limit=1000))
+    if not folder:
+        repository.fetch(shards)
+    if len(shards) == 1:
+        return [_open(repository, weights, sources)]
+    paths = [f"{folder}/{shard}" if folder else shard for shard in shards]
+    return _open_together(repository, paths, Placement(weights, None), sources)
 
 
 def _open_module(repository: Repository, module: Module, sources: dict[str, ByteSource]) -> _Opened:
@@ -129,7 +216,11 @@ def _open_module(repository: Repository, module: Module, sources: dict[str, Byte
 
 
 def _other_sets(
-    repository: Repository, weights: str, taken: Mapping[str, TensorInfo], sources: Mapping[str, ByteSource]
+    repository: Repository,
+    config: Mapping[str, Any] | None,
+    weights: str,
+    taken: Mapping[str, TensorInfo],
+    sources: Mapping[str, ByteSource],
 ) -> list[FileFault]:
     """How other sets of weights under the usual names differ from the one ``taken``; what cannot be read is left.
 
@@ -144,7 +235,7 @@ def _other_sets(
             if not repository.is_near(_files_of(repository, other)):
                 continue
             files, _ = _open_set(repository, other, beside)
-            tensors = {tensor.name: tensor for file in files for tensor in file.tensors}
+            tensors = _logical(files, beside, lambda: read_method(repository, config))
             fault = difference(weights, taken, sources, other, tensors, beside)
         except ModelError as error:
             if error.temporary:
@@ -173,7 +264,8 @@ def _open(
     repository: Repository, name: str, sources: dict[str, ByteSource], budget: HeaderBudget | None = None
 ) -> _Opened:
     """Open one weight file into ``sources``. What its name does not say its first bytes do."""
-    source = sources[name] = repository.open(name)
+    folder, _, plain = name.rpartition("/")
+    source = sources[name] = repository.open_in(folder, plain) if folder else repository.open(name)
     return _read(source, source if budget is None else CountedSource(source, budget))
 
 
@@ -181,9 +273,13 @@ def _read(source: ByteSource, head: ByteSource) -> _Opened:
     """What the file ``source`` is, whose headers are read by ``head``."""
     name = source.name
     file = SourceFile(name, source.size)
+    if name.endswith(GGUF):
+        header = read_gguf(head)
+        return _Opened(file, "GGUF", header.tensors, header=header)
     if name.endswith(SUFFIXES) or (not name.endswith(".safetensors") and is_torch(read_head(head))):
         return _Opened(file, *read_torch(head))
-    return _Opened(file, "safetensors", read_header(head).tensors)
+    safe = read_header(head)
+    return _Opened(file, "safetensors", safe.tensors, metadata=safe.metadata)
 
 
 def _sharded(

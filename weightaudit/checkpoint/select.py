@@ -9,11 +9,13 @@ transformers does:
    ``pytorch_model.bin.index.json`` with its shards;
 3. the only other safetensors file or index;
 4. the only other ``*.bin``, ``*.pt``, ``*.pth`` or ``*.ckpt`` file, or ``*.bin`` index;
-5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first.
+5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first;
+6. the only GGUF model, in one file or in shards (`gguf_names`);
+7. an adapter: ``adapter_model.*`` of PEFT or ``pytorch_lora_weights.*`` of diffusers, safetensors first.
 
-Where 3, 4 or 5 find several, the user has to say which. Skipped as no weights of the model: adapters
-(``adapter_model.*``) and what trainers leave beside them (``training_args``, ``optimizer``, ``scheduler``, ``scaler``,
-``rng_state``). They are read when named, if they hold nothing but tensors.
+Where 3 to 6 find several, the user has to say which. Skipped as no weights of the model: adapters beside it and what
+trainers leave beside them (``training_args``, ``optimizer``, ``scheduler``, ``scaler``, ``rng_state``). They are read
+when named, if they hold nothing but tensors.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from weightaudit.checkpoint.gguf_names import SUFFIX as GGUF
+from weightaudit.checkpoint.gguf_names import by_label, no_model, only_choice, only_in_folders
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index, shards_without_index
 from weightaudit.checkpoint.loaders import named_weights
@@ -39,7 +43,6 @@ STANDARD = dict(zip((SAFETENSORS, TORCH), STANDARD_WEIGHTS, strict=True))
 ORIGINAL = "Scan the safetensors or PyTorch files of the model that it was made from"
 _BY_AN_OLD_VERSION = "Scan the model's safetensors or PyTorch files; where it has none, transformers 4 makes them: "
 UNREAD = {
-    ".gguf": ORIGINAL,
     ".h5": f"{_BY_AN_OLD_VERSION}from_pretrained(..., from_tf=True), then save_pretrained",
     ".msgpack": f"{_BY_AN_OLD_VERSION}from_pretrained(..., from_flax=True), then save_pretrained",
     ".onnx": ORIGINAL,
@@ -48,7 +51,7 @@ UNREAD = {
     ".npz": ORIGINAL,
 }
 """Formats that are not read here, and what to do."""
-ADAPTER = re.compile(r"adapter_model\..*")
+ADAPTER = re.compile(r"(?:adapter_model|pytorch_lora_weights)\..*")
 TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth|ckpt)")
 CONSOLIDATED = re.compile(r"consolidated.*")
 PARTS = (
@@ -72,9 +75,13 @@ def select_weights(repository: Repository, config: Mapping[str, Any] | None) -> 
     Raises CheckpointError saying what was found instead.
     """
     where = printable(repository.location, limit=1000)
+    if repository.label:
+        files = [*repository.files(), *repository.below()]
+        return by_label(files, repository.label, where=where, size_of=repository.size_of)
     if repository.chosen is None:
         files = repository.files()
-        return named_weights(config, files, where=where) or choose(files, where=where, below=repository.below)
+        named = named_weights(config, files, where=where)
+        return named or choose(files, where=where, below=repository.below, size_of=repository.size_of)
     if advice := _advice(repository.chosen):
         raise CheckpointError(where, "its format is not read here", advice)
     _refuse_part(repository.chosen, repository.files(), where=where)
@@ -83,10 +90,17 @@ def select_weights(repository: Repository, config: Mapping[str, Any] | None) -> 
     return repository.chosen
 
 
-def choose(files: Iterable[str], *, where: str, below: Callable[[], list[str]] = list) -> str:
+def choose(
+    files: Iterable[str],
+    *,
+    where: str,
+    below: Callable[[], list[str]] = list,
+    size_of: Callable[[str], int | None] = lambda path: None,
+) -> str:
     """`select_weights` among the names ``files`` alone; ``where`` names their place in messages.
 
-    ``below`` gives the paths of files in folders, for advice where there are no weights.
+    ``below`` gives the paths of files in folders, for advice where there are no weights, ``size_of`` the bytes of a
+    file, for that among several.
     """
     files = sorted(files)
     for names in STANDARD_WEIGHTS:
@@ -104,7 +118,20 @@ def choose(files: Iterable[str], *, where: str, below: Callable[[], list[str]] =
         return consolidated[0]
     if consolidated:
         raise _several(consolidated, where)
-    raise _nothing(files, where, below())
+    if (gguf := only_choice(files, where=where, size_of=size_of)) is not None:
+        return gguf
+    adapters = sorted(filter(is_adapter, files), key=lambda name: not name.endswith(SAFETENSORS))
+    if adapters:
+        return adapters[0]
+    inside = below()
+    if not any(name.endswith(SAFETENSORS + TORCH) for name in (*files, *inside)):
+        only_in_folders(inside, where=where, size_of=size_of)
+    raise _nothing(files, where, inside)
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a file of that name holds an adapter to a model."""
+    return ADAPTER.fullmatch(name) is not None and name.endswith(SAFETENSORS + TORCH)
 
 
 def skipped_files(files: Iterable[str], weights: str, opened: Collection[str]) -> tuple[SkippedFile, ...]:
@@ -114,7 +141,7 @@ def skipped_files(files: Iterable[str], weights: str, opened: Collection[str]) -
     """
     told: dict[str, str] = {}
     for name in sorted(files):
-        if name not in opened and (is_index(name) or name.endswith((*SAFETENSORS, *TORCH, *UNREAD))):
+        if name not in opened and (is_index(name) or name.endswith((*SAFETENSORS, *TORCH, GGUF, *UNREAD))):
             shard = SHARD.fullmatch(name)
             shown = f"{shard['stem']}-*-of-{shard['count']}{shard['suffix']}" if shard else name
             told.setdefault(shown, _why_not(name, weights))
@@ -122,12 +149,16 @@ def skipped_files(files: Iterable[str], weights: str, opened: Collection[str]) -
 
 
 def _why_not(name: str, weights: str) -> str:
-    if ADAPTER.fullmatch(name):
+    if ADAPTER.fullmatch(name) and not is_adapter(weights):
         return "an adapter, not the model's own weights"
     if TRAINING.fullmatch(name):
         return "left by a trainer, no weights of the model"
     if CONSOLIDATED.fullmatch(name):
         return "consolidated weights are taken only where there are no others"
+    if name.endswith(GGUF) and (why := no_model(name)):
+        return f"no model: {why}"
+    if name.endswith(GGUF) and weights.endswith(GGUF):
+        return "another quantisation or model; one is read at a time"
     if name.endswith(tuple(UNREAD)):
         return "its format is not read here"
     if name.endswith((*TORCH, INDEX_SUFFIXES[1])) and weights.endswith((*SAFETENSORS, INDEX_SUFFIXES[0])):
@@ -209,14 +240,10 @@ def _refuse_part(name: str, files: Iterable[str], *, where: str) -> None:
 
 
 def _nothing(files: list[str], where: str, below: list[str]) -> CheckpointError:
-    adapters = [name for name in files if ADAPTER.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
-    if adapters:
-        return CheckpointError(
-            where,
-            f"it has only an adapter ({_some(adapters)}), which is no model by itself",
-            "Scan the base model that adapter_config.json names, or the adapter merged into it: "
-            "PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(MERGED)",
-        )
+    no_models = [name for name in files if name.endswith(GGUF)]
+    if no_models:
+        told = listed((f"{printable(name)} ({no_model(name)})" for name in no_models), MAX_NAMED)
+        return CheckpointError(where, f"its GGUF files are no models: {told}", "Name the directory of the model itself")
     others = [name for name in files if _advice(name)]
     if others:
         cause = f"its weights are in no format that is read here: {_some(others)}"
@@ -237,7 +264,7 @@ def _folders_with_weights(below: Iterable[str]) -> list[str]:
     folders: dict[str, list[str]] = {}
     for path in below:
         folder, _, name = path.rpartition("/")
-        if name.endswith(SAFETENSORS + TORCH) and not any(rule.fullmatch(name) for rule in (ADAPTER, TRAINING)):
+        if name.endswith(SAFETENSORS + TORCH) and not TRAINING.fullmatch(name):
             folders.setdefault(folder, []).append(name)
 
     def order(folder: str) -> tuple[int, str]:

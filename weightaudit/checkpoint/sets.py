@@ -49,7 +49,8 @@ def difference(
 
     A tensor that repeats another one of its file, a buffer, a prefix of all names and other names for as many numbers
     (experts stacked or not) are no difference: formats and versions of libraries differ in these. Of equal shapes and
-    data types a sample of the bytes is compared.
+    data types a sample of the bytes is compared; of what is quantised the first bytes of its codes, where both are
+    quantised alike. That one is quantised and the other is not, or otherwise, is a difference of its own.
     """
     if not taken or not other:
         return None
@@ -58,11 +59,13 @@ def difference(
     only_taken, only_other = _alone(taken, other), _alone(other, taken)
     if _parameters(taken, only_taken) == _parameters(other, only_other):
         only_taken, only_other = [], []
+    stored = [one for one in taken if one in other and taken[one].encoding.scheme != other[one].encoding.scheme]
     values = [] if shapes else list(_other_values(taken, sources, other, beside))
     said = [
         f"{plural(len(names), noun, 'matrices' if noun == 'matrix' else '')} {what}, such as '{printable(names[0])}'"
         for names, noun, what in (
             (shapes, "tensor", "of another shape"),
+            (stored, "tensor", "quantised otherwise"),
             (only_other, "matrix", "more"),
             (only_taken, "matrix", "fewer"),
             (values, "tensor", "of other values"),
@@ -75,7 +78,7 @@ def difference(
         f"{printable(name)} beside {printable(weights)}, which was read, is another set of weights: it has "
         f"{listed(said)}."
     )
-    return FileFault("two-sets", says, tuple((*shapes, *only_other, *only_taken, *values)[:MAX_NAMED]))
+    return FileFault("two-sets", says, tuple((*shapes, *stored, *only_other, *only_taken, *values)[:MAX_NAMED]))
 
 
 def _aligned(
@@ -122,6 +125,8 @@ def _other_values(
         for name, info in taken.items()
         if name in other
         and (info.dtype, info.strides, info.nbytes) == (other[name].dtype, other[name].strides, other[name].nbytes)
+        and info.encoding.parameters == other[name].encoding.parameters
+        and info.encoding.scheme == other[name].encoding.scheme
     )
     for name in islice(comparable, MAX_SAMPLED):
         if _sample(sources, taken[name]) != _sample(beside, other[name]):

@@ -70,7 +70,7 @@ def _local_models(given: Mapping[str, Any]) -> Iterator[str]:
     yield from (entry.model for entry in entries if entry.local)
 
 
-@with_scan_options(without=["revision", "threads", "baseline"], models=_local_models)
+@with_scan_options(without=["revision", "threads", "base", "baseline"], models=_local_models)
 def batch(
     lists: Lists,
     *,

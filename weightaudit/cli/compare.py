@@ -35,7 +35,7 @@ Compared = Annotated[
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
 
 
-@with_scan_options(without=["revision", "baseline"])
+@with_scan_options(without=["revision", "base", "baseline"])
 def compare(
     compared: Compared,
     *,

@@ -38,7 +38,8 @@ def scan(
     Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
-    models = ModelFiles.of([model], read=[config.baseline] if config.baseline is not None else [])
+    read = [config.base] if config.base is not None else []
+    models = ModelFiles.of([model, *read], read=[config.baseline] if config.baseline is not None else [])
     outputs = _outputs(out or [], csv, json, parquet, models)
     if figures is not None:
         from weightaudit.report.figures import check_figures

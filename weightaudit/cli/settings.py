@@ -21,6 +21,7 @@ else:
 from weightaudit.cli.fail_on import FAIL_ON
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import UsageError
+from weightaudit.model_files import split_label
 from weightaudit.options import options_of
 from weightaudit.stored import read_plain
 from weightaudit.text import did_you_mean, printable
@@ -50,9 +51,10 @@ class Settings:
             return ""
         here = Path(os.path.realpath(os.curdir))
         for model in models:
-            path = Path(os.path.realpath(os.path.expanduser(model)))
+            named = os.path.expanduser(split_label(model)[0])
+            path = Path(os.path.realpath(named))
             folder = path if path.is_dir() else path.parent
-            if os.path.lexists(os.path.expanduser(model)) and folder in (here, *here.parents):
+            if os.path.lexists(named) and folder in (here, *here.parents):
                 return model
         return ""
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from weightaudit.records.place import Place
+from weightaudit.records.quantisation import Scheme
 
 if TYPE_CHECKING:
     import torch
 
-    from weightaudit.arrays import Array
+    from weightaudit.arrays import Array, Product
 
     Reader = Callable[[str], Array]
 
@@ -51,6 +52,16 @@ class Part:
     rows: Rows | None = None
     index: int | None = None
     of: int = 1
+
+    def cut_product(self, stored: Product) -> Product:
+        """``stored`` as this part: the rows of a product are those of its left factor."""
+        left, right = stored.left, stored.right
+        if self.index is not None:
+            left, right = left[self.index], right[self.index]
+        alone, magnitude = Part(self.tensor, rows=self.rows), stored.magnitude
+        if magnitude is not None:
+            magnitude = alone.cut(magnitude[:, None])[:, 0]
+        return replace(stored, left=alone.cut(left), right=right, magnitude=magnitude)
 
     def cut(self, stored: Array) -> Array:
         """View of ``stored`` as this part, (rows, in). No copy unless the rows come in several runs."""
@@ -94,7 +105,9 @@ class RoleMatrix:
     shape
         (out_features, in_features).
     dtype
-        Stored dtype, a name of `weightaudit.dtypes`.
+        Stored dtype, a name of `weightaudit.dtypes`; float32 of what is quantised.
+    scheme
+        How it is quantised; None where it is not, or its parts are not alike.
     reader
         Reads a stored tensor by name; None where the matrix is not bound to a checkpoint.
     """
@@ -106,12 +119,18 @@ class RoleMatrix:
     parts: tuple[Part, ...]
     shape: tuple[int, int]
     dtype: str
+    scheme: Scheme | None = None
     reader: Reader | None = field(default=None, repr=False, compare=False)
 
     @property
     def tensors(self) -> tuple[str, ...]:
         """Names of the stored tensors it is cut from, in row order, each once."""
         return tuple(dict.fromkeys(part.tensor for part in self.parts))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is one stored tensor, and that nothing else."""
+        return len(self.parts) == 1 and self.parts[0].rows is None and self.parts[0].index is None
 
     @cached_property
     def place(self) -> Place:

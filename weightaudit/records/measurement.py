@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from weightaudit.records.adapter import AdapterFacts
 from weightaudit.records.matrix import RoleMatrix
+from weightaudit.records.quantisation import CodeFacts
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,43 @@ class TensorFacts:
 
 
 @dataclass(frozen=True)
+class BaseFacts:
+    """A matrix Q beside the matrix W of the same place in a base; of an adapter Q − W is its product.
+
+    All are 0 where Q − W is 0; else NaN where W is 0, and where an entry of either is not finite.
+
+    Attributes
+    ----------
+    relative_frobenius
+        ‖Q − W‖_F/‖W‖_F.
+    relative_spectral, relative_spectral_upper
+        Ends of the interval that holds ‖Q − W‖₂/‖W‖₂.
+    effective
+        What was measured of the weights that base and adapter make together; None of what is no adapter.
+    """
+
+    relative_frobenius: float
+    relative_spectral: float
+    relative_spectral_upper: float
+    effective: Spectrum | None = None
+
+
+@dataclass(frozen=True)
 class LayerRow:
     """One row of the report: a matrix and what was measured of it.
 
     ``digest`` is a BLAKE3 hash of its shape, dtype and stored entries: matrices with equal digests are equal. It is ""
-    where the matrix only repeats others (QKV beside Q, K and V).
+    where the matrix only repeats others (QKV beside Q, K and V). ``codes`` is what the codes of the tensor that it is
+    cut from are, None where it is not quantised, or cut from several. ``bits_per_weight`` are the stored bits for each
+    element of the tensors that it is cut from, scales and all; NaN where none of them is quantised. ``adapter`` is what
+    the factors say of the change that an adapter makes, None of a matrix that is stored itself.
+    ``base`` is how far it is from the same matrix of a base, None where there is none to compare with.
     """
 
     matrix: RoleMatrix
     spectrum: Spectrum
     digest: str = ""
+    codes: CodeFacts | None = None
+    bits_per_weight: float = math.nan
+    adapter: AdapterFacts | None = None
+    base: BaseFacts | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from weightaudit.records.matrix import RoleMatrix
+from weightaudit.records.quantisation import Scheme
 
 Status = Literal["analysed", "ignored", "unmapped", "tied", "not selected"]
 
@@ -16,7 +17,9 @@ class CoverageEntry:
 
     ``detail`` says why: the ignoring rule, the tensor it is tied to, or why it is unmapped; ``roles`` what it was
     analysed as. ``buffer`` says that its elements are no parameters of the model (masks, position numbers), and so
-    count in no share. ``file`` is the weight file that holds it.
+    count in no share. ``file`` is the weight file that holds it. ``scheme`` says how it is quantised, None where it is
+    not, and ``parts`` are the stored tensors that hold its codes, scales and whatever else it is decoded from, of
+    ``stored_bytes`` together: 0 of what is not quantised.
     """
 
     tensor: str
@@ -28,6 +31,9 @@ class CoverageEntry:
     roles: tuple[str, ...] = ()
     buffer: bool = False
     file: str = ""
+    scheme: Scheme | None = None
+    parts: tuple[str, ...] = ()
+    stored_bytes: int = 0
 
 
 Contradiction = Literal["missing", "extra", "misshapen", "placeholder"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from weightaudit.records.adapter import Adapter
 from weightaudit.records.finding import Finding, NotJudged, Suppressed
 from weightaudit.records.measurement import LayerRow
 from weightaudit.records.model_map import CoverageEntry, ModelMap
@@ -48,7 +49,7 @@ class ModelIdentity:
 
     ``files`` are those opened, in the file format ``format``; ``skipped_files`` the other weight files beside them;
     ``loaded_otherwise`` are sentences on why a program may load other weights than these, ``faults`` what else is wrong
-    with the files.
+    with the files; ``adapter`` what it is where it is no model but an adapter to one.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ModelIdentity:
     skipped_files: tuple[SkippedFile, ...] = ()
     loaded_otherwise: tuple[str, ...] = ()
     faults: tuple[FileFault, ...] = ()
+    adapter: Adapter | None = None
 
 
 Verdict = Literal["errors", "warnings", "clean", "unchecked"]
@@ -98,6 +100,8 @@ class ScanResult:
         Findings that do not count, as an option says.
     gate
         How findings were judged: options that move no number, and what the baseline came to.
+    base
+        Which model its matrices were compared with; None for none.
     """
 
     identity: ModelIdentity
@@ -114,6 +118,7 @@ class ScanResult:
     not_judged: tuple[NotJudged, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     gate: dict[str, Any] = field(default_factory=dict)
+    base: ModelIdentity | None = None
 
     @property
     def verdict(self) -> Verdict:

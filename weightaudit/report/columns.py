@@ -8,7 +8,7 @@ up. That makes ``stable_rank`` round up and ``stable_rank_lower`` down, for ``st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
@@ -27,7 +27,7 @@ _MODES = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 @dataclass(frozen=True)
 class Column:
     """One column: its name, its head in the page's table, what it means, its pandas dtype, where it comes from, how it
-    is rounded when printed.
+    is rounded when printed, and whether a product, of which no entry is read, has nothing there.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Column:
     dtype: Literal["string", "Int64", "int64", "float64", "bool"]
     value: Callable[[ModelIdentity, LayerRow], Value]
     rounding: Rounding = "nearest"
+    of_entries: bool = False
 
     def text(self, value: Value) -> str:
         """``value`` as the CSV prints it: NaN and None are empty, flags are ``true``/``false``."""
@@ -153,7 +154,14 @@ COLUMNS: tuple[Column, ...] = (
         lambda m, r: r.spectrum.converged,
     ),
     Column("nonfinite", "NaN or ∞", "entries that are NaN or infinite", "int64", lambda m, r: r.spectrum.nonfinite),
-    Column("zeros", "Zeros", "entries that are exactly zero", "int64", lambda m, r: r.spectrum.zeros),
+    Column(
+        "zeros",
+        "Zeros",
+        "entries that are exactly zero",
+        "int64",
+        lambda m, r: r.spectrum.zeros,
+        of_entries=True,
+    ),
     Column(
         "max_abs",
         "Largest |w|",
@@ -166,11 +174,11 @@ COLUMNS: tuple[Column, ...] = (
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
 
-def values(identity: ModelIdentity, row: LayerRow) -> list[Value]:
+def values(identity: ModelIdentity, row: LayerRow, columns: Sequence[Column] = COLUMNS) -> list[Value]:
     """The values of one row, in the order of the columns, numbers in full precision."""
-    return [column.value(identity, row) for column in COLUMNS]
+    return [column.value(identity, row) for column in columns]
 
 
-def texts(identity: ModelIdentity, row: LayerRow) -> list[str]:
+def texts(identity: ModelIdentity, row: LayerRow, columns: Sequence[Column] = COLUMNS) -> list[str]:
     """The same as printed text."""
-    return [column.text(column.value(identity, row)) for column in COLUMNS]
+    return [column.text(column.value(identity, row)) for column in columns]

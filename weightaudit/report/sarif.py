@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from weightaudit.records import Finding, ModelIdentity, NotJudged, ScanResult
+from weightaudit.report.adapters import said_of_adapter
+from weightaudit.report.quantisation import said_of_formats
 from weightaudit.report.verdict import located
 from weightaudit.text import printable
 from weightaudit.version import documentation
@@ -54,10 +56,15 @@ def log(report: ScanResult) -> dict[str, Any]:
     }
     if report.partial:
         run["properties"]["partial"] = list(report.partial)
-    if report.not_judged:
-        told = [_notification(one) for one in report.not_judged]
+    said = [*filter(None, [said_of_adapter(report)]), *said_of_formats(report)]
+    told = [*map(_note, said), *map(_notification, report.not_judged)]
+    if told:
         run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": told}]
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _note(said: str) -> dict[str, Any]:
+    return {"level": "note", "message": {"text": _text(said)}}
 
 
 def _notification(one: NotJudged) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from weightaudit.records import SCHEMA, Finding, ScanResult
-from weightaudit.report.columns import COLUMNS, NAMES, texts, values
+from weightaudit.records import SCHEMA, CoverageEntry, Finding, ScanResult
+from weightaudit.report.base import base_json
+from weightaudit.report.columns import NAMES, texts, values
+from weightaudit.report.quantisation import columns_of
 from weightaudit.report.spectra import asked, spectra_json
 from weightaudit.strict_json import plain
 
@@ -42,9 +44,11 @@ def guarded(name: str) -> str:
 
 def csv_cells(report: ScanResult) -> Iterator[list[str]]:
     """The cells of the CSV's lines after the header, formatted and guarded but not yet quoted."""
+    columns = columns_of(report)
+    guarded_too = (*_NAME_COLUMNS, *(i for i, column in enumerate(columns) if column.name in ("format", "group")))
     for row in report.rows:
-        cells = texts(report.identity, row)
-        for i in _NAME_COLUMNS:
+        cells = texts(report.identity, row, columns)
+        for i in guarded_too:
             cells[i] = guarded(cells[i])
         yield cells
 
@@ -66,7 +70,7 @@ def _quoted(cell: str) -> str:
 
 def write_csv(report: ScanResult, file: BinaryIO) -> None:
     """UTF-8 CSV, one row a matrix."""
-    file.write(_utf8(csv_line(NAMES)))
+    file.write(_utf8(csv_line([column.name for column in columns_of(report)])))
     for cells in csv_cells(report):
         file.write(_utf8(csv_line(cells)))
 
@@ -82,17 +86,28 @@ def write_json(report: ScanResult, file: BinaryIO) -> None:
 
 def document(report: ScanResult) -> dict[str, Any]:
     """The report as plain JSON values, keys in a fixed order."""
+    columns = columns_of(report)
+    names = [column.name for column in columns]
     long = {
         "partial": report.partial,
         "not_judged": [asdict(one) for one in report.not_judged],
         "suppressed": [{**_finding(one.finding), "suppressed_by": one.by} for one in report.suppressed],
         "gate": report.gate,
-        "layers": [dict(zip(NAMES, values(report.identity, row), strict=True)) for row in report.rows],
-        "coverage": [asdict(entry) for entry in report.coverage_entries],
+        "layers": [dict(zip(names, values(report.identity, row, columns), strict=True)) for row in report.rows],
+        "coverage": [_entry(entry) for entry in report.coverage_entries],
     }
     if asked(report):
         long["spectra"] = spectra_json(report)
     return {**_head(report), **{key: plain(value) for key, value in long.items()}}
+
+
+def _entry(entry: CoverageEntry) -> dict[str, Any]:
+    """Its fields; of a tensor that is stored as it is nothing is said of a quantisation."""
+    said = asdict(entry)
+    if entry.scheme is None and not entry.stored_bytes:
+        for field in ("scheme", "parts", "stored_bytes"):
+            del said[field]
+    return said
 
 
 def _head(report: ScanResult) -> dict[str, Any]:
@@ -110,6 +125,8 @@ def _head(report: ScanResult) -> dict[str, Any]:
             "files": [{"name": file.name, "bytes": file.nbytes} for file in identity.files],
             "skipped_files": [asdict(file) for file in identity.skipped_files],
         },
+        **({} if identity.adapter is None else {"adapter": asdict(identity.adapter)}),
+        **base_json(report),
         "options": report.options,
         "versions": report.versions,
         "architecture": {
@@ -143,20 +160,30 @@ def layers_frame(report: ScanResult) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [values(report.identity, row) for row in report.rows]
+    columns = columns_of(report)
+    rows = [values(report.identity, row, columns) for row in report.rows]
     return pd.DataFrame(
         {
             column.name: pd.Series([_storable(row[i]) for row in rows], dtype=column.dtype)
-            for i, column in enumerate(COLUMNS)
+            for i, column in enumerate(columns)
         }
     )
 
 
 def coverage_frame(report: ScanResult) -> pd.DataFrame:
-    """One row a tensor of the checkpoint; ``shape`` holds tuples, ``roles`` is joined by ``;``."""
+    """One row a tensor of the checkpoint; ``shape`` holds tuples, ``roles`` is joined by ``;``.
+
+    Where something is quantised, ``scheme`` says how, and ``parts`` names the stored tensors, joined by ``;``.
+    """
     import pandas as pd
 
     entries = report.coverage_entries
+    quantised = any(entry.scheme is not None for entry in entries)
+    schemes = [None if entry.scheme is None else entry.scheme.label for entry in entries]
+    more = {
+        "scheme": pd.Series([_storable(scheme) for scheme in schemes], dtype="string"),
+        "parts": pd.Series([_storable(";".join(entry.parts)) for entry in entries], dtype="string"),
+    }
     return pd.DataFrame(
         {
             "tensor": pd.Series([_storable(entry.tensor) for entry in entries], dtype="string"),
@@ -167,6 +194,7 @@ def coverage_frame(report: ScanResult) -> pd.DataFrame:
             "detail": pd.Series([_storable(entry.detail) for entry in entries], dtype="string"),
             "roles": pd.Series([";".join(entry.roles) for entry in entries], dtype="string"),
             "buffer": pd.Series([entry.buffer for entry in entries], dtype="bool"),
+            **(more if quantised else {}),
         }
     )
 

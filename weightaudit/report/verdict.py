@@ -10,6 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
+from weightaudit.report.adapters import said_of_adapter
+from weightaudit.report.base import said_of_base
+from weightaudit.report.quantisation import said_of_formats
 from weightaudit.text import listed, plural
 
 MOST_RULES = 6
@@ -65,10 +68,30 @@ def unable(report: ScanResult) -> list[str]:
 
 
 def qualifications(report: ScanResult) -> list[str]:
-    """What a reader of the verdict should know of it, a sentence each: which rules could not judge, what was left out
-    by an option, what a baseline knew already.
+    """What a reader of the verdict should know of it, a sentence each: which adapter it is of, how weights are
+    quantised, how far they are from a base, which rules could not judge, what was left out by an option, what a
+    baseline knew already.
     """
-    return [*_not_judged(report), *_suppressed(report), *_beside_baseline(report)]
+    return [
+        *_adapter(report),
+        *_formats(report),
+        *said_of_base(report),
+        *_not_judged(report),
+        *_suppressed(report),
+        *_beside_baseline(report),
+    ]
+
+
+def _adapter(report: ScanResult) -> Iterator[str]:
+    if said := said_of_adapter(report):
+        yield f"{said[0].upper()}{said[1:]}: what was measured is what it changes, not a model's weights."
+
+
+def _formats(report: ScanResult) -> Iterator[str]:
+    said = said_of_formats(report)
+    yield from (f"{one[0].upper()}{one[1:]}." for one in said[:MOST_RULES])
+    if len(said) > MOST_RULES:
+        yield f"Quantised: {plural(len(said) - MOST_RULES, 'more format')}; the JSON report has all."
 
 
 def _not_judged(report: ScanResult) -> Iterator[str]:

@@ -18,7 +18,9 @@ STANDARD_WEIGHTS = (
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
 """The usual names of a model's one weight file or its shards' index, in the order in which they are taken."""
-SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth)")
+SHARD = re.compile(
+    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.safetensors|\.bin|\.pt|\.pth|\.gguf)"
+)
 """The name of one shard of several."""
 DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *([.:].*)?", re.IGNORECASE)
 """What Windows takes for a device, with any ending, in any folder."""
@@ -53,13 +55,15 @@ class Repository(Protocol):
     """The files of one model.
 
     ``name`` labels the model in every row and holds nothing of this machine; ``revision`` is a commit or
-    ""; ``location`` is the path or URL of the files; ``chosen`` is the one file that the user named, or None.
+    ""; ``location`` is the path or URL of the files; ``chosen`` is the one file that the user named, or None;
+    ``label`` is what the user added after a colon to say which of several quantisations, or "".
     """
 
     name: str
     revision: str
     location: str
     chosen: str | None
+    label: str
 
     def files(self) -> list[str]:
         """Plain names of the files at the top level, sorted. Folders are not entered."""
@@ -67,6 +71,10 @@ class Repository(Protocol):
 
     def below(self) -> list[str]:
         """Paths of files in folders, "folder/name", sorted: for advice. Some levels and many files of them at most."""
+        ...
+
+    def size_of(self, path: str) -> int | None:
+        """Bytes of a file of `files` or `below`, without fetching it; None where that cannot be learnt."""
         ...
 
     def is_near(self, names: Iterable[str]) -> bool:
@@ -117,3 +125,10 @@ def safe_name(name: str, *, said_by: str) -> str:
             "It could lead outside the model, so it is refused; get the model from its publisher",
         )
     return name
+
+
+def safe_folder(path: str, *, said_by: str) -> str:
+    """``path``, if it is the path of a folder below ``said_by`` in plain names, "a/b"; else CheckpointError."""
+    for part in path.split("/"):
+        safe_name(part, said_by=said_by)
+    return path

@@ -87,7 +87,8 @@ def cached_snapshot(model: str, revision: str | None) -> Path | None:
         return None
     snapshot = folder / "snapshots" / commit
     names = (CONFIG, *(name for pair in STANDARD_WEIGHTS for name in pair))
-    return snapshot if any(os.path.isfile(snapshot / name) for name in names) else None
+    there = any(os.path.isfile(snapshot / name) for name in names) or next(snapshot.glob("*.gguf"), None) is not None
+    return snapshot if there else None
 
 
 def is_whole(names: Collection[str]) -> bool:

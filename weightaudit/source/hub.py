@@ -14,9 +14,9 @@ from threading import Event
 
 from huggingface_hub import constants
 
-from weightaudit.errors import CheckpointError, ModelUnreachable
+from weightaudit.errors import CheckpointError, ModelError, ModelUnreachable
 from weightaudit.model_files import WEIGHT_SUFFIXES
-from weightaudit.source.base import ByteSource, safe_name
+from weightaudit.source.base import ByteSource, safe_folder, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
@@ -48,7 +48,9 @@ class HubRepository:
         access: Access,
         offline: bool,
         download: bool,
+        label: str = "",
     ) -> None:
+        self.label = label
         self.name = access.model
         self.revision = commit
         self.location = f"{endpoint()}/{access.model}"
@@ -72,13 +74,22 @@ class HubRepository:
             return sorted(name for name in self._pinned.files if "/" in name)
         return [] if self._snapshot is None else _local(self._snapshot).below()
 
+    def size_of(self, path: str) -> int | None:
+        """Bytes of that file; None where neither the cache nor the Hub says."""
+        try:
+            file = self._open(safe_folder(path, said_by=self.location))
+        except ModelError:
+            return None
+        file.close()
+        return file.size
+
     def is_near(self, names: Iterable[str]) -> bool:
         """Whether the cache has them."""
         return all(self._cached(safe_name(name, said_by=self.location)) is not None for name in names)
 
     def files_in(self, folder: str) -> list[str]:
         """Names of the files in that folder of the repository, or of its cached folder."""
-        inside = f"{safe_name(folder, said_by=self.location)}/"
+        inside = f"{safe_folder(folder, said_by=self.location)}/"
         if self._pinned is None:
             return [] if self._snapshot is None else _local(self._snapshot).files_in(folder)
         found = (name.removeprefix(inside) for name in self._pinned.files if name.startswith(inside))
@@ -86,9 +97,7 @@ class HubRepository:
 
     def open_in(self, folder: str, name: str) -> ByteSource:
         """The file ``name`` of that folder: from the cache, or from the Hub, downloaded if that was asked for."""
-        for part in (folder, name):
-            safe_name(part, said_by=self.location)
-        path = f"{folder}/{name}"
+        path = f"{safe_folder(folder, said_by=self.location)}/{safe_name(name, said_by=self.location)}"
         self._fetch([path])
         return self._open(path)
 
@@ -160,20 +169,30 @@ class HubRepository:
 
 
 def hub_repository(
-    model: str, *, revision: str | None, token: str | None, offline: bool, download: bool, max_wait: float
+    model: str,
+    *,
+    revision: str | None,
+    token: str | None,
+    offline: bool,
+    download: bool,
+    max_wait: float,
+    label: str = "",
 ) -> HubRepository:
-    """The Hub model with this id: from the cache where that has its config and weights, else from the Hub."""
+    """The Hub model with this id: from the cache where that has its config and weights, else from the Hub.
+
+    ``label`` says which of its quantisations.
+    """
     redact_logs()
     check_model(model)
     check_revision(model, revision)
     access = Access(model, revision, token_to_send(token), max_wait)
     offline = offline or constants.HF_HUB_OFFLINE
-    repository = partial(HubRepository, access=access, offline=offline, download=download)
+    repository = partial(HubRepository, access=access, offline=offline, download=download, label=label)
 
     snapshot = cached_snapshot(model, revision)
     if snapshot is not None:
         names = _names_in(snapshot)
-        if is_whole(names) or (offline and any(name.endswith(WEIGHT_SUFFIXES) for name in names)):
+        if (is_whole(names) and not label) or (offline and any(name.endswith(WEIGHT_SUFFIXES) for name in names)):
             return repository(snapshot.name, snapshot=snapshot)
     if offline:
         at = f" at revision '{printable(revision)}'" if revision else ""
@@ -184,7 +203,7 @@ def hub_repository(
         )
     pinned = pin(access, revision)
     found = repository(pinned.commit, pinned=pinned)
-    if download and CONFIG in pinned.files:
+    if download and (CONFIG in pinned.files or any(name.endswith(".gguf") for name in pinned.files)):
         found.fetch([CONFIG])
         # So that the same command works offline afterwards.
         CacheFolder(model).remember(revision or "main", pinned.commit)

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelUnavailable, ModelUnreachable
-from weightaudit.source.base import safe_name
+from weightaudit.source.base import safe_folder, safe_name
 from weightaudit.text import printable
 
 # macOS refuses a single read of 2 GiB or more; Linux cuts it short.
@@ -152,13 +152,21 @@ class LocalRepository:
     """A directory, or one file of it. Links are followed, since the Hugging Face cache is made of them."""
 
     def __init__(
-        self, directory: Path, *, name: str, location: str, revision: str = "", chosen: str | None = None
+        self,
+        directory: Path,
+        *,
+        name: str,
+        location: str,
+        revision: str = "",
+        chosen: str | None = None,
+        label: str = "",
     ) -> None:
         self.directory = directory
         self.name = printable(name)
         self.location = location
         self.revision = revision
         self.chosen = chosen
+        self.label = label
         self._opened: list[FileState] = []
 
     def files(self) -> list[str]:
@@ -172,6 +180,13 @@ class LocalRepository:
     def below(self) -> list[str]:
         """Paths of files in folders of the directory, sorted; links to folders are not entered."""
         return sorted(islice(_files_below(self.directory, "", MAX_DEPTH), MAX_BELOW))
+
+    def size_of(self, path: str) -> int | None:
+        """Bytes of that file; None where the system does not say."""
+        try:
+            return os.stat(self.directory / path).st_size
+        except OSError:
+            return None
 
     def is_near(self, names: Iterable[str]) -> bool:
         """They are here or nowhere."""
@@ -194,7 +209,7 @@ class LocalRepository:
         return self._open(self._folder(folder) / name, f"{folder}/{name}")
 
     def _folder(self, name: str) -> Path:
-        path = self.directory / safe_name(name, said_by=printable(self.location, limit=1000))
+        path = self.directory / safe_folder(name, said_by=printable(self.location, limit=1000))
         here = Path(os.path.realpath(self.directory))
         if here not in Path(os.path.realpath(path)).parents:
             raise CheckpointError(
@@ -228,15 +243,17 @@ class LocalRepository:
         """Nothing to do: opening a local file does not wait."""
 
 
-def local_repository(path: Path, *, location: str) -> LocalRepository:
+def local_repository(path: Path, *, location: str, label: str = "") -> LocalRepository:
     """The model at ``path``, which exists. Copies of it elsewhere get the same name.
+
+    ``label`` says which of a directory's quantisations.
 
     Raises ModelUnavailable where the system does not let us see what it is.
     """
     # Links keep the name they are called by: what they lead to is often a hash, or just "model".
     called = Path(os.path.abspath(path))
     if _leads_to_directory(path):
-        return LocalRepository(path, name=called.name or "/", location=location)
+        return LocalRepository(path, name=called.name or "/", location=location, label=label)
     name = f"{called.parent.name}/{called.name}" if called.parent.name else called.name
     return LocalRepository(path.parent, name=name, location=location, chosen=path.name)
 

@@ -15,7 +15,7 @@ import weightaudit as wa
 from tests.support.models import HIDDEN as GPT2_HIDDEN
 from tests.support.models import tiny_model
 from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, sound, trained, write
-from weightaudit.audit.rules import RULES
+from weightaudit.audit.rules import RULES, adapters, quantised
 
 
 @dataclass(frozen=True)
@@ -245,15 +245,36 @@ def test_a_fault_in_a_fused_tensor_is_found_in_its_part(tmp_path: Path) -> None:
 def test_every_rule_is_put_to_the_test() -> None:
     of_files = {"pickle", "shards", "unlisted", "two-sets", "modules"}  # above, in test_files and in test_modules
     of_tokenizers = {"tokenizer-size", "rows-without-token"}  # in test_vocabulary
-    of_quantised = {"zero-scales"}  # in test_others
+    of_quantised = {"zero-scales", *(rule.id for rule in quantised.RULES)}  # in test_others and test_quantised
+    of_adapters = {rule.id for rule in adapters.RULES}  # in quantised/test_adapters_hostile
     of_tables = {"untrained-tokens", "identical-tokens", "undertrained-tokens"}  # in test_tables
-    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers | of_tables | of_quantised == {
+    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers | of_tables | of_quantised | of_adapters == {
         rule.id for rule in RULES
     }
 
 
 def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:
-    """As GPTQ stores it: eight weights of four bits in each integer, with scales and zero points beside."""
+    """By a method that is not known here: eight weights in each integer, with scales and zero points beside."""
+
+    def pack(tensors: Tensors) -> None:
+        for one in [one for one in tensors if ".layers." in one and tensors[one].ndim == 2]:
+            rows, cols = tensors.pop(one).shape
+            stem = one.removesuffix("weight")
+            tensors[f"{stem}words"] = torch.ones(cols // 8, rows, dtype=torch.int32)
+            tensors[f"{stem}zero_points"] = torch.ones(1, rows // 8, dtype=torch.int32)
+            tensors[f"{stem}word_scales"] = torch.ones(1, rows, dtype=torch.float16)
+
+    write(tmp_path, pack, quantization_config={"quant_method": "words", "bits": 4})
+    report = wa.scan(tmp_path)
+    assert [(one.id, one.severity) for one in report.findings] == [("low-coverage", "error")]
+    assert "quantised (words)" in report.findings[0].detail
+    assert [one.rule for one in report.not_judged if not one.partly] == ["missing"]
+    assert {one.rule for one in report.not_judged if one.partly} >= {"untrained", "nonfinite", "zero-matrix"}
+    assert wa.scan(tmp_path, min_coverage=0).verdict == "warnings"  # of unmapped, which it says more than
+
+
+def test_a_layout_of_a_known_method_that_is_not_read_does_not_pass(tmp_path: Path) -> None:
+    """A layout of GPTQ that nothing here decodes."""
 
     def pack(tensors: Tensors) -> None:
         for one in [one for one in tensors if ".layers." in one and tensors[one].ndim == 2]:
@@ -263,10 +284,11 @@ def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:
             tensors[f"{stem}qzeros"] = torch.ones(1, rows // 8, dtype=torch.int32)
             tensors[f"{stem}scales"] = torch.ones(1, rows, dtype=torch.float16)
 
-    write(tmp_path, pack, quantization_config={"quant_method": "gptq", "bits": 4})
+    method = {"quant_method": "gptq", "bits": 4, "checkpoint_format": "gptq_p"}
+    write(tmp_path, pack, quantization_config=method)
     report = wa.scan(tmp_path)
     assert [(one.id, one.severity) for one in report.findings] == [("low-coverage", "error")]
-    assert "quantised (gptq)" in report.findings[0].detail
-    assert [one.rule for one in report.not_judged if not one.partly] == ["missing"]
+    assert "GPTQ" in report.findings[0].detail
+    assert "missing" not in [one.rule for one in report.not_judged]
     assert {one.rule for one in report.not_judged if one.partly} >= {"untrained", "nonfinite", "zero-matrix"}
     assert wa.scan(tmp_path, min_coverage=0).verdict == "warnings"  # of unmapped, which it says more than

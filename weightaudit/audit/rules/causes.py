@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightaudit.audit.rules.context import RuleContext, Subject
+from weightaudit.audit.rules.context import Other, RuleContext, Subject
 from weightaudit.audit.rules.wording import MAX_NAMED, listed
-from weightaudit.records import CoverageEntry, LayerRow, Place, TensorFacts
+from weightaudit.records import CodeFacts, LayerRow, Place, Scheme
 from weightaudit.text import plural, printable, ranges, shortened
 
 SEVERAL = 3
@@ -23,8 +23,8 @@ MOSTLY = 0.5
 class Weight:
     """One weight that rules look at: a matrix with a role, or a tensor without one.
 
-    ``label`` is what it is called within its layer. ``row`` is what was measured of a matrix, ``other`` its line in the
-    coverage table and what was seen of another tensor: one of the two.
+    ``label`` is what it is called within its layer. ``row`` is what was measured of a matrix, ``other`` what was seen
+    of another tensor: one of the two.
     """
 
     subject: Subject
@@ -34,7 +34,17 @@ class Weight:
     files: frozenset[str]
     entries: int
     row: LayerRow | None = None
-    other: tuple[CoverageEntry, TensorFacts] | None = None
+    other: Other | None = None
+
+    @property
+    def codes(self) -> CodeFacts | None:
+        """What its codes are; None where it is not quantised."""
+        return self.row.codes if self.row else self.other.codes if self.other else None
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """How it is quantised; None where it is not."""
+        return self.row.matrix.scheme if self.row else self.other.entry.scheme if self.other else None
 
 
 def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
@@ -52,19 +62,16 @@ def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
 
 def others(context: RuleContext) -> list[Weight]:
     """Tensors without a role that were looked at, in name order; each in the layer of the matrices it lies beside."""
-    entries = {entry.tensor: entry for entry in context.coverage_entries}
     layer_of = _layers_by_path(context)
 
-    def weight(name: str, facts: TensorFacts) -> Weight:
+    def weight(name: str, other: Other) -> Weight:
         path = next((path for path in _paths(name) if path in layer_of), "")
         place = layer_of.get(path, Place())
         label = ".".join("*" if part.isdecimal() else part for part in name[len(path) :].split("."))
-        entry = entries[name]
-        return Weight(
-            ("tensor", name), place, label, (name,), frozenset((entry.file,)), entry.parameters, other=(entry, facts)
-        )
+        files, entries = frozenset((other.entry.file,)), other.entry.parameters
+        return Weight(("tensor", name), place, label, (name,), files, entries, other=other)
 
-    return [weight(name, facts) for name, facts in context.others.items() if ("tensor", name) not in context.suppressed]
+    return [weight(name, other) for name, other in context.others.items() if ("tensor", name) not in context.suppressed]
 
 
 def _layers_by_path(context: RuleContext) -> Mapping[str, Place]:

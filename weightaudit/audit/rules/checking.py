@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from weightaudit.audit.rules import (
+    adapters,
     config_agreement,
     coverage,
     duplicates,
@@ -15,6 +16,7 @@ from weightaudit.audit.rules import (
     names,
     outliers,
     pickles,
+    quantised,
     spectra,
     super_weight,
     tokens,
@@ -22,7 +24,7 @@ from weightaudit.audit.rules import (
     vocabulary,
 )
 from weightaudit.audit.rules.context import RuleContext, Subject
-from weightaudit.audit.rules.needs import Unmet
+from weightaudit.audit.rules.needs import Unmet, a_model
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.selectors import OFF, Policy, make_policy
 from weightaudit.audit.rules.wording import listed, where
@@ -32,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     *untrained.RULES,  # first, for what is untrained as a whole may start with zeros
     *magnitude.RULES,
     *entries.RULES,
+    *quantised.RULES,
     *files.RULES,
     *names.RULES,
     *coverage.RULES,
@@ -43,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     *pickles.RULES,
     *vocabulary.RULES,
     *tokens.RULES,
+    *adapters.RULES,
 )
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that suppress it."""
 
@@ -80,6 +84,11 @@ def judge(context: RuleContext, policy: Policy) -> Judgement:
     left_out: list[Suppressed] = []
     not_judged: list[NotJudged] = []
     for rule in RULES:
+        if any(not_for(rule, context)):
+            subjects_of[rule.id] = frozenset()
+            if rule.id not in policy.unchecked:
+                not_judged += [NotJudged(rule.id, one.reason, one.partly) for one in not_for(rule, context)]
+            continue
         suppressed = frozenset().union(*(subjects_of[other] for other in rule.suppressed_by))
         matches = list(rule.check(rule, context.without(suppressed)))
         subjects_of[rule.id] = frozenset().union(*(match.subjects for match in matches))
@@ -102,6 +111,12 @@ def judge(context: RuleContext, policy: Policy) -> Judgement:
         suppressed=tuple(replace(one, finding=finding) for one, finding in zip(left_out, within, strict=True)),
         not_judged=tuple(not_judged),
     )
+
+
+def not_for(rule: Rule, context: RuleContext) -> Iterator[Unmet]:
+    """Why there is nothing that ``rule`` could judge in a scan of this kind."""
+    if not rule.of_adapters:
+        yield from a_model(context)
 
 
 def unmet_needs(rule: Rule, context: RuleContext) -> list[Unmet]:

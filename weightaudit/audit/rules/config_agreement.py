@@ -22,7 +22,10 @@ ALIASES = {"half": "float16", "float": "float32", "double": "float64"}
 def _tie_broken(rule: Rule, context: RuleContext) -> Iterator[Match]:
     if context.map.guessed:
         return  # there a tie is only possible, and two different matrices are nothing odd
+    scheme = {entry.tensor: entry.scheme for entry in context.coverage_entries}
     for tensor, original in context.broken_ties:
+        if scheme.get(tensor) != scheme.get(original):
+            continue  # quantised in two ways, equal weights differ
         match = rule.of_model(
             f"The config ties {printable(tensor)} to {printable(original)}, and the file stores different values; both "
             "were analysed."
@@ -48,7 +51,9 @@ def _dtype_mismatch(rule: Rule, context: RuleContext) -> Iterator[Match]:
     said = _config_dtype(context.config)
     stored: Counter[str] = Counter()
     inside = [row for row in context.weights if row.matrix.layer is not None]
-    for row in inside or context.weights:
+    plain = {row.matrix.key for row in context.plain}
+    judged = [row for row in inside or context.weights if row.matrix.key in plain]
+    for row in judged:
         stored[row.matrix.dtype] += row.matrix.parameters
     if said is None or not stored:
         return
@@ -75,7 +80,7 @@ def _config_dtype(config: Mapping[str, Any] | None) -> str | None:
 
 def _mixed_dtypes(rule: Rule, context: RuleContext) -> Iterator[Match]:
     groups: dict[tuple[str, str], list[LayerRow]] = defaultdict(list)
-    for row in context.weights:
+    for row in context.plain:
         groups[row.matrix.stack, row.matrix.role].append(row)
     for rows in groups.values():
         counts = Counter(row.matrix.dtype for row in rows)
@@ -97,7 +102,8 @@ RULES = (
         id="tie-broken",
         title="A tie of the config that the values do not hold",
         severity="warning",
-        measures="Tensors that config.json ties and whose stored bytes differ.",
+        measures="Tensors that config.json ties and whose stored bytes differ; not where the two are quantised in "
+        "different ways, or one is not.",
         threshold=0.0,
         source="Loaders differ here: one that follows config.json drops the first tensor, transformers 5 keeps both "
         "and warns. So one file gives two models.",
@@ -109,7 +115,8 @@ RULES = (
         id="dtype-mismatch",
         title="Stored in another dtype than the config says",
         severity="warning",
-        measures="The dtype in config.json (`dtype` or `torch_dtype`) against that of most parameters of the layers.",
+        measures="The dtype in config.json (`dtype` or `torch_dtype`) against that of most parameters of the layers; "
+        "quantised weights are stored in none and not counted.",
         source="A comparison of names; no threshold.",
         advice="Loading with the config's dtype casts every weight. Set it to what is stored, or store what it says.",
         check=_dtype_mismatch,
@@ -119,7 +126,8 @@ RULES = (
         id="mixed-dtypes",
         title="One role stored in several dtypes",
         severity="warning",
-        measures="Matrices of one role whose dtype is not that of most of the role's matrices in the same stack.",
+        measures="Matrices of one role whose dtype is not that of most of the role's matrices in the same stack; "
+        "quantised ones are left out, as formats mix several on purpose.",
         threshold=0.0,
         source="Tools cast a role as a whole, so several dtypes in one are what a conversion or merge left half done.",
         advice="Look whether the odd ones come from another checkpoint; save them all in one dtype.",

@@ -10,6 +10,7 @@ from typing import Any
 from weightaudit.audit.aggregates import each_weight_once
 from weightaudit.records import (
     EMBEDDING_ROLES,
+    CodeFacts,
     CoverageEntry,
     LayerRow,
     ModelIdentity,
@@ -42,12 +43,24 @@ def lone_shard(identity: ModelIdentity) -> int | None:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A tensor without a role that was looked at: its line in the coverage table, or of a stored part of one that
+    nothing decodes its own, what its numbers are, and its codes where it is quantised.
+    """
+
+    entry: CoverageEntry
+    facts: TensorFacts
+    codes: CodeFacts | None = None
+
+
+@dataclass(frozen=True)
 class RuleContext:
     """One finished scan, before it is judged.
 
     ``config`` is config.json, None for a weight file without one. ``rows`` are in report order, ``coverage_entries`` in
     name order. ``broken_ties`` are (tensor, the tensor it should repeat) that the config ties and whose values differ.
-    ``others`` are the tensors without a role that were looked at, in name order; a restricted scan looks at none.
+    ``others`` are the tensors without a role that were looked at, by name, in name order; a restricted scan looks at
+    none.
     ``restricted`` says that --roles or --layers left something out, so that what is not there proves nothing;
     ``min_coverage`` is the least share of the matrices' parameters to be measured, where one was asked for.
     ``vocabulary`` are the tokens of the tokenizer that lies beside the weights, None where none does;
@@ -62,7 +75,7 @@ class RuleContext:
     rows: tuple[LayerRow, ...]
     coverage_entries: tuple[CoverageEntry, ...]
     broken_ties: tuple[tuple[str, str], ...] = ()
-    others: Mapping[str, TensorFacts] = field(default_factory=dict)
+    others: Mapping[str, Other] = field(default_factory=dict)
     restricted: bool = False
     min_coverage: float | None = None
     vocabulary: Vocabulary | None = None
@@ -98,6 +111,12 @@ class RuleContext:
     def measured(self) -> list[LayerRow]:
         """`weights` whose numbers mean something: finite and not all zero."""
         return [row for row in self.weights if not row.spectrum.nonfinite and row.spectrum.max_abs > 0]
+
+    @cached_property
+    def plain(self) -> list[LayerRow]:
+        """`weights` that are stored as they are, in the data type that their matrix has: none that is quantised."""
+        encoded = {entry.tensor for entry in self.coverage_entries if entry.scheme is not None}
+        return [row for row in self.weights if row.matrix.scheme is None and encoded.isdisjoint(row.matrix.tensors)]
 
     @cached_property
     def unmapped(self) -> list[CoverageEntry]:

@@ -10,7 +10,7 @@ from functools import partial
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.needs import Unmet, all_shards, known_roles, unpacked, whole_scan
 from weightaudit.audit.rules.rule import TENSORS, Match, Rule
-from weightaudit.audit.rules.unmeasured import is_matrix, measured_share, packed
+from weightaudit.audit.rules.unmeasured import is_matrix, measured_share, packed, unread
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import Contradiction
 from weightaudit.text import printable
@@ -53,11 +53,23 @@ def _unmapped(rule: Rule, context: RuleContext) -> Iterator[Match]:
     share = sum(entry.parameters for entry in left) / total
     names = [entry.tensor for entry in left]
     said = f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}."
-    if method := packed(context):
+    if method := _not_known(context):
         said += f" The config says that weights are quantised ({printable(method, 60)}): such are not measured."
-    match = rule.of_model(said, value=share)
+    match = rule.of_model(said + _not_read(context), value=share)
     about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
     yield replace(match, finding=replace(match.finding, tensors=tuple(names[:TENSORS])), subjects=about)
+
+
+def _not_known(context: RuleContext) -> str:
+    """The method that config.json names, where integers are left that no format explains."""
+    return "" if unread(context) else packed(context)
+
+
+def _not_read(context: RuleContext) -> str:
+    """Which formats nothing decodes, a sentence each."""
+    told = list(unread(context).items())
+    said = "".join(f" {printable(name, 60)} is not read: {printable(why, 200)}." for name, why in told[:SEVERAL])
+    return said + (f" Nor are {len(told) - SEVERAL} more formats." if len(told) > SEVERAL else "")
 
 
 def _low_coverage(rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -70,9 +82,11 @@ def _low_coverage(rule: Rule, context: RuleContext) -> Iterator[Match]:
     said = f"{_percent(share)} of the parameters of all matrices were measured; at least {100 * least:.4g} % must be."
     names = [entry.tensor for entry in context.unmapped if is_matrix(entry)]
     if names:
-        method = packed(context)
+        method = _not_known(context)
         kind = f" The config says that weights are quantised ({printable(method, 60)})." if method else ""
-        said += f"{kind} Without a role are {listed(names)}."
+        kind += _not_read(context)
+        which = "Not measured" if unread(context) else "Without a role"
+        said += f"{kind} {which} are {listed(names)}."
     match = rule.of_model(said, value=share)
     about: frozenset[Subject] = frozenset(("tensor", name) for name in names)
     finding = replace(match.finding, threshold=least, tensors=tuple(names[:TENSORS]))
@@ -100,7 +114,7 @@ RULES = (
         severity="error",
         measures="Tensors of the model that config.json and its `architectures` describe and that are not there: "
         "layers, matrices, experts, norms, biases, heads, towers. Where one shard of several was named the rest "
-        "is not missed, nor anything where weights are quantised and packed under names of their own; where roles were "
+        "is not missed, nor anything where weights are quantised in a way that is not known; where roles were "
         "guessed it is a note.",
         threshold=0.0,
         source=_CONFIG,
@@ -131,6 +145,7 @@ RULES = (
         "together.",
         check=partial(_told_by_map, "misshapen"),
         needs=(known_roles,),
+        of_adapters=True,
     ),
     Rule(
         id="extra",
@@ -142,20 +157,22 @@ RULES = (
         advice="A loader drops them in silence. Correct config.json if they belong to the model, else remove them.",
         check=_extra,
         needs=(known_roles,),
+        of_adapters=True,
     ),
     Rule(
         id="low-coverage",
         title="Too little of the model was measured",
         severity="error",
         measures="The share of the parameters of all matrices that was measured. Quantised weights count as many as "
-        "they stand for, by the number of bits that config.json tells. Partial scans (--roles, --layers, one of "
-        "several shards) are judged only where --min-coverage says how much it must be.",
+        "they stand for; where their format is not known, by the number of bits that config.json tells. Partial scans "
+        "(--roles, --layers, one of several shards) are judged only where --min-coverage says how much it must be.",
         threshold=0.5,
         source="A choice: below, what was found speaks of the lesser part. --min-coverage sets another.",
         advice="Take no comfort from a verdict on the rest: audit the checkpoint that this one was quantised from, or "
         "have the coverage table say why so much has no role.",
         check=_low_coverage,
         needs=(_judged_as_a_whole,),
+        of_adapters=True,
     ),
     Rule(
         id="unmapped",
@@ -169,5 +186,6 @@ RULES = (
         check=_unmapped,
         suppressed_by=("placeholder", "misshapen", "extra", "low-coverage"),
         needs=(),
+        of_adapters=True,
     ),
 )

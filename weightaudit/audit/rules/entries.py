@@ -8,6 +8,7 @@ from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of
 from weightaudit.audit.rules.context import SCALES, TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.needs import every_matrix, every_vector
 from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.audit.rules.scales import scales_like
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.dtypes import BY_NAME
 from weightaudit.records import DEAD, CoverageEntry, LayerRow
@@ -18,6 +19,8 @@ MOSTLY, SEVERAL = 0.5, 10
 """Share and number of matrices from which on dead rows or columns and subnormals are told of the model as a whole."""
 MAY_BE_ZERO = ("bias", "beta", "zero", "idx", "index", "ids", "perm", "mask", "shape", "position")
 """Words in the last part of the name of a tensor without a role that may well be all zero: a bias, a zero point."""
+MARLIN_SCALES = "s"
+"""What Marlin calls the scales that lie beside its codes."""
 ZERO_CENTRED = frozenset(
     (
         *("gemma", "gemma2", "gemma3", "gemma3n", "paligemma", "recurrent_gemma", "t5gemma", "t5gemma2", "vaultgemma"),
@@ -39,21 +42,29 @@ def _nonfinite(rule: Rule, context: RuleContext) -> Iterator[Match]:
         else:
             are = "is" if count == 1 else "are"
             then = "; its norms are undefined" if group[0].row else ""
+            then += _of_scales(group[0])
             said = f"{what} {named(group)} {are} NaN or infinite{then}."
         yield rule.of_weights(group, said, value=float(count))
+
+
+def _of_scales(one: Weight) -> str:
+    """That its scales are why, where they are."""
+    if one.codes is None or not one.codes.nonfinite_scales:
+        return ""
+    return f"; {one.codes.nonfinite_scales:,} of its {one.codes.scales:,} scales are NaN or infinite"
 
 
 def _not_finite(one: Weight) -> int:
     if one.other is None:
         return one.row.spectrum.nonfinite if one.row else 0
-    entry, facts = one.other
+    entry, facts = one.other.entry, one.other.facts
     # Minus infinity beside zeros is how masks are stored.
     mask = entry.buffer or (facts.zeros > 0 and facts.max_abs == 0)
     return facts.nan if mask else facts.nonfinite
 
 
 def _is_integer(one: Weight) -> bool:
-    return one.other is not None and "int" in one.other[0].dtype
+    return one.other is not None and "int" in one.other.entry.dtype
 
 
 def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
@@ -67,7 +78,9 @@ def _zero(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 def _zero_scales(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    codes = {entry.tensor for entry in context.coverage_entries if _is_quantised(entry)}
+    yield from scales_like(rule, context, lambda codes: codes.zero_scales, "zero")
+    looked_at = (other.entry for other in context.others.values())
+    codes = {entry.tensor for entry in (*context.coverage_entries, *looked_at) if _is_quantised(entry)}
     modules = codes | {name.rpartition(".")[0] for name in codes}
     judged = [one for one in others(context) if not _is_integer(one) and _is_scale_in(one, modules)]
     for group in by_cause([one for one in judged if _zeros(one)], judged):
@@ -88,16 +101,16 @@ def _is_quantised(entry: CoverageEntry) -> bool:
 def _is_scale_in(one: Weight, modules: Collection[str]) -> bool:
     """Whether it is what codes in one of the ``modules`` are multiplied by: beside them, or named after them."""
     module, _, last = one.tensors[0].rpartition(".")
-    return module in modules and any(word in last.lower() for word in SCALES)
+    return module in modules and (last == MARLIN_SCALES or any(word in last.lower() for word in SCALES))
 
 
 def _zeros(one: Weight) -> int:
-    return one.other[1].zeros if one.other else 0
+    return one.other.facts.zeros if one.other else 0
 
 
 def _is_zero(one: Weight) -> bool:
     if one.other:
-        return one.other[1].zeros == one.entries
+        return one.other.facts.zeros == one.entries
     return one.row is not None and one.row.spectrum.nonfinite == 0 and one.row.spectrum.max_abs == 0
 
 
@@ -105,7 +118,7 @@ def _is_never_zero(one: Weight, context: RuleContext) -> bool:
     """Whether training leaves no such weight all zero."""
     if one.other is None:
         return one.place.role != "TOKEN_TYPE" and one.entries > 0
-    entry, _ = one.other
+    entry = one.other.entry
     name = entry.tensor.rpartition(".")[2].lower()
     if entry.buffer or any(word in name for word in MAY_BE_ZERO):
         return False
@@ -152,6 +165,12 @@ def _known(context: RuleContext) -> list[LayerRow]:
     return [row for row in context.measured if row.spectrum.entries]
 
 
+def _plain(context: RuleContext) -> list[LayerRow]:
+    """Those measured whose entries are stored in the data type that they have."""
+    plain = {row.matrix.key for row in context.plain}
+    return [row for row in context.measured if row.matrix.key in plain]
+
+
 def _dead(rule: Rule, row: LayerRow, kind: str, dead: int, of: int, first: int | None) -> Match:
     are = "is" if dead == 1 else "are"
     start = "" if first is None else f", {'the first is ' * (dead > 1)}number {first} counted from 0"
@@ -187,7 +206,7 @@ def _unused_tokens(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 def _at_limit(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    for row in context.measured:
+    for row in _plain(context):
         facts = row.spectrum.entries
         if facts and facts.at_limit:
             are = "entry of {} is" if facts.at_limit == 1 else "entries of {} are"
@@ -200,7 +219,7 @@ def _at_limit(rule: Rule, context: RuleContext) -> Iterator[Match]:
 
 
 def _subnormals(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    judged = _known(context)
+    judged = [row for row in _plain(context) if row.spectrum.entries]
     matches = []
     for row in judged:
         facts = row.spectrum.entries
@@ -229,6 +248,7 @@ RULES = (
         "that overflowed or a damaged download.",
         check=_nonfinite,
         needs=(every_matrix, every_vector),
+        of_adapters=True,
     ),
     Rule(
         id="zero-matrix",
@@ -249,8 +269,9 @@ RULES = (
         id="zero-scales",
         title="Quantised weights whose scale is zero",
         severity="warning",
-        measures="Floating-point scales that are zero beside others that are not, of integers or numbers of 8 bits in "
-        "the same module.",
+        measures="Scales of quantised weights that are zero; of weights that could not be read, floating-point "
+        "numbers called scales that are zero beside others that are not, of integers or numbers of 8 bits in the same "
+        "module.",
         threshold=0.0,
         source="Weights are their codes times the scale of their group: where it is zero all of the group are. "
         "Quantisers keep it above zero; a group of zeros, as pruning or padding leaves it, or one so small that its "
@@ -292,7 +313,8 @@ RULES = (
         id="at-limit",
         title="Entries clipped at the limit of their format",
         severity="warning",
-        measures="Entries of the largest finite magnitude that the stored dtype has (65,504 in float16).",
+        measures="Entries of the largest finite magnitude that the stored dtype has (65,504 in float16). Quantised "
+        "weights have none.",
         threshold=0.0,
         source="No weight is that large: casts that saturate leave this number in the place of a larger or an infinite "
         "one.",
@@ -305,7 +327,8 @@ RULES = (
         title="Entries too small for their format",
         severity="warning",
         measures="The share of the entries other than zero that lie below the smallest normal magnitude of the stored "
-        "dtype (6.1e-5 in float16), where digits are lost and some hardware takes them for zero. "
+        "dtype (6.1e-5 in float16), where digits are lost and some hardware takes them for zero; quantised weights "
+        "have none. "
         f"{_TOGETHER}",
         threshold=0.10,
         source="Normal entries of standard deviation 0.02 in float16 have 0.24 % by nature, of 0.0014 (the scaled "

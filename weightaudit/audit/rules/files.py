@@ -38,6 +38,7 @@ RULES = (
         "Take shards and index of one save, or write the index of the shards that are there: "
         f"`{REINDEX}`.",
         check=_told_by_files,
+        of_adapters=True,
     ),
     Rule(
         id="unlisted",
@@ -48,6 +49,7 @@ RULES = (
         advice="Programs differ in whether they load them. Add them to the index if they belong to the model, else "
         "save the shards without them.",
         check=_told_by_files,
+        of_adapters=True,
     ),
     Rule(
         id="two-sets",

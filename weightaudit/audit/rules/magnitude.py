@@ -86,7 +86,7 @@ def _is_weight(one: Weight) -> bool:
     """
     if one.other is None:
         return False
-    entry, facts = one.other
+    entry, facts = one.other.entry, one.other.facts
     other_than_zero = one.entries - facts.zeros
     mask = facts.zeros > 0 and math.isclose(facts.mean_square * one.entries, other_than_zero * facts.max_abs**2)
     scale = any(word in entry.tensor.rpartition(".")[2].lower() for word in SCALES)
@@ -98,7 +98,7 @@ def _is_weight(one: Weight) -> bool:
 def _size(one: Weight) -> Size:
     if one.row:
         return Size(one.row.spectrum.frobenius_norm / math.sqrt(one.entries), one.row.spectrum.max_abs)
-    facts = one.other[1] if one.other else None
+    facts = one.other.facts if one.other else None
     # Squares of float64 numbers can leave its range; then the largest stands for them.
     return Size(math.sqrt(facts.mean_square) or facts.max_abs, facts.max_abs) if facts else Size(math.nan, math.nan)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from weightaudit.audit.rules.context import RuleContext
-from weightaudit.audit.rules.unmeasured import packed, unmeasured
+from weightaudit.audit.rules.unmeasured import kinds, packed, unmeasured
 from weightaudit.records import CoverageEntry
 from weightaudit.text import plural, printable
 
@@ -22,6 +22,12 @@ class Unmet:
 Need = Callable[[RuleContext], Iterator[Unmet]]
 
 
+def a_model(context: RuleContext) -> Iterator[Unmet]:
+    """That these are a model's weights."""
+    if context.identity.adapter is not None:
+        yield Unmet("These are an adapter's changes, not a model's weights.")
+
+
 def every_matrix(context: RuleContext) -> Iterator[Unmet]:
     """That all matrices of the model were measured; without some, the others are judged."""
     if context.shards:
@@ -32,8 +38,9 @@ def every_matrix(context: RuleContext) -> Iterator[Unmet]:
         yield Unmet(f"--roles or --layers left out {_of_parameters(context, selected)}.", True)
     without_role = [entry for entry in left if entry.status == "unmapped"]
     if without_role:
-        method = packed(context)
-        kind = f"quantised ({printable(method, 60)}), or without a role" if method else "without a role"
+        method = kinds(context)
+        how = "of a kind that is not measured" if context.identity.adapter else "quantised"
+        kind = f"{how} ({printable(method, 60)}), or without a role" if method else "without a role"
         yield Unmet(f"{_of_parameters(context, without_role)} are {kind}, and were not measured.", True)
 
 

@@ -46,6 +46,7 @@ RULES = (
         "under the usual name. Before use, name the file that you load and audit that.",
         check=_loaded_otherwise,
         needs=(),
+        of_adapters=True,
     ),
     Rule(
         id="pickle",
@@ -59,5 +60,6 @@ RULES = (
         "(use_safetensors=True), or with weights_only=True.",
         check=_pickle,
         needs=(),
+        of_adapters=True,
     ),
 )

@@ -36,7 +36,7 @@ class Rule:
 
     ``suppressed_by`` names rules that say more of the same matrix or tensor: what one of them has found fault with is
     neither shown to this rule nor compared with. They come before it in RULES. ``needs`` are what it needs in order to
-    judge: where something of it is not there, the rule says so.
+    judge: where something of it is not there, the rule says so. ``of_adapters``: it judges what an adapter changes too.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Rule:
     threshold: float | None = None
     suppressed_by: tuple[str, ...] = ()
     needs: tuple[Need, ...] = (every_matrix,)
+    of_adapters: bool = False
 
     def of_model(self, detail: str, *, value: float | None = None, about: Iterable[LayerRow] = ()) -> Match:
         """A finding about the whole model, or of several matrices (``about``) that share no place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,14 +20,38 @@ MAX_NESTED = 8
 
 
 def packed(context: RuleContext) -> str:
-    """How config.json says that weights are quantised, where some are: "" where not.
+    """How weights are quantised that are stored under names of the method's own, where some are: "" where not.
 
-    Several weights in each integer, under names of the method's own: the map cannot know what stands for what.
+    Several weights in each integer: the map cannot know what stands for what. What a codec knows by name and does not
+    decode is no such weight: it stands under the name that it has unquantised.
     """
+    formats = dict.fromkeys(
+        entry.scheme.name
+        for entry in context.unmapped
+        if entry.scheme and not entry.detail.startswith(entry.scheme.unread)
+    )
     said = (context.config or {}).get("quantization_config")
-    if not isinstance(said, Mapping) or not any(is_packed(entry) for entry in context.unmapped):
-        return ""
-    return str(said.get("quant_method") or "an unnamed method")
+    if isinstance(said, Mapping) and any(is_packed(entry) for entry in context.unmapped):
+        formats[str(said.get("quant_method") or "an unnamed method")] = None
+    return " and ".join(formats)
+
+
+def unread(context: RuleContext) -> dict[str, str]:
+    """The formats of weights that nothing here decodes, and why, that of most parameters first."""
+    parameters: Counter[tuple[str, str]] = Counter()
+    for entry in context.unmapped:
+        if entry.scheme is not None:
+            why = entry.detail.removeprefix(entry.scheme.unread)
+            parameters[entry.scheme.name, why] += entry.parameters
+    found: dict[str, str] = {}
+    for (name, why), _ in parameters.most_common():
+        found.setdefault(name, why)
+    return found
+
+
+def kinds(context: RuleContext) -> str:
+    """The formats of quantised weights that were not measured: "EXL2 and AQLM"; "" for none."""
+    return " and ".join(dict.fromkeys((*unread(context), *filter(None, [packed(context)]))))
 
 
 def is_packed(entry: CoverageEntry) -> bool:
@@ -37,8 +62,8 @@ def is_packed(entry: CoverageEntry) -> bool:
 
 
 def is_matrix(entry: CoverageEntry) -> bool:
-    """Whether it is packed, or has two dimensions that are larger than 1."""
-    return is_packed(entry) or sum(size > 1 for size in entry.shape) >= 2
+    """Whether it is packed or quantised, or has two dimensions that are larger than 1."""
+    return entry.scheme is not None or is_packed(entry) or sum(size > 1 for size in entry.shape) >= 2
 
 
 def measured_share(context: RuleContext) -> float:

@@ -1,30 +1,54 @@
-"""What a codec does."""
+"""What a codec does, and what it is told of a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from weightaudit.arrays import Array
-from weightaudit.records import TensorInfo
+from weightaudit.records import CodeFacts, TensorInfo
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What lies in a checkpoint, before anybody has said what it means.
+
+    ``tensors`` are those that no codec has taken so far, by name; ``method`` is what config.json or a file beside it
+    says of the quantisation, {} for nothing; ``metadata`` are the free-form notes in the headers, those of all files
+    together. ``values`` reads a few small tensors at once: a shape that is stored as a tensor, bytes of JSON.
+    """
+
+    tensors: Mapping[str, TensorInfo]
+    method: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    values: Callable[[Sequence[TensorInfo]], list[Array]] = lambda tensors: []
+
+    def text(self, key: str) -> str:
+        """What ``method`` calls ``key``, in small letters; "" where that is no text."""
+        said = self.method.get(key)
+        return said.lower() if isinstance(said, str) else ""
 
 
 class Codec(Protocol):
-    """One way of storing the numbers of a tensor.
+    """One way of storing the numbers of a tensor in others."""
 
-    ``in_place`` says that the stored bytes are the numbers: they are read to where these are wanted.
-    """
+    def groups(self, stored: Stored) -> Iterator[TensorInfo]:
+        """The logical tensors that are stored this way, or in a way of this kind that nothing decodes.
 
-    in_place: bool
-
-    def groups(self, stored: Mapping[str, TensorInfo]) -> Iterator[tuple[TensorInfo, frozenset[str]]]:
-        """The logical tensors that are stored this way among ``stored``, each with the names of all that it takes."""
+        Each takes the tensors that are its parts; nothing is believed of them but what headers say, so shapes and
+        dtypes that do not fit each other are no group, or one that is ``unread``.
+        """
         ...
 
-    def decode(self, info: TensorInfo, stored: Array, companions: Mapping[str, Array], out: Array) -> Array:
-        """The numbers of ``info``, of its dtype and shape, as a view of ``out``: uint8, ``info.decoded_nbytes`` of it.
+    def decode(self, info: TensorInfo, parts: Mapping[str, Array], out: Array) -> None:
+        """Fill ``out``, float32 of the shape of ``info`` and contiguous, with its numbers.
 
-        ``stored`` are its bytes, ``out`` itself where they are read in place; ``companions`` the tensors stored beside
-        them, by their use. Raises ValueError, with the cause, where these do not fit each other.
+        ``parts`` are by their use, each in its own dtype and shape (uint8 and flat where numpy has no such dtype).
+        Raises ValueError, with the cause, where these do not fit each other.
         """
+        ...
+
+    def facts(self, info: TensorInfo, parts: Mapping[str, Array]) -> CodeFacts | None:
+        """What the codes and scales of ``info`` are; None where the format has neither."""
         ...

@@ -17,7 +17,7 @@ _KINDS = (
     (b"version https://git-lfs", "a Git LFS pointer and not the file itself", "Run 'git lfs pull' there"),
     (ZIP, "a zip archive (PyTorch's .bin format?)", NAME_IT),
     (PICKLE, "a Python pickle (PyTorch's old .bin format?)", NAME_IT),
-    (b"GGUF", "a GGUF file", ORIGINAL),
+    (b"GGUF", "a GGUF file", "Give it a name that ends in .gguf"),
     (b"lmgg", "a file of whisper.cpp or an old llama.cpp (ggml)", ORIGINAL),
     (b"tjgg", "a file of an old llama.cpp (ggjt)", ORIGINAL),
     (b"\xba\x16\x4f\x2f", "a fastText model", "Word vectors of this format are not read here"),

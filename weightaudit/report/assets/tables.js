@@ -58,6 +58,9 @@ function startLayers() {
   const host = byId("layers");
   /** @param {string} name */
   const optional = (name) => (rows.some((row) => text(row.i, name) !== "") ? [name] : []);
+  // Behind those of every scan are those of quantised weights, where there are such.
+  const last = data.columns.findIndex(({ name }) => name === "max_abs");
+  const quantised = data.columns.slice(last + 1).flatMap(({ name }) => optional(name));
   const names = [
     ...optional("stack"),
     ...optional("layer"),
@@ -78,6 +81,7 @@ function startLayers() {
     "converged",
     "method",
     "passes",
+    ...quantised,
     "dtype",
     "parameters",
     "tensors",

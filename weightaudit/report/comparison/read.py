@@ -157,7 +157,7 @@ def _row(said: Mapping[str, Any]) -> dict[str, Value]:
 def _cell(column: Column, value: Any) -> Value:
     if column.dtype == "float64":
         return _number(value)
-    if value is None and column.dtype in _NULLABLE:
+    if value is None and (column.of_entries or column.dtype in _NULLABLE):
         return None
     try:
         return _CELLS[column.dtype](value)

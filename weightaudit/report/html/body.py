@@ -7,10 +7,12 @@ from __future__ import annotations
 import math
 
 from weightaudit.records import LayerRow, ScanResult, Status
+from weightaudit.report.html.base import base_section
 from weightaudit.report.html.findings import findings_section, grouped
 from weightaudit.report.html.header import guessed, header, notes
 from weightaudit.report.html.method import method_section
 from weightaudit.report.html.overview import summary
+from weightaudit.report.html.quantisation import quantisation_section
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join
 from weightaudit.report.markup import UNKNOWN, captioned, count, figure, interval, plot_hosts, section, share, table
 from weightaudit.report.spectra import spectra_section
@@ -63,6 +65,8 @@ def body(report: ScanResult, *, alone: bool = True) -> Html:
                 table_lines(report),
             ),
         ),
+        quantisation_section(report),
+        base_section(report),
         _coverage(report),
         method_section(report),
         html("</main>"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from weightaudit.records import ScanResult
+from weightaudit.report.adapters import said_of_adapter
 from weightaudit.report.html.findings import Group
 from weightaudit.report.html.verdict import verdict_line
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, shown
 from weightaudit.report.markup import count, definitions, details, navigation, nbytes, share
+from weightaudit.report.quantisation import formats, said_of_formats
 from weightaudit.report.spectra import asked
 from weightaudit.text import plural
 
@@ -21,11 +23,18 @@ def header(report: ScanResult, groups: list[Group]) -> Html:
         ("Read from", html("<code>{}</code>", identity.location)),
         ("Family", _family(report)),
         ("Parameters", _parameters(report)),
+        ("Quantised", _quantised(report)),
+        ("Adapter", html("{}", said_of_adapter(report)) if report.identity.adapter else NOTHING),
+        ("Base", html("<code>{}</code>", report.base.location) if report.base is not None else NOTHING),
         ("Files", _files(report)),
         ("Skipped", _skipped(report)),
     ]
     links = [("summary", "Summary"), ("plots", "By layer"), ("roles", "By role"), ("table", "Every matrix")]
     links += [("coverage", "Coverage"), ("method", "How it was computed")]
+    if formats(report):
+        links.insert(len(links) - 2, ("quantisation", "Quantisation"))
+    if report.base is not None:
+        links.insert(len(links) - 2, ("base", "Against its base"))
     if asked(report):
         links.insert(2, ("spectra", "Spectra"))
     if report.findings:
@@ -58,6 +67,14 @@ def _parameters(report: ScanResult) -> Html:
     several = len(dtypes) > 1
     named = (html("{} ({})" if several else "{}", name, share(n / total)) for name, n in dtypes.items())
     return html("{} in {}", number, join(", ", named))
+
+
+def _quantised(report: ScanResult) -> Html:
+    """How weights are, a line a format; nothing where none is."""
+    lines = [html("<li>{}</li>", line.removeprefix("quantised: ")) for line in said_of_formats(report)]
+    if len(lines) <= 1:
+        return html("{}", said_of_formats(report)[0].removeprefix("quantised: ")) if lines else NOTHING
+    return details(plural(len(lines), "format"), html("<ul>{}</ul>", join("", lines)))
 
 
 def _files(report: ScanResult) -> Html:

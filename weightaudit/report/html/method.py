@@ -9,12 +9,12 @@ from collections import Counter
 
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ScanResult
-from weightaudit.report.columns import COLUMNS
 from weightaudit.report.hypertext import NOTHING, Html, html, join, shown
 from weightaudit.report.markup import definitions, details, section, setting, table
+from weightaudit.report.quantisation import columns_of
 from weightaudit.text import plural, ranges
 
-REPEATED = ("method", "tol", "delta", "seed", "device", "threads")
+REPEATED = ("base", "method", "tol", "delta", "seed", "device", "threads")
 
 
 def method_section(report: ScanResult) -> Html:
@@ -46,7 +46,7 @@ def method_section(report: ScanResult) -> Html:
         ),
         details(
             "What every column means",
-            definitions("facts", ((html("<code>{}</code>", c.name), c.meaning) for c in COLUMNS)),
+            definitions("facts", ((html("<code>{}</code>", c.name), c.meaning) for c in columns_of(report))),
         ),
     )
 

@@ -9,12 +9,12 @@ import dataclasses
 import re
 from typing import Any
 
-from weightaudit.records import ScanResult
-from weightaudit.report.columns import COLUMNS, NAMES
+from weightaudit.records import CoverageEntry, ScanResult
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
 from weightaudit.report.html.method import command_ends
 from weightaudit.report.page_constants import page_constants
+from weightaudit.report.quantisation import columns_of
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
 from weightaudit.report.tables import csv_cells
@@ -32,7 +32,8 @@ INVERSE = {
 
 def payload(report: ScanResult) -> dict[str, Any]:
     """What the page's script reads; the columns of its tables are `encoded`."""
-    cells = list(csv_cells(report))
+    cells, columns = list(csv_cells(report)), columns_of(report)
+    names = [column.name for column in columns]
     styles = role_styles(row.matrix.role for row in report.rows)
     coverage = report.coverage_entries
     spectra = spectra_payload(report)
@@ -52,10 +53,10 @@ def payload(report: ScanResult) -> dict[str, Any]:
                 "whole": column.dtype in ("Int64", "int64"),
                 "rounding": column.rounding,
             }
-            for column in COLUMNS
+            for column in columns
         ],
         "derived": [INVERSE],
-        "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(NAMES)},
+        "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(names)},
         "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,
         "lines": [dataclasses.asdict(figure) for figure in lines],
@@ -69,13 +70,19 @@ def payload(report: ScanResult) -> dict[str, Any]:
         "coverage": {
             "tensor": encoded([entry.tensor for entry in coverage]),
             "shape": encoded([" × ".join(map(str, entry.shape)) or "scalar" for entry in coverage]),
-            "dtype": encoded([entry.dtype for entry in coverage]),
+            "dtype": encoded([entry.dtype if entry.scheme is None else entry.scheme.name for entry in coverage]),
             "parameters": encoded([str(entry.parameters) for entry in coverage]),
             "status": encoded([entry.status for entry in coverage]),
             "roles": encoded([" ".join(entry.roles) for entry in coverage]),
-            "detail": encoded([entry.detail for entry in coverage]),
+            "detail": encoded([_detail(entry) for entry in coverage]),
         },
     }
+
+
+def _detail(entry: CoverageEntry) -> str:
+    """Why it has its status, and which stored tensors it was decoded from."""
+    parts = f"stored as {', '.join(entry.parts)}" if entry.parts else ""
+    return "; ".join(filter(None, (entry.detail, parts)))
 
 
 def _file_stem(name: str) -> str:

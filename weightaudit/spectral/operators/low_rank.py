@@ -128,6 +128,15 @@ class LowRank:
         largest = float(values[-1])
         return Interval(largest, largest, 0, WholeSpectrum(values, 4.0 * UNIT * largest, max(self.shape)))
 
+    def singular_values(self) -> NDArray[np.float64]:
+        """All that may be other than 0, descending and at most r of them, within the certificate's error; NaN where an
+        entry of W is not finite."""
+        if self.statistics().nonfinite:
+            return np.full(1, np.nan)
+        factors = self._factors
+        values: NDArray[np.float64] = np.ldexp(np.linalg.svd(factors.core, compute_uv=False), factors.exponent)
+        return values
+
     @cached_property
     def _factors(self) -> Factors:
         B, At = _float64(self._B), _float64(self._A).T

@@ -1,0 +1,73 @@
+"""A real GGUF file: every entry is that of the reference package, at hand and streamed, and an audit passes on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from tests.support.hub import pointed_at, serve
+from tests.support.running import CommandLine
+from tests.support.smollm2 import needs_smollm2, smollm2_file
+from weightaudit.arrays import Array
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
+
+pytestmark = needs_smollm2
+HEADS = {"attn_q": 9, "attn_k": 3}
+
+
+@pytest.fixture(scope="module")
+def file() -> Path:
+    found = smollm2_file()
+    assert found is not None
+    return found
+
+
+def meant(tensor: gguf.ReaderTensor) -> Array:
+    """Its numbers by the reference package, the rows of Q and K as the model's own names have them."""
+    numbers: Array = gguf.dequantize(tensor.data, tensor.tensor_type)
+    heads = HEADS.get(tensor.name.split(".")[-2])
+    if heads is None:
+        return numbers
+    rows, cols = numbers.shape
+    return numbers.reshape(heads, rows // heads // 2, 2, cols).swapaxes(1, 2).reshape(rows, cols)
+
+
+def check_entries(checkpoint: Checkpoint, file: Path, layers: str = "") -> None:
+    """Of the tensors of ``layers``, by how their names begin, and of none twice."""
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    assert checkpoint.tensors.keys() == tensors.keys()
+    chosen = (info for info in checkpoint.tensors.values() if info.name.startswith(layers))
+    infos = sorted(chosen, key=lambda info: info.offset)
+    with checkpoint.reader(infos, ahead=32_000_000) as read:
+        for info in infos:
+            assert np.array_equal(read(info), meant(tensors[info.name])), info.name
+
+
+def test_entries_of_a_layer(file: Path) -> None:
+    with open_checkpoint(file) as checkpoint:
+        check_entries(checkpoint, file, "blk.7.")
+
+
+def test_every_entry_streamed(file: Path, tmp_path: Path) -> None:
+    """No byte of a tensor comes twice but those that the header's last, growing read reaches into."""
+    with serve({"org/smol-GGUF": {file.name: file}}) as hub, pointed_at(hub.url, tmp_path / "home"):
+        with open_checkpoint("org/smol-GGUF:q4_1") as checkpoint:
+            header = hub.sent("cdn")
+            check_entries(checkpoint, file)
+            tensors = sum(info.stored_nbytes for info in checkpoint.tensors.values())
+        first = min(info.offset for info in checkpoint.tensors.values())
+        assert first <= header < 2 * first
+        assert hub.sent("cdn") - header == tensors
+
+
+def test_the_command_line(file: Path, weightaudit: CommandLine, tmp_path: Path) -> None:
+    done = weightaudit("scan", file, "--json", tmp_path / "smol.json", "--fail-on", "warning")
+    assert done.code == 0, done.stderr
+    assert "Quantised: Q4_1, group 32: 210 tensors." in done.stdout
+    report = json.loads((tmp_path / "smol.json").read_text())
+    assert len(report["layers"]) == 241
+    assert {row["status"] for row in report["coverage"]} == {"analysed", "ignored"}

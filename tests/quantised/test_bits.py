@@ -16,6 +16,7 @@ from weightaudit.checkpoint.codecs.bits import (
     E8M0,
     float32,
     levels,
+    of_floats,
     pairs,
     scale_facts,
     take_pairs,
@@ -95,3 +96,15 @@ def test_facts_of_exponents() -> None:
     empty = scale_facts(np.empty(0, np.float32))
     assert empty["scales"] == 0
     assert math.isnan(empty["least_scale"])
+
+
+def test_levels_of_small_floats() -> None:
+    """0 and −0 are one level, NaN is none, and both ends are told, whichever table it is."""
+    four = np.zeros(16, np.int64)
+    four[[0, 8, 7, 15, 3]] = 5, 2, 3, 4, 1
+    assert of_floats(four) == {"codes": 15, "extreme": 7, "unused": 15 - 4}
+    assert of_floats(np.ones(16, np.int64))["unused"] == 0
+    assert of_floats(np.where(np.arange(16) == 8, 0, 1))["unused"] == 0
+    eight = np.zeros(256, np.int64)
+    eight[[0x00, 0x80, 0x7E, 0xFE, 0x7F]] = 1
+    assert of_floats(eight, E4M3) == {"codes": 5, "extreme": 2, "unused": 253 - 3}

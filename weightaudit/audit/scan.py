@@ -24,12 +24,11 @@ from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, ScanResult, TensorInfo
+from weightaudit.source.base import GGUF
 from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
-GGUF = ".gguf"
-"""Files that have names of their own for what a model's tensors are."""
 VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 

@@ -32,7 +32,7 @@ def local_state(path: str, label: str = "") -> str:
     a model that is one file, that file and the config, and where it is an index or a shard of a GGUF model also the
     shards, which lie beside it.
     """
-    from weightaudit.source.base import CONFIG, SHARD
+    from weightaudit.source.base import CONFIG, GGUF, SHARD
     from weightaudit.source.local import local_repository
 
     folder, chosen = (path, None) if os.path.isdir(path) else os.path.split(path)
@@ -46,7 +46,7 @@ def local_state(path: str, label: str = "") -> str:
         names += local_repository(Path(folder), location=folder).below()
     alone = chosen is not None and not chosen.endswith(".json")
     if alone and (shard := SHARD.fullmatch(str(chosen))) is not None:
-        alone = shard["suffix"] != ".gguf"
+        alone = shard["suffix"] != GGUF
     read = {CONFIG, chosen} if alone else {CONFIG, chosen, *filter(_called_like_weights, names), *_named(folder)}
     return json.dumps([_state(folder, name) for name in names if name in read])
 

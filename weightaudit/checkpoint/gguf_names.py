@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from weightaudit.errors import CheckpointError
-from weightaudit.source.base import SHARD
+from weightaudit.source.base import GGUF, SHARD
 from weightaudit.text import printable
 
-SUFFIX = ".gguf"
 NO_MODEL = {
     "mmproj": "the projector of a multimodal model, not the language model",
     "imatrix": "what a quantiser used, no weights",
@@ -52,7 +51,7 @@ def choices(files: Iterable[str]) -> list[Choice]:
     """The models among the GGUF files, in name order; the shards of one are one."""
     sets: dict[str, list[str]] = {}
     for name in sorted(files):
-        if name.endswith(SUFFIX) and not no_model(name):
+        if name.endswith(GGUF) and not no_model(name):
             shard = SHARD.fullmatch(name)
             sets.setdefault(f"{shard['stem']}/{shard['count']}" if shard else name, []).append(name)
     return [Choice(names[0], tuple(names), label_of(names[0])) for names in sets.values()]
@@ -66,7 +65,7 @@ def label_of(name: str) -> str:
         ('Q4_K_M', 'UD-Q2_K')
     """
     shard = SHARD.fullmatch(name)
-    found = LABEL.search(shard["stem"] if shard else name.removesuffix(SUFFIX))
+    found = LABEL.search(shard["stem"] if shard else name.removesuffix(GGUF))
     return found["label"].upper() if found else ""
 
 
@@ -113,7 +112,7 @@ def _told(found: list[Choice], size_of: SizeOf) -> str:
 
 def _pattern(one: Choice) -> str:
     shard = SHARD.fullmatch(one.first)
-    return f"{shard['stem']}-*-of-{shard['count']}{SUFFIX}" if shard else one.first
+    return f"{shard['stem']}-*-of-{shard['count']}{GGUF}" if shard else one.first
 
 
 def _size(one: Choice, size_of: SizeOf) -> str:
@@ -148,7 +147,7 @@ def shards_of(weights: str, files: Collection[str], *, where: str) -> list[str]:
         raise CheckpointError(where, f"{printable(weights)} has a number beyond its count", "Rename it as it was")
     if len(there) < count:
         missing = [number for number in range(1, min(count, len(there) + 5) + 1) if number not in there]
-        names = [f"{shard['stem']}-{number:05d}-of-{shard['count']}{SUFFIX}" for number in missing[:3]]
+        names = [f"{shard['stem']}-{number:05d}-of-{shard['count']}{GGUF}" for number in missing[:3]]
         more = count - len(there) - len(names)
         told = ", ".join(map(printable, names)) + (f" and {more} more" if more > 0 else "")
         raise CheckpointError(

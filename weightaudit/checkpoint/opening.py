@@ -10,7 +10,6 @@ from typing import Any
 from weightaudit.checkpoint.config import CONFIG, check_config, read_config
 from weightaudit.checkpoint.contents import contents_of, tensors_of
 from weightaudit.checkpoint.formats.checksums import Checksums
-from weightaudit.checkpoint.gguf_names import SUFFIX as GGUF
 from weightaudit.checkpoint.loaders import loaded_otherwise
 from weightaudit.checkpoint.modules import find_modules
 from weightaudit.checkpoint.reader import Checkpoint, close_all
@@ -22,6 +21,7 @@ from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError
 from weightaudit.records import FileFault, ModelIdentity, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
+from weightaudit.source.base import GGUF
 from weightaudit.text import printable
 
 

@@ -26,7 +26,6 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from weightaudit.checkpoint.gguf_names import SUFFIX as GGUF
 from weightaudit.checkpoint.gguf_names import by_label, no_model, only_choice, only_in_folders
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index, shards_without_index
@@ -34,7 +33,7 @@ from weightaudit.checkpoint.loaders import named_weights
 from weightaudit.errors import CheckpointError
 from weightaudit.records import SkippedFile
 from weightaudit.source import Repository
-from weightaudit.source.base import SHARD, STANDARD_WEIGHTS
+from weightaudit.source.base import GGUF, SHARD, STANDARD_WEIGHTS
 from weightaudit.text import listed, printable
 
 SAFETENSORS, TORCH = (".safetensors",), (".bin", ".pt", ".pth", ".ckpt")

@@ -11,7 +11,6 @@ from weightaudit.checkpoint.formats.gguf import GgufFile, read_gguf
 from weightaudit.checkpoint.formats.safetensors import read_header
 from weightaudit.checkpoint.formats.sniff import read_head
 from weightaudit.checkpoint.formats.torch_file import SUFFIXES, is_torch, read_torch
-from weightaudit.checkpoint.gguf_names import SUFFIX as GGUF
 from weightaudit.checkpoint.gguf_names import shards_of
 from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import Placement, check_present, is_index, read_index, shards_without_index
@@ -19,6 +18,7 @@ from weightaudit.checkpoint.modules import Module
 from weightaudit.checkpoint.reader import close_all
 from weightaudit.records import FileFault, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository
+from weightaudit.source.base import GGUF
 from weightaudit.text import printable
 
 SHARDS_AT_ONCE = 8

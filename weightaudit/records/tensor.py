@@ -131,11 +131,6 @@ class TensorInfo:
         return replace(self, encoding=replace(self.encoding, parameters=parameters))
 
     @property
-    def bits_per_weight(self) -> float:
-        """Stored bits for each element, scales and all; NaN of an empty tensor."""
-        return 8 * self.stored_nbytes / self.parameters if self.parameters else math.nan
-
-    @property
     def why_unread(self) -> str:
         """Why its numbers cannot be read, in words; "" where they can as far as is known here."""
         scheme, why = self.encoding.scheme, self.encoding.unread

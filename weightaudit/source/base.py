@@ -11,6 +11,8 @@ from weightaudit.errors import CheckpointError
 from weightaudit.text import printable
 
 CONFIG = "config.json"
+GGUF = ".gguf"
+"""How the name of a GGUF file ends."""
 MAX_CONFIG = 10_000_000
 """Bytes; real ones have some thousand."""
 STANDARD_WEIGHTS = (

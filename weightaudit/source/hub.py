@@ -16,7 +16,7 @@ from huggingface_hub import constants
 
 from weightaudit.errors import CheckpointError, ModelError, ModelUnreachable
 from weightaudit.model_files import WEIGHT_SUFFIXES
-from weightaudit.source.base import ByteSource, safe_folder, safe_name
+from weightaudit.source.base import GGUF, ByteSource, safe_folder, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
@@ -203,7 +203,7 @@ def hub_repository(
         )
     pinned = pin(access, revision)
     found = repository(pinned.commit, pinned=pinned)
-    if download and (CONFIG in pinned.files or any(name.endswith(".gguf") for name in pinned.files)):
+    if download and (CONFIG in pinned.files or any(name.endswith(GGUF) for name in pinned.files)):
         found.fetch([CONFIG])
         # So that the same command works offline afterwards.
         CacheFolder(model).remember(revision or "main", pinned.commit)

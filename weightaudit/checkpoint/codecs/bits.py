@@ -147,6 +147,21 @@ def levels(packed: Array, bits: int) -> Array:
     return each
 
 
+def of_floats(counts: Array, table: Array = E2M1) -> dict[str, int]:
+    """What `CodeFacts` says of codes that are there as often as ``counts`` says and stand for the numbers in ``table``.
+
+    0 and −0 are one level, NaN is none.
+    """
+    numbers = table[~np.isnan(table)] + np.float32(0)  # −0 + 0 is 0
+    used = table[(counts > 0) & ~np.isnan(table)] + np.float32(0)
+    ends = (table == numbers.max()) | (table == numbers.min())
+    return {
+        "codes": int(counts.sum()),
+        "extreme": int(counts[ends].sum()),
+        "unused": len(np.unique(numbers)) - len(np.unique(used)),
+    }
+
+
 def tiles(rows: int, columns: int, *, step: int = 1) -> Iterator[tuple[int, int]]:
     """(start, stop) of runs of rows of about `TILE` entries together, each starting at a multiple of ``step``."""
     height = max(TILE // max(columns, 1) // step, 1) * step

@@ -26,6 +26,7 @@ from weightaudit.checkpoint.codecs.bits import (
     distinct,
     float32,
     levels,
+    of_floats,
     pairs,
     scale_facts,
     take_pairs,
@@ -103,12 +104,6 @@ class CompressedTensors:
             return CodeFacts(**of_levels(counts), **scales)
         bits, each = int(info.encoding.parameter("bits")), int(info.encoding.parameter("each"))
         return CodeFacts(**code_facts(parts["codes"], bits, info.shape[1], each=each), **scales)
-
-
-def of_floats(counts: Array) -> dict[str, int]:
-    """What `CodeFacts` says of 4-bit floats that are there as often as ``counts`` says, by code; 0 and −0 are one."""
-    used = {float(level) + 0.0 for level in E2M1[counts > 0]}
-    return {"codes": int(counts.sum()), "extreme": int(counts[7] + counts[15]), "unused": 15 - len(used)}
 
 
 def _grid(scales: Array) -> Array:

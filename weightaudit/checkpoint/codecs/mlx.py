@@ -18,6 +18,7 @@ from weightaudit.checkpoint.codecs.bits import (
     E8M0,
     histogram,
     levels,
+    of_floats,
     pairs,
     scale_facts,
     take_pairs,
@@ -82,11 +83,9 @@ class Mlx:
                 fields = unpack(codes.reshape(-1, codes.shape[-1])[start:stop], bits, info.shape[-1])
                 counts += histogram(np.ascontiguousarray(fields))[: 1 << bits]
         mode = info.encoding.parameter("mode")
-        values = E4M3 if mode == "mxfp8" else E2M1 if mode != "affine" else np.arange(1 << bits)
-        ends = counts[(values == np.nanmax(values)) | (values == np.nanmin(values))]
-        unused = (counts == 0) & ~np.isnan(values)
+        table = E4M3 if mode == "mxfp8" else E2M1 if mode != "affine" else np.arange(1 << bits)
         scales = parts["scales"].view(BY_NAME["float8_e4m3fn"].numpy) if mode == "nvfp4" else parts["scales"]
-        return CodeFacts(info.parameters, int(ends.sum()), int(unused.sum()), **scale_facts(scales))
+        return CodeFacts(**of_floats(counts, table), **scale_facts(scales))
 
 
 def _numbers(info: TensorInfo, codes: Array, out: Array) -> None:

@@ -12,13 +12,11 @@ import numpy as np
 
 from weightaudit.arrays import Array
 from weightaudit.checkpoint.codecs.base import Stored
-from weightaudit.checkpoint.codecs.bits import E2M1, E8M0, levels, pairs, scale_facts, take_pairs, tiles
+from weightaudit.checkpoint.codecs.bits import E2M1, E8M0, levels, of_floats, pairs, scale_facts, take_pairs, tiles
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
 SCHEME = Scheme("MXFP4", 4, "32", symmetric=True)
 BLOCK = 32
-LARGEST = (7, 15)
-"""The codes of 6 and −6."""
 _PAIRS = pairs(E2M1)
 
 
@@ -49,11 +47,7 @@ class Mxfp4:
             blocks *= E8M0[powers[start:stop].reshape(-1, 1)]
 
     def facts(self, info: TensorInfo, parts: Mapping[str, Array]) -> CodeFacts | None:
-        counts = levels(parts["codes"], 4)
-        extreme = int(counts[list(LARGEST)].sum())
-        return CodeFacts(
-            info.parameters, extreme, int((counts == 0).sum()), **scale_facts(parts["scales"].view(np.uint8))
-        )
+        return CodeFacts(**of_floats(levels(parts["codes"], 4)), **scale_facts(parts["scales"].view(np.uint8)))
 
 
 def _powers(stored: Stored, name: str) -> TensorInfo | None:

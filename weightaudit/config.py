@@ -212,3 +212,10 @@ class AuditConfig:
 
 
 DEFAULTS = AuditConfig()
+NOT_OF_A_DIFFERENCE = ("spectrum", "base", "min_coverage", "baseline", "revision")
+"""Options that a difference of two models does not have: it is of two, each with a revision of its own."""
+
+
+def as_json(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name as JSON has them; what is left open is None."""
+    return {name: list(value) or None if isinstance(value, tuple) else value for name, value in options.items()}

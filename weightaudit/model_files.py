@@ -319,3 +319,9 @@ def _cached(model: str) -> list[Path]:
     """The folders of the cache that a Hub id has, if it is one."""
     folders = (cache / cache_folder_name(model) for cache in _caches())
     return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def parted(name: str) -> tuple[str, str | None]:
+    """A Hub id and the revision that it may carry, ``id@revision``; a path is what exists as one."""
+    model, at, revision = name.rpartition("@")
+    return (model, revision) if at and model and revision and not Path(name).exists() else (name, None)

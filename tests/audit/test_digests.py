@@ -17,7 +17,7 @@ from weightaudit.architecture import map_model
 from weightaudit.arrays import Array, as_array
 from weightaudit.audit import digests, measuring, reading
 from weightaudit.audit.digests import Digests
-from weightaudit.audit.reading import Held, ReadGroup, cut
+from weightaudit.audit.reading import Held, ReadGroup, Stored, cut
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.records import Spectrum
 from weightaudit.spectral import digest, measure
@@ -77,7 +77,7 @@ def _group(checkpoint: Checkpoint, role: str) -> Held:
     matrices = tuple(matrix for matrix in found.matrices if matrix.role in role.split(","))
     tensors = {name: checkpoint.tensors[name] for matrix in matrices for name in matrix.tensors}
     group = ReadGroup(tuple(tensors.values()), matrices)
-    return Held(group, {name: checkpoint.read(name) for name in tensors}, lambda: None)
+    return Held(group, Stored({name: checkpoint.read(name) for name in tensors}), lambda: None)
 
 
 def test_heads_that_cutting_copies_are_hashed_when_they_are_measured(
@@ -93,10 +93,10 @@ def test_heads_that_cutting_copies_are_hashed_when_they_are_measured(
     with open_checkpoint(tmp_path) as checkpoint:
         held = _group(checkpoint, "Q,O")
     found = Digests(held.group.matrices, later=())
-    found.take(held.group, held.stored)
+    found.take(held.group, held.own.arrays)
     assert len(taken) == 1
     for matrix in held.group.matrices:
-        assert found.of(matrix, cut(matrix, held.stored)) == digest(cut(matrix, held.stored))
+        assert found.of(matrix, cut(matrix, held.own.arrays)) == digest(cut(matrix, held.own.arrays))
     assert len(taken) == 2
 
 
@@ -105,7 +105,7 @@ def test_what_may_be_a_copy_is_hashed_when_it_is_measured(
 ) -> None:
     with open_checkpoint(tiny_checkpoints["gpt2"]) as checkpoint:
         held = _group(checkpoint, "EMBED")
-    Digests(held.group.matrices, later={held.group.tensors[0].name}).take(held.group, held.stored)
+    Digests(held.group.matrices, later={held.group.tensors[0].name}).take(held.group, held.own.arrays)
     assert taken == []
 
 

@@ -154,7 +154,8 @@ def test_what_has_no_role_is_read_on_the_way_and_asks_for_little_more_memory(
     monkeypatch.setattr(reading, "LOOKED_AT", 900)
     tensors = {info.name: info for info in (_info("q", 32), _info("k", 0, "b"))}
     units = plan_groups([_matrix(0, "Q", "q"), _matrix(0, "K", "k")], tensors)
-    others = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
+    infos = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
+    others = [ReadGroup((info,), ()) for info in infos]
     read, left_out = with_others(units, others, memory=memory)
     assert [info.name for info in left_out] == ["huge"]
     assert [(unit.tensors[0].name, len(unit.matrices)) for unit in read] == [
@@ -202,8 +203,8 @@ def test_each_tensor_is_read_once_and_whole_while_its_unit_is_out() -> None:
     seen = []
     for held in _each(checkpoint, plan_groups(matrices, tensors)):
         for info in held.group.tensors:
-            assert np.array_equal(held.stored[info.name], np.full((2, 2), info.offset))
-            assert held.stored[info.name].ctypes.data % CACHE_LINE == 0
+            assert np.array_equal(held.own.arrays[info.name], np.full((2, 2), info.offset))
+            assert held.own.arrays[info.name].ctypes.data % CACHE_LINE == 0
             seen.append(info.name)
     assert seen == checkpoint.reads == checkpoint.planned == list(tensors)
 
@@ -217,7 +218,7 @@ def test_every_unit_is_looked_at_once_before_it_comes(memory: int | None) -> Non
 
     def look(held: Held) -> None:
         name = held.group.tensors[0].name
-        looked.append((name, float(held.stored[name][1, 1]), threading.current_thread().name))
+        looked.append((name, float(held.own.arrays[name][1, 1]), threading.current_thread().name))
 
     for done, held in enumerate(_each(FakeCheckpoint(tensors), units, memory=memory, look=look), 1):
         assert looked[done - 1][0] == held.group.tensors[0].name
@@ -254,7 +255,7 @@ def test_some_bytes_are_read_ahead(lead: int, ahead: int, monkeypatch: pytest.Mo
             if len(checkpoint.reads) >= expected:
                 break
         assert len(checkpoint.reads) == expected
-        assert held.stored[f"t{done}"][0, 0] == tensors[f"t{done}"].offset
+        assert held.own.arrays[f"t{done}"][0, 0] == tensors[f"t{done}"].offset
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
@@ -272,7 +273,7 @@ def test_memory_bounds_what_is_held(at_once: int) -> None:
                 with out.pop(0):
                     pass
             out.append(future.result(timeout=10))
-            assert all(held.stored[name][3, 3] == tensors[name].offset for held in out for name in held.stored)
+            assert all(held.own.arrays[name][3, 3] == tensors[name].offset for held in out for name in held.own.arrays)
     assert checkpoint.ahead + at_once * units[0].buffer_bytes <= memory
 
 
@@ -301,11 +302,11 @@ def test_a_unit_that_is_used_twice_is_let_go_after_both() -> None:
         with held:
             pass
         assert not wait([following], timeout=0.05).done
-        assert held.stored["t0"][0, 0] == 0
+        assert held.own.arrays["t0"][0, 0] == 0
         with pytest.raises(RuntimeError), held:
             raise RuntimeError
-        assert following.result(timeout=10).stored["t1"][0, 0] == tensors["t1"].offset
-        assert not held.stored
+        assert following.result(timeout=10).own.arrays["t1"][0, 0] == tensors["t1"].offset
+        assert not held.own.arrays
 
 
 def test_a_unit_that_was_let_go_keeps_no_memory() -> None:
@@ -313,7 +314,7 @@ def test_a_unit_that_was_let_go_keeps_no_memory() -> None:
     tensors, units = _squares(1)
     with closing(read_groups(FakeCheckpoint(tensors), units)) as coming:  # type: ignore[arg-type]
         held = next(coming).result()
-        owner = held.stored["t0"]
+        owner = held.own.arrays["t0"]
         while isinstance(owner.base, np.ndarray):
             owner = owner.base
         memory = weakref.ref(owner)
@@ -372,7 +373,7 @@ def test_beside_a_very_large_tensor_no_second_one_is_held(
         assert bool(wait([second], timeout=10 if beside_it else 0.05).done) == beside_it
         with first:
             pass
-        assert second.result(timeout=10).stored.keys() == {"head"}
+        assert second.result(timeout=10).own.arrays.keys() == {"head"}
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -398,7 +399,7 @@ def test_a_machine_without_memory(alone: bool, monkeypatch: pytest.MonkeyPatch) 
         assert not wait([second], timeout=0.05).done
         with first:
             pass
-        assert second.result(timeout=10).stored["t1"][0, 0] == tensors["t1"].offset
+        assert second.result(timeout=10).own.arrays["t1"][0, 0] == tensors["t1"].offset
 
 
 def test_nothing_to_read() -> None:

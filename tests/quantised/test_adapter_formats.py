@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 import weightaudit as wa
 from tests.quantised.adapters import golden, write
 from tests.support.gguf_files import write_gguf
 from tests.support.hub import pointed_at, serve
+from tests.support.models import tiny_model
 from weightaudit.arrays import Array
 from weightaudit.checkpoint import open_checkpoint
+from weightaudit.checkpoint.adapters.flat_names import named_as_in
+from weightaudit.checkpoint.adapters.kinds import scheme_of
+from weightaudit.records import LOW_RANK, TensorInfo, encoded
 
 R, OUT, IN = 3, 10, 8
 
@@ -208,3 +214,45 @@ def test_an_adapter_on_the_hub(tmp_path: Path) -> None:
         row.adapter for row in near.rows if row.adapter and row.matrix.role != "QKV"
     ]
     assert far.notes == near.notes
+
+
+def test_kohya_names_are_those_of_the_base_that_they_read_as(tmp_path: Path) -> None:
+    """A text encoder's module: alone it has its path for a role, beside its base the place of what it changes."""
+    base = tmp_path / "base"
+    tiny_model("bert", base)
+    name = "bert.encoder.layer.1.attention.self.query.weight"
+    with open_checkpoint(base) as checkpoint:
+        rows, cols = checkpoint.tensors[name].shape
+    B, A = random(rows, 2), random(2, cols)
+    flat = "lora_te1_bert_encoder_layer_1_attention_self_query"
+    file = tmp_path / "kohya.safetensors"
+    other = "lora_te1_not_there"
+    save_file(
+        {f"{one}.{end}.weight": factor for one in (flat, other) for end, factor in (("lora_up", B), ("lora_down", A))},
+        file,
+    )
+    assert {row.matrix.role for row in wa.scan(file).rows} == {flat, other}
+    found = wa.scan(file, base=base).rows
+    placed, stays = sorted(found, key=lambda row: row.base is None)
+    assert (placed.matrix.layer, placed.matrix.role, placed.matrix.tensors) == (1, "Q", (name,))
+    assert stays.matrix.role == other
+    assert stays.base is None
+    assert placed.base is not None
+    assert placed.base.effective is not None
+
+
+@pytest.mark.parametrize(
+    ("base", "names"),
+    [
+        (("a.b_c.weight", "a.b.c.weight"), ("lora_te_a_b_c.weight",)),  # two read the same
+        (("a.b.weight",), ("lora_te_a_b.weight", "lora_te1_a_b.weight")),  # two of one module
+        (("a.b.weight",), ("lora_te_a_b.weight", "a.b.weight")),  # its place is taken
+        (("a.b.bias",), ("lora_te_a_b.weight",)),
+    ],
+)
+def test_kohya_names_that_stay(base: tuple[str, ...], names: tuple[str, ...]) -> None:
+    part = TensorInfo("A", "float32", (2, 2), "file", 0, 16)
+    tensors = {
+        name: encoded(name, (2, 2), LOW_RANK, (("A", part),), scheme_of("LoRA")) for name in names if "lora" in name
+    } | {name: replace(part, name=name) for name in names if "lora" not in name}
+    assert sorted(named_as_in(base, tensors)) == sorted(tensors)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.quantised.packing import packed, scaled
 from tests.quantised.reading import decoded, facts, logical, stored
+from tests.support.packing import packed, scaled
 from weightaudit.arrays import Array
 from weightaudit.checkpoint.codecs import Stored, logical_tensors
 

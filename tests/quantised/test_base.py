@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,18 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.quantised import packers
-from tests.quantised.gguf_models import MODELS, Random, write_both
-from tests.quantised.linear_packers import COMPRESSED, FP8, GPTQ, Packed, compressed, fp8, gptq, tiny_of
 from tests.support.gguf_files import q8_0, write_gguf
+from tests.support.gguf_models import MODELS, Random, write_both
 from tests.support.hub import folder_files, pointed_at, serve
+from tests.support.linear_packers import COMPRESSED, FP8, GPTQ, compressed, fp8, gptq
 from tests.support.models import tiny_model
+from tests.support.packed_models import packed
 from tests.support.tiny import tiny
-from weightaudit.arrays import Array, as_tensor
+from weightaudit.arrays import Array
 from weightaudit.audit.base import base_facts
 from weightaudit.errors import CheckpointError, MappingError, ModelNotFound, UsageError
 from weightaudit.spectral import measure
 
-Pack = Callable[[Array], Packed]
 ROUNDING = 1e-9
 
 
@@ -54,31 +54,6 @@ def check(report: wa.ScanReport, model: Path, base: Path) -> None:
         assert facts.relative_spectral_upper <= facts.relative_spectral * 1.02
         compared.append(frobenius)
     assert np.count_nonzero(compared) > 6
-
-
-def packed(family: str, pack: Pack, method: Mapping[str, Any], folder: Path, **sizes: Any) -> tuple[Path, Path]:
-    """(a model with the linear maps of its layers packed, the model of random numbers that it is made from)."""
-    base, model = folder / "base", folder / "model"
-    if sizes:
-        tiny(family, **sizes).save_pretrained(base)
-    else:
-        tiny_of(family, base)
-    turned = family == "gpt2"
-    stored: dict[str, torch.Tensor] = {}
-    for name, tensor in load_file(base / "model.safetensors").items():
-        within = tensor.ndim == 2 and any(part in name for part in (".h.", "layers."))
-        if not within or name.endswith("gate.weight"):
-            stored[name] = tensor
-            continue
-        weight = tensor.numpy().T if turned else tensor.numpy()
-        parts, _ = pack(np.ascontiguousarray(weight))
-        module = name.removesuffix(".weight")
-        stored |= {f"{module}.{end}": as_tensor(np.array(part, order="C")) for end, part in parts.items()}
-    model.mkdir()
-    save_file(stored, model / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((base / "config.json").read_text())
-    (model / "config.json").write_text(json.dumps({**config, **method}))
-    return model, base
 
 
 WIDE = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 8, "head_dim": 8}
@@ -284,7 +259,7 @@ def test_a_base_that_cannot_be_read_is_named(llama: Path, tmp_path: Path) -> Non
 
 
 def test_a_base_counts_to_the_memory(llama: Path) -> None:
-    with pytest.raises(UsageError, match=r"of the base must be held at once"):
+    with pytest.raises(UsageError, match=r"weight of \S+ must be held at once"):
         wa.scan(llama, base=llama, memory=60_000)
     assert wa.scan(llama, memory=60_000).rows
 

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.quantised.packing import packed
+from tests.support.packing import packed
 from weightaudit.checkpoint.codecs.bits import (
     E2M1,
     E4M3,

@@ -13,8 +13,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import weightaudit as wa
-from tests.quantised.gguf_models import NUMBERS, Model, Random, entries, llama
 from tests.support.gguf_files import split_gguf, write_gguf
+from tests.support.gguf_models import NUMBERS, Model, Random, entries, llama
 from tests.support.hub import pointed_at, serve
 from weightaudit.batch.model_list import read_model_list
 from weightaudit.checkpoint import open_checkpoint

@@ -11,7 +11,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import weightaudit as wa
-from tests.quantised.gguf_models import (
+from tests.support.gguf_files import Array, q8_0, write_gguf
+from tests.support.gguf_models import (
     FF,
     HEADS,
     KV,
@@ -29,7 +30,6 @@ from tests.quantised.gguf_models import (
     permuted,
     write_both,
 )
-from tests.support.gguf_files import Array, q8_0, write_gguf
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import MappingError
 

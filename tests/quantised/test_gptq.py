@@ -9,8 +9,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.quantised.packing import packed, packed_down, scaled
 from tests.quantised.reading import decoded, facts, logical
+from tests.support.packing import packed, packed_down, scaled
 from weightaudit.arrays import Array
 from weightaudit.checkpoint.codecs.affine import group_size, grouping
 

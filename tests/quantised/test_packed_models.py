@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.quantised.linear_packers import (
+from tests.support.linear_packers import (
     AWQ,
     COMPRESSED,
     FP8,

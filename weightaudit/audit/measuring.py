@@ -61,8 +61,8 @@ def measure_groups(
     # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
     with Team(usable_threads() if config.device == "cpu" else 1) as team:
         work = _Work(groups, ties, overlapping, tables, config, team, display, comparison)
-        base = comparison.checkpoint if comparison else None
-        reading = read_groups(checkpoint, groups, base=base, memory=config.memory, look=work.look, codes=work.codes)
+        beside = [("base", comparison.checkpoint)] if comparison else []
+        reading = read_groups(checkpoint, groups, beside=beside, memory=config.memory, look=work.look, codes=work.codes)
         with closing(reading) as coming:
             for held in side_by_side(team, coming, work.tasks_of):
                 work.done(held)
@@ -97,7 +97,7 @@ class _Work:
     def look(self, held: Held) -> None:
         """Take digests in the thread that reads, unless another has nothing better to do."""
         if self._under_way >= self._team.size:
-            self._digests.take(held.group, held.stored)
+            self._digests.take(held.group, held.own.arrays)
 
     def codes(self, info: TensorInfo, facts: CodeFacts) -> None:
         """Keep what the codes of a tensor, or of one of the matrices that it stacks, are."""
@@ -105,7 +105,7 @@ class _Work:
 
     def tasks_of(self, held: Held) -> Iterator[Callable[[], Held]]:
         """What there is to do with a group, each told as it is handed out."""
-        self._ties.compare(held.stored)
+        self._ties.compare(held.own.arrays)
         matrices = self._ties.without_copies(held.group.matrices)
         self._left[held] = held.uses = max(1, len(matrices))
         for matrix in matrices:
@@ -128,7 +128,7 @@ class _Work:
         """At the numbers of what has no matrix; of copies of others nothing is left to be seen."""
         with held:
             if not held.group.matrices:
-                for name, tensor in held.stored.items():  # of a product no entry is read
+                for name, tensor in held.own.arrays.items():  # of a product no entry is read
                     self.seen.others[name] = facts_of(tensor)
                     if name in self._codes:
                         self.seen.codes[name] = self._codes[name]
@@ -137,8 +137,8 @@ class _Work:
     def _measure(self, matrix: RoleMatrix, held: Held) -> Held:
         config = self._config
         with held:
-            factors = cut_products(matrix, held.products)
-            blocks = [] if factors else cut(matrix, held.stored)
+            factors = cut_products(matrix, held.own.products)
+            blocks = [] if factors else cut(matrix, held.own.arrays)
             operator = products.operator_of(factors) if factors else None
             digest = self._digests.of(matrix, operator or blocks)
             measured = partial(

@@ -11,14 +11,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from types import MappingProxyType
 
 from weightaudit.arrays import CACHE_LINE, Array, Product, on_cache_lines
 from weightaudit.audit.memory import Memory
-from weightaudit.checkpoint import Checkpoint, buffer_nbytes
+from weightaudit.audit.opening import saying_so
+from weightaudit.checkpoint import Checkpoint, Reading, buffer_nbytes
 from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import CodeFacts, Part, RoleMatrix, TensorInfo
 from weightaudit.text import printable
@@ -41,19 +43,19 @@ AHEAD = 64_000_000
 class ReadGroup:
     """Tensors to be read together and the matrices cut from them; none from one that is only looked at.
 
-    ``base`` are those of a base's tensors that these matrices are compared with, for which ``scratch`` bytes more are
-    held.
+    ``beside`` are the tensors that these are compared with, of each of the other models; ``scratch`` bytes more are
+    held to do it in.
     """
 
     tensors: tuple[TensorInfo, ...]
     matrices: tuple[RoleMatrix, ...]
-    base: tuple[TensorInfo, ...] = ()
+    beside: tuple[tuple[TensorInfo, ...], ...] = ()
     scratch: int = 0
 
     @property
     def read(self) -> tuple[TensorInfo, ...]:
         """All that is read for it, in order."""
-        return (*self.tensors, *self.base)
+        return (*self.tensors, *chain.from_iterable(self.beside))
 
     @property
     def nbytes(self) -> int:
@@ -68,15 +70,16 @@ class ReadGroup:
 
 @dataclass(frozen=True)
 class Beside:
-    """What a matrix is compared with: ``tensors`` of a base, and ``scratch`` bytes, on cache lines, to do it in."""
+    """What a matrix is compared with: ``tensors`` of each of the other models, and ``scratch`` bytes, on cache lines,
+    to do it in."""
 
-    tensors: tuple[TensorInfo, ...]
+    tensors: tuple[tuple[TensorInfo, ...], ...] = ()
     scratch: int = 0
 
 
-_NOTHING = Beside(())
-_Name = tuple[bool, str]
-"""Whether a tensor is the base's, and its name: two models have the same names."""
+_NOTHING = Beside()
+_Name = tuple[int, str]
+"""Which model a tensor is of, the first being that whose matrices these are, and its name: two may have the same."""
 
 
 @dataclass(eq=False)
@@ -122,13 +125,15 @@ def plan_groups(
     """Group matrices that share tensors, in the order in which the tensors lie in the files.
 
     The tensors of each of ``pairs``, all of them in some matrix, come in one group too, since they are to be compared,
-    and so do those of a base that are to be read ``beside`` a matrix, by its key.
+    and so do those of other models that are to be read ``beside`` a matrix, by its key.
     """
     group_of: dict[_Name, _Group] = {}
     pieces: dict[_Name, TensorInfo] = {}
+    models = 1
     for matrix in matrices:
-        read = {(False, info.name): info for info in pieces_of(matrix, tensors)}
-        read |= {(True, info.name): info for info in beside.get(matrix.key, _NOTHING).tensors}
+        of_models = (pieces_of(matrix, tensors), *beside.get(matrix.key, _NOTHING).tensors)
+        read = {(model, info.name): info for model, own in enumerate(of_models) for info in own}
+        models = max(models, len(of_models))
         pieces |= read
         cut_from = tuple(read)
         shared = {id(group): group for name in cut_from if (group := group_of.get(name)) is not None}
@@ -139,16 +144,16 @@ def plan_groups(
                 group_of[name] = group
                 group.tensors.append(name)
     for first, second in pairs:
-        if group_of[False, first] is not group_of[False, second]:
-            _joined([group_of[False, first], group_of[False, second]], group_of)
+        if group_of[0, first] is not group_of[0, second]:
+            _joined([group_of[0, first], group_of[0, second]], group_of)
     planned = []
     for group in {id(group): group for group in group_of.values()}.values():
-        own, base = (
-            tuple(sorted((pieces[name] for name in group.tensors if name[0] is of), key=_in_file))
-            for of in (False, True)
+        own, *others = (
+            tuple(sorted((pieces[name] for name in group.tensors if name[0] == model), key=_in_file))
+            for model in range(models)
         )
         scratch = sum(beside.get(matrix.key, _NOTHING).scratch for matrix in group.matrices)
-        planned.append(ReadGroup(own, tuple(group.matrices), base, scratch))
+        planned.append(ReadGroup(own, tuple(group.matrices), tuple(others), scratch))
     return _in_file_order(planned)
 
 
@@ -184,14 +189,15 @@ def cut_products(matrix: RoleMatrix, products: Mapping[str, Product]) -> list[Pr
 
 
 def with_others(
-    groups: Sequence[ReadGroup], others: Iterable[TensorInfo], *, memory: int | None = None
+    groups: Sequence[ReadGroup], others: Iterable[ReadGroup], *, memory: int | None = None
 ) -> tuple[list[ReadGroup], list[TensorInfo]]:
-    """The ``groups`` and, in file order among them, one without matrices for each of ``others``; and those of these
-    that are left out: they ask for more memory than any group does and than ``memory`` allows (None: `LOOKED_AT`).
+    """The ``groups`` and, in file order among them, the ``others``, each of a tensor without a matrix; and the tensors
+    of those that are left out: they ask for more memory than any group does and than ``memory`` allows (None:
+    `LOOKED_AT`).
     """
     allowed = LOOKED_AT if memory is None else memory - _ahead(memory)
     most = max(allowed, *(group.buffer_bytes for group in groups)) if groups else allowed
-    more = [ReadGroup((info,), ()) for info in others]
+    more = list(others)
     left_out = [group.tensors[0] for group in more if group.buffer_bytes > most]
     return _in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)]), left_out
 
@@ -205,18 +211,36 @@ def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
     return sorted(groups, key=lambda group: _in_file(group.tensors[0]))
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What is in memory of one model: ``arrays`` in their stored dtype and ``products`` by their factors, by name."""
+
+    arrays: dict[str, Array] = field(default_factory=dict)
+    products: dict[str, Product] = field(default_factory=dict)
+
+    def read(self, info: TensorInfo, read: Reading, into: Array) -> None:
+        """Read ``info`` into memory."""
+        if info.factored:
+            self.products[info.name] = read.product(info, into=into)
+        else:
+            self.arrays[info.name] = read(info, into=into)
+
+    def clear(self) -> None:
+        """Let go of it all."""
+        self.arrays.clear()
+        self.products.clear()
+
+
 @dataclass(eq=False)
 class Held:
-    """A group whose tensors are in memory, in their stored dtype, those of ``products`` by their factors, and those of
-    the ``base``: views of a buffer that is used again when all its ``uses``, each the block of a ``with`` in any
-    thread, have ended.
+    """A group whose tensors are in memory, ``own`` and those of each model ``beside``: views of a buffer that is used
+    again when all its ``uses``, each the block of a ``with`` in any thread, have ended.
     """
 
     group: ReadGroup
-    stored: dict[str, Array]
+    own: Stored
     _give_back: Callable[[], None]
-    products: dict[str, Product] = field(default_factory=dict)
-    base: dict[str, Array] = field(default_factory=dict)
+    beside: tuple[Stored, ...] = ()
     uses: int = 1
     scratch: Array | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -237,9 +261,8 @@ class Held:
             self.uses -= 1
             last = self.uses == 0
         if last:
-            self.stored.clear()  # whoever kept the dicts, or this, must not keep the memory
-            self.products.clear()
-            self.base.clear()
+            for stored in (self.own, *self.beside):
+                stored.clear()  # whoever kept the dicts, or this, must not keep the memory
             self.scratch = None
             give_back, self._give_back = self._give_back, _nothing
             give_back()
@@ -253,60 +276,60 @@ def read_groups(
     checkpoint: Checkpoint,
     groups: Sequence[ReadGroup],
     *,
-    base: Checkpoint | None = None,
+    beside: Sequence[tuple[str, Checkpoint]] = (),
     memory: int | None = None,
     look: Callable[[Held], None] | None = None,
     codes: Callable[[TensorInfo, CodeFacts], None] | None = None,
 ) -> Generator[Future[Held], None, None]:
     """Each group, as the future of its reading by a thread, which shows it to ``look`` and goes on with the next few.
 
-    What the codes of quantised tensors are is shown to ``codes``, before. ``base`` has the groups' ``base`` tensors.
+    What the codes of quantised tensors are is shown to ``codes``, before. ``beside`` have the tensors that the groups
+    have ``beside`` them, in the same order, each with what errors call it.
 
     ``memory`` bounds the bytes of tensors held at once, those on their way included; None is the largest tensor, with
-    that of the base beside it, as much again up to `BESIDE`, and `SLACK`. A group waits until there is room for it.
-    Raises UsageError where a group does not fit in it. A future fails as reading does, and with OutOfMemory where the
-    machine has no memory even for this group alone.
+    the largest of each model beside it, as much again up to `BESIDE`, and `SLACK`. A group waits until there is room
+    for it. Raises UsageError where a group does not fit in it. A future fails as reading does, and with OutOfMemory
+    where the machine has no memory even for this group alone.
     """
     if not groups:
         return
     ahead = _ahead(memory)
     if memory is None:
-        largest = max(_largest(group.tensors) + _largest(group.base) + group.scratch for group in groups)
+        largest = max(sum(map(_largest, (group.tensors, *group.beside))) + group.scratch for group in groups)
         room = largest + min(largest, BESIDE) + SLACK
     else:
         room = memory - ahead
-        _check_fits(groups, room, memory)
+        _check_fits(groups, room, memory, [other.identity.name for _, other in beside])
     buffers = Memory(room)
+    readings: list[Reading] = []
+    whose: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
+    whose += [partial(saying_so, called) for called, _ in beside]
 
     def fill(group: ReadGroup) -> Held:
         buffer = _taken(buffers, group)
-        stored: dict[str, Array] = {}
-        products: dict[str, Product] = {}
-        beside: dict[str, Array] = {}
-        start = group.scratch
-        for info in group.tensors:
-            if info.factored:
-                products[info.name] = read.product(info, into=buffer[start:])
-            else:
-                stored[info.name] = read(info, into=buffer[start:])
-            start += _place(info)
-        for info in group.base:
-            beside[info.name] = read_base(info, into=buffer[start:])
-            start += _place(info)
-        give_back = partial(buffers.give_back, buffer)
-        held = Held(group, stored, give_back, products, beside, scratch=buffer[: group.scratch])
+        start, stored = group.scratch, [Stored() for _ in readings]
+        for read, into, infos, of in zip(readings, stored, (group.tensors, *group.beside), whose, strict=False):
+            with of():
+                for info in infos:
+                    into.read(info, read, buffer[start:])
+                    start += _place(info)
+        own, *others = stored
+        held = Held(group, own, partial(buffers.give_back, buffer), tuple(others), scratch=buffer[: group.scratch])
         if look:
             look(held)
         return held
 
-    in_order = [info for group in groups for info in group.tensors]
-    reading_base = nullcontext(_no_base) if base is None else base.reader(_of_base(groups), ahead=ahead // 2)
+    share = ahead // (1 + len(beside))
     with (
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader,
-        checkpoint.reader(in_order, ahead=ahead if base is None else ahead // 2, look=codes) as read,
-        reading_base as read_base,
+        ExitStack() as reading,
         closing(buffers),  # before the thread is waited for
     ):
+        in_order = [info for group in groups for info in group.tensors]
+        readings.append(reading.enter_context(checkpoint.reader(in_order, ahead=share, look=codes)))
+        for i, (_, other) in enumerate(beside):
+            in_order = [info for group in groups if i < len(group.beside) for info in group.beside[i]]
+            readings.append(reading.enter_context(other.reader(in_order, ahead=share)))
         begun: deque[tuple[Future[Held], int]] = deque()
         for group in groups:
             while len(begun) > MOST_AHEAD or sum(nbytes for _, nbytes in begun) > LEAD:
@@ -314,16 +337,6 @@ def read_groups(
             begun.append((reader.submit(fill, group), group.buffer_bytes))
         for future, _ in begun:
             yield future
-
-
-def _no_base(info: TensorInfo, *, into: Array) -> Array:
-    """What reads tensors of a base where there is none."""
-    raise KeyError(info.name)
-
-
-def _of_base(groups: Iterable[ReadGroup]) -> list[TensorInfo]:
-    """What is read of a base, in order."""
-    return [info for group in groups for info in group.base]
 
 
 def _largest(tensors: Iterable[TensorInfo]) -> int:
@@ -343,11 +356,12 @@ def _taken(buffers: Memory, group: ReadGroup) -> Array:
         ) from error
 
 
-def _check_fits(groups: Sequence[ReadGroup], room: int, memory: int) -> None:
+def _check_fits(groups: Sequence[ReadGroup], room: int, memory: int, others: Sequence[str]) -> None:
     largest = max(groups, key=lambda group: group.buffer_bytes)
     if largest.buffer_bytes > room:
         names = ", ".join(printable(info.name) for info in largest.tensors)
-        names += "".join(f", {printable(info.name)} of the base" for info in largest.base)
+        for other, infos in zip(others, largest.beside, strict=False):
+            names += "".join(f", {printable(info.name)} of {printable(other)}" for info in infos)
         least = largest.buffer_bytes + min(AHEAD, largest.buffer_bytes // 3 + 1)
         raise UsageError(
             f"memory {memory:,} bytes",

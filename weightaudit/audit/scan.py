@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from weightaudit.architecture import map_model
 from weightaudit.audit.aggregates import overlapping_keys, summarise
-from weightaudit.audit.base import Base, opened_base
+from weightaudit.audit.base import Comparison, opened_base
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.matching import Reference
 from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
+from weightaudit.audit.opening import adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import plan_groups, with_others
+from weightaudit.audit.reading import ReadGroup, plan_groups, with_others
 from weightaudit.audit.rules import RULES, Other, RuleContext, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties, classify_ties
-from weightaudit.checkpoint import Checkpoint, open_checkpoint
-from weightaudit.config import AuditConfig
-from weightaudit.errors import ConfigError, MappingError
+from weightaudit.checkpoint import Checkpoint
+from weightaudit.config import AuditConfig, as_json
 from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, ScanResult, TensorInfo
-from weightaudit.source.base import GGUF
 from weightaudit.spectral.threads import compute_threads, usable_threads
-from weightaudit.text import printable
 from weightaudit.version import versions_of
 
 VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
-
-
-def open_model(model: str, config: AuditConfig) -> Checkpoint:
-    """The checkpoint of a directory, a weight file or a Hub id, as ``config`` says where it may come from."""
-    return open_checkpoint(
-        model,
-        revision=config.revision,
-        token=config.token,
-        offline=config.offline,
-        download=config.download,
-        max_wait=config.max_wait,
-    )
 
 
 def scan_model(model: str, config: AuditConfig, progress: bool | Progress = False) -> ScanResult:
@@ -54,7 +40,7 @@ def scan_model(model: str, config: AuditConfig, progress: bool | Progress = Fals
     known = None if config.baseline is None else read_baseline(config.baseline)
     with (
         compute_threads(config.threads),
-        open_model(model, config) as checkpoint,
+        open_model(model, config.revision, config) as checkpoint,
         opened_base(config) as base,
     ):
         return _scan(checkpoint, base, config, progress, known)
@@ -62,25 +48,27 @@ def scan_model(model: str, config: AuditConfig, progress: bool | Progress = Fals
 
 def read_map(model: str, config: AuditConfig) -> ModelMap:
     """What the model's names, shapes and config say of its tensors; no weights are read."""
-    with open_model(model, config) as checkpoint:
-        return _map(checkpoint)
+    with open_model(model, config.revision, config) as checkpoint:
+        return map_of(checkpoint)
 
 
 def model_matrices(model: str, config: AuditConfig) -> Iterator[RoleMatrix]:
     """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``."""
-    checkpoint = open_model(model, config)
-    model_map = _map(checkpoint)
+    checkpoint = open_model(model, config.revision, config)
+    model_map = map_of(checkpoint)
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
 
 def _scan(
     checkpoint: Checkpoint,
-    base: Base | None,
+    base: Reference | None,
     config: AuditConfig,
     progress: bool | Progress,
     known: Baseline | None,
 ) -> ScanResult:
-    model_map = _map(checkpoint, base)
+    if base is not None:
+        adopt_names(checkpoint, base.checkpoint)
+    model_map = map_of(checkpoint, None if base is None else base.config)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
     ties = classify_ties(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)
@@ -90,14 +78,16 @@ def _scan(
     restricted = config.roles is not None or config.layers is not None
     whole = not restricted and checkpoint.identity.adapter is None
     tensors = checkpoint.tensors if base is None else base.in_order(model_map, checkpoint.tensors)
-    comparison = None if base is None else base.beside(chosen, model_map, tensors, whole=whole)
+    comparison = None
+    if base is not None:
+        comparison = Comparison(base.checkpoint, base.match(chosen, model_map, tensors, whole=whole))
     groups = plan_groups(chosen, tensors, ties.open, {} if comparison is None else comparison.beside())
     looked_at: dict[str, CoverageEntry] = {}
     too_large: list[TensorInfo] = []
     if not restricted:
         wanted = {info.name: (entry, info) for entry, info in to_be_looked_at(model_map, checkpoint.tensors)}
         looked_at = {name: entry for name, (entry, _) in wanted.items()}
-        others = (info for _, info in wanted.values())
+        others = (ReadGroup((info,), ()) for _, info in wanted.values())
         groups, too_large = with_others(groups, others, memory=config.memory)
     with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
@@ -149,23 +139,9 @@ def _scan(
         partial=_partial(config, context.shards),
         not_judged=judged.not_judged,
         suppressed=suppressed,
-        gate={**_listed(config.gate_options()), "baseline": told},
+        gate={**as_json(config.gate_options()), "baseline": told},
         base=None if base is None else base.identity,
     )
-
-
-def _map(checkpoint: Checkpoint, base: Base | None = None) -> ModelMap:
-    """The checkpoint's map, by the config of its ``base`` where it is an adapter that has the base's names; its errors
-    say which model they are about.
-    """
-    adapter = checkpoint.identity.adapter is not None
-    renamed = any(file.name.endswith(GGUF) for file in checkpoint.identity.files)
-    try:
-        config = base.config if adapter and base is not None and not renamed else checkpoint.config
-        return map_model(config, checkpoint.tensors, adapter=adapter)
-    except (ConfigError, MappingError) as error:
-        where = printable(checkpoint.identity.location, limit=1000)
-        raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
 
 
 def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tuple[CoverageEntry, ...]:
@@ -187,11 +163,7 @@ def _final_coverage(model_map: ModelMap, analysed: set[str], ties: Ties) -> tupl
 def _options(config: AuditConfig) -> dict[str, Any]:
     """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
     options = {name: value for name, value in config.result_options().items() if name not in config.gate_options()}
-    return {**_listed(options), "threads": usable_threads()}
-
-
-def _listed(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(value) or None if isinstance(value, tuple) else value for name, value in options.items()}
+    return {**as_json(options), "threads": usable_threads()}
 
 
 def _partial(config: AuditConfig, shards: int | None) -> tuple[str, ...]:

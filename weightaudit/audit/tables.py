@@ -70,7 +70,7 @@ class Tables:
 
     def facts(self, matrix: RoleMatrix, blocks: Sequence[Array]) -> TableFacts | None:
         """What stands out in ``matrix``, whose entries ``blocks`` hold; None where it is no table to be looked at."""
-        if not _is_wanted(matrix):
+        if not is_table(matrix):
             return None
         (table,) = blocks
         return table_facts(table, self._known_unused(len(table)), self._start)
@@ -84,7 +84,8 @@ class Tables:
         return sorted({*named, *without}) if 2 * len(without) < rows else named
 
 
-def _is_wanted(matrix: RoleMatrix) -> bool:
+def is_table(matrix: RoleMatrix) -> bool:
+    """Whether it is a table of tokens that is large enough to say something of its rows, and stored in one piece."""
     rows, cols = matrix.shape
     whole = len(matrix.parts) == 1 and matrix.parts[0].rows is None
     return matrix.role in ROLES and matrix.layer is None and whole and rows >= LEAST_ROWS and cols >= LEAST_COLUMNS

@@ -4,6 +4,6 @@
 """
 
 from weightaudit.checkpoint.opening import open_checkpoint
-from weightaudit.checkpoint.reader import Checkpoint, buffer_nbytes
+from weightaudit.checkpoint.reader import Checkpoint, Reading, buffer_nbytes
 
-__all__ = ["Checkpoint", "buffer_nbytes", "open_checkpoint"]
+__all__ = ["Checkpoint", "Reading", "buffer_nbytes", "open_checkpoint"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from tests.quantised.packing import packed, packed_down
 from tests.support.models import tiny_model
+from tests.support.packing import packed, packed_down
 from tests.support.tiny import tiny
 from weightaudit.arrays import Array
 

@@ -1,0 +1,57 @@
+"""A model opened, and what its names, shapes and config say of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from weightaudit.architecture import map_model
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
+from weightaudit.checkpoint.adapters.flat_names import named_as_in
+from weightaudit.config import AuditConfig
+from weightaudit.errors import ConfigError, MappingError, ModelError
+from weightaudit.records import ModelMap
+from weightaudit.source.base import GGUF
+from weightaudit.text import printable
+
+
+def open_model(model: str, revision: str | None, config: AuditConfig) -> Checkpoint:
+    """The checkpoint of a directory, a weight file or a Hub id, as ``config`` says where it may come from."""
+    return open_checkpoint(
+        model,
+        revision=revision,
+        token=config.token,
+        offline=config.offline,
+        download=config.download,
+        max_wait=config.max_wait,
+    )
+
+
+def adopt_names(checkpoint: Checkpoint, base: Checkpoint) -> None:
+    """Have an adapter's changes be called as what they change in ``base``, where their own names leave that open."""
+    if checkpoint.identity.adapter is not None:
+        checkpoint.tensors = named_as_in(base.tensors, checkpoint.tensors)
+
+
+def map_of(checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None) -> ModelMap:
+    """The checkpoint's map, by the config of its base where it is an adapter that has the base's names; its errors say
+    which model they are about.
+    """
+    adapter = checkpoint.identity.adapter is not None
+    renamed = any(file.name.endswith(GGUF) for file in checkpoint.identity.files)
+    try:
+        config = base_config if adapter and base_config is not None and not renamed else checkpoint.config
+        return map_model(config, checkpoint.tensors, adapter=adapter)
+    except (ConfigError, MappingError) as error:
+        where = printable(checkpoint.identity.location, limit=1000)
+        raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
+
+
+@contextmanager
+def saying_so(called: str) -> Iterator[None]:
+    """Have a ModelError say that it is of the model ``called`` so."""
+    try:
+        yield
+    except ModelError as error:
+        raise type(error)(f"{called} {error.thing}", error.cause, error.hint) from error

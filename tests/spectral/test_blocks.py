@@ -91,13 +91,14 @@ def test_heads_that_take_turns_and_their_twins(stored: str) -> None:
 def test_only_blocks_stored_transposed_are_copied_and_in_their_own_dtype() -> None:
     W = matrix("bf16", 150, 90)
     along_rows = block_matrix([block.clone() for block in W.split([48, 52, 50])])
-    for run, block in zip(fused.shared_rows(along_rows, True).pieces[0], along_rows.blocks, strict=True):
-        assert run.flat.ctypes.data == block.ctypes.data
+    for run, block in zip(fused.shared_rows([along_rows], True).pieces[0], along_rows.blocks, strict=True):
+        assert run.weights[0] == block.ctypes.data
     turned = block_matrix([STORED["conv1d"](block) for block in W.split([48, 52, 50])])
     assert gram_side(turned) == (False, True)
-    (run,) = fused.shared_rows(turned, False).pieces[0]
-    assert run.flat.dtype == np.uint16
-    assert np.array_equal(run.flat, W.t().contiguous().view(torch.int16).numpy().view(np.uint16).reshape(-1))
+    (run,) = fused.shared_rows([turned], False).pieces[0]
+    (flat,) = run.flats
+    assert flat.dtype == np.uint16
+    assert np.array_equal(flat, W.t().contiguous().view(torch.int16).numpy().view(np.uint16).reshape(-1))
 
 
 def test_a_block_that_lies_unlike_the_others_is_copied_and_gives_their_bits() -> None:
@@ -150,6 +151,6 @@ def test_many_blocks_are_each_cut_a_few_times(pieces: int, monkeypatch: pytest.M
             return self.view(np.ndarray)[rows]
 
     blocks = tuple(np.ones((3, 5)).view(Watched) for _ in range(200))
-    rows = fused.shared_rows(BlockMatrix(blocks), True)
+    rows = fused.shared_rows([BlockMatrix(blocks)], True)
     assert sum(run.rows for piece in rows.pieces for run in piece) == 600
     assert 200 <= len(cuts) <= 2 * 200

@@ -142,11 +142,13 @@ def test_a_difference_of_half_precision_is_not_taken_in_half_precision() -> None
 def test_layouts_and_blocks(view: str, method: Method) -> None:
     A, B = random("f32", 150, 90), random("bf16", 150, 90, seed=1)
     sigma = float(torch.linalg.matrix_norm(A.double() - B.double(), 2))
-    for first in (A, list(A.split([48, 52, 50])), A.numpy()):
-        s = measure(Difference(first, VIEWS[view](B)), method=method)
-        assert s.spectral_norm <= sigma * (1 + 1e-14)
-        assert sigma * (1 - 1e-14) <= s.spectral_norm_upper
-        assert s.converged
+    apart = [block.clone() for block in B.split([70, 80])]
+    for first in (A, list(A.split([48, 52, 50])), A.numpy(), A.t().contiguous().t()):
+        for second in (VIEWS[view](B), [VIEWS[view](block) for block in apart]):
+            s = measure(Difference(first, second), method=method)
+            assert s.spectral_norm <= sigma * (1 + 1e-14)
+            assert sigma * (1 - 1e-14) <= s.spectral_norm_upper
+            assert s.converged
     whole = measure(Difference(A, B), method=method, spectrum=True)
     assert measure(Difference(A.split([48, 52, 50]), B.split(50)), method=method, spectrum=True) == whole
 

@@ -177,7 +177,7 @@ def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> 
     W = torch.zeros(9, entries, dtype=torch.bfloat16)
     W[:, 0] = 1.0
     W[8, 1:] = 1e-39
-    counts, sums = fused.entry_statistics(fused.shared_rows(block_matrix(W), True), True, Team(0))
+    counts, sums = fused.entry_statistics(fused.shared_rows([block_matrix(W)], True), True, Team(0))
     assert (counts.zeros, counts.small) == (8 * (entries - 1), 9 * (entries - 1))
     assert sums.cols[0] == 9.0
     assert np.all(sums.cols[1:] == float(W[8, 1]) ** 2)

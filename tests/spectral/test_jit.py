@@ -25,7 +25,7 @@ MEASURED = """
 import torch, weightaudit
 from weightaudit.spectral.operators import dense
 found = weightaudit.measure(torch.ones(6, 4))
-print(dense.fused.reads("float32", "row_statistics"), round(found.spectral_norm ** 2))
+print(dense.fused.reads("row_statistics", "float32"), round(found.spectral_norm ** 2))
 """
 COMPILED = """
 from weightaudit.spectral.native import function

@@ -15,7 +15,7 @@ from weightaudit.spectral.kernel_abi import Kernel
 from weightaudit.spectral.kernel_cache import DIGEST, KernelCache, kernel_cache
 from weightaudit.spectral.object_code import Target
 
-GRAM = Kernel("gram_rows", "float32")
+GRAM = Kernel("gram_rows", ("float32",))
 CODE = b"machine code" * 100
 
 
@@ -43,7 +43,7 @@ def test_kept(caches: Path) -> None:
     assert cache().read(GRAM) is None
     cache().write(GRAM, CODE)
     assert cache().read(GRAM) == CODE
-    for other in (Kernel("gram_rows", "float64"), Kernel("row_statistics", "float32")):
+    for other in (Kernel("gram_rows", ("float64",)), Kernel("row_statistics", ("float32",))):
         assert cache().read(other) is None
 
 
@@ -99,7 +99,7 @@ def test_no_link_is_followed(caches: Path, tmp_path: Path) -> None:
 
 
 def test_an_entry_does_not_pass_for_another(caches: Path) -> None:
-    path, other = entry(caches), Kernel("gram_rows", "float64")
+    path, other = entry(caches), Kernel("gram_rows", ("float64",))
     cache().write(other, b"other")
     (second,) = set(caches.iterdir()) - {path}
     path.replace(second)

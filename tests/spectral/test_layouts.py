@@ -161,7 +161,7 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
         numbers = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
         numbers = numbers[numbers.isfinite()].clone()
         numbers[0] = 1.0
-        gram = fused.FusedGram(fused.shared_rows(block_matrix(numbers[None, :]), True), 1.0, Team(0))
+        gram = fused.FusedGram(fused.shared_rows([block_matrix(numbers[None, :])], True), 1.0, Team(0))
         start = np.zeros((numbers.numel(), 1))
         start[0] = 1.0
         assert np.array_equal(gram(start)[:, 0], numbers.double().numpy())
@@ -172,7 +172,7 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
 def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> None:
     A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
     X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
-    Y = fused.FusedGram(fused.shared_rows(block_matrix(A), True), 0.5, Team(0))(X.numpy())
+    Y = fused.FusedGram(fused.shared_rows([block_matrix(A)], True), 0.5, Team(0))(X.numpy())
     expected = 0.25 * A.double().t() @ (A.double() @ X)
     np.testing.assert_allclose(Y, expected.numpy(), rtol=1e-13, atol=1e-13)
 
@@ -228,12 +228,12 @@ def test_the_same_bytes_wherever_the_numbers_lie(dtype: str, who: str) -> None:
 def test_pieces_are_all_rows_in_groups_of_four(splits: list[int], count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "piece_count", lambda m, n: count)
     A = np.arange(103 * 5, dtype=np.float32).reshape(103, 5)
-    rows = fused.shared_rows(block_matrix([block.copy() for block in np.split(A, splits)]), True)
+    rows = fused.shared_rows([block_matrix([block.copy() for block in np.split(A, splits)])], True)
     assert (rows.m, rows.n, len(rows.pieces)) == (103, 5, count)
     runs = [run for piece in rows.pieces for run in piece]
     assert [run.first for run in runs] == list(np.cumsum([0, *(run.rows for run in runs)])[:-1])
     assert all(run.first % 4 == 0 for run in runs)
-    seen = [run.flat[i * run.stride :][:5] for run in runs for i in range(run.rows)]
+    seen = [run.flats[0][i * (run.weights[1] or 0) :][:5] for run in runs for i in range(run.rows)]
     assert np.array_equal(np.stack(seen), A)
     assert max(sum(run.rows for run in piece) for piece in rows.pieces) <= 4 * -(-26 // count)
 

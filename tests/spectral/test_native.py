@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from weightaudit.spectral import fused, kernels, measure, native, object_code
-from weightaudit.spectral.kernel_abi import PROTOTYPES, Kernel
+from weightaudit.spectral.kernel_abi import PROTOTYPES, Kernel, Loop
 from weightaudit.spectral.kernel_cache import kernel_cache
 
-STATISTICS = Kernel("row_statistics", "float64")
+ONE: tuple[Loop, ...] = ("gram_rows", "row_statistics")
+CHANGES: Loop = "row_changes"
+STATISTICS = Kernel("row_statistics", ("float64",))
 compiled = kernels.compiled
 
 MEASURED = """
@@ -64,7 +66,7 @@ def compiler(callback: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def answer() -> bytes:
     """What the kernel writes in a new process."""
     native._found.cache_clear()
-    return native._tried(STATISTICS, native.function(*STATISTICS))
+    return native._tried(STATISTICS, native.function(STATISTICS.loop, *STATISTICS.dtypes))
 
 
 def kept() -> bytes | None:
@@ -100,7 +102,7 @@ def test_code_that_does_something_else_is_not_kept(compiler: Compiler, monkeypat
     numbers = itertools.count()
     with monkeypatch.context() as patched:
         patched.setattr(native, "_tried", lambda kernel, function: str(next(numbers)).encode())
-        assert native.available(*STATISTICS)
+        assert native.available(STATISTICS.loop, *STATISTICS.dtypes)
     assert next(numbers) == 2
     assert kept() is None
 
@@ -130,25 +132,32 @@ def test_a_kernel_that_is_kept_needs_no_numba(compiler: Compiler, monkeypatch: p
 
 def test_threads_that_need_it_at_once_wait_for_one(compiler: Compiler) -> None:
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: native.function(*STATISTICS), range(32)))
+        found = list(threads.map(lambda _: native.function(STATISTICS.loop, *STATISTICS.dtypes), range(32)))
     assert len(set(map(id, found))) == compiler.asked == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process may have to compile")
-@pytest.mark.parametrize("loop", PROTOTYPES)
-@pytest.mark.parametrize("dtype", sorted(fused.READABLE))
-def test_every_kernel_is_kept(loop: Any, dtype: str) -> None:
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        *(Kernel(loop, (dtype,)) for loop in ONE for dtype in sorted(fused.READABLE)),
+        *(Kernel(loop, ("float32", "bfloat16")) for loop in (*ONE, CHANGES)),
+        *(Kernel(CHANGES, (dtype, dtype)) for dtype in sorted(fused.READABLE)),
+    ],
+    ids=lambda kernel: "-".join((kernel.loop, *kernel.dtypes)),
+)
+def test_every_kernel_is_kept(kernel: Kernel) -> None:
     cache = kernel_cache()
     if cache is None:
         pytest.skip("no private folder here")
-    assert native.available(loop, dtype)
-    assert cache.read(Kernel(loop, dtype)) is not None
+    assert native.available(kernel.loop, *kernel.dtypes)
+    assert cache.read(kernel) is not None
 
 
 def test_panels_take_over_where_one_kernel_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     W = np.random.default_rng(0).standard_normal((60, 40))
     usual = measure(W, method="krylov")
-    monkeypatch.setattr(fused, "available", lambda loop, dtype: loop == "row_statistics")
+    monkeypatch.setattr(fused, "available", lambda loop, *dtypes: loop == "row_statistics")
     monkeypatch.setattr(fused, "FusedGram", None)
     found = measure(W, method="krylov")
     assert found.spectral_norm == pytest.approx(usual.spectral_norm, rel=1e-12)

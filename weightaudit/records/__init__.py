@@ -1,6 +1,19 @@
 """Frozen records that travel between rooms. Plain data: nothing here reads a file, and torch is never imported."""
 
 from weightaudit.records.adapter import DEAD_DIRECTION, Adapter, AdapterFacts
+from weightaudit.records.change import (
+    CASTS,
+    ELSEWHERE,
+    PERMUTED,
+    Change,
+    Directions,
+    EntryChanges,
+    Explained,
+    Grid,
+    Kind,
+    RankFacts,
+)
+from weightaudit.records.diff import DiffResult, DiffSummary, OneSided
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import (
@@ -23,11 +36,14 @@ from weightaudit.records.tensor import LOW_RANK, PLAIN, Encoding, TensorInfo, en
 from weightaudit.records.vocabulary import Vocabulary
 
 __all__ = [
+    "CASTS",
     "DEAD",
     "DEAD_DIRECTION",
+    "ELSEWHERE",
     "EMBEDDING_ROLES",
     "LAYER_ROLES",
     "LOW_RANK",
+    "PERMUTED",
     "PLAIN",
     "SCHEMA",
     "SEVERITIES",
@@ -37,22 +53,32 @@ __all__ = [
     "AdapterFacts",
     "BaseFacts",
     "BaselineState",
+    "Change",
     "CodeFacts",
     "Contradiction",
     "CoverageEntry",
+    "DiffResult",
+    "DiffSummary",
+    "Directions",
     "Discrepancy",
     "Dispersion",
     "Encoding",
+    "EntryChanges",
     "EntryFacts",
+    "Explained",
     "FileFault",
     "Finding",
+    "Grid",
+    "Kind",
     "LayerRow",
     "ModelIdentity",
     "ModelMap",
     "NotJudged",
+    "OneSided",
     "Part",
     "Peak",
     "Place",
+    "RankFacts",
     "RoleMatrix",
     "Rows",
     "ScanResult",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,6 +67,14 @@ class ModelIdentity:
 Verdict = Literal["errors", "warnings", "clean", "unchecked"]
 
 
+def verdict_of(rules: Sequence[str], findings: Iterable[Finding]) -> Verdict:
+    """``errors`` or ``warnings`` where a finding is one, else ``clean``; ``unchecked`` where no rule was."""
+    if not rules:
+        return "unchecked"
+    found = {finding.severity for finding in findings}
+    return "errors" if "error" in found else "warnings" if "warning" in found else "clean"
+
+
 @dataclass(frozen=True)
 class ScanResult:
     """The audit of one model, as plain data.
@@ -122,8 +131,5 @@ class ScanResult:
 
     @property
     def verdict(self) -> Verdict:
-        """``errors`` or ``warnings`` where a finding is one, else ``clean``; ``unchecked`` where no rule was."""
-        if not self.rules:
-            return "unchecked"
-        found = {finding.severity for finding in self.findings}
-        return "errors" if "error" in found else "warnings" if "warning" in found else "clean"
+        """As `verdict_of` has it."""
+        return verdict_of(self.rules, self.findings)

@@ -22,6 +22,11 @@ class FloatBits:
         return f"int{self.bits}"
 
     @property
+    def unsigned(self) -> str:
+        """The unsigned integer dtype of the same size."""
+        return f"uint{self.bits}"
+
+    @property
     def magnitude(self) -> int:
         """Mask of all bits but the sign."""
         return (1 << (self.bits - 1)) - 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from weightaudit.arrays import Array
 from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
 from weightaudit.spectral.float_bits import FLOAT_BITS
-from weightaudit.spectral.kernel_abi import VIEW, WIDTH, Loop
+from weightaudit.spectral.kernel_abi import ACROSS, ALONG, NO_OTHER, TOLD, VIEW, WIDTH, Loop, counted
 from weightaudit.spectral.native import available, function
 from weightaudit.spectral.statistics import Counts, Sums
 from weightaudit.spectral.team import Team
@@ -46,30 +47,33 @@ READABLE = frozenset(VIEW) if _converts_float16() else frozenset(VIEW) - {"float
 """Dtypes that the kernels can read on this machine."""
 
 
-def reads(dtype: str, loop: Loop) -> bool:
-    """Whether there is the kernel ``loop`` for ``dtype``: kept or compiled by numba, and this machine can run it."""
-    return dtype in READABLE and available(loop, dtype)
+def reads(loop: Loop, *dtypes: str) -> bool:
+    """Whether there is the kernel ``loop`` for these dtypes: kept or compiled by numba, and this machine can run it."""
+    return READABLE.issuperset(dtypes) and available(loop, *dtypes)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive rows of A from row ``first`` on: row first + i is ``flat[i * stride :][:n]``, ``flat`` a view of the
-    matrix's own memory, or of a copy where four rows lie in different blocks. It begins at ``address``."""
+    """Consecutive rows of A, or of two matrices of one shape, from row ``first`` on.
 
-    flat: Array
-    address: int
-    stride: int
+    Row first + i of each is ``flat[i * stride :][:n]``, ``flat`` a view of the matrix's own memory, or of a copy where
+    four rows lie in different blocks. ``weights`` are what the kernels take for that: the addresses at which they
+    begin, each with its stride.
+    """
+
+    flats: tuple[Array, ...]
+    weights: tuple[int | None, ...]
     first: int
     rows: int
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A (m, n) of dtype ``dtype`` as it is read: ``pieces`` of it, top to bottom, each in runs."""
+    """A (m, n), or two matrices of that shape, of ``dtypes`` as they are read: ``pieces``, top to bottom, in runs."""
 
     m: int
     n: int
-    dtype: str
+    dtypes: tuple[str, ...]
     pieces: list[list[Run]]
 
 
@@ -79,47 +83,54 @@ def piece_count(m: int, n: int) -> int:
     return 1 << (most.bit_length() - 1)
 
 
-def shared_rows(matrix: BlockMatrix, row_major: bool) -> Rows:
-    """A, W if ``row_major`` or else Wᵀ, as the kernels read it.
+def shared_rows(matrices: Sequence[BlockMatrix], row_major: bool) -> Rows:
+    """A, W if ``row_major`` or else Wᵀ, of one matrix or of two of one shape, as the kernels read it.
 
     Pieces are whole groups of four rows, and the kernels add up group by group. So a matrix gives the same numbers to
     the last bit whether it comes in one block or in several.
     """
-    A = BlockMatrix(_along_memory(matrix, row_major))
-    groups, count = -(-A.rows // WIDTH), piece_count(A.rows, A.cols)
-    ends = [min(A.rows, WIDTH * (groups * piece // count)) for piece in range(count + 1)]
-    return Rows(A.rows, A.cols, A.dtype, [_runs(A, *piece) for piece in pairwise(ends)])
+    A = [BlockMatrix(_along_memory(matrix, row_major)) for matrix in matrices]
+    m, n = A[0].rows, A[0].cols
+    groups, count = -(-m // WIDTH), piece_count(m, n)
+    ends = [min(m, WIDTH * (groups * piece // count)) for piece in range(count + 1)]
+    return Rows(m, n, tuple(one.dtype for one in A), [_runs(A, *piece) for piece in pairwise(ends)])
 
 
 def _along_memory(matrix: BlockMatrix, row_major: bool) -> tuple[Array, ...]:
     """A as blocks whose rows run along the memory.
 
-    Copied in the stored dtype are several blocks of Wᵀ, whose rows run through all of them, and a block of W that does
-    not lie as others do; `gram_side` sees to it that a matrix in one piece is not.
+    Copied in the stored dtype are several blocks of Wᵀ, whose rows run through all of them, and a block that does not
+    lie as others do; `gram_side` sees to it that a matrix in one piece is not, unless another's memory decides.
     """
-    if row_major:
-        return tuple(block if runs_along_rows(block) else np.ascontiguousarray(block) for block in matrix.blocks)
-    turned = [block.T for block in matrix.blocks]
-    return (np.concatenate(turned, axis=1) if len(turned) > 1 else turned[0],)
+    blocks = list(matrix.blocks) if row_major else [block.T for block in matrix.blocks]
+    if not row_major and len(blocks) > 1:
+        side_by_side = np.empty((matrix.cols, matrix.rows), blocks[0].dtype)  # numpy alone would keep the blocks' order
+        return (np.concatenate(blocks, axis=1, out=side_by_side),)
+    return tuple(block if runs_along_rows(block) else np.ascontiguousarray(block) for block in blocks)
 
 
-def _runs(A: BlockMatrix, first: int, end: int) -> list[Run]:
-    """Rows ``first`` ≤ r < ``end`` of A as runs of whole groups of four, but for those that are left at the end. A
-    group that lies in several blocks is copied and is a run of its own."""
+def _runs(matrices: Sequence[BlockMatrix], first: int, end: int) -> list[Run]:
+    """Rows ``first`` ≤ r < ``end`` as runs of whole groups of four, but for those that are left at the end. A group
+    that lies in several blocks is copied and is a run of its own."""
     cuts = {first, end}
-    for seam in A.seams[1:-1]:
+    for seam in {seam for matrix in matrices for seam in matrix.seams[1:-1]}:
         above = seam - seam % WIDTH
         below = above + WIDTH if above < seam else above
         cuts |= {min(end, max(first, above)), min(end, max(first, below))}
-    return [_run(A.between(*rows), rows[0], A.dtype) for rows in pairwise(sorted(cuts))]
+    return [_run(matrices, *rows) for rows in pairwise(sorted(cuts))]
 
 
-def _run(views: list[Array], first: int, dtype: str) -> Run:
-    rows = (np.concatenate(views) if len(views) > 1 else views[0]).view(VIEW[dtype])
-    stride = strides(rows)[0]
-    extent = (rows.shape[0] - 1) * stride + rows.shape[1]
-    flat = np.lib.stride_tricks.as_strided(rows, (extent,), (rows.itemsize,), writeable=False)
-    return Run(flat, flat.ctypes.data, stride, first, rows.shape[0])
+def _run(matrices: Sequence[BlockMatrix], first: int, end: int) -> Run:
+    flats: list[Array] = []
+    weights: list[int | None] = []
+    for matrix in matrices:
+        views = matrix.between(first, end)
+        rows = (np.concatenate(views) if len(views) > 1 else views[0]).view(VIEW[matrix.dtype])
+        stride = strides(rows)[0]
+        extent = (rows.shape[0] - 1) * stride + rows.shape[1]
+        flats.append(np.lib.stride_tricks.as_strided(rows, (extent,), (rows.itemsize,), writeable=False))
+        weights += [flats[-1].ctypes.data, stride]
+    return Run(tuple(flats), (*weights, *NO_OTHER)[:4], first, end - first)
 
 
 class FusedGram:
@@ -131,7 +142,7 @@ class FusedGram:
     def __init__(self, rows: Rows, scale: float, team: Team) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
-        self._gram_rows = function("gram_rows", rows.dtype)
+        self._gram_rows = function("gram_rows", *rows.dtypes)
         self._columns = room((WIDTH, self.n), "cpu")
         self._sums = room((len(rows.pieces), WIDTH, self.n), "cpu")
         self._at = self._columns.ctypes.data, self._sums.ctypes.data
@@ -152,14 +163,13 @@ class FusedGram:
         columns, sums = self._at
         sums += piece * self._sums.strides[0]
         for run in self.rows.pieces[piece]:
-            self._gram_rows(run.address, run.stride, run.rows, self.n, columns, sums, self.scale)
+            self._gram_rows(*run.weights, run.rows, self.n, columns, sums, self.scale)
 
 
 def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, Sums]:
-    """What one pass over A, W if ``row_major`` or else Wᵀ, says of W. The sums are void where there are non-finite
-    entries."""
-    kind = FLOAT_BITS[rows.dtype]
-    row_statistics = function("row_statistics", rows.dtype)
+    """What one pass over A, W if ``row_major`` or else Wᵀ, says of W, which is a stored matrix or a difference. The
+    sums are void where there are non-finite entries."""
+    row_statistics, kind = function("row_statistics", *rows.dtypes), FLOAT_BITS[counted(rows.dtypes)]
     levels = kind.magnitude, kind.normal, kind.limit
     along, fourth = np.empty(rows.m), np.empty(rows.m)
     across = np.zeros((len(rows.pieces), rows.n))
@@ -171,8 +181,44 @@ def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, S
             first, its = along.itemsize * run.first, piece * across.strides[0]
             at = sums[0] + first, sums[1] + first, sums[2] + its
             into = told + piece * counts.strides[0] + i * counts.strides[1]
-            row_statistics(run.address, run.stride, run.rows, rows.n, *at, *levels, into)
+            row_statistics(*run.weights, run.rows, rows.n, *at, *levels, into)
 
     team.share(len(rows.pieces), work)
     found = [Counts(*one) for one in counts.reshape(-1, counts.shape[-1]).tolist()]
     return Counts.total(found), Sums.of(along, across, fourth, row_major)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What `row_changes` says of two matrices.
+
+    ``along`` (m, 7) are the sums over rows of A of the squares of the first matrix, of the second, and of their
+    difference, of its products with the first, of the squared powers of two below each (the first's, the second's),
+    and the number of entries that differ; ``across`` (5, n) are those over its columns, but for the second's squares
+    and that number, which is in ``touched`` (n,). ``told`` are the entries that differ by an ulp at most, those that
+    are zero in the first, in the second, and in the second alone.
+    """
+
+    along: NDArray[np.float64]
+    across: NDArray[np.float64]
+    touched: NDArray[np.int64]
+    told: NDArray[np.int64]
+
+
+def entry_changes(rows: Rows, least: tuple[float, float], ulp: float, team: Team) -> Changes:
+    """One pass over two matrices. ``least`` are the smallest powers of two of either's precision, ``ulp`` is the
+    spacing of the second's at 1."""
+    row_changes = function("row_changes", *rows.dtypes)
+    along, count = np.empty((rows.m, ALONG)), len(rows.pieces)
+    across, touched = np.zeros((count, ACROSS, rows.n)), np.zeros((count, rows.n), np.int32)
+    told = np.zeros((count, TOLD), np.int64)
+    parts = across, touched, told
+
+    def work(piece: int) -> None:
+        into = [part.ctypes.data + piece * part.strides[0] for part in parts]
+        for run in rows.pieces[piece]:
+            its = along.ctypes.data + run.first * along.strides[0]
+            row_changes(*run.weights, run.rows, rows.n, its, *into, *least, ulp)
+
+    team.share(count, work)
+    return Changes(along, np.add.reduce(across), touched.sum(axis=0, dtype=np.int64), told.sum(axis=0))

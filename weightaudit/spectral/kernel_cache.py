@@ -24,7 +24,7 @@ from weightaudit.spectral.kernel_abi import Kernel
 from weightaudit.spectral.private_folder import PrivateFolder, private_folder
 
 DIGEST = hashlib.sha256().digest_size
-SOURCES = ("kernels.py", "kernel_abi.py", "object_code.py")
+SOURCES = ("kernels.py", "kernel_abi.py", "float_bits.py", "object_code.py")
 """What the machine code, and how it is called, is written in."""
 
 
@@ -68,7 +68,7 @@ def kernel_cache() -> KernelCache | None:
 
 
 def _file(kernel: Kernel, key: bytes) -> str:
-    return f"{kernel.loop}-{kernel.dtype}-{key.hex()}.kernel"
+    return f"{'-'.join((kernel.loop, *kernel.dtypes))}-{key.hex()}.kernel"
 
 
 def _digest(key: bytes, content: bytes) -> bytes:

@@ -67,10 +67,10 @@ def krylov(
     T = np.zeros((b, 0))
     dropped = 0.0
     for passes in range(1, max_passes + 1):
-        step = _step(gram, basis.rows, X.shape[1])
+        step = step_of(gram, basis.rows, X.shape[1])
         X = step.block
         dropped += step.lost
-        T = _bordered(T, step.column)
+        T = bordered(T, step.column)
         N = T.shape[1]
         theta = float(np.linalg.eigvalsh(T[:N])[-1])
         if theta <= 0.0:  # rounding is all that the products are
@@ -130,7 +130,7 @@ class Basis:
         self._used = used
 
 
-def _step(gram: GramOperator, Qt: Panel, b: int) -> Step:
+def step_of(gram: GramOperator, Qt: Panel, b: int) -> Step:
     """One pass: the last ``b`` rows of the basis ``Qt`` (N, n) are those that it got last."""
     N = Qt.shape[0]
     Yt = gram(Qt[N - b :].T).T
@@ -167,7 +167,7 @@ def _take_out(Qt: Panel, Yt: Panel) -> Panel:
     return namespace(Qt).concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-def _bordered(T: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
+def bordered(T: NDArray[np.float64], column: NDArray[np.float64]) -> NDArray[np.float64]:
     """``T`` (N, N − b) with its next block column (N + c, b): (N + c, N), block tridiagonal, symmetric in its square
     part.
 

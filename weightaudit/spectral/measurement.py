@@ -107,7 +107,7 @@ def measure(
     with (
         np.errstate(all="ignore"),  # what overflows is scaled, or counted as it is not finite; the caller may have any
         one_blas_thread,
-        _own_team(*operator.cost_shape) if team is None else nullcontext(team) as threads,
+        own_team(*operator.cost_shape) if team is None else nullcontext(team) as threads,
         operator.on(device_called(device), threads) as ready,
     ):
 
@@ -118,7 +118,20 @@ def measure(
         return _measure(ready, float(tol), float(delta), method, start, bool(spectrum))
 
 
-def _own_team(rows: int, cols: int) -> Team:
+def frobenius_norm(matrix: Any, *, team: Team | None = None) -> float:
+    """‖W‖_F of a matrix as `measure` takes it, by one pass; NaN where an entry is not finite. UsageError as there."""
+    operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
+    with (
+        np.errstate(all="ignore"),
+        one_blas_thread,
+        own_team(*operator.cost_shape) if team is None else nullcontext(team) as threads,
+        operator.on("cpu", threads) as ready,
+    ):
+        known = ready.statistics()
+    return math.sqrt(known.frob_sq) / known.scale
+
+
+def own_team(rows: int, cols: int) -> Team:
     """Threads for a matrix of that cost."""
     return Team(max(1, min(usable_threads(), rows * cols // PARALLEL_FROM)) - 1)
 

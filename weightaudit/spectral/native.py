@@ -1,4 +1,4 @@
-"""The compiled kernels, for whoever uses them: `gram_rows` and `row_statistics` of kernels.py for each dtype.
+"""The compiled kernels, for whoever uses them: the loops of kernels.py for each dtype, or two.
 
 A kernel's object code is kept from one process to the next, and a process that finds it imports no numba, which takes
 longer to import than small models take to measure. Else numba compiles it, and object code is made, tried and kept.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightaudit.spectral import object_code
-from weightaudit.spectral.float_bits import FLOAT_BITS
-from weightaudit.spectral.kernel_abi import PROTOTYPES, WIDTH, Kernel, Loop
+from weightaudit.spectral.float_bits import FLOAT_BITS, FloatBits
+from weightaudit.spectral.kernel_abi import ACROSS, ALONG, NO_OTHER, PROTOTYPES, TOLD, WIDTH, Kernel, Loop, counted
 from weightaudit.spectral.kernel_cache import KernelCache, kernel_cache
 
 Function = Callable[..., None]
@@ -29,22 +31,22 @@ _CALLBACKS: list[object] = []
 """What numba compiled: the machine code goes when they do."""
 
 
-def function(loop: Loop, dtype: str) -> Function:
-    """The kernel of that loop for that dtype; ImportError says why it cannot be had."""
-    found = _function(loop, dtype)
+def function(loop: Loop, *dtypes: str) -> Function:
+    """The kernel of that loop for that dtype, or those two; ImportError says why it cannot be had."""
+    found = _function(Kernel(loop, dtypes))
     if isinstance(found, str):
         raise ImportError(found)
     return found
 
 
-def available(loop: Loop, dtype: str) -> bool:
+def available(loop: Loop, *dtypes: str) -> bool:
     """Whether `function` has that kernel."""
-    return not isinstance(_function(loop, dtype), str)
+    return not isinstance(_function(Kernel(loop, dtypes)), str)
 
 
-def _function(loop: Loop, dtype: str) -> Function | str:
+def _function(kernel: Kernel) -> Function | str:
     with _ONE_AT_A_TIME:
-        return _found(Kernel(loop, dtype))
+        return _found(kernel)
 
 
 @cache
@@ -85,20 +87,33 @@ def _called_at(kernel: Kernel, address: int) -> Function:
 
 
 def _tried(kernel: Kernel, function: Function) -> bytes:
-    """All that ``function`` writes for a small matrix: magnitudes from 2⁻⁸ to 2, zeros, the smallest number, and where
+    """All that ``function`` writes for small matrices: magnitudes from 2⁻⁸ to 2, zeros, the smallest number, and where
     they are counted also the largest and infinity."""
     rows, n, stride = TRIED
-    kind = FLOAT_BITS[kernel.dtype]
-    one = kind.infinity // kind.normal // 2 * kind.normal
     draw = np.random.default_rng(0)
-    bits = draw.integers(one - 8 * kind.normal, one + kind.normal, rows * stride, dtype=kernel.unsigned)
-    bits[::7], bits[::11] = 0, 1
+    stored = [_numbers(draw, FLOAT_BITS[dtype], rows * stride) for dtype in kernel.dtypes]
+    written: list[NDArray[Any]]
+    arguments: tuple[float, ...] = ()
     if kernel.loop == "gram_rows":
-        X, Y = draw.standard_normal((WIDTH, n)), np.zeros((WIDTH, n))
-        function(bits.ctypes.data, stride, rows, n, X.ctypes.data, Y.ctypes.data, 0.5)
-        return Y.tobytes()
-    bits[::13], bits[::17] = kind.limit, kind.infinity
-    written = [np.zeros(rows), np.zeros(rows), np.zeros(n), np.zeros(5, np.int64)]
-    *sums, counts = (array.ctypes.data for array in written)
-    function(bits.ctypes.data, stride, rows, n, *sums, kind.magnitude, kind.normal, kind.limit, counts)
+        X, written = draw.standard_normal((WIDTH, n)), [np.zeros((WIDTH, n))]
+        addresses, arguments = [X.ctypes.data, written[0].ctypes.data], (0.5,)
+    elif kernel.loop == "row_statistics":
+        own, told = FLOAT_BITS[kernel.dtypes[0]], FLOAT_BITS[counted(kernel.dtypes)]
+        stored[0][::13], stored[0][::17] = own.limit, own.infinity
+        written = [np.zeros(rows), np.zeros(rows), np.zeros(n), np.zeros(5, np.int64)]
+        *addresses, counts = (array.ctypes.data for array in written)
+        arguments = (told.magnitude, told.normal, told.limit, counts)
+    else:
+        written = [np.zeros((rows, ALONG)), np.zeros((ACROSS, n)), np.zeros(n, np.int32), np.zeros(TOLD, np.int64)]
+        addresses, arguments = [array.ctypes.data for array in written], (2.0**-6, 2.0**-7, 1.0)
+    matrices: list[Any] = [item for one in stored for item in (one.ctypes.data, stride)]
+    function(*(matrices if len(stored) > 1 else [*matrices, *NO_OTHER]), rows, n, *addresses, *arguments)
     return b"".join(array.tobytes() for array in written)
+
+
+def _numbers(draw: np.random.Generator, kind: FloatBits, size: int) -> NDArray[Any]:
+    """The bits of ``size`` numbers of that kind."""
+    one = kind.infinity // kind.normal // 2 * kind.normal
+    bits = draw.integers(one - 8 * kind.normal, one + kind.normal, size, dtype=np.dtype(kind.unsigned))
+    bits[::7], bits[::11] = 0, 1
+    return bits

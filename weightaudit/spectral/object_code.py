@@ -19,7 +19,7 @@ RAISING = re.compile(r"numba_\w+|NRT_\w+|_?Py[A-Z_]\w+")
 """What numba calls, or the data it reads, when a function raises."""
 MEMORY = frozenset({"memset", "memcpy", "memmove"})
 INSTRUCTIONS = re.compile(
-    r"llvm\.(memset|memcpy|memmove|[us](max|min)|vector\.reduce\.(f?add|f?mul|[us]max|[us]min|and|or|xor)|fmuladd"
+    r"llvm\.(memset|memcpy|memmove|[us](max|min)|vector\.reduce\.(f?add|f?mul|[us]max|[us]min|and|or|xor)|fmuladd|fabs"
     r"|masked\.(load|store)|assume|lifetime\.(start|end)|experimental\.noalias\.scope\.decl|x86\.atomic\.sub\.cc)(\.\w+)*"
 )
 """Intrinsics that become instructions, or calls of the functions of ``MEMORY``."""

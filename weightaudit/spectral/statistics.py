@@ -19,6 +19,11 @@ SAFE_SUM = (1e-120, 1e120)
 """‖W‖_F² outside of which W is scaled: squares of λ₁ must fit float64 too. Only float64 weights get there."""
 
 
+def is_safe(square: float) -> bool:
+    """Whether sums of squares that come to ``square`` > 0 have lost nothing, and may be squared and multiplied."""
+    return SAFE_SUM[0] < square < SAFE_SUM[1]
+
+
 class Counts(NamedTuple):
     """What the stored bits of all entries say: exact, whatever the processor does with subnormal numbers.
 
@@ -105,7 +110,7 @@ def finalize_statistics(matrix: PanelSource, counts: Counts, sums: Sums) -> Stat
     max_abs, passes, scale = FLOAT_BITS[matrix.dtype].number(counts.largest), 1, 1.0
     if counts.nonfinite:
         return Statistics(math.nan, scale, max_abs, counts.zeros, counts.nonfinite, passes, None)
-    if max_abs != 0.0 and not SAFE_SUM[0] < sums.frob_sq < SAFE_SUM[1]:
+    if max_abs != 0.0 and not is_safe(sums.frob_sq):
         scale, passes = power_of_two_scale(max_abs), 2
         _, sums = _read(matrix, scale)
     dead = _dead(sums.rows, sums.frob_sq), _dead(sums.cols, sums.frob_sq)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from weightaudit.spectral.block_matrix import BlockMatrix, runs_along_rows
+from weightaudit.spectral.block_matrix import BlockMatrix, PanelSource, runs_along_rows
 from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.operators.panels import PanelOperator
@@ -23,6 +23,34 @@ LONG_SIDE = 8
 it; beyond, its two vectors a column no longer fit the caches and the basis costs more than the panels."""
 
 
+def kernels_read(*matrices: BlockMatrix) -> bool:
+    """Whether the fused kernels are the way to work on that matrix, or on the difference of these two."""
+    if fused is None or any(one.device != "cpu" for one in matrices):
+        return False
+    _, along = gram_side(matrices[0])
+    return along and matrices[0].elements > 0 and fused.reads("row_statistics", *(one.dtype for one in matrices))
+
+
+class FusedPasses(PanelOperator):
+    """The part of `Operator` that the fused kernels do: for the stored matrix, or for the two that ``matrix`` is the
+    difference of. What they cannot do is left to its panels."""
+
+    def __init__(self, matrix: PanelSource, stored: Sequence[BlockMatrix], team: Team) -> None:
+        super().__init__(matrix, gram_side(stored[0])[0])
+        self.team = team
+        self.rows = fused.shared_rows(stored, self.row_major)
+
+    def statistics(self) -> Statistics:
+        found = fused.entry_statistics(self.rows, self.row_major, self.team)
+        return finalize_statistics(self.matrix, *found)
+
+    def gram(self, scale: float) -> GramOperator:
+        """By panels where that kernel alone was kept and numba is no more."""
+        if not fused.reads("gram_rows", *self.rows.dtypes):
+            return super().gram(scale)
+        return fused.FusedGram(self.rows, scale, self.team)
+
+
 class DenseOperator(PanelOperator):
     """`Operator` of the vertical blocks of one matrix, by panels on the device that holds them."""
 
@@ -36,33 +64,16 @@ class DenseOperator(PanelOperator):
 
     @contextmanager
     def on(self, device: Device, team: Team) -> Iterator[Operator]:
-        """By the fused kernel where it reads such a matrix."""
+        """By the fused kernels where they read such a matrix."""
         matrix = self.matrix.to(device)
-        _, along = gram_side(matrix)
-        fits = device == "cpu" and along and matrix.elements > 0
-        if fused is None or not fits or not fused.reads(matrix.dtype, "row_statistics"):
-            yield DenseOperator(matrix)
-        else:
-            yield FusedOperator(matrix, team)
+        yield FusedOperator(matrix, team) if kernels_read(matrix) else DenseOperator(matrix)
 
 
-class FusedOperator(DenseOperator):
-    """`Operator` by the fused kernel."""
+class FusedOperator(DenseOperator, FusedPasses):
+    """`Operator` by the fused kernels."""
 
     def __init__(self, matrix: BlockMatrix, team: Team) -> None:
-        super().__init__(matrix)
-        self.team = team
-        self.rows = fused.shared_rows(matrix, self.row_major)
-
-    def statistics(self) -> Statistics:
-        found = fused.entry_statistics(self.rows, self.row_major, self.team)
-        return finalize_statistics(self.matrix, *found)
-
-    def gram(self, scale: float) -> GramOperator:
-        """By panels where that kernel alone was kept and numba is no more."""
-        if not fused.reads(self.matrix.dtype, "gram_rows"):
-            return super().gram(scale)
-        return fused.FusedGram(self.rows, scale, self.team)
+        FusedPasses.__init__(self, matrix, (matrix,), team)
 
 
 def gram_side(matrix: BlockMatrix) -> tuple[bool, bool]:

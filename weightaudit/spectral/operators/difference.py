@@ -1,4 +1,4 @@
-"""The difference of two stored matrices, taken panel by panel and never formed.
+"""The difference of two stored matrices, taken entry by entry as it is read and never formed.
 
 Each entry is widened to float64 and subtracted there, which is one rounding of the exact difference: Ŵ = fl(A − B) with
 |Ŵ_ij − W_ij| ≤ u·|W_ij|. The relative error is that of the *difference*, however much of A and B cancels: what remains
@@ -21,7 +21,7 @@ from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.operators.base import Operator
-from weightaudit.spectral.operators.dense import gram_side
+from weightaudit.spectral.operators.dense import FusedPasses, gram_side, kernels_read
 from weightaudit.spectral.operators.panels import PanelOperator
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.statistics import Statistics
@@ -81,20 +81,16 @@ class Difference(PanelOperator):
         shapes = [(one.rows, one.cols) for one in (minuend, subtrahend)]
         if shapes[0] != shapes[1]:
             raise UsageError("difference", f"{shapes[0]} minus {shapes[1]} is not defined", "Give two of one shape")
-        self._hold(DifferencePanels(minuend, subtrahend))
-
-    def _hold(self, matrix: DifferencePanels) -> None:
-        super().__init__(matrix, gram_side(matrix.minuend)[0])
+        super().__init__(DifferencePanels(minuend, subtrahend), gram_side(minuend)[0])
 
     def digest(self) -> str:
-        parts = (digest_of(self.matrix.minuend), digest_of(self.matrix.subtrahend))
-        return blake3("difference {} {}".format(*parts).encode()).hexdigest()
+        return pair_digest(digest_of(self.matrix.minuend), digest_of(self.matrix.subtrahend))
 
     @contextmanager
     def on(self, device: Device, team: Team) -> Iterator[Operator]:
-        moved = object.__new__(Difference)
-        moved._hold(DifferencePanels(self.matrix.minuend.to(device), self.matrix.subtrahend.to(device)))
-        yield moved
+        """By the fused kernels where they read two such matrices; one that does not lie as the first is copied."""
+        A, B = self.matrix.minuend.to(device), self.matrix.subtrahend.to(device)
+        yield FusedDifference(A, B, team) if kernels_read(A, B) else Difference(A.blocks, B.blocks)
 
     def statistics(self) -> Statistics:
         found = super().statistics()
@@ -102,3 +98,15 @@ class Difference(PanelOperator):
             return found
         # 1.01 for what frob_sq itself is off by, and for ‖W‖_F instead of ‖Ŵ‖_F.
         return replace(found, error=1.01 * UNIT * math.sqrt(found.frob_sq))
+
+
+def pair_digest(minuend: str, subtrahend: str) -> str:
+    """That of the difference of two matrices, of which these are the digests."""
+    return blake3(f"difference {minuend} {subtrahend}".encode()).hexdigest()
+
+
+class FusedDifference(Difference, FusedPasses):
+    """`Operator` of A − B by the fused kernels."""
+
+    def __init__(self, A: BlockMatrix, B: BlockMatrix, team: Team) -> None:
+        FusedPasses.__init__(self, DifferencePanels(A, B), (A, B), team)

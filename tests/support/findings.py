@@ -73,3 +73,4 @@ def made_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = (rule("untrained", severity="error", threshold=1e-3), rule("dead-rows"))
     for home in ("weightaudit.audit.rules", "weightaudit.audit.rules.checking"):
         monkeypatch.setattr(f"{home}.RULES", rules)
+    monkeypatch.setattr("weightaudit.pairs.rules.RULES", ())

@@ -78,8 +78,8 @@ def test_no_place_takes_a_finding_about_more() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("untraind", "rule 'untraind': no rule has this id. Did you mean untrained?"),
-        ("untraind:POOLER", "rule 'untraind': no rule has this id. Did you mean untrained?"),
+        ("untraind", "rule 'untraind': there is no such rule here. Did you mean untrained?"),
+        ("untraind:POOLER", "rule 'untraind': there is no such rule here. Did you mean untrained?"),
         (
             "untrained:POOLR",
             "'untrained:POOLR': no model has a role 'POOLR'. Did you mean POOLER? Write it as findings",
@@ -110,8 +110,8 @@ def test_every_role_that_is_guessed_is_known() -> None:
     [
         ("untrained", "it names no severity"),
         ("untrained=eror", "'eror' is none of error, warning, info, off. Did you mean error?"),
-        ("untraind=error", "no rule has this id. Did you mean untrained?"),
-        ("=error", "no rule has this id"),
+        ("untraind=error", "there is no such rule here. Did you mean untrained?"),
+        ("=error", "there is no such rule here"),
     ],
 )
 def test_what_is_no_severity(text: str, said: str) -> None:

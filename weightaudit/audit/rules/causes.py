@@ -54,7 +54,7 @@ def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
     def weight(row: LayerRow) -> Weight:
         matrix = row.matrix
         files = frozenset(file_of.get(name, "") for name in matrix.tensors)
-        label = matrix.role if matrix.expert is None else f"expert {matrix.role}"
+        label = label_of(matrix.place)
         return Weight(("matrix", matrix.key), matrix.place, label, matrix.tensors, files, matrix.parameters, row=row)
 
     return [weight(row) for row in rows]
@@ -164,13 +164,23 @@ def named(weights: Sequence[Weight]) -> str:
     if len(weights) == 1:
         (one,) = weights
         return listed([one.place.words() if one.row else one.tensors[0]])
+    return labelled((one.place, one.label) for one in weights)
+
+
+def labelled(places: Iterable[tuple[Place, str]]) -> str:
+    """Places and what stands there, several in a few words: "Q, K and V of layers 0-5, EMBED and HEAD"."""
     layers_of: dict[tuple[str, str], set[int | None]] = defaultdict(set)
-    for one in weights:
-        layers_of[one.place.stack, one.label].add(one.place.layer)
+    for place, label in places:
+        layers_of[place.stack, label].add(place.layer)
     alike: dict[tuple[str, frozenset[int | None]], list[str]] = defaultdict(list)
     for (stack, label), layers in layers_of.items():
         alike[stack, frozenset(layers)].append(label)
     return "; ".join(shortened((_together(*where, labels) for where, labels in alike.items()), MAX_NAMED, spare=1))
+
+
+def label_of(place: Place) -> str:
+    """What a matrix is called within its layer."""
+    return place.role if place.expert is None else f"expert {place.role}"
 
 
 def _together(stack: str, layers: frozenset[int | None], labels: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from weightaudit.audit.rules import (
 )
 from weightaudit.audit.rules.context import RuleContext, Subject
 from weightaudit.audit.rules.needs import Unmet, a_model
-from weightaudit.audit.rules.rule import Match, Rule
+from weightaudit.audit.rules.rule import AnyRule, Rule
 from weightaudit.audit.rules.selectors import OFF, Policy, make_policy
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import SEVERITIES, Finding, NotJudged, Suppressed
@@ -92,24 +92,39 @@ def judge(context: RuleContext, policy: Policy) -> Judgement:
         suppressed = frozenset().union(*(subjects_of[other] for other in rule.suppressed_by))
         matches = list(rule.check(rule, context.without(suppressed)))
         subjects_of[rule.id] = frozenset().union(*(match.subjects for match in matches))
-        kept: list[Match] = []
-        off: dict[str, list[Match]] = {}
-        for match in matches:
-            level, why = policy.verdict(match.finding)
-            if level == OFF:
-                off.setdefault(why, []).append(match)
-            else:
-                kept.append(replace(match, finding=replace(match.finding, severity=level)))
-        found += _told(rule, kept)
-        left_out += [Suppressed(finding, why) for why, those in off.items() for finding in _told(rule, those)]
+        kept, off = judged(rule, [match.finding for match in matches], policy)
+        found += kept
+        left_out += off
         if rule.id not in policy.unchecked:
             not_judged += [NotJudged(rule.id, one.reason, one.partly) for one in unmet_needs(rule, context)]
-    left_out.sort(key=lambda one: SEVERITIES.index(one.finding.severity))
+    findings, those = in_order(found, left_out)
+    return Judgement(findings=findings, suppressed=those, not_judged=tuple(not_judged))
+
+
+def judged(rule: AnyRule, findings: Iterable[Finding], policy: Policy) -> tuple[list[Finding], list[Suppressed]]:
+    """What ``rule`` has found, with the severities that ``policy`` gives, and what of it does not count. Of each the
+    first are told one by one, the rest in one that counts them.
+    """
+    kept: list[Finding] = []
+    off: dict[str, list[Finding]] = {}
+    for finding in findings:
+        level, why = policy.verdict(finding)
+        if level == OFF:
+            off.setdefault(why, []).append(finding)
+        else:
+            kept.append(replace(finding, severity=level))
+    return list(_told(rule, kept)), [Suppressed(one, why) for why, those in off.items() for one in _told(rule, those)]
+
+
+def in_order(
+    findings: Iterable[Finding], suppressed: Iterable[Suppressed]
+) -> tuple[tuple[Finding, ...], tuple[Suppressed, ...]]:
+    """Both most severe first, else in their order, with names of tensors as far as there is room for them."""
+    left_out = sorted(suppressed, key=lambda one: SEVERITIES.index(one.finding.severity))
     within = _within(one.finding for one in left_out)
-    return Judgement(
-        findings=tuple(_within(sort_by_severity(found))),
-        suppressed=tuple(replace(one, finding=finding) for one, finding in zip(left_out, within, strict=True)),
-        not_judged=tuple(not_judged),
+    return (
+        tuple(_within(sort_by_severity(findings))),
+        tuple(replace(one, finding=finding) for one, finding in zip(left_out, within, strict=True)),
     )
 
 
@@ -142,23 +157,18 @@ def _within(findings: Iterable[Finding]) -> Iterator[Finding]:
             yield finding
 
 
-def _told(rule: Rule, matches: Sequence[Match]) -> Iterator[Finding]:
+def _told(rule: AnyRule, findings: Sequence[Finding]) -> Iterator[Finding]:
     """The first findings one by one, the rest in one that counts them."""
-    told = sort_by_severity(match.finding for match in matches)
+    told = sort_by_severity(findings)
     if len(told) <= MAX_PER_RULE + 1:
         yield from told
         return
     yield from told[:MAX_PER_RULE]
     rest = told[MAX_PER_RULE:]
-    last = rule.of_model(f"And {len(rest):,} more: {listed(map(_named, rest))}.").finding
+    last = rule.finding(f"And {len(rest):,} more: {listed(map(_named, rest))}.")
     yield replace(last, severity=min((one.severity for one in rest), key=SEVERITIES.index))
 
 
 def _named(finding: Finding) -> str:
     somewhere = finding.role or finding.layer is not None
     return where(finding) if somewhere or not finding.tensors else finding.tensors[0]
-
-
-def check_ignored(ids: Iterable[str]) -> None:
-    """Raise UsageError for an id that no rule has."""
-    make_policy((), ids, RULES)

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Literal
 
-from weightaudit.audit.rules.rule import TENSORS, Rule
+from weightaudit.audit.rules.rule import TENSORS, AnyRule
 from weightaudit.errors import UsageError
 from weightaudit.parse import parse_layers
 from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES, SEVERITIES, STACKS, Finding, Severity
@@ -25,9 +25,6 @@ OFF: Literal["off"] = "off"
 LEVELS = (*SEVERITIES, OFF)
 _TENSOR = "tensor="
 _NUMBERED = ("layer", "expert")
-_EXAMPLE = (
-    "Write it as findings do, for example untrained:POOLER, outlier-norm:decoder layer 3 M1 or dead-rows:tensor=*.v"
-)
 
 
 @dataclass(frozen=True)
@@ -64,24 +61,28 @@ class Selector:
         )
 
 
-def parse_selector(text: str, rules: Sequence[Rule]) -> Selector:
+def parse_selector(text: str, rules: Sequence[AnyRule]) -> Selector:
     """UsageError for an id that no rule has, a role that no model has, and for what is no place."""
     id, colon, where = text.partition(":")
     known = [rule.id for rule in rules]
     if id not in known:
         raise UsageError(
             f"rule '{printable(id)}'",
-            "no rule has this id",
-            did_you_mean(id, known) + "`weightaudit rules` lists them",
+            "there is no such rule here",
+            did_you_mean(id, known) + "`weightaudit rules` lists those of scan and those of diff",
         )
     if not colon:
         return Selector(id)
     if where.startswith(_TENSOR):
         pattern = where.removeprefix(_TENSOR)
         if not pattern:
-            raise UsageError(f"'{printable(text)}'", "it names no tensor", _EXAMPLE)
+            raise UsageError(f"'{printable(text)}'", "it names no tensor", _example(id))
         return Selector(id, tensors=pattern)
     return _at_place(id, text, re.split(r"[\s/=]+", where.strip()))
+
+
+def _example(id: str) -> str:
+    return f"Write it as findings do, for example {id}:POOLER, {id}:decoder layer 3 M1 or {id}:tensor=*.v"
 
 
 def _at_place(id: str, text: str, words: list[str]) -> Selector:
@@ -97,14 +98,14 @@ def _at_place(id: str, text: str, words: list[str]) -> Selector:
             kind, value = "role", word.upper()
         if kind in said or not value:
             wrong = f"it names a {kind} twice" if kind in said else f"it names no {kind} after the {lower or 'colon'}"
-            raise UsageError(f"'{printable(text)}'", wrong, _EXAMPLE)
+            raise UsageError(f"'{printable(text)}'", wrong, _example(id))
         said[kind] = value
     role = said.get("role", "")
     if role and role not in known_roles():
         raise UsageError(
             f"'{printable(text)}'",
             f"no model has a role '{printable(role)}'",
-            did_you_mean(role, known_roles()) + _EXAMPLE,
+            did_you_mean(role, known_roles()) + _example(id),
         )
     numbers = [parse_layers(said[kind]) or () if kind in said else () for kind in _NUMBERED]
     return Selector(id, said.get("stack", ""), numbers[0], numbers[1], role)
@@ -141,13 +142,13 @@ class Policy:
         return frozenset(id for id, level in last.items() if level == OFF)
 
 
-def make_policy(severity: Iterable[str], ignore: Iterable[str], rules: Sequence[Rule]) -> Policy:
+def make_policy(severity: Iterable[str], ignore: Iterable[str], rules: Sequence[AnyRule]) -> Policy:
     """The policy of both options. What is ignored is so whatever severity it has. UsageError."""
     return Policy((*_with_levels(severity, rules), *((text, parse_selector(text, rules), OFF) for text in ignore)))
 
 
 def _with_levels(
-    severity: Iterable[str], rules: Sequence[Rule]
+    severity: Iterable[str], rules: Sequence[AnyRule]
 ) -> Iterator[tuple[str, Selector, Severity | Literal["off"]]]:
     for text in severity:
         selector, equals, level = text.rpartition("=")
@@ -155,6 +156,6 @@ def _with_levels(
             raise UsageError(
                 f"severity '{printable(text)}'",
                 f"'{printable(level)}' is none of {', '.join(LEVELS)}" if equals else "it names no severity",
-                did_you_mean(level, LEVELS) + "Write for example untrained=error or pickle=off",
+                did_you_mean(level, LEVELS) + f"Write for example {rules[0].id}=error or {rules[-1].id}=off",
             )
         yield text, parse_selector(selector, rules), level

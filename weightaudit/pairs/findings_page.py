@@ -1,13 +1,17 @@
-"""docs/findings.md, from the rules: ``python -m weightaudit.audit.rules.page > docs/findings.md``."""
+"""docs/findings.md, from the rules: ``python -m weightaudit.pairs.findings_page > docs/findings.md``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from weightaudit.audit.rules.checking import MAX_PER_RULE, RULES
-from weightaudit.audit.rules.rule import Rule
+from weightaudit.audit.rules.rule import AnyRule
+from weightaudit.pairs.rules import RULES as OF_A_DIFFERENCE
 
 _HEAD = f"""# Findings
 
-Generated from the rules in `weightaudit/audit/rules` by `python -m weightaudit.audit.rules.page`; do not edit.
+Generated from the rules in `weightaudit/audit/rules` and `weightaudit/pairs/rules` by
+`python -m weightaudit.pairs.findings_page`; do not edit.
 
 Every scan is checked against the rules below. A finding says where, what was measured, the threshold, and what to do.
 **error**: do not use or release the file as it is. **warning**: look at it first. **info**: good to know.
@@ -22,16 +26,28 @@ severity. A rule that lacks what it needs in order to judge is listed as not jud
 """
 
 
+_DIFFERENCE = """\
+What `weightaudit diff BASE DERIVED` finds. A rule that is *suppressed by* others is not asked where one of them found
+something: that has told the cause. `--ignore` and `--severity` take these ids too.
+"""
+
+
 def page() -> str:
     """The page as Markdown."""
-    lines = [_HEAD, f"## Rules ({len(RULES)})", "", "| id | severity | finding |", "|---|---|---|"]
-    lines += [f"| [{rule.id}](#{rule.id}) | {rule.severity} | {rule.title} |" for rule in RULES]
-    for rule in RULES:
-        lines += ["", *_section(rule)]
+    lines = [_HEAD, *_table("Rules", RULES)]
+    lines += ["", *_table("Rules of a difference", OF_A_DIFFERENCE, _DIFFERENCE)]
     return "\n".join(lines) + "\n"
 
 
-def _section(rule: Rule) -> list[str]:
+def _table(title: str, rules: Sequence[AnyRule], said: str = "") -> Iterator[str]:
+    yield from (f"## {title} ({len(rules)})", "", *([said] if said else []))
+    yield from ("| id | severity | finding |", "|---|---|---|")
+    yield from (f"| [{rule.id}](#{rule.id}) | {rule.severity} | {rule.title} |" for rule in rules)
+    for rule in rules:
+        yield from ("", *_section(rule))
+
+
+def _section(rule: AnyRule) -> list[str]:
     threshold = [] if rule.threshold is None else [f"- **threshold**: {rule.threshold:g}"]
     yields = [f"- **suppressed by**: {', '.join(rule.suppressed_by)}"] if rule.suppressed_by else []
     return [

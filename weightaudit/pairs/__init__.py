@@ -1,0 +1,1 @@
+"""Two or more models beside one another: what became of each matrix, and what that comes to."""

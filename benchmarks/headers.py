@@ -15,6 +15,7 @@ class StoredTensor:
     code: str
     offset: int
     nbytes: int
+    shape: tuple[int, ...]
 
 
 def stored_tensors(directory: Path) -> dict[Path, list[StoredTensor]]:
@@ -33,5 +34,5 @@ def _tensors(path: Path) -> list[StoredTensor]:
     tensors = []
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        tensors.append(StoredTensor(name, entry["dtype"], 8 + length + begin, end - begin))
+        tensors.append(StoredTensor(name, entry["dtype"], 8 + length + begin, end - begin, tuple(entry["shape"])))
     return sorted(tensors, key=lambda tensor: tensor.offset)

@@ -1,0 +1,1 @@
+"""Models made from others in known ways: what `weightaudit diff` should say of them is written beside each."""

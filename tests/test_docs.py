@@ -6,14 +6,16 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 
 from weightaudit.batch.shipped_lists import find_list
 from weightaudit.cli import app
+from weightaudit.records import Kind
 from weightaudit.report.columns import NAMES
+from weightaudit.report.diff.columns import CHANGES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [path for folder in ("", "docs", "benchmarks") for path in sorted((ROOT / folder).glob("*.md"))]
@@ -40,6 +42,19 @@ def test_columns_are_as_documented() -> None:
     listed = re.search(r"`(model, revision, .*?)`", text, re.DOTALL)
     assert listed
     assert re.split(r",\s+", listed[1]) == list(NAMES)
+
+
+def test_columns_and_kinds_of_a_difference_are_as_documented() -> None:
+    text = (ROOT / "docs" / "diff.md").read_text("utf-8")
+    columns = text.partition("## Columns")[2].partition("\n## ")[0]
+    assert [(name, said) for name, said in re.findall(r"^\| `(\w+)` \| (.*) \|$", columns, re.MULTILINE)] == [
+        (column.name, column.meaning) for column in CHANGES
+    ]
+    kinds = text.partition("## Kinds of change")[2].partition("\n## ")[0]
+    told = {kind for line in re.findall(r"^\| ([a-z, ]+) \|", kinds, re.MULTILINE) for kind in line.split(", ")} - {
+        "kind"
+    }
+    assert told == {*get_args(Kind)}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != GENERATED], ids=lambda page: page.name)

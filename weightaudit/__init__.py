@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from weightaudit.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from weightaudit.api import DiffReport as DiffReport
     from weightaudit.api import ScanReport as ScanReport
+    from weightaudit.api import diff as diff
     from weightaudit.api import matrices as matrices
     from weightaudit.api import scan as scan
     from weightaudit.config import AuditConfig as AuditConfig
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "scan": "weightaudit.api",
+    "diff": "weightaudit.api",
     "matrices": "weightaudit.api",
     "measure": "weightaudit.spectral",
     "ScanReport": "weightaudit.api",
+    "DiffReport": "weightaudit.api",
     "AuditConfig": "weightaudit.config",
     "RoleMatrix": "weightaudit.records",
     "Spectrum": "weightaudit.records",

@@ -1,18 +1,18 @@
-"""What a Python program calls: `scan`, `matrices`, and the report that a scan returns."""
+"""What a Python program calls: `scan`, `diff`, `matrices`, and the reports that they return."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from weightaudit.audit import Progress, model_matrices, scan_model
-from weightaudit.config import DEFAULTS, AuditConfig
+from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, AuditConfig
 from weightaudit.options import options_of
-from weightaudit.records import RoleMatrix, ScanResult
+from weightaudit.records import DiffResult, RoleMatrix, ScanResult
 from weightaudit.report import write, write_figures
 
 if TYPE_CHECKING:
@@ -23,7 +23,49 @@ _OPTIONS = "    **options\n        Those of `AuditConfig`.\n"
 """Of a docstring, as it is read in the source."""
 
 
-class ScanReport(ScanResult):
+class Written:
+    """Ways to write down a result; each raises OutputError where ``path`` cannot be written."""
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as CSV. OutputError where ``path`` cannot be written."""
+        self.write(path, ".csv")
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything as strict JSON. OutputError where ``path`` cannot be written."""
+        self.write(path, ".json")
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows as Parquet. OutputError where ``path`` cannot be written."""
+        self.write(path, ".parquet")
+
+    def to_sarif(self, path: str | os.PathLike[str]) -> None:
+        """Write the findings as SARIF 2.1.0, for code-scanning pages. OutputError where ``path`` cannot be written."""
+        self.write(path, ".sarif")
+
+    def to_markdown(self, path: str | os.PathLike[str]) -> None:
+        """Write verdict, findings and roles as Markdown. OutputError where ``path`` cannot be written."""
+        self.write(path, ".md")
+
+    def to_junit(
+        self, path: str | os.PathLike[str], *, fail_on: Literal["error", "warning", "info", "never"] = "error"
+    ) -> None:
+        """Write a test case for each rule as JUnit's XML. OutputError where ``path`` cannot be written.
+
+        ``fail_on`` is the severity from which on a finding is a failure.
+        """
+        self.write(path, ".xml", fail_on=fail_on)
+
+    def write(self, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
+        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet .sarif .md
+        .xml; ``options`` go to the format's writer.
+
+        Raises UsageError for any other, OutputError where ``path`` cannot be written.
+        """
+        assert isinstance(self, ScanResult | DiffResult)
+        write(self, path, kind, **options)
+
+
+class ScanReport(Written, ScanResult):
     """The audit of one model, with ways to look at it and to write it down; `ScanResult` is its data.
 
     Attributes
@@ -80,57 +122,76 @@ class ScanReport(ScanResult):
 
         return coverage_frame(self)
 
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the layers as CSV. OutputError where ``path`` cannot be written."""
-        write(self, path, ".csv")
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything as strict JSON. OutputError where ``path`` cannot be written."""
-        write(self, path, ".json")
-
-    def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Write the layers as Parquet. OutputError where ``path`` cannot be written."""
-        write(self, path, ".parquet")
-
     def to_html(self, path: str | os.PathLike[str], *, plotly: str = "") -> None:
         """Write one self-contained page. OutputError where ``path`` cannot be written.
 
         ``plotly`` is the address, from the page, of a plotly.js that several pages share, such as "../plotly.js".
         """
-        write(self, path, ".html", plotly=plotly)
-
-    def to_sarif(self, path: str | os.PathLike[str]) -> None:
-        """Write the findings as SARIF 2.1.0, for code-scanning pages. OutputError where ``path`` cannot be written."""
-        write(self, path, ".sarif")
-
-    def to_markdown(self, path: str | os.PathLike[str]) -> None:
-        """Write verdict, findings and roles as Markdown. OutputError where ``path`` cannot be written."""
-        write(self, path, ".md")
-
-    def to_junit(
-        self, path: str | os.PathLike[str], *, fail_on: Literal["error", "warning", "info", "never"] = "error"
-    ) -> None:
-        """Write a test case for each rule as JUnit's XML. OutputError where ``path`` cannot be written.
-
-        ``fail_on`` is the severity from which on a finding is a failure.
-        """
-        write(self, path, ".xml", fail_on=fail_on)
+        self.write(path, ".html", plotly=plotly)
 
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""
         return write_figures(self, directory)
 
-    def write(self, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
-        """Write to ``path`` in the format ``kind``, or that its extension picks: .html .csv .json .parquet .sarif .md
-        .xml; ``options`` go to the format's writer.
 
-        Raises UsageError for any other, OutputError where ``path`` cannot be written.
-        """
-        write(self, path, kind, **options)
+class DiffReport(Written, DiffResult):
+    """What one model changed of another, with ways to look at it and to write it down; `DiffResult` is its data.
+
+    Attributes
+    ----------
+    base, derived
+        Which models they are, and the files that were read.
+    family
+        That of the derived model.
+    changes
+        What became of each matrix in report order, then of each vector by name.
+    one_sided
+        What one of the two has alone.
+    summary
+        Numbers of the whole.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    parents
+        Models whose changes those of the derived one may be a sum of; an adapter that may have been merged.
+    findings
+        What the rules found, most severe first.
+    rules
+        Ids of all rules that were checked.
+    suppressed
+        Findings that do not count, as an option says.
+    notes
+        Sentences for the reader.
+    partial
+        Why it is of a part of the models only: "--roles"; () where it is of all.
+    gate
+        How findings were judged: options that move no number.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.diff("gpt2", "./fine-tuned")  # doctest: +SKIP
+    >>> report.summary.kinds  # doctest: +SKIP
+    {'low rank': 24, 'unchanged': 26}
+    >>> report.changes_frame.groupby("role").relative.max()  # doctest: +SKIP
+    """
+
+    @property
+    def changes_frame(self) -> pd.DataFrame:
+        """One row a matrix or vector, the CSV's columns in order, numbers in full precision."""
+        from weightaudit.report.diff.tables import changes_frame
+
+        return changes_frame(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained page. OutputError where ``path`` cannot be written."""
+        self.write(path, ".html")
 
 
-def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
-    """Give a function that takes ``**options`` the keywords of `AuditConfig`, or of its ``panels`` alone.
+def with_options(*, panels: Collection[str] = (), without: Collection[str] = ()) -> Callable[[F], F]:
+    """Give a function that takes ``**options`` the keywords of `AuditConfig`, or of its ``panels`` alone, but for those
+    named in ``without``.
 
     Its signature shows them with their defaults, its docstring has the help of each, and a name that is none is a
     TypeError.
@@ -138,7 +199,11 @@ def with_options(*, panels: Collection[str] = ()) -> Callable[[F], F]:
 
     def with_signature(function: F) -> F:
         own, hints = inspect.signature(function), AuditConfig.__annotations__
-        taken = {name: known for name, known in options_of(AuditConfig).items() if not panels or known.panel in panels}
+        taken = {
+            name: known
+            for name, known in options_of(AuditConfig).items()
+            if (not panels or known.panel in panels) and name not in without
+        }
         keywords = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=getattr(DEFAULTS, name), annotation=hints[name]
@@ -201,6 +266,79 @@ def scan(model: str | os.PathLike[str], *, progress: bool | Progress = False, **
     """
     result = scan_model(os.fspath(model), DEFAULTS.with_written(options), progress)
     return ScanReport(**vars(result))
+
+
+@with_options(without=NOT_OF_A_DIFFERENCE)
+def diff(
+    base: str | os.PathLike[str],
+    derived: str | os.PathLike[str],
+    *,
+    parents: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    adapter: str | os.PathLike[str] | None = None,
+    directions: bool = False,
+    intruders: bool = False,
+    progress: bool | Progress = False,
+    **options: Any,
+) -> DiffReport:
+    """Say what a model changed of the one that it was made from: every matrix and vector beside its own, how far apart
+    they are, and what was done.
+
+    Both are streamed together. A model is a local directory, a weight file, or a Hub id, which may carry a revision
+    (``"id@revision"``); what exists as a path is one.
+
+    Parameters
+    ----------
+    base
+        The model that was changed.
+    derived
+        What was made of it: a model, or an adapter.
+    parents
+        Models of whose changes those of ``derived`` may be a sum, as a linear merge makes them; or a single one.
+    adapter
+        An adapter that should have been merged into ``derived``.
+    directions
+        Whether to look where the changes point as well.
+    intruders
+        Whether to look for leading singular vectors that are like none of the base; ``directions`` with it.
+    progress
+        True shows a bar on stderr; a `Progress` is told of every tensor.
+    **options
+        Those of `AuditConfig`.
+
+    Returns
+    -------
+    DiffReport
+        What became of every matrix and vector, what that comes to, and the findings.
+
+    Raises
+    ------
+    UsageError
+        An option makes no sense; nothing was read.
+    MappingError
+        The two are models of different architectures.
+    ModelError
+        A model cannot be read; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.diff("gpt2", "./merged", adapter="./adapter")  # doctest: +SKIP
+    >>> report.to_html("diff.html")  # doctest: +SKIP
+    """
+    from weightaudit.pairs.diff import diff_models
+
+    others = [parents] if isinstance(parents, str | os.PathLike) else parents
+    result = diff_models(
+        os.fspath(base),
+        os.fspath(derived),
+        DEFAULTS.with_written(options),
+        parents=[os.fspath(parent) for parent in others],
+        adapter=None if adapter is None else os.fspath(adapter),
+        directions=directions,
+        intruders=intruders,
+        progress=progress,
+    )
+    return DiffReport(**vars(result))
 
 
 @with_options(panels=("Hub",))

@@ -45,8 +45,8 @@ def _is_parquet(file: BinaryIO) -> bool:
 
 OWN: dict[str, Recogniser] = {
     ".html": _beginning(rb'<!doctype html>\n<html lang="en">.*<meta name="generator" content="weightaudit">'),
-    ".csv": _beginning(rb"model,revision,stack,layer,expert,role,tensors,"),
-    ".json": _beginning(rb'\{\s*"schema": \d+,\s*"model": "(?:[^"\\]|\\.)*",\s*"revision": "'),
+    ".csv": _beginning(rb"(?:model,revision,)?stack,layer,expert,role,tensors,(?:tensors_base,)?rows,"),
+    ".json": _beginning(rb'\{\s*"schema": \d+,\s*"(?:model": |base": \{\s*"name": )"(?:[^"\\]|\\.)*",\s*"revision": "'),
     ".parquet": _is_parquet,
     ".sarif": _beginning(rb'\{\s*"\$schema": "[^"]*",.*"tool": \{\s*"driver": \{\s*"name": "weightaudit"'),
     ".md": _beginning(rb"<!-- weightaudit -->\n"),

@@ -1,11 +1,3 @@
-/** A column of text as `html/encoding.py` stores it. */
-type Column =
-  | string
-  | string[]
-  | { joined: string }
-  | { values: string[]; at: number[] }
-  | { pieces: string[][]; at: number[]; numbers: number[] };
-
 interface LineFigure {
   id: string;
   column: string;
@@ -13,23 +5,6 @@ interface LineFigure {
   scale: string;
   axis: string;
   height: number;
-}
-
-interface TableColumn {
-  name: string;
-  label: string;
-  meaning: string;
-  numeric: boolean;
-  whole: boolean;
-  rounding: Rounding;
-}
-
-interface RoleStyle {
-  role: string;
-  light: string;
-  dark: string;
-  dash: string;
-  symbol: string;
 }
 
 interface Spectra {
@@ -56,27 +31,11 @@ interface PageData {
   heat: { column: string; label: string; scale: string }[];
   spectra: Spectra | null;
   hidden: number | null;
-  findings: {
-    groups: { id: string; severity: string; title: string }[];
-    group: number[];
-    row: number[];
-    detail: Column;
-  };
+  findings: ShownFindings;
   digests: Column;
   command: { before: string; after: string };
   coverageCount: number;
   coverage: Record<"tensor" | "shape" | "dtype" | "parameters" | "status" | "roles" | "detail", Column>;
-}
-
-/** One matrix. `layer` is NaN outside the layers, `expert` "" where it is none. */
-interface Row {
-  i: number;
-  stack: string;
-  layer: number;
-  expert: string;
-  role: string;
-  /** The full rank. */
-  full: number;
 }
 
 /** What one role shows at one layer. */

@@ -22,7 +22,7 @@ from weightaudit.report import tables
 from weightaudit.report.atomic_write import Attempts
 from weightaudit.report.columns import COLUMNS, NAMES
 from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET
-from weightaudit.report.tables import csv_line
+from weightaudit.report.table_files import csv_line
 
 Batch = Callable[..., BatchResult]
 

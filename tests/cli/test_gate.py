@@ -170,7 +170,7 @@ def test_a_model_that_cannot_be_read_fails_the_job_and_says_so(tmp_path: Path, m
     job = run_action(tmp_path, model="./-none", ignore='$(touch pwned)"; touch pwned; #')
     assert (job.code, "sarif" in job.outputs) == (2, False)
     assert job.summary == "**No weights were audited** (exit code 2): the log of this step says why.\n"
-    assert "no rule has this id" in job.stderr
+    assert "there is no such rule here" in job.stderr
     assert not (tmp_path / "pwned").exists()
     assert run_action(tmp_path, model="--help").code == 3  # a model is never an option
 

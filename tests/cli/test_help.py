@@ -22,7 +22,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def test_commands() -> None:
-    assert set(COMMANDS) == {"weightaudit", "scan", "batch", "compare", "archs", "rules", "paper"}
+    assert set(COMMANDS) == {"weightaudit", "scan", "diff", "batch", "compare", "archs", "rules", "paper"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -37,9 +37,9 @@ def test_help(name: str) -> None:
 
 
 def test_the_options_of_a_scan_are_the_same_wherever_one_scans() -> None:
-    options = {name: {one.name: one for one in COMMANDS[name].params} for name in ("scan", "batch", "compare")}
+    options = {name: {one.name: one for one in COMMANDS[name].params} for name in ("scan", "diff", "batch", "compare")}
     shared = set.intersection(*map(set, options.values()))
-    assert {"token", "roles", "layers", "memory", "tol", "seed", "spectrum", "ignore", "device"} <= shared
+    assert {"token", "roles", "layers", "memory", "tol", "seed", "ignore", "device"} <= shared
     for name in shared - {"out", "threads"}:  # a directory and a file; in a batch the cores are shared out
         help_texts = {(one[name].help, repr(one[name].default)) for one in options.values()}
         assert len(help_texts) == 1, name

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.disks import refusing
 from tests.support.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
@@ -32,18 +33,6 @@ def model(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("{}")
     return folder
-
-
-def refusing(name: str) -> Callable[[str, Path], None]:
-    """`os.replace` on a disk that is full when ``name`` is to be written."""
-    replace = os.replace
-
-    def full(source: str, target: Path) -> None:
-        if Path(target).name == name:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
-
-    return full
 
 
 def linked(folder: Path, kind: str) -> str:

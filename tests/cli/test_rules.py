@@ -19,6 +19,7 @@ from weightaudit.batch.identity import cache_key
 from weightaudit.cli.fail_on import exceeded
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
+from weightaudit.pairs.rules import merging
 from weightaudit.records import Finding
 
 
@@ -49,6 +50,19 @@ def test_list(weightaudit: CommandLine) -> None:
         "untrained  error    The rule untrained",
         "dead-rows  warning  The rule dead-rows",
     ]
+
+
+def test_rules_of_a_difference_are_a_section_of_their_own(
+    weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = (replace(merging.RULES[0], id="diff-one", title="The rule diff-one", severity="info"),)
+    monkeypatch.setattr("weightaudit.pairs.rules.RULES", own)
+    assert weightaudit("rules").stdout.splitlines()[-3:] == [
+        "",
+        "Of a difference (weightaudit diff):",
+        "diff-one   info     The rule diff-one",
+    ]
+    assert weightaudit("rules", "diff-one").stdout.startswith("diff-one (info): The rule diff-one\n")
 
 
 def test_one_in_full(weightaudit: CommandLine) -> None:
@@ -83,7 +97,7 @@ def test_an_unknown_rule_is_told_before_anything_is_read(
     words = {"scan": ["x"], "batch": ["x.txt", *out], "compare": ["x", "y", *out]}
     done = weightaudit(command, *words[command], "--ignore", "untraind")
     assert (done.code, done.stdout) == (2, "")
-    assert done.stderr.startswith("weightaudit: rule 'untraind': no rule has this id. Did you mean untrained?")
+    assert done.stderr.startswith("weightaudit: rule 'untraind': there is no such rule here. Did you mean untrained?")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,7 +119,7 @@ def test_a_line_of_a_list_may_ignore(tmp_path: Path) -> None:
         ("dead-rows",),
     ]
     path.write_text("gpt2 ignore=untraind\n")
-    with pytest.raises(UsageError, match=r"line 1: rule 'untraind': no rule has this id"):
+    with pytest.raises(UsageError, match=r"line 1: rule 'untraind': there is no such rule here"):
         read_model_list(path, base)
 
 

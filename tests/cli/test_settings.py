@@ -119,7 +119,7 @@ def test_a_broken_project_file_that_is_not_for_us(
         ("roles = 1979-05-27", "is no value of it"),
         ("layers = 'x'", "'x' is no layer number"),
         ("baseline = 3", "3 is no text"),
-        ("ignore = ['untraind']", "rule 'untraind': no rule has this id. Did you mean untrained?"),
+        ("ignore = ['untraind']", "rule 'untraind': there is no such rule here. Did you mean untrained?"),
         ("severity = {untrained = 'bad'}", "'bad' is none of error"),
         ("x = [", "it is no TOML"),
     ],

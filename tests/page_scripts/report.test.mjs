@@ -3,10 +3,10 @@ import { test } from "node:test";
 import { fixture, load } from "./load.mjs";
 
 const { report } = fixture();
-const BEFORE = ["data.js", "text.js", "elements.js", "decoding.js", "rows.js"];
+const BEFORE = ["data.js", "text.js", "elements.js", "decoding.js", "rows.js", "derived.js"];
 const names = ["csvText", "rows", "placeWords", "commandFor", "findingsOn", "severityOf", "findGroups", "groupedLines"];
 const page = load(
-  [...BEFORE, "experts.js", "details.js", "tables.js"],
+  [...BEFORE, "experts.js", "marks.js", "details.js", "csv.js", "tables.js"],
   [...names, "groupOf", "shared", "value", "styleOfRole"],
   report.data,
 );

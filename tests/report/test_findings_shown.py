@@ -12,7 +12,7 @@ from tests.support.page import read
 from weightaudit import ScanReport
 from weightaudit.records import Finding, NotJudged, Suppressed
 from weightaudit.report import html
-from weightaudit.report.html.anchors import Places
+from weightaudit.report.html.anchors import Places, placed
 from weightaudit.report.html.findings import FOLDED, MARKS, OPEN, findings_payload, grouped
 
 
@@ -147,7 +147,7 @@ def test_a_finding_about_several_matrices_links_to_each() -> None:
     tensors = tuple(name for row in rows for name in row.matrix.tensors)
     everywhere = Finding("duplicate", "warning", "Twice", tensors=tensors)
     in_layer = replace(everywhere, layer=5)
-    places = Places(report.rows)
+    places = Places(placed(report))
     expected = [i for layer in (2, 5) for role in ("M1", "M2") for i in numbers_of(report, layer, role)]
     assert list(places.of(everywhere)) == expected
     assert list(places.of(in_layer)) == expected[2:]
@@ -162,7 +162,7 @@ def test_equal_places_are_told_apart_by_their_tensors() -> None:
     other = factory.matrix("M1", 0, (96, 24), "blocks.0.other")
     twins = replace(twins, rows=(twins.rows[0], replace(twins.rows[1], matrix=other)))
     finding = Finding("x", "info", "x", layer=0, role="M1", tensors=("blocks.0.other",))
-    assert Places(twins.rows).of(finding) == (1,)
+    assert Places(placed(twins)).of(finding) == (1,)
 
 
 def test_what_is_worth_a_look_names_matrix_interval_and_command() -> None:

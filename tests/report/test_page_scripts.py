@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.support import factory
+from tests.support import diffs, factory
 from weightaudit.paper import page as experiment
 from weightaudit.report import html
 from weightaudit.report.columns import Rounding
 from weightaudit.report.comparison import page as comparison_page
+from weightaudit.report.diff import page as diff_page
+from weightaudit.report.diff import payload as diff_payload
+from weightaudit.report.diff.tables import write_csv as write_changes
+from weightaudit.report.diff.verdict import change_name, kind_words, relative_words
 from weightaudit.report.html.body import table_lines
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import grouped
@@ -99,6 +103,28 @@ def report() -> dict[str, Any]:
     }
 
 
+def differences() -> list[dict[str, Any]]:
+    """Differences: their pages' data, and what Python says of each row."""
+    found = []
+    for result in (diffs.lora(), diffs.odd(), diffs.hostile(), diffs.resized(), diffs.moved()):
+        csv = io.BytesIO()
+        write_changes(result, csv)
+        rows = [
+            {
+                "relative": relative_words(change.relative),
+                "did": kind_words(change),
+                "name": printable(change_name(change, BETWEEN), 300),
+                "floor": change.relative > 0
+                and change.entries is not None
+                and change.entries.above_floor < diff_payload.AT_FLOOR,
+            }
+            for change in result.changes
+        ]
+        data = diff_payload.payload(result, grouped(result))
+        found.append({"data": data, "csv": csv.getvalue().decode(), "rows": rows})
+    return found
+
+
 @needs_node
 def test_scripts_agree_with_python(tmp_path: Path) -> None:
     names = [
@@ -121,6 +147,7 @@ def test_scripts_agree_with_python(tmp_path: Path) -> None:
         "units": UNITS,
         "unknown": UNKNOWN,
         "report": report(),
+        "differences": differences(),
     }
     path = tmp_path / "fixture.json"
     path.write_text(json.dumps(fixture), encoding="utf-8")
@@ -140,7 +167,12 @@ def test_scripts_agree_with_python(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "scripts"),
-    [("report", html.SCRIPTS), ("comparison", comparison_page.SCRIPTS), ("experiment", experiment.SCRIPTS)],
+    [
+        ("report", html.SCRIPTS),
+        ("diff", diff_page.SCRIPTS),
+        ("comparison", comparison_page.SCRIPTS),
+        ("experiment", experiment.SCRIPTS),
+    ],
 )
 def test_types_are_checked_of_the_scripts_that_a_page_has(kind: str, scripts: tuple[str, ...]) -> None:
     """In the page's order; and each asks for it."""
@@ -151,5 +183,5 @@ def test_types_are_checked_of_the_scripts_that_a_page_has(kind: str, scripts: tu
 
 
 def test_every_script_is_in_a_page() -> None:
-    used = {*html.SCRIPTS, *comparison_page.SCRIPTS, *experiment.SCRIPTS}
+    used = {*html.SCRIPTS, *diff_page.SCRIPTS, *comparison_page.SCRIPTS, *experiment.SCRIPTS}
     assert used == {path.name for path in (ROOT / "weightaudit" / "report" / "assets").glob("*.js")}

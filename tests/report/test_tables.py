@@ -23,7 +23,8 @@ from weightaudit import ScanReport
 from weightaudit.records import LayerRow, NotJudged, SourceFile, Suppressed
 from weightaudit.report.columns import COLUMNS, NAMES, number_text
 from weightaudit.report.comparison.read import read_finished
-from weightaudit.report.tables import LONGEST_KEPT, csv_line, document, guarded, write_csv, write_parquet
+from weightaudit.report.table_files import LONGEST_KEPT, csv_line, guarded
+from weightaudit.report.tables import document, write_csv, write_parquet
 
 PLAN = """
 model revision stack layer expert role tensors rows cols dtype parameters

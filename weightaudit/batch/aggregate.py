@@ -17,13 +17,14 @@ from urllib.parse import quote
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import Results
+from weightaudit.records import LayerRow
 from weightaudit.report.adapters import ADAPTER
 from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.columns import COLUMNS, Column
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
 from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, SUMMARY_CSV
 from weightaudit.report.quantisation import LAYOUTS, QUANTISATION
-from weightaudit.report.tables import csv_line, guarded
+from weightaudit.report.table_files import csv_line, guarded
 from weightaudit.text import printable
 
 JOINED = (ALL_CSV, ALL_PARQUET, SUMMARY_CSV)
@@ -157,16 +158,16 @@ def _join_layers(parts: Mapping[str, Results], directory: Path) -> tuple[Attempt
     return attempts, unreadable
 
 
-def _header(columns: Sequence[Column]) -> bytes:
+def _header(columns: Sequence[Column[LayerRow]]) -> bytes:
     return csv_line([column.name for column in columns]).encode()
 
 
-def _layout(results: Results) -> Sequence[Column]:
+def _layout(results: Results) -> Sequence[Column[LayerRow]]:
     """The columns that the CSV has."""
     return next((columns for columns in LAYOUTS if _has_header(results, columns)), COLUMNS)
 
 
-def _has_header(results: Results, columns: Sequence[Column]) -> bool:
+def _has_header(results: Results, columns: Sequence[Column[LayerRow]]) -> bool:
     """Whether the CSV starts so; one that cannot be read is told when it is joined."""
     try:
         with results.open(LAYERS_CSV) as part:
@@ -176,7 +177,9 @@ def _has_header(results: Results, columns: Sequence[Column]) -> bool:
         return False
 
 
-def _join_csv(results: Results, file: BinaryIO, own: Sequence[Column], columns: Sequence[Column]) -> int:
+def _join_csv(
+    results: Results, file: BinaryIO, own: Sequence[Column[LayerRow]], columns: Sequence[Column[LayerRow]]
+) -> int:
     """Copy what follows the header of its ``own`` columns, the others of ``columns`` empty; the number of rows. Raises
     _Unreadable, with some of them copied, where it is no whole table of these.
     """
@@ -198,7 +201,7 @@ def _join_csv(results: Results, file: BinaryIO, own: Sequence[Column], columns: 
     return rows
 
 
-def _widening(own: Sequence[Column], columns: Sequence[Column]) -> Callable[[bytes], bytes]:
+def _widening(own: Sequence[Column[LayerRow]], columns: Sequence[Column[LayerRow]]) -> Callable[[bytes], bytes]:
     """What makes a line of ``columns`` of the end of one of its ``own``, those that it lacks empty: they come together.
     Whatever stands behind them, an adapter's numbers, has no comma within a cell.
     """
@@ -215,7 +218,7 @@ def _widening(own: Sequence[Column], columns: Sequence[Column]) -> Callable[[byt
     return widened
 
 
-def _lines(results: Results, columns: Sequence[Column]) -> Iterator[bytes]:
+def _lines(results: Results, columns: Sequence[Column[LayerRow]]) -> Iterator[bytes]:
     """The lines behind the header, each with its end. Raises _Unreadable."""
     try:
         with results.open(LAYERS_CSV) as part:
@@ -229,7 +232,7 @@ def _lines(results: Results, columns: Sequence[Column]) -> Iterator[bytes]:
 
 
 def _join_parquet(
-    parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO, columns: Sequence[Column]
+    parts: Mapping[str, Results], rows: Mapping[str, int], file: BinaryIO, columns: Sequence[Column[LayerRow]]
 ) -> dict[str, str]:
     """Write the tables of ``parts``, each of which must have the ``rows`` that are known of it, with these ``columns``;
     folder → why it has none.

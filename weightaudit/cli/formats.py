@@ -1,4 +1,4 @@
-"""``--format``: what a scan prints on stdout."""
+"""``--format``: what a scan, or a difference of two models, prints on stdout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.terminal import look_of
-from weightaudit.records import ScanResult
+from weightaudit.records import DiffResult, ScanResult
 from weightaudit.streams import plain_stdout
 
 Format = Literal["text", "github", "sarif", "json", "markdown", "junit"]
@@ -22,13 +22,11 @@ def writer_options(kind: str, fail_on: str) -> dict[str, Any]:
     return {"fail_on": fail_on} if kind == ".xml" else {}
 
 
-def show(report: ScanResult, format: Format, fail_on: str = "error") -> None:
+def show(report: ScanResult | DiffResult, format: Format, fail_on: str = "error") -> None:
     """Print ``report`` in one of the formats: a document in its own encoding, and nothing else with it."""
     stdout = plain_stdout()
     if format == TEXT:
-        from weightaudit.cli.summary import summary_text
-
-        stdout.write(summary_text(report, look_of(sys.stdout)) + "\n")
+        stdout.write(_text(report) + "\n")
     elif format == "github":
         stdout.write_commands(workflow_commands(report))
     else:
@@ -42,3 +40,14 @@ def show(report: ScanResult, format: Format, fail_on: str = "error") -> None:
         else:
             stdout.write_json(document.getvalue())
     stdout.flush()
+
+
+def _text(report: ScanResult | DiffResult) -> str:
+    look = look_of(sys.stdout)
+    if isinstance(report, DiffResult):
+        from weightaudit.cli.diff_summary import diff_text
+
+        return diff_text(report, look)
+    from weightaudit.cli.summary import summary_text
+
+    return summary_text(report, look)

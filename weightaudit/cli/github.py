@@ -7,9 +7,10 @@ so that no name ends its command or starts another.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from weightaudit.records import ScanResult
+from weightaudit.records import DiffResult, ScanResult
 from weightaudit.streams import without_commands
 from weightaudit.text import printable
 
@@ -24,14 +25,11 @@ _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 
 
-def workflow_commands(report: ScanResult) -> str:
-    """A command for each finding that GitHub would show, then a line with the verdict."""
+def workflow_commands(report: ScanResult | DiffResult) -> str:
+    """A command for each finding that GitHub would show, then lines with the verdict."""
     from urllib.parse import unquote
 
-    from weightaudit.report.sarif import files_of
-    from weightaudit.report.verdict import qualifications, verdict_line
-
-    uri = files_of(report)
+    uri, verdict = _about(report)
     kinds = Counter(map(_kind, report.findings))
     over = any(number > MAX_PER_TYPE for number in kinds.values())
     shown: Counter[str] = Counter({"info": 1} if over else {})  # the last notice says that there are more
@@ -45,8 +43,23 @@ def workflow_commands(report: ScanResult) -> str:
         lines.append(
             f"::notice title=weightaudit::and {left:,} more: GitHub shows {MAX_PER_TYPE} of a type; --json has all"
         )
-    said = (without_commands(printable(text, MAX_ANNOTATION_CHARS)) for text in qualifications(report))
-    return "\n".join([*lines, verdict_line(report), *said])
+    said = (without_commands(printable(text, MAX_ANNOTATION_CHARS)) for text in verdict)
+    return "\n".join([*lines, *said])
+
+
+def _about(report: ScanResult | DiffResult) -> tuple[Callable[[Finding], str], list[str]]:
+    """Which file a finding is about, as an address, and what is said of the whole."""
+    if isinstance(report, DiffResult):
+        from weightaudit.report.diff import verdict as difference
+        from weightaudit.report.sarif import file_uri, first_file
+
+        address = file_uri(report.derived, first_file(report.derived))
+        said = [difference.verdict_line(report), difference.headline(report), *difference.story(report)]
+        return lambda finding: address, said
+    from weightaudit.report.sarif import files_of
+    from weightaudit.report.verdict import qualifications, verdict_line
+
+    return files_of(report), [verdict_line(report), *qualifications(report)]
 
 
 def _kind(finding: Finding) -> Severity:

@@ -13,8 +13,53 @@ from weightaudit.version import __version__
 
 OUTPUTS: Panel = "Outputs"
 FINDINGS: Panel = "Findings"
+MEASUREMENT: Panel = "Measurement"
 
 Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
+_OF_TWO = (
+    "local directory, weight file, or Hugging Face id, with a revision where it is not the default branch: id@revision."
+)
+Base = Annotated[str, typer.Argument(help=f"The model that was changed: a {_OF_TWO}", show_default=False)]
+Derived = Annotated[
+    str, typer.Argument(help=f"What was made of it, a model or an adapter: a {_OF_TWO}", show_default=False)
+]
+Parents = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parents",
+        metavar="MODEL",
+        rich_help_panel=MEASUREMENT,
+        help="A model of whose changes those of DERIVED may be a sum, as a linear merge makes them; once for each.",
+        show_default=False,
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        "--adapter",
+        metavar="ADAPTER",
+        rich_help_panel=MEASUREMENT,
+        help="An adapter that should have been merged into DERIVED: whether it was, once, with its own scale and with "
+        "nothing else.",
+        show_default=False,
+    ),
+]
+Directions = Annotated[
+    bool,
+    typer.Option(
+        "--directions",
+        rich_help_panel=MEASUREMENT,
+        help="Also where the changes point: along what BASE has, or along what it has not.",
+    ),
+]
+Intruders = Annotated[
+    bool,
+    typer.Option(
+        "--intruders",
+        rich_help_panel=MEASUREMENT,
+        help="Also which leading singular vectors are like none of BASE; --directions with it.",
+    ),
+]
 Out = Annotated[
     list[Path] | None,
     typer.Option(

@@ -12,7 +12,7 @@ from weightaudit.cli import options
 from weightaudit.cli.terminal import say
 
 if TYPE_CHECKING:
-    from weightaudit.audit.rules.rule import Rule
+    from weightaudit.audit.rules.rule import AnyRule
 
 WIDTH = 80
 """Columns of a text."""
@@ -22,23 +22,29 @@ def rules(
     id: Annotated[str | None, typer.Argument(help="A rule's id: show it in full.", show_default=False)] = None,
     debug: options.Debug = False,
 ) -> None:
-    """List the rules that a scan checks, or show one: what it measures, against what, and what to do."""
-    from weightaudit.audit.rules import RULES, check_ignored
+    """List the rules of scans and differences, or show one: what it measures, against what, and what to do."""
+    from weightaudit.audit.rules import RULES, make_policy
+    from weightaudit.pairs.rules import RULES as OF_A_DIFFERENCE
     from weightaudit.parse import parse_ids
 
+    every: tuple[AnyRule, ...] = (*RULES, *OF_A_DIFFERENCE)
     if id is None:
-        column = max((len(rule.id) for rule in RULES), default=0)
-        for rule in RULES:
-            say(f"{rule.id:<{column}}  {rule.severity:<7}  {rule.title}")
+        column = max((len(rule.id) for rule in every), default=0)
+        for section, own in (("", RULES), ("Of a difference (weightaudit diff):", OF_A_DIFFERENCE)):
+            if section and own:
+                say("")
+                say(section)
+            for one in own:
+                say(f"{one.id:<{column}}  {one.severity:<7}  {one.title}")
         return
     named = parse_ids(id)
-    check_ignored(named)
-    for rule in RULES:
+    make_policy((), named, every)
+    for rule in every:
         if rule.id in named:
             print("\n".join(_in_full(rule)))
 
 
-def _in_full(rule: Rule) -> Iterator[str]:
+def _in_full(rule: AnyRule) -> Iterator[str]:
     yield f"{rule.id} ({rule.severity}): {rule.title}"
     threshold = "" if rule.threshold is None else f"{rule.threshold:g}"
     said = {"measures": rule.measures, "threshold": threshold, "source": rule.source, "advice": rule.advice}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 
 from weightaudit.cli import options
 from weightaudit.cli.fail_on import exit_on_findings
-from weightaudit.cli.formats import TEXT, show, writer_options
+from weightaudit.cli.formats import TEXT, show
+from weightaudit.cli.outputs import chosen_outputs, write_outputs
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
-from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 
 
@@ -40,7 +38,7 @@ def scan(
     # Wrong usage is found before a byte is read.
     read = [config.base] if config.base is not None else []
     models = ModelFiles.of([model, *read], read=[config.baseline] if config.baseline is not None else [])
-    outputs = _outputs(out or [], csv, json, parquet, models)
+    outputs = chosen_outputs(out, csv, json, parquet, models)
     if figures is not None:
         from weightaudit.report.figures import check_figures
 
@@ -53,11 +51,7 @@ def scan(
     for note in report.notes:
         tell(f"note: {note}")
     attempts = Attempts()
-    for path, kind in outputs:
-        with attempts:
-            report.write(path, kind, **writer_options(kind, fail_on))
-            if not quiet:
-                tell(f"wrote {path}")
+    write_outputs(report, outputs, fail_on, attempts, quiet=quiet)
     if figures is not None:
         with attempts:
             drawn = report.to_figures(figures)
@@ -69,20 +63,3 @@ def scan(
     attempts.conclude()
     # What the baseline knows does not count.
     exit_on_findings(Counter(one.severity for one in report.findings if one.baseline_state != "unchanged"), fail_on)
-
-
-def _outputs(
-    out: list[Path], csv: Path | None, json: Path | None, parquet: Path | None, models: ModelFiles
-) -> list[tuple[Path, str]]:
-    """Every output with its format, each checked to be writable, no file of ``models``, and named once."""
-    from weightaudit.report.atomic_write import check_writable, output_extension
-
-    outputs = [(path, output_extension(path)) for path in out]
-    outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]
-    seen: set[str] = set()
-    for path, _ in outputs:
-        check_writable(path, models)
-        if os.path.realpath(path) in seen:
-            raise UsageError(str(path), "named for two outputs", "Give each output its own file.")
-        seen.add(os.path.realpath(path))
-    return outputs

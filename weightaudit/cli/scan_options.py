@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -18,6 +19,8 @@ from weightaudit.options import Option, options_of, types_of
 from weightaudit.text import printable
 
 CONFIG_FILE = "config_file"
+RULES = "weightaudit.audit.rules"
+"""Module of the rules of a scan."""
 
 
 def with_scan_options(
@@ -25,6 +28,7 @@ def with_scan_options(
     only: Collection[str] = tuple(options_of(AuditConfig)),
     without: Collection[str] = (),
     models: Callable[[Mapping[str, Any]], Iterable[str]] | None = None,
+    rules: str = RULES,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give ``command(…, config, …)`` an option for each of `AuditConfig`'s in that parameter's place, or for ``only``
     some, and none for those named in ``without``; the command is called with the config that they make. Typer reads its
@@ -32,6 +36,8 @@ def with_scan_options(
 
     ``models`` says which models the command will scan, of what it was given; then what the command line leaves open is
     taken from a file of settings, its ``fail_on`` too: see `settings`. A UsageError of it is raised.
+
+    ``rules`` is the module whose `RULES` make the findings that options judge.
     """
     shared = [scan_option(name) for name in only if name not in without]
     beside = [_config_file()] if models is not None else []
@@ -58,9 +64,9 @@ def with_scan_options(
                 written = {name: value for name, value in chosen.items() if name in written}
             config = DEFAULTS.with_written(written)
             if config.ignore or config.severity:
-                from weightaudit.audit.rules import RULES, make_policy
+                from weightaudit.audit.rules import make_policy
 
-                make_policy(config.severity, config.ignore, RULES)
+                make_policy(config.severity, config.ignore, import_module(rules).RULES)
             command(config=config, **given)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for

@@ -14,7 +14,7 @@ from weightaudit.records import ScanResult
 from weightaudit.text import listed, plural, printable
 
 if TYPE_CHECKING:
-    from weightaudit.records import Finding, LayerRow
+    from weightaudit.records import Finding, LayerRow, ModelIdentity
 
 WIDTH = 80
 """Columns of the whole summary."""
@@ -22,7 +22,7 @@ MOST_FINDINGS = 12
 MOST_OF_RULE = 4
 """Findings of one rule, where others wait."""
 MOST_LINES = 2
-"""Lines of one finding."""
+"""Lines of one finding of a scan."""
 LONGEST_ID, LONGEST_ROLE = 30, 18
 """Columns of a rule's id, and of a role's name, which a stranger may have chosen."""
 PROFILE = (6, 24)
@@ -41,18 +41,19 @@ def summary_text(report: ScanResult, look: TerminalStyle = TerminalStyle()) -> s
 
     parts = [
         [
-            *_wrapped(verdict_line(report), look),
-            *(line for one in qualifications(report) for line in _wrapped(one, look)),
+            *wrapped(verdict_line(report), look),
+            *(line for one in qualifications(report) for line in wrapped(one, look)),
         ],
-        [cut(line, WIDTH, look) for line in _identity(report)],
-        list(_findings(report.findings, look)),
+        [cut(line, WIDTH, look) for line in _identity_lines(report)],
+        list(finding_lines(report.findings, look)),
         _role_table(report.rows, look),
         list(_coverage(report)),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _wrapped(text: str, look: TerminalStyle) -> list[str]:
+def wrapped(text: str, look: TerminalStyle) -> list[str]:
+    """``text`` in lines of at most `WIDTH`."""
     return textwrap.wrap(look.text(printable(text, 1000)), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
@@ -71,11 +72,16 @@ def cut(text: str, width: int, look: TerminalStyle) -> str:
     return safe[: kept - kept // 2] + look.text("…") + safe[len(safe) - kept // 2 :]
 
 
-def _identity(report: ScanResult) -> Iterator[str]:
-    identity = report.identity
+def called(identity: ModelIdentity, width: int = WIDTH) -> str:
+    """Its name and revision. Twelve characters of a commit say which it is; where a long name needs the room, no more
+    are shown.
+    """
     whole = f"{identity.name} @ {identity.revision}" if identity.revision else identity.name
-    # Twelve characters of a commit say which it is; a long name needs the room.
-    yield whole if len(whole) <= WIDTH or not identity.revision else f"{identity.name} @ {identity.revision[:12]}"
+    return whole if len(whole) <= width or not identity.revision else f"{identity.name} @ {identity.revision[:12]}"
+
+
+def _identity_lines(report: ScanResult) -> Iterator[str]:
+    yield called(report.identity)
     yield from _weights(report)
     dims = report.map.dimensions
     sizes = [f"{dims[key]} {word}" for key, word in _DIMENSION_WORDS.items() if key in dims]
@@ -95,8 +101,8 @@ def _weights(report: ScanResult) -> Iterator[str]:
         yield f"skipped {listed(others, 1)}: {why}"
 
 
-def _findings(findings: Sequence[Finding], look: TerminalStyle) -> Iterator[str]:
-    """Each in a line or two; the most severe come first."""
+def finding_lines(findings: Sequence[Finding], look: TerminalStyle, most_lines: int = MOST_LINES) -> Iterator[str]:
+    """Each in ``most_lines`` at most; the most severe come first."""
     from weightaudit.report.verdict import located
 
     shown = _some(findings)
@@ -107,7 +113,7 @@ def _findings(findings: Sequence[Finding], look: TerminalStyle) -> Iterator[str]
         lines = textwrap.wrap(
             text,
             WIDTH - column - 2,
-            max_lines=MOST_LINES,
+            max_lines=most_lines,
             placeholder=look.text(" …"),
             break_on_hyphens=False,
         )
@@ -144,22 +150,27 @@ def _role_table(rows: Sequence[LayerRow], look: TerminalStyle) -> list[str]:
                 cut(f"{stack} {role}".strip(), LONGEST_ROLE, look),
                 str(len(group)),
                 look.text("×".join(map(str, shapes.pop()))) if len(shapes) == 1 else "several",
-                look.text(_range(row.spectrum.frobenius_norm for row in group)),
-                look.text(_range(row.spectrum.spectral_norm for row in group)),
-                look.text(_range(row.spectrum.stable_rank for row in group)),
+                look.text(value_range(row.spectrum.frobenius_norm for row in group)),
+                look.text(value_range(row.spectrum.spectral_norm for row in group)),
+                look.text(value_range(row.spectrum.stable_rank for row in group)),
             )
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-    free = WIDTH - sum(widths) - 2 * len(widths)
+    table = aligned(lines)
+    free = WIDTH - max(map(len, table)) - 2
     profiles = _profiles(roles, min(free, PROFILE[1]), look) if free >= PROFILE[0] else [""] * len(lines)
+    return [f"{line}  {profile}".rstrip() for line, profile in zip(table, profiles, strict=True)]
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """A table's lines, its header first, of one width; the column ``n`` has numbers."""
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return [
-        "  ".join([*(_aligned(i, cell, widths[i]) for i, cell in enumerate(line)), profile]).rstrip()
-        for line, profile in zip(lines, profiles, strict=True)
+        "  ".join(
+            cell.rjust(width) if head == "n" else cell.ljust(width)
+            for head, cell, width in zip(lines[0], line, widths, strict=True)
+        )
+        for line in lines
     ]
-
-
-def _aligned(column: int, cell: str, width: int) -> str:
-    return cell.rjust(width) if HEADER[column] == "n" else cell.ljust(width)
 
 
 def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: TerminalStyle) -> list[str]:
@@ -178,7 +189,8 @@ def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: Te
     return [PROFILE_HEADER[:width] if any(cells) else "", *cells]
 
 
-def _range(values: Iterable[float]) -> str:
+def value_range(values: Iterable[float]) -> str:
+    """The least and the greatest that is finite, with three digits."""
     finite = sorted(value for value in values if math.isfinite(value))
     if not finite:
         return "-"

@@ -17,7 +17,7 @@ def _of_facts(told: Callable[[AdapterFacts], Value]) -> Callable[[ModelIdentity,
     return lambda m, r: None if r.adapter is None else told(r.adapter)
 
 
-ADAPTER: tuple[Column, ...] = (
+ADAPTER: tuple[Column[LayerRow], ...] = (
     Column(
         "rank", "Rank", "r, the columns of B and rows of A of the change s·B·A", "Int64", _of_facts(lambda f: f.rank)
     ),

@@ -22,7 +22,7 @@ def _of_effective(told: Callable[[Spectrum], float]) -> Callable[[ModelIdentity,
     return lambda m, r: math.nan if r.base is None or r.base.effective is None else told(r.base.effective)
 
 
-DISTANCE: tuple[Column, ...] = (
+DISTANCE: tuple[Column[LayerRow], ...] = (
     Column(
         "relative_frobenius",
         "Off base, Frobenius",
@@ -49,7 +49,7 @@ DISTANCE: tuple[Column, ...] = (
 )
 """Columns of reports that compare with a base."""
 
-EFFECTIVE: tuple[Column, ...] = (
+EFFECTIVE: tuple[Column[LayerRow], ...] = (
     Column(
         "effective_frobenius_norm",
         "With base, Frobenius",
@@ -85,7 +85,7 @@ EFFECTIVE: tuple[Column, ...] = (
 """Columns behind these, of reports on adapters."""
 
 
-def base_columns(report: ScanResult) -> Iterator[Column]:
+def base_columns(report: ScanResult) -> Iterator[Column[LayerRow]]:
     """Those of the report's tables that come of a base."""
     if report.base is not None:
         yield from DISTANCE

@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from weightaudit.records import LayerRow, ModelIdentity
 
 Value = str | int | float | bool | None
 Rounding = Literal["nearest", "down", "up"]
+Row = TypeVar("Row")
+"""What a line of a table is about: a matrix that was measured, or what became of one."""
 
 DIGITS = 9
 """Significant digits of a printed number."""
@@ -25,7 +27,7 @@ _MODES = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[Row]):
     """One column: its name, its head in the page's table, what it means, its pandas dtype, where it comes from, how it
     is rounded when printed, and whether a product, of which no entry is read, has nothing there.
     """
@@ -33,8 +35,8 @@ class Column:
     name: str
     label: str
     meaning: str
-    dtype: Literal["string", "Int64", "int64", "float64", "bool"]
-    value: Callable[[ModelIdentity, LayerRow], Value]
+    dtype: Literal["string", "Int64", "int64", "float64", "bool", "boolean"]
+    value: Callable[[ModelIdentity, Row], Value]
     rounding: Rounding = "nearest"
     of_entries: bool = False
 
@@ -70,7 +72,7 @@ def number_text(value: float, rounding: Rounding = "nearest", digits: int = DIGI
     return f"{rounded:f}" if plain else f"{rounded:e}"
 
 
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[LayerRow], ...] = (
     Column(
         "model", "Model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name
     ),
@@ -174,11 +176,11 @@ COLUMNS: tuple[Column, ...] = (
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
 
-def values(identity: ModelIdentity, row: LayerRow, columns: Sequence[Column] = COLUMNS) -> list[Value]:
+def values(identity: ModelIdentity, row: Row, columns: Sequence[Column[Row]]) -> list[Value]:
     """The values of one row, in the order of the columns, numbers in full precision."""
     return [column.value(identity, row) for column in columns]
 
 
-def texts(identity: ModelIdentity, row: LayerRow, columns: Sequence[Column] = COLUMNS) -> list[str]:
+def texts(identity: ModelIdentity, row: Row, columns: Sequence[Column[Row]]) -> list[str]:
     """The same as printed text."""
     return [column.text(column.value(identity, row)) for column in columns]

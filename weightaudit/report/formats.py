@@ -1,4 +1,6 @@
-"""Write a scan's result to a file: one table of formats, one function that all callers use."""
+"""Write a scan's result, or a difference of two models, to a file: one table of formats, one function that all callers
+use.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,30 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
-from weightaudit.records import ScanResult
+from weightaudit.records import DiffResult, ScanResult
 from weightaudit.report.atomic_write import output_extension, replacing
 
 Writer = Callable[..., None]
 
 _WRITERS = {
-    ".html": ("weightaudit.report.html", "write_html"),
-    ".csv": ("weightaudit.report.tables", "write_csv"),
-    ".json": ("weightaudit.report.tables", "write_json"),
-    ".parquet": ("weightaudit.report.tables", "write_parquet"),
-    ".sarif": ("weightaudit.report.sarif", "write_sarif"),
-    ".md": ("weightaudit.report.markdown", "write_markdown"),
-    ".xml": ("weightaudit.report.junit", "write_junit"),
+    ".html": ("html", "page", "write_html"),
+    ".csv": ("tables", "tables", "write_csv"),
+    ".json": ("tables", "tables", "write_json"),
+    ".parquet": ("tables", "tables", "write_parquet"),
+    ".sarif": ("sarif", "findings", "write_sarif"),
+    ".md": ("markdown", "markdown", "write_markdown"),
+    ".xml": ("junit", "findings", "write_junit"),
 }
-"""Format → where its writer is, ``(result, file)``; imported when it is used, since some need heavy libraries."""
+"""Format → the modules whose function, ``(result, file)``, writes a scan and a difference; imported when it is used,
+since some need heavy libraries.
+"""
 
 
-def write(result: ScanResult, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
+def write(result: ScanResult | DiffResult, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
     """Write ``result`` to ``path`` in the format ``kind``, or that its extension picks.
 
     Formats are .html .csv .json .parquet .sarif .md .xml; ``options`` go to the format's writer. Raises UsageError for
@@ -50,14 +54,22 @@ def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list
 
 
 def writer_of(kind: str) -> Writer:
-    """The writer of a format, ``(result, file)``. Raises UsageError where there is no such format."""
+    """The writer of a format, ``(result, file)``, for either kind of result. Raises UsageError where there is no such
+    format.
+    """
     if kind not in _WRITERS:
         raise UsageError(repr(kind), "it is no report format", f"Choose one of {', '.join(_WRITERS)}")
-    module, name = _WRITERS[kind]
-    found: Writer = getattr(import_module(module), name)
-    return found
+    scan, difference, name = _WRITERS[kind]
+
+    def writer(result: ScanResult | DiffResult, file: BinaryIO, **options: Any) -> None:
+        module = f"diff.{difference}" if isinstance(result, DiffResult) else scan
+        getattr(import_module(f"weightaudit.report.{module}"), name)(result, file, **options)
+
+    return writer
 
 
-def model_files(result: ScanResult) -> ModelFiles:
-    """What no output of ``result`` may replace: the model that it is about, where that lies on this machine."""
+def model_files(result: ScanResult | DiffResult) -> ModelFiles:
+    """What no output of ``result`` may replace: the models that it is about, where they lie on this machine."""
+    if isinstance(result, DiffResult):
+        return ModelFiles.of([one.location for one in (result.base, result.derived, *result.parents)])
     return ModelFiles.of([result.identity.location])

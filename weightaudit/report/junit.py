@@ -6,11 +6,12 @@ skipped. No timings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import BinaryIO, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
+from weightaudit.records import SEVERITIES, DiffResult, Finding, ScanResult, Severity
 from weightaudit.report.verdict import located, qualifications, verdict_line
 from weightaudit.text import plural, printable
 
@@ -22,20 +23,38 @@ MOST_PLACES = 100
 
 def write_junit(report: ScanResult, file: BinaryIO, *, fail_on: Severity | Literal["never"] = "error") -> None:
     """XML 1.0 in ASCII, ended by a newline; ``fail_on`` is the severity from which on a finding is a failure."""
-    file.write(junit(report, fail_on).encode("ascii", "xmlcharrefreplace"))
+    write_suite(junit(report, fail_on), file)
+
+
+def write_suite(text: str, file: BinaryIO) -> None:
+    """XML 1.0 in ASCII."""
+    file.write(text.encode("ascii", "xmlcharrefreplace"))
 
 
 def junit(report: ScanResult, fail_on: Severity | Literal["never"] = "error") -> str:
     """The whole report, as text."""
+    skipped = {one.rule: one.reason for one in report.not_judged if not one.partly}
+    said = (verdict_line(report), *qualifications(report))
+    return suite(report.identity.name, report, said, fail_on, skipped=skipped)
+
+
+def suite(
+    model: str,
+    report: ScanResult | DiffResult,
+    said: Iterable[str],
+    fail_on: Severity | Literal["never"],
+    *,
+    skipped: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """What the rules found about ``model``; ``skipped`` are those that could judge nothing, and why."""
     failing = () if fail_on == "never" else SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     of: dict[str, list[Finding]] = {rule: [] for rule in report.rules}
     for finding in report.findings:
         of.setdefault(finding.id, []).append(finding)
-    skipped = {one.rule: one.reason for one in report.not_judged if not one.partly}
     cases = [(rule, found, [one for one in found if _fails(one, failing)]) for rule, found in of.items()]
     failures = sum(bool(failed) for _, _, failed in cases)
     silent = sum(rule in skipped and not found for rule, found, _ in cases)
-    name = _attribute(f"weightaudit {report.identity.name}")
+    name = _attribute(f"weightaudit {model}")
     counts = f'tests="{len(cases)}" failures="{failures}" errors="0" skipped="{silent}"'
     lines = [
         '<?xml version="1.0" encoding="utf-8"?>',
@@ -46,8 +65,8 @@ def junit(report: ScanResult, fail_on: Severity | Literal["never"] = "error") ->
         lines.append(f"<testcase classname={name} name={_attribute(rule)}>")
         lines += _inside(found, failed, skipped.get(rule, ""))
         lines.append("</testcase>")
-    said = "\n".join(_text(text) for text in (verdict_line(report), *qualifications(report)))
-    return "\n".join([*lines, f"<system-out>{said}</system-out>", "</testsuite>", "</testsuites>\n"])
+    words = "\n".join(map(_text, said))
+    return "\n".join([*lines, f"<system-out>{words}</system-out>", "</testsuite>", "</testsuites>\n"])
 
 
 def _fails(finding: Finding, severities: tuple[Severity, ...]) -> bool:

@@ -7,10 +7,10 @@ Names are a stranger's: no character of theirs is markup, a link, a mention or a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from weightaudit.records import Finding, LayerRow, ScanResult
+from weightaudit.records import Finding, LayerRow, ModelIdentity, ScanResult
 from weightaudit.report.columns import number_text
 from weightaudit.report.verdict import located, qualifications, verdict_line
 from weightaudit.text import plural, printable
@@ -35,18 +35,21 @@ def write_markdown(report: ScanResult, file: BinaryIO) -> None:
 
 def markdown(report: ScanResult) -> str:
     """The whole report, as text."""
-    identity = report.identity
-    revision = f" @ {neutral(identity.revision)}" if identity.revision else ""
     parts = [
         MARK,
-        f"## Weights of {neutral(identity.name)}{revision}",
+        f"## Weights of {model_words(report.identity)}",
         f"**{neutral(verdict_line(report))}**",
         "\n".join(f"- {neutral(text)}" for text in qualifications(report)),
-        *_rules(report.findings),
+        *rules_told(report.findings),
         _table(report.rows),
         _measured(report),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def model_words(identity: ModelIdentity) -> str:
+    """Name and revision, within a line."""
+    return f"{neutral(identity.name)} @ {neutral(identity.revision)}" if identity.revision else neutral(identity.name)
 
 
 def neutral(text: str) -> str:
@@ -60,7 +63,7 @@ def neutral(text: str) -> str:
     return _ADDRESS.sub("@<!-- -->", _NUMBERED.sub(r"\1\\\2", escaped))
 
 
-def _rules(findings: Iterable[Finding]) -> Iterator[str]:
+def rules_told(findings: Iterable[Finding]) -> Iterator[str]:
     """A section a rule: how grave it is, where it was found, what to do. What the baseline knows comes last."""
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
@@ -95,7 +98,7 @@ def _table(rows: Iterable[LayerRow]) -> str:
         roles.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
     if not roles:
         return ""
-    lines = [_HEADER, ("---", "---:", "---", "---", "---", "---")]
+    lines = []
     for (stack, role), group in roles.items():
         shapes = {row.matrix.shape for row in group}
         lines.append(
@@ -108,7 +111,13 @@ def _table(rows: Iterable[LayerRow]) -> str:
                 _range(row.spectrum.stable_rank for row in group),
             )
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(_HEADER, lines, numeric=(1,))
+
+
+def table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, numeric: Sequence[int] = ()) -> str:
+    """A table; the columns in ``numeric`` are set flush right. Cells are made `neutral` by the caller."""
+    rule = ["---:" if i in numeric else "---" for i in range(len(heads))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *lines))
 
 
 def _range(values: Iterable[float]) -> str:
@@ -120,8 +129,12 @@ def _range(values: Iterable[float]) -> str:
 
 def _measured(report: ScanResult) -> str:
     summary = report.summary
-    made = f"weightaudit {neutral(report.versions.get('weightaudit', ''))}".strip()
     return (
         f"{summary['parameters_analysed']:,} of {summary['parameters']:,} parameters analysed, in "
-        f"{plural(len(report.rows), 'matrix', 'matrices')}, by {made}."
+        f"{plural(len(report.rows), 'matrix', 'matrices')}, by {maker(report.versions)}."
     )
+
+
+def maker(versions: Mapping[str, str]) -> str:
+    """What made the report."""
+    return f"weightaudit {neutral(versions.get('weightaudit', ''))}".strip()

@@ -33,7 +33,7 @@ def _ratio(codes: CodeFacts) -> float:
     return codes.largest_scale / codes.least_scale if codes.least_scale else math.nan
 
 
-QUANTISATION: tuple[Column, ...] = (
+QUANTISATION: tuple[Column[LayerRow], ...] = (
     Column("format", "Format", "how it is quantised", "string", _of_scheme(lambda s: s.format)),
     Column(
         "bits_per_weight",
@@ -99,8 +99,8 @@ QUANTISATION: tuple[Column, ...] = (
 )
 """Columns behind all others, of reports in which a matrix is quantised."""
 
-WIDE: tuple[Column, ...] = (*COLUMNS, *QUANTISATION)
-OF_ADAPTERS: tuple[Column, ...] = (
+WIDE: tuple[Column[LayerRow], ...] = (*COLUMNS, *QUANTISATION)
+OF_ADAPTERS: tuple[Column[LayerRow], ...] = (
     *(replace(column, dtype="Int64") if column.of_entries else column for column in COLUMNS),
     *ADAPTER,
 )
@@ -108,7 +108,7 @@ LAYOUTS = (COLUMNS, WIDE, OF_ADAPTERS)
 """The columns that a report's tables may have."""
 
 
-def columns_of(report: ScanResult) -> tuple[Column, ...]:
+def columns_of(report: ScanResult) -> tuple[Column[LayerRow], ...]:
     """The columns of the report's tables."""
     if any(map(is_adapter, report.rows)):
         own = OF_ADAPTERS

@@ -12,12 +12,12 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.records import Finding, ModelIdentity, NotJudged, ScanResult
+from weightaudit.records import DiffResult, Finding, ModelIdentity, NotJudged, ScanResult
 from weightaudit.report.adapters import said_of_adapter
 from weightaudit.report.quantisation import said_of_formats
 from weightaudit.report.verdict import located
@@ -33,12 +33,31 @@ _SEMANTIC = re.compile(r"\d+\.\d+\.\d+")
 
 def write_sarif(report: ScanResult, file: BinaryIO) -> None:
     """Strict JSON in ASCII, ended by a newline."""
-    file.write((json.dumps(log(report), indent=1, allow_nan=False) + "\n").encode("ascii"))
+    write_log(log(report), file)
+
+
+def write_log(log: dict[str, Any], file: BinaryIO) -> None:
+    """Strict JSON in ASCII, ended by a newline."""
+    file.write((json.dumps(log, indent=1, allow_nan=False) + "\n").encode("ascii"))
 
 
 def log(report: ScanResult) -> dict[str, Any]:
-    """The SARIF log: one run, with a rule for every id that was found."""
-    identity = report.identity
+    """The SARIF log of a scan."""
+    said = [*filter(None, [said_of_adapter(report)]), *said_of_formats(report)]
+    told = [*map(_note, said), *map(_notification, report.not_judged)]
+    return log_of(report, report.identity, files_of(report), told)
+
+
+def log_of(
+    report: ScanResult | DiffResult,
+    identity: ModelIdentity,
+    uri: Callable[[Finding], str],
+    told: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """The SARIF log of what was found about the model ``identity``: one run, with a rule for every id that was found.
+
+    ``uri`` is the address of the file that a finding is about, ``told`` are notifications.
+    """
     first: dict[str, Finding] = {}
     for finding in (*report.findings, *(one.finding for one in report.suppressed)):
         first.setdefault(finding.id, finding)
@@ -46,7 +65,7 @@ def log(report: ScanResult) -> dict[str, Any]:
         "tool": {"driver": _driver(report.versions["weightaudit"], first.values())},
         # Several models of one repository are several analyses there, by what stands before the last slash.
         "automationDetails": {"id": f"weightaudit/{_encoded(identity.name)}/"},
-        "results": list(_results(report, list(first))),
+        "results": list(_results(report, list(first), uri)),
         "properties": {
             "model": identity.name,
             "revision": identity.revision,
@@ -56,10 +75,8 @@ def log(report: ScanResult) -> dict[str, Any]:
     }
     if report.partial:
         run["properties"]["partial"] = list(report.partial)
-    said = [*filter(None, [said_of_adapter(report)]), *said_of_formats(report)]
-    told = [*map(_note, said), *map(_notification, report.not_judged)]
     if told:
-        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": told}]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": list(told)}]
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
@@ -80,13 +97,17 @@ def _notification(one: NotJudged) -> dict[str, Any]:
 def files_of(report: ScanResult) -> Callable[[Finding], str]:
     """Finding → `file_uri` of the file that holds its first tensor, or of the model's first where it names none."""
     holding = {entry.tensor: entry.file for entry in report.coverage_entries}
-    first = report.identity.files[0].name if report.identity.files else report.identity.name
 
     def uri(finding: Finding) -> str:
         held = (holding[name] for name in finding.tensors if holding.get(name))
-        return file_uri(report.identity, next(held, first))
+        return file_uri(report.identity, next(held, "") or first_file(report.identity))
 
     return uri
+
+
+def first_file(identity: ModelIdentity) -> str:
+    """Name of the model's first file, or its own where it has none."""
+    return identity.files[0].name if identity.files else identity.name
 
 
 def file_uri(identity: ModelIdentity, name: str) -> str:
@@ -133,8 +154,9 @@ def help_address(rule: str) -> str:
     return f"{site.rstrip('/')}/findings.html#{rule}" if site else ""
 
 
-def _results(report: ScanResult, ids: list[str]) -> Iterator[dict[str, Any]]:
-    uri = files_of(report)
+def _results(
+    report: ScanResult | DiffResult, ids: list[str], uri: Callable[[Finding], str]
+) -> Iterator[dict[str, Any]]:
     seen: Counter[str] = Counter()
     suppressed = ((one.finding, one.by) for one in report.suppressed)
     for finding, by in (*((finding, "") for finding in report.findings), *suppressed):

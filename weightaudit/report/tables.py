@@ -2,44 +2,34 @@
 
 JSON and Parquet carry the schema version and full double precision. The CSV is the rows alone, 9 significant
 digits with directed rounding; its header says which columns it has, and nothing in it the schema version.
-Names come from the checkpoint and are untrusted: see `guarded`.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from weightaudit.records import SCHEMA, CoverageEntry, Finding, ScanResult
+from weightaudit.records import SCHEMA, CoverageEntry, ScanResult
 from weightaudit.report.base import base_json
 from weightaudit.report.columns import NAMES, texts, values
 from weightaudit.report.quantisation import columns_of
 from weightaudit.report.spectra import asked, spectra_json
+from weightaudit.report.table_files import (
+    finding_json,
+    frame,
+    guarded,
+    storable,
+    write_frame,
+    write_lines,
+    write_object,
+)
 from weightaudit.strict_json import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST_KEPT = 8_000_000
-"""Bytes of a value in a Parquet file's metadata; pyarrow reads at most 100 MB of them, and they are there twice."""
-
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
-# A spreadsheet runs a cell that starts like this; where ; separates its cells, also what follows a ; or a
-# line end. Where full-width forms are at home, their = + - @ are taken for the same.
-_FORMULA = re.compile(r'(^|[;"\r\n])([=+\-@\t\uff1d\uff0b\uff0d\uff20])')
 _NAME_COLUMNS = tuple(i for i, name in enumerate(NAMES) if name in ("model", "revision", "role", "tensors"))
-
-
-def guarded(name: str) -> str:
-    """``name`` with ' before whatever a spreadsheet would run as a formula.
-
-    Tensor names are written by whoever made the checkpoint. No name that a real model uses starts with = + -
-    @ or a tab, so only hostile names change; JSON and Parquet carry all names unchanged.
-    """
-    return _FORMULA.sub(r"\1'\2", name)
 
 
 def csv_cells(report: ScanResult) -> Iterator[list[str]]:
@@ -53,35 +43,15 @@ def csv_cells(report: ScanResult) -> Iterator[list[str]]:
         yield cells
 
 
-def csv_line(cells: list[str] | tuple[str, ...]) -> str:
-    r"""One CSV line, ended by ``\n``.
-
-    Quoted by RFC 4180. Not the csv module, which left a lone ``\r`` unquoted before Python 3.13.
-    """
-    return ",".join(_quoted(cell) for cell in cells) + "\n"
-
-
-def _quoted(cell: str) -> str:
-    if not _NEEDS_QUOTES.search(cell):
-        return cell
-    doubled = cell.replace('"', '""')
-    return f'"{doubled}"'
-
-
 def write_csv(report: ScanResult, file: BinaryIO) -> None:
     """UTF-8 CSV, one row a matrix."""
-    file.write(_utf8(csv_line([column.name for column in columns_of(report)])))
-    for cells in csv_cells(report):
-        file.write(_utf8(csv_line(cells)))
+    write_lines([[column.name for column in columns_of(report)]], file)
+    write_lines(csv_cells(report), file)
 
 
 def write_json(report: ScanResult, file: BinaryIO) -> None:
     """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
-    # Piece by piece: as one text, pieces and all, it takes ten times its bytes.
-    for piece in json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False).iterencode(document(report)):
-        # A lone surrogate has no UTF-8; as a backslash escape inside a JSON string it keeps its meaning.
-        file.write(piece.encode("utf-8", "backslashreplace"))
-    file.write(b"\n")
+    write_object(document(report), file)
 
 
 def document(report: ScanResult) -> dict[str, Any]:
@@ -91,7 +61,7 @@ def document(report: ScanResult) -> dict[str, Any]:
     long = {
         "partial": report.partial,
         "not_judged": [asdict(one) for one in report.not_judged],
-        "suppressed": [{**_finding(one.finding), "suppressed_by": one.by} for one in report.suppressed],
+        "suppressed": [{**finding_json(one.finding), "suppressed_by": one.by} for one in report.suppressed],
         "gate": report.gate,
         "layers": [dict(zip(names, values(report.identity, row, columns), strict=True)) for row in report.rows],
         "coverage": [_entry(entry) for entry in report.coverage_entries],
@@ -140,34 +110,18 @@ def _head(report: ScanResult) -> dict[str, Any]:
         "summary": report.summary,
         "verdict": report.verdict,
         "rules": report.rules,
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [finding_json(finding) for finding in report.findings],
     }
     head: dict[str, Any] = plain(result)
     return head
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    """Its fields; without a baseline nothing is said of one."""
-    said = asdict(finding)
-    if not finding.baseline_state:
-        del said["baseline_state"]
-    return said
 
 
 def layers_frame(report: ScanResult) -> pd.DataFrame:
     """One row a matrix, the CSV's columns, numbers in full double precision; layer and expert are nullable
     Int64.
     """
-    import pandas as pd
-
     columns = columns_of(report)
-    rows = [values(report.identity, row, columns) for row in report.rows]
-    return pd.DataFrame(
-        {
-            column.name: pd.Series([_storable(row[i]) for row in rows], dtype=column.dtype)
-            for i, column in enumerate(columns)
-        }
-    )
+    return frame(columns, [values(report.identity, row, columns) for row in report.rows])
 
 
 def coverage_frame(report: ScanResult) -> pd.DataFrame:
@@ -181,17 +135,17 @@ def coverage_frame(report: ScanResult) -> pd.DataFrame:
     quantised = any(entry.scheme is not None for entry in entries)
     schemes = [None if entry.scheme is None else entry.scheme.label for entry in entries]
     more = {
-        "scheme": pd.Series([_storable(scheme) for scheme in schemes], dtype="string"),
-        "parts": pd.Series([_storable(";".join(entry.parts)) for entry in entries], dtype="string"),
+        "scheme": pd.Series([storable(scheme) for scheme in schemes], dtype="string"),
+        "parts": pd.Series([storable(";".join(entry.parts)) for entry in entries], dtype="string"),
     }
     return pd.DataFrame(
         {
-            "tensor": pd.Series([_storable(entry.tensor) for entry in entries], dtype="string"),
+            "tensor": pd.Series([storable(entry.tensor) for entry in entries], dtype="string"),
             "shape": pd.Series([entry.shape for entry in entries], dtype="object"),
             "dtype": pd.Series([entry.dtype for entry in entries], dtype="string"),
             "parameters": pd.Series([entry.parameters for entry in entries], dtype="int64"),
             "status": pd.Series([entry.status for entry in entries], dtype="string"),
-            "detail": pd.Series([_storable(entry.detail) for entry in entries], dtype="string"),
+            "detail": pd.Series([storable(entry.detail) for entry in entries], dtype="string"),
             "roles": pd.Series([";".join(entry.roles) for entry in entries], dtype="string"),
             "buffer": pd.Series([entry.buffer for entry in entries], dtype="bool"),
             **(more if quantised else {}),
@@ -200,23 +154,7 @@ def coverage_frame(report: ScanResult) -> pd.DataFrame:
 
 
 def write_parquet(report: ScanResult, file: BinaryIO) -> None:
-    """The layers as Parquet. The file's metadata hold what the JSON report says of the model as a whole, key by key, as
-    ``weightaudit.<key>``: schema, model, architecture (guessed or not), summary, findings and so on. A value of more
-    than `LONGEST_KEPT` bytes is left out: readers refuse a file whose metadata are too long.
+    """The layers as Parquet. The file's metadata hold what the JSON report says of the model as a whole: schema, model,
+    architecture (guessed or not), summary, findings and so on.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(layers_frame(report), preserve_index=False)
-    said = {f"weightaudit.{key}": json.dumps(value) for key, value in _head(report).items()}
-    ours = {key: text for key, text in said.items() if len(text) <= LONGEST_KEPT}
-    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), file)
-
-
-def _storable(value: Any) -> Any:
-    """A string with lone surrogates, which Arrow cannot store, escaped; anything else as it is."""
-    return _utf8(value).decode() if isinstance(value, str) else value
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")
+    write_frame(layers_frame(report), _head(report), file)

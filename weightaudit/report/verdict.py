@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
+from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity, Verdict
 from weightaudit.report.adapters import said_of_adapter
 from weightaudit.report.base import said_of_base
 from weightaudit.report.quantisation import said_of_formats
@@ -33,15 +33,26 @@ def verdict_line(report: ScanResult) -> str:
     """``verdict: 2 errors, 1 warning (21 rules checked)``; "clean" where no finding is either, and "partial" with the
     share of the parameters where the scan is.
     """
-    if report.verdict == "unchecked":
+    partial = partial_words(report) if report.partial else ""
+    return verdict_words(report.verdict, report.findings, report.rules, partial, silent=len(unable(report)))
+
+
+def verdict_words(
+    verdict: Verdict, findings: Iterable[Finding], rules: Sequence[str], partial: str = "", *, silent: int = 0
+) -> str:
+    """The line for what ``rules`` found, of which ``silent`` ones could not judge; ``partial`` says of what part.
+
+    Example:
+        >>> verdict_words("warnings", [Finding("x", "warning", "")], ["x", "y"], "--roles")
+        'verdict: partial (--roles): 1 warning (2 rules checked)'
+    """
+    if verdict == "unchecked":
         return "verdict: unchecked (no rules were checked)"
-    said = severities(report.findings)
-    if report.verdict == "clean":
+    said = severities(findings)
+    if verdict == "clean":
         said.insert(0, "clean")
-    silent = len(unable(report))
-    checked = f"{plural(len(report.rules), 'rule')} checked{f', {silent} could not judge' if silent else ''}"
-    partial = f"partial ({partial_words(report)}): " if report.partial else ""
-    return f"verdict: {partial}{', '.join(said)} ({checked})"
+    checked = f"{plural(len(rules), 'rule')} checked{f', {silent} could not judge' if silent else ''}"
+    return f"verdict: {f'partial ({partial}): ' if partial else ''}{', '.join(said)} ({checked})"
 
 
 def severities(findings: Iterable[Finding]) -> list[str]:

@@ -1,36 +1,6 @@
 // @ts-check
 // What a row of the table says when it is opened: interval, tensors, findings, and the command that repeats it.
-const findingDetail = decoded(data.findings.detail);
 const digest = decoded(data.digests);
-/** @type {Map<number, number[]> | null} */
-let findingsByRow = null;
-
-/**
- * Numbers of the findings on each row that has any.
- * @returns {Map<number, number[]>}
- */
-function indexedFindings() {
-  const found = new Map();
-  data.findings.row.forEach((row, at) => {
-    if (!found.has(row)) found.set(row, []);
-    found.get(row).push(at);
-  });
-  return found;
-}
-
-/**
- * Numbers of the findings on row `i`.
- * @param {number} i
- * @returns {number[]}
- */
-function findingsOn(i) {
-  findingsByRow ??= indexedFindings();
-  return findingsByRow.get(i) ?? [];
-}
-
-/** @param {number} i */
-const severityOf = (i) => data.findings.groups[least(findingsOn(i).map((at) => data.findings.group[at]))].severity;
-const SEVERITY_CSS = new Map(data.constants.severities.map(({ name, css }) => [name, css]));
 
 /** @param {string} word */
 const inShell = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\"'\"'") + "'");
@@ -66,22 +36,7 @@ function detailOf(i) {
     const [a, b] = [digitsOf(number(i, low), 6, "down"), digitsOf(number(i, high), 6, "up")];
     return a === b ? a : `${a} to ${b}`;
   };
-  /**
-   * @param {string} name
-   * @param {...(string | Node)} said
-   */
-  const fact = (name, ...said) => element("div", {}, element("dt", {}, name), element("dd", {}, ...said));
-  const found = findingsOn(i).map((at) => {
-    const group = data.findings.groups[data.findings.group[at]];
-    return element(
-      "li",
-      {},
-      element("span", { class: `severity ${SEVERITY_CSS.get(group.severity)}` }, group.severity),
-      " ",
-      element("a", { href: `#finding-${data.findings.group[at]}` }, printable(group.title)),
-      findingDetail(at) && `: ${printable(findingDetail(at), 1000)}`,
-    );
-  });
+  const found = foundItems(i);
   const facts = [
     ...(found.length ? [fact("Findings", element("ul", {}, ...found))] : []),
     fact(
@@ -104,19 +59,5 @@ function detailOf(i) {
       element("pre", { tabindex: "0", class: "command" }, element("code", {}, printable(commandFor(row), 4000))),
     ),
   ];
-  const ways = element(
-    "p",
-    { class: "ways" },
-    element("a", { href: `#m-${i}` }, "Address of this row"),
-    ...(found.length
-      ? [" · ", element("a", { href: "#findings" }, "Back to the findings")]
-      : [" · ", element("a", { href: "#summary" }, "Back to the summary")]),
-  );
-  return element(
-    "div",
-    { class: "detail", role: "group", "aria-label": placeWords(row) },
-    element("p", {}, element("strong", {}, placeWords(row))),
-    element("dl", { class: "facts" }, ...facts),
-    ways,
-  );
+  return detailNode(i, placeWords(row), facts, found.length > 0);
 }

@@ -1,26 +1,6 @@
 // @ts-check
 // The plots by layer and the heat map, drawn from the rows.
-const layered = rows.filter((row) => !Number.isNaN(row.layer));
-const stacks = [...new Set(layered.map((row) => row.stack))];
 let heatColumn = data.heat[0].column;
-
-/**
- * Rows of one stack by role and layer: Map role → sorted list of {layer, rows}.
- * @param {string} stack
- * @returns {[role: string, layers: [layer: number, members: Row[]][]][]}
- */
-function byRole(stack) {
-  /** @type {Map<string, Map<number, Row[]>>} */
-  const found = new Map(data.roles.map((style) => [style.role, new Map()]));
-  for (const row of layered) {
-    if (row.stack !== stack) continue;
-    const layers = present(found.get(row.role));
-    layers.set(row.layer, [...(layers.get(row.layer) ?? []), row]);
-  }
-  return [...found]
-    .filter(([, layers]) => layers.size)
-    .map(([role, layers]) => [role, [...layers].sort((a, b) => a[0] - b[0])]);
-}
 
 /**
  * @param {Row} row
@@ -127,16 +107,6 @@ function lineTraces(stack, figure, theme) {
     traces.push(trace);
   }
   return traces;
-}
-
-/**
- * @param {string} stack
- * @returns {PlotlyObject}
- */
-function layerAxis(stack) {
-  const numbers = layered.filter((row) => row.stack === stack).map((row) => row.layer);
-  const [first, last] = [least(numbers), most(numbers)];
-  return { range: [first - 0.5, last + 0.5], ...(last - first < 16 && { dtick: 1 }) };
 }
 
 /**

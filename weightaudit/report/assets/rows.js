@@ -25,7 +25,7 @@ function number(i, name) {
   if (!numbers[name]) {
     numbers[name] = Float64Array.from({ length: data.count }, (_, j) => {
       const said = cells[name](j);
-      return said === "" ? NaN : Number(said);
+      return said === "" ? NaN : Number(said.replace("inf", "Infinity"));
     });
   }
   return numbers[name][i];
@@ -40,19 +40,6 @@ const rows = Array.from({ length: data.count }, (_, i) => ({
   role: text(i, "role"),
   full: Math.min(number(i, "rows"), number(i, "cols")),
 }));
-
-/**
- * @param {Row} row
- * @param {string} name
- * @returns {number}
- */
-function value(row, name) {
-  if (name === "inverse_stable_rank") return 1 / number(row.i, "stable_rank");
-  if (name === "rank_share") return number(row.i, "stable_rank") / row.full;
-  if (data.spectra && (name === "participation_ratio" || name === "entropy_effective_rank"))
-    return data.spectra[name][row.i] ?? NaN;
-  return number(row.i, name);
-}
 
 /**
  * @param {Row} row

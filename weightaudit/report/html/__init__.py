@@ -12,8 +12,9 @@ from weightaudit.report.hypertext import Html, join
 from weightaudit.report.style import role_styles
 
 SCRIPTS = (
-    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "starting.js", "drawing.js", "plots.js"),
-    *("spectra.js", "paged.js", "experts.js", "details.js", "tables.js", "coverage.js", "addresses.js", "start.js"),
+    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "derived.js", "layers.js", "starting.js"),
+    *("drawing.js", "plots.js", "spectra.js", "paged.js", "experts.js", "marks.js", "details.js", "csv.js"),
+    *("tables.js", "coverage.js", "addresses.js", "in-sight.js", "start.js"),
 )
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from weightaudit.records import Finding, LayerRow, Place
+from weightaudit.records import Change, DiffResult, Finding, Place, RoleMatrix, ScanResult
+from weightaudit.report.diff.verdict import change_name
+
+Placed = RoleMatrix | Change
+"""What a row of a report is about."""
 
 
 def anchor(row: int) -> str:
@@ -13,18 +17,28 @@ def anchor(row: int) -> str:
     return f"#m-{row}"
 
 
+def placed(report: ScanResult | DiffResult) -> Sequence[Placed]:
+    """What each row of ``report`` is about."""
+    return report.changes if isinstance(report, DiffResult) else [row.matrix for row in report.rows]
+
+
+def row_name(row: Placed, between: str) -> str:
+    """What it is called: a vector, which has no place of its own, by its tensors."""
+    return change_name(row, between) if isinstance(row, Change) else row.place.words(between)
+
+
 class Places:
     """The rows of a report, found by what a finding says of its place."""
 
-    def __init__(self, rows: Sequence[LayerRow]) -> None:
+    def __init__(self, rows: Sequence[Placed]) -> None:
         self._rows = rows
         self._by_place: dict[Place, list[int]] = defaultdict(list)
         self._by_tensor: dict[str, list[int]] = defaultdict(list)
         self._cut_from: dict[tuple[tuple[str, ...], Place], tuple[int, ...]] = {}
         for i, row in enumerate(rows):
-            matrix = row.matrix
-            self._by_place[matrix.place].append(i)
-            for name in matrix.tensors:
+            if row.place.role:  # vectors have no place of their own, and that is how a finding on the whole model reads
+                self._by_place[row.place].append(i)
+            for name in row.tensors:
                 self._by_tensor[name].append(i)
 
     def of(self, finding: Finding) -> tuple[int, ...]:
@@ -34,7 +48,7 @@ class Places:
         report has no row of.
         """
         found = self._by_place.get(finding.place, [])
-        same = [i for i in found if self._rows[i].matrix.tensors == finding.tensors]
+        same = [i for i in found if self._rows[i].tensors == finding.tensors]
         if found:
             return tuple(same or found)
         # Once for all that say the same: a hundred findings may be about a tensor of a hundred thousand experts.
@@ -43,13 +57,13 @@ class Places:
             told = set(finding.tensors)
             touched = sorted({i for name in told for i in self._by_tensor.get(name, ())})
             self._cut_from[said] = tuple(
-                i for i in touched if told.issuperset(self._rows[i].matrix.tensors) and self._fits(finding, i)
+                i for i in touched if told.issuperset(self._rows[i].tensors) and self._fits(finding, i)
             )
         return self._cut_from[said]
 
     def _fits(self, finding: Finding, row: int) -> bool:
         """Whether the place of ``row`` is what the finding says of its place."""
-        matrix = self._rows[row].matrix
-        said = ((finding.stack, matrix.stack), (finding.role, matrix.role))
-        numbers = ((finding.layer, matrix.layer), (finding.expert, matrix.expert))
+        place = self._rows[row].place
+        said = ((finding.stack, place.stack), (finding.role, place.role))
+        numbers = ((finding.layer, place.layer), (finding.expert, place.expert))
         return all(mine in ("", its) for mine, its in said) and all(mine in (None, its) for mine, its in numbers)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity
+from weightaudit.records import SEVERITIES, DiffResult, Finding, ScanResult, Severity
 from weightaudit.report.columns import number_text
-from weightaudit.report.html.anchors import Places, anchor
+from weightaudit.report.html.anchors import Placed, Places, anchor, placed, row_name
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.hypertext import NOTHING, Html, html, join, link, shown
 from weightaudit.report.markup import count, details, section, setting
@@ -38,9 +39,9 @@ class Group:
     rows: tuple[tuple[int, ...], ...]
 
 
-def grouped(report: ScanResult) -> list[Group]:
+def grouped(report: ScanResult | DiffResult) -> list[Group]:
     """The report's findings by rule, most severe first, then in the order in which they are told."""
-    places = Places(report.rows)
+    places = Places(placed(report))
     groups: dict[tuple[str, Severity, str, str], list[Finding]] = {}
     for finding in report.findings:
         groups.setdefault((finding.id, finding.severity, finding.title, finding.advice), []).append(finding)
@@ -48,9 +49,10 @@ def grouped(report: ScanResult) -> list[Group]:
     return [Group(*key, tuple(found), tuple(map(places.of, found))) for key, found in ordered]
 
 
-def findings_section(report: ScanResult, groups: list[Group]) -> Html:
+def findings_section(report: ScanResult | DiffResult, groups: list[Group]) -> Html:
     """Nothing where there are none."""
-    return section("findings", "Findings", *(_article(report, number, group) for number, group in enumerate(groups)))
+    rows = placed(report)
+    return section("findings", "Findings", *(_article(rows, number, group) for number, group in enumerate(groups)))
 
 
 def findings_payload(groups: list[Group]) -> dict[str, Any]:
@@ -70,11 +72,11 @@ def findings_payload(groups: list[Group]) -> dict[str, Any]:
     }
 
 
-def _article(report: ScanResult, number: int, group: Group) -> Html:
+def _article(every: Sequence[Placed], number: int, group: Group) -> Html:
     thresholds = {finding.threshold for finding in group.findings}
     shared = thresholds.pop() if len(thresholds) == 1 else None
     limit = f" · threshold {setting(shared)}" if shared is not None else ""
-    place = partial(_place, report, with_threshold=shared is None)
+    place = partial(_place, every, with_threshold=shared is None)
     listed = list(zip(group.findings, group.rows, strict=True))[: OPEN + FOLDED]
     items = [html("<li>{}</li>", place(finding, rows)) for finding, rows in listed]
     them = "it" if len(set().union(*group.rows)) == 1 else "them"
@@ -112,14 +114,14 @@ def _fold(items: list[Html], places: int) -> Html:
     )
 
 
-def _place(report: ScanResult, finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> Html:
+def _place(every: Sequence[Placed], finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> Html:
     words = finding.place.words(BETWEEN)
     where: str = words or "the whole model"
     further = NOTHING
     if len(rows) == 1:
         where = link(anchor(rows[0]), where)
     elif rows:
-        links = join(", ", (link(anchor(row), report.rows[row].matrix.place.words(BETWEEN)) for row in rows[:LISTED]))
+        links = join(", ", (link(anchor(row), row_name(every[row], BETWEEN)) for row in rows[:LISTED]))
         further = html(" {}{}", links, _beyond(len(rows), "more matrix", "more matrices"))
         where = where if words else "several places"
     elif finding.tensors:

@@ -17,6 +17,7 @@ from weightaudit.report.page_constants import page_constants
 from weightaudit.report.quantisation import columns_of
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
+from weightaudit.report.table_files import guarded
 from weightaudit.report.tables import csv_cells
 
 INVERSE = {
@@ -57,7 +58,7 @@ def payload(report: ScanResult) -> dict[str, Any]:
         ],
         "derived": [INVERSE],
         "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(names)},
-        "roles": [{"role": role, **dataclasses.asdict(style)} for role, style in styles.items()],
+        "roles": [{"role": guarded(role), **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,
         "lines": [dataclasses.asdict(figure) for figure in lines],
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from weightaudit.records import SEVERITIES, ScanResult
+from weightaudit.records import SEVERITIES, ScanResult, Verdict
 from weightaudit.report.html.findings import Group
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, shown
 from weightaudit.report.markup import count, details
@@ -20,6 +21,11 @@ _CSS = {"errors": "bad", "warnings": "warn", "clean": "fine", "unchecked": "unch
 
 def verdict_line(report: ScanResult, groups: list[Group]) -> Html:
     """The verdict in words, the rules that were checked, and the way to the most severe findings."""
+    return verdict_block(report.verdict, _words(report), groups, _qualified(report), report.rules)
+
+
+def verdict_block(verdict: Verdict, words: str, groups: list[Group], said: Html, rules: Sequence[str]) -> Html:
+    """The same for any result, with what else is ``said`` of it."""
     named = groups if len(groups) <= LEADING + 1 else groups[:LEADING]
     leading = each(
         '<li class="{}"><a href="#finding-{}">{}</a> <span>{}</span></li>',
@@ -29,11 +35,11 @@ def verdict_line(report: ScanResult, groups: list[Group]) -> Html:
     more = html('<li><a href="#findings">and {} more rules</a></li>', further) if further else NOTHING
     return html(
         '<div class="verdict {}" role="group" aria-label="Verdict"><p><strong>{}</strong></p>{}{}{}</div>',
-        _CSS[report.verdict],
-        _words(report),
+        _CSS[verdict],
+        shown(words, 1000),
         html('<ul class="leading">{}{}</ul>', leading, more) if groups else NOTHING,
-        _qualified(report),
-        _checked(report),
+        said,
+        _checked(rules),
     )
 
 
@@ -64,12 +70,12 @@ def _where(group: Group) -> str:
     return one.place.words(BETWEEN)
 
 
-def _checked(report: ScanResult) -> Html:
+def _checked(checked: Sequence[str]) -> Html:
     """What was checked, and what that does not say."""
-    if not report.rules:
+    if not checked:
         return html("<p>The weights were measured, not judged: what is odd about them is for the reader to see.</p>")
-    rules = join(", ", (html("<code>{}</code>", rule) for rule in report.rules))
+    rules = join(", ", (html("<code>{}</code>", rule) for rule in checked))
     return html(
         "{}<p>The rules know certain signs of damage, and no others: they do not say how well the model works.</p>",
-        details(f"{plural(len(report.rules), 'rule')} checked", html("<p>{}.</p>", rules)),
+        details(f"{plural(len(checked), 'rule')} checked", html("<p>{}.</p>", rules)),
     )

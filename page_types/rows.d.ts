@@ -1,0 +1,43 @@
+/** A column of text as `html/encoding.py` stores it. */
+type Column =
+  | string
+  | string[]
+  | { joined: string }
+  | { values: string[]; at: number[] }
+  | { pieces: string[][]; at: number[]; numbers: number[] };
+
+interface TableColumn {
+  name: string;
+  label: string;
+  meaning: string;
+  numeric: boolean;
+  whole: boolean;
+  rounding: Rounding;
+}
+
+interface RoleStyle {
+  role: string;
+  light: string;
+  dark: string;
+  dash: string;
+  symbol: string;
+}
+
+/** What `html/findings.py` says of the findings on rows. */
+interface ShownFindings {
+  groups: { id: string; severity: string; title: string }[];
+  group: number[];
+  row: number[];
+  detail: Column;
+}
+
+/** One matrix. `layer` is NaN outside the layers, `expert` "" where it is none. */
+interface Row {
+  i: number;
+  stack: string;
+  layer: number;
+  expert: string;
+  role: string;
+  /** The full rank. */
+  full: number;
+}

@@ -1,0 +1,7 @@
+// @ts-check
+startAddresses(startChanges());
+drawInSight(() => {
+  startHeat();
+  startSpectrum();
+});
+document.documentElement.dataset.ready = "true";

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from tests.support.running import CommandLine
+from tests.support.running import CommandLine, Outcome
+from tests.support.tiny import tiny
 
 
 def lines(out: Path) -> list[dict[str, str]]:
@@ -78,3 +83,139 @@ def test_a_model_that_cannot_be_had_ends_it(name: str, called: str, weightaudit:
     assert done.code == 3
     assert called in done.stderr
     assert not (tmp_path / "index.html").exists()
+
+
+def changed(base: Path, folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    shutil.copytree(base, folder)
+    tensors = load_file(base / "model.safetensors")
+    change(tensors)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    return folder
+
+
+def relative(before: torch.Tensor, after: torch.Tensor) -> float:
+    return float((after.double() - before.double()).norm() / before.double().norm())
+
+
+UP = "transformer.h.1.mlp.c_fc.weight"
+NORM = "transformer.ln_f.weight"
+
+
+def permuted(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[UP] = tensors[UP].roll(1, dims=1)  # (in, out): the outputs in another order
+
+
+def negated(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[UP] = -tensors[UP]
+
+
+def scaled_norm(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[NORM] = 3 * tensors[NORM]
+
+
+def test_the_same_weights_are_identical(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    base = tiny_checkpoints["gpt2"]
+    same = changed(base, tmp_path / "same", lambda tensors: None)
+    done = weightaudit("compare", base, same, "--out", tmp_path / "out", "--fail-on-difference")
+    assert done.code == 0, done.stderr
+    vectors = sum(tensor.ndim == 1 for tensor in load_file(base / "model.safetensors").values())
+    said = f"weights are identical: 14 matrices and {vectors} vectors"
+    assert f"same: {said}" in done.stderr
+    assert said in (tmp_path / "out" / "index.html").read_text("utf-8")
+    found = {(line["layer"], line["role"]): (line["identical"], line["relative"]) for line in lines(tmp_path / "out")}
+    assert found.pop(("0", "QKV")) == found.pop(("1", "QKV")) == ("", "")  # they repeat Q, K and V
+    assert set(found.values()) == {("true", "0")}
+
+
+@pytest.mark.parametrize("change", [permuted, negated])
+def test_matrices_of_equal_norms_differ_and_by_how_much(
+    change: Callable[[dict[str, torch.Tensor]], None],
+    weightaudit: CommandLine,
+    tmp_path: Path,
+    tiny_checkpoints: dict[str, Path],
+) -> None:
+    """Norms alone cannot tell these from the same."""
+    base = tiny_checkpoints["gpt2"]
+    other = changed(base, tmp_path / "other", change)
+    done = weightaudit("compare", base, other, "--out", tmp_path / "out", "--fail-on-difference")
+    assert (done.code, "1 model not identical to the first: exit code 1 (--fail-on-difference)" in done.stderr) == (
+        1,
+        True,
+    )
+    before, after = (load_file(model / "model.safetensors")[UP] for model in (base, other))
+    (line,) = [line for line in lines(tmp_path / "out") if line["identical"] == "false"]
+    assert (line["layer"], line["role"], line["stable_rank_intervals_apart"]) == ("1", "M1", "false")
+    assert abs(float(line["frobenius_norm_difference"])) < 1e-12
+    assert float(line["relative"]) == pytest.approx(relative(before, after), rel=1e-8)
+    assert "other: weights differ in 1 of 14 matrices and 0 of" in done.stderr
+    assert f", at most {relative(before, after):.3g}\n" in done.stderr
+    assert weightaudit("compare", base, other, "--out", tmp_path / "out").code == 0
+
+
+def test_vectors_count(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
+    base = tiny_checkpoints["gpt2"]
+    other = changed(base, tmp_path / "other", scaled_norm)
+    done = weightaudit("compare", base, base, other, "--out", tmp_path / "out", "--fail-on-difference")
+    assert done.code == 1
+    assert "weights are identical" in done.stderr
+    assert "other: weights differ in 0 of 14 matrices and 1 of" in done.stderr
+    assert "relative difference 0, at most 2\n" in done.stderr
+    assert {line["identical"] for line in lines(tmp_path / "out")} == {"true", ""}
+
+
+def test_a_part_says_nothing_of_vectors(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    base = tiny_checkpoints["gpt2"]
+    done = weightaudit("compare", base, base, "--out", tmp_path / "out", "--roles", "Q,K")
+    assert "weights are identical: 4 matrices\n" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_reports_show_differences_and_no_identity(
+    kind: str, weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    base = tiny_checkpoints["gpt2"]
+    models = {
+        "base": base,
+        "negated": changed(base, tmp_path / "negated", negated),
+        "grown": changed(base, tmp_path / "grown", lambda tensors: tensors.update({UP: 1.001 * tensors[UP]})),
+    }
+    for name, model in models.items():
+        assert weightaudit("scan", model, "--out", tmp_path / f"{name}.{kind}").code == 0
+
+    def compared(second: str | Path) -> Outcome:
+        out = tmp_path / "out"
+        return weightaudit("compare", tmp_path / f"base.{kind}", second, "--out", out, "--fail-on-difference")
+
+    unknown = compared(tmp_path / f"negated.{kind}")
+    assert (unknown.code, {line["identical"] for line in lines(tmp_path / "out")}) == (1, {""})
+    assert "weights cannot be told to be identical: a report has norms and no entries." in unknown.stderr
+    for differing in (tmp_path / f"grown.{kind}", models["grown"]):  # a report beside a model is all that is known
+        done = compared(differing)
+        assert done.code == 1
+        assert "weights differ in 1 of 16 matrices; vectors are not known from reports" in done.stderr
+        assert [line["role"] for line in lines(tmp_path / "out") if line["identical"] == "false"] == ["M1"]
+        assert {line["relative"] for line in lines(tmp_path / "out")} == {""}
+
+
+def test_models_of_other_architectures_are_compared_by_their_norms(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    tiny("gpt2", n_embd=48).save_pretrained(tmp_path / "wide")
+    words = ("compare", tiny_checkpoints["gpt2"], tmp_path / "wide", "--out", tmp_path / "out")
+    done = weightaudit(*words)
+    assert done.code == 0, done.stderr
+    assert "wide: weights cannot be told to be identical: base " in done.stderr
+    assert "it is another model: layer 0 Q is 48 × 48 here and 24 × 24 there" in done.stderr
+    assert weightaudit(*words, "--fail-on-difference").code == 1
+
+
+def test_rules_of_a_scan_may_be_judged_otherwise(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    base = tiny_checkpoints["gpt2"]
+    done = weightaudit("compare", base, base, "--out", tmp_path, "--ignore", "untrained", "--severity", "duplicate=off")
+    assert done.code == 0, done.stderr

@@ -20,6 +20,7 @@ from tests.support.page import Reader
 from weightaudit import ScanReport
 from weightaudit.errors import UsageError
 from weightaudit.records import LayerRow
+from weightaudit.report.comparison.apart import Apart, apart_by_reports
 from weightaudit.report.comparison.differences import COMPARED, HEADER, difference
 from weightaudit.report.comparison.model_summary import finding_counts, metrics, profiles
 from weightaudit.report.comparison.read import Finished, finished, read_finished
@@ -305,3 +306,40 @@ def test_a_folder_that_moved_is_still_a_report(tmp_path: Path) -> None:
     read = read_finished(tmp_path / "b")
     assert read is not None
     assert (read.name, read.page) == ("bert-base-uncased", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "identical"),
+    [
+        ({}, None),
+        ({"frobenius_norm": 5.0 * (1 + 1e-12)}, None),  # the same squares, added up on another machine
+        ({"frobenius_norm": 5.0 * (1 + 1e-8)}, False),
+        ({"frobenius_norm": math.nan, "max_abs": math.nan}, None),
+        ({"max_abs": 0.75}, False),
+        ({"zeros": 1}, False),
+        ({"zeros": None}, None),  # of a product, of which no entry is read
+        ({"nonfinite": 2}, False),
+        ({"rows": 9}, False),
+        ({"dtype": "bfloat16", "spectral_norm": 2.1, "method": "exact"}, None),  # the same numbers, measured otherwise
+        ({"layer": 1}, None),  # nothing stands beside it
+    ],
+    ids=str,
+)
+def test_what_reports_show_of_two_matrices(change: dict[str, Any], identical: bool | None) -> None:
+    row: dict[str, Any] = {"stack": "", "layer": 0, "expert": None, "role": "Q", "rows": 8, "cols": 4, "nonfinite": 0}
+    row |= {"dtype": "float32", "frobenius_norm": 5.0, "spectral_norm": 2.0, "max_abs": 0.5, "method": "krylov"}
+    row["zeros"] = 0
+    told = apart_by_reports([row], [{**row, **change}])
+    assert told.identical is identical
+    assert ("differ in 1 of 1 matrix; vectors are not known" in told.words) == (identical is False)
+    assert math.isnan(told.relative)
+
+
+def test_the_page_says_how_far_weights_are_apart(tmp_path: Path) -> None:
+    reports = [finished(factory.bert()) for _ in range(3)]
+    known = Apart(False, (1, 40), (2, 9), 0.25, 2.0)
+    first, second = put_together(reports, tmp_path, apart={2: known})
+    assert (first.apart.identical, second.apart) == (None, known)
+    page = Reader((tmp_path / "index.html").read_text("utf-8"))
+    assert "weights cannot be told to be identical: a report has norms and no entries." in page.text
+    assert "weights differ in 1 of 40 matrices and 2 of 9 vectors: relative difference 0.25, at most 2." in page.text

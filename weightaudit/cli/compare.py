@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,14 +14,16 @@ import typer
 from weightaudit.cli import options
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.config import AuditConfig
-from weightaudit.errors import OutputError, UsageError
-from weightaudit.model_files import ModelFiles
+from weightaudit.config import NOT_OF_A_DIFFERENCE, AuditConfig
+from weightaudit.errors import MappingError, OutputError, UsageError
+from weightaudit.model_files import ModelFiles, parted
 from weightaudit.report.layout import DIFFERENCES, INDEX, LAYERS_PARQUET, MANIFEST, PAGE, PLOTLY
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 if TYPE_CHECKING:
     from weightaudit.report.atomic_write import Attempts
+    from weightaudit.report.comparison.apart import Apart
+    from weightaudit.report.comparison.differences import Matched
     from weightaudit.report.comparison.read import Finished
 
 Compared = Annotated[
@@ -30,6 +32,14 @@ Compared = Annotated[
         metavar="A B ...",
         help="Reports (.json, .parquet, a model's folder in a batch) or models, which are scanned first.",
         show_default=False,
+    ),
+]
+FailOnDifference = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-difference",
+        rich_help_panel=options.FINDINGS,
+        help="Exit code 1 where the weights of a model differ from the first's, or cannot be told to be identical.",
     ),
 ]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
@@ -41,10 +51,12 @@ def compare(
     *,
     out: Directory,
     config: AuditConfig,
+    fail_on_difference: FailOnDifference = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Put models side by side: index.html, and differences.csv of the first against each of the others.
+    """Put models side by side: index.html, and differences.csv of the first against each of the others, with whether
+    weights are identical.
 
     A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned.
     """
@@ -60,22 +72,59 @@ def compare(
     folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
     read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
-    _prepare(out, ModelFiles.of([_parted(name)[0] for name in models], read=read), folders)
+    _prepare(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
     attempts = Attempts()
     with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
         whole = [
             report if report is not None else _scanned(name, folder, config, attempts, quiet=quiet)
             for name, report, folder in zip(compared, reports, folders, strict=True)
         ]
-        matched = put_together(whole, out, attempts)
+        apart = dict(_apart(compared, reports, config, quiet=quiet))
+        matched = put_together(whole, out, attempts, apart)
         for one in [] if quiet else matched:
             tell(
                 f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
                 f"{one.only_first} of the first have none"
             )
+            tell(f"{printable(one.model)}: {one.apart.words}")
     attempts.conclude()
     if not quiet:
         tell(f"wrote {out / INDEX} and {out / DIFFERENCES}")
+    if fail_on_difference:
+        _exit_on_differences(matched)
+
+
+def _apart(
+    compared: Sequence[str], reports: Sequence[Finished | None], config: AuditConfig, *, quiet: bool
+) -> Iterator[tuple[int, Apart]]:
+    """How far the weights of those models are from the first, by their places, of which entries can be compared: where
+    neither is a report.
+    """
+    from weightaudit.api import diff
+    from weightaudit.report.comparison.apart import Apart, apart_by_difference
+
+    # Rules that these may name are a scan's.
+    asked = {**asdict(config), "ignore": (), "severity": ()}
+    asked = {name: value for name, value in asked.items() if name not in NOT_OF_A_DIFFERENCE}
+    for place, (name, report) in enumerate(zip(compared, reports, strict=True)):
+        if place == 0 or reports[0] is not None or report is not None:
+            continue
+        try:
+            difference = diff(compared[0], name, progress=not quiet, **asked)
+        except MappingError as error:  # another architecture, which a comparison of norms may be of
+            yield place, Apart(None, why=f"{error.thing}: {error.cause}")
+            continue
+        for note in difference.notes:
+            tell(f"note: {printable(difference.derived.name)}: {note}")
+        yield place, apart_by_difference(difference)
+
+
+def _exit_on_differences(matched: Sequence[Matched]) -> None:
+    """Say why and exit with code 1 where the weights of any are not known to be the first's."""
+    others = [one for one in matched if not one.apart.identical]
+    if others:
+        tell(f"{plural(len(others), 'model')} not identical to the first: exit code 1 (--fail-on-difference)")
+        raise typer.Exit(1)
 
 
 def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
@@ -106,7 +155,7 @@ def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *
     from weightaudit.api import scan
     from weightaudit.report.comparison.read import finished
 
-    model, revision = _parted(name)
+    model, revision = parted(name)
     report = scan(model, progress=not quiet, **asdict(replace(config, revision=revision)))
     for note in report.notes:
         tell(f"note: {printable(report.identity.name)}: {note}")
@@ -126,12 +175,6 @@ def _make(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(str(directory), (error.strerror or str(error)).lower(), "Name another directory") from error
-
-
-def _parted(name: str) -> tuple[str, str | None]:
-    """``id@revision`` in two; a path is what exists as one."""
-    model, at, revision = name.rpartition("@")
-    return (model, revision) if at and model and revision and not Path(name).exists() else (name, None)
 
 
 def _folder(place: int, name: str) -> str:

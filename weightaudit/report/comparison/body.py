@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from weightaudit.report.comparison.apart import Apart
 from weightaudit.report.comparison.collect import Gathered
 from weightaudit.report.comparison.profile_store import MOST_POINTS
 from weightaudit.report.hypertext import NOTHING, Html, html, join, link, shown
@@ -21,14 +22,23 @@ FAMILIES = 12
 """Families named in the header."""
 
 
-def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str]) -> Html:
-    """Everything between the page's body tags; ``beside`` are files that lie beside the page."""
+def body(
+    found: Gathered,
+    data: dict[str, Any],
+    title: str,
+    beside: Sequence[str],
+    apart: Sequence[tuple[str, Apart]] = (),
+) -> Html:
+    """Everything between the page's body tags; ``beside`` are files that lie beside the page, ``apart`` says of models
+    how far their weights are from the first's.
+    """
     profiles = _profiles(data["profiles"])
     parts = (
-        _header(found, title, beside, bool(profiles)),
+        _header(found, title, beside, apart=bool(apart), profiles=bool(profiles)),
         html("<main>"),
         _failures(found),
         _summary(found),
+        _apart(apart),
         section(
             "models",
             "Models",
@@ -49,14 +59,14 @@ def body(found: Gathered, data: dict[str, Any], title: str, beside: Sequence[str
     return join("\n", filter(None, parts))
 
 
-def _header(found: Gathered, title: str, beside: Sequence[str], profiles: bool) -> Html:
+def _header(found: Gathered, title: str, beside: Sequence[str], *, apart: bool, profiles: bool) -> Html:
     done = found.models - found.failed
     facts: list[tuple[str, str]] = [
         ("Models", plural(found.models, "model") + (f", {count(done)} finished" if found.failed else "")),
         ("Families", _families(found)),
         ("Files", join(", ", (link(name, name) for name in beside))),
     ]
-    links = [("summary", "Summary"), ("models", "Models")]
+    links = [("summary", "Summary"), *[("weights", "Weights")] * apart, ("models", "Models")]
     if found.failed:
         links.insert(0, ("failures", "Failures"))
     links += [("profiles", "Over depth")] * profiles + [("reading", "How to read it")]
@@ -155,6 +165,14 @@ def _summary(found: Gathered) -> Html:
         ),
     ]
     return section("summary", "Summary", cards(numbers))
+
+
+def _apart(apart: Sequence[tuple[str, Apart]]) -> Html:
+    """Whether the models have the first's weights, and how far they are apart where they have not."""
+    if not apart:
+        return NOTHING
+    told = definitions("facts", ((name, f"{known.words}.") for name, known in apart))
+    return section("weights", "Weights beside the first model's", told)
 
 
 def _ranked(rank: float, name: str) -> Html:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from weightaudit.report.columns import COLUMNS, Value, number_text
-from weightaudit.report.comparison.read import Finished, Row
-from weightaudit.report.tables import csv_line, guarded
+from weightaudit.report.columns import COLUMNS, number_text
+from weightaudit.report.comparison.apart import Apart
+from weightaudit.report.comparison.partners import PLACE, Row, partners, place_of
+from weightaudit.report.comparison.read import Finished
+from weightaudit.report.table_files import csv_line, guarded
 
-PLACE = ("stack", "layer", "expert", "role")
-"""What makes two matrices partners; where a report has several in one place, they are partners in their order."""
 COMPARED = (
     "frobenius_norm",
     "spectral_norm",
@@ -35,58 +35,58 @@ HEADER = (
     "shape_b",
     *(f"{name}_{part}" for name in COMPARED for part in ("a", "b", "difference")),
     APART,
+    "identical",
+    "relative",
 )
 """A difference is (b − a)/|a|. `APART` says that the intervals of the two stable ranks do not meet: what is left of a
-difference where they do may be the estimates' own.
+difference where they do may be the estimates' own. ``identical`` and ``relative``, ‖b − a‖_F/‖a‖_F, are of the entries,
+and empty where those are not known.
 """
 _COLUMNS = {column.name: column for column in COLUMNS}
 
 
 @dataclass(frozen=True)
 class Matched:
-    """How many matrices of a report have a partner in the first, and how many of either have none."""
+    """How many matrices of a report have a partner in the first, how many of either have none, and how far ``apart``
+    the weights are.
+    """
 
     model: str
     both: int
     only_first: int
     only_this: int
+    apart: Apart
 
 
-def write_differences(reports: Sequence[tuple[str, Finished]], file: BinaryIO) -> None:
-    """Write the CSV of these (name, report); what has no partner says so under ``match``. At least two are needed."""
+def write_differences(reports: Sequence[tuple[str, Finished]], apart: Sequence[Apart], file: BinaryIO) -> None:
+    """Write the CSV of these (name, report), each but the first ``apart`` from it; what has no partner says so under
+    ``match``. At least two are needed.
+    """
     (first_name, first), *others = reports
     file.write(csv_line(HEADER).encode())
-    for name, other in others:
+    for (name, other), known in zip(others, apart, strict=True):
         for match, a, b in partners(first.rows, other.rows):
-            file.write(csv_line(_cells(first_name, name, match, a, b)).encode("utf-8", "backslashreplace"))
+            cells = [*_cells(first_name, name, match, a, b), *_of_entries(known, a, b)]
+            file.write(csv_line(cells).encode("utf-8", "backslashreplace"))
 
 
-def matches(reports: Sequence[tuple[str, Finished]]) -> list[Matched]:
-    """Of these (name, report), of which at least two are needed, each but the first."""
+def matches(reports: Sequence[tuple[str, Finished]], apart: Sequence[Apart]) -> list[Matched]:
+    """Of these (name, report), of which at least two are needed, each but the first, ``apart`` from it."""
     (_, first), *others = reports
     matched = []
-    for name, other in others:
+    for (name, other), known in zip(others, apart, strict=True):
         counts = Counter(match for match, _, _ in partners(first.rows, other.rows))
-        matched.append(Matched(name, counts["both"], counts["only a"], counts["only b"]))
+        matched.append(Matched(name, counts["both"], counts["only a"], counts["only b"], known))
     return matched
 
 
-def partners(first: Sequence[Row], second: Sequence[Row]) -> Iterator[tuple[str, Row | None, Row | None]]:
-    """("both", "only a" or "only b", a, b), in the order of ``first``, then what only ``second`` has."""
-    left = dict(zip(_keys(second), second, strict=True))
-    for key, row in zip(_keys(first), first, strict=True):
-        partner = left.pop(key, None)
-        yield ("both" if partner is not None else "only a"), row, partner
-    for row in left.values():
-        yield "only b", None, row
-
-
-def _keys(rows: Sequence[Row]) -> Iterator[tuple[Value, ...]]:
-    seen: Counter[tuple[Value, ...]] = Counter()
-    for row in rows:
-        place = tuple(row[name] or "" if name in ("stack", "role") else row[name] for name in PLACE)
-        seen[place] += 1
-        yield (*place, seen[place])
+def _of_entries(apart: Apart, a: Row | None, b: Row | None) -> list[str]:
+    """Whether two matrices are identical, and how far they are apart; empty where that is not known."""
+    found = apart.by_place.get(place_of(b)) if a is not None and b is not None else None
+    if found is None:
+        return ["", ""]
+    identical, relative = found
+    return ["true" if identical else "false", number_text(relative)]
 
 
 def _cells(first_name: str, name: str, match: str, a: Row | None, b: Row | None) -> list[str]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.errors import UsageError
-from weightaudit.records import SCHEMA, SEVERITIES, ScanResult
+from weightaudit.records import SCHEMA, SEVERITIES, LayerRow, ScanResult
 from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
 from weightaudit.report.comparison.columns import Metric
 from weightaudit.report.comparison.model_summary import Point, Profiles, metrics_of, profiles_of
+from weightaudit.report.comparison.partners import Row
 from weightaudit.report.layout import LAYERS_PARQUET, LOG, MANIFEST, OUTCOME, PAGE
 from weightaudit.report.tables import document
 from weightaudit.stored import by_name, flag, items, open_plain, parse_stored, read_plain, text, whole
@@ -27,8 +28,6 @@ MAX_REPORT = 1 << 30
 """Bytes of a report as JSON: some 500 a matrix and 200 a tensor."""
 _CELLS: dict[str, Callable[[Any], Value]] = {"string": text, "Int64": whole, "int64": whole, "bool": flag}
 _NULLABLE = ("string", "Int64")
-
-Row = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,8 @@ def _read_folder(path: Path) -> Finished | None:
 def _read_json(path: Path) -> dict[str, Any] | None:
     """None for JSON that is something else, as a shard index is."""
     said = parse_stored(read_plain(path, limit=MAX_REPORT, follow=True))
-    return said if isinstance(said, dict) and {"schema", "model"} <= said.keys() else None
+    ours = isinstance(said, dict) and "schema" in said and not said.keys().isdisjoint(("model", "derived"))
+    return said if ours else None
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _row(said: Mapping[str, Any]) -> dict[str, Value]:
     return {column.name: _cell(column, said[column.name]) for column in COLUMNS}
 
 
-def _cell(column: Column, value: Any) -> Value:
+def _cell(column: Column[LayerRow], value: Any) -> Value:
     if column.dtype == "float64":
         return _number(value)
     if value is None and (column.of_entries or column.dtype in _NULLABLE):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from weightaudit.report.atomic_write import Attempts, attempting, replacing
+from weightaudit.report.comparison.apart import Apart, apart_by_reports
 from weightaudit.report.comparison.differences import Matched, matches, write_differences
 from weightaudit.report.comparison.model_entry import ModelEntry
 from weightaudit.report.comparison.page import write_index
@@ -16,22 +17,33 @@ from weightaudit.report.comparison.read import Finished
 from weightaudit.report.layout import DIFFERENCES
 
 
-def put_together(reports: Sequence[Finished], directory: Path, attempts: Attempts | None = None) -> list[Matched]:
+def put_together(
+    reports: Sequence[Finished],
+    directory: Path,
+    attempts: Attempts | None = None,
+    apart: Mapping[int, Apart] | None = None,
+) -> list[Matched]:
     """Write index.html, plotly.js and differences.csv into ``directory``; how the others match the first.
 
-    Raises OutputError where one cannot be written; the others are. ``attempts`` that the caller gives keep that error,
-    instead of raising it, until the result is told.
+    ``apart`` has, by their places among ``reports``, how far weights are from the first's of those where they were
+    compared themselves; of the others it is what the reports say. Raises OutputError where one cannot be written; the
+    others are. ``attempts`` that the caller gives keep that error, instead of raising it, until the result is told.
     """
     names = titles(reports)
     named = list(zip(names, reports, strict=True))
     entries = [_entry(name, report, directory) for name, report in zip(names, reports, strict=True)]
     title = " · ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
+    known = [
+        (apart or {}).get(place) or apart_by_reports(reports[0].rows, report.rows)
+        for place, report in enumerate(reports[1:], 1)
+    ]
     with attempting(attempts) as writing:
         with writing, replacing(directory / DIFFERENCES) as file:
-            write_differences(named, file)
+            write_differences(named, known, file)
         with writing:
-            write_index(entries, directory, title=title, beside=(DIFFERENCES,))
-    return matches(named)
+            beside_first = list(zip(names[1:], known, strict=True))
+            write_index(entries, directory, title=title, beside=(DIFFERENCES,), apart=beside_first)
+    return matches(named, known)
 
 
 def titles(reports: Sequence[Finished]) -> list[str]:

@@ -7,8 +7,16 @@ interface KindStyle {
   meaning: string;
 }
 
-/** Leading singular values of a change, the edge of rounding, and σ₁ of white noise as large as the change. */
-type ChangeSpectrum = [values: (number | null)[], edge: number | null, noise: number | null];
+/**
+ * Leading singular values of a change, the edge of rounding, σ₁ of white noise as large as the change, and all singular
+ * values as they are estimated: each with how many are no smaller.
+ */
+type ChangeSpectrum = [
+  values: (number | null)[],
+  edge: number | null,
+  noise: number | null,
+  estimate: [number, number][],
+];
 
 /** What `diff/payload.py` makes. */
 interface PageData {

@@ -11,15 +11,14 @@ import pytest
 
 from tests.support import diffs
 from tests.support.browser import TALL, asked, needs_chromium
-from weightaudit.pairs.kinds import AT_RESOLUTION
-from weightaudit.records import ELSEWHERE, Change, DiffResult, Place
+from weightaudit.records import ELSEWHERE, Change, DiffResult, Place, SpectrumDetail
 from weightaudit.report import write
 from weightaudit.report.diff.body import body
 from weightaudit.report.diff.columns import change_norm
 from weightaudit.report.diff.composition import composition
 from weightaudit.report.diff.kinds import KINDS
 from weightaudit.report.diff.page import page
-from weightaudit.report.diff.payload import AT_FLOOR, payload
+from weightaudit.report.diff.payload import STEPS, payload
 from weightaudit.report.diff.verdict import change_name
 from weightaudit.report.html.findings import grouped
 from weightaudit.report.page_constants import BETWEEN
@@ -98,8 +97,22 @@ def test_a_finding_on_the_whole_model_is_on_no_vector() -> None:
     assert group.rows == ((vector,),)
 
 
-def test_what_the_page_frames_is_what_is_told_to_be_at_the_resolution() -> None:
-    assert AT_FLOOR == AT_RESOLUTION
+def test_all_singular_values_as_they_are_estimated() -> None:
+    """Each with how many are no smaller, in few steps; what is zero is none."""
+    change = diffs.change(Place(layer=0, role="Q"), "dense", 0.01)
+    assert change.spectrum is not None
+    density = ((0.0, 0.5), *((0.01 * (i + 1), 0.4 / 29) for i in range(29)), (3.0, 0.1))
+    detail = SpectrumDetail((), (), density, 1.0, 1.0, True)
+    told = replace(change, spectrum=replace(change.spectrum, detail=detail))
+    ((*_, none),) = payload(diffs.result_of([change]), [])["spectra"]
+    ((*_, steps),) = payload(diffs.result_of([told]), [])["spectra"]
+    count = min(change.shape)
+    assert none == []
+    assert len(steps) == STEPS
+    assert steps[0] == [pytest.approx(0.1 * count, rel=1e-3), 3.0]
+    assert steps[-1] == [pytest.approx(0.5 * count, rel=1e-3), 0.01]
+    assert steps == sorted(steps)
+    assert [value for _, value in steps] == sorted((value for _, value in steps), reverse=True)
 
 
 def test_the_page_grows_little_by_the_row() -> None:
@@ -158,7 +171,7 @@ def test_singular_values_are_counted_in_whole_numbers(known: int, tmp_path: Path
         answer.ticks = [...document.querySelectorAll("#spectrum-leading .xtick text")].map((one) => one.textContent);
         """
     shown = [int(one) for one in asked(path, ticks, height=TALL)["ticks"]]
-    assert shown == list(range(1, max(known, 4) + 1))
+    assert shown == [number for number in (1, 2, 5, 10) if number <= max(known, 4)]
 
 
 @needs_chromium

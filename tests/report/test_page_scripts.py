@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import diffs, factory
 from weightaudit.paper import page as experiment
+from weightaudit.records import AT_RESOLUTION
 from weightaudit.report import html
 from weightaudit.report.columns import Rounding
 from weightaudit.report.comparison import page as comparison_page
@@ -116,7 +117,7 @@ def differences() -> list[dict[str, Any]]:
                 "name": printable(change_name(change, BETWEEN), 300),
                 "floor": change.relative > 0
                 and change.entries is not None
-                and change.entries.above_floor < diff_payload.AT_FLOOR,
+                and change.entries.above_floor < AT_RESOLUTION,
             }
             for change in result.changes
         ]

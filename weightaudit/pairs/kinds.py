@@ -13,7 +13,7 @@ from weightaudit.arrays import Array
 from weightaudit.pairs.grids import grid_of
 from weightaudit.pairs.permutations import Rounding, permutation_of, same_values
 from weightaudit.pairs.rounded import Touched, is_rounded, touched
-from weightaudit.records.change import COARSE, ELSEWHERE, EntryChanges, Grid, Kind, RankFacts
+from weightaudit.records.change import AT_RESOLUTION, COARSE, ELSEWHERE, EntryChanges, Grid, Kind, RankFacts
 from weightaudit.records.measurement import Spectrum, SpectrumDetail
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.inputs import block_matrix
@@ -38,9 +38,6 @@ GROWN_ZEROS = 0.2
 """Share of the entries by which zeros must have grown where other entries changed too."""
 FEW_ROWS = 0.5
 """Share of the rows up to which they are few; and of those in which as many changed entries would lie by chance."""
-AT_RESOLUTION = 6.0
-"""‖Δ‖_F² over what rounding alone comes to, below which nothing is said of Δ's shape: below, dense changes in bfloat16
-have looked like low-rank ones."""
 SCALED_REST = 1.3
 """What scaling may leave, over what rounding comes to."""
 FINE_REST = 4.0

@@ -2,6 +2,7 @@
 
 from weightaudit.records.adapter import DEAD_DIRECTION, Adapter, AdapterFacts
 from weightaudit.records.change import (
+    AT_RESOLUTION,
     CASTS,
     ELSEWHERE,
     PERMUTED,
@@ -36,6 +37,7 @@ from weightaudit.records.tensor import LOW_RANK, PLAIN, Encoding, TensorInfo, en
 from weightaudit.records.vocabulary import Vocabulary
 
 __all__ = [
+    "AT_RESOLUTION",
     "CASTS",
     "DEAD",
     "DEAD_DIRECTION",

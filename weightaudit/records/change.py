@@ -201,6 +201,10 @@ class Directions:
         return sum(share > NEW for share in self.novelty)
 
 
+AT_RESOLUTION = 6.0
+"""‖Δ‖_F² over what rounding alone comes to, below which nothing is said of Δ's shape: below, dense changes in bfloat16
+have looked like low-rank ones."""
+
 NEW = 0.5
 """Share of a leading singular value that the base does not have, above which its direction counts as new."""
 

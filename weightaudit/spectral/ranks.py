@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightaudit.records import EntryChanges, RankFacts, Spectrum
-from weightaudit.records.change import COARSE
+from weightaudit.records.change import AT_RESOLUTION, COARSE
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.entry_changes import PRECISIONS
 from weightaudit.spectral.krylov import rng_for
@@ -45,12 +45,10 @@ SMALLEST_SIDE = 8
 LARGEST_RANK = 256
 """The largest rank that is looked for, and at most a quarter of the smaller side."""
 
-ABOVE = 6.0
-"""‖Δ‖_F² over what rounding comes to, from which on a rank is looked for."""
-
 SCATTERED = 0.1
 """Share of the entries, of all in rows and columns that differ, from which on a rank is looked for: a product changes
-all of them but for what rounding hides, which at `ABOVE` is half; single entries have a rank for their places alone."""
+all of them but for what rounding hides, which at `AT_RESOLUTION` is half; single entries have a rank for their places
+alone."""
 
 SLACK = 1.04
 """How many times what rounding comes to may be left, and `SCATTER`/√(mn) more, by which it may differ from its mean."""
@@ -129,12 +127,12 @@ def rank_facts(
     rows, cols = difference.shape
     roundings, largest = _roundings(facts), min(LARGEST_RANK, min(rows, cols) // 4)
     unknown = RankFacts(None, math.nan, _leading(spectrum), roundings[0].edge, flatness(spectrum, rows, cols))
-    if min(rows, cols) < SMALLEST_SIDE or not 0.0 < ABOVE * roundings[0].floor <= facts.change_sq:
+    if min(rows, cols) < SMALLEST_SIDE or not 0.0 < AT_RESOLUTION * roundings[0].floor <= facts.change_sq:
         return unknown
     if facts.changed < SCATTERED * facts.rows_changed * facts.cols_changed:
         return unknown
     with np.errstate(all="ignore"), one_blas_thread:
-        above = [rounding for rounding in roundings if facts.change_sq >= ABOVE * rounding.floor]
+        above = [rounding for rounding in roundings if facts.change_sq >= AT_RESOLUTION * rounding.floor]
         possible = [rounding for rounding in above if _may_be_few(spectrum, rounding, min(rows, cols))]
         if not possible:
             return unknown

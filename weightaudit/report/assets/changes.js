@@ -267,15 +267,23 @@ const edgeLine = (y, words, color, dash) => ({
  * @param {HTMLElement} node
  */
 function drawSpectrum(row, theme, node) {
-  const [values, edge, noise] = present(data.spectra[row.i]);
+  const [values, edge, noise, estimate] = present(data.spectra[row.i]);
   const ink = data.ink[theme];
   const layout = baseLayout(theme, "");
   layout.margin.t = 16;
   layout.showlegend = false;
   layout.xaxis.title = { text: "number, from the largest" };
-  layout.xaxis.range = [0.5, Math.max(values.length, 4) + 0.5];
-  if (values.length < 16) layout.xaxis.dtick = 1; // they are counted
-  const known = [...values, edge, noise].flatMap((x) => (x !== null && x > 0 ? [x] : []));
+  const count = Math.max(values.length, 4, ...estimate.map(([number_]) => number_));
+  const numbers = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000].filter((x) => x <= count);
+  Object.assign(layout.xaxis, {
+    type: "log",
+    range: [-0.08, Math.log10(count) + 0.04],
+    tickvals: numbers,
+    ticktext: numbers.map(String),
+  });
+  const known = [...values, edge, noise, ...estimate.map(([, value]) => value)].flatMap((x) =>
+    x !== null && x > 0 ? [x] : [],
+  );
   if (!known.length) return;
   const [low, high] = [least(known), most(known)];
   const ticks = logTicks(low, high);
@@ -302,8 +310,21 @@ function drawSpectrum(row, theme, node) {
     hoverinfo: "text",
     hovertext: values.map((x, i) => `singular value ${i + 1}: ${digitsOf(x ?? NaN, 4)}`),
   };
+  const every = {
+    x: [1, ...estimate.map(([number_]) => number_)],
+    y: [estimate[0]?.[1], ...estimate.map(([, value]) => value)],
+    mode: "lines",
+    line: { color: ink.muted, width: 1.6, dash: "dash", shape: "vh" },
+    hoverinfo: "text",
+    hovertext: [
+      "",
+      ...estimate.map(
+        ([number_, value]) => `about ${digitsOf(number_, 3)} are ${digitsOf(value, 3)} or more<br>estimate`,
+      ),
+    ],
+  };
   const words = `Leading singular values of the change of ${nameOf(row)}: ${values.length}${rank && `, rank ${rank}`}; the edge of rounding is ${digitsOf(edge ?? NaN, 3)}`;
-  paint(node, words, [trace], layout);
+  paint(node, words, estimate.length ? [every, trace] : [trace], layout);
 }
 
 function startSpectrum() {

@@ -352,8 +352,9 @@ def _spectra(result: DiffResult) -> Html:
             '<figure><figcaption><h3>One matrix</h3><div class="tools" id="spectrum-choice"></div>'
             '<p id="spectrum-numbers" role="status"></p></figcaption>'
             '<div id="spectrum-leading" class="plot" style="height:380px"></div>'
-            "<p>Leading singular values of Δ. Those below the edge of rounding cannot be told from it; a change "
-            "without any direction, white noise as large as this one, would have its largest at the other line.</p>"
+            "<p>Points: leading singular values of Δ, within 1 %. Dashed: an estimate of all. Those below the edge of "
+            "rounding cannot be told from it; a change without any direction, white noise as large as this one, would "
+            "have its largest at the other line.</p>"
             "</figure>"
         ),
     )

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import Any
 
-from weightaudit.records import Change, DiffResult
+from weightaudit.records import AT_RESOLUTION, Change, DiffResult
 from weightaudit.report.columns import number_text
 from weightaudit.report.diff.columns import CHANGES
 from weightaudit.report.diff.kinds import KINDS
@@ -26,8 +26,8 @@ DIGITS = 4
 """Significant digits of the singular values in the page."""
 VALUES = 64
 """Singular values of a matrix in the page."""
-AT_FLOOR = 6.0
-"""‖Δ‖_F² over that of rounding, below which of a change's shape nothing is claimed."""
+STEPS = 16
+"""Steps of the estimate of all singular values of a matrix in the page."""
 
 
 def payload(result: DiffResult, groups: list[Group]) -> dict[str, Any]:
@@ -55,15 +55,15 @@ def payload(result: DiffResult, groups: list[Group]) -> dict[str, Any]:
         "kinds": [{"kind": kind, **dataclasses.asdict(style)} for kind, style in KINDS.items()],
         "did": encoded([kind_words(change) for change in result.changes]),
         "ink": INK,
-        "floor": AT_FLOOR,
+        "floor": AT_RESOLUTION,
         "spectra": [_spectrum(change) for change in result.changes],
         "findings": findings_payload(groups),
     }
 
 
 def _spectrum(change: Change) -> list[Any] | None:
-    """The leading singular values of Δ, then the edge of rounding and that of white noise as large as Δ; None where
-    none are known.
+    """The leading singular values of Δ, then the edge of rounding and that of white noise as large as Δ, and all
+    singular values as they are estimated, each with how many are no smaller; None where none are known.
     """
     if change.ranks is None or not change.ranks.singular_values:
         return None
@@ -72,7 +72,23 @@ def _spectrum(change: Change) -> list[Any] | None:
         [_rounded(value) for value in change.ranks.singular_values[:VALUES]],
         _rounded(change.ranks.edge),
         _rounded(noise),
+        _all_values(change),
     ]
+
+
+def _all_values(change: Change) -> list[list[float | None]]:
+    """(how many are no smaller, singular value) for `STEPS` of them at most, the largest first."""
+    detail = change.spectrum.detail if change.spectrum is not None else None
+    if detail is None:
+        return []
+    count, number = min(*change.shape, *change.shape_base), 0.0
+    known: list[list[float | None]] = []
+    for value, share in reversed(detail.density):
+        number += share * count
+        if value > 0.0:
+            known.append([_rounded(number), _rounded(value)])
+    last = max(1, min(STEPS, len(known)) - 1)
+    return [known[step * (len(known) - 1) // last] for step in range(last + 1)] if known else []
 
 
 def _rounded(value: float) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from weightaudit.arrays import Array
 from weightaudit.pairs.grids import grid_of
-from weightaudit.pairs.permutations import Rounding, permutation_of, same_values
+from weightaudit.pairs.permutations import UNLIKE, Rounding, permutation_of, same_values
 from weightaudit.pairs.rounded import Touched, is_rounded, touched
 from weightaudit.records.change import AT_RESOLUTION, COARSE, ELSEWHERE, EntryChanges, Grid, Kind, RankFacts
 from weightaudit.records.measurement import Spectrum, SpectrumDetail
@@ -22,9 +22,6 @@ WITHOUT_SPECTRUM: frozenset[Kind] = frozenset({"unchanged", "cast", "at the reso
 """Kinds of a change whose singular values say nothing: there is none, it is rounding, or it is of two matrices that do
 not belong together."""
 
-UNLIKE = 0.1
-"""Cosine between W₀ and W₁, of either sign, below which one was not made from the other in place. No multiple of what
-chance would give: layers of one model have a cosine of 0.02, which is 15 standard deviations."""
 FAR = 0.5
 """‖Δ‖_F/‖W₀‖_F above which W₁ may be W₀ turned, even where they are like: entries of one sign stay like. No training
 goes so far and leaves the norm as it was."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Generic, Literal, TypeVar
 
-from weightaudit.records import LayerRow, ModelIdentity
+from weightaudit.records import LayerRow, ModelIdentity, Place
 
 Value = str | int | float | bool | None
 Rounding = Literal["nearest", "down", "up"]
@@ -72,22 +72,39 @@ def number_text(value: float, rounding: Rounding = "nearest", digits: int = DIGI
     return f"{rounded:f}" if plain else f"{rounded:e}"
 
 
+def place_columns(place: Callable[[Row], Place]) -> tuple[Column[Row], ...]:
+    """Stack, layer and expert of what a row is about."""
+    return (
+        Column(
+            "stack",
+            "Stack",
+            "encoder or decoder in encoder-decoder models, else empty",
+            "string",
+            lambda m, r: place(r).stack,
+        ),
+        Column(
+            "layer",
+            "Layer",
+            "number of the layer, from 0; empty outside the layers",
+            "Int64",
+            lambda m, r: place(r).layer,
+        ),
+        Column(
+            "expert", "Expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: place(r).expert
+        ),
+    )
+
+
+def _place(row: LayerRow) -> Place:
+    return row.matrix.place
+
+
 COLUMNS: tuple[Column[LayerRow], ...] = (
     Column(
         "model", "Model", "Hub id of the model, or the name of its directory or file", "string", lambda m, r: m.name
     ),
     Column("revision", "Revision", "commit of a Hub model, else empty", "string", lambda m, r: m.revision),
-    Column(
-        "stack",
-        "Stack",
-        "encoder or decoder in encoder-decoder models, else empty",
-        "string",
-        lambda m, r: r.matrix.stack,
-    ),
-    Column(
-        "layer", "Layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, r: r.matrix.layer
-    ),
-    Column("expert", "Expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: r.matrix.expert),
+    *place_columns(_place),
     Column("role", "Role", "what the matrix does: Q K V O QKV M1 M2 and others", "string", lambda m, r: r.matrix.role),
     Column(
         "tensors",

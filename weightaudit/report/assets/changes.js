@@ -332,26 +332,7 @@ function startSpectrum() {
   if (!host) return;
   const known = rows.filter((row) => data.spectra[row.i] !== null);
   const largest = known.reduce((a, b) => (number(b.i, "relative") > number(a.i, "relative") ? b : a));
-  const choice = element(
-    "select",
-    { "aria-label": "Matrix", onchange: () => draw(currentTheme()) },
-    ...known.map((row, at) => element("option", { value: String(at) }, nameOf(row))),
-  );
-  /** @param {number} by */
-  const step = (by) => {
-    choice.value = String((Number(choice.value) + by + known.length) % known.length);
-    draw(currentTheme());
-  };
-  host.append(
-    element("button", { type: "button", "aria-label": "Previous matrix", onclick: () => step(-1) }, "‹"),
-    choice,
-    element("button", { type: "button", "aria-label": "Next matrix", onclick: () => step(1) }, "›"),
-  );
-  choice.value = String(known.indexOf(largest));
-
-  /** @param {Theme} theme */
-  function draw(theme) {
-    const row = known[Number(choice.value)];
+  chooseRow(host, known, nameOf, known.indexOf(largest), (row, theme) => {
     const said = [printable(did(row.i)), `${text(row.i, "rows")} × ${text(row.i, "cols")}`];
     said.push(
       `relative size ${relativeWords(number(row.i, "relative"))}`,
@@ -359,6 +340,5 @@ function startSpectrum() {
     );
     byId("spectrum-numbers").textContent = said.join(", ");
     drawSpectrum(row, theme, byId("spectrum-leading"));
-  }
-  onTheme(draw);
+  });
 }

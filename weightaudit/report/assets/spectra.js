@@ -5,35 +5,15 @@ function startSpectra() {
   if (!host) return;
   const spectra = present(data.spectra);
   const known = rows.filter((row) => spectra.values[row.i] !== null);
-  const choice = element(
-    "select",
-    { "aria-label": "Matrix", onchange: () => draw(currentTheme()) },
-    ...known.map((row, at) => element("option", { value: String(at) }, placeWords(row))),
-  );
-  /** @param {number} by */
-  const step = (by) => {
-    choice.value = String((Number(choice.value) + by + known.length) % known.length);
-    draw(currentTheme());
-  };
-  host.append(
-    element("button", { type: "button", "aria-label": "Previous matrix", onclick: () => step(-1) }, "‹"),
-    choice,
-    element("button", { type: "button", "aria-label": "Next matrix", onclick: () => step(1) }, "›"),
-  );
   const firstLayered = known.findIndex((row) => !Number.isNaN(row.layer));
-  choice.value = String(Math.max(0, firstLayered));
-
-  /** @param {Theme} theme */
-  function draw(theme) {
-    const row = known[Number(choice.value)];
+  chooseRow(host, known, placeWords, Math.max(0, firstLayered), (row, theme) => {
     const kind = spectra.estimated[row.i] ? "estimate" : "exact up to rounding";
     byId("spectrum-kind").textContent = `(${kind})`;
     byId("spectrum-numbers").textContent =
       `${text(row.i, "rows")} × ${text(row.i, "cols")}, ${spectrumWords(row).join(", ")}`;
     drawLeading(row, theme, byId("spectrum-leading"));
     drawDistribution(row, kind, theme, byId("spectrum-density"));
-  }
-  onTheme(draw);
+  });
 }
 
 /**

@@ -20,7 +20,7 @@ from weightaudit.records import (
     RankFacts,
     Spectrum,
 )
-from weightaudit.report.columns import Column, Value, number_text
+from weightaudit.report.columns import Column, Value, number_text, place_columns
 
 Facts = TypeVar("Facts")
 Told = Callable[[ModelIdentity, Change], Value]
@@ -81,18 +81,12 @@ def place_words(place: Place | None) -> str:
     return "" if place is None else place.words()
 
 
+def _place(change: Change) -> Place:
+    return change.place
+
+
 CHANGES: tuple[Column[Change], ...] = (
-    Column(
-        "stack",
-        "Stack",
-        "encoder or decoder in encoder-decoder models, else empty",
-        "string",
-        lambda m, c: c.place.stack,
-    ),
-    Column(
-        "layer", "Layer", "number of the layer, from 0; empty outside the layers", "Int64", lambda m, c: c.place.layer
-    ),
-    Column("expert", "Expert", "number of the expert in a mixture, else empty", "Int64", lambda m, c: c.place.expert),
+    *place_columns(_place),
     Column(
         "role",
         "Role",

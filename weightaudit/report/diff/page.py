@@ -16,6 +16,7 @@ from weightaudit.report.style import role_styles
 SCRIPTS = (
     *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "layers.js", "starting.js", "drawing.js"),
     *(
+        "choice.js",
         "changes.js",
         "paged.js",
         "marks.js",

@@ -13,8 +13,8 @@ from weightaudit.report.style import role_styles
 
 SCRIPTS = (
     *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "derived.js", "layers.js", "starting.js"),
-    *("drawing.js", "plots.js", "spectra.js", "paged.js", "experts.js", "marks.js", "details.js", "csv.js"),
-    *("tables.js", "coverage.js", "addresses.js", "in-sight.js", "start.js"),
+    *("drawing.js", "plots.js", "choice.js", "spectra.js", "paged.js", "experts.js", "marks.js", "details.js"),
+    *("csv.js", "tables.js", "coverage.js", "addresses.js", "in-sight.js", "start.js"),
 )
 
 

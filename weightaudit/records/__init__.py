@@ -16,6 +16,7 @@ from weightaudit.records.change import (
 )
 from weightaudit.records.diff import DiffResult, DiffSummary, OneSided
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
+from weightaudit.records.interactions import Effect, Interactions
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import (
     DEAD,
@@ -27,6 +28,7 @@ from weightaudit.records.measurement import (
     SpectrumDetail,
     TensorFacts,
 )
+from weightaudit.records.merge_check import Encounter, Meeting, MergeCheckResult, MergeSummary, Standing
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
 from weightaudit.records.peak import Peak
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
@@ -64,15 +66,21 @@ __all__ = [
     "Directions",
     "Discrepancy",
     "Dispersion",
+    "Effect",
     "Encoding",
+    "Encounter",
     "EntryChanges",
     "EntryFacts",
     "Explained",
     "FileFault",
     "Finding",
     "Grid",
+    "Interactions",
     "Kind",
     "LayerRow",
+    "Meeting",
+    "MergeCheckResult",
+    "MergeSummary",
     "ModelIdentity",
     "ModelMap",
     "NotJudged",
@@ -90,6 +98,7 @@ __all__ = [
     "SourceFile",
     "Spectrum",
     "SpectrumDetail",
+    "Standing",
     "Status",
     "Suppressed",
     "TableFacts",

@@ -1,0 +1,150 @@
+"""What the updates of several models of one matrix do where each other's inputs lie.
+
+The theory is the source paper's: a model A keeps its task in a sum where the weights of the others do little on A's
+activations h, and the rows of what training adds to a matrix lie in the span of these h. So Δ_AᵀΔ_A stands for their
+second moment, ⟨X, Y⟩_A = ⟨XΔ_Aᵀ, YΔ_Aᵀ⟩_F for what X and Y do there, and of a merged update E
+    retention      ρ = ⟨E, Δ_A⟩_A/⟨Δ_A, Δ_A⟩_A        1: A's own update is there in full
+    contamination  κ = ‖E − ρΔ_A‖_A/‖Δ_A‖_A           what else acts on A's inputs
+    disturbance    D = √((ρ − 1)² + κ²) = ‖(E − Δ_A)Δ_Aᵀ‖_F/‖Δ_AΔ_Aᵀ‖_F.
+All are quadratic in the weights of a linear merge, so a few inner products give them for every weight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Square = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a merge does to one matrix of one model A, all dimensionless; NaN where A did not change it.
+
+    Attributes
+    ----------
+    retention
+        ρ, the multiple of A's own update that acts on A's inputs.
+    contamination
+        κ, what else acts there, relative to A's own update.
+    chance
+        κ₀, what κ would be on average (in square) if the other updates met A's inputs in random directions.
+    """
+
+    retention: float
+    contamination: float
+    chance: float
+
+    @property
+    def disturbance(self) -> float:
+        """D, how far the merged matrix is from A's own on A's inputs."""
+        return math.hypot(self.retention - 1.0, self.contamination)
+
+    @property
+    def lift(self) -> float:
+        """κ/κ₀; NaN where nothing else is merged."""
+        return self.contamination / self.chance if self.chance else math.nan
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Inner products of the updates Δ_i = W_i − W₀ of one matrix, (rows, cols) each: those of the T models first, then,
+    where a merge is judged, that of the merge; U in all. All that a merge of them does to each follows.
+
+    A model that did not change the matrix has the update 0. All are NaN where an entry of any is not finite, or where
+    squares leave float64.
+
+    Attributes
+    ----------
+    inner
+        ⟨Δ_i, Δ_j⟩_F, (U, U).
+    on_inputs
+        ⟨Δ_i, Δ_j⟩_a/⟨Δ_a, Δ_a⟩_a of each model a, (T, U, U); 0 where Δ_a is 0.
+    participation
+        (Σσ²)²/Σσ⁴ of each Δ_a, (T,): how many directions its inputs take up; NaN where Δ_a is 0.
+    leading
+        Share of ‖Δ_a‖² in its 32 leading directions or fewer, (T,): a lower bound; NaN where Δ_a is 0.
+    errors
+        Standard error of the entries of ``on_inputs`` of each model, the largest, (T,); 0 where they are exact but for
+        rounding.
+    opposed
+        Share of the entries that both of two updates change, which they change in opposite directions, (U, U); of a
+        random sample of entries where there are many; NaN where there are none.
+    base_sq
+        ‖W₀‖_F²; 0 without a base.
+    base_inner
+        ⟨Δ_i, W₀⟩_F, (U,).
+    cols
+        Inputs of the matrix.
+    """
+
+    inner: Square
+    on_inputs: tuple[Square, ...]
+    participation: tuple[float, ...]
+    leading: tuple[float, ...]
+    errors: tuple[float, ...]
+    opposed: Square
+    base_sq: float
+    base_inner: tuple[float, ...]
+    cols: int
+
+    def norm(self, i: int) -> float:
+        """‖Δ_i‖_F."""
+        return math.sqrt(self.inner[i][i])
+
+    def changed_by(self, i: int) -> bool:
+        """Whether update i is other than 0."""
+        return self.inner[i][i] > 0.0
+
+    def effect(self, a: int, weights: Sequence[float]) -> Effect:
+        """What the merged update Σ_i weights_i Δ_i (U weights) does to model ``a``."""
+        w = np.asarray(weights, np.float64)
+        with np.errstate(all="ignore"):
+            own, total = self._retention(a) @ w, w @ self._on_inputs[a] @ w
+            if not self.inner[a][a] > 0.0:
+                return Effect(math.nan, math.nan, math.nan)
+            others = w.copy()
+            # Of a merge that exists nobody knows how much of it is A's own: what acts like it is taken for that.
+            others[a] = 0.0 if not w[self.models :].any() else -own
+            chance_sq = float(others @ self._inner @ others) * self.participation[a] / (self.inner[a][a] * self.cols)
+        return Effect(float(own), math.sqrt(max(0.0, float(total - own**2))), math.sqrt(max(0.0, chance_sq)))
+
+    @property
+    def models(self) -> int:
+        """T."""
+        return len(self.on_inputs)
+
+    def cosine(self, i: int, j: int) -> float:
+        """Of two updates; NaN where one is 0."""
+        size = self.norm(i) * self.norm(j)
+        return self.inner[i][j] / size if size > 0.0 else math.nan
+
+    def cosine_without_base(self, i: int, j: int) -> float:
+        """The same without what each has of W₀, as weight decay leaves it in both: −cW₀; NaN where nothing is left."""
+        if not self.base_sq:
+            return self.cosine(i, j)
+        left = [
+            self.inner[p][q] - self.base_inner[p] * self.base_inner[q] / self.base_sq
+            for p, q in ((i, j), (i, i), (j, j))
+        ]
+        size = math.sqrt(max(0.0, left[1])) * math.sqrt(max(0.0, left[2]))
+        return left[0] / size if size > 0.0 else math.nan
+
+    @cached_property
+    def _inner(self) -> Numbers:
+        return np.asarray(self.inner, np.float64)
+
+    @cached_property
+    def _on_inputs(self) -> Numbers:
+        return np.asarray(self.on_inputs, np.float64)
+
+    def _retention(self, a: int) -> Numbers:
+        """⟨Δ_i, Δ_a⟩_a/⟨Δ_a, Δ_a⟩_a of every i: of which ρ is the weighted sum."""
+        row: Numbers = self._on_inputs[a][:, a]
+        return row

@@ -12,9 +12,11 @@ from weightaudit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from weightaudit.api import DiffReport as DiffReport
+    from weightaudit.api import MergeReport as MergeReport
     from weightaudit.api import ScanReport as ScanReport
     from weightaudit.api import diff as diff
     from weightaudit.api import matrices as matrices
+    from weightaudit.api import merge_check as merge_check
     from weightaudit.api import scan as scan
     from weightaudit.config import AuditConfig as AuditConfig
     from weightaudit.errors import WeightauditError as WeightauditError
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "scan": "weightaudit.api",
     "diff": "weightaudit.api",
+    "merge_check": "weightaudit.api",
     "matrices": "weightaudit.api",
     "measure": "weightaudit.spectral",
     "ScanReport": "weightaudit.api",
     "DiffReport": "weightaudit.api",
+    "MergeReport": "weightaudit.api",
     "AuditConfig": "weightaudit.config",
     "RoleMatrix": "weightaudit.records",
     "Spectrum": "weightaudit.records",

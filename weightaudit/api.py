@@ -1,18 +1,18 @@
-"""What a Python program calls: `scan`, `diff`, `matrices`, and the reports that they return."""
+"""What a Python program calls: `scan`, `diff`, `merge_check`, `matrices`, and the reports that they return."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from weightaudit.audit import Progress, model_matrices, scan_model
-from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, AuditConfig
+from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, NOT_OF_A_MERGE, AuditConfig
 from weightaudit.options import options_of
-from weightaudit.records import DiffResult, RoleMatrix, ScanResult
+from weightaudit.records import DiffResult, MergeCheckResult, RoleMatrix, ScanResult
 from weightaudit.report import write, write_figures
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Written:
 
         Raises UsageError for any other, OutputError where ``path`` cannot be written.
         """
-        assert isinstance(self, ScanResult | DiffResult)
+        assert isinstance(self, ScanResult | DiffResult | MergeCheckResult)
         write(self, path, kind, **options)
 
 
@@ -187,6 +187,70 @@ class DiffReport(Written, DiffResult):
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained page. OutputError where ``path`` cannot be written."""
         self.write(path, ".html")
+
+
+class MergeReport(Written, MergeCheckResult):
+    """What merging models would do to each, with ways to look at it and to write it down; `MergeCheckResult` is its
+    data.
+
+    Attributes
+    ----------
+    base
+        The model that they were made from; None where they have none in common, and their weights are added up as they
+        are.
+    models
+        Those that are merged, two to eight.
+    merged
+        A merge of them that exists and is judged; None where one is only thought of.
+    family
+        That of the models.
+    meetings
+        Matrices that some model changed, in report order.
+    summary
+        Numbers of the whole.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, most severe first.
+    rules
+        Ids of all rules that were checked.
+    suppressed
+        Findings that do not count, as an option says.
+    notes
+        Sentences for the reader.
+    partial
+        Why it is of a part of the models only: "--roles"; () where it is of all.
+    gate
+        How findings were judged: options that move no number.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.merge_check(["./math", "./code"], base="gpt2")  # doctest: +SKIP
+    >>> [round(one.disturbance, 2) for one in report.summary.standings]  # doctest: +SKIP
+    [0.21, 0.74]
+    >>> report.summary.suggested  # doctest: +SKIP
+    (0.93, 0.58)
+    """
+
+    @property
+    def meetings_frame(self) -> pd.DataFrame:
+        """One row a matrix, model and what it is merged with, the CSV's columns, numbers in full precision."""
+        from weightaudit.report.merge.tables import meetings_frame
+
+        return meetings_frame(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained page. OutputError where ``path`` cannot be written."""
+        self.write(path, ".html")
+
+    def to_mergekit(self, path: str | os.PathLike[str]) -> None:
+        """Write a configuration of mergekit's with the suggested weights. OutputError where ``path`` cannot be written,
+        UsageError where there are none.
+        """
+        self.write(path, ".yaml")
 
 
 def with_options(*, panels: Collection[str] = (), without: Collection[str] = ()) -> Callable[[F], F]:
@@ -339,6 +403,73 @@ def diff(
         progress=progress,
     )
     return DiffReport(**vars(result))
+
+
+@with_options(without=NOT_OF_A_MERGE)
+def merge_check(
+    models: Sequence[str | os.PathLike[str]],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    weights: str | Iterable[float] | None = None,
+    merged: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+    **options: Any,
+) -> MergeReport:
+    """Say what merging models would do to each: how much of its own change it keeps where its inputs lie, and what the
+    others add there.
+
+    All are streamed together, matrix by matrix; nothing is merged. A model is a local directory, a weight file, or a
+    Hub id, which may carry a revision (``"id@revision"``); what exists as a path is one.
+
+    Parameters
+    ----------
+    models
+        What is to be merged, two to eight: models or adapters.
+    base
+        The model that all were made from. None adds up the weights as they are, as the source paper does.
+    weights
+        A weight for each model; None is 1 each, the sum.
+    merged
+        A merge of them that exists, made in whatever way, which is judged instead.
+    progress
+        True shows a bar on stderr; a `Progress` is told of every tensor.
+    **options
+        Those of `AuditConfig`.
+
+    Returns
+    -------
+    MergeReport
+        Retention, contamination and disturbance of every matrix and model, suggested weights, and the findings.
+
+    Raises
+    ------
+    UsageError
+        An option makes no sense; nothing was read.
+    MappingError
+        The models are of different architectures.
+    ModelError
+        A model cannot be read; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.merge_check(["./math", "./code"], base="gpt2", weights=(0.5, 0.5))  # doctest: +SKIP
+    >>> report.to_html("merge.html")  # doctest: +SKIP
+    """
+    from weightaudit.merging.asked import weights_asked
+    from weightaudit.merging.check import check_merge
+
+    named = [os.fspath(model) for model in models]
+    asked = weights_asked(len(named), weights, merged=None if merged is None else os.fspath(merged))
+    result = check_merge(
+        named,
+        DEFAULTS.with_written(options),
+        base=None if base is None else os.fspath(base),
+        merged=None if merged is None else os.fspath(merged),
+        weights=asked or None,
+        progress=progress,
+    )
+    return MergeReport(**vars(result))
 
 
 @with_options(panels=("Hub",))

@@ -214,6 +214,8 @@ class AuditConfig:
 DEFAULTS = AuditConfig()
 NOT_OF_A_DIFFERENCE = ("spectrum", "base", "min_coverage", "baseline", "revision")
 """Options that a difference of two models does not have: it is of two, each with a revision of its own."""
+NOT_OF_A_MERGE = (*NOT_OF_A_DIFFERENCE, "method", "tol", "delta", "device")
+"""Options that a check of a merge does not have: it measures no spectral norm, and computes on the CPU."""
 
 
 def as_json(options: Mapping[str, Any]) -> dict[str, Any]:

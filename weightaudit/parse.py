@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import re
@@ -10,7 +11,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from weightaudit.errors import UsageError
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 MAX_LAYER = 99_999
 """Largest layer number accepted; far above any model, small enough to hold a range of them."""
@@ -166,6 +167,31 @@ def parse_share(share: str | float | None) -> float | None:
             f"min-coverage '{printable(str(share))}'", "it is no share from 0 to 1", "Write for example 0.9"
         )
     return number
+
+
+def parse_weights(weights: str | Iterable[float] | None, models: int) -> tuple[float, ...]:
+    """``"0.5,0.5"`` or ``[0.5, 0.5]`` → ``(0.5, 0.5)``: a finite weight for each of so many models; None is 1 each.
+
+    Raises UsageError for anything that is no number, and for another number of weights.
+    """
+    if weights is None:
+        return (1.0,) * models
+    words = weights.split(",") if isinstance(weights, str) else list(weights)
+    found = tuple(_weight(word) for word in words)
+    if len(found) != models:
+        cause = f"{plural(len(found), 'weight')} for {plural(models, 'model')}"
+        raise UsageError("weights", cause, "Give one for each model, in their order")
+    return found
+
+
+def _weight(word: str | float) -> float:
+    try:
+        weight = float(word)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise UsageError(f"weight {printable(str(word))}", "it is not a finite number", "Write for example 0.5,0.5")
+    return weight
 
 
 def parse_value(name: str, text: str, kind: type) -> str | bool | float:

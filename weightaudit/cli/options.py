@@ -60,6 +60,55 @@ Intruders = Annotated[
         help="Also which leading singular vectors are like none of BASE; --directions with it.",
     ),
 ]
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL…",
+        help=f"The models to be merged, or adapters, two to eight; each a {_OF_TWO}",
+        show_default=False,
+    ),
+]
+MergeBase = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="BASE",
+        rich_help_panel=MEASUREMENT,
+        help="The model that all were made from: their changes of it are merged. Without it their weights are, as they "
+        "are.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="W,W…",
+        rich_help_panel=MEASUREMENT,
+        help="A weight for each model, in their order: 0.5,0.5.",
+        show_default="1 each, the sum",
+    ),
+]
+Merged = Annotated[
+    str | None,
+    typer.Option(
+        "--merged",
+        metavar="MODEL",
+        rich_help_panel=MEASUREMENT,
+        help="A merge of them that exists, made in whatever way: judge that.",
+        show_default=False,
+    ),
+]
+Mergekit = Annotated[
+    Path | None,
+    typer.Option(
+        "--mergekit",
+        metavar="FILE",
+        rich_help_panel=OUTPUTS,
+        help="Write a configuration of mergekit's with the suggested weights.",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     list[Path] | None,
     typer.Option(

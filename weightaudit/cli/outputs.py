@@ -14,6 +14,8 @@ from weightaudit.report.atomic_write import Attempts, check_writable, output_ext
 
 Outputs = list[tuple[Path, str]]
 """Files with the formats that they get."""
+MERGEKIT = ".yaml"
+"""Format of mergekit's configurations."""
 
 
 class Written(Protocol):
@@ -23,11 +25,17 @@ class Written(Protocol):
 
 
 def chosen_outputs(
-    out: list[Path] | None, csv: Path | None, json: Path | None, parquet: Path | None, models: ModelFiles
+    out: list[Path] | None,
+    csv: Path | None,
+    json: Path | None,
+    parquet: Path | None,
+    models: ModelFiles,
+    mergekit: Path | None = None,
 ) -> Outputs:
     """Every output with its format, each checked to be writable, no file of ``models``, and named once."""
     outputs = [(path, output_extension(path)) for path in out or []]
-    outputs += [(p, kind) for p, kind in ((csv, ".csv"), (json, ".json"), (parquet, ".parquet")) if p is not None]
+    named = ((csv, ".csv"), (json, ".json"), (parquet, ".parquet"), (mergekit, MERGEKIT))
+    outputs += [(path, kind) for path, kind in named if path is not None]
     seen: set[str] = set()
     for path, _ in outputs:
         check_writable(path, models)

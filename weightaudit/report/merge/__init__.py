@@ -1,0 +1,1 @@
+"""What merging models would do to each, as files."""

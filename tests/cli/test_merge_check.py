@@ -1,5 +1,5 @@
-"""`weightaudit merge-check`: what is asked for is passed on, outputs are checked before a byte is read, and the exit code
-is that of the findings.
+"""`weightaudit merge-check`: what is asked for is passed on, outputs are checked before a byte is read, and the exit
+code is that of the findings.
 """
 
 from __future__ import annotations

@@ -28,6 +28,11 @@ HEADS = {"Q": "heads", "K": "kv_heads"}
 FREE_NAMES = ("gguf",)
 """Families that tell nothing of the architecture: the names of a GGUF file are the same in all."""
 ADVICE = {
+    "model": (
+        "Name models that were made from the same one",
+        "Name the model that it changes with --base",
+    ),
+    "merge": ("Name a merge of these models", "Name a merge of these models, a whole one"),
     "base": (
         "Name the model that this one was made from",
         "Name the model that it changes; `weightaudit diff BASE DERIVED --adapter ADAPTER` says whether it was merged",

@@ -16,7 +16,7 @@ from weightaudit.records.change import (
 )
 from weightaudit.records.diff import DiffResult, DiffSummary, OneSided
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
-from weightaudit.records.interactions import Effect, Interactions
+from weightaudit.records.interactions import Effect, InnerProducts, Interactions
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import (
     DEAD,
@@ -75,6 +75,7 @@ __all__ = [
     "FileFault",
     "Finding",
     "Grid",
+    "InnerProducts",
     "Interactions",
     "Kind",
     "LayerRow",

@@ -53,19 +53,61 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Interactions:
-    """Inner products of the updates Δ_i = W_i − W₀ of one matrix, (rows, cols) each: those of the T models first, then,
-    where a merge is judged, that of the merge; U in all. All that a merge of them does to each follows.
+class InnerProducts:
+    """Of updates Δ_i = W_i − W₀ with each other and with W₀; of one matrix, or summed over several.
+
+    Attributes
+    ----------
+    inner
+        ⟨Δ_i, Δ_j⟩_F, (U, U).
+    base_sq
+        ‖W₀‖_F²; 0 without a base.
+    base_inner
+        ⟨Δ_i, W₀⟩_F, (U,).
+    """
+
+    inner: Square
+    base_sq: float
+    base_inner: tuple[float, ...]
+
+    def norm(self, i: int) -> float:
+        """‖Δ_i‖_F."""
+        return math.sqrt(self.inner[i][i])
+
+    def cosine(self, i: int, j: int) -> float:
+        """Of two updates; NaN where one is 0."""
+        return _cosine(self.inner[i][j], self.inner[i][i], self.inner[j][j])
+
+    def cosine_without_base(self, i: int, j: int) -> float:
+        """The same without what each has of W₀, as weight decay leaves it in both: −cW₀; NaN where nothing is left."""
+        if not self.base_sq:
+            return self.cosine(i, j)
+        return _cosine(self._beside_base(i, j), self._beside_base(i, i), self._beside_base(j, j))
+
+    def _beside_base(self, i: int, j: int) -> float:
+        """The inner product of what is orthogonal to W₀."""
+        return self.inner[i][j] - self.base_inner[i] * self.base_inner[j] / self.base_sq
+
+
+def _cosine(inner: float, own: float, other: float) -> float:
+    size = math.sqrt(max(0.0, own)) * math.sqrt(max(0.0, other))
+    return inner / size if size > 0.0 else math.nan
+
+
+@dataclass(frozen=True)
+class Interactions(InnerProducts):
+    """Inner products of the updates Δ_i of one matrix, (rows, cols) each: those of the T models first, then, where a
+    merge is judged, that of the merge; U in all. All that a merge of them does to each follows.
 
     A model that did not change the matrix has the update 0. All are NaN where an entry of any is not finite, or where
     squares leave float64.
 
     Attributes
     ----------
-    inner
-        ⟨Δ_i, Δ_j⟩_F, (U, U).
+    inner, base_sq, base_inner
+        As `InnerProducts` has them.
     on_inputs
-        ⟨Δ_i, Δ_j⟩_a/⟨Δ_a, Δ_a⟩_a of each model a, (T, U, U); 0 where Δ_a is 0.
+        ⟨Δ_i, Δ_j⟩_a/⟨Δ_a, Δ_a⟩_a of each model a, (T, U, U); 0 where Δ_a is 0, NaN where they were not asked for.
     participation
         (Σσ²)²/Σσ⁴ of each Δ_a, (T,): how many directions its inputs take up; NaN where Δ_a is 0.
     leading
@@ -76,65 +118,38 @@ class Interactions:
     opposed
         Share of the entries that both of two updates change, which they change in opposite directions, (U, U); of a
         random sample of entries where there are many; NaN where there are none.
-    base_sq
-        ‖W₀‖_F²; 0 without a base.
-    base_inner
-        ⟨Δ_i, W₀⟩_F, (U,).
     cols
         Inputs of the matrix.
     """
 
-    inner: Square
     on_inputs: tuple[Square, ...]
     participation: tuple[float, ...]
     leading: tuple[float, ...]
     errors: tuple[float, ...]
     opposed: Square
-    base_sq: float
-    base_inner: tuple[float, ...]
     cols: int
-
-    def norm(self, i: int) -> float:
-        """‖Δ_i‖_F."""
-        return math.sqrt(self.inner[i][i])
-
-    def changed_by(self, i: int) -> bool:
-        """Whether update i is other than 0."""
-        return self.inner[i][i] > 0.0
-
-    def effect(self, a: int, weights: Sequence[float]) -> Effect:
-        """What the merged update Σ_i weights_i Δ_i (U weights) does to model ``a``."""
-        w = np.asarray(weights, np.float64)
-        with np.errstate(all="ignore"):
-            own, total = self._retention(a) @ w, w @ self._on_inputs[a] @ w
-            if not self.inner[a][a] > 0.0:
-                return Effect(math.nan, math.nan, math.nan)
-            others = w.copy()
-            # Of a merge that exists nobody knows how much of it is A's own: what acts like it is taken for that.
-            others[a] = 0.0 if not w[self.models :].any() else -own
-            chance_sq = float(others @ self._inner @ others) * self.participation[a] / (self.inner[a][a] * self.cols)
-        return Effect(float(own), math.sqrt(max(0.0, float(total - own**2))), math.sqrt(max(0.0, chance_sq)))
 
     @property
     def models(self) -> int:
         """T."""
         return len(self.on_inputs)
 
-    def cosine(self, i: int, j: int) -> float:
-        """Of two updates; NaN where one is 0."""
-        size = self.norm(i) * self.norm(j)
-        return self.inner[i][j] / size if size > 0.0 else math.nan
+    def changed_by(self, i: int) -> bool:
+        """Whether update i is other than 0, as far as can be known."""
+        return self.inner[i][i] != 0.0
 
-    def cosine_without_base(self, i: int, j: int) -> float:
-        """The same without what each has of W₀, as weight decay leaves it in both: −cW₀; NaN where nothing is left."""
-        if not self.base_sq:
-            return self.cosine(i, j)
-        left = [
-            self.inner[p][q] - self.base_inner[p] * self.base_inner[q] / self.base_sq
-            for p, q in ((i, j), (i, i), (j, j))
-        ]
-        size = math.sqrt(max(0.0, left[1])) * math.sqrt(max(0.0, left[2]))
-        return left[0] / size if size > 0.0 else math.nan
+    def effect(self, a: int, weights: Sequence[float]) -> Effect:
+        """What the merged update Σ_i weights_i Δ_i (U weights) does to model ``a``."""
+        if not self.inner[a][a] > 0.0:
+            return Effect(math.nan, math.nan, math.nan)
+        w = np.asarray(weights, np.float64)
+        with np.errstate(all="ignore"):
+            own, total = float(self._on_inputs[a][:, a] @ w), float(w @ self._on_inputs[a] @ w)
+            others = w.copy()
+            # Of a merge that exists nobody knows how much of it is A's own: what acts like it is taken for that.
+            others[a] = -own if w[self.models :].any() else 0.0
+            chance_sq = float(others @ self._inner @ others) * self.participation[a] / (self.inner[a][a] * self.cols)
+        return Effect(own, _root(total - own**2), _root(chance_sq))
 
     @cached_property
     def _inner(self) -> Numbers:
@@ -144,7 +159,7 @@ class Interactions:
     def _on_inputs(self) -> Numbers:
         return np.asarray(self.on_inputs, np.float64)
 
-    def _retention(self, a: int) -> Numbers:
-        """⟨Δ_i, Δ_a⟩_a/⟨Δ_a, Δ_a⟩_a of every i: of which ρ is the weighted sum."""
-        row: Numbers = self._on_inputs[a][:, a]
-        return row
+
+def _root(square: float) -> float:
+    """Its root; 0 of what rounding has made negative."""
+    return math.sqrt(square) if not square < 0.0 else 0.0

@@ -59,6 +59,7 @@ def interactions(
     updates: Sequence[Update],
     *,
     victims: int,
+    on_inputs: bool = True,
     seed: int = 0,
     name: str = "",
     digest: str | None = None,
@@ -73,6 +74,8 @@ def interactions(
         One for each model, as large as W₀; at least one is not None.
     victims
         T, of whose inputs inner products are taken.
+    on_inputs
+        Whether these are wanted: a table of tokens has inputs that are rows.
     seed, name, digest
         As `measure` has them; a ``digest`` that is left out is that of all matrices.
 
@@ -85,7 +88,9 @@ def interactions(
     rng = rng_for(seed, f"{name} interactions", digest or given.digest())
     with np.errstate(all="ignore"), one_blas_thread:
         found = _Sums(given, victims, rng)
-        if given.dense:
+        if not on_inputs:
+            _without_inputs(found)
+        elif given.dense:
             small = min(given.rows, given.cols) <= SMALL_SIDE
             _by_cross_products(found) if small else _by_probes(found, rng)
         else:
@@ -219,7 +224,7 @@ class _Sums:
         base_inner[places] = self.base_inner
         for number, at in enumerate(self.victims):
             strength, a = self.on_inputs[number, at, at], places[at]
-            if own[at] > 0.0 and strength > 0.0:
+            if own[at] > 0.0 and not strength <= 0.0:
                 on_inputs[np.ix_([a], places, places)] = self.on_inputs[number] / strength
                 participation[a] = own[at] ** 2 / strength
                 leading[a], errors[a] = self.leading[number], self.spread[number] / strength
@@ -237,6 +242,17 @@ class _Sums:
             base_inner=tuple(base_inner.tolist()),
             cols=self.given.cols,
         )
+
+
+def _without_inputs(found: _Sums) -> None:
+    given, number = found.given, len(found.given.terms)
+    chosen = found.sample(given.rows, given.cols)
+    for its, before, panel in given.panels(True):
+        flat = panel.reshape(number, -1)
+        found.inner += flat @ flat.T
+        found.add_base(before, panel)
+        found.add_signs(panel, chosen[its])
+    found.on_inputs.fill(np.nan)
 
 
 def _square(values: Numbers) -> tuple[tuple[float, ...], ...]:

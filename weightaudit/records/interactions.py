@@ -113,8 +113,8 @@ class Interactions(InnerProducts):
     leading
         Share of ‖Δ_a‖² in its 32 leading directions or fewer, (T,): a lower bound; NaN where Δ_a is 0.
     errors
-        Standard error of the entries of ``on_inputs`` of each model, the largest, (T,); 0 where they are exact but for
-        rounding.
+        Standard error of the disturbance of each model where all are merged at weight 1, (T,); 0 where it is exact but
+        for rounding.
     opposed
         Share of the entries that both of two updates change, which they change in opposite directions, (U, U); of a
         random sample of entries where there are many; NaN where there are none.

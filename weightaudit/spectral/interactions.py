@@ -39,9 +39,11 @@ Numbers = NDArray[np.float64]
 Update = Sequence[Array] | Sequence[Product] | None
 """One model's matrix as vertical blocks of W_i, or as the factors of Δ_i; None where it is the base's."""
 
-SMALL_SIDE = 256
-"""Shorter side up to which cross products are formed: they cost 2·side·U² operations an entry, probes some 800 at four
-models."""
+STACKED = 4096
+"""Columns of all updates' shorter sides together up to which cross products are formed: so many operations an entry, at
+single precision, where probes take some hundred an update, at double."""
+STACK = 4096
+"""Rows of these that are multiplied at once."""
 LEADING = 32
 """Directions of an update that are taken exactly."""
 SPARE = 8
@@ -50,8 +52,6 @@ PROBES = 32
 """Gaussian vectors for the rest."""
 SAMPLE = 1 << 20
 """Entries whose signs are compared, about: in rows chosen at random."""
-EDGE = 1e-12
-"""Share of the largest singular value of a sketch below which a direction is rounding."""
 
 
 def interactions(
@@ -89,12 +89,15 @@ def interactions(
     with np.errstate(all="ignore"), one_blas_thread:
         found = _Sums(given, victims, rng)
         if not on_inputs:
-            _without_inputs(found)
-        elif given.dense:
-            small = min(given.rows, given.cols) <= SMALL_SIDE
-            _by_cross_products(found) if small else _by_probes(found, rng)
-        else:
+            for _ in found.first_pass(True):
+                pass
+            found.on_inputs.fill(np.nan)
+        elif not given.dense:
             _by_factors(found)
+        elif len(given.terms) * min(given.rows, given.cols) <= STACKED:
+            _by_cross_products(found, rng)
+        else:
+            _by_probes(found, rng)
         return found.result()
 
 
@@ -180,12 +183,32 @@ class _Sums:
         self.victims = [at for at, place in enumerate(given.places) if place < victims]
         self.inner = np.zeros((number, number))
         self.on_inputs = np.zeros((len(self.victims), number, number))
-        self.spread = np.zeros(len(self.victims))
+        self.spread = np.zeros(len(self.victims))  # of ‖Σ Δ_jΔ_aᵀ‖_F, j ≠ a: its standard error
         self.leading = np.full(len(self.victims), np.nan)
         self.base_inner, self.base_sq = np.zeros(number), 0.0
         self.both, self.opposed = np.zeros((number, number)), np.zeros((number, number))
         self._count, self._models = given.count, victims
         self._rng = rng
+
+    def first_pass(self, row_major: bool) -> Iterator[tuple[slice, Numbers]]:
+        """The panels of all updates, of which everything but what they do on inputs is summed up meanwhile."""
+        given = self.given
+        m, n = (given.rows, given.cols) if row_major else (given.cols, given.rows)
+        chosen = self.sample(m, n)
+        for its, before, panel in given.panels(row_major):
+            flat = panel.reshape(len(panel), -1)
+            self.inner += flat @ flat.T
+            if before is not None:
+                self.base_sq += float(np.vdot(before, before))
+                self.base_inner += flat @ before.reshape(-1)
+            self.add_signs(panel, chosen[its])
+            yield its, panel
+
+    @property
+    def finite(self) -> bool:
+        """Whether all squares are numbers that may be squared again, or 0."""
+        squares = [*np.diagonal(self.inner).tolist(), self.base_sq]
+        return all(square == 0.0 or is_safe(square) for square in squares)
 
     def sample(self, length: int, width: int) -> NDArray[np.bool_]:
         """Which of so many rows of A are looked at for signs."""
@@ -203,18 +226,10 @@ class _Sums:
         self.both += both
         self.opposed += (both - product) / 2.0
 
-    def add_base(self, before: Numbers | None, panel: Numbers) -> None:
-        """Inner products of a panel of W₀ with those of all updates."""
-        if before is not None:
-            self.base_sq += float(np.vdot(before, before))
-            self.base_inner += panel.reshape(len(panel), -1) @ before.reshape(-1)
-
     def result(self) -> Interactions:
         """All of it, with zeros for the updates that are not there."""
         places, U, T = self.given.places, self._count, self._models
-        own = np.diagonal(self.inner)
-        squares = [*own.tolist(), self.base_sq]
-        safe = all(square == 0.0 or is_safe(square) for square in squares)
+        own, safe = np.diagonal(self.inner), self.finite
         inner, opposed, base_inner = np.zeros((U, U)), np.full((U, U), np.nan), np.zeros(U)
         on_inputs, errors = np.zeros((T, U, U)), np.zeros(T)
         participation, leading = np.full(T, np.nan), np.full(T, np.nan)
@@ -227,7 +242,7 @@ class _Sums:
             if own[at] > 0.0 and not strength <= 0.0:
                 on_inputs[np.ix_([a], places, places)] = self.on_inputs[number] / strength
                 participation[a] = own[at] ** 2 / strength
-                leading[a], errors[a] = self.leading[number], self.spread[number] / strength
+                leading[a], errors[a] = self.leading[number], self.spread[number] / math.sqrt(strength)
         if not safe:
             for values in (inner, opposed, base_inner, on_inputs, errors, participation, leading):
                 values.fill(np.nan)
@@ -244,56 +259,76 @@ class _Sums:
         )
 
 
-def _without_inputs(found: _Sums) -> None:
-    given, number = found.given, len(found.given.terms)
-    chosen = found.sample(given.rows, given.cols)
-    for its, before, panel in given.panels(True):
-        flat = panel.reshape(number, -1)
-        found.inner += flat @ flat.T
-        found.add_base(before, panel)
-        found.add_signs(panel, chosen[its])
-    found.on_inputs.fill(np.nan)
-
-
 def _square(values: Numbers) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, values.tolist()))
 
 
-def _by_cross_products(found: _Sums) -> None:
+def _by_cross_products(found: _Sums, rng: np.random.Generator) -> None:
     given, number = found.given, len(found.given.terms)
-    row_major = given.cols <= given.rows
-    side, length = min(given.rows, given.cols), max(given.rows, given.cols)
-    gram, chosen = np.zeros((number * side,) * 2), found.sample(length, side)
-    for its, before, panel in given.panels(row_major):
-        stacked = panel.transpose(1, 0, 2).reshape(panel.shape[1], -1)
+    for _ in found.first_pass(given.cols <= given.rows):
+        pass
+    if not found.finite:
+        return
+    side = min(given.rows, given.cols)
+    units = _units(np.diagonal(found.inner))
+    gram = np.zeros((number * side,) * 2, np.float32)
+    for stacked in _stacks(given, units):
         gram += stacked.T @ stacked
-        found.add_base(before, panel)
-        found.add_signs(panel, chosen[its])
     C = gram.reshape(number, side, number, side).transpose(0, 2, 1, 3)
-    found.inner = np.einsum("ijss->ij", C)
+    # ⟨·, ·⟩ of the products of all pairs with those of a model: single precision loses some 1e-6 of their norms.
+    pairs = np.ascontiguousarray(C).reshape(number * number, side * side)
     for k, a in enumerate(found.victims):
-        if row_major:
-            found.on_inputs[k] = np.einsum("st,ijst->ij", C[a, a], C)
+        if given.cols <= given.rows:
+            on_inputs = (pairs @ pairs[a * number + a]).reshape(number, number)
         else:
-            flat = C[:, a].reshape(number, -1)
-            found.on_inputs[k] = flat @ flat.T
-        if np.isfinite(C[a, a]).all() and found.inner[a, a] > 0.0:
-            values = np.linalg.eigvalsh(C[a, a])[::-1]
-            found.leading[k] = min(1.0, float(values[:LEADING].sum() / found.inner[a, a]))
+            through = pairs[a::number]
+            on_inputs = through @ through.T
+        found.on_inputs[k] = on_inputs / np.outer(units, units) / units[a] ** 2
+        if found.inner[a, a] > 0.0:
+            found.leading[k] = _leading(C[a, a], rng)
+
+
+def _units(squares: Numbers) -> Numbers:
+    """Powers of two that bring roots of ``squares`` near 1; 1 for 0."""
+    exponents = np.frexp(np.sqrt(squares))[1]
+    return np.where(squares > 0.0, np.ldexp(1.0, -exponents), 1.0)
+
+
+def _stacks(given: _Updates, units: Numbers) -> Iterator[NDArray[np.float32]]:
+    """Rows of A of all updates side by side, (rows, terms · side), each in its unit: some thousand at once."""
+    side, length, number = min(given.rows, given.cols), max(given.rows, given.cols), len(given.terms)
+    room = np.empty((min(STACK, length), number, side), np.float32)
+    filled = 0
+    for _, _, panel in given.panels(given.cols <= given.rows):
+        panel *= units[:, None, None]
+        start = 0
+        while start < panel.shape[1]:
+            taken = min(len(room) - filled, panel.shape[1] - start)
+            room[filled : filled + taken] = panel[:, start : start + taken].transpose(1, 0, 2)
+            filled, start = filled + taken, start + taken
+            if filled == len(room):
+                yield room.reshape(filled, -1)
+                filled = 0
+    if filled:
+        yield room[:filled].reshape(filled, -1)
+
+
+def _leading(gram: NDArray[np.float32], rng: np.random.Generator) -> float:
+    """Share of the trace of a positive semidefinite matrix in its leading eigenvalues, at least."""
+    start = rng.standard_normal((len(gram), min(LEADING + SPARE, len(gram)))).astype(np.float32)
+    basis = np.linalg.qr(gram @ (gram @ start))[0]
+    values = np.linalg.eigvalsh(basis.T @ gram @ basis)[-LEADING:]
+    return min(1.0, float(values.sum() / np.trace(gram)))
 
 
 def _by_probes(found: _Sums, rng: np.random.Generator) -> None:
     given, number, m, n = found.given, len(found.given.terms), found.given.rows, found.given.cols
-    start, chosen = gaussian_start(n, LEADING + SPARE, rng), found.sample(m, n)
+    start = gaussian_start(n, LEADING + SPARE, rng)
     right = np.zeros((number, *start.shape))
-    for its, before, panel in given.panels(True):
-        flat = panel.reshape(number, -1)
-        found.inner += flat @ flat.T
+    for _, panel in found.first_pass(True):
         for own, update in zip(right, panel, strict=True):
             own += update.T @ (update @ start)
-        found.add_base(before, panel)
-        found.add_signs(panel, chosen[its])
-    if not all(own == 0.0 or is_safe(float(own)) for own in np.diagonal(found.inner)):
+    if not found.finite:
         return
     bases = [np.linalg.qr(right[a])[0] for a in found.victims]
     left = np.zeros((len(bases), m, start.shape[1]))
@@ -320,7 +355,12 @@ def _by_probes(found: _Sums, rng: np.random.Generator) -> None:
             probed = Z[:, :, k, known:].transpose(2, 0, 1)
             tail[k] += probed @ probed.transpose(0, 2, 1)
     found.on_inputs += tail.mean(axis=1)
-    found.spread = tail.std(axis=1, ddof=1).max(axis=(1, 2)) / math.sqrt(PROBES)
+    for k, a in enumerate(found.victims):
+        others = np.zeros(number)
+        others[[at for at in found.victims if at != a]] = 1.0
+        disturbance = math.sqrt(max(0.0, others @ found.on_inputs[k] @ others))
+        spread = float((others @ tail[k] @ others).std(ddof=1)) / math.sqrt(PROBES)
+        found.spread[k] = spread / (2.0 * disturbance) if disturbance else 0.0
     for k, a in enumerate(found.victims):
         values = np.linalg.svd(C[k, :, :known], compute_uv=False)[:LEADING]
         found.leading[k] = min(1.0, float(np.square(values).sum() / found.inner[a, a]))

@@ -19,7 +19,8 @@ from weightaudit.paper.results import Result
 class Experiment:
     """One experiment: its name on the command line, its title, and where its code is.
 
-    ``in_all`` are values that its settings have when it runs as a part of ``all``, as typed.
+    ``in_all`` are values that its settings have when it runs as a part of ``all``, as typed. One that ``goes_on`` keeps
+    what it has finished: ``run(config, progress, cells)``.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Experiment:
     module: str
     config_name: str
     in_all: Mapping[str, str | bool] = field(default_factory=dict, hash=False)
+    goes_on: bool = False
 
     @property
     def config_class(self) -> type[Any]:
@@ -35,9 +37,9 @@ class Experiment:
         return found
 
     @property
-    def run(self) -> Callable[[Any, Progress], Result]:
-        """``run(config, progress)``: computes, and neither prints nor writes."""
-        found: Callable[[Any, Progress], Result] = import_module(self.module).run
+    def run(self) -> Callable[..., Result]:
+        """``run(config, progress)``: computes, and neither prints nor writes, but for `Cells` that it is given."""
+        found: Callable[..., Result] = import_module(self.module).run
         return found
 
 
@@ -59,6 +61,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("figure2", "Figure 2: inverse stable rank against weight decay", _at("figure2"), "Figure2Config"),
         Experiment("figure3", "Figure 3: merging by summing weights", _at("figure3"), "Figure3Config"),
         Experiment("fashion-mnist", "Merging on Fashion-MNIST", _at("fashion_mnist"), "FashionMnistConfig"),
+        Experiment(
+            "transfer", "Transfer: what weights say of a merge", _at("transfer"), "TransferConfig", goes_on=True
+        ),
         Experiment("lemmas", "The theory, checked numerically", _at("lemmas"), "LemmasConfig"),
     )
 }

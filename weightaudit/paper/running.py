@@ -12,6 +12,7 @@ from weightaudit.audit import Progress
 from weightaudit.errors import OutputError, UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles
 from weightaudit.paper import outputs
+from weightaudit.paper.cells import Cells
 from weightaudit.paper.png import check_drawable
 from weightaudit.paper.registry import Experiment
 from weightaudit.paper.settings import configured
@@ -52,13 +53,16 @@ def run_one(
         return Ran(experiment, before)
     check_drawable()
     outputs.prepare(directory)
+    cells = Cells(directory, config)
     try:
-        result = experiment.run(config, progress)
+        result = experiment.run(config, progress, *([cells] if experiment.goes_on else []))
     except BaseException:  # Ctrl-C too; raised again
         with suppress(OSError):  # it has something in it, of an earlier run
             directory.rmdir()
         raise
     verdict = outputs.write(experiment.name, experiment.title, result, config, directory, attempts)
+    if not verdict["lacking"]:
+        cells.clear()
     say(f"{experiment.name}: wrote {directory}")
     return Ran(experiment, verdict)
 

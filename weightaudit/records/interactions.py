@@ -134,6 +134,28 @@ class Interactions(InnerProducts):
         """T."""
         return len(self.on_inputs)
 
+    def among(self, models: Sequence[int]) -> Interactions:
+        """Those of so many of the models alone, in this order."""
+        chosen = list(models)
+
+        def part(square: Square) -> Square:
+            return tuple(tuple(square[i][j] for j in chosen) for i in chosen)
+
+        def some(values: Sequence[float]) -> tuple[float, ...]:
+            return tuple(values[i] for i in chosen)
+
+        return Interactions(
+            inner=part(self.inner),
+            base_sq=self.base_sq,
+            base_inner=some(self.base_inner),
+            on_inputs=tuple(part(self.on_inputs[a]) for a in chosen),
+            participation=some(self.participation),
+            leading=some(self.leading),
+            errors=some(self.errors),
+            opposed=part(self.opposed),
+            cols=self.cols,
+        )
+
     def changed_by(self, i: int) -> bool:
         """Whether update i is other than 0, as far as can be known."""
         return self.inner[i][i] != 0.0

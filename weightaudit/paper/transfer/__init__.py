@@ -1,0 +1,1 @@
+"""Whether what weights say of a merge is what it loses."""

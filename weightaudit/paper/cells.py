@@ -54,4 +54,4 @@ class Cells:
         if self._folder is None:
             return None
         key = hashlib.sha256(f"{name} {self._made_by}".encode()).hexdigest()[:16]
-        return self._folder / f"{slug(name)}-{key}.csv"
+        return self._folder / f"{slug(name, longest=40)}-{key}.csv"

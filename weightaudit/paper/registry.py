@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from weightaudit.audit import Progress
 from weightaudit.paper.results import Result
 
 

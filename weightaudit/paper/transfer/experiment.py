@@ -48,6 +48,7 @@ class TransferConfig:
     net_width: int = setting(40, origin="ours", least=1, about="width of these networks")
     net_steps: int = setting(3000, origin="ours", least=1, about="steps of gradient descent on all points")
     decays: tuple[float, ...] = setting((0.0, 3e-4, 1e-3), origin="ours", least=0, about="their weight decay λ")
+    resamples: int = setting(1000, origin="ours", least=20, about="resamples behind each interval")
     quick: bool = setting(
         False, origin="ours", about="a few small models, to see that it runs; nothing follows from it"
     )

@@ -50,7 +50,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class SequenceTask:
-    """Answer a sequence by its symbols, each ``replaced`` (LETTERS,) by another, in the ``order`` (LENGTH,) of the task.
+    """Answer a sequence by its symbols, each ``replaced`` (LETTERS,) by another, in an ``order`` (LENGTH,) of its own.
 
     ``letters`` are those that its sequences have, ``token`` is the one that asks for it.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weightaudit.audit import Progress, model_matrices, scan_model
 from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, NOT_OF_A_MERGE, AuditConfig
 from weightaudit.options import options_of
-from weightaudit.records import DiffResult, MergeCheckResult, RoleMatrix, ScanResult
+from weightaudit.records import DiffResult, MergeCheckResult, Reported, RoleMatrix, ScanResult
 from weightaudit.report import write, write_figures
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Written:
 
         Raises UsageError for any other, OutputError where ``path`` cannot be written.
         """
-        assert isinstance(self, ScanResult | DiffResult | MergeCheckResult)
+        assert isinstance(self, Reported)
         write(self, path, kind, **options)
 
 

@@ -51,7 +51,7 @@ def _roles(report: DiffResult, look: TerminalStyle) -> list[str]:
         for role in roles[:MOST_ROLES]
     ]
     more = [f"and {plural(len(roles) - MOST_ROLES, 'more role')}; --csv has all"] if len(roles) > MOST_ROLES else []
-    return [*_table([("role", "n", "relative size", "what was done"), *lines], look), *more] if lines else []
+    return [*told_table([("role", "n", "relative size", "what was done"), *lines], look), *more] if lines else []
 
 
 def _largest(report: DiffResult, look: TerminalStyle) -> list[str]:
@@ -62,10 +62,10 @@ def _largest(report: DiffResult, look: TerminalStyle) -> list[str]:
         (cut(change_name(one), LONGEST_NAME, look), look.text(relative_words(one.relative)), kind_words(one))
         for one in largest(report)
     ]
-    return _table([("changed most", "relative size", "what was done"), *lines], look) if lines else []
+    return told_table([("changed most", "relative size", "what was done"), *lines], look) if lines else []
 
 
-def _table(lines: Sequence[Sequence[str]], look: TerminalStyle) -> list[str]:
+def told_table(lines: Sequence[Sequence[str]], look: TerminalStyle) -> list[str]:
     """Aligned; what the last column has no room for goes on below it."""
     told = []
     for head, line in zip(aligned([line[:-1] for line in lines]), lines, strict=True):

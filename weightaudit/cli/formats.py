@@ -1,4 +1,4 @@
-"""``--format``: what a scan, or a difference of two models, prints on stdout."""
+"""``--format``: what a command prints on stdout of its result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.terminal import look_of
-from weightaudit.records import DiffResult, ScanResult
+from weightaudit.records import DiffResult, MergeCheckResult, Reported
 from weightaudit.streams import plain_stdout
 
 Format = Literal["text", "github", "sarif", "json", "markdown", "junit"]
@@ -22,7 +22,7 @@ def writer_options(kind: str, fail_on: str) -> dict[str, Any]:
     return {"fail_on": fail_on} if kind == ".xml" else {}
 
 
-def show(report: ScanResult | DiffResult, format: Format, fail_on: str = "error") -> None:
+def show(report: Reported, format: Format, fail_on: str = "error") -> None:
     """Print ``report`` in one of the formats: a document in its own encoding, and nothing else with it."""
     stdout = plain_stdout()
     if format == TEXT:
@@ -42,12 +42,16 @@ def show(report: ScanResult | DiffResult, format: Format, fail_on: str = "error"
     stdout.flush()
 
 
-def _text(report: ScanResult | DiffResult) -> str:
+def _text(report: Reported) -> str:
     look = look_of(sys.stdout)
     if isinstance(report, DiffResult):
         from weightaudit.cli.diff_summary import diff_text
 
         return diff_text(report, look)
+    if isinstance(report, MergeCheckResult):
+        from weightaudit.cli.merge_check_summary import merge_check_text
+
+        return merge_check_text(report, look)
     from weightaudit.cli.summary import summary_text
 
     return summary_text(report, look)

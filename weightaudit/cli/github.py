@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from weightaudit.records import DiffResult, ScanResult
+from weightaudit.records import DiffResult, MergeCheckResult, Reported
 from weightaudit.streams import without_commands
 from weightaudit.text import printable
 
@@ -25,7 +25,7 @@ _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = _DATA | {":": "%3A", ",": "%2C"}
 
 
-def workflow_commands(report: ScanResult | DiffResult) -> str:
+def workflow_commands(report: Reported) -> str:
     """A command for each finding that GitHub would show, then lines with the verdict."""
     from urllib.parse import unquote
 
@@ -47,7 +47,7 @@ def workflow_commands(report: ScanResult | DiffResult) -> str:
     return "\n".join([*lines, *said])
 
 
-def _about(report: ScanResult | DiffResult) -> tuple[Callable[[Finding], str], list[str]]:
+def _about(report: Reported) -> tuple[Callable[[Finding], str], list[str]]:
     """Which file a finding is about, as an address, and what is said of the whole."""
     if isinstance(report, DiffResult):
         from weightaudit.report.diff import verdict as difference
@@ -56,6 +56,12 @@ def _about(report: ScanResult | DiffResult) -> tuple[Callable[[Finding], str], l
         address = file_uri(report.derived, first_file(report.derived))
         said = [difference.verdict_line(report), difference.headline(report), *difference.story(report)]
         return lambda finding: address, said
+    if isinstance(report, MergeCheckResult):
+        from weightaudit.report.merge import words
+        from weightaudit.report.sarif import file_uri, first_file
+
+        address = file_uri(report.models[0], first_file(report.models[0]))
+        return lambda finding: address, [words.verdict_line(report), words.headline(report), *words.story(report)]
     from weightaudit.report.sarif import files_of
     from weightaudit.report.verdict import qualifications, verdict_line
 

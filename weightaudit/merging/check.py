@@ -153,20 +153,19 @@ class _Work:
         return factors
 
 
-def _same(ground: Sequence[Array], update: Sequence[Array] | Sequence[Product]) -> bool:
+def _same(ground: Sequence[Array], update: Sequence[Array | Product]) -> bool:
     """Whether a matrix is the base's, bit for bit."""
     if len(ground) != len(update):
         return False
-    pairs = zip(ground, update, strict=True)
     return all(
-        not isinstance(two, Product) and one.dtype == two.dtype and one.shape == two.shape and _equal(one, two)
-        for one, two in pairs
+        not isinstance(other, Product) and own.dtype == other.dtype and _same_bits(own, other)
+        for own, other in zip(ground, update, strict=True)
     )
 
 
-def _equal(one: Array, two: Array) -> bool:
+def _same_bits(one: Array, other: Array) -> bool:
     bits = f"u{one.dtype.itemsize}"
-    return bool(np.array_equal(one.view(bits), two.view(bits)))
+    return np.array_equal(one.view(bits), other.view(bits))
 
 
 def _options(config: AuditConfig, *, weights: Sequence[float], merged: str | None) -> dict[str, Any]:

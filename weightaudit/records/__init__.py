@@ -33,6 +33,7 @@ from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepa
 from weightaudit.records.peak import Peak
 from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
 from weightaudit.records.quantisation import CodeFacts, Scheme
+from weightaudit.records.reported import Reported
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
 from weightaudit.records.table import TableFacts
 from weightaudit.records.tensor import LOW_RANK, PLAIN, Encoding, TensorInfo, encoded, unread
@@ -90,6 +91,7 @@ __all__ = [
     "Peak",
     "Place",
     "RankFacts",
+    "Reported",
     "RoleMatrix",
     "Rows",
     "ScanResult",

@@ -157,8 +157,8 @@ class Interactions(InnerProducts):
         )
 
     def changed_by(self, i: int) -> bool:
-        """Whether update i is other than 0, as far as can be known."""
-        return self.inner[i][i] != 0.0
+        """Whether update i is known to be other than 0."""
+        return self.inner[i][i] > 0.0
 
     def effect(self, a: int, weights: Sequence[float]) -> Effect:
         """What the merged update Σ_i weights_i Δ_i (U weights) does to model ``a``."""

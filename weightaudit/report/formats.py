@@ -1,6 +1,4 @@
-"""Write a scan's result, or a difference of two models, to a file: one table of formats, one function that all callers
-use.
-"""
+"""Write a result of any kind to a file: one table of formats, one function that all callers use."""
 
 from __future__ import annotations
 
@@ -12,26 +10,39 @@ from typing import Any, BinaryIO
 
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
-from weightaudit.records import DiffResult, ScanResult
+from weightaudit.records import DiffResult, MergeCheckResult, Reported, ScanResult
 from weightaudit.report.atomic_write import output_extension, replacing
 
 Writer = Callable[..., None]
 
-_WRITERS = {
-    ".html": ("html", "page", "write_html"),
-    ".csv": ("tables", "tables", "write_csv"),
-    ".json": ("tables", "tables", "write_json"),
-    ".parquet": ("tables", "tables", "write_parquet"),
-    ".sarif": ("sarif", "findings", "write_sarif"),
-    ".md": ("markdown", "markdown", "write_markdown"),
-    ".xml": ("junit", "findings", "write_junit"),
+_OF_TWO = {
+    ".html": ("page", "write_html"),
+    ".csv": ("tables", "write_csv"),
+    ".json": ("tables", "write_json"),
+    ".parquet": ("tables", "write_parquet"),
+    ".sarif": ("findings", "write_sarif"),
+    ".md": ("markdown", "write_markdown"),
+    ".xml": ("findings", "write_junit"),
 }
-"""Format → the modules whose function, ``(result, file)``, writes a scan and a difference; imported when it is used,
-since some need heavy libraries.
+_WRITERS: dict[type, dict[str, tuple[str, str]]] = {
+    ScanResult: {
+        **_OF_TWO,
+        ".html": ("html", "write_html"),
+        ".sarif": ("sarif", "write_sarif"),
+        ".xml": ("junit", "write_junit"),
+    },
+    DiffResult: {kind: (f"diff.{module}", function) for kind, (module, function) in _OF_TWO.items()},
+    MergeCheckResult: {
+        **{kind: (f"merge.{module}", function) for kind, (module, function) in _OF_TWO.items()},
+        ".yaml": ("merge.mergekit", "write_mergekit"),
+    },
+}
+"""Kind of result → format → the module and its function, ``(result, file)``; imported when it is used, since some need
+heavy libraries.
 """
 
 
-def write(result: ScanResult | DiffResult, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
+def write(result: Reported, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
     """Write ``result`` to ``path`` in the format ``kind``, or that its extension picks.
 
     Formats are .html .csv .json .parquet .sarif .md .xml; ``options`` go to the format's writer. Raises UsageError for
@@ -54,22 +65,28 @@ def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list
 
 
 def writer_of(kind: str) -> Writer:
-    """The writer of a format, ``(result, file)``, for either kind of result. Raises UsageError where there is no such
-    format.
+    """The writer of a format, ``(result, file)``. Raises UsageError where there is no such format, and the writer where
+    its result has none.
     """
-    if kind not in _WRITERS:
-        raise UsageError(repr(kind), "it is no report format", f"Choose one of {', '.join(_WRITERS)}")
-    scan, difference, name = _WRITERS[kind]
+    if not any(kind in writers for writers in _WRITERS.values()):
+        raise UsageError(repr(kind), "it is no report format", f"Choose one of {', '.join(_OF_TWO)}")
 
-    def writer(result: ScanResult | DiffResult, file: BinaryIO, **options: Any) -> None:
-        module = f"diff.{difference}" if isinstance(result, DiffResult) else scan
-        getattr(import_module(f"weightaudit.report.{module}"), name)(result, file, **options)
+    def writer(result: Reported, file: BinaryIO, **options: Any) -> None:
+        writers = next(writers for of, writers in _WRITERS.items() if isinstance(result, of))
+        if kind not in writers:
+            raise UsageError(repr(kind), "it is no format of this report", f"Choose one of {', '.join(writers)}")
+        module, function = writers[kind]
+        getattr(import_module(f"weightaudit.report.{module}"), function)(result, file, **options)
 
     return writer
 
 
-def model_files(result: ScanResult | DiffResult) -> ModelFiles:
+def model_files(result: Reported) -> ModelFiles:
     """What no output of ``result`` may replace: the models that it is about, where they lie on this machine."""
     if isinstance(result, DiffResult):
-        return ModelFiles.of([one.location for one in (result.base, result.derived, *result.parents)])
-    return ModelFiles.of([result.identity.location])
+        models = (result.base, result.derived, *result.parents)
+    elif isinstance(result, MergeCheckResult):
+        models = (*result.models, *(one for one in (result.base, result.merged) if one is not None))
+    else:
+        models = (result.identity,)
+    return ModelFiles.of([one.location for one in models])

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from weightaudit.records import SEVERITIES, DiffResult, Finding, ScanResult, Severity
+from weightaudit.records import SEVERITIES, Finding, Reported, ScanResult, Severity
 from weightaudit.report.verdict import located, qualifications, verdict_line
 from weightaudit.text import plural, printable
 
@@ -40,7 +40,7 @@ def junit(report: ScanResult, fail_on: Severity | Literal["never"] = "error") ->
 
 def suite(
     model: str,
-    report: ScanResult | DiffResult,
+    report: Reported,
     said: Iterable[str],
     fail_on: Severity | Literal["never"],
     *,

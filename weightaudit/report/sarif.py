@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from weightaudit.records import DiffResult, Finding, ModelIdentity, NotJudged, ScanResult
+from weightaudit.records import Finding, ModelIdentity, NotJudged, Reported, ScanResult
 from weightaudit.report.adapters import said_of_adapter
 from weightaudit.report.quantisation import said_of_formats
 from weightaudit.report.verdict import located
@@ -49,7 +49,7 @@ def log(report: ScanResult) -> dict[str, Any]:
 
 
 def log_of(
-    report: ScanResult | DiffResult,
+    report: Reported,
     identity: ModelIdentity,
     uri: Callable[[Finding], str],
     told: Sequence[dict[str, Any]] = (),
@@ -154,9 +154,7 @@ def help_address(rule: str) -> str:
     return f"{site.rstrip('/')}/findings.html#{rule}" if site else ""
 
 
-def _results(
-    report: ScanResult | DiffResult, ids: list[str], uri: Callable[[Finding], str]
-) -> Iterator[dict[str, Any]]:
+def _results(report: Reported, ids: list[str], uri: Callable[[Finding], str]) -> Iterator[dict[str, Any]]:
     seen: Counter[str] = Counter()
     suppressed = ((one.finding, one.by) for one in report.suppressed)
     for finding, by in (*((finding, "") for finding in report.findings), *suppressed):

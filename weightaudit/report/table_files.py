@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from weightaudit.records import Finding
+from weightaudit.records import Finding, ModelIdentity
 from weightaudit.report.columns import Column, Row, Value
 
 if TYPE_CHECKING:
@@ -71,6 +71,19 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     if not finding.baseline_state:
         del said["baseline_state"]
     return said
+
+
+def identity_json(identity: ModelIdentity) -> dict[str, Any]:
+    """Which model it is, and the files that were read."""
+    said: dict[str, Any] = {
+        "name": identity.name,
+        "revision": identity.revision,
+        "location": identity.location,
+        "format": identity.format,
+        "files": [{"name": file.name, "bytes": file.nbytes} for file in identity.files],
+        "skipped_files": [asdict(file) for file in identity.skipped_files],
+    }
+    return said if identity.adapter is None else {**said, "adapter": asdict(identity.adapter)}
 
 
 def frame(columns: Sequence[Column[Row]], rows: Sequence[Sequence[Value]]) -> pd.DataFrame:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weightaudit.records import SCHEMA, Change, DiffResult, ModelIdentity, OneSided
 from weightaudit.report.columns import texts, values
 from weightaudit.report.diff.columns import CHANGES, NAMES, TEXTS
-from weightaudit.report.table_files import finding_json, frame, guarded, write_frame, write_lines, write_object
+from weightaudit.report.table_files import (
+    finding_json,
+    frame,
+    guarded,
+    identity_json,
+    write_frame,
+    write_lines,
+    write_object,
+)
 from weightaudit.strict_json import plain
 
 if TYPE_CHECKING:
@@ -67,9 +75,9 @@ def _head(result: DiffResult) -> dict[str, Any]:
     head: dict[str, Any] = plain(
         {
             "schema": SCHEMA,
-            "base": _identity(result.base),
-            "derived": _identity(result.derived),
-            "parents": [_identity(parent) for parent in result.parents],
+            "base": identity_json(result.base),
+            "derived": identity_json(result.derived),
+            "parents": [identity_json(parent) for parent in result.parents],
             "family": result.family,
             "options": result.options,
             "versions": result.versions,
@@ -82,18 +90,6 @@ def _head(result: DiffResult) -> dict[str, Any]:
         }
     )
     return head
-
-
-def _identity(identity: ModelIdentity) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "name": identity.name,
-        "revision": identity.revision,
-        "location": identity.location,
-        "format": identity.format,
-        "files": [{"name": file.name, "bytes": file.nbytes} for file in identity.files],
-        "skipped_files": [asdict(file) for file in identity.skipped_files],
-    }
-    return said if identity.adapter is None else {**said, "adapter": asdict(identity.adapter)}
 
 
 def _change(derived: ModelIdentity, change: Change) -> dict[str, Any]:

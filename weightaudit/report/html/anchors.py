@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from weightaudit.records import Change, DiffResult, Finding, Place, RoleMatrix, ScanResult
+from weightaudit.records import Change, DiffResult, Finding, Meeting, MergeCheckResult, Place, Reported, RoleMatrix
 from weightaudit.report.diff.verdict import change_name
 
-Placed = RoleMatrix | Change
+Placed = RoleMatrix | Change | Meeting
 """What a row of a report is about."""
 
 
@@ -17,8 +17,10 @@ def anchor(row: int) -> str:
     return f"#m-{row}"
 
 
-def placed(report: ScanResult | DiffResult) -> Sequence[Placed]:
+def placed(report: Reported) -> Sequence[Placed]:
     """What each row of ``report`` is about."""
+    if isinstance(report, MergeCheckResult):
+        return report.meetings
     return report.changes if isinstance(report, DiffResult) else [row.matrix for row in report.rows]
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from weightaudit.records import SEVERITIES, DiffResult, Finding, ScanResult, Severity
+from weightaudit.records import SEVERITIES, Finding, Reported, Severity
 from weightaudit.report.columns import number_text
 from weightaudit.report.html.anchors import Placed, Places, anchor, placed, row_name
 from weightaudit.report.html.encoding import encoded
@@ -39,7 +39,7 @@ class Group:
     rows: tuple[tuple[int, ...], ...]
 
 
-def grouped(report: ScanResult | DiffResult) -> list[Group]:
+def grouped(report: Reported) -> list[Group]:
     """The report's findings by rule, most severe first, then in the order in which they are told."""
     places = Places(placed(report))
     groups: dict[tuple[str, Severity, str, str], list[Finding]] = {}
@@ -49,7 +49,7 @@ def grouped(report: ScanResult | DiffResult) -> list[Group]:
     return [Group(*key, tuple(found), tuple(map(places.of, found))) for key, found in ordered]
 
 
-def findings_section(report: ScanResult | DiffResult, groups: list[Group]) -> Html:
+def findings_section(report: Reported, groups: list[Group]) -> Html:
     """Nothing where there are none."""
     rows = placed(report)
     return section("findings", "Findings", *(_article(rows, number, group) for number, group in enumerate(groups)))

@@ -1,0 +1,7 @@
+// @ts-check
+startWeights();
+drawInSight(() => {
+  startMeetings();
+  startPlane();
+});
+document.documentElement.dataset.ready = "true";

@@ -22,15 +22,21 @@ def rules(
     id: Annotated[str | None, typer.Argument(help="A rule's id: show it in full.", show_default=False)] = None,
     debug: options.Debug = False,
 ) -> None:
-    """List the rules of scans and differences, or show one: what it measures, against what, and what to do."""
+    """List the rules of scans, differences and merges, or show one: what it measures, against what, and what to do."""
     from weightaudit.audit.rules import RULES, make_policy
+    from weightaudit.merging.rules import RULES as OF_A_MERGE
     from weightaudit.pairs.rules import RULES as OF_A_DIFFERENCE
     from weightaudit.parse import parse_ids
 
-    every: tuple[AnyRule, ...] = (*RULES, *OF_A_DIFFERENCE)
+    every: tuple[AnyRule, ...] = (*RULES, *OF_A_DIFFERENCE, *OF_A_MERGE)
     if id is None:
         column = max((len(rule.id) for rule in every), default=0)
-        for section, own in (("", RULES), ("Of a difference (weightaudit diff):", OF_A_DIFFERENCE)):
+        sections = (
+            ("", RULES),
+            ("Of a difference (weightaudit diff):", OF_A_DIFFERENCE),
+            ("Of a merge (weightaudit merge-check):", OF_A_MERGE),
+        )
+        for section, own in sections:
             if section and own:
                 say("")
                 say(section)

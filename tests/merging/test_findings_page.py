@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightaudit.pairs.findings_page import page
+from weightaudit.merging.findings_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "findings.md"
 
 
 def test_the_page_is_generated_from_the_rules() -> None:
-    assert PAGE.read_text("utf-8") == page(), "python -m weightaudit.pairs.findings_page > docs/findings.md"
+    assert PAGE.read_text("utf-8") == page(), "python -m weightaudit.merging.findings_page > docs/findings.md"

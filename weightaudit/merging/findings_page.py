@@ -1,4 +1,4 @@
-"""docs/findings.md, from the rules: ``python -m weightaudit.pairs.findings_page > docs/findings.md``."""
+"""docs/findings.md, from the rules: ``python -m weightaudit.merging.findings_page > docs/findings.md``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from weightaudit.audit.rules.checking import MAX_PER_RULE, RULES
 from weightaudit.audit.rules.rule import AnyRule
+from weightaudit.merging.rules import RULES as OF_A_MERGE
 from weightaudit.pairs.rules import RULES as OF_A_DIFFERENCE
 
 _HEAD = f"""# Findings
 
-Generated from the rules in `weightaudit/audit/rules` and `weightaudit/pairs/rules` by
-`python -m weightaudit.pairs.findings_page`; do not edit.
+Generated from the rules in `weightaudit/audit/rules`, `weightaudit/pairs/rules` and `weightaudit/merging/rules.py` by
+`python -m weightaudit.merging.findings_page`; do not edit.
 
 Every scan is checked against the rules below. A finding says where, what was measured, the threshold, and what to do.
 **error**: do not use or release the file as it is. **warning**: look at it first. **info**: good to know.
@@ -31,11 +32,17 @@ What `weightaudit diff BASE DERIVED` finds. A rule that is *suppressed by* other
 something: that has told the cause. `--ignore` and `--severity` take these ids too.
 """
 
+_MERGE = """\
+What `weightaudit merge-check MODEL…` finds. None says that a merge is safe: what the numbers are worth
+([merge-check.md](merge-check.md)) is said wherever they are shown. `--ignore` and `--severity` take these ids too.
+"""
+
 
 def page() -> str:
     """The page as Markdown."""
     lines = [_HEAD, *_table("Rules", RULES)]
     lines += ["", *_table("Rules of a difference", OF_A_DIFFERENCE, _DIFFERENCE)]
+    lines += ["", *_table("Rules of a merge", OF_A_MERGE, _MERGE)]
     return "\n".join(lines) + "\n"
 
 

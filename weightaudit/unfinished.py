@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FILES: set[Path] = set()
+_FOLDERS: set[Path] = set()
 
 
 @contextmanager
@@ -35,6 +37,18 @@ def becoming(target: Path) -> Iterator[Path]:
         os.replace(path, target)
 
 
+@contextmanager
+def folder(path: Path) -> Iterator[None]:
+    """Make the new folder ``path``; where the block has not moved it away, it is removed when the block ends."""
+    _FOLDERS.add(path)
+    try:
+        path.mkdir()
+        yield
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        _FOLDERS.discard(path)
+
+
 def create(path: Path, mode: int = 0o666) -> int:
     """A descriptor, for writing, of the new file ``path``; whatever is there already, a link too, is an error.
 
@@ -49,3 +63,6 @@ def remove_all() -> None:
         with suppress(OSError):
             os.unlink(path)
         _FILES.discard(path)
+    for path in list(_FOLDERS):
+        shutil.rmtree(path, ignore_errors=True)
+        _FOLDERS.discard(path)

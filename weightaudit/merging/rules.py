@@ -115,17 +115,21 @@ def _D(result: MergeCheckResult, i: int) -> str:  # noqa: N802  # as it is writt
 
 
 def _lopsided(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
-    known = [(one.disturbance, i) for i, one in enumerate(result.summary.standings) if not math.isnan(one.disturbance)]
-    if len(known) < 2:
-        return
-    (least, spared), (most, suffering) = min(known), max(known)
-    # Of adapters and whole fine-tunes the numbers are not alike.
-    if most >= NOTABLE and most >= LOPSIDED * least and len({result.summary.low_rank[i] for _, i in known}) == 1:
-        yield rule.finding(
-            f"{_names(result, [suffering])} is disturbed by D {most:.3g}, {_names(result, [spared])} by {least:.3g}: of "
-            "the two the first will lose more.",
-            value=most / least if least else math.inf,
-        )
+    for low_rank in (False, True):  # of adapters and whole fine-tunes the numbers are not alike
+        known = [
+            (one.disturbance, i)
+            for i, one in enumerate(result.summary.standings)
+            if result.summary.low_rank[i] == low_rank and not math.isnan(one.disturbance)
+        ]
+        if len(known) < 2:
+            continue
+        (least, spared), (most, suffering) = min(known), max(known)
+        if most >= NOTABLE and most >= LOPSIDED * least:
+            yield rule.finding(
+                f"{_names(result, [suffering])} is disturbed by D {most:.3g}, {_names(result, [spared])} by "
+                f"{least:.3g}: of the two the first will lose more.",
+                value=most / least if least else math.inf,
+            )
 
 
 def _twice(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:

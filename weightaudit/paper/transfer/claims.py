@@ -13,6 +13,7 @@ import numpy as np
 
 from weightaudit.paper.judging import LEVEL, Spread, above, all_of, below, spread
 from weightaudit.paper.results import Claim, Numbers
+from weightaudit.paper.transfer.predictors import PREDICTORS
 from weightaudit.paper.transfer.scores import LOST, SetScores
 
 SOURCE = "Section 6.2, of trained models"
@@ -58,7 +59,7 @@ def _predicts(id: str, what: str, name: str, scores: Sequence[SetScores], of: st
         id=id,
         text=f"Before {of} are added up, the {what} tells which of them lose more of what they had gained.",
         source=SOURCE,
-        numbers={**found.numbers("Spearman"), **_by_set(scores, name)},
+        numbers={**found.numbers("Spearman"), **_by_set(scores, name), **_of_others(scores)},
         tolerance=f"the mean of Spearman's correlation with the share lost is above {PREDICTS:g}; {_JUDGED}",
         outcome=above(found, PREDICTS),
         why=f"Spearman {found} over {found.draws} sets",
@@ -159,6 +160,11 @@ def _suggested(scores: Sequence[SetScores]) -> Claim:
         outcome=all_of([below(found, 0.0) for found in over.values()]),
         why=f"against 1 and 1: {over['sum']}; against 0.5 and 0.5: {over['half']}",
     )
+
+
+def _of_others(scores: Sequence[SetScores]) -> Numbers:
+    """What each predictor comes to, the one of the claim among them."""
+    return {f"Spearman of {label}: mean": _correlations(scores, name).mean for name, label in PREDICTORS.items()}
 
 
 def _by_set(scores: Sequence[SetScores], name: str) -> Numbers:

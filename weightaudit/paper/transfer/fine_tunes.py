@@ -72,13 +72,12 @@ def measured(sizes: Sizes, recipe: Recipe, seed: int) -> pd.DataFrame:
         base_loss = transformers.losses(many, sizes.shape, tokens, answers)
         own_loss = transformers.losses(tuned, sizes.shape, tokens, answers)
         transformers.forward(tuned, sizes.shape, tokens, seen)
-    arrays = [
-        [{name: value[i].double().numpy() for name, value in of.items()} for i in range(sizes.tasks)]
-        for of in (deltas, {name: seen[name] for name in deltas})
-    ]
-    predictors = Predictors(*arrays, first_layer=[name for name in deltas if name.startswith("0.")])
+    own, inputs = (
+        [{name: of[name][i].double().numpy() for name in deltas} for i in range(sizes.tasks)] for of in (deltas, seen)
+    )
+    predictors = Predictors(own, inputs, [name for name in deltas if name.startswith("0.")])
     pairs = list(combinations(range(sizes.tasks), 2))
-    weights = {
+    weights: dict[str, Sequence[tuple[float, ...]]] = {
         "sum": [(1.0, 1.0)] * len(pairs),
         "half": [(0.5, 0.5)] * len(pairs),
         "suggested": [

@@ -1,0 +1,259 @@
+"""A linear merge of models, streamed tensor by tensor into a folder that is there when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightaudit.arrays import Array, Product
+from weightaudit.audit.opening import adopt_names, open_model, saying_so
+from weightaudit.audit.progress import Progress, check_progress, reporting
+from weightaudit.audit.reading import Held, ReadGroup, read_groups
+from weightaudit.checkpoint import Checkpoint
+from weightaudit.checkpoint.small_reads import read_all
+from weightaudit.config import AuditConfig
+from weightaudit.dtypes import BY_NAME
+from weightaudit.errors import CheckpointError, MappingError, UsageError
+from weightaudit.merging.asked import check_models
+from weightaudit.merging.linear.folder import becoming, check_new
+from weightaudit.merging.linear.plan import Term, plan
+from weightaudit.merging.linear.shards import ShardWriter, shard_names, sharded
+from weightaudit.merging.linear.sums import ARITHMETIC, merged_pieces
+from weightaudit.model_files import ModelFiles, parted
+from weightaudit.parse import parse_weights
+from weightaudit.records import ModelIdentity
+from weightaudit.source import open_repository
+from weightaudit.spectral.threads import one_blas_thread
+from weightaudit.text import listed, printable
+from weightaudit.version import __version__
+
+SHARD = 5 * 10**9
+"""Bytes of a file of weights, at most, where nothing else is asked: as transformers cuts them."""
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+"""What floats may be written as."""
+CONFIG = "config.json"
+BESIDE = (
+    *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model"),
+    *("sentencepiece.bpe.model", "preprocessor_config.json", "processor_config.json", "chat_template.jinja"),
+    "chat_template.json",
+)
+"""Files that are copied from the base, or from the first model: what a loader needs beside weights, none of it code."""
+MOST_BESIDE = 200_000_000
+"""Bytes of such a file, at most."""
+
+
+@dataclass(frozen=True)
+class LinearMerge:
+    """A merge that was written: its ``folder``, files of weights and others, how many tensors they have, the
+    ``weights`` of the models, and sentences for the reader.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    copied: tuple[str, ...]
+    tensors: int
+    nbytes: int
+    weights: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+
+def merge_models(
+    models: Sequence[str],
+    out: str | os.PathLike[str],
+    config: AuditConfig,
+    *,
+    base: str | None = None,
+    weights: Sequence[float] | None = None,
+    dtype: str | None = None,
+    shard_size: int = SHARD,
+    progress: bool | Progress = False,
+) -> LinearMerge:
+    """Write W₀ + Σ wᵢ(Wᵢ − W₀) of ``models`` and their ``base``, or Σ wᵢWᵢ without one, as a model in the new folder
+    ``out``. Weights are 1 each where none are given.
+
+    Tensor by tensor: of each model one is in memory, and the folder has its name when all is in it. UsageError,
+    OutputError, and ModelError for what cannot be added up.
+    """
+    check_progress(progress)
+    check_models(len(models))
+    at = parse_weights(weights, len(models))
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(f"dtype {printable(dtype)}", "floats are not written as that", f"Choose {listed(DTYPES)}")
+    if shard_size < 1:
+        raise UsageError("shard-size", "it is no size", "Write for example 5GB")
+    target = Path(out)
+    named = [*([base] if base is not None else []), *models]
+    ModelFiles.of([parted(one)[0] for one in named]).check_directory(target)
+    check_new(target)
+    with ExitStack() as opened:
+        called = [f"base {printable(base)}"] if base is not None else []
+        called += [f"model {printable(one)}" for one in models]
+        with saying_so(called[0].partition(" ")[0]):
+            ground = opened.enter_context(open_model(*parted(named[0]), config))
+        if ground.identity.adapter is not None:
+            hint = "Name with --base the model that it changes"
+            raise MappingError(called[0], "it is an adapter, which changes a model and is none", hint)
+        others: list[tuple[str, Checkpoint]] = []
+        for what, name in zip(called[1:], named[1:], strict=True):
+            with saying_so(what.partition(" ")[0]):
+                other = opened.enter_context(open_model(*parted(name), config))
+            if other.identity.adapter is not None and base is None:
+                hint = "Name with --base the model that it changes"
+                raise MappingError(what, "it is an adapter, which changes a model and is none", hint)
+            adopt_names(other, ground)
+            others.append((what, other))
+        terms, notes = plan(ground, others, dtype=dtype)
+        if not terms:
+            raise MappingError(called[0], "it has no tensors", "Name a model with weights")
+        recipe = _recipe([ground, *(other for _, other in others)], at, has_base=base is not None)
+        shards = sharded([term.planned for term in terms], shard_size)
+        with becoming(target) as folder, reporting(progress) as display:
+            copied, more = _copy_beside(named[0], folder, config, dtype)
+            with ShardWriter(folder, shards, {"format": "pt", "weightaudit": json.dumps(recipe)}) as writer:
+                _write(writer, terms, ground, others, at, config, display, has_base=base is not None)
+            ground.check_unchanged()
+            for _, other in others:
+                other.check_unchanged()
+    return LinearMerge(
+        folder=target,
+        files=tuple(shard_names(len(shards))),
+        copied=copied,
+        tensors=len(terms),
+        nbytes=sum(term.planned.nbytes for term in terms),
+        weights=at,
+        notes=(*notes, *more),
+    )
+
+
+def _write(
+    writer: ShardWriter,
+    terms: Sequence[Term],
+    ground: Checkpoint,
+    others: Sequence[tuple[str, Checkpoint]],
+    weights: Sequence[float],
+    config: AuditConfig,
+    display: Progress,
+    *,
+    has_base: bool,
+) -> None:
+    groups = [
+        ReadGroup((term.ground,), (), tuple(() if info is None else (info,) for info in term.others)) for term in terms
+    ]
+    display.start(others[-1][1].identity.name, sum(group.nbytes for group in groups))
+    beside = [(what.partition(" ")[0], other) for what, other in others]
+    with closing(read_groups(ground, groups, beside=beside, memory=config.memory)) as coming, one_blas_thread:
+        for term, future in zip(terms, coming, strict=True):
+            held = future.result()
+            with held:
+                display.tensor(term.ground.name)
+                writer.begin(term.planned)
+                own = held.own.arrays[term.ground.name]
+                found = [_of(held, i, info) for i, info in enumerate(term.others)]
+                for piece in _pieces(term, own, found, weights, others, has_base=has_base):
+                    writer.write(np.ascontiguousarray(piece))
+                display.advance(held.group.nbytes)
+
+
+def _of(held: Held, i: int, info: Any) -> Array | Product | None:
+    if info is None:
+        return None
+    stored = held.beside[i]
+    return stored.products[info.name] if info.factored else stored.arrays[info.name]
+
+
+def _pieces(
+    term: Term,
+    own: Array,
+    found: Sequence[Array | Product | None],
+    weights: Sequence[float],
+    others: Sequence[tuple[str, Checkpoint]],
+    *,
+    has_base: bool,
+) -> Iterator[Array]:
+    if term.copied:
+        for (what, _), other in zip(others, found, strict=True):
+            if other is not None and not (isinstance(other, np.ndarray) and np.array_equal(own, other)):
+                raise CheckpointError(
+                    f"{what}: {printable(term.ground.name)}",
+                    "these whole numbers differ between the models, and a sum of them means nothing",
+                    "Give all models the same, the base's for example",
+                )
+        yield own
+        return
+    if has_base:
+        yield from merged_pieces(own, found, weights, term.planned.dtype)
+    else:
+        yield from merged_pieces(None, [own, *found], weights, term.planned.dtype)
+
+
+def _recipe(models: Sequence[Checkpoint], weights: Sequence[float], *, has_base: bool) -> dict[str, Any]:
+    """How the merge was made, as its files say it."""
+    identities = [_identity(model.identity) for model in models]
+    return {
+        "merge": "linear",
+        "arithmetic": ARITHMETIC[has_base],
+        "base": identities[0] if has_base else None,
+        "models": [
+            {**identity, "weight": weight}
+            for identity, weight in zip(identities[1:] if has_base else identities, weights, strict=True)
+        ],
+        "version": __version__,
+    }
+
+
+def _identity(identity: ModelIdentity) -> dict[str, Any]:
+    files = [{"name": file.name, "bytes": file.nbytes} for file in identity.files]
+    return {"name": identity.name, "revision": identity.revision, "files": files}
+
+
+def _copy_beside(model: str, folder: Path, config: AuditConfig, dtype: str | None) -> tuple[tuple[str, ...], list[str]]:
+    """Copy what a loader needs beside weights; what was copied, and what is to be known of it."""
+    name, revision = parted(model)
+    repository = open_repository(
+        name,
+        revision=revision,
+        token=config.token,
+        offline=config.offline,
+        download=config.download,
+        max_wait=config.max_wait,
+    )
+    there = repository.files() if repository.chosen is None else []
+    wanted = [one for one in BESIDE if one in there]
+    repository.fetch(wanted)
+    for one in wanted:
+        source = repository.open(one)
+        try:
+            data = read_all(source, limit=MOST_BESIDE, error=CheckpointError)
+        finally:
+            source.close()
+        if one == CONFIG and dtype is not None:
+            data = _with_dtype(data, dtype)
+        (folder / one).write_bytes(data)
+    code = [one for one in there if one.endswith(".py")]
+    notes = []
+    if code:
+        notes.append(f"Not copied, for it is code: {listed(map(printable, code), 4)}. A loader may ask for it.")
+    if not wanted:
+        notes.append("No config.json or tokenizer was beside the weights: a loader needs them there.")
+    return tuple(wanted), notes
+
+
+def _with_dtype(data: bytes, dtype: str) -> bytes:
+    """A config.json that names the dtype in which the weights are now."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return data
+    for key in ("torch_dtype", "dtype"):
+        if isinstance(said, dict) and key in said:
+            said[key] = dtype
+    assert BY_NAME[dtype]
+    return (json.dumps(said, indent=2) + "\n").encode()

@@ -20,7 +20,7 @@ from weightaudit.errors import UsageError
 from weightaudit.options import options_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
-FUNCTIONS = ("diff", "matrices", "measure", "merge_check", "scan")
+FUNCTIONS = ("diff", "matrices", "measure", "merge", "merge_check", "scan")
 RECORDS = ("DiffReport", "Finding", "MergeReport", "RoleMatrix", "ScanReport", "Spectrum")
 
 

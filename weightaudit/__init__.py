@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from weightaudit.api import ScanReport as ScanReport
     from weightaudit.api import diff as diff
     from weightaudit.api import matrices as matrices
+    from weightaudit.api import merge as merge
     from weightaudit.api import merge_check as merge_check
     from weightaudit.api import scan as scan
     from weightaudit.config import AuditConfig as AuditConfig
@@ -29,6 +30,7 @@ _HOMES = {
     "scan": "weightaudit.api",
     "diff": "weightaudit.api",
     "merge_check": "weightaudit.api",
+    "merge": "weightaudit.api",
     "matrices": "weightaudit.api",
     "measure": "weightaudit.spectral",
     "ScanReport": "weightaudit.api",

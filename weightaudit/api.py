@@ -1,4 +1,4 @@
-"""What a Python program calls: `scan`, `diff`, `merge_check`, `matrices`, and the reports that they return."""
+"""What a Python program calls: `scan`, `diff`, `merge_check`, `merge`, `matrices`, and the reports that they return."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from weightaudit.audit import Progress, model_matrices, scan_model
-from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, NOT_OF_A_MERGE, AuditConfig
+from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, NOT_OF_A_MERGE, OF_A_SUM, AuditConfig
 from weightaudit.options import options_of
+from weightaudit.parse import parse_bytes
 from weightaudit.records import DiffResult, MergeCheckResult, Reported, RoleMatrix, ScanResult
 from weightaudit.report import write, write_figures
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from weightaudit.merging.linear.merge import LinearMerge
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = "    **options\n        Those of `AuditConfig`.\n"
@@ -253,9 +256,11 @@ class MergeReport(Written, MergeCheckResult):
         self.write(path, ".yaml")
 
 
-def with_options(*, panels: Collection[str] = (), without: Collection[str] = ()) -> Callable[[F], F]:
-    """Give a function that takes ``**options`` the keywords of `AuditConfig`, or of its ``panels`` alone, but for those
-    named in ``without``.
+def with_options(
+    *, panels: Collection[str] = (), only: Collection[str] = (), without: Collection[str] = ()
+) -> Callable[[F], F]:
+    """Give a function that takes ``**options`` the keywords of `AuditConfig`, or of its ``panels`` alone, or ``only``
+    those, but for those named in ``without``.
 
     Its signature shows them with their defaults, its docstring has the help of each, and a name that is none is a
     TypeError.
@@ -266,7 +271,7 @@ def with_options(*, panels: Collection[str] = (), without: Collection[str] = ())
         taken = {
             name: known
             for name, known in options_of(AuditConfig).items()
-            if (not panels or known.panel in panels) and name not in without
+            if (not panels or known.panel in panels) and (not only or name in only) and name not in without
         }
         keywords = [
             inspect.Parameter(
@@ -470,6 +475,78 @@ def merge_check(
         progress=progress,
     )
     return MergeReport(**vars(result))
+
+
+@with_options(only=OF_A_SUM)
+def merge(
+    models: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    weights: str | Iterable[float] | None = None,
+    dtype: str | None = None,
+    shard_size: str | int = "5GB",
+    progress: bool | Progress = False,
+    **options: Any,
+) -> LinearMerge:
+    """Add up what models changed of their base, or their weights as they are, and write the sum as a model.
+
+    W₀ + Σ wᵢ(Wᵢ − W₀) of every tensor, or Σ wᵢWᵢ without a base, in float64, rounded as torch rounds; the recipe is in
+    the files' metadata. All are streamed together; the folder is there when it is whole.
+
+    Parameters
+    ----------
+    models
+        What is merged, two to eight: models, or adapters to the base.
+    out
+        Folder for the merge, not there yet.
+    base
+        The model that all were made from. None adds up the weights as they are, as the source paper does.
+    weights
+        A weight for each model; None is 1 each, the sum.
+    dtype
+        "float32", "bfloat16", "float16" or "float64"; None stores floats as the base does.
+    shard_size
+        Bytes of a file of weights, at most.
+    progress
+        True shows a bar on stderr; a `Progress` is told of every tensor.
+    **options
+        Those of `AuditConfig`.
+
+    Returns
+    -------
+    LinearMerge
+        Which files were written.
+
+    Raises
+    ------
+    UsageError
+        An option makes no sense; nothing was read.
+    OutputError
+        The folder is there already, or cannot be written.
+    ModelError
+        A model cannot be read, or has other tensors or shapes; subclasses say why (`weightaudit.errors`).
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> wa.merge(["./math", "./code"], "./both", base="gpt2", weights=(0.9, 0.6)).files  # doctest: +SKIP
+    ('model.safetensors',)
+    """
+    from weightaudit.merging.asked import weights_asked
+    from weightaudit.merging.linear.merge import merge_models
+
+    named = [os.fspath(model) for model in models]
+    return merge_models(
+        named,
+        out,
+        DEFAULTS.with_written(options),
+        base=None if base is None else os.fspath(base),
+        weights=weights_asked(len(named), weights),
+        dtype=dtype,
+        shard_size=parse_bytes(shard_size) or 0,
+        progress=progress,
+    )
 
 
 @with_options(panels=("Hub",))

@@ -212,6 +212,8 @@ class AuditConfig:
 
 
 DEFAULTS = AuditConfig()
+OF_A_SUM = ("memory", "token", "offline", "download", "max_wait")
+"""Options that a linear merge has: it reads models, and measures nothing."""
 NOT_OF_A_DIFFERENCE = ("spectrum", "base", "min_coverage", "baseline", "revision")
 """Options that a difference of two models does not have: it is of two, each with a revision of its own."""
 NOT_OF_A_MERGE = (*NOT_OF_A_DIFFERENCE, "method", "tol", "delta", "device")

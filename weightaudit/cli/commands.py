@@ -9,6 +9,7 @@ from weightaudit.cli.batch import batch
 from weightaudit.cli.compare import compare
 from weightaudit.cli.diff import diff
 from weightaudit.cli.error_reporting import report_errors
+from weightaudit.cli.merge import merge
 from weightaudit.cli.merge_check import merge_check
 from weightaudit.cli.options import show_version
 from weightaudit.cli.paper import paper
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, diff, merge_check, batch, compare, archs, rules):
+for command in (scan, diff, merge_check, merge, batch, compare, archs, rules):
     app.command(cls=OnceCommand)(report_errors(command))
 app.add_typer(paper)
 app.callback()(show_version)

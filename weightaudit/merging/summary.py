@@ -73,7 +73,7 @@ def suggested_weights(of: Sequence[Interactions], models: int) -> tuple[float, .
     for a in range(models):
         known = [np.asarray(one.on_inputs[a])[:models, :models] for one in of if one.changed_by(a)]
         if known:
-            mean = np.mean(known, axis=0)
+            mean = sum(known, np.zeros((models, models))) / len(known)
             matrix += mean
             wanted += mean[:, a]
     if not (np.isfinite(matrix).all() and matrix.any()):

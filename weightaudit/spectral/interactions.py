@@ -32,6 +32,7 @@ from weightaudit.spectral.block_matrix import BlockMatrix, panel_height
 from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.krylov import gaussian_start, rng_for
+from weightaudit.spectral.operators.low_rank import triangle
 from weightaudit.spectral.statistics import is_safe
 from weightaudit.spectral.threads import one_blas_thread
 
@@ -144,8 +145,9 @@ class _Updates:
             before = next(bases) if bases is not None else None
             panel = room[:, : its.stop - top]
             for own, stream, term in zip(panel, streams, self.terms, strict=True):
-                subtracted = before is not None and isinstance(term, BlockMatrix)
-                np.subtract(next(stream), before if subtracted else 0.0, out=own)
+                own[...] = next(stream)
+                if before is not None and isinstance(term, BlockMatrix):
+                    own -= before
             yield its, before, panel
 
 
@@ -379,7 +381,7 @@ def _by_factors(found: _Sums) -> None:
                 through = right[i][a].T @ left[i][j] @ right[j][a]
                 found.on_inputs[k, i, j] = float(np.vdot(through, left[a][a]))
     for k, a in enumerate(found.victims):
-        core = np.linalg.qr(factors[a].left, mode="r") @ np.linalg.qr(factors[a].right.T, mode="r").T
+        core = triangle(factors[a].left) @ triangle(factors[a].right.T).T
         values = np.square(np.linalg.svd(core, compute_uv=False)) if np.isfinite(core).all() else np.zeros(1)
         if found.inner[a, a] > 0.0:
             found.leading[k] = min(1.0, float(values[:LEADING].sum() / found.inner[a, a]))

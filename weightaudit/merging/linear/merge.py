@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from weightaudit.audit.reading import Held, ReadGroup, read_groups
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.checkpoint.small_reads import read_all
 from weightaudit.config import AuditConfig
-from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, MappingError, UsageError
 from weightaudit.merging.asked import check_models
 from weightaudit.merging.linear.folder import becoming, check_new
@@ -28,7 +27,7 @@ from weightaudit.merging.linear.shards import ShardWriter, shard_names, sharded
 from weightaudit.merging.linear.sums import ARITHMETIC, merged_pieces
 from weightaudit.model_files import ModelFiles, parted
 from weightaudit.parse import parse_weights
-from weightaudit.records import ModelIdentity
+from weightaudit.records import ModelIdentity, TensorInfo
 from weightaudit.source import open_repository
 from weightaudit.spectral.threads import one_blas_thread
 from weightaudit.text import listed, printable
@@ -110,7 +109,7 @@ def merge_models(
                 raise MappingError(what, "it is an adapter, which changes a model and is none", hint)
             adopt_names(other, ground)
             others.append((what, other))
-        terms, notes = plan(ground, others, dtype=dtype)
+        terms, notes = plan(ground, others, called=called[0], dtype=dtype)
         if not terms:
             raise MappingError(called[0], "it has no tensors", "Name a model with weights")
         recipe = _recipe([ground, *(other for _, other in others)], at, has_base=base is not None)
@@ -156,17 +155,20 @@ def _write(
                 display.tensor(term.ground.name)
                 writer.begin(term.planned)
                 own = held.own.arrays[term.ground.name]
-                found = [_of(held, i, info) for i, info in enumerate(term.others)]
+                found = [_of(held, i, info, turned=term.turned) for i, info in enumerate(term.others)]
                 for piece in _pieces(term, own, found, weights, others, has_base=has_base):
                     writer.write(np.ascontiguousarray(piece))
                 display.advance(held.group.nbytes)
 
 
-def _of(held: Held, i: int, info: Any) -> Array | Product | None:
+def _of(held: Held, i: int, info: TensorInfo | None, *, turned: bool) -> Array | Product | None:
+    """What was read of the i-th other model; a product as the tensor is stored."""
     if info is None:
         return None
-    stored = held.beside[i]
-    return stored.products[info.name] if info.factored else stored.arrays[info.name]
+    if not info.factored:
+        return held.beside[i].arrays[info.name]
+    product = held.beside[i].products[info.name]
+    return replace(product, left=product.right.T, right=product.left.T) if turned else product
 
 
 def _pieces(
@@ -255,5 +257,4 @@ def _with_dtype(data: bytes, dtype: str) -> bytes:
     for key in ("torch_dtype", "dtype"):
         if isinstance(said, dict) and key in said:
             said[key] = dtype
-    assert BY_NAME[dtype]
     return (json.dumps(said, indent=2) + "\n").encode()

@@ -11,9 +11,9 @@ from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, MappingError
 from weightaudit.merging.linear.shards import Planned
-from weightaudit.pairs.names import plain_names
-from weightaudit.records import TensorInfo
-from weightaudit.text import listed, plural, printable
+from weightaudit.pairs.names import in_words_of_base, plain_names
+from weightaudit.records import ModelMap, TensorInfo
+from weightaudit.text import listed, printable
 
 MOST_NAMED = 4
 UNQUANTISED = "Merge the models that these were made from, and quantise the merge"
@@ -21,60 +21,76 @@ UNQUANTISED = "Merge the models that these were made from, and quantise the merg
 
 @dataclass(frozen=True)
 class Term:
-    """A tensor of the ``ground``, the base or the first model, and what each other model has in its place; None of an
-    adapter that does not change it. ``copied`` where it is no sum: whole numbers and truth values.
+    """A tensor of the ground, the base or the first model, and what each other model has in its place; None of an
+    adapter that does not change it. ``copied`` where it is no sum: whole numbers and truth values. ``turned`` where it
+    is stored (in, out), and an adapter's product, which is (out, in), has to be turned.
     """
 
     ground: TensorInfo
     others: tuple[TensorInfo | None, ...]
     planned: Planned
     copied: bool
+    turned: bool
 
 
 def plan(
-    ground: Checkpoint, others: Sequence[tuple[str, Checkpoint]], *, dtype: str | None
+    ground: Checkpoint, others: Sequence[tuple[str, Checkpoint]], *, called: str, dtype: str | None
 ) -> tuple[list[Term], list[str]]:
-    """Every tensor of the merge in the order in which those of the ``ground`` lie in its files, and sentences on what is
-    not in it. ``others`` are called so in errors; ``dtype`` is that of all floats, None as the ground has them.
+    """Every tensor of the merge, in the order in which those of the ``ground``, which is ``called`` so, lie in its
+    files; and sentences on what is not in it. ``others`` have the names that errors call them; ``dtype`` is that of all
+    floats, None as the ground has them.
 
     CheckpointError for quantised tensors and those that cannot be read, MappingError where a model lacks one or has it
     of another shape.
     """
-    called = f"model {printable(ground.identity.name)}"
-    for info in ground.tensors.values():
+    ground_map = map_of(ground)
+    plain = plain_names(ground_map)
+    known = {plain.get(name, name): info for name, info in ground.tensors.items()}
+    for info in known.values():
         _check_plain(info, called)
-    names = [_by_plain_name(model, what) for what, model in others]
-    known = {plain: info for plain, info in _plain(ground)}
-    notes = [
-        note for (what, model), own in zip(others, names, strict=True) for note in _left_over(known, own, what, model)
-    ]
+    turned = {part.tensor for matrix in ground_map.matrices for part in matrix.parts if part.transposed}
+    found = [(what, model, _in_words_of(ground_map, ground, model, what)) for what, model in others]
+    notes = [note for what, model, own in found for note in _left_over(known, own, what, model)]
     terms = []
-    for plain, info in sorted(known.items(), key=lambda item: (item[1].file, item[1].offset, item[0])):
-        found = tuple(_found(own, plain, info, what, model) for (what, model), own in zip(others, names, strict=True))
-        copied = BY_NAME[info.dtype].kind in ("integer", "bool")
-        written = info.dtype if copied or dtype is None else dtype
-        terms.append(Term(info, found, Planned(info.name, written, info.shape), copied))
+    for name, info in sorted(known.items(), key=lambda item: (item[1].file, item[1].offset, item[0])):
+        copied = BY_NAME[info.dtype].kind != "float"
+        terms.append(
+            Term(
+                info,
+                tuple(_found(own, name, info, info.name in turned, what, model) for what, model, own in found),
+                Planned(info.name, info.dtype if copied or dtype is None else dtype, info.shape),
+                copied,
+                info.name in turned,
+            )
+        )
     return terms, notes
 
 
-def _plain(checkpoint: Checkpoint) -> Iterator[tuple[str, TensorInfo]]:
-    """Its tensors by the names that a loader expects."""
-    adapter = checkpoint.identity.adapter is not None
-    plain = {} if adapter else plain_names(map_of(checkpoint))
-    yield from ((plain.get(name, name), info) for name, info in checkpoint.tensors.items())
-
-
-def _by_plain_name(checkpoint: Checkpoint, called: str) -> dict[str, TensorInfo]:
-    for info in checkpoint.tensors.values():
-        if not info.factored:
+def _in_words_of(ground_map: ModelMap, ground: Checkpoint, model: Checkpoint, called: str) -> dict[str, TensorInfo]:
+    """The model's tensors by the plain names that the ground has for them; each is one that can be added up."""
+    own_map = map_of(model, ground.config)
+    there = {matrix.key: matrix for matrix in ground_map.matrices}
+    pairs = [(matrix, there[matrix.key]) for matrix in own_map.matrices if matrix.key in there]
+    own = plain_names(own_map)
+    plain = {own.get(name, name): info for name, info in model.tensors.items()}
+    known = {*plain_names(ground_map).values()} | {*ground.tensors}
+    names = in_words_of_base([name for name in plain if name not in known], own_map, ground_map, pairs)
+    for info in model.tensors.values():
+        if info.factored:
+            _check_addable(info, called)
+        else:
             _check_plain(info, called)
-        elif info.alone or MAGNITUDE in dict(info.encoding.parts):
-            why = info.alone or "DoRA scales the rows of the whole matrix"
-            hint = "Merge the adapter into the base first (merge_and_unload), and name that"
-            raise CheckpointError(
-                f"{called}: {printable(info.name)}", f"it is no change that can be added: {why}", hint
-            )
-    return dict(_plain(checkpoint))
+    renamed = {names.get(name, name): info for name, info in plain.items()}
+    return renamed if len(renamed) == len(plain) else plain
+
+
+def _check_addable(info: TensorInfo, called: str) -> None:
+    why = info.alone or ("DoRA scales the rows of the whole matrix" if MAGNITUDE in dict(info.encoding.parts) else "")
+    if not why and len(info.shape) != 2:
+        why = "it is of several matrices in one tensor"
+    if why:
+        hint = "Merge the adapter into the base first (merge_and_unload), and name that"
+        raise CheckpointError(f"{called}: {printable(info.name)}", f"its change cannot be added: {why}", hint)
 
 
 def _check_plain(info: TensorInfo, called: str) -> None:
@@ -86,17 +102,17 @@ def _check_plain(info: TensorInfo, called: str) -> None:
 
 
 def _found(
-    own: Mapping[str, TensorInfo], plain: str, info: TensorInfo, called: str, model: Checkpoint
+    own: Mapping[str, TensorInfo], name: str, info: TensorInfo, turned: bool, called: str, model: Checkpoint
 ) -> TensorInfo | None:
-    found = own.get(plain)
+    found = own.get(name)
     if found is None:
         if model.identity.adapter is not None:
             return None
-        raise MappingError(
-            f"{called}", f"it has no tensor {printable(plain)}", "Name models that were made from the same one"
-        )
-    if found.shape != info.shape:
-        shapes = " and ".join(" × ".join(map(str, one.shape)) or "a scalar" for one in (found, info))
+        hint = "Name models that were made from the same one"
+        raise MappingError(called, f"it has no tensor {printable(name)}", hint)
+    shape = found.shape[::-1] if found.factored and turned else found.shape
+    if shape != info.shape:
+        shapes = " and ".join(" × ".join(map(str, one)) or "a scalar" for one in (shape, info.shape))
         raise MappingError(
             f"{called}: {printable(found.name)}",
             f"its shape is another than the first's: {shapes}",
@@ -114,7 +130,6 @@ def _left_over(
         return
     names = listed(map(printable, rest), MOST_NAMED)
     if model.identity.adapter is not None:
-        raise MappingError(
-            called, f"it changes what the base does not have: {names}", "Name the base that it was made for"
-        )
-    yield f"Not in the merge, for {plural(len(rest), 'tensor')} of {called} {'is' if len(rest) == 1 else 'are'} in it alone: {names}."
+        hint = "Name the base that it was made for"
+        raise MappingError(called, f"it changes what the base does not have: {names}", hint)
+    yield f"Not in the merge, for {called} alone has {'it' if len(rest) == 1 else 'them'}: {names}."

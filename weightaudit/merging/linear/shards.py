@@ -80,7 +80,7 @@ class ShardWriter:
         if piece.nbytes > self._left:
             raise ValueError("more than the tensor has")
         self._left -= piece.nbytes
-        self._file.write(memoryview(piece.reshape(-1).view("u1")))
+        self._file.write(piece.reshape(-1).view("u1").data)
 
     def close(self) -> None:
         """Finish the last file, and name the files of several in an index."""

@@ -25,7 +25,9 @@ ARITHMETIC = {
 def merged_pieces(
     base: Array | None, models: Sequence[Array | Product | None], weights: Sequence[float], dtype: str
 ) -> Iterator[Array]:
-    """The merged tensor in pieces of rows, in order. None stands for a model that has the base's."""
+    """The merged tensor in pieces of rows, in order. None stands for a model that has the base's; a product is as the
+    tensor is stored.
+    """
     shape = base.shape if base is not None else _shape(models[0])
     rows = shape[0] if shape else 1
     width = int(np.prod(shape[1:], dtype=np.int64)) if shape else 1

@@ -116,16 +116,18 @@ def _tuned(
 ) -> Parameters:
     """The base's parameters, a model for each task, after training by the recipe."""
     names = [*sizes.shape.matrices]
-    start, trained, made = dict(base), names, lambda parameters: parameters
+    start, trained = dict(base), names
     if recipe.rank:
         for name, (rows, cols) in sizes.shape.matrices.items():
             start[f"{name}.B"] = torch.zeros(len(found), rows, recipe.rank)
             start[f"{name}.A"] = torch.randn(len(found), recipe.rank, cols, generator=generator) * cols**-0.5
         trained = [f"{name}.{side}" for name in names for side in "BA"]
 
-        def made(parameters: Parameters) -> Parameters:
-            changes = {name: parameters[f"{name}.B"] @ parameters[f"{name}.A"] for name in names}
-            return {**parameters, **{name: base[name] + change for name, change in changes.items()}}
+    def made(parameters: Parameters) -> Parameters:
+        if not recipe.rank:
+            return parameters
+        changes = {name: parameters[f"{name}.B"] @ parameters[f"{name}.A"] for name in names}
+        return {**parameters, **{name: base[name] + change for name, change in changes.items()}}
 
     def loss(parameters: Parameters) -> Tensor:
         return transformers.losses(parameters, sizes.shape, *_batch(found, sizes.batch, generator))

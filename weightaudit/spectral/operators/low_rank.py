@@ -58,7 +58,7 @@ class Factors:
     @cached_property
     def core(self) -> NDArray[np.float64]:
         """Ĉ, at most (r, r)."""
-        return _triangle(self.left) @ _triangle(self.right).T
+        return triangle(self.left) @ triangle(self.right).T
 
     @property
     def error(self) -> float:
@@ -183,7 +183,7 @@ def _float64(factor: BlockMatrix) -> NDArray[np.float64]:
     return np.concatenate([moved(block, "cpu").astype(np.float64) for block in factor.blocks])
 
 
-def _triangle(side: NDArray[np.float64]) -> NDArray[np.float64]:
+def triangle(side: NDArray[np.float64]) -> NDArray[np.float64]:
     """R of ``side`` = QR, at most (r, r)."""
     R: Any = np.linalg.qr(side, mode="r")  # which is typed as if Q came with it
     return np.asarray(R)

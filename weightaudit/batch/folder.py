@@ -28,12 +28,13 @@ def prepare(directory: Path) -> None:
     try:
         for name in RESERVED:
             clear(directory / name)
-        _sweep(directory)
+        sweep(directory)
     except OSError as error:
         raise unwritable(directory, error) from error
 
 
-def _sweep(directory: Path) -> None:
+def sweep(directory: Path) -> None:
+    """Remove what a killed run was writing there. Raises OSError."""
     with os.scandir(directory) as entries:
         names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
     for name in names:
@@ -58,7 +59,7 @@ class ModelFolder:
             for name in WRITTEN:
                 remove(self.path / name)
             self._settle()
-            _sweep(self.path)
+            sweep(self.path)
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -66,7 +67,7 @@ class ModelFolder:
         """Remove what a worker that was killed was writing there, if it had come so far as to make the folder."""
         with suppress(OSError):
             if not self.path.is_symlink():
-                _sweep(self.path)
+                sweep(self.path)
 
     def finish(self, outcome: Outcome) -> None:
         """Write the outcome, once all that it speaks of is on the disk."""

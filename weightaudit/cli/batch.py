@@ -45,6 +45,19 @@ Shard = Annotated[
     str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the list.", show_default=False)
 ]
 Merge = Annotated[bool, typer.Option("--merge", help="Join the named directories of batches into --out.")]
+Pairs = Annotated[
+    bool,
+    typer.Option("--pairs", help="Check every two models of the list for a merge, instead of scanning each."),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="BASE",
+        help="With --pairs: the model that all were made from; without it their weights are added up as they are.",
+        show_default=False,
+    ),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Scan again what failed in earlier runs.")]
 MaxTime = Annotated[
     float | None,
@@ -79,6 +92,8 @@ def batch(
     scheduler: Scheduler = None,
     shard: Shard = None,
     merge: Merge = False,
+    pairs: Pairs = False,
+    base: Base = None,
     retry_failed: RetryFailed = False,
     config: AuditConfig,
     max_time: MaxTime = None,
@@ -98,6 +113,8 @@ def batch(
         return
     if len(lists) != 1:
         raise UsageError("batch", f"{len(lists)} model lists were named", "Name one; --merge joins directories")
+    if base is not None and not pairs:
+        raise UsageError("--base", "only pairs are held against a base", "Add --pairs, or leave it out")
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
@@ -112,6 +129,12 @@ def batch(
     part = parse_shard(shard)
     check_max_time(max_time)
     path = find_list(lists[0])
+    if pairs:
+        for option, given in (("--shard", shard), ("--scheduler", scheduler), ("--max-time", max_time)):
+            if given is not None:
+                raise UsageError(option, "pairs are checked in processes of this machine", "Leave it out")
+        _pairs(path, out, base, config, workers, threads, quiet)
+        return
     entries = read_model_list(path, config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = make_pool(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
@@ -138,6 +161,35 @@ def batch(
     _tell(models, result, out, quiet=quiet, told=not quiet)
     attempts.conclude()
     _end(result, fail_on)
+
+
+def _pairs(
+    path: Path, out: Path, base: str | None, config: AuditConfig, workers: int | None, threads: int | None, quiet: bool
+) -> None:
+    from weightaudit.batch import read_model_list
+    from weightaudit.batch.executors import make_pool
+    from weightaudit.batch.pairs.run import run_pairs
+    from weightaudit.report.atomic_write import Attempts
+
+    entries = read_model_list(path, config)
+    pool, threads = make_pool(len(entries) * (len(entries) - 1) // 2, workers=workers, scheduler=None, threads=threads)
+    attempts = Attempts()
+    result = run_pairs(
+        entries,
+        base,
+        out,
+        pool,
+        threads=threads,
+        title=path.stem,
+        say=(lambda text: None) if quiet else tell,
+        attempts=attempts,
+    )
+    if result.failed or not quiet:
+        done = len(result.checked) + len(result.kept)
+        tell(f"{done} pairs checked, {len(result.failed)} failed: {out / 'index.html'}")
+    attempts.conclude()
+    if result.failed:
+        raise typer.Exit(1)
 
 
 def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:

@@ -72,10 +72,9 @@ def suggested_weights(of: Sequence[Interactions], models: int) -> tuple[float, .
     matrix, wanted = np.zeros((models, models)), np.zeros(models)
     for a in range(models):
         known = [np.asarray(one.on_inputs[a])[:models, :models] for one in of if one.changed_by(a)]
-        if known:
-            mean = sum(known, np.zeros((models, models))) / len(known)
-            matrix += mean
-            wanted += mean[:, a]
+        for own in known:
+            matrix += own / len(known)
+            wanted += own[:, a] / len(known)
     if not (np.isfinite(matrix).all() and matrix.any()):
         return ()
     found: Numbers = np.linalg.lstsq(matrix, wanted, rcond=1e-9)[0]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from weightaudit.report.atomic_write import replacing
-from weightaudit.report.hypertext import Html, each, filled, html, join, shown
+from weightaudit.report.hypertext import NOTHING, Html, each, filled, html, join, shown
 from weightaudit.report.layout import PLOTLY
 from weightaudit.report.style import INK, RoleStyle
 
@@ -57,6 +57,20 @@ def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequen
         data=data,
         plotly=element,
         script=script,
+    )
+
+
+def plain_document(*, title: str, style: Html, body: Html) -> Html:
+    """A page without scripts, which may run none."""
+    return filled(
+        asset("page.html"),
+        policy=html("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
+        title=shown(title),
+        style=style,
+        body=body,
+        data=NOTHING,
+        plotly=NOTHING,
+        script=NOTHING,
     )
 
 

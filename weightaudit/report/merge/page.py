@@ -18,12 +18,12 @@ SCRIPTS = (
 )
 
 
-def write_html(result: MergeCheckResult, file: BinaryIO) -> None:
-    """The page, UTF-8; the same bytes for the same check."""
-    write_document(page(result), file)
+def write_html(result: MergeCheckResult, file: BinaryIO, *, plotly: str = "") -> None:
+    """The page, UTF-8; the same bytes for the same check. ``plotly`` is the address of one that several pages share."""
+    write_document(page(result, plotly=plotly), file)
 
 
-def page(result: MergeCheckResult) -> Html:
+def page(result: MergeCheckResult, *, plotly: str = "") -> Html:
     """The page as text."""
     groups = grouped(result)
     styles = role_styles(meeting.place.role for meeting in result.counted).values()
@@ -33,4 +33,5 @@ def page(result: MergeCheckResult) -> Html:
         body=body(result, groups),
         data=script_json(payload(result)),
         scripts=SCRIPTS,
+        plotly=plotly,
     )

@@ -77,8 +77,8 @@ def suggested_weights(of: Sequence[Interactions], models: int) -> tuple[float, .
             wanted += own[:, a] / len(known)
     if not (np.isfinite(matrix).all() and matrix.any()):
         return ()
-    found: Numbers = np.linalg.lstsq(matrix, wanted, rcond=1e-9)[0]
-    return tuple(found.tolist())
+    found = np.linalg.lstsq(matrix, wanted, rcond=1e-9)[0]
+    return tuple(map(float, found))
 
 
 def _only(weights: Sequence[float], which: Sequence[int] | range, updates: int) -> tuple[float, ...]:
@@ -118,10 +118,10 @@ def together(of: Sequence[InnerProducts], updates: int) -> InnerProducts:
 def _fitted(whole: InnerProducts) -> tuple[tuple[float, ...], float]:
     """Weights of the linear merge that is nearest to the last update, and the share of its square that it leaves."""
     inner = np.asarray(whole.inner)
-    weights: Numbers = np.linalg.lstsq(inner[:-1, :-1], inner[:-1, -1], rcond=1e-12)[0]
+    weights = np.linalg.lstsq(inner[:-1, :-1], inner[:-1, -1], rcond=1e-12)[0]
     size = float(inner[-1, -1])
     left = size - float(weights @ inner[:-1, -1])
-    return tuple(weights.tolist()), min(1.0, max(0.0, left / size)) if size else math.nan
+    return tuple(map(float, weights)), min(1.0, max(0.0, left / size)) if size else math.nan
 
 
 def _shrink(whole: InnerProducts, a: int) -> float:

@@ -5,7 +5,7 @@
 const known = (x) => x ?? NaN;
 
 /** @param {number} square */
-const root = (square) => Math.sqrt(square < 0 ? 0 : square);
+const root = (square) => Math.sqrt(Math.max(square, 0));
 
 /**
  * Σ w_i m_ij v_j.
@@ -35,9 +35,7 @@ function effectOf(meeting, a, weights) {
   const judged = weights.slice(meeting.on_inputs.length).some(Boolean);
   const others = weights.map((w, i) => (i === a ? (judged ? -retention : 0) : w));
   const size = known(meeting.inner[a][a]);
-  const chance = root(
-    (form(others, meeting.inner, others) * known(meeting.participation[a])) / (size * meeting.cols),
-  );
+  const chance = root((form(others, meeting.inner, others) * known(meeting.participation[a])) / (size * meeting.cols));
   return {
     retention,
     contamination,

@@ -23,7 +23,11 @@ function setWeights(chosen) {
 
 /** @param {Meeting} meeting */
 const placeOf = ({ place }) =>
-  [place.stack, place.layer === null ? "" : `layer ${place.layer}`, place.expert === null ? "" : `expert ${place.expert}`]
+  [
+    place.stack,
+    place.layer === null ? "" : `layer ${place.layer}`,
+    place.expert === null ? "" : `expert ${place.expert}`,
+  ]
     .concat(place.role)
     .filter(Boolean)
     .map((part) => printable(part))
@@ -91,10 +95,10 @@ function startWeights() {
  * @param {HTMLElement} node
  */
 function drawMeeting(a, b, theme, node) {
-  const alone = only(
-    data.weights.length > models.length ? models.map(() => 1).concat(0) : weights.map((w) => w || 1),
-    [a, b],
-  );
+  const alone = only(data.weights.length > models.length ? models.map(() => 1).concat(0) : weights.map((w) => w || 1), [
+    a,
+    b,
+  ]);
   const there = data.meetings.filter((meeting) => meeting.place.layer !== null && changedBy(meeting, a));
   const layers = [...new Set(there.map(({ place }) => Number(place.layer)))].sort((x, y) => x - y);
   const roles = [...new Set(there.map(({ place }) => [place.stack, place.role].filter(Boolean).join(" ")))];
@@ -116,7 +120,9 @@ function drawMeeting(a, b, theme, node) {
       return { contamination, words: words.join("<br>") };
     }),
   );
-  const values = cells.flat().flatMap((cell) => (cell && Number.isFinite(cell.contamination) ? [cell.contamination] : []));
+  const values = cells
+    .flat()
+    .flatMap((cell) => (cell && Number.isFinite(cell.contamination) ? [cell.contamination] : []));
   const layout = baseLayout(theme, `on the inputs of ${data.models[a]}, by ${data.models[b]}`);
   layout.dragmode = false;
   Object.assign(layout.xaxis, { showgrid: false });
@@ -229,7 +235,12 @@ function drawPlane(theme, node) {
     range: [Math.min(0, ...across) - 0.05, Math.max(1.3, ...across) + 0.1],
   });
   Object.assign(layout.yaxis, { title: { text: "contamination κ" }, range: [-0.03, Math.max(1, ...finite) * 1.08] });
-  paint(node, "Retention and contamination of every matrix; the best place is retention 1, contamination 0", traces, layout);
+  paint(
+    node,
+    "Retention and contamination of every matrix; the best place is retention 1, contamination 0",
+    traces,
+    layout,
+  );
 }
 
 function startPlane() {

@@ -17,7 +17,9 @@ Numbers = NDArray[np.float64]
 BASE = ModelIdentity("org/base", "0" * 40, "https://huggingface.co/org/base", ())
 
 
-def planted(rows: int, cols: int, *, seed: int, models: int = 2, shared: float = 0.5, decay: float = 0.5) -> list[Numbers]:
+def planted(
+    rows: int, cols: int, *, seed: int, models: int = 2, shared: float = 0.5, decay: float = 0.5
+) -> list[Numbers]:
     """Updates whose input directions are the same as far as ``shared`` says, with singular values that fall off."""
     rng = np.random.default_rng(seed)
     k = min(rows, cols)

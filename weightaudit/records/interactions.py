@@ -173,6 +173,27 @@ class Interactions(InnerProducts):
             chance_sq = float(others @ self._inner @ others) * self.participation[a] / (self.inner[a][a] * self.cols)
         return Effect(own, _root(total - own**2), _root(chance_sq))
 
+    def chance_quantile(self, a: int, b: int, share: float, weight: float = 1.0) -> float:
+        """Below which so large a ``share`` of all contaminations of ``a`` lies where update ``b``, at this ``weight``,
+        meets it in random directions; NaN where one of them is 0.
+
+        For a random rotation Q of b's inputs tr(G_a Q G_b Qᵀ), G = ΔᵀΔ, has the mean tr G_a · tr G_b/n and the variance
+        2‖G_a°‖²‖G_b°‖²/((n − 1)(n + 2)), ° for the part without trace. A gamma distribution of these moments has the
+        quantile, which is close and not exact.
+        """
+        n, own, other = self.cols, self.inner[a][a], self.inner[b][b]
+        if not (own > 0.0 and other > 0.0):
+            return math.nan
+        squares = [size**2 / self.participation[i] for size, i in ((own, a), (other, b))]
+        mean = own * other / n
+        without_trace = [max(0.0, square - size**2 / n) for square, size in zip(squares, (own, other), strict=True)]
+        variance = 2.0 * without_trace[0] * without_trace[1] / ((n - 1) * (n + 2)) if n > 1 else 0.0
+        if not variance > 1e-12 * mean**2:
+            return abs(weight) * _root(mean / squares[0])
+        from scipy.special import gammaincinv
+
+        return abs(weight) * _root(float(gammaincinv(mean**2 / variance, share)) * variance / mean / squares[0])
+
     @cached_property
     def _inner(self) -> Numbers:
         return np.asarray(self.inner, np.float64)

@@ -89,6 +89,13 @@ MEETINGS: tuple[Column[Line], ...] = (
         "float64",
         lambda m, r: r.effect.chance,
     ),
+    Column(
+        "chance_95",
+        "κ₀, 95 %",
+        "below which 95 % of such κ lie, of two models",
+        "float64",
+        lambda m, r: r.chance_high,
+    ),
     Column("lift", "Lift κ/κ₀", "contamination over chance", "float64", lambda m, r: r.effect.lift),
     Column(
         "participation",

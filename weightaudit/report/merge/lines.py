@@ -9,6 +9,9 @@ from functools import cached_property
 
 from weightaudit.records import Effect, Meeting, MergeCheckResult
 
+HIGH = 0.95
+"""Share of the contaminations by chance below the one that is told."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -38,6 +41,14 @@ class Line:
     def merge(self) -> bool:
         """Whether it is of a merge that exists."""
         return any(self.weights[self.meeting.interactions.models :])
+
+    @property
+    def chance_high(self) -> float:
+        """Below which `HIGH` of the contaminations by chance lie; NaN where there are several others."""
+        if self.other is None:
+            return math.nan
+        weight = self.weights[self.other]
+        return self.meeting.interactions.chance_quantile(self.victim, self.other, HIGH, weight)
 
     def of_pair(self, number: str) -> float:
         """A symmetric number of the victim and the one other; NaN where there are several."""

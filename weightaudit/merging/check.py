@@ -113,13 +113,14 @@ class _Work:
     def _meeting(self, matrix: RoleMatrix, held: Held) -> Meeting | None:
         """How the updates of ``matrix`` meet; None where no model changed it."""
         parties = self._parties
-        rows, own = parties.rows(matrix), cut(matrix, held.own.arrays)
+        rows, products = parties.rows(matrix), cut_products(matrix, held.own.products)
+        own = [] if products else cut(matrix, held.own.arrays)
         ground = first_rows(own, rows)
         updates = [self._update(matrix, held, i, own, rows) for i in range(len(parties.others))]
         if parties.has_base:
             updates = [None if update is None or _same(ground, update) else update for update in updates]
         else:
-            updates = [ground, *updates]
+            updates = [products or ground, *updates]
         if all(update is None for update in updates[: len(parties.models)]):
             return None
         table = matrix.role in EMBEDDING_ROLES

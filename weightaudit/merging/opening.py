@@ -16,8 +16,10 @@ from weightaudit.audit.selection import select
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
 from weightaudit.config import AuditConfig
+from weightaudit.errors import MappingError
 from weightaudit.model_files import parted
 from weightaudit.records import ModelIdentity, ModelMap, RoleMatrix, TensorInfo
+from weightaudit.text import printable
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,14 @@ class Parties:
 
     @cached_property
     def chosen(self) -> tuple[RoleMatrix, ...]:
-        """Matrices of the ground that are looked at and that another has too, each weight once."""
+        """Matrices of the ground that are looked at, each weight once, and that another has too; of an adapter all, for
+        where another has nothing it changes nothing.
+        """
         chosen = select(self.ground.map, self.config.roles, self.config.layers)
         twice = overlapping_keys(chosen)
         there = {key for one in self.others for key in one.matrices}
+        if self.ground.identity.adapter is not None:
+            there |= {matrix.key for matrix in chosen}
         return tuple(matrix for matrix in chosen if matrix.key in there and matrix.key not in twice)
 
     def rows(self, matrix: RoleMatrix) -> int:
@@ -124,12 +130,30 @@ def opened_parties(
     """
     with ExitStack() as opened:
         first, *rest = (base, *models) if base is not None else models
-        name, revision = parted(first)
-        called = "base" if base is not None else "model"
-        ground = opened.enter_context(opened_reference(name, config, called=called, revision=revision))
+        ground = _ground(opened, first, "base" if base is not None else "model", config)
         named = [("model", model) for model in rest] + ([("merge", merged)] if merged is not None else [])
         others = tuple(_party(opened, kind, model, ground, config) for kind, model in named)
         yield Parties(ground, base is not None, others, merged is not None, config)
+
+
+def _ground(opened: ExitStack, model: str, called: str, config: AuditConfig) -> Reference:
+    """The base, or the first model, which may be an adapter: its changes need no base to be added to others."""
+    name, revision = parted(model)
+    if called == "base":
+        return opened.enter_context(opened_reference(name, config, called=called, revision=revision))
+    with saying_so(called):
+        checkpoint = opened.enter_context(open_model(name, revision, config))
+        reference = Reference(checkpoint, map_of(checkpoint), called)
+        for info in checkpoint.tensors.values():
+            _check_alone(info, info.factored)
+    return reference
+
+
+def _check_alone(info: TensorInfo, without_base: bool) -> None:
+    """MappingError for a change that says nothing without the base."""
+    if without_base and (info.alone or _has_magnitudes(info)):
+        why = info.alone or "its magnitudes (DoRA) are of the rows of base and change together"
+        raise MappingError(printable(info.name), why, "Name the model that it changes with --base")
 
 
 def _party(opened: ExitStack, called: str, model: str, ground: Reference, config: AuditConfig) -> Party:
@@ -137,7 +161,14 @@ def _party(opened: ExitStack, called: str, model: str, ground: Reference, config
         checkpoint = opened.enter_context(open_model(*parted(model), config))
         adopt_names(checkpoint, ground.checkpoint)
         model_map = map_of(checkpoint, ground.config)
+    adapters = ground.identity.adapter is not None
+    if adapters != (checkpoint.identity.adapter is not None) and adapters:
+        where_it_is = printable(ground.identity.location, limit=1000)
+        hint = "Name the model that it changes with --base"
+        raise MappingError(f"model {where_it_is}", "it is an adapter, and others here are whole models", hint)
     tensors = ground.in_order(model_map, checkpoint.tensors)
+    for info in tensors.values():
+        _check_alone(info, adapters)
     twice = overlapping_keys(model_map.matrices)
     by_key = {matrix.key: matrix for matrix in model_map.matrices if matrix.key not in twice}
     with saying_so(called):

@@ -82,7 +82,7 @@ def test_numbers_are_those_of_float64(gpt2: Path, tuned: list[Path], weights: tu
 
 
 def test_suggested_weights_disturb_least(gpt2: Path, tuned: list[Path]) -> None:
-    """No weights near them, or at random, sum up to a smaller D²; and they are those of each pair where two are asked."""
+    """No weights near them, or at random, sum up to a smaller D²."""
     result = check(tuned, gpt2)
     suggested = result.summary.suggested
 
@@ -228,9 +228,7 @@ def test_a_gguf_file_among_them(tmp_path: Path) -> None:
     assert found.summary.standings[0].disturbance < 0.05
 
 
-def test_other_vocabularies_and_architectures(
-    gpt2: Path, tuned: list[Path], tmp_path: Path, tiny_checkpoints: dict[str, Path]
-) -> None:
+def test_other_vocabularies_and_architectures(gpt2: Path, tuned: list[Path], tmp_path: Path) -> None:
     def longer(tensors: Tensors) -> None:
         wte = tensors["transformer.wte.weight"]
         tensors["transformer.wte.weight"] = torch.cat([wte, wte[:5]])
@@ -240,8 +238,11 @@ def test_other_vocabularies_and_architectures(
     found = check([tuned[0], resized], gpt2)
     assert at(found, "EMBED").shape[0] == rows
     assert any("rows are compared" in note for note in found.notes), found.notes
-    with pytest.raises(MappingError, match="model .*: it is another model"):
-        check([tuned[0], tiny_checkpoints["bert"]], gpt2)
+    with pytest.raises(MappingError, match=r"model .*: it is another model"):
+        check([tuned[0], saved_model(tmp_path / "llama")], gpt2)
+    stranger = check([tuned[0], derived(gpt2, tmp_path / "stranger", lambda tensors: noisy(tensors, size=10.0))], gpt2)
+    (finding,) = (one for one in stranger.findings if one.id == "merge-unrelated")
+    assert (finding.severity, "stranger" in finding.detail, "math" in finding.detail) == ("error", True, False)
 
 
 def test_parts_and_memory(gpt2: Path, tuned: list[Path]) -> None:

@@ -13,7 +13,9 @@ from functools import partial
 from weightaudit.audit.rules.rule import AnyRule
 from weightaudit.audit.rules.selectors import Policy
 from weightaudit.audit.rules.wording import listed
+from weightaudit.pairs.permutations import UNLIKE
 from weightaudit.pairs.rules.checking import judged_by
+from weightaudit.pairs.rules.whole import UNRELATED
 from weightaudit.records import Finding, Meeting, MergeCheckResult
 from weightaudit.text import plural, printable
 
@@ -71,6 +73,22 @@ def _unchanged(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
 
 def _changed(meeting: Meeting, i: int) -> bool:
     return meeting.interactions.inner[i][i] != 0.0
+
+
+def _unrelated(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
+    if result.base is None:
+        return
+    for i, model in enumerate(result.models):
+        known = [one for one in result.counted if _changed(one, i) and model.adapter is None]
+        strange = [one for one in known if abs(one.interactions.cosine_with_base(i)) < UNLIKE]
+        if strange and len(strange) >= UNRELATED * len(known):
+            yield rule.of(
+                strange,
+                f"{_names(result, [i])}: of {plural(len(known), 'matrix', 'matrices')} that it changed {len(strange):,} "
+                "have next to nothing in common with the base's: it was not made from it, or its rows are in another "
+                "order.",
+                value=len(strange) / len(known),
+            )
 
 
 def _equal(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
@@ -196,6 +214,17 @@ RULES: tuple[MergeRule, ...] = (
         source="A sum with NaN is NaN.",
         advice="Scan each model (weightaudit scan): one of them is damaged.",
         check=_not_finite,
+    ),
+    MergeRule(
+        id="merge-unrelated",
+        title="A model that was not made from the base",
+        severity="error",
+        measures=f"Share of the matrices that a model changed whose cosine with the base's is between -{UNLIKE:g} and "
+        f"{UNLIKE:g}.",
+        threshold=UNRELATED,
+        source="Weights of two models that were trained apart have a cosine near 0, and their updates no common base.",
+        advice="Name the model that all were made from; weightaudit diff BASE MODEL says what was done to this one.",
+        check=_unrelated,
     ),
     warning(
         id="merge-unchanged",

@@ -84,6 +84,11 @@ class InnerProducts:
             return self.cosine(i, j)
         return _cosine(self._beside_base(i, j), self._beside_base(i, i), self._beside_base(j, j))
 
+    def cosine_with_base(self, i: int) -> float:
+        """Of W_i and W₀; NaN without a base, and where one is 0."""
+        own = self.base_sq + 2.0 * self.base_inner[i] + self.inner[i][i]
+        return _cosine(self.base_sq + self.base_inner[i], own, self.base_sq)
+
     def _beside_base(self, i: int, j: int) -> float:
         """The inner product of what is orthogonal to W₀."""
         return self.inner[i][j] - self.base_inner[i] * self.base_inner[j] / self.base_sq

@@ -47,7 +47,7 @@ def test_ids_are_unique_and_told_of() -> None:
 def test_ordinary_updates_are_no_finding() -> None:
     rng = np.random.default_rng(0)
     W0 = rng.standard_normal((60, 50))
-    updates = [0.1 * one for one in planted(60, 50, seed=1, shared=0.0, decay=1.5)]
+    updates = [0.1 * one for one in planted(60, 50, seed=1, shared=0.0, decay=1.0)]
     assert found(with_meetings([of(updates, W0)])) == {}
 
 

@@ -20,7 +20,7 @@ from tests.support.variants import Tensors, derived, noisy
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import MappingError, UsageError
 from weightaudit.merging.check import check_merge
-from weightaudit.records import Meeting, MergeCheckResult, Standing
+from weightaudit.records import Meeting, MergeCheckResult
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_suggested_weights_disturb_least(gpt2: Path, tuned: list[Path]) -> None:
     rng = np.random.default_rng(0)
     for step in (1e-2, 0.3):
         for _ in range(20):
-            assert total(np.asarray(suggested) + step * rng.standard_normal(3)) > least
+            assert total((np.asarray(suggested) + step * rng.standard_normal(3)).tolist()) > least
     assert [one.disturbance for one in result.summary.suggested_standings] == pytest.approx(
         [np.mean([m.interactions.effect(a, suggested).disturbance for m in result.counted]) for a in range(3)]
     )
@@ -282,5 +282,6 @@ def test_how_many(tuned: list[Path]) -> None:
 def test_a_standing_of_nothing() -> None:
     from weightaudit.merging.summary import standing
 
-    assert standing([], 0, (1.0,)).matrices == 0
-    assert math.isnan(Standing(*[math.nan] * 6, 0).disturbance)
+    found = standing([], 0, (1.0,))
+    assert found.matrices == 0
+    assert math.isnan(found.disturbance)

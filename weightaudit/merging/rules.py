@@ -85,8 +85,8 @@ def _unrelated(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
             yield rule.of(
                 strange,
                 f"{_names(result, [i])}: of {plural(len(known), 'matrix', 'matrices')} that it changed, "
-                f"{len(strange):,} have next to nothing in common with the base's: it was not made from it, or its rows are in another "
-                "order.",
+                f"{len(strange):,} have next to nothing in common with the base's: it was not made from it, or its "
+                "rows are in another order.",
                 value=len(strange) / len(known),
             )
 

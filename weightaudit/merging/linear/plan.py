@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from weightaudit.audit.opening import map_of
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
 from weightaudit.dtypes import BY_NAME
-from weightaudit.errors import CheckpointError, MappingError
+from weightaudit.errors import CheckpointError, ConfigError, MappingError
 from weightaudit.merging.linear.shards import Planned
 from weightaudit.pairs.names import in_words_of_base, plain_names
 from weightaudit.records import ModelMap, TensorInfo
@@ -43,12 +44,13 @@ def plan(
     CheckpointError for quantised tensors and those that cannot be read, MappingError where a model lacks one or has it
     of another shape.
     """
-    ground_map = map_of(ground)
-    plain = plain_names(ground_map)
+    ground_map = _mapped(ground)
+    plain = plain_names(ground_map) if ground_map is not None else {}
     known = {plain.get(name, name): info for name, info in ground.tensors.items()}
     for info in known.values():
         _check_plain(info, called)
-    turned = {part.tensor for matrix in ground_map.matrices for part in matrix.parts if part.transposed}
+    matrices = ground_map.matrices if ground_map is not None else ()
+    turned = {part.tensor for matrix in matrices for part in matrix.parts if part.transposed}
     found = [(what, model, _in_words_of(ground_map, ground, model, what)) for what, model in others]
     notes = [note for what, model, own in found for note in _left_over(known, own, what, model)]
     terms = []
@@ -66,20 +68,32 @@ def plan(
     return terms, notes
 
 
-def _in_words_of(ground_map: ModelMap, ground: Checkpoint, model: Checkpoint, called: str) -> dict[str, TensorInfo]:
+def _mapped(checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None) -> ModelMap | None:
+    """Which matrix is which; None of a model whose names say nothing: it can be added to others of these names."""
+    try:
+        return map_of(checkpoint, base_config)
+    except (ConfigError, MappingError):
+        return None
+
+
+def _in_words_of(
+    ground_map: ModelMap | None, ground: Checkpoint, model: Checkpoint, called: str
+) -> dict[str, TensorInfo]:
     """The model's tensors by the plain names that the ground has for them; each is one that can be added up."""
-    own_map = map_of(model, ground.config)
+    for info in model.tensors.values():
+        if info.factored:
+            _check_addable(info, called)
+        else:
+            _check_plain(info, called)
+    own_map = _mapped(model, ground.config)
+    if ground_map is None or own_map is None:
+        return dict(model.tensors)
     there = {matrix.key: matrix for matrix in ground_map.matrices}
     pairs = [(matrix, there[matrix.key]) for matrix in own_map.matrices if matrix.key in there]
     own = plain_names(own_map)
     plain = {own.get(name, name): info for name, info in model.tensors.items()}
     known = {*plain_names(ground_map).values()} | {*ground.tensors}
     names = in_words_of_base([name for name in plain if name not in known], own_map, ground_map, pairs)
-    for info in model.tensors.values():
-        if info.factored:
-            _check_addable(info, called)
-        else:
-            _check_plain(info, called)
     renamed = {names.get(name, name): info for name, info in plain.items()}
     return renamed if len(renamed) == len(plain) else plain
 

@@ -1,0 +1,372 @@
+"""The linear merge: torch's own sum to the last bit, whole or not at all, with its recipe in the files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import weightaudit as wa
+from tests.support.adapters import saved_adapter, saved_model, shapes_of
+from tests.support.minilm import minilm_directory, needs_minilm
+from tests.support.models import tiny_model
+from tests.support.running import CommandLine
+from tests.support.variants import Tensors, derived, noisy
+from weightaudit.errors import CheckpointError, MappingError, OutputError, UsageError
+from weightaudit.merging.linear import folder as folders
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gpt2")
+    tiny_model("gpt2", folder)
+    return folder
+
+
+def stored(folder: Path) -> Tensors:
+    tensors: Tensors = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors |= load_file(path)
+    return tensors
+
+
+def torch_sum(base: Tensors | None, models: Sequence[Tensors], weights: Sequence[float], dtype: Any = None) -> Tensors:
+    """As anybody would write it."""
+    found = {}
+    for name, first in (base or models[0]).items():
+        terms = [
+            w * (model[name].double() - (base[name].double() if base else 0.0))
+            for w, model in zip(weights, models, strict=True)
+        ]
+        total = base[name].double() if base else terms.pop(0)
+        for term in terms:
+            total = total + term
+        found[name] = total.to(dtype or first.dtype)
+    return found
+
+
+def same(one: Tensors, other: Tensors) -> bool:
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return one.keys() == other.keys() and all(
+        W.dtype == other[name].dtype
+        and torch.equal(W.view(bits[W.element_size()]), other[name].view(bits[W.element_size()]))
+        for name, W in one.items()
+    )
+
+
+def variants(base: Path, root: Path, dtypes: Sequence[str] = ("float32", "float32")) -> list[Path]:
+    def change(seed: int, dtype: str) -> Any:
+        def of(tensors: Tensors) -> Tensors:
+            noisy(tensors, seed=seed, size=0.05)
+            return {name: W.to(DTYPES[dtype]) if W.is_floating_point() else W for name, W in tensors.items()}
+
+        return of
+
+    return [derived(base, root / f"tuned{i}", change(i, dtype)) for i, dtype in enumerate(dtypes)]
+
+
+@pytest.mark.parametrize("has_base", [True, False])
+@pytest.mark.parametrize("dtype", [None, *DTYPES])
+@pytest.mark.parametrize("of", [("float32", "float32"), ("bfloat16", "float16"), ("bfloat16", "bfloat16")], ids=str)
+def test_torchs_sum_to_the_last_bit(
+    gpt2: Path, tmp_path: Path, has_base: bool, dtype: str | None, of: tuple[str, str]
+) -> None:
+    models = variants(gpt2, tmp_path, of)
+    weights = (0.3, 0.7) if has_base else (1.0, 1.0)
+    made = wa.merge(models, tmp_path / "sum", base=gpt2 if has_base else None, weights=weights, dtype=dtype)
+    expected = torch_sum(
+        load_file(gpt2 / "model.safetensors") if has_base else None,
+        [load_file(model / "model.safetensors") for model in models],
+        weights,
+        DTYPES[dtype] if dtype else None,
+    )
+    assert same(stored(tmp_path / "sum"), expected)
+    assert made.tensors == len(expected)
+    if not has_base and of == ("float32", "float32") and dtype is None:
+        one, other = (load_file(model / "model.safetensors") for model in models)
+        assert same(stored(tmp_path / "sum"), {name: one[name] + other[name] for name in one})
+
+
+@needs_minilm
+def test_two_fine_tuned_minilms(tmp_path: Path) -> None:
+    """A real model's files; whole numbers are copied, transformers loads it, and diff finds its weights."""
+    base = minilm_directory()
+    assert base is not None
+    models = variants(base, tmp_path)
+    made = wa.merge(models, tmp_path / "both", base=base, weights=(0.9, 0.4), shard_size="40MB")
+    assert len(made.files) > 2
+    assert {"config.json", "tokenizer.json", "vocab.txt"} <= {*made.copied}
+    before, *tuned = (load_file(model / "model.safetensors") for model in (base, *models))
+    expected = torch_sum(before, tuned, (0.9, 0.4))
+    whole = {name: W for name, W in before.items() if not W.is_floating_point()}
+    assert whole
+    assert same(stored(tmp_path / "both"), expected | whole)
+    loaded, said = transformers.AutoModel.from_pretrained(tmp_path / "both", output_loading_info=True)
+    assert not said["missing_keys"]
+    assert not said["mismatched_keys"]
+    name = "encoder.layer.1.attention.self.query.weight"
+    assert torch.equal(loaded.state_dict()[name], expected[name])
+    found = wa.diff(base, tmp_path / "both", parents=models)
+    assert found.summary.recipe[:2] == pytest.approx((0.9, 0.4), abs=1e-4)
+    assert found.summary.recipe_exact
+
+
+def test_the_recipe_is_in_every_file(gpt2: Path, tmp_path: Path) -> None:
+    models = variants(gpt2, tmp_path)
+    made = wa.merge(models, tmp_path / "both", base=gpt2, weights=(0.5, -1), shard_size=20_000)
+    index = json.loads((tmp_path / "both" / "model.safetensors.index.json").read_text())
+    assert sorted(set(index["weight_map"].values())) == sorted(made.files)
+    assert index["metadata"]["total_size"] == made.nbytes
+    for name in made.files:
+        assert (tmp_path / "both" / name).stat().st_size < 60_000
+        with safe_open(tmp_path / "both" / name, "np") as file:
+            metadata = file.metadata()
+            assert {*file.keys()} == {tensor for tensor, of in index["weight_map"].items() if of == name}
+        recipe = json.loads(metadata["weightaudit"])
+        assert metadata["format"] == "pt"
+        assert [one["weight"] for one in recipe["models"]] == [0.5, -1.0]
+        assert [one["name"] for one in recipe["models"]] == ["tuned0", "tuned1"]
+        assert recipe["base"]["files"] == [
+            {"name": "model.safetensors", "bytes": (gpt2 / "model.safetensors").stat().st_size}
+        ]
+    assert str(tmp_path) not in json.dumps(recipe)  # nothing of this machine
+    assert len(wa.scan(tmp_path / "both").rows) == len(wa.scan(gpt2).rows)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2"])
+def test_adapters_are_put_on_the_base(model_type: str, tmp_path: Path) -> None:
+    """GPT-2 stores (in, out): a product, which is (out, in), is turned, square or not."""
+    base = saved_model(tmp_path / "base", model_type)
+    ends = ("q_proj", "v_proj") if model_type == "llama" else ("attn.c_proj", "mlp.c_fc")
+    shapes = shapes_of(base, *ends)
+    if model_type == "gpt2":
+        shapes = {path: (cols, rows) for path, (rows, cols) in shapes.items()}
+    adapter, changes = saved_adapter(tmp_path / "lora", shapes, fan_in_fan_out=model_type == "gpt2")
+    whole = derived(base, tmp_path / "whole", noisy)
+    wa.merge([adapter, whole], tmp_path / "both", base=base, weights=(0.5, 1.0))
+    before, tuned, made = (stored(folder) for folder in (base, whole, tmp_path / "both"))
+    touched = 0
+    for name, W in made.items():
+        change = changes.get(name.removesuffix(".weight"))
+        expected = tuned[name].double()
+        if change is not None:
+            touched += 1
+            expected = expected + 0.5 * torch.from_numpy(change.T if model_type == "gpt2" else change)
+        torch.testing.assert_close(W.double(), expected, rtol=0, atol=1e-6)
+    assert touched == len(changes) > 0
+    assert before.keys() == made.keys()
+
+
+def test_names_that_a_wrapper_changed(gpt2: Path, tmp_path: Path) -> None:
+    plain = variants(gpt2, tmp_path)[0]
+    wrapped = derived(plain, tmp_path / "wrapped", lambda tensors: {f"module.{name}": W for name, W in tensors.items()})
+    wa.merge([plain, wrapped], tmp_path / "both", base=gpt2, weights=(0.5, 0.5))
+    expected = torch_sum(stored(gpt2), [stored(plain)] * 2, (0.5, 0.5))
+    assert same(stored(tmp_path / "both"), expected)
+
+
+def refused(change: Any, gpt2: Path, tmp_path: Path, **config: Any) -> Path:
+    return derived(gpt2, tmp_path / "odd", change, **config)
+
+
+def test_what_is_refused(gpt2: Path, tmp_path: Path) -> None:
+    """By name, with a next step; nothing is left."""
+
+    def longer(tensors: Tensors) -> None:
+        tensors["transformer.wte.weight"] = torch.cat([tensors["transformer.wte.weight"]] * 2)
+
+    def fewer(tensors: Tensors) -> None:
+        del tensors["transformer.h.1.ln_1.bias"]
+
+    tuned = variants(gpt2, tmp_path)[0]
+    with pytest.raises(MappingError, match=r"odd: transformer.wte.weight: its shape is another.*same vocabulary"):
+        wa.merge([tuned, refused(longer, gpt2, tmp_path)], tmp_path / "out", base=gpt2)
+    with pytest.raises(MappingError, match=r"odd: it has no tensor transformer.h.1.ln_1.bias"):
+        wa.merge([tuned, refused(fewer, gpt2, tmp_path)], tmp_path / "out", base=gpt2)
+    counted = []
+    for i in (1, 2):
+        more = {"steps": torch.tensor([i])}
+        counted.append(derived(gpt2, tmp_path / f"counted{i}", lambda tensors, more=more: {**tensors, **more}))  # type: ignore[misc]
+    with pytest.raises(CheckpointError, match="steps: these whole numbers differ"):
+        wa.merge(counted, tmp_path / "out")
+    lora, _ = saved_adapter(tmp_path / "lora", {"transformer.h.0.attn.c_proj": (24, 24)})
+    with pytest.raises(MappingError, match="it is an adapter"):
+        wa.merge([tuned, lora], tmp_path / "out")
+    with pytest.raises(UsageError, match="floats are not written"):
+        wa.merge([tuned, tuned], tmp_path / "out", dtype="int8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "counted1",
+        "counted2",
+        "lora",
+        "odd",
+        "tuned0",
+        "tuned1",
+    ]
+
+
+def test_quantised_weights_are_refused(gpt2: Path, tmp_path: Path) -> None:
+    small = derived(
+        gpt2,
+        tmp_path / "fp8",
+        lambda tensors: {n: W.to(torch.float8_e4m3fn) if W.ndim == 2 else W for n, W in tensors.items()},
+    )
+    with pytest.raises(CheckpointError, match=r"quantised.*quantise the merge"):
+        wa.merge([gpt2, small], tmp_path / "out")
+
+
+def test_where_it_may_lie(gpt2: Path, tmp_path: Path) -> None:
+    tuned = variants(gpt2, tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    for out in (tmp_path / "full", tmp_path / "full" / "notes.txt", tmp_path / "none" / "out", tuned[0] / "out"):
+        with pytest.raises(OutputError):
+            wa.merge(tuned, out, base=gpt2)
+    assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
+    assert not (tuned[0] / "out").exists()
+    (tmp_path / "empty").mkdir()
+    wa.merge(tuned, tmp_path / "empty", base=gpt2)
+    assert (tmp_path / "empty" / "model.safetensors").exists()
+    with pytest.raises(OutputError):
+        wa.merge(tuned, tmp_path / "empty", base=gpt2)
+
+
+def test_files_beside_that_lead_out_or_are_code(gpt2: Path, tmp_path: Path) -> None:
+    """A link out of the model is followed nowhere that its config would not be; code is not copied, and told of."""
+    base = tmp_path / "base"
+    shutil.copytree(gpt2, base)
+    (base / "modeling_odd.py").write_text("print('run')")
+    (base / "tokenizer.json").write_text("{}")
+    made = wa.merge([gpt2, gpt2], tmp_path / "out", base=base)
+    assert not list((tmp_path / "out").glob("*.py"))
+    assert any("modeling_odd.py" in note for note in made.notes)
+    assert (tmp_path / "out" / "tokenizer.json").read_text() == "{}"
+    assert (
+        json.loads((wa.merge([gpt2, gpt2], tmp_path / "half", dtype="bfloat16").folder / "config.json").read_text())[
+            "dtype"
+        ]
+        == "bfloat16"
+    )
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../b", "/etc/x", "con:stream", "x" * 500])
+def test_names_of_tensors_are_no_paths(name: str, gpt2: Path, tmp_path: Path) -> None:
+    tensors = load_file(gpt2 / "model.safetensors")
+    models = []
+    for i in range(2):
+        (folder := tmp_path / "models" / str(i)).mkdir(parents=True)
+        save_file({**tensors, name: torch.ones(3)}, folder / "model.safetensors")
+        shutil.copy(gpt2 / "config.json", folder)
+        models.append(folder)
+    wa.merge(models, tmp_path / "out")
+    assert torch.equal(stored(tmp_path / "out")[name], torch.full((3,), 2.0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "out"]
+
+
+PROGRAM = """
+import os, sys
+import weightaudit as wa
+os.fsync = lambda fd: None
+wa.merge(sys.argv[2:], sys.argv[1], shard_size=3_000_000)
+"""
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """At 20 moments spread over a run: nothing under the name, or all of it; the next run leaves only its own."""
+    rng = np.random.default_rng(0)
+    tensors = {
+        f"layer.{i}.weight": torch.from_numpy(rng.standard_normal((500, 500)).astype(np.float32)) for i in range(24)
+    }
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        save_file(tensors, tmp_path / name / "model.safetensors")
+        (tmp_path / name / "config.json").write_text('{"model_type": "odd"}')
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out"), str(tmp_path / "a"), str(tmp_path / "b")]
+    begun = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    lasted = time.monotonic() - begun
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    shutil.rmtree(tmp_path / "out")
+    unfinished = 0
+    for moment in range(20):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(lasted * (0.35 + 0.65 * moment / 20))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        left = [path.name for path in tmp_path.iterdir() if path.name not in ("a", "b", "out")]
+        unfinished += bool(left)
+        assert all(name.startswith(".weightaudit-") for name in left)
+        if (tmp_path / "out").exists():
+            assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole
+            shutil.rmtree(tmp_path / "out")
+    assert unfinished > 0, "no run was killed while it was writing"
+    subprocess.run(command, check=True, capture_output=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "out"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole
+
+
+def test_only_dead_runs_of_this_machine_are_swept(tmp_path: Path, gpt2: Path) -> None:
+    host = folders._host()
+    names = {
+        f".weightaudit-{host}-{os.getpid()}-{'0' * 16}.merge": True,
+        f".weightaudit-{'0' * 8}-1-{'0' * 16}.merge": True,
+    }
+    names |= {f".weightaudit-{host}-{2**22 + 7}-{'1' * 16}.merge": False, ".weightaudit-mine.merge": True}
+    for name in names:
+        (tmp_path / name).mkdir()
+    wa.merge([gpt2, gpt2], tmp_path / "out")
+    assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from weightaudit.merging.linear.shards import ShardWriter
+
+    def full(self: Any, piece: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ShardWriter, "write", full)
+    with pytest.raises(OutputError, match="No space left"):
+        wa.merge([gpt2, gpt2], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command(weightaudit: CommandLine, gpt2: Path, tmp_path: Path) -> None:
+    tuned = variants(gpt2, tmp_path)
+    words = ("--base", gpt2, "--weights", "0.5,0.5", "--shard-size", "20kB")
+    done = weightaudit("merge", *tuned, *words, "--out", tmp_path / "both")
+    assert done.code == 0, done.stderr
+    assert f"wrote {tmp_path / 'both'}: 28 tensors in" in done.stderr
+    assert same(stored(tmp_path / "both"), torch_sum(stored(gpt2), [stored(model) for model in tuned], (0.5, 0.5)))
+    for wrong, said in (
+        (("merge", tuned[0], "--out", tmp_path / "x"), "Name 2 to 8"),
+        (("merge", *tuned, "--weights", "1", "--out", tmp_path / "x"), "1 weight for 2 models"),
+        (("merge", *tuned, "--shard-size", "big", "--out", tmp_path / "x"), "big"),
+        (("merge", *tuned, "--dtype", "int4", "--out", tmp_path / "x"), "Choose float32"),
+        (("merge", *tuned, "--out", tmp_path / "both"), "Name"),
+    ):
+        again = weightaudit(*wrong)
+        assert (again.code, said in " ".join(again.stderr.split())) == (2, True), again.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_memory_is_bounded(gpt2: Path, tmp_path: Path) -> None:
+    tuned = variants(gpt2, tmp_path)
+    with pytest.raises(UsageError, match="memory"):
+        wa.merge(tuned, tmp_path / "out", base=gpt2, memory=1000)
+    wa.merge(tuned, tmp_path / "out", base=gpt2, memory="2MB")
+    assert same(stored(tmp_path / "out"), torch_sum(stored(gpt2), [stored(model) for model in tuned], (1.0, 1.0)))

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support import diffs, factory
+from tests.support.merges import merge_check_result
+from weightaudit.merging.summary import standing
 from weightaudit.paper import page as experiment
 from weightaudit.records import AT_RESOLUTION
 from weightaudit.report import html
@@ -29,8 +31,11 @@ from weightaudit.report.html.findings import grouped
 from weightaudit.report.html.method import matrix_command
 from weightaudit.report.html.payload import payload
 from weightaudit.report.markup import UNITS, UNKNOWN, figure, magnitude
+from weightaudit.report.merge import page as merge_page
+from weightaudit.report.merge import payload as merge_payload
 from weightaudit.report.page_constants import BETWEEN
 from weightaudit.report.tables import write_csv
+from weightaudit.strict_json import plain
 from weightaudit.text import printable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +131,23 @@ def differences() -> list[dict[str, Any]]:
     return found
 
 
+def merges() -> list[dict[str, Any]]:
+    """Merge checks: their pages' data, and what Python makes of every model at several weights."""
+    found = []
+    for result in (merge_check_result(), merge_check_result(4), merge_check_result(3, merged=True)):
+        models, updates = len(result.models), len(result.weights)
+        rng = random.Random(3)
+        tried = [list(result.weights), [1.0] * models + [0.0] * (updates - models), [0.0] * updates]
+        tried += [[rng.uniform(-0.5, 1.5) for _ in range(models)] + [0.0] * (updates - models) for _ in range(5)]
+        told = []
+        for weights in tried:
+            standings = [vars(standing(result.counted, a, weights)) for a in range(models)]
+            effects = [vars(one.interactions.effect(0, weights)) for one in result.counted]
+            told.append({"weights": weights, "standings": plain(standings), "effects": plain(effects)})
+        found.append({"data": merge_payload.payload(result), "told": told})
+    return found
+
+
 @needs_node
 def test_scripts_agree_with_python(tmp_path: Path) -> None:
     names = [
@@ -149,6 +171,7 @@ def test_scripts_agree_with_python(tmp_path: Path) -> None:
         "unknown": UNKNOWN,
         "report": report(),
         "differences": differences(),
+        "merges": merges(),
     }
     path = tmp_path / "fixture.json"
     path.write_text(json.dumps(fixture), encoding="utf-8")
@@ -171,6 +194,7 @@ def test_scripts_agree_with_python(tmp_path: Path) -> None:
     [
         ("report", html.SCRIPTS),
         ("diff", diff_page.SCRIPTS),
+        ("merge", merge_page.SCRIPTS),
         ("comparison", comparison_page.SCRIPTS),
         ("experiment", experiment.SCRIPTS),
     ],
@@ -184,5 +208,5 @@ def test_types_are_checked_of_the_scripts_that_a_page_has(kind: str, scripts: tu
 
 
 def test_every_script_is_in_a_page() -> None:
-    used = {*html.SCRIPTS, *diff_page.SCRIPTS, *comparison_page.SCRIPTS, *experiment.SCRIPTS}
+    used = {*html.SCRIPTS, *diff_page.SCRIPTS, *merge_page.SCRIPTS, *comparison_page.SCRIPTS, *experiment.SCRIPTS}
     assert used == {path.name for path in (ROOT / "weightaudit" / "report" / "assets").glob("*.js")}

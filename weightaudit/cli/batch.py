@@ -14,7 +14,7 @@ from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import UsageError
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 if TYPE_CHECKING:
     from weightaudit.batch import BatchResult
@@ -186,7 +186,7 @@ def _pairs(
     )
     if result.failed or not quiet:
         done = len(result.checked) + len(result.kept)
-        tell(f"{done} pairs checked, {len(result.failed)} failed: {out / 'index.html'}")
+        tell(f"{plural(done, 'pair')} checked, {len(result.failed)} failed: {out / 'index.html'}")
     attempts.conclude()
     if result.failed:
         raise typer.Exit(1)

@@ -13,10 +13,10 @@ from functools import partial
 from weightaudit.audit.rules.rule import AnyRule
 from weightaudit.audit.rules.selectors import Policy
 from weightaudit.audit.rules.wording import listed
-from weightaudit.pairs.permutations import UNLIKE
 from weightaudit.pairs.rules.checking import judged_by
 from weightaudit.pairs.rules.whole import UNRELATED
 from weightaudit.records import Finding, Meeting, MergeCheckResult
+from weightaudit.records.change import UNLIKE
 from weightaudit.text import plural, printable
 
 LOPSIDED = 3.0

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from weightaudit.arrays import Array
 from weightaudit.pairs.grids import grid_of
-from weightaudit.pairs.permutations import UNLIKE, Rounding, permutation_of, same_values
+from weightaudit.pairs.permutations import Rounding, permutation_of, same_values
 from weightaudit.pairs.rounded import Touched, is_rounded, touched
-from weightaudit.records.change import AT_RESOLUTION, COARSE, ELSEWHERE, EntryChanges, Grid, Kind, RankFacts
+from weightaudit.records.change import AT_RESOLUTION, COARSE, ELSEWHERE, UNLIKE, EntryChanges, Grid, Kind, RankFacts
 from weightaudit.records.measurement import Spectrum, SpectrumDetail
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.inputs import block_matrix

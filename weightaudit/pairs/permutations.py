@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from weightaudit.arrays import Array
 from weightaudit.dtypes import BY_NAME
-from weightaudit.records.change import EntryChanges, Kind
+from weightaudit.records.change import UNLIKE, EntryChanges, Kind
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.inputs import block_matrix
 
@@ -30,9 +30,6 @@ SAMPLED = 4
 """Columns, or rows, that are compared as sets before anything is hashed."""
 KNOWN = 0.5
 """Share of the rows that must be told from all others by their entries in any order, before columns are compared."""
-UNLIKE = 0.1
-"""Cosine between W₀ and W₁, of either sign, below which one was not made from the other in place. No multiple of what
-chance would give: layers of one model have a cosine of 0.02, which is 15 standard deviations."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable
@@ -38,12 +37,14 @@ class Cells:
         if path is not None and path.is_file():
             text = path.read_text("utf-8")
         else:
-            text = compute().to_csv(index=False, lineterminator="\n")
+            made = compute()
+            text = json.dumps({"columns": [*made.columns], "rows": made.astype(object).to_numpy().tolist()})
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as file:
                     file.write(text.encode())
-        return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+        told = json.loads(text)
+        return pd.DataFrame(told["rows"], columns=told["columns"])
 
     def clear(self) -> None:
         """Remove them: the outputs have it all."""
@@ -54,4 +55,4 @@ class Cells:
         if self._folder is None:
             return None
         key = hashlib.sha256(f"{name} {self._made_by}".encode()).hexdigest()[:16]
-        return self._folder / f"{slug(name, longest=40)}-{key}.csv"
+        return self._folder / f"{slug(name, longest=40)}-{key}.json"

@@ -36,6 +36,9 @@ Kind = Literal[
 """What was done to a matrix, as far as its numbers show it; docs/diff.md says how each is told."""
 
 PERMUTED: tuple[Kind, ...] = ("rows permuted", "columns permuted", "rows and columns permuted")
+UNLIKE = 0.1
+"""Cosine between W₀ and W₁, of either sign, below which one was not made from the other in place. No multiple of what
+chance would give: layers of one model have a cosine of 0.02, which is 15 standard deviations."""
 ELSEWHERE: tuple[Kind, ...] = (*PERMUTED, "moved", "rotated", "unrelated")
 """Kinds of which the difference from the matrix in the same place says nothing."""
 

@@ -14,12 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
-Numbers = NDArray[np.float64]
 Square = tuple[tuple[float, ...], ...]
 
 
@@ -169,14 +164,12 @@ class Interactions(InnerProducts):
         """What the merged update Σ_i weights_i Δ_i (U weights) does to model ``a``."""
         if not self.inner[a][a] > 0.0:
             return Effect(math.nan, math.nan, math.nan)
-        w = np.asarray(weights, np.float64)
-        with np.errstate(all="ignore"):
-            own, total = float(self._on_inputs[a][:, a] @ w), float(w @ self._on_inputs[a] @ w)
-            others = w.copy()
-            # Of a merge that exists nobody knows how much of it is A's own: what acts like it is taken for that.
-            others[a] = -own if w[self.models :].any() else 0.0
-            chance_sq = float(others @ self._inner @ others) * self.participation[a] / (self.inner[a][a] * self.cols)
-        return Effect(own, _root(total - own**2), _root(chance_sq))
+        own = sum(w * self.on_inputs[a][i][a] for i, w in enumerate(weights) if w)
+        others = list(weights)
+        # Of a merge that exists nobody knows how much of it is A's own: what acts like it is taken for that.
+        others[a] = -own if any(weights[self.models :]) else 0.0
+        chance_sq = _form(others, self.inner) * self.participation[a] / (self.inner[a][a] * self.cols)
+        return Effect(own, _root(_form(weights, self.on_inputs[a]) - own**2), _root(chance_sq))
 
     def chance_quantile(self, a: int, b: int, share: float, weight: float = 1.0) -> float:
         """Below which so large a ``share`` of all contaminations of ``a`` lies where update ``b``, at this ``weight``,
@@ -199,13 +192,11 @@ class Interactions(InnerProducts):
 
         return abs(weight) * _root(float(gammaincinv(mean**2 / variance, share)) * variance / mean / squares[0])
 
-    @cached_property
-    def _inner(self) -> Numbers:
-        return np.asarray(self.inner, np.float64)
 
-    @cached_property
-    def _on_inputs(self) -> Numbers:
-        return np.asarray(self.on_inputs, np.float64)
+def _form(weights: Sequence[float], square: Square) -> float:
+    """Σ wᵢwⱼ mᵢⱼ; what has no weight does not count, whatever it is."""
+    live = [(i, w) for i, w in enumerate(weights) if w]
+    return sum(w * v * square[i][j] for i, w in live for j, v in live)
 
 
 def _root(square: float) -> float:

@@ -32,12 +32,12 @@ ROWS = 512
 """Rows that are changed at once."""
 
 
-def derive(base: Path, derived: Path) -> None:
+def derive(base: Path, derived: Path, *, seed: int = 1) -> None:
     """A copy of the float32 safetensors files of ``base`` with every tensor changed."""
     derived.mkdir(parents=True)
     for file in base.iterdir():
         shutil.copy(file, derived / file.name)
-    draw = np.random.default_rng(1)
+    draw = np.random.default_rng(seed)
     for file, tensors in stored_tensors(derived).items():
         for tensor in tensors:
             stored = np.memmap(derived / file, np.float32, "r+", offset=tensor.offset, shape=tensor.shape)

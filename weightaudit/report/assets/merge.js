@@ -11,6 +11,8 @@ const MOST_WEIGHT = 1.5;
 /** Radii of equal disturbance in the plane. */
 const RADII = [0.25, 0.5, 0.75, 1];
 const LEAST_LIFT = 1e-12;
+/** Models of whom every role is named in the plane; of more only they are. */
+const MOST_NAMED = 2;
 
 /** @param {number} x */
 const shortly = (x) => digitsOf(x, 3, "nearest", false);
@@ -187,10 +189,13 @@ function drawPlane(theme, node) {
   layout.showlegend = true;
   layout.legend = { orientation: "h", y: -0.2 };
   const symbols = ["circle", "diamond", "square", "triangle-up", "cross", "x", "star", "pentagon"];
+  /** @type {RoleStyle[]} of each model the first role that it has */
+  const first = [];
   const traces = models.flatMap((name, a) =>
     data.roles.flatMap((style) => {
       const own = data.meetings.filter((meeting) => meeting.place.role === style.role && changedBy(meeting, a));
       if (!own.length) return [];
+      first[a] ??= style;
       const effects = own.map((meeting) => effectOf(meeting, a, weights));
       return [
         {
@@ -198,7 +203,8 @@ function drawPlane(theme, node) {
           y: effects.map((effect) => effect.contamination),
           mode: "markers",
           type: "scatter",
-          name: models.length > 1 ? `${plotText(name)} ${plotText(style.role)}` : plotText(style.role),
+          name: models.length > MOST_NAMED ? plotText(name) : `${plotText(name)} ${plotText(style.role)}`,
+          showlegend: models.length <= MOST_NAMED || style === first[a],
           marker: { color: style[theme], symbol: symbols[a % symbols.length], size: 8, opacity: 0.8 },
           hoverinfo: "text",
           hovertext: effects.map(

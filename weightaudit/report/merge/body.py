@@ -22,7 +22,7 @@ from weightaudit.report.markup import (
     section,
     table,
 )
-from weightaudit.report.merge.columns import MEETINGS, PREDICTED_NOTHING
+from weightaudit.report.merge.columns import DOUBTFUL, MEETINGS
 from weightaudit.report.merge.lines import Line
 from weightaudit.report.merge.payload import shown_meetings
 from weightaudit.report.merge.trust import TRUST, WHY
@@ -203,11 +203,7 @@ def _encounters(result: MergeCheckResult) -> Html:
     return section(
         "pairs",
         "Two at a time",
-        html(
-            "<p>Each pair alone. <em>Cosine, sign conflict and size ratio are {}; they are the same, or nearly, for "
-            "both models and cannot say which one suffers.</em></p>",
-            PREDICTED_NOTHING,
-        ),
+        html("<p>Each pair alone. <em>{}</em></p>", DOUBTFUL),
         table("Two at a time", heads, lines, numeric=tuple(range(2, len(heads)))),
     )
 

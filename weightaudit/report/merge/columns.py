@@ -9,6 +9,11 @@ from weightaudit.report.columns import Column, Value, number_text, place_columns
 from weightaudit.report.merge.lines import Line
 
 PREDICTED_NOTHING = "shown since people ask for it; it predicted next to nothing of what merges lost"
+DOUBTFUL = (
+    "Cosine and sign conflict are shown since people ask for them; they predicted next to nothing of what merges lost, "
+    "and, alike for both models, cannot say which one suffers. The size ratio predicted less than D does."
+)
+"""Said wherever these stand beside D."""
 
 
 def _place(line: Line) -> Place:

@@ -10,7 +10,7 @@ from weightaudit.report.document import asset, colours, plain_document, write_do
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, link, shown
 from weightaudit.report.layout import PAGE
 from weightaudit.report.markup import UNKNOWN, section, table
-from weightaudit.report.merge.columns import PREDICTED_NOTHING
+from weightaudit.report.merge.columns import DOUBTFUL
 from weightaudit.report.merge.sides import NUMBERS, Side
 from weightaudit.report.merge.trust import TRUST
 from weightaudit.report.merge.words import figure
@@ -136,7 +136,7 @@ def _worst(sides: Mapping[tuple[str, str], tuple[Side, Pair]]) -> Html:
         for side, pair in known[:WORST]
     ]
     heads = ["Suffers", "By", "D", "Retention ρ", "Contamination κ", "Lift", "Cosine", "Sign conflict", "Size ratio"]
-    said = html("<p><em>Cosine, sign conflict and size ratio are {}.</em></p>", PREDICTED_NOTHING)
+    said = html("<p><em>{}</em></p>", DOUBTFUL)
     inner = table("Most disturbed", heads, lines, numeric=tuple(range(2, len(heads))))
     return section("worst", "Most disturbed", said, inner) if lines else NOTHING
 

@@ -41,11 +41,11 @@ Numbers = NDArray[np.float64]
 Update = Sequence[Array] | Sequence[Product] | None
 """One model's matrix as vertical blocks of W_i, or as the factors of Δ_i; None where it is the base's."""
 
-STACKED = 4096
-"""Columns of all updates' shorter sides together up to which cross products are formed: so many operations an entry, at
-single precision, where probes take some hundred an update, at double."""
-STACK = 4096
-"""Rows of these that are multiplied at once."""
+STACKED = 3072
+"""Shorter sides of all updates together up to which cross products are formed: so many operations an entry, at single
+precision, where probes take some hundred for each update, at double; and 38 MB of products."""
+STACK = 1024
+"""Rows that are multiplied at once."""
 LEADING = 32
 """Directions of an update that are taken exactly."""
 SPARE = 8
@@ -272,20 +272,19 @@ def _by_cross_products(found: _Sums, rng: np.random.Generator) -> None:
         pass
     if not found.finite:
         return
-    side = min(given.rows, given.cols)
-    units = _units(np.diagonal(found.inner))
-    gram = np.zeros((number * side,) * 2, np.float32)
-    for stacked in _stacks(given, units):
-        gram += stacked.T @ stacked
-    C = gram.reshape(number, side, number, side).transpose(0, 2, 1, 3)
-    # ⟨·, ·⟩ of the products of all pairs with those of a model: single precision loses some 1e-6 of their norms.
-    pairs = np.ascontiguousarray(C).reshape(number * number, side * side)
+    units, side = _units(np.diagonal(found.inner)), min(given.rows, given.cols)
+    # ⟨·, ·⟩ of these with one another in single precision loses some 1e-6 of their norms.
+    C = np.zeros((number, number, side, side), np.float32)
+    for stack in _stacks(given, units):
+        for i, own in enumerate(stack):
+            for j in range(i, number):
+                C[i, j] += own.T @ stack[j]
+    for i in range(number):
+        for j in range(i):
+            C[i, j] = C[j, i].T
+    flat = C.reshape(number, number, -1)
     for k, a in enumerate(found.victims):
-        if given.cols <= given.rows:
-            on_inputs = (pairs @ pairs[a * number + a]).reshape(number, number)
-        else:
-            through = pairs[a::number]
-            on_inputs = through @ through.T
+        on_inputs = flat @ flat[a, a] if given.cols <= given.rows else flat[:, a] @ flat[:, a].T
         found.on_inputs[k] = on_inputs / np.outer(units, units) / units[a] ** 2
         if found.inner[a, a] > 0.0:
             found.leading[k] = _leading(C[a, a], rng)
@@ -298,22 +297,21 @@ def _units(squares: Numbers) -> Numbers:
 
 
 def _stacks(given: _Updates, units: Numbers) -> Iterator[NDArray[np.float32]]:
-    """Rows of A of all updates side by side, (rows, terms · side), each in its unit: some thousand at once."""
-    side, length, number = min(given.rows, given.cols), max(given.rows, given.cols), len(given.terms)
-    room = np.empty((min(STACK, length), number, side), np.float32)
-    filled = 0
+    """Some rows of A of all updates, each in its unit: (terms, rows, side), as many as are well multiplied at once."""
+    side, length = min(given.rows, given.cols), max(given.rows, given.cols)
+    room, filled = np.empty((len(given.terms), min(STACK, length), side), np.float32), 0
     for _, _, panel in given.panels(given.cols <= given.rows):
         panel *= units[:, None, None]
         start = 0
         while start < panel.shape[1]:
-            taken = min(len(room) - filled, panel.shape[1] - start)
-            room[filled : filled + taken] = panel[:, start : start + taken].transpose(1, 0, 2)
+            taken = min(room.shape[1] - filled, panel.shape[1] - start)
+            room[:, filled : filled + taken] = panel[:, start : start + taken]
             filled, start = filled + taken, start + taken
-            if filled == len(room):
-                yield room.reshape(filled, -1)
+            if filled == room.shape[1]:
+                yield room
                 filled = 0
     if filled:
-        yield room[:filled].reshape(filled, -1)
+        yield room[:, :filled]
 
 
 def _leading(gram: NDArray[np.float32], rng: np.random.Generator) -> float:

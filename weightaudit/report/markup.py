@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from weightaudit.records import ModelIdentity
 from weightaudit.report.columns import Rounding, number_text
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join
+from weightaudit.text import plural
 
 UNKNOWN = "—"
 UNITS = ("", " K", " M", " B", " T")
@@ -122,6 +124,18 @@ def cards(numbers: Iterable[tuple[str, str, str, bool]]) -> Html:
 def navigation(links: Iterable[tuple[str, str]]) -> Html:
     """The way to a page's sections: the identifier of each, and what it is called."""
     return html('<nav aria-label="Sections">{}</nav>', each('<a href="#{}">{}</a>', links))
+
+
+def model_line(identity: ModelIdentity) -> Html:
+    """Where a model lies, at which revision, and how large its files are."""
+    size = nbytes(sum(file.nbytes for file in identity.files))
+    return html(
+        "<code>{}</code>{} · {}, {}",
+        identity.location,
+        html(" at <code>{}</code>", identity.revision) if identity.revision else NOTHING,
+        plural(len(identity.files), "file"),
+        size,
+    )
 
 
 def captioned(title: str, text: str, inner: Html) -> Html:

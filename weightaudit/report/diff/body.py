@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightaudit.records import DiffResult, ModelIdentity
+from weightaudit.records import DiffResult
 from weightaudit.report.diff.composition import PARTS, Composition, Part, composition
 from weightaudit.report.diff.kinds import KINDS, kind_chip
 from weightaudit.report.diff.method import method_section
@@ -31,8 +31,8 @@ from weightaudit.report.markup import (
     definitions,
     details,
     figure,
+    model_line,
     navigation,
-    nbytes,
     plot_hosts,
     section,
     share,
@@ -79,9 +79,9 @@ def body(result: DiffResult, groups: list[Group]) -> Html:
 def _header(result: DiffResult, groups: list[Group]) -> Html:
     """Both names, the verdict in a sentence, which files were read and the way to the sections."""
     facts = [
-        ("Base", _model(result.base)),
-        ("Derived", _model(result.derived)),
-        ("Parents", join("<br>", map(_model, result.parents))),
+        ("Base", model_line(result.base)),
+        ("Derived", model_line(result.derived)),
+        ("Parents", join("<br>", map(model_line, result.parents))),
         ("Family", html("{}", result.family)),
         ("Compared", html("{}", _compared(result))),
     ]
@@ -106,17 +106,6 @@ def _header(result: DiffResult, groups: list[Group]) -> Html:
         verdict_block(result.verdict, headline(result), groups, said, result.rules),
         definitions("facts", ((name, fact) for name, fact in facts if fact)),
         navigation(links),
-    )
-
-
-def _model(identity: ModelIdentity) -> Html:
-    size = nbytes(sum(file.nbytes for file in identity.files))
-    return html(
-        "<code>{}</code>{} · {}, {}",
-        identity.location,
-        html(" at <code>{}</code>", identity.revision) if identity.revision else NOTHING,
-        plural(len(identity.files), "file"),
-        size,
     )
 
 

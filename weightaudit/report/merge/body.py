@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weightaudit.records import Encounter, Meeting, MergeCheckResult, ModelIdentity
+from weightaudit.records import Encounter, Meeting, MergeCheckResult
 from weightaudit.report.html.anchors import anchor
 from weightaudit.report.html.findings import Group, findings_section
 from weightaudit.report.html.verdict import verdict_block
@@ -16,8 +16,8 @@ from weightaudit.report.markup import (
     count,
     definitions,
     details,
+    model_line,
     navigation,
-    nbytes,
     plot_hosts,
     section,
     table,
@@ -70,9 +70,9 @@ def body(result: MergeCheckResult, groups: list[Group]) -> Html:
 
 def _header(result: MergeCheckResult, groups: list[Group]) -> Html:
     facts = [
-        ("Base", NOTHING if result.base is None else _model(result.base)),
-        ("Models", join("<br>", map(_model, result.models))),
-        ("Merge", NOTHING if result.merged is None else _model(result.merged)),
+        ("Base", NOTHING if result.base is None else model_line(result.base)),
+        ("Models", join("<br>", map(model_line, result.models))),
+        ("Merge", NOTHING if result.merged is None else model_line(result.merged)),
         ("Family", html("{}", result.family)),
         ("Weights", NOTHING if result.merged is not None else html("{}", weights_words(result))),
     ]
@@ -90,17 +90,6 @@ def _header(result: MergeCheckResult, groups: list[Group]) -> Html:
         shown(TRUST, 2000),
         definitions("facts", ((name, fact) for name, fact in facts if fact)),
         navigation(links),
-    )
-
-
-def _model(identity: ModelIdentity) -> Html:
-    size = nbytes(sum(file.nbytes for file in identity.files))
-    return html(
-        "<code>{}</code>{} · {}, {}",
-        identity.location,
-        html(" at <code>{}</code>", identity.revision) if identity.revision else NOTHING,
-        plural(len(identity.files), "file"),
-        size,
     )
 
 

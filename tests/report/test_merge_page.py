@@ -100,6 +100,18 @@ def test_the_story() -> None:
     assert "The nearest linear merge is 0.5 × org/math and 0.5 × org/code" in judged
 
 
+def test_means_by_role_and_layer() -> None:
+    result = merge_check_result(names=("math", "code"))
+    said = shown(result)
+    for words, some in (
+        ("M1 3", [one for one in result.counted if one.place.role == "M1"]),
+        ("layer 2 2", [one for one in result.counted if one.place.layer == 2]),
+    ):
+        effects = [one.interactions.effect(0, (1, 1)) for one in some]
+        D, kappa = (sum(getattr(e, name) for e in effects) / len(effects) for name in ("disturbance", "contamination"))
+        assert f"{words} {D:.3g} {kappa:.3g} " in said
+
+
 def test_nothing_to_say() -> None:
     result = merge_check_result(layers=0)
     assert "No matrix that counts was changed" in shown(result)

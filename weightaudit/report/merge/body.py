@@ -4,7 +4,7 @@ what that is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from weightaudit.records import Encounter, Meeting, MergeCheckResult
 from weightaudit.report.html.anchors import anchor
@@ -40,6 +40,8 @@ from weightaudit.report.page_constants import BETWEEN
 from weightaudit.report.style import heat_height
 from weightaudit.text import plural
 
+MOST_GROUPS = 30
+"""Layers, or roles, in a table that is open."""
 MOST_ROWS = 2000
 """Matrices in the page's table; the CSV has all."""
 STANDING = ("D", "Retention ρ", "Contamination κ", "Lift κ/κ₀", "D, first layer")
@@ -57,6 +59,7 @@ def body(result: MergeCheckResult, groups: list[Group]) -> Html:
         _plane(result),
         _encounters(result),
         _meeting_most(result),
+        _groups(result),
         _table(result),
         _method(result),
         html("</main>"),
@@ -78,7 +81,7 @@ def _header(result: MergeCheckResult, groups: list[Group]) -> Html:
     ]
     links = [("models", "Models"), *([("findings", "Findings")] if groups else []), ("what-if", "Other weights")]
     links += [("meetings", "Where they meet"), ("plane", "The plane"), ("pairs", "Pairs"), ("most", "Most")]
-    links += [("table", "Every matrix"), ("method", "How it was computed")]
+    links += [("groups", "By role and layer"), ("table", "Every matrix"), ("method", "How it was computed")]
     said = each("<p>{}</p>", (shown(text, 1000) for text in (*story(result), verdict_line(result))))
     base = html(" <small>from {}</small>", result.base.name) if result.base is not None else NOTHING
     return html(
@@ -219,6 +222,32 @@ def _meeting_most(result: MergeCheckResult) -> Html:
         if lines
         else NOTHING
     )
+
+
+def _groups(result: MergeCheckResult) -> Html:
+    """Means over the matrices of each role, and of each layer."""
+    roles: dict[str, list[Meeting]] = {}
+    layers: dict[str, list[Meeting]] = {}
+    for meeting in result.counted:
+        place = meeting.place
+        roles.setdefault(f"{place.stack} {place.role}".strip(), []).append(meeting)
+        if place.layer is not None:
+            layers.setdefault(f"{place.stack} layer {place.layer}".strip(), []).append(meeting)
+    tables = []
+    for caption, groups in (("By role", roles), ("By layer", layers)):
+        heads = [caption, "n", *(head for name in result.names for head in (f"D of {name}", f"κ on {name}"))]
+        lines = [[name, count(len(some)), *_means(result, some)] for name, some in groups.items()]
+        if lines:
+            inner = table(caption, heads, lines, numeric=tuple(range(1, len(heads))))
+            tables.append(inner if len(lines) <= MOST_GROUPS else details(f"{caption}: {len(lines):,}", inner))
+    return section("groups", "By role and by layer", *tables)
+
+
+def _means(result: MergeCheckResult, some: Sequence[Meeting]) -> Iterator[str]:
+    for a in range(len(result.models)):
+        effects = [one.interactions.effect(a, result.weights) for one in some if one.interactions.changed_by(a)]
+        for numbers in ([one.disturbance for one in effects], [one.contamination for one in effects]):
+            yield figure(sum(numbers) / len(numbers)) if numbers else UNKNOWN
 
 
 def _numbers(line: Line) -> tuple[str, ...]:

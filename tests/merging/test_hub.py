@@ -1,4 +1,4 @@
-"""Models on the Hub: streamed, they are checked and merged as the same files here; faults are told of whose they are."""
+"""Models on the Hub: streamed, they are checked and merged as the same files here; faults say whose they are."""
 
 from __future__ import annotations
 

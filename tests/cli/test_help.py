@@ -22,7 +22,18 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def test_commands() -> None:
-    assert set(COMMANDS) == {"weightaudit", "scan", "diff", "batch", "compare", "archs", "rules", "paper"}
+    assert set(COMMANDS) == {
+        "weightaudit",
+        "scan",
+        "diff",
+        "merge-check",
+        "merge",
+        "batch",
+        "compare",
+        "archs",
+        "rules",
+        "paper",
+    }
 
 
 @pytest.mark.parametrize("name", COMMANDS)

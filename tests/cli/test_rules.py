@@ -19,6 +19,7 @@ from weightaudit.batch.identity import cache_key
 from weightaudit.cli.fail_on import exceeded
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
+from weightaudit.merging import rules as of_a_merge
 from weightaudit.pairs.rules import merging
 from weightaudit.records import Finding
 
@@ -52,17 +53,20 @@ def test_list(weightaudit: CommandLine) -> None:
     ]
 
 
-def test_rules_of_a_difference_are_a_section_of_their_own(
-    weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("room", "rule", "section"),
+    [
+        ("weightaudit.pairs.rules", merging.RULES[0], "Of a difference (weightaudit diff):"),
+        ("weightaudit.merging.rules", of_a_merge.RULES[0], "Of a merge (weightaudit merge-check):"),
+    ],
+)
+def test_rules_of_several_models_are_sections_of_their_own(
+    room: str, rule: Any, section: str, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = (replace(merging.RULES[0], id="diff-one", title="The rule diff-one", severity="info"),)
-    monkeypatch.setattr("weightaudit.pairs.rules.RULES", own)
-    assert weightaudit("rules").stdout.splitlines()[-3:] == [
-        "",
-        "Of a difference (weightaudit diff):",
-        "diff-one   info     The rule diff-one",
-    ]
-    assert weightaudit("rules", "diff-one").stdout.startswith("diff-one (info): The rule diff-one\n")
+    own = (replace(rule, id="some-one", title="The rule some-one", severity="info"),)
+    monkeypatch.setattr(f"{room}.RULES", own)
+    assert weightaudit("rules").stdout.splitlines()[-3:] == ["", section, "some-one   info     The rule some-one"]
+    assert weightaudit("rules", "some-one").stdout.startswith("some-one (info): The rule some-one\n")
 
 
 def test_one_in_full(weightaudit: CommandLine) -> None:

@@ -74,3 +74,4 @@ def made_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     for home in ("weightaudit.audit.rules", "weightaudit.audit.rules.checking"):
         monkeypatch.setattr(f"{home}.RULES", rules)
     monkeypatch.setattr("weightaudit.pairs.rules.RULES", ())
+    monkeypatch.setattr("weightaudit.merging.rules.RULES", ())

@@ -132,10 +132,7 @@ def _weights(result: MergeCheckResult) -> Html:
     if not counted:
         return NOTHING
     some = f" Of {counted:,} matrices {drawn:,}, evenly spaced, stand for all here." if drawn < counted else ""
-    heads = each(
-        '<th scope="col"{}>{}</th>',
-        ((html(' class="n"') if i else NOTHING, h) for i, h in enumerate(("Model", *STANDING))),
-    )
+    heads = html('<th scope="col">Model</th>{}', each('<th scope="col" class="n">{}</th>', STANDING))
     return section(
         "what-if",
         "What if the weights were others?",

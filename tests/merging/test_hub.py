@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.support.hub import SHA, Hub, faults, folder_files, pointed_at, serve
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine
 from tests.support.variants import derived, noisy
+from weightaudit.merging.linear import beside
+from weightaudit.source import Repository, open_repository
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,20 @@ def test_a_merge_streamed_is_that_of_the_files_here(hub: Hub, models: dict[str, 
             recipe = json.loads(json.loads(told[8 : head[0]])["__metadata__"]["weightaudit"])
             assert recipe["base"] == {**recipe["base"], "name": "org/base", "revision": SHA}
     assert not list((tmp_path / "home").rglob("*.safetensors"))
+
+
+def test_files_beside_are_those_of_the_commit_whose_weights_were_read(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def opened(model: str, **options: Any) -> Repository:
+        asked.append((model, options["revision"]))
+        return open_repository(model, **options)
+
+    monkeypatch.setattr(beside, "open_repository", opened)
+    wa.merge(["org/math", "org/code"], tmp_path / "out", base="org/base@main")
+    assert asked == [("org/base", SHA)]
 
 
 @pytest.mark.parametrize("command", ["merge-check", "merge"])

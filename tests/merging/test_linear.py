@@ -28,6 +28,7 @@ from tests.support.running import CommandLine
 from tests.support.variants import Tensors, derived, noisy
 from weightaudit.errors import CheckpointError, MappingError, OutputError, UsageError
 from weightaudit.merging.linear import folder as folders
+from weightaudit.merging.linear import sums
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
@@ -246,8 +247,8 @@ def test_where_it_may_lie(gpt2: Path, tmp_path: Path) -> None:
         wa.merge(tuned, tmp_path / "empty", base=gpt2)
 
 
-def test_files_beside_that_lead_out_or_are_code(gpt2: Path, tmp_path: Path) -> None:
-    """A link out of the model is followed nowhere that its config would not be; code is not copied, and told of."""
+def test_files_beside(gpt2: Path, tmp_path: Path) -> None:
+    """Code is not copied, and told of; the config names the dtype that is written."""
     base = tmp_path / "base"
     shutil.copytree(gpt2, base)
     (base / "modeling_odd.py").write_text("print('run')")
@@ -262,6 +263,124 @@ def test_files_beside_that_lead_out_or_are_code(gpt2: Path, tmp_path: Path) -> N
         ]
         == "bfloat16"
     )
+
+
+@pytest.mark.parametrize("target", ["../secret.txt", "../models/secret.txt", "/etc/hostname", "nowhere"])
+def test_a_link_out_of_the_model_is_not_copied(target: str, gpt2: Path, tmp_path: Path) -> None:
+    """What it leads to is not the model's: whoever publishes the merge would publish it."""
+    base = tmp_path / "model"
+    shutil.copytree(gpt2, base)
+    (tmp_path / "models").mkdir()
+    for secret in (tmp_path / "secret.txt", tmp_path / "models" / "secret.txt"):
+        secret.write_text("secret")
+    (base / "vocab.txt").write_text("inside")
+    (base / "vocab.json").symlink_to("vocab.txt")
+    (base / "tokenizer.json").symlink_to(target)
+    if target == "nowhere":
+        (base / "tokenizer.json").unlink()
+        (base / "tokenizer.json").symlink_to(tmp_path / target)
+    made = wa.merge([gpt2, gpt2], tmp_path / "out", base=base)
+    assert not (tmp_path / "out" / "tokenizer.json").exists()
+    assert (tmp_path / "out" / "vocab.json").read_text() == "inside"
+    assert not (tmp_path / "out" / "vocab.json").is_symlink()
+    assert [note for note in made.notes if "tokenizer.json" in note and "link that leads out" in note]
+    assert "tokenizer.json" not in made.copied
+
+
+def test_links_of_the_cache_are_followed_within_a_model(gpt2: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models--org--base"
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (folder / "blobs").mkdir()
+    (tmp_path / "models--org--other").mkdir()
+    (tmp_path / "models--org--other" / "blob").write_text("another's")
+    for i, path in enumerate([*gpt2.iterdir()]):
+        shutil.copy(path, folder / "blobs" / str(i))
+        (snapshot / path.name).symlink_to(f"../../blobs/{i}")
+    (folder / "blobs" / "t").write_text("{}")
+    (snapshot / "tokenizer.json").symlink_to("../../blobs/t")
+    (snapshot / "vocab.json").symlink_to("../../../models--org--other/blob")
+    made = wa.merge([gpt2, gpt2], tmp_path / "out", base=snapshot)
+    assert {"config.json", "tokenizer.json"} <= {*made.copied}
+    assert (tmp_path / "out" / "tokenizer.json").read_text() == "{}"
+    assert not (tmp_path / "out" / "vocab.json").exists()
+
+
+@pytest.mark.parametrize("has_base", [True, False])
+def test_buffers_are_no_weights(has_base: bool, gpt2: Path, tmp_path: Path) -> None:
+    """GPT-2's masks lie in its own file and in no newer one: they are missed nowhere, and not added up."""
+    masks = {
+        "transformer.h.0.attn.bias": torch.tril(torch.ones(1, 1, 16, 16)),
+        "transformer.h.0.attn.masked_bias": torch.tensor(-1e9),
+    }
+    old = derived(gpt2, tmp_path / "old", lambda tensors: {**tensors, **masks})
+    longer = {name: torch.ones(1, 1, 32, 32) for name in [*masks][:1]}
+    tuned = derived(gpt2, tmp_path / "tuned", lambda tensors: {**tensors, **longer})
+    models = [gpt2, tuned] if has_base else [old, gpt2, tuned]
+    made = wa.merge(models, tmp_path / "out", base=old if has_base else None, dtype="float16")
+    found = stored(tmp_path / "out")
+    assert same({name: found[name] for name in masks}, masks)
+    assert found["transformer.h.0.ln_1.weight"].dtype == torch.float16
+    assert made.notes == ()
+
+
+def test_shapes_without_numbers_and_numbers_that_are_none(gpt2: Path, tmp_path: Path) -> None:
+    more: Tensors = {"a": torch.zeros(3, 0), "b": torch.zeros(0, 3), "c": torch.tensor(2.5), "d": torch.zeros(0)}
+    odd = derived(gpt2, tmp_path / "odd", lambda tensors: {**tensors, **more})
+    wa.merge([odd, odd], tmp_path / "out")
+    found = stored(tmp_path / "out")
+    assert {name: found[name].tolist() for name in more} == {"a": [[], [], []], "b": [], "c": 5.0, "d": []}
+    complex_too = derived(
+        gpt2, tmp_path / "complex", lambda tensors: {**tensors, "z": torch.zeros(2).to(torch.complex64)}
+    )
+    with pytest.raises(CheckpointError, match=r"z: it is stored as complex64\. Only real numbers"):
+        wa.merge([complex_too, complex_too], tmp_path / "none")
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 50), (150,), (1, 150), (150, 1), (3, 2, 1, 25), (7, 20)], ids=str)
+def test_no_piece_is_larger_than_it_may_be(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stacked experts, long rows and vectors too, stored in any order."""
+    monkeypatch.setattr(sums, "PIECE", 16)
+    draw = torch.Generator().manual_seed(0)
+    base, one, other = (torch.randn(shape, generator=draw) for _ in range(3))
+    turned = np.asfortranarray(one.numpy())
+    pieces = list(sums.merged_pieces(base.numpy(), [turned, other.numpy(), None], (0.3, -2.0, 9.0), "float32"))
+    assert max(piece.size for piece, _ in pieces) <= 16
+    expected = base.double() + 0.3 * (one.double() - base.double())
+    expected = (expected + -2.0 * (other.double() - base.double())).float()
+    joined = np.concatenate([piece.reshape(-1) for piece, _ in pieces])
+    assert np.array_equal(joined.view(np.int32), expected.numpy().reshape(-1).view(np.int32))
+
+
+def test_sums_that_the_dtype_cannot_hold_are_told(gpt2: Path, tmp_path: Path) -> None:
+    def large(tensors: Tensors) -> None:
+        tensors["transformer.ln_f.bias"][:3] = torch.tensor([40000.0, -40000.0, torch.inf])
+
+    model = derived(gpt2, tmp_path / "large", large)
+    made = wa.merge([model, model], tmp_path / "half", dtype="float16")
+    assert [note for note in made.notes if note.startswith("2 finite sums became infinite") and "ln_f.bias" in note]
+    assert stored(tmp_path / "half")["transformer.ln_f.bias"][:3].tolist() == [torch.inf, -torch.inf, torch.inf]
+    assert wa.merge([model, model], tmp_path / "brain", dtype="bfloat16").notes == ()
+
+
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(
+    gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    safe: set[int] = set()
+    named: list[bool] = []
+
+    def fsync(descriptor: int) -> None:
+        safe.add(os.fstat(descriptor).st_ino)
+        named.append(out.exists())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    wa.merge([gpt2, gpt2], out, shard_size=20_000)
+    assert {path.name for path in out.iterdir() if path.stat().st_ino not in safe} == set()
+    assert named == [False] * (len(named) - 1) + [True]
+    if os.name != "nt":
+        assert out.stat().st_ino in safe
+        assert tmp_path.stat().st_ino in safe
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/../../b", "/etc/x", "con:stream", "x" * 500])

@@ -52,8 +52,8 @@ def merge(
 ) -> None:
     """Add up what models changed of their base, or their weights as they are, and write the sum as a model.
 
-    Tensor by tensor, in float64, rounded once; the folder is there when it is whole. merge-check says beforehand which
-    model would suffer.
+    Tensor by tensor, in float64, rounded as torch rounds; the folder is there when it is whole. merge-check says
+    beforehand which model would suffer.
     """
     weights_asked(len(models), weights)
 

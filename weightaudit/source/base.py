@@ -98,6 +98,10 @@ class Repository(Protocol):
         """Bring these files as near as was asked for, together; names that do not exist are skipped."""
         ...
 
+    def is_own(self, name: str) -> bool:
+        """Whether the file called ``name`` lies in the model, and is no link that leads out of it."""
+        ...
+
     def open(self, name: str) -> ByteSource:
         """The file called ``name``; CheckpointError where the name is unsafe or no such file can be read."""
         ...

@@ -87,6 +87,10 @@ class HubRepository:
         """Whether the cache has them."""
         return all(self._cached(safe_name(name, said_by=self.location)) is not None for name in names)
 
+    def is_own(self, name: str) -> bool:
+        """It is, or cannot be opened: `cached_file` sees to that."""
+        return True
+
     def files_in(self, folder: str) -> list[str]:
         """Names of the files in that folder of the repository, or of its cached folder."""
         inside = f"{safe_folder(folder, said_by=self.location)}/"

@@ -219,6 +219,12 @@ class LocalRepository:
             )
         return path
 
+    def is_own(self, name: str) -> bool:
+        """Whether that file lies in the directory or, of a snapshot in a Hugging Face cache, in the model's folder."""
+        here = Path(os.path.realpath(self.directory))
+        of_cache = here.parent.name == "snapshots" and here.parent.parent.name.startswith("models--")
+        return Path(os.path.realpath(here / name)).is_relative_to(here.parent.parent if of_cache else here)
+
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do: they are here or nowhere."""
 

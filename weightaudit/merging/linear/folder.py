@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from weightaudit import unfinished
 from weightaudit.errors import OutputError
@@ -42,12 +43,22 @@ def becoming(target: Path) -> Iterator[Path]:
         folder = parent / f".weightaudit-{_host()}-{os.getpid()}-{secrets.token_hex(8)}{_ENDING}"
         with unfinished.folder(folder):
             yield folder
+            _sync(folder)
             with suppress(OSError):
                 target.rmdir()  # an empty one, which not every system replaces
             os.rename(folder, target)
             _sync(parent)
     except OSError as error:
         raise OutputError(str(target), error.strerror or str(error), "Name a folder that can be written") from error
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[BinaryIO]:
+    """The new file ``path``, to be written; it is on the disk when the block ends well."""
+    with os.fdopen(unfinished.create(path), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sweep(parent: Path) -> None:
@@ -75,7 +86,7 @@ def _is_running(process: int) -> bool:
 
 
 def _sync(folder: Path) -> None:
-    """Have the new name be on the disk."""
+    """Have the names in it be on the disk."""
     with suppress(OSError):  # not every system opens folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:

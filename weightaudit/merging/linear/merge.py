@@ -17,36 +17,25 @@ from weightaudit.audit.opening import adopt_names, open_model, saying_so
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import Held, ReadGroup, read_groups
 from weightaudit.checkpoint import Checkpoint
-from weightaudit.checkpoint.small_reads import read_all
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, MappingError, UsageError
 from weightaudit.merging.asked import check_models
+from weightaudit.merging.linear.beside import copy_beside
 from weightaudit.merging.linear.folder import becoming, check_new
-from weightaudit.merging.linear.plan import Term, plan
+from weightaudit.merging.linear.plan import MOST_NAMED, Term, plan
 from weightaudit.merging.linear.shards import ShardWriter, shard_names, sharded
 from weightaudit.merging.linear.sums import ARITHMETIC, merged_pieces
 from weightaudit.model_files import ModelFiles, parted
 from weightaudit.parse import parse_weights
 from weightaudit.records import ModelIdentity, TensorInfo
-from weightaudit.source import open_repository
 from weightaudit.spectral.threads import one_blas_thread
-from weightaudit.text import listed, printable
+from weightaudit.text import listed, plural, printable
 from weightaudit.version import __version__
 
 SHARD = 5 * 10**9
 """Bytes of a file of weights, at most, where nothing else is asked: as transformers cuts them."""
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 """What floats may be written as."""
-CONFIG = "config.json"
-BESIDE = (
-    *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"),
-    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model"),
-    *("sentencepiece.bpe.model", "preprocessor_config.json", "processor_config.json", "chat_template.jinja"),
-    "chat_template.json",
-)
-"""Files that are copied from the base, or from the first model: what a loader needs beside weights, none of it code."""
-MOST_BESIDE = 200_000_000
-"""Bytes of such a file, at most."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +104,9 @@ def merge_models(
         recipe = _recipe([ground, *(other for _, other in others)], at, has_base=base is not None)
         shards = sharded([term.planned for term in terms], shard_size)
         with becoming(target) as folder, reporting(progress) as display:
-            copied, more = _copy_beside(named[0], folder, config, dtype)
+            copied, more = copy_beside(named[0], ground.identity.revision, folder, config, dtype)
             with ShardWriter(folder, shards, {"format": "pt", "weightaudit": json.dumps(recipe)}) as writer:
-                _write(writer, terms, ground, others, at, config, display, has_base=base is not None)
+                lost = _write(writer, terms, ground, others, at, config, display, has_base=base is not None)
             ground.check_unchanged()
             for _, other in others:
                 other.check_unchanged()
@@ -128,7 +117,7 @@ def merge_models(
         tensors=len(terms),
         nbytes=sum(term.planned.nbytes for term in terms),
         weights=at,
-        notes=(*notes, *more),
+        notes=(*notes, *more, *lost),
     )
 
 
@@ -142,7 +131,9 @@ def _write(
     display: Progress,
     *,
     has_base: bool,
-) -> None:
+) -> list[str]:
+    """Sentences on what the dtypes asked for do not hold."""
+    too_large: dict[str, int] = {}
     groups = [
         ReadGroup((term.ground,), (), tuple(() if info is None else (info,) for info in term.others)) for term in terms
     ]
@@ -156,9 +147,17 @@ def _write(
                 writer.begin(term.planned)
                 own = held.own.arrays[term.ground.name]
                 found = [_of(held, i, info, turned=term.turned) for i, info in enumerate(term.others)]
-                for piece in _pieces(term, own, found, weights, others, has_base=has_base):
+                lost = 0
+                for piece, overflown in _pieces(term, own, found, weights, others, has_base=has_base):
                     writer.write(np.ascontiguousarray(piece))
+                    lost += overflown
+                if lost:
+                    too_large[term.planned.name] = lost
                 display.advance(held.group.nbytes)
+    if not too_large:
+        return []
+    written = f"{plural(sum(too_large.values()), 'finite sum')} became infinite, too large for the dtype written"
+    return [f"{written}: {listed(map(printable, too_large), MOST_NAMED)}. Write bfloat16 or float32 with --dtype."]
 
 
 def _of(held: Held, i: int, info: TensorInfo | None, *, turned: bool) -> Array | Product | None:
@@ -179,7 +178,7 @@ def _pieces(
     others: Sequence[tuple[str, Checkpoint]],
     *,
     has_base: bool,
-) -> Iterator[Array]:
+) -> Iterator[tuple[Array, int]]:
     if term.copied:
         for (what, _), other in zip(others, found, strict=True):
             if other is not None and not (isinstance(other, np.ndarray) and np.array_equal(own, other)):
@@ -188,9 +187,8 @@ def _pieces(
                     "these whole numbers differ between the models, and a sum of them means nothing",
                     "Give all models the same, the base's for example",
                 )
-        yield own
-        return
-    if has_base:
+        yield own, 0
+    elif has_base:
         yield from merged_pieces(own, found, weights, term.planned.dtype)
     else:
         yield from merged_pieces(None, [own, *found], weights, term.planned.dtype)
@@ -214,47 +212,3 @@ def _recipe(models: Sequence[Checkpoint], weights: Sequence[float], *, has_base:
 def _identity(identity: ModelIdentity) -> dict[str, Any]:
     files = [{"name": file.name, "bytes": file.nbytes} for file in identity.files]
     return {"name": identity.name, "revision": identity.revision, "files": files}
-
-
-def _copy_beside(model: str, folder: Path, config: AuditConfig, dtype: str | None) -> tuple[tuple[str, ...], list[str]]:
-    """Copy what a loader needs beside weights; what was copied, and what is to be known of it."""
-    name, revision = parted(model)
-    repository = open_repository(
-        name,
-        revision=revision,
-        token=config.token,
-        offline=config.offline,
-        download=config.download,
-        max_wait=config.max_wait,
-    )
-    there = repository.files() if repository.chosen is None else []
-    wanted = [one for one in BESIDE if one in there]
-    repository.fetch(wanted)
-    for one in wanted:
-        source = repository.open(one)
-        try:
-            data = read_all(source, limit=MOST_BESIDE, error=CheckpointError)
-        finally:
-            source.close()
-        if one == CONFIG and dtype is not None:
-            data = _with_dtype(data, dtype)
-        (folder / one).write_bytes(data)
-    code = [one for one in there if one.endswith(".py")]
-    notes = []
-    if code:
-        notes.append(f"Not copied, for it is code: {listed(map(printable, code), 4)}. A loader may ask for it.")
-    if not wanted:
-        notes.append("No config.json or tokenizer was beside the weights: a loader needs them there.")
-    return tuple(wanted), notes
-
-
-def _with_dtype(data: bytes, dtype: str) -> bytes:
-    """A config.json that names the dtype in which the weights are now."""
-    try:
-        said = json.loads(data)
-    except ValueError:
-        return data
-    for key in ("torch_dtype", "dtype"):
-        if isinstance(said, dict) and key in said:
-            said[key] = dtype
-    return (json.dumps(said, indent=2) + "\n").encode()

@@ -23,7 +23,8 @@ UNQUANTISED = "Merge the models that these were made from, and quantise the merg
 @dataclass(frozen=True)
 class Term:
     """A tensor of the ground, the base or the first model, and what each other model has in its place; None of an
-    adapter that does not change it. ``copied`` where it is no sum: whole numbers and truth values. ``turned`` where it
+    adapter that does not change it. ``copied`` where it is no sum: whole numbers and truth values, which all have
+    alike, and buffers (masks, rotary frequencies), which are the ground's whatever the others have. ``turned`` where it
     is stored (in, out), and an adapter's product, which is (out, in), has to be turned.
     """
 
@@ -46,6 +47,7 @@ def plan(
     """
     ground_map = _mapped(ground)
     plain = plain_names(ground_map) if ground_map is not None else {}
+    buffers = {entry.tensor for entry in ground_map.coverage if entry.buffer} if ground_map is not None else set()
     known = {plain.get(name, name): info for name, info in ground.tensors.items()}
     for info in known.values():
         _check_plain(info, called)
@@ -55,11 +57,15 @@ def plan(
     notes = [note for what, model, own in found for note in _left_over(known, own, what, model)]
     terms = []
     for name, info in sorted(known.items(), key=lambda item: (item[1].file, item[1].offset, item[0])):
-        copied = BY_NAME[info.dtype].kind != "float"
+        buffer = info.name in buffers
+        copied = buffer or BY_NAME[info.dtype].kind != "float"
+        beside = [
+            None if buffer else _found(own, name, info, info.name in turned, what, model) for what, model, own in found
+        ]
         terms.append(
             Term(
                 info,
-                tuple(_found(own, name, info, info.name in turned, what, model) for what, model, own in found),
+                tuple(beside),
                 Planned(info.name, info.dtype if copied or dtype is None else dtype, info.shape),
                 copied,
                 info.name in turned,
@@ -111,6 +117,8 @@ def _check_plain(info: TensorInfo, called: str) -> None:
     thing = f"{called}: {printable(info.name)}"
     if info.why_unread:
         raise CheckpointError(thing, info.why_unread, UNQUANTISED)
+    if BY_NAME[info.dtype].kind == "complex":
+        raise CheckpointError(thing, f"it is stored as {info.dtype}", "Only real numbers are added up here")
     if info.encoded or BY_NAME[info.dtype].kind not in ("float", "integer", "bool"):
         raise CheckpointError(thing, "it is quantised, and sums of codes mean nothing", UNQUANTISED)
 

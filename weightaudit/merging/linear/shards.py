@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from weightaudit import unfinished
 from weightaudit.arrays import Array
 from weightaudit.dtypes import BY_NAME
+from weightaudit.merging.linear.folder import on_disk
 from weightaudit.strict_json import plain
 
 INDEX = "model.safetensors.index.json"
@@ -90,9 +89,8 @@ class ShardWriter:
             weights = {tensor.name: name for name, shard in self._files for tensor in shard}
             total = sum(tensor.nbytes for _, shard in self._files for tensor in shard)
             index = {"metadata": {"total_size": total}, "weight_map": weights}
-            with _created(self._folder / INDEX) as file:
+            with on_disk(self._folder / INDEX) as file:
                 file.write((json.dumps(plain(index), indent=2) + "\n").encode())
-                _on_disk(file)
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -108,10 +106,9 @@ class ShardWriter:
     def _in_order(self) -> Iterator[Planned]:
         """The tensors, each when its file is there to be written."""
         for name, shard in self._files:
-            with _created(self._folder / name) as self._file:
+            with on_disk(self._folder / name) as self._file:
                 self._file.write(_header(shard, self._metadata))
                 yield from shard
-                _on_disk(self._file)
 
 
 def _header(shard: Sequence[Planned], metadata: Mapping[str, str]) -> bytes:
@@ -125,12 +122,3 @@ def _header(shard: Sequence[Planned], metadata: Mapping[str, str]) -> bytes:
     text = json.dumps(said, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNED)
     return len(text).to_bytes(8, "little") + text
-
-
-def _created(path: Path) -> BinaryIO:
-    return os.fdopen(unfinished.create(path), "wb")
-
-
-def _on_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -6,12 +6,16 @@ all. So it is torch's own sum of ``.double()`` tensors, to the last bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+import ml_dtypes
 import numpy as np
 
 from weightaudit.arrays import Array, Product
 from weightaudit.dtypes import BY_NAME
+
+_Place = tuple[slice, slice]
 
 PIECE = 1 << 20
 """Entries that are added up at once."""
@@ -24,39 +28,51 @@ ARITHMETIC = {
 
 def merged_pieces(
     base: Array | None, models: Sequence[Array | Product | None], weights: Sequence[float], dtype: str
-) -> Iterator[Array]:
-    """The merged tensor in pieces of rows, in order. None stands for a model that has the base's; a product is as the
-    tensor is stored.
+) -> Iterator[tuple[Array, int]]:
+    """The merged tensor in pieces, in the order of its entries, each with how many finite sums ``dtype`` cannot hold.
+
+    None stands for a model that has the base's; a product is as the tensor is stored.
     """
     shape = base.shape if base is not None else _shape(models[0])
-    rows = shape[0] if shape else 1
-    width = int(np.prod(shape[1:], dtype=np.int64)) if shape else 1
-    step = max(1, PIECE // max(1, width))
-    flat_base = None if base is None else base.reshape(rows, width)
-    for top in range(0, rows, step):
-        its = slice(top, min(top + step, rows))
+    rows, width = math.prod(shape[:-1]), shape[-1] if shape else 1
+    if not rows * width:
+        return
+    before = None if base is None else base.reshape(rows, width)
+    terms = [model if isinstance(model, Product | None) else model.reshape(rows, width) for model in models]
+    for place in _places(rows, width):
         with np.errstate(all="ignore"):
-            yield _rounded(_summed(flat_base, models, weights, its, width), dtype)
+            total = _summed(before, terms, weights, place)
+            rounded = _rounded(total, dtype)
+            yield rounded, _overflown(total, rounded)
+
+
+def _places(rows: int, width: int) -> Iterator[_Place]:
+    """Pieces of `PIECE` entries at most: of several rows, or of one."""
+    step, across = max(1, PIECE // width), min(width, PIECE)
+    for top in range(0, rows, step):
+        for left in range(0, width, across):
+            yield slice(top, min(top + step, rows)), slice(left, min(left + across, width))
 
 
 def _summed(
-    base: Array | None, models: Sequence[Array | Product | None], weights: Sequence[float], its: slice, width: int
+    base: Array | None, models: Sequence[Array | Product | None], weights: Sequence[float], place: _Place
 ) -> Array:
-    before = None if base is None else base[its].astype(np.float64)
-    total = None if before is None else before.copy()
+    before = None if base is None else base[place].astype(np.float64)
+    total = before
     for model, weight in zip(models, weights, strict=True):
         if model is None:
             continue
-        term = weight * _change(model, before, its, width)
+        term = weight * _change(model, before, place)
         total = term if total is None else total + term
     assert total is not None
     return total
 
 
-def _change(model: Array | Product, before: Array | None, its: slice, width: int) -> Array:
+def _change(model: Array | Product, before: Array | None, place: _Place) -> Array:
     if isinstance(model, Product):
-        return (model.left[its].astype(np.float64) * model.scale) @ model.right.astype(np.float64)
-    own: Array = model.reshape(-1, width)[its].astype(np.float64)
+        rows, cols = place
+        return (model.left[rows].astype(np.float64) * model.scale) @ model.right[:, cols].astype(np.float64)
+    own: Array = model[place].astype(np.float64)
     return own if before is None else own - before
 
 
@@ -65,6 +81,15 @@ def _rounded(total: Array, dtype: str) -> Array:
         return total
     single = total.astype(np.float32)
     return single if dtype == "float32" else single.astype(BY_NAME[dtype].numpy)
+
+
+def _overflown(total: Array, rounded: Array) -> int:
+    if rounded.dtype == np.float64:
+        return 0
+    large = np.abs(total) > float(ml_dtypes.finfo(rounded.dtype).max)  # type: ignore[no-untyped-call]
+    if not large.any():
+        return 0
+    return int(np.count_nonzero(np.isfinite(total[large]) & ~np.isfinite(rounded[large].astype(np.float64))))
 
 
 def _shape(model: Array | Product | None) -> tuple[int, ...]:

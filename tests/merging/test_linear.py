@@ -221,6 +221,16 @@ def test_what_is_refused(gpt2: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_the_name_that_a_header_keeps_for_itself_is_refused(gpt2: Path, tmp_path: Path) -> None:
+    """torch's files may have it; a merge with it could not be read."""
+    (model := tmp_path / "model").mkdir()
+    shutil.copy(gpt2 / "config.json", model)
+    torch.save({**stored(gpt2), "__metadata__": torch.ones(2)}, model / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="__metadata__: safetensors files keep that name"):
+        wa.merge([model, model], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_quantised_weights_are_refused(gpt2: Path, tmp_path: Path) -> None:
     small = derived(
         gpt2,
@@ -322,6 +332,23 @@ def test_buffers_are_no_weights(has_base: bool, gpt2: Path, tmp_path: Path) -> N
     assert same({name: found[name] for name in masks}, masks)
     assert found["transformer.h.0.ln_1.weight"].dtype == torch.float16
     assert made.notes == ()
+
+
+def test_a_tied_head_that_only_some_models_store(gpt2: Path, tmp_path: Path) -> None:
+    """Files of torch hold the head beside the embedding that it repeats, others do not: a loader ties them again."""
+    head, table = "lm_head.weight", "transformer.wte.weight"
+    both = derived(gpt2, tmp_path / "both", lambda tensors: {**tensors, head: tensors[table].clone()})
+    made = wa.merge([gpt2, gpt2], tmp_path / "out", base=both)
+    assert stored(tmp_path / "out").keys() == stored(gpt2).keys()
+    assert [note for note in made.notes if note.endswith(f"not all models store both: {head}.")]
+    wa.merge([both, both], tmp_path / "kept", base=both)
+    assert head in stored(tmp_path / "kept")
+    lora, _ = saved_adapter(tmp_path / "lora", {"lm_head": (stored(both)[head].shape[0], stored(both)[head].shape[1])})
+    with pytest.raises(MappingError, match="it has no tensor lm_head"):
+        wa.merge([gpt2, lora], tmp_path / "none", base=both)
+    untied = derived(both, tmp_path / "untied", lambda tensors: None, tie_word_embeddings=False)
+    with pytest.raises(MappingError, match="it has no tensor lm_head"):
+        wa.merge([gpt2, gpt2], tmp_path / "none", base=untied)
 
 
 def test_shapes_without_numbers_and_numbers_that_are_none(gpt2: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from weightaudit.checkpoint import Checkpoint
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, ConfigError, MappingError
-from weightaudit.merging.linear.shards import Planned
+from weightaudit.merging.linear.shards import METADATA, Planned
 from weightaudit.pairs.names import in_words_of_base, plain_names
 from weightaudit.records import ModelMap, TensorInfo
 from weightaudit.text import listed, printable
@@ -51,12 +51,20 @@ def plan(
     known = {plain.get(name, name): info for name, info in ground.tensors.items()}
     for info in known.values():
         _check_plain(info, called)
+        if info.name == METADATA:
+            hint = "Rename it in the models first"
+            raise CheckpointError(f"{called}: {info.name}", "safetensors files keep that name for themselves", hint)
+    ties = dict(ground_map.ties) if ground_map is not None and not ground_map.guessed else {}
     matrices = ground_map.matrices if ground_map is not None else ()
     turned = {part.tensor for matrix in matrices for part in matrix.parts if part.transposed}
     found = [(what, model, _in_words_of(ground_map, ground, model, what)) for what, model in others]
     notes = [note for what, model, own in found for note in _left_over(known, own, what, model)]
     terms = []
+    repeats: list[str] = []
     for name, info in sorted(known.items(), key=lambda item: (item[1].file, item[1].offset, item[0])):
+        if info.name in ties and _is_left_out(name, found):
+            repeats.append(info.name)
+            continue
         buffer = info.name in buffers
         copied = buffer or BY_NAME[info.dtype].kind != "float"
         beside = [
@@ -71,7 +79,20 @@ def plan(
                 info.name in turned,
             )
         )
+    if repeats:
+        names = listed(map(printable, repeats), MOST_NAMED)
+        why = (
+            f"the config ties {'it' if len(repeats) == 1 else 'them'} to another tensor, and not all models store both"
+        )
+        notes.append(f"Not in the merge, for {why}: {names}.")
     return terms, notes
+
+
+def _is_left_out(name: str, models: Sequence[tuple[str, Checkpoint, Mapping[str, TensorInfo]]]) -> bool:
+    """Whether a whole model lacks the tensor, and no adapter changes it."""
+    return not any(model.identity.adapter is not None and name in own for _, model, own in models) and any(
+        model.identity.adapter is None and name not in own for _, model, own in models
+    )
 
 
 def _mapped(checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None) -> ModelMap | None:

@@ -15,6 +15,8 @@ from weightaudit.merging.linear.folder import on_disk
 from weightaudit.strict_json import plain
 
 INDEX = "model.safetensors.index.json"
+METADATA = "__metadata__"
+"""What stands in a header beside tensors, and so is no tensor's name."""
 ALIGNED = 8
 """Bytes of which the header is a multiple, so that readers can map what follows."""
 
@@ -113,7 +115,7 @@ class ShardWriter:
 
 def _header(shard: Sequence[Planned], metadata: Mapping[str, str]) -> bytes:
     """Its length, then where each tensor lies, from the end of it on."""
-    said: dict[str, object] = {"__metadata__": dict(metadata)}
+    said: dict[str, object] = {METADATA: dict(metadata)}
     start = 0
     for tensor in shard:
         end = start + tensor.nbytes

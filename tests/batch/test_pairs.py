@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from weightaudit.batch.pairs import run as runs
 from weightaudit.batch.pairs.run import PairsResult, run_pairs
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import OutputError, UsageError
+from weightaudit.merging.check import check_merge
 from weightaudit.report.merge.trust import TRUST
 
 
@@ -125,6 +127,53 @@ def test_a_model_that_cannot_be_read_stops_nothing(models: tuple[Path, list[Path
     assert len(run(tmp_path, [*tuned[:2], broken], base).checked) == 2
 
 
+def test_what_nobody_foresaw_stops_nothing(
+    models: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, tuned = models
+
+    def check(asked: Sequence[str], *rest: Any, **options: Any) -> Any:
+        if str(tuned[2]) in asked:
+            raise ZeroDivisionError("of https://me:secret@example.org/model")
+        return check_merge(asked, *rest, **options)
+
+    monkeypatch.setattr("weightaudit.merging.check.check_merge", check)
+    result = run(tmp_path, tuned, base)
+    assert (result.checked, len(result.failed)) == (["math + code"], 2)
+    assert all(why.startswith("ZeroDivisionError") and "secret" not in why for why in result.failed.values())
+
+
+def test_a_full_disk_ends_the_run(
+    models: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("weightaudit.merging.check.check_merge", full)
+    with pytest.raises(OutputError, match="no space left"):
+        run(tmp_path, models[1], models[0])
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "index.html", "plotly.js"])
+def test_no_result_replaces_the_list(name: str, models: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("\n".join(map(str, models[1])))
+    entries = read_model_list(path, DEFAULTS)
+    with pytest.raises(OutputError):
+        run_pairs(entries, None, tmp_path, InlinePool, threads=1, title="models", read=[path])
+    assert path.read_text() == "\n".join(map(str, models[1]))
+
+
+def test_findings_count(weightaudit: CommandLine, models: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    """A copy of the base is a finding; kept pairs count as those that are checked now."""
+    base, tuned = models
+    words = ("batch", listed(tmp_path, [base, tuned[0]]), "--pairs", "--base", base, "--out", tmp_path / "out")
+    for _ in range(2):
+        done = weightaudit(*words, "--workers", "0", "--fail-on", "info")
+        assert (done.code, "--fail-on" in done.stderr) == (1, True), done.stderr
+    assert weightaudit(*words, "--workers", "0").code == 0
+
+
 def test_which_lists_make_pairs(
     models: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +238,7 @@ def test_the_command(weightaudit: CommandLine, models: tuple[Path, list[Path]], 
     assert weightaudit(*words, "--quiet").stderr == ""
     for wrong, said in (
         (("batch", path, "--base", base, "--out", tmp_path / "x"), "--base: only pairs"),
+        ((*words, "--merge"), "--merge: it joins batches of scans"),
         ((*words, "--shard", "1/2"), "--shard: pairs are checked"),
         ((*words, "--max-time", "3"), "--max-time: pairs are checked"),
     ):

@@ -40,18 +40,26 @@ class Log:
 
     def failed(self, error: Exception) -> str:
         """A scan that did not; the reason in one line, for people."""
-        reason = self._safe(_reason(error))
-        self._lines += [f"{_now()} failed: {reason}", *map(self._safe, _trace(error))]
+        reason = _safe(_reason(error), self._token)
+        self._lines += [f"{_now()} failed: {reason}", *(_safe(line, self._token) for line in _trace(error))]
         return reason
 
     def text(self) -> bytes:
         """The whole log, UTF-8."""
         return ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
 
-    def _safe(self, text: str) -> str:
-        """``text`` without what opens doors: the access token, and passwords and signatures in addresses."""
-        text = without_secrets(text)
-        return text.replace(self._token, "…") if self._token else text
+
+def reason_of(error: Exception, token: str | None) -> str:
+    """Why work on a model failed, in one line, for people. ``token`` is the access token, if not this machine's own."""
+    from huggingface_hub import get_token
+
+    return _safe(_reason(error), token or get_token())
+
+
+def _safe(text: str, token: str | None) -> str:
+    """``text`` without what opens doors: the access token, and passwords and signatures in addresses."""
+    text = without_secrets(text)
+    return text.replace(token, "…") if token else text
 
 
 def _reason(error: Exception) -> str:

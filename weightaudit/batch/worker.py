@@ -64,7 +64,7 @@ def run_job(job: Job) -> Outcome:
             raise
         except Exception as error:  # whatever it is, it must not stop the other models
             if isinstance(error, OSError) and error.errno in FULL:
-                raise _no_room(error) from error
+                raise no_room(error) from error
             outcome = _failed(job, error, log)
         check_run(directory, job.run)
         known = finished(folder.path)
@@ -135,7 +135,8 @@ def _remember(job: Job) -> None:
         CacheFolder(split_label(job.model)[0]).remember(job.asked or "main", job.config.revision)
 
 
-def _no_room(error: OSError) -> OutputError:
+def no_room(error: OSError) -> OutputError:
+    """For an ``error`` of `FULL`."""
     where = f"{error.filename} on {socket.gethostname()}" if error.filename else socket.gethostname()
     return OutputError(where, (error.strerror or str(error)).lower(), "Make room there; the same command goes on")
 

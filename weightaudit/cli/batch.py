@@ -19,6 +19,7 @@ from weightaudit.text import plural, printable
 if TYPE_CHECKING:
     from weightaudit.batch import BatchResult
     from weightaudit.batch.merge_batches import MergeResult
+    from weightaudit.batch.pairs.run import PairsResult
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
@@ -109,6 +110,8 @@ def batch(
     that one has a finding at or above --fail-on.
     """
     if merge:
+        if pairs:
+            raise UsageError("--merge", "it joins batches of scans, not of pairs", "Leave one of the two out")
         _merge([Path(directory) for directory in lists], out, fail_on, quiet)
         return
     if len(lists) != 1:
@@ -133,7 +136,7 @@ def batch(
         for option, given in (("--shard", shard), ("--scheduler", scheduler), ("--max-time", max_time)):
             if given is not None:
                 raise UsageError(option, "pairs are checked in processes of this machine", "Leave it out")
-        _pairs(path, out, base, config, workers, threads, quiet)
+        _pairs(path, out, base, config, workers, threads, fail_on, quiet)
         return
     entries = read_model_list(path, config, check_device=scheduler is None)
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
@@ -164,7 +167,14 @@ def batch(
 
 
 def _pairs(
-    path: Path, out: Path, base: str | None, config: AuditConfig, workers: int | None, threads: int | None, quiet: bool
+    path: Path,
+    out: Path,
+    base: str | None,
+    config: AuditConfig,
+    workers: int | None,
+    threads: int | None,
+    fail_on: FailOn,
+    quiet: bool,
 ) -> None:
     from weightaudit.batch import read_model_list
     from weightaudit.batch.executors import make_pool
@@ -183,13 +193,13 @@ def _pairs(
         title=path.stem,
         say=(lambda text: None) if quiet else tell,
         attempts=attempts,
+        read=[path],
     )
     if result.failed or not quiet:
         done = len(result.checked) + len(result.kept)
         tell(f"{plural(done, 'pair')} checked, {len(result.failed)} failed: {out / 'index.html'}")
     attempts.conclude()
-    if result.failed:
-        raise typer.Exit(1)
+    _end(result, fail_on)
 
 
 def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
@@ -220,7 +230,7 @@ def _tell(models: str, result: BatchResult | MergeResult, out: Path, *, quiet: b
         tell(f"{models}, {len(result.failed)} failed: {out / 'summary.csv'}")
 
 
-def _end(result: BatchResult | MergeResult, fail_on: str) -> None:
+def _end(result: BatchResult | MergeResult | PairsResult, fail_on: str) -> None:
     """Exit code 1 where some models failed, or findings are at or above ``fail_on``."""
     exit_on_findings(result.findings, fail_on)
     if result.failed:

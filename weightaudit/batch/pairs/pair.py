@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.batch.lock import check_run
+from weightaudit.batch.log import reason_of
 from weightaudit.batch.own_files import clear, remove
 from weightaudit.batch.results import Content, Results, check_content, content_of
 from weightaudit.config import AuditConfig
@@ -26,6 +27,7 @@ from weightaudit.stored import (
     read_plain,
     record,
     text,
+    whole,
 )
 
 RESULTS = (MEETINGS_CSV, SUMMARY_JSON, PAGE)
@@ -52,7 +54,7 @@ class PairJob:
 @dataclass(frozen=True)
 class PairOutcome:
     """What became of a pair: its two ``sides``, and the ``suggested`` weights; or the ``reason`` why there are none.
-    ``files`` are what it left.
+    ``files`` are what it left; ``findings`` is severity → how many there are.
     """
 
     key: str
@@ -63,6 +65,7 @@ class PairOutcome:
     suggested: tuple[float, ...] = ()
     verdict: str = ""
     files: Mapping[str, Content] = field(default_factory=dict)
+    findings: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """As the folder keeps it."""
@@ -71,13 +74,14 @@ class PairOutcome:
 
 
 def check_pair(job: PairJob) -> PairOutcome:
-    """Check the pair; its folder is complete when this returns. A model that cannot be read is a reason, no error."""
+    """Check the pair; its folder is complete when this returns. What is wrong with a model is a reason, no error."""
     from weightaudit.api import MergeReport
-    from weightaudit.errors import OutputError, WeightauditError
+    from weightaudit.batch.worker import FULL, no_room
+    from weightaudit.errors import OutputError
     from weightaudit.merging.check import check_merge
     from weightaudit.report import write
+    from weightaudit.report.comparison.model_summary import finding_counts
     from weightaudit.report.merge.sides import sides
-    from weightaudit.text import printable
 
     directory = Path(job.directory)
     check_run(directory, job.run)
@@ -95,8 +99,10 @@ def check_pair(job: PairJob) -> PairOutcome:
         write(report, folder / PAGE, plotly=f"../{PLOTLY}")
     except OutputError:
         raise
-    except (WeightauditError, MemoryError) as error:
-        reason = printable(str(error) or "out of memory", limit=1000)
+    except Exception as error:  # whatever it is, it must not stop the other pairs
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise no_room(error) from error
+        reason = reason_of(error, job.config.token)
         return _left(folder, PairOutcome(job.key, job.titles, job.folder, reason=reason))
     return _left(
         folder,
@@ -108,6 +114,7 @@ def check_pair(job: PairJob) -> PairOutcome:
             suggested=result.summary.suggested,
             verdict=result.verdict,
             files={name: content_of(folder / name) for name in RESULTS},
+            findings=finding_counts(result),
         ),
     )
 
@@ -136,6 +143,7 @@ _FIELDS = {
     "suggested": items(finite),
     "verdict": printed,
     "files": by_name(check_content),
+    "findings": by_name(whole),
 }
 
 
@@ -164,4 +172,5 @@ def finished_pair(directory: Path, job: PairJob) -> PairOutcome | None:
         suggested=tuple(told["suggested"]),
         verdict=told["verdict"],
         files=told["files"],
+        findings=told["findings"],
     )

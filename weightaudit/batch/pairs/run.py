@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -13,7 +14,7 @@ from pathlib import Path
 from weightaudit.batch.executors import Pool
 from weightaudit.batch.folder import sweep
 from weightaudit.batch.identity import local_state
-from weightaudit.batch.lock import locked, unwritable
+from weightaudit.batch.lock import LOCK, RUN, locked, unwritable
 from weightaudit.batch.model_list import Entry
 from weightaudit.batch.model_version import ModelVersion, version_of
 from weightaudit.batch.names import names
@@ -24,7 +25,7 @@ from weightaudit.errors import UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles, parted
 from weightaudit.report.atomic_write import Attempts, attempting, replacing
 from weightaudit.report.document import share_plotly
-from weightaudit.report.layout import INDEX, PAIRS_CSV
+from weightaudit.report.layout import INDEX, PAIRS_CSV, PLOTLY
 from weightaudit.report.merge.matrix import write_matrix, write_pairs
 from weightaudit.text import plural, printable, slug
 from weightaudit.version import __version__
@@ -37,11 +38,14 @@ LONGEST = 40
 
 @dataclass
 class PairsResult:
-    """Titles of pairs that were checked now, that had been before, and that failed, each with the reason."""
+    """Titles of pairs that were checked now, that had been before, and that failed, each with the reason;
+    severity → how many findings all of them have.
+    """
 
     checked: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
 
 
 def run_pairs(
@@ -54,16 +58,21 @@ def run_pairs(
     title: str,
     say: Callable[[str], None] = lambda text: None,
     attempts: Attempts | None = None,
+    read: Iterable[Path] = (),
 ) -> PairsResult:
     """Check each two of the ``entries`` for a merge on ``base``, one folder a pair, and write pairs.csv and index.html.
 
-    A pair that fails is told and stops nothing; it is tried again by the next run. UsageError for a list that makes no
-    pairs, or too many; OutputError where the directory cannot be written or another run has it.
+    ``read`` are files, such as the list, that no result may replace. A pair that fails is told and stops nothing; it is
+    tried again by the next run. UsageError for a list that makes no pairs, or too many; OutputError where the directory
+    cannot be written or another run has it.
     """
     pairs = _pairs(entries)
     directory = directory.absolute()
     local = [entry.model for entry in entries if entry.local]
-    ModelFiles.of([*local, *([parted(base)[0]] if base is not None else [])], walk=False).check_directory(directory)
+    models = ModelFiles.of([*local, *([parted(base)[0]] if base is not None else [])], walk=False, read=read)
+    models.check_directory(directory)
+    for name in (INDEX, PAIRS_CSV, PLOTLY, LOCK, RUN):
+        models.check_read(directory / name)
     result = PairsResult()
     outcomes: dict[str, PairOutcome] = {}
     with attempting(attempts) as joining, locked(directory) as run:
@@ -93,6 +102,10 @@ def run_pairs(
                 result.checked.append(_title(job))
                 say(f"done: {printable(_title(job))}")
         in_order = [outcomes[job.folder] for job, _ in jobs]
+        findings: Counter[str] = Counter()
+        for outcome in in_order:
+            findings.update(outcome.findings)
+        result.findings = dict(findings)
         called = [one.title for one in names(entries)]
         for name, write in ((PAIRS_CSV, write_pairs), (INDEX, write_matrix)):
             with joining, replacing(directory / name) as file:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from weightaudit.records import ScanResult
+from weightaudit.records import MergeCheckResult, ScanResult
 from weightaudit.report.by_layer import medians_by_layer
 from weightaudit.report.comparison.columns import RANKED_ROLES, Metric
 
@@ -95,7 +95,7 @@ def _by_depth(points: list[Point], name: str, deepest: int) -> list[tuple[float,
     return [(_short(layer / deepest) if deepest else 0.0, _short(value)) for layer, value in medians.items()]
 
 
-def finding_counts(report: ScanResult) -> dict[str, int]:
+def finding_counts(report: ScanResult | MergeCheckResult) -> dict[str, int]:
     """severity → how many."""
     return dict(Counter(finding.severity for finding in report.findings))
 

@@ -13,7 +13,7 @@ from tests.support.merges import meeting, merge_check_result, planted
 from weightaudit.audit.rules import make_policy
 from weightaudit.merging.rules import RULES, judge
 from weightaudit.merging.summary import summarise
-from weightaudit.records import Interactions, Meeting, MergeCheckResult, Place
+from weightaudit.records import Adapter, Interactions, Meeting, MergeCheckResult, Place
 from weightaudit.spectral.interactions import interactions
 
 IDS = [rule.id for rule in RULES]
@@ -97,7 +97,37 @@ def test_another_model() -> None:
     one, _ = planted(60, 50, seed=1)
     result = with_meetings([of([0.01 * one, strange - W0], W0)])
     assert found(result)["merge-unrelated"].startswith("org/code")
+    assert list(found(result)) == ["merge-unrelated"]  # what the others' numbers are with it is no further fault
     assert judge(result, make_policy((), (), RULES)).verdict == "errors"
+
+
+def as_they_are(weights: list[np.ndarray]) -> MergeCheckResult:
+    """Two models without a base."""
+    return with_meetings([meeting(Place("", 0, None, "Q"), weights)], base=None)
+
+
+@pytest.mark.parametrize("size", [0.3, 0.01, 5e-4])
+def test_a_base_that_is_not_named(size: float) -> None:
+    rng = np.random.default_rng(0)
+    W0 = rng.standard_normal((60, 50))
+    tuned = [W0 + size * one for one in planted(60, 50, seed=1)]
+    told = found(as_they_are(tuned))
+    assert list(told) == ["merge-no-base"]  # and no "same update", of which there is another in each
+    assert "org/math and org/code" in told["merge-no-base"]
+    apart = [rng.standard_normal((60, 50)) for _ in range(2)]
+    assert "merge-no-base" not in found(as_they_are(apart))
+    changes = [one - W0 for one in tuned]
+    assert "merge-no-base" not in found(with_meetings([of([changes[0], changes[0]], W0)]))
+
+
+def test_an_adapter_is_a_change_already() -> None:
+    one, _ = planted(60, 50, seed=1)
+    twins = as_they_are([one, one])
+    assert list(found(twins)) == ["merge-no-base"]
+    adapters = tuple(replace(model, adapter=Adapter("LoRA")) for model in twins.models)
+    told = found(replace(twins, models=adapters))
+    assert "merge-no-base" not in told
+    assert "merge-same" in told
 
 
 @pytest.mark.parametrize(("shrink", "told"), [((0.01, 0.02), True), ((0.01, 0.0), False), ((-0.01, -0.02), False)])

@@ -25,6 +25,12 @@ NOTABLE = 0.1
 """Disturbance below which nobody is said to lose."""
 DISTURBED = 0.8
 """Disturbance from which on a whole fine-tune is said to be disturbed."""
+ALIKE = 0.5
+"""Cosine of the weights of two models from which on they are said to have a base."""
+SAME_COSINE, SAME_SIZE = 1.0 - 1e-6, 1e-6
+"""Cosine of two updates, and how far from 1 the ratio of their sizes, where they are said to be the same; no more than
+√(2e-6) of their size lies between them.
+"""
 TWICE = 1.5
 """Retention from which on an update is said to be there more than once."""
 SHRUNK = 1e-3
@@ -91,11 +97,30 @@ def _unrelated(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
             )
 
 
+def _no_base(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
+    if result.base is not None:
+        return
+    pairs = [
+        one
+        for one in result.summary.encounters
+        if one.victim < one.other
+        and one.cosine >= ALIKE
+        and all(result.models[i].adapter is None for i in (one.victim, one.other))  # adapters are changes already
+    ]
+    if pairs:
+        alike = sorted({i for one in pairs for i in (one.victim, one.other)})
+        yield rule.finding(
+            f"The weights of {_names(result, alike)} are alike, as those of models made from one base are: without it "
+            "the numbers are about what they have of it, not about what each has learned.",
+            value=max(one.cosine for one in pairs),
+        )
+
+
 def _equal(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
     twins = [
         (one.victim, one.other)
         for one in result.summary.encounters
-        if one.victim < one.other and one.cosine >= 1.0 - 1e-6 and abs(one.size_ratio - 1.0) <= 1e-6
+        if one.victim < one.other and one.cosine >= SAME_COSINE and abs(one.size_ratio - 1.0) <= SAME_SIZE
     ]
     for pair in twins:
         yield rule.finding(
@@ -227,6 +252,15 @@ RULES: tuple[MergeRule, ...] = (
         check=_unrelated,
     ),
     warning(
+        id="merge-no-base",
+        title="Models of one base, added up with it",
+        measures="Cosine of two models' weights, over all matrices together, where no base was named.",
+        threshold=ALIKE,
+        source="Weights of two models that were trained apart have a cosine near 0.",
+        advice="Name the model that all were made from with --base.",
+        check=_no_base,
+    ),
+    warning(
         id="merge-unchanged",
         title="A model is the base",
         measures="Models of which every matrix is the base's, entry for entry.",
@@ -238,9 +272,10 @@ RULES: tuple[MergeRule, ...] = (
         id="merge-same",
         title="Two models have the same update",
         measures="Cosine and sizes of two updates, over all matrices together.",
-        source="Equal to six digits: the same model twice, or a copy under another name.",
+        source="Less than 0.15 % of their size apart: the same model twice, or an adapter and the model that has it.",
         advice="Leave one of them out.",
         check=_equal,
+        suppressed_by=("merge-no-base",),
     ),
     warning(
         id="merge-disturbed",
@@ -250,6 +285,7 @@ RULES: tuple[MergeRule, ...] = (
         source=f"D is 1 where the base stood in the model's place. {_TRUST}",
         advice="Try the suggested weights, then evaluate this model's task first.",
         check=_disturbed,
+        suppressed_by=("merge-no-base", "merge-unrelated"),
     ),
     warning(
         id="merge-lopsided",
@@ -259,6 +295,7 @@ RULES: tuple[MergeRule, ...] = (
         source=_TRUST,
         advice="Give it more weight, or the others less; the page's sliders show what that does. Then evaluate.",
         check=_lopsided,
+        suppressed_by=("merge-no-base", "merge-unrelated"),
     ),
     info(
         id="merge-repeated",
@@ -268,7 +305,7 @@ RULES: tuple[MergeRule, ...] = (
         source="1 is a model's own update once; models for like tasks have much in common.",
         advice="Lower the weights: averaging such models loses less than a sum does.",
         check=_twice,
-        suppressed_by=("merge-same",),
+        suppressed_by=("merge-no-base", "merge-unrelated", "merge-same"),
     ),
     info(
         id="merge-adapters",

@@ -95,6 +95,7 @@ def test_the_story() -> None:
     assert "One thing." in said
     assert "not which layers do the damage" in said
     assert "predicted next to nothing" in said
+    assert said.index("What did not predict, or less than D") < said.index("Sign conflict")
     judged = shown(merge_check_result(2, merged=True))
     assert "In the merge merged" in judged
     assert "The nearest linear merge is 0.5 × org/math and 0.5 × org/code" in judged
@@ -233,6 +234,9 @@ def test_a_browser_draws_the_page_and_moves_the_weights(name: str, tmp_path: Pat
           select.dispatchEvent(new Event("change"));
         }
         answer.ready = document.documentElement.dataset.ready;
+        const maps = [0, 1].map((side) => document.getElementById(`plot-meet-${side}`)?.data?.[0]);
+        answer.brightest = maps.map((map) => map?.zmax);
+        answer.most = Math.max(...maps.flatMap((map) => map?.z.flat() ?? []));
         answer.drawn = document.querySelectorAll("figure .main-svg").length;
         answer.trust = document.querySelector(".trust").textContent;
         answer.wide = document.documentElement.scrollWidth > window.innerWidth;
@@ -247,6 +251,7 @@ def test_a_browser_draws_the_page_and_moves_the_weights(name: str, tmp_path: Pat
     digits = [f"{one.disturbance:.2g}" for one in result.summary.suggested_standings]
     assert [f"{float(text):.2g}" for text in answer["suggested"]] == digits
     assert answer["drawn"] >= 3
+    assert answer["brightest"] == [answer["most"]] * 2
     assert "does not mean safe" in answer["trust"]
     assert not answer["wide"]
     assert answer["title"] != "pwned"

@@ -10,7 +10,8 @@ const listeners = [];
 const MOST_WEIGHT = 1.5;
 /** Radii of equal disturbance in the plane. */
 const RADII = [0.25, 0.5, 0.75, 1];
-const LEAST_LIFT = 1e-12;
+/** Contamination that a scale of colours reaches at least. */
+const LEAST_CONTAMINATION = 1e-12;
 /** Models of whom every role is named in the plane; of more only they are. */
 const MOST_NAMED = 2;
 
@@ -90,13 +91,11 @@ function startWeights() {
 }
 
 /**
- * The colours of one stack: contamination of the matrices of model `a` by model `b`, by layer and role.
+ * Contamination of the matrices of model `a` by model `b`, by layer and role.
  * @param {number} a
  * @param {number} b
- * @param {Theme} theme
- * @param {HTMLElement} node
  */
-function drawMeeting(a, b, theme, node) {
+function meetingOf(a, b) {
   const alone = only(data.weights.length > models.length ? models.map(() => 1).concat(0) : weights.map((w) => w || 1), [
     a,
     b,
@@ -125,6 +124,16 @@ function drawMeeting(a, b, theme, node) {
   const values = cells
     .flat()
     .flatMap((cell) => (cell && Number.isFinite(cell.contamination) ? [cell.contamination] : []));
+  return { a, b, layers, roles, cells, values };
+}
+
+/**
+ * @param {ReturnType<typeof meetingOf>} picture
+ * @param {number} brightest contamination that has the lightest colour
+ * @param {Theme} theme
+ * @param {HTMLElement} node
+ */
+function drawMeeting({ a, b, layers, roles, cells }, brightest, theme, node) {
   const layout = baseLayout(theme, `on the inputs of ${data.models[a]}, by ${data.models[b]}`);
   layout.dragmode = false;
   Object.assign(layout.xaxis, { showgrid: false });
@@ -138,7 +147,7 @@ function drawMeeting(a, b, theme, node) {
     hoverinfo: "text",
     colorscale: "Cividis",
     zmin: 0,
-    zmax: values.length ? Math.max(most(values), LEAST_LIFT) : 1,
+    zmax: brightest,
     xgap: 2,
     ygap: 2,
     colorbar: { thickness: 12, outlinewidth: 0, tickfont: { color: data.ink[theme].muted } },
@@ -151,8 +160,13 @@ function startMeetings() {
   if (!host) return;
   const draw = () => {
     const theme = currentTheme();
-    drawMeeting(pair[0], pair[1], theme, byId("plot-meet-0"));
-    drawMeeting(pair[1], pair[0], theme, byId("plot-meet-1"));
+    const pictures = [meetingOf(pair[0], pair[1]), meetingOf(pair[1], pair[0])];
+    // One scale for both: which side suffers is seen by comparing them.
+    const values = pictures.flatMap((picture) => picture.values);
+    const brightest = values.length ? Math.max(most(values), LEAST_CONTAMINATION) : 1;
+    pictures.forEach((picture, side) => {
+      drawMeeting(picture, brightest, theme, byId(`plot-meet-${side}`));
+    });
   };
   if (models.length > 2) {
     const chosen = [0, 1].map((side) =>

@@ -77,7 +77,7 @@ def _header(result: MergeCheckResult, groups: list[Group]) -> Html:
         ("Models", join("<br>", map(model_line, result.models))),
         ("Merge", NOTHING if result.merged is None else model_line(result.merged)),
         ("Family", html("{}", result.family)),
-        ("Weights", NOTHING if result.merged is not None else html("{}", weights_words(result))),
+        ("Merged at", NOTHING if result.merged is not None else html("{}", weights_words(result))),
     ]
     links = [("models", "Models"), *([("findings", "Findings")] if groups else []), ("what-if", "Other weights")]
     links += [("meetings", "Where they meet"), ("plane", "The plane"), ("pairs", "Pairs"), ("most", "Most")]
@@ -158,8 +158,8 @@ def _meetings(result: MergeCheckResult) -> Html:
         "Where the updates meet",
         html(
             "<figure><figcaption><h3>Contamination, both ways</h3><p>What the other model's update does on the inputs "
-            "of each matrix, relative to its own: light is much. Hover for the lift over chance. It says where updates "
-            "meet, not which layers do the damage: that, weights alone told badly.</p>"
+            "of each matrix, relative to its own: light is much, on one scale for both. Hover for the lift over chance. "
+            "It says where updates meet, not which layers do the damage: that, weights alone told badly.</p>"
             '<div id="pair-choice" class="tools"></div></figcaption>{}</figure>',
             plot_hosts("meet", [height, height]),
         ),
@@ -185,21 +185,32 @@ def _encounters(result: MergeCheckResult) -> Html:
     if len(result.models) < 2:
         return NOTHING
     lines = [
-        [result.names[one.victim], result.names[one.other], *standing_cells(one.standing), *_doubtful(one)]
+        [result.names[one.victim], result.names[one.other], *standing_cells(one.standing)]
         for one in result.summary.encounters
     ]
-    heads = ["Inputs of", "Merged with", *STANDING, "Cosine", "without W₀", "Sign conflict", "Size ratio"]
+    heads = ["Inputs of", "Merged with", *STANDING]
+    doubtful = [
+        [result.names[one.victim], result.names[one.other], *_doubtful(one)] for one in result.summary.encounters
+    ]
+    doubtful_heads = ["Inputs of", "Merged with", "Cosine", "Cosine without W₀", "Sign conflict", "Size ratio"]
     return section(
         "pairs",
         "Two at a time",
-        html("<p>Each pair alone. <em>{}</em></p>", DOUBTFUL),
+        html("<p>Each pair alone.</p>"),
         table("Two at a time", heads, lines, numeric=tuple(range(2, len(heads)))),
+        html("<h3>What did not predict, or less than D</h3><p>{}</p>", DOUBTFUL),
+        table(
+            "What did not predict, or less than D",
+            doubtful_heads,
+            doubtful,
+            numeric=tuple(range(2, len(doubtful_heads))),
+        ),
     )
 
 
 def _doubtful(one: Encounter) -> Iterator[Html]:
     cosines = (figure(one.cosine), figure(one.cosine_without_base), share(one.opposed), figure(one.size_ratio))
-    yield from (html("<i>{}</i>", text) for text in cosines)
+    yield from (html('<span class="doubt">{}</span>', text) for text in cosines)
 
 
 def _meeting_most(result: MergeCheckResult) -> Html:

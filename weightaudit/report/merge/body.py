@@ -158,8 +158,8 @@ def _meetings(result: MergeCheckResult) -> Html:
         "Where the updates meet",
         html(
             "<figure><figcaption><h3>Contamination, both ways</h3><p>What the other model's update does on the inputs "
-            "of each matrix, relative to its own: light is much, on one scale for both. Hover for the lift over chance. "
-            "It says where updates meet, not which layers do the damage: that, weights alone told badly.</p>"
+            "of each matrix, relative to its own: light is much, on one scale for both. Hover for the lift over "
+            "chance. It says where updates meet, not which layers do the damage: that, weights alone told badly.</p>"
             '<div id="pair-choice" class="tools"></div></figcaption>{}</figure>',
             plot_hosts("meet", [height, height]),
         ),

@@ -60,7 +60,8 @@ def test_tables_and_charts(shown: dict[str, list[Any]]) -> None:
     assert "severity" in result(shown, "findings_frame[[")["text/html"]
     assert "participation_ratio" in result(shown, "participation_ratio")["text/html"]
     for words, kind in (('plot("stable_rank")', "scatter"), ('"heat map"', "heatmap"), ('"spectrum"', "scatter")):
-        said = result(shown, words)["application/vnd.plotly.v1+json"]
+        (figure,) = outputs(shown, words)
+        said = figure.data["application/vnd.plotly.v1+json"]
         assert said["data"][0]["type"] == kind
 
 

@@ -57,7 +57,7 @@ def test_a_prompt_shows_one_line(name: str) -> None:
 
 def test_the_line_says_what_matters() -> None:
     assert repr(factory.clean()) == f"<ScanReport {factory.clean().identity.name}: 88 matrices, clean>"
-    assert "1 error" in repr(factory.judged())
+    assert "2 errors, 24 warnings and 1 info" in repr(factory.judged())
 
 
 class Elements(HTMLParser):

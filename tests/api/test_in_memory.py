@@ -161,6 +161,7 @@ def test_a_merge_of_models_in_memory() -> None:
     assert [one.place.key for one in report.meetings] == ["/0//M1"]
 
 
+@pytest.mark.filterwarnings("default::FutureWarning")  # PEFT asks transformers for what it calls deprecated
 def test_an_adapter_of_peft_is_scanned_as_it_would_be_saved(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(

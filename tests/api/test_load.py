@@ -89,7 +89,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             wa.load(path)
 
 
-VALUES: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just([]) | st.just({})
+VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just([]) | st.just({})
+)
 
 
 @given(data=st.data())

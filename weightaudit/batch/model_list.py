@@ -84,7 +84,7 @@ def _entries(number: int, line: str, base: AuditConfig, check_device: bool) -> I
 
 def _model(word: str) -> tuple[str, bool, str | None]:
     """(model, whether it is a path, revision)."""
-    from weightaudit.source.resolve import looks_like_path
+    from weightaudit.source.mistyped import looks_like_path
 
     if os.path.lexists(os.path.expanduser(word)):
         return _absolute(word), True, None

@@ -16,7 +16,7 @@ from weightaudit.source.base import safe_folder, safe_name
 from weightaudit.source.bucket_calls import Absent, ask, file_system, not_there
 from weightaudit.source.http.retry import MAX_ATTEMPTS, GaveUp, RetryBudget
 from weightaudit.source.local import MAX_BELOW, MAX_DEPTH
-from weightaudit.source.places import parts_of, safely, scheme_of
+from weightaudit.source.places import bucket_path, parts_of, safely, scheme_of
 from weightaudit.text import printable
 
 PIECE = 16 << 20
@@ -228,11 +228,7 @@ def bucket_repository(address: str, *, offline: bool, max_wait: float) -> Bucket
     """
     shown = safely(address)
     scheme = scheme_of(address)
-    path = address.partition("://")[2].strip("/")
-    bucket = path.partition("/")[0]
-    if not bucket or "@" in bucket or ":" in bucket:
-        hint = f"It looks like {scheme}://bucket/prefix; credentials are not written in it"
-        raise UsageError(shown, "it names no bucket", hint)
+    path = bucket_path(address)
     if offline:
         raise ModelUnreachable(shown, "offline, and it is in cloud storage", "Drop the offline option")
     storage = Storage(file_system(scheme, shown), scheme, max_wait)

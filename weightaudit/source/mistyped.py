@@ -80,7 +80,7 @@ def not_found(model: str, shown: str, *, cause: str = "no such file or directory
 def near_names(model: str) -> list[str]:
     """Paths that are here and called much as ``model`` is, the nearest first."""
     there, wanted = _as_far_as_it_exists(model)
-    called = {}
+    called: dict[str, str] = {}
     for name in _names_in(there):
         called.setdefault(name.casefold(), name)
     near = difflib.get_close_matches(wanted.casefold(), called, n=3, cutoff=0.7)

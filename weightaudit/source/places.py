@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from weightaudit.errors import UsageError
-from weightaudit.model_files import LABEL, WEIGHT_SUFFIXES
-from weightaudit.source.addresses import shown
+from weightaudit.model_files import LABEL, WEIGHT_SUFFIXES, split_label
+from weightaudit.redact import shown
+from weightaudit.source.base import safe_name
 from weightaudit.text import printable
 
 HUB = "hf"
@@ -208,6 +209,73 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def web_file(address: str) -> str | None:
+    """The file that an address of a web server names; None for a folder. UsageError where it cannot be read."""
+    shown = safely(address)
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host:
+        raise UsageError(shown, "it is no address of a server", "It looks like https://example.org/model.safetensors")
+    if parts.scheme.lower() == "http" and not is_this_machine(host):
+        raise UsageError(
+            shown,
+            "http:// is not encrypted: whoever is on the way could change what is scanned",
+            "Write https://, or download the file and scan that",
+        )
+    name = unquote(parts.path).rpartition("/")[2]
+    if not name:
+        return None
+    if not name.lower().endswith(WEIGHT_SUFFIXES):
+        raise UsageError(
+            shown,
+            "it names no weight file",
+            "Give that of a .safetensors, .bin, .pt or .gguf file or of an index, or of a folder, with / at its end",
+        )
+    return safe_name(name, said_by=shown)
+
+
+def bucket_path(address: str) -> str:
+    """Bucket and prefix, "bucket/a/b". UsageError where there is no bucket."""
+    path = address.partition("://")[2].strip("/")
+    bucket = path.partition("/")[0]
+    if not bucket or "@" in bucket or ":" in bucket:
+        hint = f"It looks like {scheme_of(address)}://bucket/prefix; credentials are not written in it"
+        raise UsageError(safely(address), "it names no bucket", hint)
+    return path
+
+
+def check_address(address: str) -> None:
+    """UsageError, or CheckpointError for an unsafe name, where an address cannot be read."""
+    if hub_place(address) is None:
+        _ = bucket_path(address) if scheme_of(address) in BUCKETS else web_file(address)
+
+
+def is_elsewhere(model: str) -> bool:
+    """Whether it is an address, and none of the Hub."""
+    return is_address(model) and hub_place(model) is None
+
+
+def hub_id(model: str) -> str:
+    """The id of a Hub model that is called as in `HubPlace.name`."""
+    place = hub_place(model) if is_address(model) else None
+    return place.model if place is not None else split_label(model)[0]
+
+
+def at_revision(model: str, revision: str | None) -> str:
+    """A Hub model, called as in `HubPlace.name`, at a revision, as people write it."""
+    if (place := hub_place(model) if is_address(model) else None) is not None:
+        return place.at(revision)
+    return f"{model}@{revision}" if revision else model
+
+
+def names_a_file(address: str) -> bool:
+    """Whether an address that is none of the Hub is, by its ending, that of a file."""
+    return parts_of(address)[-1].lower().endswith(WEIGHT_SUFFIXES)
 
 
 def parts_of(address: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelNotFound, UsageError
@@ -14,6 +15,10 @@ from weightaudit.source.local import local_repository
 from weightaudit.source.mistyped import could_be_hub_id, looks_like_path, near_names, not_found
 from weightaudit.source.places import BUCKETS, agreed, hub_place, is_address, safely, scheme_of
 from weightaudit.text import printable
+
+if TYPE_CHECKING:
+    from weightaudit.source.bucket import BucketRepository
+    from weightaudit.source.web import WebRepository
 
 MOST_WAIT = 1e7
 """Seconds, some 116 days: what the system waits by has an end, and infinity is beyond it."""
@@ -86,7 +91,6 @@ def _at_address(
     address: str, revision: str | None, *, token: str | None, offline: bool, download: bool, max_wait: float
 ) -> Repository:
     """`open_repository` of what begins with a scheme."""
-    scheme = scheme_of(address)
     place = hub_place(address)
     if place is not None:
         check_endpoint(safely(address))
@@ -105,7 +109,12 @@ def _at_address(
     if revision is not None:
         cause = f"revision '{printable(revision)}' was asked for, but only models of the Hub have revisions"
         raise UsageError(safely(address), cause, "Leave the revision out")
-    if scheme in BUCKETS:
+    return elsewhere(address, offline=offline, max_wait=max_wait)
+
+
+def elsewhere(address: str, *, offline: bool, max_wait: float) -> WebRepository | BucketRepository:
+    """The files at an address of a web server or a bucket. Raises as `open_repository`."""
+    if scheme_of(address) in BUCKETS:
         from weightaudit.source.bucket import bucket_repository
 
         return bucket_repository(address, offline=offline, max_wait=max_wait)

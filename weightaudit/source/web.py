@@ -10,17 +10,16 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
-from weightaudit.model_files import WEIGHT_SUFFIXES
+from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable
 from weightaudit.source.base import CONFIG, GGUF, SHARD, STANDARD_WEIGHTS, ByteSource, safe_name
 from weightaudit.source.http.client import Access, client_of
 from weightaudit.source.http.location import RemoteLocation, etag_or_date
 from weightaudit.source.http.ranges import RemoteFile
 from weightaudit.source.http.retry import GaveUp, RetryBudget, retry
 from weightaudit.source.hub_errors import HTTP
-from weightaudit.source.places import is_this_machine, parts_of, safely
+from weightaudit.source.places import parts_of, safely, web_file
 from weightaudit.source.redaction import redact_logs
 from weightaudit.source.web_api import ABSENT, CHECK, NO_PARTS, Refused, find, located
 from weightaudit.strict_json import parse_object
@@ -96,9 +95,7 @@ class WebRepository:
             safe_name(name, said_by=self.location)
         if name not in self.found and name not in self.listed:
             raise CheckpointError(self._label(name), "the file is missing", "Check the address")
-        place = self.found.get(name)
-        if place is None:
-            place = self._ask(name)
+        place = self.found.get(name) or self._ask(name)
         if isinstance(place, Refused):
             if place.status in ABSENT:
                 cause = f"{place.server} does not have the file (HTTP {place.status}), which belongs to the model"
@@ -185,7 +182,7 @@ def web_repository(address: str, *, offline: bool, max_wait: float) -> WebReposi
     Raises UsageError for an address that is none or is not encrypted, ModelNotFound, ModelUnavailable.
     """
     shown = safely(address)
-    chosen = _chosen(address, shown)
+    chosen = web_file(address)
     if offline:
         raise ModelUnreachable(shown, "offline, and it is on a web server", "Drop the offline option")
     redact_logs()
@@ -205,33 +202,6 @@ def web_repository(address: str, *, offline: bool, max_wait: float) -> WebReposi
         count = shard["count"]
         repository.listed += [f"{shard['stem']}-{i:05d}-of-{count}{GGUF}" for i in range(1, int(count) + 1)]
     return repository
-
-
-def _chosen(address: str, shown: str) -> str | None:
-    """The file that an address names; None for a folder. UsageError where it cannot be read."""
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host:
-        raise UsageError(shown, "it is no address of a server", "It looks like https://example.org/model.safetensors")
-    if parts.scheme.lower() == "http" and not is_this_machine(host):
-        raise UsageError(
-            shown,
-            "http:// is not encrypted: whoever is on the way could change what is scanned",
-            "Write https://, or download the file and scan that",
-        )
-    name = unquote(parts.path).rpartition("/")[2]
-    if not name:
-        return None
-    if not name.lower().endswith(WEIGHT_SUFFIXES):
-        raise UsageError(
-            shown,
-            "it names no weight file",
-            "Give that of a .safetensors, .bin, .pt or .gguf file or of an index, or of a folder, with / at its end",
-        )
-    return safe_name(name, said_by=shown)
 
 
 def _nothing_in(shown: str, refused: list[Refused]) -> ModelNotFound | ModelUnavailable:

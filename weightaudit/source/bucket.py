@@ -10,14 +10,21 @@ from functools import partial
 from threading import Event
 from typing import Any
 
-from weightaudit.errors import ChangedMeanwhile, CheckpointError, ModelError, ModelUnreachable, UsageError
+from weightaudit.errors import (
+    ChangedMeanwhile,
+    CheckpointError,
+    ModelError,
+    ModelNotFound,
+    ModelUnreachable,
+    UsageError,
+)
 from weightaudit.model_files import LABEL
 from weightaudit.source.base import safe_folder, safe_name
-from weightaudit.source.bucket_calls import Absent, ask, file_system, not_there
+from weightaudit.source.bucket_calls import CHECK, Absent, ask, file_system
 from weightaudit.source.http.retry import MAX_ATTEMPTS, GaveUp, RetryBudget
 from weightaudit.source.local import MAX_BELOW, MAX_DEPTH
 from weightaudit.source.places import bucket_path, parts_of, safely, scheme_of
-from weightaudit.text import printable
+from weightaudit.text import did_you_mean, printable
 
 PIECE = 16 << 20
 """Bytes asked for at once: as many are held a second time."""
@@ -241,7 +248,7 @@ def bucket_repository(address: str, *, offline: bool, max_wait: float) -> Bucket
                 return _opened(storage, address.rstrip("/").removesuffix(f":{label}"), named, label, shown)
             except Absent:
                 pass
-    raise not_there(shown)
+    raise _not_there(storage, path, shown)
 
 
 def _opened(storage: Storage, address: str, path: str, label: str, shown: str) -> BucketRepository:
@@ -257,6 +264,25 @@ def _opened(storage: Storage, address: str, path: str, label: str, shown: str) -
     if "/" not in path:
         storage.listing(path, shown, Event())  # Absent where there is no such bucket
     return found
+
+
+def _not_there(storage: Storage, path: str, shown: str) -> ModelNotFound:
+    """With names that are near, as far as these may be listed."""
+    folder, _, wanted = path.rpartition("/")
+    cause, near = "the storage has no such bucket", ""
+    try:
+        found = storage.listing(folder, shown, Event()) if folder else []
+    except Absent:
+        found = []
+    except ModelError:
+        found = [{"name": ""}]  # whatever it is that may not be listed, it is there
+    if found:
+        cause = "the storage has no such object or prefix"
+        names = [printable(one["name"].rstrip("/").rpartition("/")[2]) for one in found]
+        near = did_you_mean(wanted, names, most=2)
+    elif "/" in folder:
+        cause = "the storage has no such bucket, object or prefix"
+    return ModelNotFound(shown, cause, f"{near}{CHECK}")
 
 
 def mark_of(info: dict[str, Any]) -> str:

@@ -11,19 +11,20 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
+from weightaudit.errors import ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
 from weightaudit.source.http.retry import GaveUp, RetryableError, RetryBudget, retry
 from weightaudit.source.http.timeout import call_with_timeout
 
 T = TypeVar("T")
 
-LIBRARIES = {"s3": "s3fs", "gs": "gcsfs"}
-"""The library of fsspec that each scheme needs."""
-SETTINGS: dict[str, dict[str, Any]] = {
-    # fsspec's listings would outlive a change of what they list.
-    "s3": {"use_listings_cache": False, "skip_instance_cache": True},
-    "gs": {"use_listings_cache": False, "skip_instance_cache": True},
-}
+CLASSES = {"s3": ("s3fs", "s3fs", "S3FileSystem"), "gs": ("gcsfs", "gcsfs.core", "GCSFileSystem")}
+"""For each scheme the library, and the module and class of its file system.
+
+Not by fsspec's name for it: behind "gs" gcsfs has another class, which first asks Google, by default credentials and
+past any emulator, what kind of bucket it is.
+"""
+# A listing that is kept would outlive a change of what it lists.
+SETTINGS = {"use_listings_cache": False, "skip_instance_cache": True}
 LOG_IN = {
     "s3": "Run 'aws configure' or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_PROFILE, AWS_ENDPOINT_URL); for "
     "a bucket that is open to all set FSSPEC_S3_ANON=true",
@@ -44,14 +45,13 @@ NETWORK = "Check the network, and AWS_ENDPOINT_URL or STORAGE_EMULATOR_HOST wher
 
 def file_system(scheme: str, shown: str) -> Any:
     """fsspec's file system for ``scheme``; UsageError, which says how to install it, where it is not there."""
-    library = LIBRARIES[scheme]
+    library, module, name = CLASSES[scheme]
     try:
-        importlib.import_module(library)
-        fsspec = importlib.import_module("fsspec")
+        kind = getattr(importlib.import_module(module), name)
     except ImportError:
-        how = f"pip install 'llm-weightaudit[remote]' (or only: pip install {library})"
+        how = f"pip install 'llm-weightaudit[remote]' (or {library} alone)"
         raise UsageError(shown, f"reading {scheme}:// needs {library}, which is not installed", how) from None
-    return fsspec.filesystem(scheme, **SETTINGS[scheme])
+    return kind(**SETTINGS)
 
 
 class Absent(Exception):  # never leaves this room
@@ -85,7 +85,8 @@ def meaning(error: BaseException, thing: str, scheme: str) -> Exception:
     if isinstance(error, FileNotFoundError):
         return Absent()
     status = getattr(error, "code", None)  # gcsfs
-    if isinstance(error, PermissionError) or status in (401, 403):
+    forbidden = isinstance(error, OSError) and str(error).startswith("Forbidden")  # gcsfs too, without a code
+    if isinstance(error, PermissionError) or forbidden or status in (401, 403):
         return ModelUnavailable(thing, "the storage refuses access", LOG_IN[scheme])
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error)):
         hint = "Check this machine's clock; set AWS_CA_BUNDLE or SSL_CERT_FILE to the certificates that it needs"
@@ -101,8 +102,3 @@ def _chain(error: BaseException | None) -> list[BaseException]:
         found.append(error)
         error = error.__cause__ or error.__context__
     return found
-
-
-def not_there(thing: str) -> ModelError:
-    """For what was asked for by its address."""
-    return ModelNotFound(thing, "the storage has no such bucket, object or prefix", CHECK)

@@ -23,7 +23,7 @@ _FOREIGN = tuple(
 """Those of other formats, but for plain words, which ids end in too."""
 _NEAR_SUFFIX = 0.75
 """How alike, by difflib, a word after the last dot is to the ending of a weight file, to be taken for one mistyped."""
-_HUB_ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
+_HUB_ID = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
 MOST_LOOKED_AT = 10_000
 """Names of a directory that are compared."""
 MOST_NAMED = 5

@@ -43,7 +43,7 @@ _NO_MODELS = (
 """What the Hub has in the place of an organisation, and is none."""
 _REFERENCE = re.compile(r"(refs/(?:pr|convert)/[^/]+|[^/]+)(?:/(.*))?", re.DOTALL)
 """A revision and what follows it. Of those with slashes only these are written with them in addresses of the Hub."""
-_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_ID = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
 WRITE = "Write for example https://huggingface.co/org/name, hf://org/name@main or hf://org/name/model.safetensors"
 
 
@@ -241,7 +241,7 @@ def web_file(address: str) -> str | None:
 
 def bucket_path(address: str) -> str:
     """Bucket and prefix, "bucket/a/b". UsageError where there is no bucket."""
-    path = address.partition("://")[2].strip("/")
+    path = address.partition("://")[2].rstrip("/")
     bucket = path.partition("/")[0]
     if not bucket or "@" in bucket or ":" in bucket:
         hint = f"It looks like {scheme_of(address)}://bucket/prefix; credentials are not written in it"

@@ -6,6 +6,7 @@ is there is what answered.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -188,6 +189,7 @@ def web_repository(address: str, *, offline: bool, max_wait: float) -> WebReposi
     redact_logs()
     client = client_of(shown, lambda: HTTP.Client(follow_redirects=False))
     access = Access(shown, None, None, max_wait, client=client, hint=CHECK, no_parts=NO_PARTS)
+    weakref.finalize(access, client.close)  # when neither this nor any of its files is in use any more
     repository = WebRepository(address, chosen, access)
     absent = repository.look_for((chosen, *BESIDE) if chosen else (*WEIGHTS, *BESIDE))
     if chosen in absent:

@@ -90,8 +90,8 @@ def test_a_revision_is_given_once(hub: Hub) -> None:
 
 def test_the_cache_has_a_file_by_its_address(hub: Hub, tmp_path: Path) -> None:
     put_in_cache(tmp_path / "home" / "hub", "org/tiny", FILES)
-    for options in ({}, {"offline": True}):
-        with open_checkpoint("hf://org/tiny/other%20weights.safetensors", **options) as checkpoint:
+    for offline in (False, True):
+        with open_checkpoint("hf://org/tiny/other%20weights.safetensors", offline=offline) as checkpoint:
             assert checkpoint.read("wte.weight").sum() == 6
     assert hub.log == []
     with pytest.raises(ModelUnreachable, match="offline"):

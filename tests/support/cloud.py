@@ -102,7 +102,7 @@ def s3_server(objects: Mapping[str, bytes]) -> Iterator[Cloud]:
     """A running S3 of moto's with these objects, "bucket/key"."""
     import boto3
     from botocore.config import Config
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     said = {
         "AWS_ENDPOINT_URL": "{url}",

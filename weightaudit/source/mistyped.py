@@ -66,13 +66,15 @@ def not_found(model: str, shown: str, *, cause: str = "no such file or directory
         return ModelNotFound(shown, cause, f"Write https://{shown} for the Hub's model")
     there, wanted = _as_far_as_it_exists(model)
     folder = printable(str(there), 200)
-    parts = [] if str(there) == "." else [f"{folder} has no '{printable(wanted)}'"]
+    like_an_id = "/" in model and could_be_hub_id(model) and not model.lower().endswith(WEIGHT_SUFFIXES)
+    in_a_folder = str(there) != "." and (like_an_id or wanted != Path(model).name)
+    parts = [f"{folder} has no '{printable(wanted)}'"] if in_a_folder else []
     hints = []
     if near := near_names(model):
         hints.append(f"Did you mean {' or '.join(map(printable, near))}?")
-    elif parts and (names := _names_in(there)):
+    elif like_an_id and in_a_folder and (names := _names_in(there)):
         hints.append(f"It has {listed(map(printable, names), MOST_NAMED)}.")
-    if "/" in model and could_be_hub_id(model) and not model.lower().endswith(WEIGHT_SUFFIXES):
+    if like_an_id:
         hints.append(f"For the Hub's model of that name write hf://{shown}")
     return ModelNotFound(shown, ": ".join([cause, *parts]), " ".join(hints).removesuffix(".") or "Check the path")
 

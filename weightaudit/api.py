@@ -309,7 +309,8 @@ def scan(model: str | os.PathLike[str], *, progress: bool | Progress = False, **
     Parameters
     ----------
     model
-        Local directory, weight file, or Hub id; what exists as a path is one.
+        Local directory, weight file, Hub id, or address (``https://``, ``hf://``, ``s3://``, ``gs://``); what exists as
+        a path is one.
     progress
         True shows a bar on stderr; a `Progress` is told of every tensor.
     **options
@@ -558,7 +559,8 @@ def matrices(model: str | os.PathLike[str], **options: Any) -> Iterator[RoleMatr
     Parameters
     ----------
     model
-        Local directory, weight file, or Hub id; what exists as a path is one.
+        Local directory, weight file, Hub id, or address (``https://``, ``hf://``, ``s3://``, ``gs://``); what exists as
+        a path is one.
     **options
         Those of `AuditConfig`.
 

@@ -19,6 +19,7 @@ from weightaudit.parse import (
     parse_share,
     parse_value,
 )
+from weightaudit.redact import without_secrets
 
 Method = Literal["auto", "exact", "krylov"]
 METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
@@ -221,5 +222,12 @@ NOT_OF_A_MERGE = (*NOT_OF_A_DIFFERENCE, "method", "tol", "delta", "device")
 
 
 def as_json(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by name as JSON has them; what is left open is None."""
-    return {name: list(value) or None if isinstance(value, tuple) else value for name, value in options.items()}
+    """Options by name as JSON has them; what is left open is None. Of addresses what may be shown is there."""
+
+    def shown(value: Any) -> Any:
+        return without_secrets(value) if isinstance(value, str) else value
+
+    return {
+        name: list(map(shown, value)) or None if isinstance(value, tuple) else shown(value)
+        for name, value in options.items()
+    }

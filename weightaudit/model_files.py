@@ -322,6 +322,11 @@ def _cached(model: str) -> list[Path]:
 
 
 def parted(name: str) -> tuple[str, str | None]:
-    """A Hub id and the revision that it may carry, ``id@revision``; a path is what exists as one."""
+    """A Hub id and the revision that it may carry, ``id@revision``; a path is what exists as one.
+
+    An address keeps what it carries: its own room reads it, and @ may stand before a server too.
+    """
+    if "://" in name:
+        return name, None
     model, at, revision = name.rpartition("@")
     return (model, revision) if at and model and revision and not Path(name).exists() else (name, None)

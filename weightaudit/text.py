@@ -95,10 +95,12 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 1) -> str:
 
 
 def slug(text: str, *, longest: int) -> str:
-    """``text`` as a file's name that every system takes; a Hub id's slash becomes two hyphens, which no id has.
+    """``text`` as a file's name that every system takes; a Hub id's slash becomes two hyphens, which no id has. The
+    scheme of an address is left out.
 
     Example:
         >>> slug("openai/gpt2 (large)", longest=100)
         'openai--gpt2-large'
     """
-    return re.sub(r"[^A-Za-z0-9._@-]+", "-", text.replace("/", "--"))[:longest].strip("-")
+    bare = re.sub(r"^[a-z][a-z0-9]+://", "", text)
+    return re.sub(r"[^A-Za-z0-9._@-]+", "-", bare.replace("/", "--"))[:longest].strip("-")

@@ -17,8 +17,8 @@ from weightaudit.batch.log import Log
 from weightaudit.batch.model_list import read_model_list
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelUnavailable, UsageError
+from weightaudit.redact import without_secrets
 from weightaudit.source import open_repository
-from weightaudit.source.addresses import without_secrets
 from weightaudit.source.hub_errors import HTTP, endpoint
 from weightaudit.source.redaction import redact_logs
 

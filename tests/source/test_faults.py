@@ -108,7 +108,7 @@ LASTING: dict[str, tuple[Callable[[Hub], Fault], str]] = {
     "403": (lambda hub: faults.status(403, times=None), r"refuses to serve the file \(HTTP 403\) \(3 tries\)"),
     "404": (lambda hub: faults.status(404, times=None), r"refuses to serve the file \(HTTP 404\) \(3 tries\)"),
     "410": (lambda hub: faults.status(410, times=None), r"refuses to serve the file \(HTTP 410\) \(3 tries\)"),
-    "416": (lambda hub: faults.status(416, times=None), r"shorter than the Hub says \(HTTP 416\) \(3 tries\)"),
+    "416": (lambda hub: faults.status(416, times=None), r"shorter than it was \(HTTP 416\) \(3 tries\)"),
     "401 of HEAD": (lambda hub: faults.status(401, where=HEADS, times=None), r"refuses access \(HTTP 401\)"),
     "403 of HEAD": (lambda hub: faults.status(403, where=HEADS, times=None), r"refuses access \(HTTP 403\)"),
     "404 of HEAD": (lambda hub: faults.status(404, where=HEADS, times=None), r"answered HTTP 404"),

@@ -14,7 +14,7 @@ from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable,
 from weightaudit.source import local as local_module
 from weightaudit.source import open_repository, safe_name
 from weightaudit.source.local import LocalFile
-from weightaudit.source.resolve import looks_like_path
+from weightaudit.source.mistyped import looks_like_path
 from weightaudit.text import printable
 
 CONTENT = bytes(range(256)) * 5

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from weightaudit.batch.job import Job
 from weightaudit.errors import WeightauditError
 from weightaudit.records import ScanResult
-from weightaudit.source.addresses import without_secrets
+from weightaudit.redact import without_secrets
 from weightaudit.text import printable
 
 
@@ -22,7 +22,7 @@ class Log:
         from huggingface_hub import get_token
 
         self._token = job.config.token or get_token()
-        options = " ".join(f"{name}={value}" for name, value in job.config.result_options().items())
+        options = without_secrets(" ".join(f"{name}={value}" for name, value in job.config.result_options().items()))
         self._lines = [
             f"{_now()} {printable(job.title)} on {socket.gethostname()}, {platform.platform()}",
             f"weightaudit {job.version}, Python {platform.python_version()}; {printable(options, 1000)}",

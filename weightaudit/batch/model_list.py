@@ -12,7 +12,10 @@ from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError
 from weightaudit.model_files import split_label
 from weightaudit.options import options_of
+from weightaudit.redact import without_secrets
 from weightaudit.source.addresses import check_endpoint
+from weightaudit.source.mistyped import looks_like_path
+from weightaudit.source.places import check_address, hub_id, hub_place, is_address, is_elsewhere, safely
 from weightaudit.text import did_you_mean, listed, plural, printable
 
 MOST_SHOWN = 8
@@ -24,8 +27,8 @@ _WORD = re.compile(r'[ \t]*(?:(?P<comment>#.*)|(?P<word>(?:"[^"]*"|[^ \t"])+)|(?
 class Entry:
     """One model of a list: what to scan and how.
 
-    ``model`` is a Hub id, or an absolute path where ``local``; ``config`` holds its revision and all options; ``line``
-    counts from 1; ``written`` is how the list calls the model.
+    ``model`` is a Hub id, an address, or an absolute path where ``local``; ``config`` holds its revision and all
+    options; ``line`` counts from 1; ``written`` is how the list calls the model.
     """
 
     line: int
@@ -34,14 +37,24 @@ class Entry:
     config: AuditConfig
     written: str = field(default="", compare=False)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is on a web server or in a bucket: neither here nor on the Hub."""
+        return not self.local and is_elsewhere(self.model)
+
+    @property
+    def known_as(self) -> str:
+        """``model`` as it may be written down: an address without its password and query."""
+        return safely(self.model) if self.elsewhere else self.model
+
 
 def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_device: bool = True) -> list[Entry]:
     """The models of the list at ``path``, in its order, each once.
 
-    A line is a Hub id, ``id@revision`` or a path (from the working directory, as for a scan), then options such as
-    ``roles=Q,K``, which win over ``base``; ``#`` starts a comment. What exists here as a path is one. UsageError, with
-    every bad line in one message, unless all lines can be used; a path or model that does not exist is no fault of the
-    line. ``check_device=False`` lets devices pass that this machine does not have.
+    A line is a Hub id, ``id@revision``, an address or a path (from the working directory, as for a scan), then options
+    such as ``roles=Q,K``, which win over ``base``; ``#`` starts a comment. What exists here as a path is one.
+    UsageError, with every bad line in one message, unless all lines can be used; a path or model that does not exist is
+    no fault of the line. ``check_device=False`` lets devices pass that this machine does not have.
     """
     shown = printable(str(path), limit=1000)
     try:
@@ -61,7 +74,9 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
         more = [f"and {len(bad) - MOST_SHOWN} more"] if len(bad) > MOST_SHOWN else []
         raise UsageError(shown, f"{plural(len(bad), 'line')} cannot be used: {'; '.join([*bad[:MOST_SHOWN], *more])}")
     if not entries:
-        raise UsageError(shown, "there is no model in it", "Write one model a line: a Hub id, id@revision or a path")
+        raise UsageError(
+            shown, "there is no model in it", "Write one model a line: a Hub id, id@revision, an address or a path"
+        )
     return list(_each_once(entries))
 
 
@@ -89,16 +104,19 @@ def _entries(number: int, line: str, base: AuditConfig, check_device: bool) -> I
     config = _with_options(words[1:], base)
     if revision is not None:
         config = replace(config, revision=revision)
-    elif local:
+    elif local or is_elsewhere(model):
         config = replace(config, revision=None)
     _check(model, local, config, check_device)
-    yield Entry(number, model, local, config, written=words[0])
+    yield Entry(number, model, local, config, written=without_secrets(words[0]))
 
 
 def _model(word: str) -> tuple[str, bool, str | None]:
     """(model, whether it is a path, revision)."""
-    from weightaudit.source.resolve import looks_like_path
-
+    if is_address(word):
+        place = hub_place(word)
+        if place is None:
+            check_address(word)
+        return (word, False, None) if place is None else (place.name, False, place.revision)
     if os.path.lexists(os.path.expanduser(word)):
         return _absolute(word), True, None
     named, label = split_label(word)
@@ -128,11 +146,11 @@ def _check(model: str, local: bool, config: AuditConfig, check_device: bool) -> 
     """Raise for what no scan could be started with."""
     from weightaudit.audit import check_config
 
-    if not local:
+    if not local and not is_elsewhere(model):
         check_endpoint(model)
         from weightaudit.source.names import check_model, check_revision
 
-        check_model(split_label(model)[0])
+        check_model(hub_id(model))
         check_revision(model, config.revision)
     check_config(config, check_device=check_device)
 

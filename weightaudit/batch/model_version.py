@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
 from weightaudit.batch.identity import local_state
 from weightaudit.batch.model_list import Entry
-from weightaudit.errors import ModelError
+from weightaudit.errors import ModelError, UsageError
 from weightaudit.model_files import split_label
+from weightaudit.source.places import hub_id
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,15 @@ class ModelVersion:
 
 
 def version_of(entry: Entry) -> ModelVersion:
-    """Ask the file system, or the Hub; where that is out of reach, the local Hugging Face cache.
+    """Ask the file system, the Hub or the server; where the Hub is out of reach, the local Hugging Face cache.
 
     A scan takes what the cache has without asking whether the branch has moved; a batch asks, once a model, so that a
     moved branch is scanned again.
     """
     if entry.local:
         return ModelVersion(local_state(*split_label(entry.model)))
+    if entry.elsewhere:
+        return _elsewhere(entry)
     from huggingface_hub import constants
 
     from weightaudit.source.cache import cached_snapshot
@@ -45,14 +49,27 @@ def version_of(entry: Entry) -> ModelVersion:
         from weightaudit.source.resolve_revision import pin
 
         redact_logs()
-        access = Access(split_label(entry.model)[0], config.revision, token_to_send(config.token), config.max_wait)
+        access = Access(hub_id(entry.model), config.revision, token_to_send(config.token), config.max_wait)
         try:
             commit = pin(access, config.revision).commit
             return ModelVersion(commit, commit)
         except ModelError as found:
             error = found
-    snapshot = cached_snapshot(split_label(entry.model)[0], config.revision)
+    snapshot = cached_snapshot(hub_id(entry.model), config.revision)
     if snapshot is not None:
         return ModelVersion(snapshot.name, snapshot.name)
     # Two revisions are two scans, though nobody can say now which. Offline the scan itself says best what is lacking.
     return ModelVersion(f"@{config.revision or ''}", error=error)
+
+
+def _elsewhere(entry: Entry) -> ModelVersion:
+    """Sizes and marks of the files on a web server or in a bucket."""
+    from weightaudit.source.resolve import elsewhere
+
+    try:
+        repository = elsewhere(entry.model, offline=entry.config.offline, max_wait=entry.config.max_wait)
+        return ModelVersion(json.dumps(repository.state()))
+    except ModelError as found:
+        return ModelVersion("", error=found)
+    except UsageError:  # a library is lacking: the scan says so
+        return ModelVersion("")

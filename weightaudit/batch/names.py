@@ -13,7 +13,9 @@ from typing import Any
 
 from weightaudit.batch.model_list import Entry
 from weightaudit.config import DEFAULTS, AuditConfig
+from weightaudit.redact import without_secrets
 from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, INDEX, MANIFEST, PLOTLY, SUMMARY_CSV
+from weightaudit.source.places import names_a_file, parts_of
 from weightaudit.stored import printed
 from weightaudit.text import slug
 
@@ -83,35 +85,43 @@ def _is_free(name: str) -> bool:
 
 def _own_name(entry: Entry) -> str:
     """What a scan calls the model."""
-    if not entry.local:
-        return entry.model
-    path = Path(entry.model)
-    return "/".join(_tail(path, _least(path))) or "/"
+    return "/".join(_parts(entry)[-_least(entry) :]) or "/"
 
 
-def _least(path: Path) -> int:
+def _parts(entry: Entry) -> tuple[str, ...]:
+    """What tells a model from others: the parts of its path or address; of the Hub's the name alone."""
+    if entry.local:
+        return Path(entry.model).parts[1:]
+    return tuple(parts_of(entry.model)) if entry.elsewhere else (entry.model,)
+
+
+def _least(entry: Entry) -> int:
     """Parts of a path that a scan puts into the name: a lone file is called by its directory too."""
-    return 1 if path.is_dir() or not os.path.lexists(path) else 2
-
-
-def _tail(path: Path, parts: int) -> tuple[str, ...]:
-    return path.parts[1:][-parts:]
+    if entry.local:
+        return 1 if os.path.isdir(entry.model) or not os.path.lexists(entry.model) else 2
+    return 2 if entry.elsewhere and names_a_file(entry.model) else 1
 
 
 def _bases(entries: Sequence[Entry]) -> list[str]:
-    """For each entry its id, or the last parts of its path: as few as tell it from every other model."""
+    """For each entry its id, or the last parts of its path or address: as few as tell it from every other model.
+
+    Where addresses differ in their queries alone, which are shown to nobody, a digest does.
+    """
     bases = [_own_name(entry) for entry in entries]
-    depth = [_least(Path(entry.model)) for entry in entries]
+    depth = [_least(entry) for entry in entries]
     while True:
         models: dict[str, set[str]] = {}
         for entry, base in zip(entries, bases, strict=True):
             models.setdefault(base, set()).add(entry.model)
         again = False
         for i, entry in enumerate(entries):
-            longer = entry.local and len(models[bases[i]]) > 1 and depth[i] < len(Path(entry.model).parts) - 1
-            if longer:
+            parts = _parts(entry)
+            if len(models[bases[i]]) > 1 and depth[i] < len(parts):
                 depth[i] += 1
-                bases[i] = "/".join(_tail(Path(entry.model), depth[i]))
+                bases[i] = "/".join(parts[-depth[i] :])
+                again = True
+            elif len(models[bases[i]]) > 1 and entry.elsewhere and "#" not in bases[i]:
+                bases[i] += f"#{_digest(entry.model)}"
                 again = True
         if not again:
             return bases
@@ -123,7 +133,7 @@ def options_that_differ(config: AuditConfig) -> str:
     for name, value in config.result_options().items():
         if value != getattr(DEFAULTS, name):
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            said.append(f"{name}={text}")
+            said.append(f"{name}={without_secrets(text)}")
     return " ".join(said) or "default options"
 
 

@@ -96,7 +96,7 @@ def steps(
             config = replace(config, revision=state.commit)
         if config.threads is None:
             config = replace(config, threads=threads)
-        key = cache_key(entry.model, state.text, called.label, config)
+        key = cache_key(entry.known_as, state.text, called.label, config)
         if kept is not None and _cannot_be_asked(entry, state) and kept.key == _key_then(entry, called, config, kept):
             key = kept.key
         job = Job(
@@ -124,10 +124,10 @@ def steps(
 
 def _cannot_be_asked(entry: Entry, state: ModelVersion) -> bool:
     """Whether a Hub model's commit is unknown for now: offline, or the Hub is away or refuses."""
-    unknown = not entry.local and not state.commit
+    unknown = not entry.local and not entry.elsewhere and not state.commit
     return unknown and (state.error is None or isinstance(state.error, ModelUnavailable))
 
 
 def _key_then(entry: Entry, called: Names, config: AuditConfig, kept: Outcome) -> str | None:
     """The key that ``kept`` has if it is a finished scan by the same options of some commit."""
-    return cache_key(entry.model, kept.revision, called.label, config) if kept.status == "done" else None
+    return cache_key(entry.known_as, kept.revision, called.label, config) if kept.status == "done" else None

@@ -126,11 +126,13 @@ def _check_outputs(planned: Sequence[Planned], directory: Path, read: Iterable[P
 
 
 def _listed(one: Planned) -> Listed:
-    return Listed(one.number, one.names.title, one.names.folder, one.entry.model, options_that_differ(one.entry.config))
+    return Listed(
+        one.number, one.names.title, one.names.folder, one.entry.known_as, options_that_differ(one.entry.config)
+    )
 
 
 def _manifest(listed: Sequence[Listed], entries: Sequence[Entry], shard: tuple[int, int], title: str) -> Manifest:
-    digest = digest_of(f"{entry.model} {entry.config.revision} {entry.config.result_options()}" for entry in entries)
+    digest = digest_of(f"{entry.known_as} {entry.config.revision} {entry.config.result_options()}" for entry in entries)
     return Manifest(tuple(listed), total=len(entries), shard=shard, digest=digest, title=title)
 
 

@@ -23,9 +23,9 @@ from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.progress_file import ProgressFile
 from weightaudit.batch.results import RESULTS
 from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
-from weightaudit.model_files import split_label
 from weightaudit.records import ScanResult
 from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, PLOTLY, SUMMARY_JSON
+from weightaudit.source.places import hub_id
 from weightaudit.version import __version__
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _remember(job: Job) -> None:
     from weightaudit.source.cache_writing import CacheFolder
 
     if job.config.revision is not None:
-        CacheFolder(split_label(job.model)[0]).remember(job.asked or "main", job.config.revision)
+        CacheFolder(hub_id(job.model)).remember(job.asked or "main", job.config.revision)
 
 
 def no_room(error: OSError) -> OutputError:

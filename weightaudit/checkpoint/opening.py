@@ -108,7 +108,8 @@ def open_checkpoint(
             files += beside
             tensors = {**tensors, **{tensor.name: tensor for file in beside for tensor in file.tensors}}
             notes += [note for file in beside for note in file.notes]
-            if not repository.revision:  # a directory: of a Hub model nothing is downloaded for it
+            # A directory: of a model of the Hub, or of one that is read over a network, nothing is downloaded for it.
+            if not repository.revision and not any(source.distant for source in sources.values()):
                 vocabulary, unreadable = read_vocabulary(repository)
                 faults += unreadable
         opened.pop_all()

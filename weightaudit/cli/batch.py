@@ -105,9 +105,9 @@ def batch(
 ) -> None:
     """Scan every model of a list; what is finished stays finished.
 
-    A line of the list is a Hub id, id@revision or a path, then options such as roles=Q,K; # starts a comment. Run the
-    same command again to go on after anything that stopped it. Exit code 1 says that some models failed, or that
-    that one has a finding at or above --fail-on.
+    A line of the list is a Hub id, id@revision, an address or a path, then options such as roles=Q,K; # starts a
+    comment. Run the same command again to go on after anything that stopped it. Exit code 1 says that some models
+    failed, or that one has a finding at or above --fail-on.
     """
     if merge:
         if pairs:

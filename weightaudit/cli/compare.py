@@ -17,8 +17,9 @@ from weightaudit.cli.terminal import tell
 from weightaudit.config import NOT_OF_A_DIFFERENCE, AuditConfig
 from weightaudit.errors import MappingError, OutputError, UsageError
 from weightaudit.model_files import ModelFiles, parted
+from weightaudit.redact import without_secrets
 from weightaudit.report.layout import DIFFERENCES, INDEX, LAYERS_PARQUET, MANIFEST, PAGE, PLOTLY
-from weightaudit.text import plural, printable
+from weightaudit.text import plural, printable, slug
 
 if TYPE_CHECKING:
     from weightaudit.report.atomic_write import Attempts
@@ -179,5 +180,6 @@ def _make(directory: Path) -> None:
 
 def _folder(place: int, name: str) -> str:
     """For a scanned model: its name, and before it its place among the names, so that no two share one."""
-    called = os.path.basename(os.path.realpath(name)) if os.path.exists(name) else name.replace("/", "--")
-    return f"{place}-{re.sub(r'[^A-Za-z0-9._@-]+', '-', called)[:80].strip('.-') or 'model'}"
+    there = os.path.exists(name)
+    called = os.path.basename(os.path.realpath(name)) if there else re.sub(r"[?#].*", "", without_secrets(name))
+    return f"{place}-{slug(called, longest=80).strip('.-') or 'model'}"

@@ -15,9 +15,16 @@ OUTPUTS: Panel = "Outputs"
 FINDINGS: Panel = "Findings"
 MEASUREMENT: Panel = "Measurement"
 
-Model = Annotated[str, typer.Argument(help="Local directory, weight file, or Hugging Face id.", show_default=False)]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Local directory, weight file, Hugging Face id, or address (https://, hf://, s3://, gs://).",
+        show_default=False,
+    ),
+]
 _OF_TWO = (
-    "local directory, weight file, or Hugging Face id, with a revision where it is not the default branch: id@revision."
+    "local directory, weight file, address, or Hugging Face id, with a revision where it is not the default branch: "
+    "id@revision."
 )
 Base = Annotated[str, typer.Argument(help=f"The model that was changed: a {_OF_TWO}", show_default=False)]
 Derived = Annotated[

@@ -21,6 +21,7 @@ from weightaudit.cli.paper_options import Given, setting_options, with_settings
 from weightaudit.cli.strict_command import OnceCommand
 from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
+from weightaudit.redact import without_secrets
 
 if TYPE_CHECKING:
     from weightaudit.audit import Progress
@@ -114,7 +115,7 @@ def _run_all(given: Given, out: Out, again: Again = False, quiet: Quiet = False,
     with _progress(quiet) as progress:
         ran = run_all(configs, out, progress, attempts, again=again, say=_saying(quiet))
     with attempts:
-        write_readme(ran, out, shlex.join(["weightaudit", *sys.argv[1:]]))
+        write_readme(ran, out, without_secrets(shlex.join(["weightaudit", *sys.argv[1:]])))
     if not quiet:
         with attempts:
             _show(ran)

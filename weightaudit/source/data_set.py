@@ -14,7 +14,7 @@ from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.http.client import SOMEBODY_ELSE, Access
 from weightaudit.source.http.ranges import RemoteFile
 from weightaudit.source.http.retry import RetryBudget, retry
-from weightaudit.source.hub_api import ask, file_url
+from weightaudit.source.hub_api import ask, file_url, located
 from weightaudit.source.names import COMMIT, DATA_SETS
 from weightaudit.source.redaction import redact_logs
 
@@ -67,8 +67,8 @@ def _newest(name: str, label: str, access: Access) -> str:
 
 
 def _download(name: str, commit: str, label: str, access: Access) -> None:
-    url = file_url(access.model, commit, name)
-    source = RemoteFile(url, commit=commit, name=name, label=label, access=access, giving_up=Event())
+    locate = located(file_url(access.model, commit, name), commit, access)
+    source = RemoteFile(locate, name=name, label=label, access=access, giving_up=Event())
     try:
         CacheFolder(access.model).keep(source, commit)
     finally:

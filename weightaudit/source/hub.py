@@ -11,21 +11,23 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from threading import Event
+from urllib.parse import quote
 
 from huggingface_hub import constants
 
 from weightaudit.errors import CheckpointError, ModelError, ModelUnreachable
 from weightaudit.model_files import WEIGHT_SUFFIXES
-from weightaudit.source.base import GGUF, ByteSource, safe_folder, safe_name
+from weightaudit.source.base import GGUF, SHARD, ByteSource, safe_folder, safe_name
 from weightaudit.source.cache import CONFIG, cached_file, cached_snapshot, is_whole
 from weightaudit.source.cache_writing import CacheFolder
 from weightaudit.source.download import download as download_files
 from weightaudit.source.http.client import Access
 from weightaudit.source.http.ranges import RemoteFile
-from weightaudit.source.hub_api import file_url
+from weightaudit.source.hub_api import file_url, located
 from weightaudit.source.hub_errors import endpoint
 from weightaudit.source.local import FileState, LocalFile, LocalRepository
 from weightaudit.source.names import check_model, check_revision, token_to_send
+from weightaudit.source.places import HubPlace
 from weightaudit.source.redaction import redact_logs
 from weightaudit.source.resolve_revision import Pinned, pin
 from weightaudit.text import listed, printable
@@ -37,8 +39,6 @@ class HubRepository:
     ``snapshot`` is its folder in the cache, where that has all that matters; else ``pinned`` is what the Hub said.
     """
 
-    chosen: str | None = None
-
     def __init__(
         self,
         commit: str,
@@ -49,11 +49,15 @@ class HubRepository:
         offline: bool,
         download: bool,
         label: str = "",
+        chosen: str | None = None,
     ) -> None:
         self.label = label
-        self.name = access.model
+        self.chosen = chosen
         self.revision = commit
-        self.location = f"{endpoint()}/{access.model}"
+        place = HubPlace(access.model, commit, chosen or "")
+        self.name = place.name
+        self.location = f"{endpoint()}/{access.model}" + (f"/blob/{commit}/{quote(chosen)}" if chosen else "")
+        self._model = access.model
         self._snapshot = snapshot
         self._pinned = pinned
         self._access = access
@@ -119,17 +123,17 @@ class HubRepository:
             return
         if self._offline:
             raise ModelUnreachable(
-                self.name,
+                self._model,
                 f"offline, and the Hugging Face cache lacks {_some(absent)}",
                 "Download the model first, or drop the offline option and unset HF_HUB_OFFLINE",
             )
         files = self._ask_hub().files
         wanted = [name for name in absent if name in files]
         if self._download and wanted:
-            download_files(self.name, self.revision, wanted, self._at_hub, self.close)
+            download_files(self._model, self.revision, wanted, self._at_hub, self.close)
             missing = [name for name in wanted if self._cached(name) is None]
             if missing:
-                raise ModelUnreachable(self.name, f"downloading {_some(missing)} failed", "Check the network")
+                raise ModelUnreachable(self._model, f"downloading {_some(missing)} failed", "Check the network")
 
     def open(self, name: str) -> ByteSource:
         """The file ``name``: from the cache, or from the Hub."""
@@ -142,16 +146,15 @@ class HubRepository:
             self._opened.append(file.state)
             return file
         if self._offline or name not in self._ask_hub().files:
-            label = f"{self.name}/{printable(name)}"
+            label = f"{self._model}/{printable(name)}"
             raise CheckpointError(label, "the file is missing", "Check the revision; the model may be incomplete")
         return self._at_hub(name)
 
     def _at_hub(self, name: str) -> RemoteFile:
-        label = f"{self.name}/{printable(name)}"
+        label = f"{self._model}/{printable(name)}"
         url = file_url(self._ask_hub().model, self.revision, name)
-        return RemoteFile(
-            url, commit=self.revision, name=name, label=label, access=self._access, giving_up=self._closing
-        )
+        locate = located(url, self.revision, self._access)
+        return RemoteFile(locate, name=name, label=label, access=self._access, giving_up=self._closing)
 
     def check_unchanged(self) -> None:
         """CheckpointError where a cached file is another one now; streamed ones are checked with every answer."""
@@ -163,7 +166,7 @@ class HubRepository:
         self._closing.set()
 
     def _cached(self, name: str) -> Path | None:
-        models = (self.name,) if self._pinned is None else (self.name, self._pinned.model)
+        models = (self._model,) if self._pinned is None else (self._model, self._pinned.model)
         return cached_file(dict.fromkeys(models), self.revision, name)
 
     def _ask_hub(self) -> Pinned:
@@ -181,22 +184,25 @@ def hub_repository(
     download: bool,
     max_wait: float,
     label: str = "",
+    chosen: str | None = None,
 ) -> HubRepository:
     """The Hub model with this id: from the cache where that has its config and weights, else from the Hub.
 
-    ``label`` says which of its quantisations.
+    ``label`` says which of its quantisations, ``chosen`` which of its files.
     """
     redact_logs()
     check_model(model)
     check_revision(model, revision)
     access = Access(model, revision, token_to_send(token), max_wait)
     offline = offline or constants.HF_HUB_OFFLINE
-    repository = partial(HubRepository, access=access, offline=offline, download=download, label=label)
+    repository = partial(HubRepository, access=access, offline=offline, download=download, label=label, chosen=chosen)
 
     snapshot = cached_snapshot(model, revision)
     if snapshot is not None:
         names = _names_in(snapshot)
-        if (is_whole(names) and not label) or (offline and any(name.endswith(WEIGHT_SUFFIXES) for name in names)):
+        if _has_what_is_asked(names, label, chosen) or (
+            offline and any(name.endswith(WEIGHT_SUFFIXES) for name in names)
+        ):
             return repository(snapshot.name, snapshot=snapshot)
     if offline:
         at = f" at revision '{printable(revision)}'" if revision else ""
@@ -212,6 +218,14 @@ def hub_repository(
         # So that the same command works offline afterwards.
         CacheFolder(model).remember(revision or "main", pinned.commit)
     return found
+
+
+def _has_what_is_asked(names: list[str], label: str, chosen: str | None) -> bool:
+    """Whether files of these names are all that a scan reads. Of one of several shards nobody can say that."""
+    if chosen is None:
+        return is_whole(names) and not label
+    alone = not chosen.endswith(".json") and SHARD.fullmatch(chosen) is None
+    return alone and chosen in names and CONFIG in names
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -12,6 +12,7 @@ from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defin
 
 from weightaudit.errors import ModelError, ModelUnreachable
 from weightaudit.source.http.client import SOMEBODY_ELSE, Access, Response, broken, is_home, parsed, send, server_of
+from weightaudit.source.http.location import Locate, RemoteLocation, bare_etag
 from weightaudit.source.http.retry import RETRYABLE, RetryBudget, failed_status
 from weightaudit.source.http.timeout import call_with_timeout
 from weightaudit.source.hub_errors import HTTP, HTTP_ERROR, endpoint, explain
@@ -110,24 +111,6 @@ def _body(answer: Response, budget: RetryBudget, limit: int) -> bytes:
     raise failure
 
 
-@dataclass(frozen=True)
-class RemoteLocation:
-    """``url`` may be signed and expire. ``size`` in bytes and ``etag``, the Hub's, say which file it is.
-
-    ``sha256`` is what the Hub says that the file's SHA-256 is, in hexadecimal, or None.
-    """
-
-    url: str = field(repr=False)
-    size: int
-    etag: str | None
-    sha256: str | None
-
-    @property
-    def marks(self) -> tuple[int, str | None]:
-        """What must not change while the file is read."""
-        return self.size, self.etag
-
-
 def file_url(model: str, commit: str, name: str) -> str:
     """The Hub's address of a file of that commit."""
     return constants.HUGGINGFACE_CO_URL_TEMPLATE.format(
@@ -135,8 +118,12 @@ def file_url(model: str, commit: str, name: str) -> str:
     )
 
 
-def locate(url: str, commit: str, budget: RetryBudget, access: Access) -> RemoteLocation:
-    """Ask the Hub, with one HEAD, where the file of that commit is. Raises as `ask` does."""
+def located(url: str, commit: str, access: Access) -> Locate:
+    """What asks the Hub, with one HEAD, where the file of that commit is. It raises as `ask` does."""
+    return lambda budget: _locate(url, commit, budget, access)
+
+
+def _locate(url: str, commit: str, budget: RetryBudget, access: Access) -> RemoteLocation:
     reply = ask("HEAD", url, budget, access)
     said = reply.headers
     size = said.get("x-linked-size") or ("" if reply.elsewhere else said.get("content-length", ""))
@@ -148,8 +135,3 @@ def locate(url: str, commit: str, budget: RetryBudget, access: Access) -> Remote
     if reply.commit not in (None, commit):
         raise ModelUnreachable(budget.thing, "the Hub serves another commit than the one asked for", SOMEBODY_ELSE)
     return RemoteLocation(reply.url, int(size), etag, sha256)
-
-
-def bare_etag(etag: str | None) -> str | None:
-    """An ETag without the mark of weak ones and the quotes: a proxy on the way may add or take the mark."""
-    return etag.removeprefix("W/").strip('"') if etag else None

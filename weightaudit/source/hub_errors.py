@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable
-from weightaudit.source.addresses import shown
+from weightaudit.redact import shown
 from weightaudit.text import printable
 
 # The base that the Hub's own errors share with those of the HTTP library beneath it, whose package differs between

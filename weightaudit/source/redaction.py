@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from weightaudit.source.addresses import without_secrets
+from weightaudit.redact import without_secrets
 from weightaudit.source.hub_errors import HTTP
 
 _CORE = HTTP.__name__.replace("httpx", "httpcore")  # the lower half of the same library

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelNotFound, UsageError
-from weightaudit.model_files import WEIGHT_SUFFIXES, split_label
+from weightaudit.model_files import split_label
 from weightaudit.source.addresses import check_endpoint
 from weightaudit.source.base import Repository
 from weightaudit.source.local import local_repository
+from weightaudit.source.mistyped import could_be_hub_id, looks_like_path, near_names, not_found
+from weightaudit.source.places import BUCKETS, agreed, hub_place, is_address, safely, scheme_of
 from weightaudit.text import printable
+
+if TYPE_CHECKING:
+    from weightaudit.source.bucket import BucketRepository
+    from weightaudit.source.web import WebRepository
 
 MOST_WAIT = 1e7
 """Seconds, some 116 days: what the system waits by has an end, and infinity is beyond it."""
@@ -26,11 +33,14 @@ def open_repository(
     download: bool = DEFAULTS.download,
     max_wait: float = DEFAULTS.max_wait,
 ) -> Repository:
-    """The files of ``model``: a local directory, a local file, or a Hugging Face Hub id.
+    """The files of ``model``: a local directory, a local file, a Hugging Face Hub id, or an address.
 
-    A colon and a quantisation after a directory or an id (``org/name:Q4_K_M``) say which of several GGUF files.
+    Addresses are those of the Hub (``https://huggingface.co/…``, ``hf://…``), of a weight file or a folder on a web
+    server (``https://…``), and of a bucket (``s3://…``, ``gs://…``). A colon and a quantisation after a directory or an
+    id (``org/name:Q4_K_M``) say which of several GGUF files.
 
-    Whatever exists on disk wins: where the working directory has a folder ``gpt2``, "gpt2" means that folder.
+    Whatever exists on disk wins: where the working directory has a folder ``gpt2``, "gpt2" means that folder, and where
+    it has a folder ``org``, "org/name" means what is in it.
     A Hub model is read from the local Hugging Face cache where it is there, else streamed from the Hub and not kept;
     ``download`` asks for the ordinary download into that cache. ``revision`` is a Hub model's branch, tag or commit
     (None: its default branch); ``offline`` keeps off the network; ``max_wait`` is how many seconds the network may
@@ -46,6 +56,8 @@ def open_repository(
     if not 0 < max_wait <= MOST_WAIT:  # NaN too
         cause = f"it must be greater than 0, and at most {MOST_WAIT:g}"
         raise UsageError(f"max-wait {max_wait:g}", cause, "It is in seconds, for example 120")
+    if is_address(asked):
+        return _at_address(asked, revision, token=token, offline=offline, download=download, max_wait=max_wait)
     named, label = split_label(asked)
     path = Path(os.path.expanduser(named))
     if os.path.isdir(path) if label else os.path.lexists(path):
@@ -56,25 +68,57 @@ def open_repository(
                 "Leave the revision out, or run where no such path hides the Hub model of that name",
             )
         return local_repository(path, location=named, label=label)
-    if looks_like_path(asked):
-        raise ModelNotFound(shown, "no such file or directory", "Check the path")
+    if looks_like_path(named):
+        raise not_found(named, printable(named, limit=1000))
+    if not could_be_hub_id(named):
+        raise not_found(named, shown, cause="no such file or directory here, and it cannot be a Hub id")
     # Imported here: local models need neither the Hub's client nor the time that loading it takes.
     check_endpoint(shown)
     from weightaudit.source.hub import hub_repository
 
-    return hub_repository(
-        named, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait, label=label
-    )
+    try:
+        return hub_repository(
+            named, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait, label=label
+        )
+    except ModelNotFound as error:
+        if revision is not None or not (near := near_names(named)):
+            raise
+        hint = f"Did you mean {' or '.join(map(printable, near))}, which is here? {error.hint}"
+        raise ModelNotFound(error.thing, error.cause, hint) from None
 
 
-def looks_like_path(model: str) -> bool:
-    """Whether ``model`` can only be meant as a path: no Hub id is written like that."""
-    return (
-        model in (".", "..")
-        or model.startswith(("./", "../", "/", "~"))
-        or model.count("/") > 1
-        or model.endswith("/")
-        or "\\" in model
-        or bool(PureWindowsPath(model).drive)
-        or model.lower().endswith(WEIGHT_SUFFIXES)
-    )
+def _at_address(
+    address: str, revision: str | None, *, token: str | None, offline: bool, download: bool, max_wait: float
+) -> Repository:
+    """`open_repository` of what begins with a scheme."""
+    place = hub_place(address)
+    if place is not None:
+        check_endpoint(safely(address))
+        from weightaudit.source.hub import hub_repository
+
+        return hub_repository(
+            place.model,
+            revision=agreed(address, place.revision, revision),
+            token=token,
+            offline=offline,
+            download=download,
+            max_wait=max_wait,
+            label=place.label,
+            chosen=place.file or None,
+        )
+    if revision is not None:
+        cause = f"revision '{printable(revision)}' was asked for, but only models of the Hub have revisions"
+        raise UsageError(safely(address), cause, "Leave the revision out")
+    return elsewhere(address, offline=offline, max_wait=max_wait)
+
+
+def elsewhere(address: str, *, offline: bool, max_wait: float) -> WebRepository | BucketRepository:
+    """The files at an address of a web server or a bucket. Raises as `open_repository`."""
+    if scheme_of(address) in BUCKETS:
+        from weightaudit.source.bucket import bucket_repository
+
+        return bucket_repository(address, offline=offline, max_wait=max_wait)
+    check_endpoint(safely(address))
+    from weightaudit.source.web import web_repository
+
+    return web_repository(address, offline=offline, max_wait=max_wait)

@@ -23,10 +23,12 @@ from weightaudit.batch.pairs.pair import PairJob, PairOutcome, check_pair, faile
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError, WeightauditError
 from weightaudit.model_files import ModelFiles, parted
+from weightaudit.redact import without_secrets
 from weightaudit.report.atomic_write import Attempts, attempting, replacing
 from weightaudit.report.document import share_plotly
 from weightaudit.report.layout import INDEX, PAIRS_CSV, PLOTLY
 from weightaudit.report.merge.matrix import write_matrix, write_pairs
+from weightaudit.source.places import at_revision
 from weightaudit.text import plural, printable, slug
 from weightaudit.version import __version__
 
@@ -109,7 +111,7 @@ def run_pairs(
         called = [one.title for one in names(entries)]
         for name, write in ((PAIRS_CSV, write_pairs), (INDEX, write_matrix)):
             with joining, replacing(directory / name) as file:
-                write(in_order, called, base, title, file)
+                write(in_order, called, base and without_secrets(base), title, file)
     return result
 
 
@@ -157,7 +159,7 @@ def _jobs(
 
 def _address(entry: Entry, version: ModelVersion) -> str:
     revision = version.commit or entry.config.revision
-    return f"{entry.model}@{revision}" if revision and not entry.local else entry.model
+    return entry.model if entry.local or entry.elsewhere else at_revision(entry.model, revision)
 
 
 def _base_state(base: str | None) -> str:
@@ -175,7 +177,7 @@ def _key(
     of_base: str,
     config: AuditConfig,
 ) -> str:
-    parts = [one.model, state.text, other.model, its.text, base, of_base, config.result_options(), __version__]
+    parts = [one.known_as, state.text, other.known_as, its.text, base, of_base, config.result_options(), __version__]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 

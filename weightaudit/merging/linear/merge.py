@@ -28,6 +28,7 @@ from weightaudit.merging.linear.sums import ARITHMETIC, merged_pieces
 from weightaudit.model_files import ModelFiles, parted
 from weightaudit.parse import parse_weights
 from weightaudit.records import ModelIdentity, TensorInfo
+from weightaudit.redact import without_secrets
 from weightaudit.spectral.threads import one_blas_thread
 from weightaudit.text import listed, plural, printable
 from weightaudit.version import __version__
@@ -82,8 +83,8 @@ def merge_models(
     ModelFiles.of([parted(one)[0] for one in named]).check_directory(target)
     check_new(target)
     with ExitStack() as opened:
-        called = [f"base {printable(base)}"] if base is not None else []
-        called += [f"model {printable(one)}" for one in models]
+        called = [f"base {printable(without_secrets(base))}"] if base is not None else []
+        called += [f"model {printable(without_secrets(one))}" for one in models]
         with saying_so(called[0].partition(" ")[0]):
             ground = opened.enter_context(open_named(named[0], config))
         if ground.identity.adapter is not None:

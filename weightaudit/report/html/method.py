@@ -128,7 +128,9 @@ def command_ends(report: ScanResult) -> tuple[str, str]:
 
 def _model(report: ScanResult) -> str:
     identity = report.identity
-    model = [identity.name, "--revision", identity.revision] if identity.revision else [identity.location]
+    # Of a single file of the Hub the location, which has the commit, says what its name says.
+    by_name = identity.revision and "://" not in identity.name
+    model = [identity.name, "--revision", identity.revision] if by_name else [identity.location]
     return " ".join(map(shlex.quote, ["weightaudit", "scan", *model]))
 
 

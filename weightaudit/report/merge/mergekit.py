@@ -51,10 +51,8 @@ def _reference(model: ModelIdentity, base: ModelIdentity | None) -> str:
 
 
 def _address(model: ModelIdentity) -> str:
-    """Its path; of a Hub model its id and revision."""
-    if not model.location.startswith(("http://", "https://")):
-        return model.location
-    return f"{model.name}@{model.revision}" if model.revision else model.name
+    """Its path; of a Hub model its id and revision; of any other its address, which mergekit cannot read."""
+    return f"{model.name}@{model.revision}" if model.revision else model.location
 
 
 def _text(value: str) -> str:

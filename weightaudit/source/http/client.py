@@ -1,5 +1,7 @@
 """One request to the Hub or to where it sends us, by the session of the Hub's client and with a time limit.
 
+To a web server that a user names, the same with a client of its own, which brings nothing of the Hub's.
+
 The access token goes to the Hub's own address (scheme, host and port of HF_ENDPOINT) and nowhere else, whatever
 redirects say.
 """
@@ -7,7 +9,7 @@ redirects say.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +28,7 @@ from weightaudit.version import __version__
 
 PRIVATE_HEADERS = ("authorization", "cookie")
 AGENT = f"weightaudit/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
+DOWNLOAD = "This server does not serve parts of files properly: download the model instead (--download)"
 SOMEBODY_ELSE = "Check HF_ENDPOINT and the network: something between here and the Hub answers in its place"
 
 
@@ -46,12 +49,19 @@ class Response(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """How a model of the Hub is asked for: id and revision, the token (None: nameless), seconds of `RetryBudget`."""
+    """How a model of the Hub is asked for: id and revision, the token (None: nameless), seconds of `RetryBudget`.
+
+    Of a model on a web server ``client`` asks, in place of the session of the Hub's client. ``hint`` is what to do
+    where a server does not answer as it should, ``no_parts`` where it does not serve parts of files properly.
+    """
 
     model: str
     revision: str | None
     token: str | None = field(repr=False)
     max_wait: float
+    client: Any = field(default=None, repr=False)
+    hint: str = SOMEBODY_ELSE
+    no_parts: str = DOWNLOAD
 
 
 def send(
@@ -64,11 +74,11 @@ def send(
     address = parsed(url, budget.thing)
 
     def call() -> Response:
-        client = _session(budget.thing)
+        client = access.client or client_of(budget.thing, get_session)
         said = {"user-agent": AGENT, "accept-encoding": "identity", **(headers or {})}
         request = client.build_request(method, address, headers=said, timeout=budget.timeout())
         options: dict[str, Any] = {"stream": True, "follow_redirects": False}
-        if is_home(address):
+        if access.client is None and is_home(address):
             if access.token is not None:
                 request.headers["authorization"] = f"Bearer {access.token}"
         else:
@@ -88,10 +98,10 @@ def send(
     raise failure  # outside of the handler: see hub_errors
 
 
-def _session(thing: str) -> Any:
-    """The session of the Hub's client. ModelUnreachable where the environment names proxies that cannot be used."""
+def client_of(thing: str, make: Callable[[], Any]) -> Any:
+    """The client that ``make`` gives. ModelUnreachable where the environment names proxies that cannot be used."""
     with suppress(HTTP.InvalidURL, ImportError, ValueError):  # whose texts hold parts of a proxy's password
-        return get_session()
+        return make()
     raise ModelUnreachable(
         thing,
         "the proxies that the environment names cannot be used",
@@ -134,10 +144,10 @@ def _failure(error: Exception, server: str, thing: str, access: Access) -> Excep
     """What it means that there was no answer."""
     if untrusted_certificate(error):
         return untrusted(thing, server)
-    if isinstance(error, OSError):  # the client stays offline, or has not the files it needs
+    if isinstance(error, OSError) and access.client is None:  # it stays offline, or has not the files it needs
         return explain(error, access.model, access.revision, thing=thing)
-    if isinstance(error, HTTP.LocalProtocolError | HTTP.UnsupportedProtocol):
-        return ModelUnreachable(thing, f"{server} cannot be asked ({type(error).__name__})", SOMEBODY_ELSE)
+    if isinstance(error, OSError | HTTP.LocalProtocolError | HTTP.UnsupportedProtocol):
+        return ModelUnreachable(thing, f"{server} cannot be asked ({type(error).__name__})", access.hint)
     return broken(error, server)
 
 

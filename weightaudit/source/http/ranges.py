@@ -1,4 +1,4 @@
-"""A file on the Hub, read by HTTP ranges (RFC 9110, section 14) and never kept."""
+"""A file on the Hub or a web server, read by HTTP ranges (RFC 9110, section 14) and never kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from threading import Event, Lock
 
 from weightaudit.errors import ChangedMeanwhile, CheckpointError
-from weightaudit.source.http.client import SOMEBODY_ELSE, Access, Response, broken, origin, send
+from weightaudit.source.http.client import Access, Response, broken, origin, send
+from weightaudit.source.http.location import Locate, Mark, RemoteLocation, etag_of
 from weightaudit.source.http.retry import MAX_ATTEMPTS, GaveUp, RetryableError, RetryBudget, retry
-from weightaudit.source.http.validate import DOWNLOAD, REFUSALS, UnexpectedResponse, body_stop
-from weightaudit.source.hub_api import RemoteLocation, bare_etag, locate
+from weightaudit.source.http.validate import REFUSALS, UnexpectedResponse, body_stop
 from weightaudit.source.hub_errors import HTTP_ERROR
 
 
@@ -41,29 +41,39 @@ class _Task:
     def stop(self) -> int:
         return self.offset + self.length
 
-    @property
-    def hint(self) -> str:
+    def hint(self, access: Access) -> str:
         """For the error where the server does not serve files, or parts of them, properly."""
-        return SOMEBODY_ELSE if self.copying else DOWNLOAD
+        return access.hint if self.copying else access.no_parts
 
 
 class RemoteFile:
-    """A file of one commit of a Hub model, read at any offset straight into the caller's memory.
+    """A file that does not change, read at any offset straight into the caller's memory.
 
-    The Hub is asked once where the file is; ranges are read from there, and it is asked again when that address has
-    expired. An answer is believed when its status, Content-Range, Content-Length and ETag are those of the file and the
-    range asked for. What a broken connection has brought is kept and the rest asked for anew.
+    ``locate`` says once where the file is; ranges are read from there, and it is asked again when that address has
+    expired. An answer is believed when its status, Content-Range, Content-Length and ``mark`` (the ETag) are those of
+    the file and the range asked for. What a broken connection has brought is kept and the rest asked for anew.
 
-    ``giving_up`` ends the opening, by ValueError, as `close` ends reading.
+    ``place`` is what ``locate`` has said already. ``giving_up`` ends the opening, by ValueError, as `close` ends
+    reading.
     """
 
     distant = True
 
-    def __init__(self, url: str, *, commit: str, name: str, label: str, access: Access, giving_up: Event) -> None:
+    def __init__(
+        self,
+        locate: Locate,
+        *,
+        name: str,
+        label: str,
+        access: Access,
+        giving_up: Event,
+        mark: Mark = etag_of,
+        place: RemoteLocation | None = None,
+    ) -> None:
         self.name = name
         self.label = label
-        self._url = url
-        self._commit = commit
+        self._locate = locate
+        self._mark = mark
         self._access = access
         self._closing = Event()
         self._live: set[Response] = set()
@@ -73,9 +83,11 @@ class RemoteFile:
         self._etags: dict[str, str | None] = {}
         budget = RetryBudget(label, access.max_wait, giving_up)
         try:
-            self._place = retry(lambda: locate(url, commit, budget, access), budget)
+            self._place = place or retry(lambda: locate(budget), budget)
         except GaveUp:
             raise ValueError(f"{label} is closed") from None
+        if place is not None:
+            self._etags[origin(place.url)] = place.etag
         self._served = 0  # answers that were believed, of all threads
         self.size = self._place.size
 
@@ -157,7 +169,9 @@ class RemoteFile:
                 for chunk in answer.iter_raw():
                     if task.start + len(chunk) > stop:
                         task.done = first  # whatever this is, none of it is to be believed
-                        raise RetryableError(f"{server} sends more than it says it has", task.hint, tries=REFUSALS)
+                        raise RetryableError(
+                            f"{server} sends more than it says it has", task.hint(self._access), tries=REFUSALS
+                        )
                     task.put(task.done, chunk)
                     task.done += len(chunk)
                     budget.arrived(len(chunk))
@@ -188,7 +202,7 @@ class RemoteFile:
         server = origin(place.url)
         astray: UnexpectedResponse | None = None
         try:
-            stop = body_stop(answer, server, task.start, task.stop, self.size, task.hint)
+            stop = body_stop(answer, server, task.start, task.stop, self.size, task.hint(self._access))
         except UnexpectedResponse as found:
             astray = found
         if astray is not None:
@@ -200,20 +214,20 @@ class RemoteFile:
                 budget.forget(astray)
                 raise RetryableError(f"{astray.cause}, as it did not before", soon=True)
             raise astray
-        etag = bare_etag(answer.headers.get("etag"))
+        etag = self._mark(answer.headers)
         if etag != self._etags.setdefault(server, etag):
             raise self._changed()
         self._served += 1
         return stop
 
     def _relocate(self, old: RemoteLocation, budget: RetryBudget) -> None:
-        """Ask the Hub again where the file is, unless another thread has done so; CheckpointError if it has changed."""
+        """Ask again where the file is, unless another thread has done so; CheckpointError if it has changed."""
         if not self._locating.acquire(timeout=budget.timeout()):
-            raise RetryableError("the Hub does not say where the file is now")
+            raise RetryableError("nobody says where the file is now")
         try:
             if self._place is not old:
                 return
-            place = locate(self._url, self._commit, budget, self._access)
+            place = self._locate(budget)
             if place.marks != old.marks:
                 raise self._changed()
             self._place = place

@@ -11,7 +11,6 @@ REFUSALS = 3
 """How often in a row a server may refuse, or serve other bytes than those asked for."""
 MOVED_ON = (301, 302, 303, 307, 308, 401, 403, 404, 410)
 """Statuses of an address whose signature has expired, or from which the file has been moved."""
-DOWNLOAD = "This server does not serve parts of files properly: download the model instead (--download)"
 CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
@@ -31,7 +30,7 @@ def body_stop(answer: Response, server: str, start: int, stop: int, size: int, h
     if status in MOVED_ON:
         raise UnexpectedResponse(f"{server} refuses to serve the file (HTTP {status})", soon=True, tries=REFUSALS)
     if status == 416:
-        raise UnexpectedResponse(f"{server} says that the file is shorter than the Hub says (HTTP 416)", tries=REFUSALS)
+        raise UnexpectedResponse(f"{server} says that the file is shorter than it was (HTTP 416)", tries=REFUSALS)
     if status not in (200, 206):
         raise RetryableError(f"{server} answered HTTP {status}", tries=REFUSALS)
     if headers.get("content-encoding", "identity") != "identity":

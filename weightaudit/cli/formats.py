@@ -26,7 +26,7 @@ def show(report: Reported, format: Format, fail_on: str = "error") -> None:
     """Print ``report`` in one of the formats: a document in its own encoding, and nothing else with it."""
     stdout = plain_stdout()
     if format == TEXT:
-        stdout.write(_text(report) + "\n")
+        show_lines(_text(report))
     elif format == "github":
         stdout.write_commands(workflow_commands(report))
     else:
@@ -39,6 +39,13 @@ def show(report: Reported, format: Format, fail_on: str = "error") -> None:
             stdout.write_document(document.getvalue())
         else:
             stdout.write_json(document.getvalue())
+    stdout.flush()
+
+
+def show_lines(text: str) -> None:
+    """Print ``text``, which is printable already, and have it be written: what cannot be is raised here."""
+    stdout = plain_stdout()
+    stdout.write(text + "\n")
     stdout.flush()
 
 

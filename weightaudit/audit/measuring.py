@@ -29,6 +29,7 @@ from weightaudit.spectral import measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.spectral.team import Team
 from weightaudit.spectral.threads import usable_threads
+from weightaudit.steps import timed
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Measured:
     codes: dict[str, CodeFacts] = field(default_factory=dict)
 
 
+@timed("read and measured")
 def measure_groups(
     checkpoint: Checkpoint,
     groups: Sequence[ReadGroup],

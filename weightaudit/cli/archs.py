@@ -21,6 +21,7 @@ def archs(
     ] = None,
     *,
     config: AuditConfig,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """List the model families known, show how one is mapped, or how a model would be read."""

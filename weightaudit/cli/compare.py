@@ -53,6 +53,7 @@ def compare(
     config: AuditConfig,
     fail_on_difference: FailOnDifference = False,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Put models side by side: index.html, and differences.csv of the first against each of the others, with whether

@@ -26,6 +26,7 @@ from weightaudit.records import EMBEDDING_ROLES, Meeting, MergeCheckResult, Role
 from weightaudit.spectral import Team
 from weightaudit.spectral.interactions import interactions
 from weightaudit.spectral.threads import compute_threads, usable_threads
+from weightaudit.steps import timed
 from weightaudit.version import versions_of
 
 VERSIONED = ("numpy", "safetensors", "huggingface_hub")
@@ -83,6 +84,7 @@ class _Work:
         self._found: dict[str, Meeting | None] = {}
         self._left: dict[Held, int] = {}
 
+    @timed("read, and put together the updates")
     def done(self, display: Progress) -> tuple[Meeting, ...]:
         """All matrices that a model changed, in report order."""
         parties, config = self._parties, self._config

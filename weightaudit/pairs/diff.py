@@ -25,6 +25,7 @@ from weightaudit.pairs.vectors import Vectors, match_vectors, vector_change
 from weightaudit.records import Change, DiffResult, OneSided, Place
 from weightaudit.spectral import Team
 from weightaudit.spectral.threads import compute_threads, usable_threads
+from weightaudit.steps import timed
 from weightaudit.text import printable
 from weightaudit.version import versions_of
 
@@ -103,6 +104,7 @@ class _Work:
         self._found_vectors: dict[str, Change] = {}  # apart, for a tensor may be called as a place is
         self._left: dict[Held, int] = {}
 
+    @timed("read and compared")
     def done(self, display: Progress) -> tuple[Change, ...]:
         """All changes: matrices in report order, then vectors by name."""
         config, models = self._config, self._models

@@ -12,6 +12,7 @@ from weightaudit.audit.rules.selectors import Policy
 from weightaudit.pairs.rules import merging, shape, whole
 from weightaudit.pairs.rules.rule import DiffRule
 from weightaudit.records import DiffResult, Finding, MergeCheckResult, Suppressed
+from weightaudit.steps import timed
 
 RULES: tuple[DiffRule, ...] = (*merging.RULES, *shape.RULES, *whole.RULES)
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that suppress it."""
@@ -25,6 +26,7 @@ def judge(result: DiffResult, policy: Policy) -> DiffResult:
     return judged_by(RULES, result, policy, lambda rule: rule.check(rule, result))
 
 
+@timed("checked the rules")
 def judged_by(
     rules: Sequence[AskedRule], result: Judged, policy: Policy, ask: Callable[[AskedRule], Iterable[Finding]]
 ) -> Judged:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weightaudit.cli import options
+from weightaudit.cli import completion, options
 from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
 from weightaudit.cli.formats import show_lines
 from weightaudit.cli.scan_options import with_scan_options
@@ -35,6 +35,7 @@ Lists = Annotated[
         help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; with --merge, "
         "directories of batches.",
         show_default=False,
+        autocompletion=completion.lists,
     ),
 ]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
@@ -107,11 +108,11 @@ def batch(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Scan every model of a list; what is finished stays finished. Prints the verdicts on stdout, worst first.
+    """Scan every model of a list; what is finished stays finished.
 
-    A line of the list is a Hub id, id@revision or a path, then options such as roles=Q,K; # starts a comment. Run the
-    same command again to go on after anything that stopped it. Exit code 1 says that some models failed, or that
-    that one has a finding at or above --fail-on.
+    Prints the verdicts on stdout, worst first; --out gets the details. A line of the list is a Hub id, id@revision or
+    a path, then options such as roles=Q,K; # starts a comment. Run the same command again to go on after anything that
+    stopped it. Exit code 1 says that some models failed, or that one has a finding at or above --fail-on.
     """
     if merge:
         if pairs:

@@ -147,6 +147,15 @@ Format = Annotated[
         "markdown (for a job's summary or a model card), junit; all but text with --quiet too.",
     ),
 ]
+Listing = Annotated[
+    formats.Listing,
+    typer.Option(
+        "--format",
+        metavar="|".join(get_args(formats.Listing)),
+        rich_help_panel=OUTPUTS,
+        help="What stdout gets: text, or one JSON document and nothing else.",
+    ),
+]
 FailOn = Annotated[
     fail_on.FailOn,
     typer.Option(

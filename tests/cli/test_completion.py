@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from tests.cli.test_startup import HEAVY
 from tests.support.running import CommandLine
 from weightaudit.cli.completion import ASKED_BY_A_SHELL, keep_help_on_one_line
+
+HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub", "scipy", "pyarrow")
 
 
 @pytest.fixture

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import typer
 
-from tests.cli.test_help import COMMANDS
 from tests.support.running import CommandLine
+from weightaudit.cli import app
 
+COMMANDS: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
 OPTIONS = [
     (name, parameter)
     for name, command in COMMANDS.items()
     for parameter in command.params
-    if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False) and name != "weightaudit"
+    if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
 ]
 SINGLE = [(name, one) for name, one in OPTIONS if not one.multiple]
 MANY = {(name, one.name) for name, one in OPTIONS if one.multiple}

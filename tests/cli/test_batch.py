@@ -47,24 +47,31 @@ def test_a_run_and_the_next(weightaudit: CommandLine, models: Path, tmp_path: Pa
     names = [Path(line.split()[0]).name for line in models.read_text().splitlines()[1:]]
     done = weightaudit(*words)
     missing = f"{tmp_path}/none: no such file or directory. Check the path"
-    assert (done.code, done.stdout) == (1, "")
+    assert done.code == 1
+    assert [line.split()[:2] for line in done.stdout.splitlines() if line[0] != " "] == [
+        ["verdict", "model"],
+        ["failed", "none"],  # the worst first
+        ["clean", names[0]],
+        ["clean", names[2]],
+    ]
+    assert "".join(missing.split()) in "".join(done.stdout.split())
     assert done.stderr.splitlines() == [
         f"[1/3] {names[0]}: done",
         f"[2/3] none: failed: {missing}",
         f"[3/3] {names[2]}: done",
-        f"3 models, 1 failed: {tmp_path}/out/summary.csv",
+        f"3 models, 1 failed: {tmp_path}/out/index.html",
     ]
     again = weightaudit(*words)
     assert again.code == 1
     assert again.stderr.splitlines() == [
         f"[2/3] none: failed before: {missing}",
-        f"3 models (3 from earlier runs), 1 failed: {tmp_path}/out/summary.csv",
+        f"3 models (3 from earlier runs), 1 failed: {tmp_path}/out/index.html",
     ]
     shutil.copytree(models.read_text().splitlines()[1], tmp_path / "none")
     mended = weightaudit(*words)
     assert (mended.code, mended.stderr.splitlines()[-1]) == (
         0,
-        f"3 models (2 from earlier runs), 0 failed: {tmp_path}/out/summary.csv",
+        f"3 models (2 from earlier runs), 0 failed: {tmp_path}/out/index.html",
     )
 
 
@@ -125,7 +132,7 @@ def test_shards_and_merge(weightaudit: CommandLine, models: Path, tmp_path: Path
         weightaudit("batch", models, "--out", part, "--workers", "0", "--shard", f"{i}/2")
     done = weightaudit("batch", "--merge", *parts, "--out", tmp_path / "all")
     assert done.code == 1
-    assert done.stderr.splitlines()[-1] == f"3 models, 1 failed: {tmp_path}/all/summary.csv"
+    assert done.stderr.splitlines()[-1] == f"3 models, 1 failed: {tmp_path}/all/index.html"
     alone = weightaudit("batch", "--merge", parts[0], "--out", tmp_path / "one")
     assert (alone.code, alone.stderr.splitlines()[0]) == (0, "note: shard 2/2 is not among them")
 
@@ -235,6 +242,7 @@ def test_the_live_table(models: Path, tmp_path: Path) -> None:
     code, shown = on_a_terminal(words, env)
     assert code == 1
     text = shown.decode()
-    assert " of 4 models, " in text
+    assert " of 4 models, 2 failed, " in text  # on one line, however few models are under way
+    assert "[red]gone" in text.rpartition("first finding")[2]
     assert "[red]gone: failed: " in text
-    assert text.rstrip().endswith("4 models, 2 failed: " + str(tmp_path / "out" / "summary.csv"))
+    assert text.rstrip().endswith("4 models, 2 failed: " + str(tmp_path / "out" / "index.html"))

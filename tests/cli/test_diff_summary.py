@@ -8,16 +8,16 @@ import pytest
 
 from tests.support import diffs
 from weightaudit.cli.diff_summary import diff_text
-from weightaudit.cli.summary import WIDTH
-from weightaudit.cli.terminal import TerminalStyle
+from weightaudit.cli.terminal import NARROWEST, PIPED, WIDEST, TerminalStyle
 from weightaudit.records import Grid, Place
 from weightaudit.report.diff.verdict import headline
 
 
+@pytest.mark.parametrize("width", [NARROWEST, PIPED, WIDEST])
 @pytest.mark.parametrize("name", diffs.ALL)
-def test_the_terminal_gets_narrow_harmless_lines(name: str) -> None:
-    lines = diff_text(diffs.ALL[name]()).split("\n")
-    assert all(len(line) <= WIDTH and line.isprintable() for line in lines)
+def test_the_terminal_gets_harmless_lines_of_its_width(name: str, width: int) -> None:
+    lines = diff_text(diffs.ALL[name](), TerminalStyle(width=width)).split("\n")
+    assert all(len(line) <= width and line.isprintable() for line in lines)
     assert lines[0].startswith("verdict: ")
     diff_text(diffs.ALL[name](), TerminalStyle("ascii")).encode("ascii")
 

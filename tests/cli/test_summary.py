@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +17,10 @@ from tests.support import factory
 from tests.support.findings import FINDINGS, found, with_findings
 from tests.support.running import on_a_terminal
 from weightaudit import ScanReport
+from weightaudit.cli.layout import cut
 from weightaudit.cli.profile import by_layer, drawn, narrowed
-from weightaudit.cli.summary import WIDTH, cut, summary_text
-from weightaudit.cli.terminal import BARS, TerminalStyle, look_of
+from weightaudit.cli.summary import summary_text
+from weightaudit.cli.terminal import BARS, NARROWEST, PIPED, WIDEST, TerminalStyle, look_of
 from weightaudit.records import LayerRow, NotJudged, Suppressed
 
 ASCII = TerminalStyle("ascii")
@@ -27,12 +29,22 @@ REPORTS = {**{name: make() for name, make in factory.ALL.items()}, "found": foun
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
+@pytest.mark.parametrize("width", [NARROWEST, PIPED, 120, WIDEST])
 @pytest.mark.parametrize("name", REPORTS)
-def test_fits_80_columns_in_any_encoding(name: str, encoding: str) -> None:
-    text = summary_text(REPORTS[name], TerminalStyle(encoding))
+def test_fits_the_columns_that_there_are_in_any_encoding(name: str, width: int, encoding: str) -> None:
+    text = summary_text(REPORTS[name], TerminalStyle(encoding, width=width))
     text.encode(encoding)
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert max(map(len, text.splitlines())) <= width
     assert all(line == line.rstrip() for line in text.splitlines())
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_no_number_loses_a_digit_where_there_is_little_room(name: str) -> None:
+    def numbers(width: int) -> set[str]:
+        text = summary_text(REPORTS[name], TerminalStyle("ascii", width=width))
+        return set(re.findall(r"\d+\.\d+(?:e[+-]\d+)?", text.split("role ")[-1]))
+
+    assert numbers(NARROWEST) == numbers(PIPED) == numbers(WIDEST)
 
 
 def test_the_verdict_comes_first() -> None:
@@ -72,17 +84,34 @@ def test_what_is_to_be_known_of_the_verdict_follows_it() -> None:
     assert "error    nonfinite (known): 12 of" in summary_text(qualified())
 
 
-def test_findings_after_the_identity_in_two_lines_at_most() -> None:
+def test_findings_after_the_identity_whole_with_what_to_do() -> None:
     parts = summary_text(found()).split("\n\n")
     assert parts[1].startswith("bert-base-uncased @ 86b5e093")
     assert parts[2].splitlines() == [
         "error    nonfinite: 12 of 589,824 entries of layer 3 Q are NaN or infinite, the",
         "         first in row 5 and column 7 of the matrix as stored.",
+        "         → Do not use these weights.",
         "warning  dead-rows: decoder layer 11 expert 63 M1: Row 17 and 11 others of 3,072",
-        "         have norms at most 1e-06 times the root mean square of all rows', so …",
+        "         have norms at most 1e-06 times the root mean square of all rows', so",
+        "         that these units of the network can never say anything, whatever comes",
+        "         in, and they could as well be left out.",
         "info     saturated: Entries at the limit",
     ]
     assert parts[3].startswith("role ")
+
+
+@pytest.mark.parametrize("width", [NARROWEST, PIPED, WIDEST])
+def test_a_finding_is_whole_however_long_it_is(width: int) -> None:
+    long = replace(FINDINGS[0], detail="Said of layer 3 Q: " + "word " * 300 + "end.", advice="do " * 200 + "it.")
+    text = " ".join(summary_text(with_findings(factory.bert(), long), TerminalStyle(width=width)).split())
+    assert f"{long.detail} → {long.advice}" in text
+
+
+def test_what_to_do_is_told_once_for_neighbours() -> None:
+    twice = [replace(FINDINGS[0], layer=layer) for layer in (3, 4)]
+    text = summary_text(with_findings(factory.bert(), *twice, FINDINGS[1], FINDINGS[0]))
+    assert text.count("→ Do not use these weights.") == 2
+    assert text.index("layer 4 Q") < text.index("→ Do not")
 
 
 def test_many_findings_are_counted() -> None:
@@ -171,14 +200,30 @@ def test_when_there_are_colours(terminal: bool, environ: dict[str, str], coloure
     assert look_of(Stream(terminal), environ).colour is coloured
 
 
+@pytest.mark.parametrize(
+    ("terminal", "environ", "width"),
+    [
+        (True, {"COLUMNS": "100"}, 100),
+        (True, {"COLUMNS": "20"}, NARROWEST),
+        (True, {"COLUMNS": "1000"}, WIDEST),
+        (True, {"COLUMNS": "many"}, PIPED),  # nor has this stream a size
+        (True, {}, PIPED),
+        (False, {"COLUMNS": "100"}, PIPED),
+    ],
+)
+def test_how_wide_it_is(terminal: bool, environ: dict[str, str], width: int) -> None:
+    assert look_of(Stream(terminal), environ).width == width
+
+
 def test_only_severities_are_coloured() -> None:
     plain, coloured = summary_text(found()), summary_text(found(), TerminalStyle(colour=True))
     words = ("\x1b[31merror  \x1b[0m", "\x1b[33mwarning\x1b[0m", "\x1b[36minfo   \x1b[0m")
     assert all(coloured.count(word) == 1 for word in words)
-    assert coloured.count("\x1b") == 2 * len(words)
     for word in words:
         coloured = coloured.replace(word, word[5:-4])
-    assert coloured == plain
+    assert set(re.findall(r"\x1b\[[0-9;]*m", coloured)) == {"\x1b[1m", "\x1b[0m"}  # a table's head is bold
+    uncoloured = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in uncoloured.splitlines()] == plain.splitlines()
 
 
 def test_a_name_cannot_steer_a_log_or_a_terminal() -> None:

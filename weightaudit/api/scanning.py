@@ -31,8 +31,8 @@ def scan(
     ----------
     model
         Local directory, weight file, Hub id (what exists as a path is one), or address (``https://``, ``hf://``,
-        ``s3://``, ``gs://``); or what is in memory: an `nn.Module`, a transformers model, a PEFT model (its active adapter, as it would be saved), a state dict, a checkpoint from
-        `open_checkpoint`, which stays open.
+        ``s3://``, ``gs://``); or what is in memory: an `nn.Module`, a transformers model, a PEFT model (its active
+        adapter, as it would be saved), a state dict, a checkpoint from `open_checkpoint`, which stays open.
     model_config
         Of a model in memory what its config.json would say: a dict or a transformers config. None takes a transformers
         model's own; without any, roles are guessed by the names of the tensors.

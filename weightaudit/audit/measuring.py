@@ -24,6 +24,7 @@ from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
+from weightaudit.logs import timed
 from weightaudit.records import CodeFacts, LayerRow, Peak, RoleMatrix, TableFacts, TensorFacts, TensorInfo
 from weightaudit.spectral import measure
 from weightaudit.spectral.measurement import choose_algorithm
@@ -43,6 +44,7 @@ class Measured:
     codes: dict[str, CodeFacts] = field(default_factory=dict)
 
 
+@timed("read and measured")
 def measure_groups(
     checkpoint: Checkpoint,
     groups: Sequence[ReadGroup],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -11,11 +12,12 @@ from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.checkpoint.adapters.flat_names import named_as_in
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ConfigError, MappingError, ModelError, UsageError
+from weightaudit.logs import asked_for, step, timed
 from weightaudit.model_files import parted
 from weightaudit.records import ModelMap
 from weightaudit.source import Repository
 from weightaudit.source.base import GGUF
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 AnyModel: TypeAlias = str | Repository | Checkpoint
 """A model by its path or Hub id, by its files, or opened already."""
@@ -31,14 +33,15 @@ def open_model(model: AnyModel, revision: str | None, config: AuditConfig) -> Ch
             cause = f"revision '{printable(revision)}' was asked for, but this checkpoint is open already"
             raise UsageError(printable(model.identity.name), cause, "Leave the revision out")
         return model.lent()
-    return open_checkpoint(
-        model,
-        revision=revision,
-        token=config.token,
-        offline=config.offline,
-        download=config.download,
-        max_wait=config.max_wait,
-    )
+    with timed(f"opened {printable(name_of(model), 1000)}"):
+        return open_checkpoint(
+            model,
+            revision=revision,
+            token=config.token,
+            offline=config.offline,
+            download=config.download,
+            max_wait=config.max_wait,
+        )
 
 
 def open_named(model: AnyModel, config: AuditConfig) -> Checkpoint:
@@ -68,10 +71,28 @@ def map_of(checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None)
     renamed = any(file.name.endswith(GGUF) for file in checkpoint.identity.files)
     try:
         config = base_config if adapter and base_config is not None and not renamed else checkpoint.config
-        return map_model(config, checkpoint.tensors, adapter=adapter)
+        with timed("found the role of each tensor"):
+            model_map = map_model(config, checkpoint.tensors, adapter=adapter)
     except (ConfigError, MappingError) as error:
         where = printable(checkpoint.identity.location, limit=1000)
         raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
+    if asked_for():
+        _tell_map(model_map)
+    return model_map
+
+
+def _tell_map(model_map: ModelMap) -> None:
+    """Which family it is, how that was found, and what became of the tensors."""
+    called = printable(model_map.model_type)
+    if not model_map.guessed:
+        how = f"by the model type {called} of its config"
+    else:
+        how = f"guessed from names and shapes: {f'the model type {called} is not known' if called else 'no config'}"
+        how += f"; nearest known: {', '.join(model_map.nearest)}" if model_map.nearest else ""
+    step(f"family {model_map.family}, {how}")
+    counts = Counter(entry.status for entry in model_map.coverage)
+    told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    step(f"{plural(len(model_map.matrices), 'matrix', 'matrices')} found; tensors: {told}")
 
 
 @contextmanager

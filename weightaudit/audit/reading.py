@@ -22,8 +22,9 @@ from weightaudit.audit.memory import Memory
 from weightaudit.audit.opening import saying_so
 from weightaudit.checkpoint import Checkpoint, Reading, buffer_nbytes
 from weightaudit.errors import OutOfMemory, UsageError
+from weightaudit.logs import size, step
 from weightaudit.records import CodeFacts, Part, RoleMatrix, TensorInfo
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 BESIDE = 1_000_000_000
 """Bytes held at once beside the largest tensor, at most, of tensors up to its size."""
@@ -300,6 +301,8 @@ def read_groups(
     else:
         room = memory - ahead
         _check_fits(groups, room, memory, [other.identity.name for _, other in beside])
+    nbytes = sum(group.nbytes for group in groups)
+    step(f"reading {size(nbytes)} in {plural(len(groups), 'group')} of tensors, at most {size(room)} in memory at once")
     buffers = Memory(room)
     readings: list[Reading] = []
     whose: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from weightaudit.batch.manifest import Listed
 from weightaudit.batch.outcome import Outcome, read_outcome
 from weightaudit.batch.results import Results
+from weightaudit.batch.verdicts import ModelVerdict, verdict_of, worst_first
 from weightaudit.records import LayerRow
 from weightaudit.report.adapters import ADAPTER
 from weightaudit.report.atomic_write import Attempts, replacing
@@ -45,12 +46,13 @@ FINDING_COLUMNS = ("verdict", "errors", "warnings")
 
 @dataclass(frozen=True)
 class Joined:
-    """What the joined files say: title → why the layers of that model could not be joined, and severity → how many
-    findings the others have.
+    """What the joined files say: title → why the layers of that model could not be joined, severity → how many
+    findings the others have, and the verdict of each model, worst first.
     """
 
     unreadable: dict[str, str]
     findings: dict[str, int]
+    verdicts: tuple[ModelVerdict, ...]
 
 
 def join(listed: Sequence[Listed], directory: Path, title: str, attempts: Attempts) -> Joined:
@@ -82,7 +84,9 @@ def join(listed: Sequence[Listed], directory: Path, title: str, attempts: Attemp
     findings: Counter[str] = Counter()
     for outcome in read.values():
         findings.update(outcome.entry.get("findings", {}) if outcome is not None else {})
-    return Joined({one.title: unreadable[one.folder] for one in listed if one.folder in unreadable}, dict(findings))
+    verdicts = worst_first(verdict_of(one, read[one.folder], directory, UNFINISHED) for one in listed)
+    failed = {one.title: unreadable[one.folder] for one in listed if one.folder in unreadable}
+    return Joined(failed, dict(findings), verdicts)
 
 
 def _as_read(outcome: Outcome | None, reason: str | None) -> Outcome | None:

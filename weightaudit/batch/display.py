@@ -14,11 +14,12 @@ from weightaudit.batch.progress_file import Step, read_progress
 from weightaudit.text import escaped, printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, Group
 
 MOST_ROWS = 16
 """Models in progress shown at once."""
+SIZES = 6
+"""Columns of gigabytes, and of a share in percent."""
 
 
 class Display(Protocol):
@@ -97,7 +98,7 @@ class Lines:
 
 
 class LiveTable:
-    """Models in progress, redrawn in place, failures above it."""
+    """How far all is and the models in progress, redrawn in place, failures above it."""
 
     live = True
 
@@ -140,24 +141,34 @@ class LiveTable:
     def close(self) -> None:
         self._live.stop()
 
-    def _table(self, running: list[tuple[str, Step]]) -> Table:
+    def _headline(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        counts = [f"{self._ended} of {self._total} models"]
+        counts += [f"{self._failed} failed"] if self._failed else []
+        counts += [f"{self._kept} from earlier runs"] if self._kept else []
+        return ", ".join([*counts, f"{minutes}:{seconds:02}"])
+
+    def _table(self, running: list[tuple[str, Step]]) -> Group:
+        """The headline on a line of its own: as a table's title it would be wrapped to that table's columns."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
-        head = f"{self._ended} of {self._total} models, {self._failed} failed, {self._kept} from earlier runs, "
-        table = Table(title=f"{head}{minutes}:{seconds:02}", title_justify="left", box=None, pad_edge=False)
+        headline = Text(self._headline(), style="bold", no_wrap=True, overflow="ellipsis")
+        if not running:
+            return Group(headline)
+        # The numbers have their columns, whatever names want: without a least width rich takes those from them first.
+        table = Table(box=None, pad_edge=False, expand=True)
         table.add_column("model", overflow="ellipsis", no_wrap=True, ratio=2)
-        table.add_column("GB", justify="right", no_wrap=True)
-        table.add_column("", justify="right", no_wrap=True)
+        table.add_column("GB", justify="right", no_wrap=True, min_width=SIZES)
+        table.add_column("done", justify="right", no_wrap=True, min_width=SIZES)
         table.add_column("tensor", overflow="ellipsis", no_wrap=True, ratio=3)
         for title, step in running[:MOST_ROWS]:
             share = f"{100 * step.done // step.total} %" if step.total else ""
             cells: list[Any] = [printable(title), f"{step.total / 1e9:.2f}", share, printable(step.tensor)]
             table.add_row(*map(Text, cells))  # as text: a name in brackets is no markup
-        if len(running) > MOST_ROWS:
-            table.add_row(f"and {len(running) - MOST_ROWS} more")
-        return table
+        more = len(running) - MOST_ROWS
+        return Group(headline, table, *([Text(f"and {more} more")] if more > 0 else []))
 
 
 def display_on_stderr() -> Display:

@@ -17,6 +17,7 @@ from weightaudit.batch.manifest import Listed, Manifest, incomplete, read_manife
 from weightaudit.batch.names import own_folder
 from weightaudit.batch.outcome import Outcome, finished
 from weightaudit.batch.results import Results, content_of
+from weightaudit.batch.verdicts import ModelVerdict
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.model_files import NO_MODELS
 from weightaudit.report.atomic_write import Attempts, attempting, replacing
@@ -28,7 +29,7 @@ from weightaudit.unfinished import temporary
 class MergeResult:
     """What was merged: titles of the models, failed ones (and unfinished ones) with the reason; titles that turned out
     to be the same scan as another's, and count as that one; the shards of a list, as "3/8", that were not among the
-    directories; and severity → how many findings all models have.
+    directories; severity → how many findings all models have; and the verdict of each, worst first.
     """
 
     models: list[str] = field(default_factory=list)
@@ -36,6 +37,7 @@ class MergeResult:
     same: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     findings: dict[str, int] = field(default_factory=dict)
+    verdicts: tuple[ModelVerdict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def merge(directories: Sequence[Path], out: Path, attempts: Attempts | None = No
             Manifest(tuple(listed), total=total, shard=(1, 1), digest=digest, title=title).write(out)
         joined = join(listed, out, title, joining)
         result.failed.update(joined.unreadable)
-        result.findings = joined.findings
+        result.findings, result.verdicts = joined.findings, joined.verdicts
     return result
 
 

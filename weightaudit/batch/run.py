@@ -25,6 +25,7 @@ from weightaudit.batch.names import RESERVED, names, options_that_differ
 from weightaudit.batch.outcome import Outcome, check_answer
 from weightaudit.batch.plan import Planned, Step, sharded, steps
 from weightaudit.batch.time_limit import out_of_time
+from weightaudit.batch.verdicts import ModelVerdict
 from weightaudit.batch.worker import record_failure, run_job
 from weightaudit.errors import OutOfTime, WeightauditError, WorkerLost
 from weightaudit.model_files import ModelFiles
@@ -41,7 +42,7 @@ TICK = 0.25
 class BatchResult:
     """How a run ended: titles of the models scanned now, and of those kept from earlier runs; which of either failed,
     and why; which entries of the list turned out to be the same scan as another's; severity → how many findings all of
-    them have.
+    them have; and the verdict of each, worst first.
     """
 
     scanned: list[str] = field(default_factory=list)
@@ -49,6 +50,7 @@ class BatchResult:
     same: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     findings: dict[str, int] = field(default_factory=dict)
+    verdicts: tuple[ModelVerdict, ...] = ()
 
 
 def run_batch(
@@ -101,7 +103,7 @@ def run_batch(
         with joining:
             _manifest(listed, entries, shard, title).write(directory)
         joined = join(listed, directory, title, joining)
-        result.findings = joined.findings
+        result.findings, result.verdicts = joined.findings, joined.verdicts
         for unreadable, reason in joined.unreadable.items():
             result.failed[unreadable] = reason
             shown.note(f"{printable(unreadable)} failed: {printable(reason, 1000)}")

@@ -19,10 +19,11 @@ from weightaudit.checkpoint.tokenizer import read_vocabulary
 from weightaudit.checkpoint.weight_files import files_of, open_module, open_set
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import ModelError, UsageError
+from weightaudit.logs import asked_for, size, step
 from weightaudit.records import FileFault, ModelIdentity, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
 from weightaudit.source.base import GGUF
-from weightaudit.text import printable
+from weightaudit.text import plural, printable
 
 
 def open_checkpoint(
@@ -133,10 +134,25 @@ def open_checkpoint(
     if unused:
         why = "is of the model that it was made from" if own_header else "has no model_type"
         notes.append(f"{CONFIG} beside {printable(weights)} {why} and was not used.")
+    if asked_for():
+        _tell(identity, tensors, distant=any(source.distant for source in sources.values()))
     sums = {file.file.name: Checksums(file.summed) for file in files if file.summed}
     return Checkpoint(
         identity, contents.config, tensors, sources, tuple(notes), sums, repository.check_unchanged, vocabulary
     )
+
+
+def _tell(identity: ModelIdentity, tensors: Mapping[str, TensorInfo], *, distant: bool) -> None:
+    """Which files are read, and where from."""
+    at = f" @ {printable(identity.revision)}" if identity.revision else ""
+    way = "streamed over the network" if distant else "on this machine"
+    step(f"model {printable(identity.name)}{at}, {way}: {printable(identity.location, 1000)}")
+    for file in identity.files:
+        step(f"file {printable(file.name)}: {size(file.nbytes)}")
+    for other in identity.skipped_files:
+        step(f"skipped {printable(other.name)}: {printable(other.why)}")
+    stored = sum(info.stored_nbytes for info in tensors.values())
+    step(f"format {identity.format or 'unknown'}: {plural(len(tensors), 'tensor')}, {size(stored)}")
 
 
 def _other_sets(

@@ -34,7 +34,9 @@ def _run() -> int:
 
     def run_app() -> object:
         from weightaudit.cli.commands import app
+        from weightaudit.cli.completion import keep_help_on_one_line
 
+        keep_help_on_one_line()
         return app(prog_name="weightaudit", standalone_mode=False)
 
     return exit_code(run_app)

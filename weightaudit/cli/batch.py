@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weightaudit.cli import options
+from weightaudit.cli import completion, options
 from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
+from weightaudit.cli.formats import show_lines
 from weightaudit.cli.scan_options import with_scan_options
-from weightaudit.cli.terminal import tell
+from weightaudit.cli.terminal import look_of, tell
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import UsageError
+from weightaudit.report.layout import INDEX
 from weightaudit.text import plural, printable
 
 if TYPE_CHECKING:
     from weightaudit.batch import BatchResult
     from weightaudit.batch.merge_batches import MergeResult
     from weightaudit.batch.pairs.run import PairsResult
+    from weightaudit.report.atomic_write import Attempts
 
 MOST_TOLD = 20
 """Failures repeated at the end, and shards that are missing."""
@@ -31,6 +35,7 @@ Lists = Annotated[
         help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; with --merge, "
         "directories of batches.",
         show_default=False,
+        autocompletion=completion.lists,
     ),
 ]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
@@ -105,9 +110,9 @@ def batch(
 ) -> None:
     """Scan every model of a list; what is finished stays finished.
 
-    A line of the list is a Hub id, id@revision, an address or a path, then options such as roles=Q,K; # starts a
-    comment. Run the same command again to go on after anything that stopped it. Exit code 1 says that some models
-    failed, or that one has a finding at or above --fail-on.
+    Prints the verdicts on stdout, worst first; --out gets the details. A line of the list is a Hub id, id@revision, an
+    address or a path, then options such as roles=Q,K; # starts a comment. Run the same command again to go on after
+    anything that stopped it. Exit code 1 says that some models failed, or that one has a finding at or above --fail-on.
     """
     if merge:
         if pairs:
@@ -161,7 +166,7 @@ def batch(
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
     models = f"{len(result.scanned) + len(result.kept)} models{kept}"
-    _tell(models, result, out, quiet=quiet, told=not quiet)
+    _tell(models, result, out, attempts, quiet=quiet, told=not quiet)
     attempts.conclude()
     _end(result, fail_on)
 
@@ -197,7 +202,7 @@ def _pairs(
     )
     if result.failed or not quiet:
         done = len(result.checked) + len(result.kept)
-        tell(f"{plural(done, 'pair')} checked, {len(result.failed)} failed: {out / 'index.html'}")
+        tell(f"{plural(done, 'pair')} checked, {len(result.failed)} failed: {out / INDEX}")
     attempts.conclude()
     _end(result, fail_on)
 
@@ -214,20 +219,29 @@ def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
         tell(f"note: nor are {len(result.missing) - MOST_TOLD} more")
     for title in [] if quiet else result.same:
         tell(f"{printable(title)}: the same scan as another name's, counted once")
-    _tell(f"{len(result.models)} models", result, out, quiet=quiet, told=False)
+    _tell(f"{len(result.models)} models", result, out, attempts, quiet=quiet, told=False)
     attempts.conclude()
     _end(result, fail_on)
 
 
-def _tell(models: str, result: BatchResult | MergeResult, out: Path, *, quiet: bool, told: bool) -> None:
-    """What a person wants to know at the end, failures too unless they were ``told``."""
+def _tell(
+    models: str, result: BatchResult | MergeResult, out: Path, attempts: Attempts, *, quiet: bool, told: bool
+) -> None:
+    """What a person wants to know at the end: the verdicts on stdout, how many models there are and where their page is
+    on stderr; failures too unless they were ``told``.
+    """
+    from weightaudit.cli.batch_summary import verdict_table
+
     shown = [] if told else list(result.failed.items())
     for title, reason in shown[:MOST_TOLD]:
         tell(f"failed: {printable(title)}: {reason}")
     if len(shown) > MOST_TOLD:
         tell(f"and {len(shown) - MOST_TOLD} more")
+    if not quiet and result.verdicts:
+        with attempts:
+            show_lines(verdict_table(result.verdicts, look_of(sys.stdout)))
     if result.failed or not quiet:
-        tell(f"{models}, {len(result.failed)} failed: {out / 'summary.csv'}")
+        tell(f"{models}, {len(result.failed)} failed: {out / INDEX}")
 
 
 def _end(result: BatchResult | MergeResult | PairsResult, fail_on: str) -> None:

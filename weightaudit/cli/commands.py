@@ -21,7 +21,7 @@ app = typer.Typer(
     name="weightaudit",
     help="What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

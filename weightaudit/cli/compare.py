@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.formats import TEXT, show_data
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import NOT_OF_A_DIFFERENCE, AuditConfig
@@ -51,9 +52,11 @@ def compare(
     compared: Compared,
     *,
     out: Directory,
+    format: options.Listing = TEXT,
     config: AuditConfig,
     fail_on_difference: FailOnDifference = False,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Put models side by side: index.html, and differences.csv of the first against each of the others, with whether
@@ -82,6 +85,9 @@ def compare(
         ]
         apart = dict(_apart(compared, reports, config, quiet=quiet))
         matched = put_together(whole, out, attempts, apart)
+        if format != TEXT:
+            with attempts:
+                show_data(_data(whole, matched, out))
         for one in [] if quiet else matched:
             tell(
                 f"{printable(one.model)}: {one.both} matrices have a partner in the first, {one.only_this} have none; "
@@ -93,6 +99,43 @@ def compare(
         tell(f"wrote {out / INDEX} and {out / DIFFERENCES}")
     if fail_on_difference:
         _exit_on_differences(matched)
+
+
+def _data(whole: Sequence[Finished], matched: Sequence[Matched], out: Path) -> dict[str, Any]:
+    """What was compared, how the others stand beside the first, and where the details are."""
+    from weightaudit.report.comparison.write import titles
+
+    told = ("revision", "family", "guessed", "metrics", "findings", "rules")
+    return {
+        "models": [
+            {"name": name, **{field: getattr(report, field) for field in told}}
+            for name, report in zip(titles(whole), whole, strict=True)
+        ],
+        "beside_the_first": [
+            {
+                "name": one.model,
+                "matched": one.both,
+                "only_first": one.only_first,
+                "only_this": one.only_this,
+                **_counts(one.apart),
+            }
+            for one in matched
+        ],
+        "page": str(out / INDEX),
+        "differences": str(out / DIFFERENCES),
+    }
+
+
+def _counts(apart: Apart) -> dict[str, Any]:
+    """Whether weights are identical, with how many of how many differ; null where that is not known."""
+    counted = (("matrices", apart.matrices), ("vectors", apart.vectors))
+    return {
+        "identical": apart.identical,
+        **{name: None if known is None else dict(zip(("differ", "of"), known, strict=True)) for name, known in counted},
+        "relative_difference": apart.relative,
+        "largest_relative_difference": apart.largest,
+        "why": apart.why,
+    }
 
 
 def _apart(

@@ -33,6 +33,7 @@ def diff(
     config: AuditConfig,
     fail_on: options.FailOn = "error",
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Say what a model changed of the one that it was made from, matrix by matrix, and whether that is all.

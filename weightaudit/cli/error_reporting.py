@@ -1,4 +1,5 @@
-"""What a person sees when a command fails: one message on stderr and an exit code; before it a traceback with --debug.
+"""What a person sees when a command fails: one message on stderr and an exit code; before it a traceback with --debug
+or --verbose.
 
 Exit codes: 0 done; 1 findings at or above a threshold; 2 wrong usage; 3 the model cannot be read, or anything else that
 went wrong; 128 and a signal's number where one stopped it: 130 for Ctrl-C (see `ending`). Of several
@@ -17,6 +18,7 @@ import typer
 
 from weightaudit.cli.process_exit import stopped
 from weightaudit.cli.terminal import tell
+from weightaudit.cli.verbose import verbose
 from weightaudit.errors import OutputErrors, WeightauditError
 from weightaudit.text import printable
 
@@ -33,13 +35,15 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with verbose(bool(kwargs.get("verbose"))):
+                command(*args, **kwargs)
             sys.stdout.flush()
         except typer.Exit:
             raise
         except Exception as error:  # our own bugs too are told in one line
             failures = error.errors if isinstance(error, OutputErrors) else [error]
-            raise typer.Exit(max(_tell(one, debug=bool(kwargs.get("debug"))) for one in failures)) from None
+            debug = bool(kwargs.get("debug") or kwargs.get("verbose"))
+            raise typer.Exit(max(_tell(one, debug=debug) for one in failures)) from None
 
     return run
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.terminal import look_of
 from weightaudit.records import DiffResult, MergeCheckResult, Reported
 from weightaudit.streams import plain_stdout
+from weightaudit.strict_json import plain
 
 Format = Literal["text", "github", "sarif", "json", "markdown", "junit"]
-TEXT: Format = "text"
+TEXT: Literal["text"] = "text"
+Listing = Literal["text", "json"]
+"""Of a command whose result is no report."""
 _KINDS = {"markdown": ".md", "junit": ".xml"}
 """Of formats that are not called by their extension."""
 
@@ -26,7 +31,7 @@ def show(report: Reported, format: Format, fail_on: str = "error") -> None:
     """Print ``report`` in one of the formats: a document in its own encoding, and nothing else with it."""
     stdout = plain_stdout()
     if format == TEXT:
-        stdout.write(_text(report) + "\n")
+        show_lines(_text(report))
     elif format == "github":
         stdout.write_commands(workflow_commands(report))
     else:
@@ -39,6 +44,20 @@ def show(report: Reported, format: Format, fail_on: str = "error") -> None:
             stdout.write_document(document.getvalue())
         else:
             stdout.write_json(document.getvalue())
+    stdout.flush()
+
+
+def show_data(document: Mapping[str, Any]) -> None:
+    """Print a JSON document and nothing else; numbers that JSON lacks are null."""
+    stdout = plain_stdout()
+    stdout.write_json((json.dumps(plain(document), indent=1, allow_nan=False) + "\n").encode("ascii"))
+    stdout.flush()
+
+
+def show_lines(text: str) -> None:
+    """Print ``text``, which is printable already, and have it be written: what cannot be is raised here."""
+    stdout = plain_stdout()
+    stdout.write(text + "\n")
     stdout.flush()
 
 

@@ -48,6 +48,7 @@ def merge(
     shard_size: ShardSize = "5GB",
     config: AuditConfig,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Add up what models changed of their base, or their weights as they are, and write the sum as a model.

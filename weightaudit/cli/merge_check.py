@@ -32,6 +32,7 @@ def merge_check(
     config: AuditConfig,
     fail_on: options.FailOn = "error",
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Say where the changes of models meet, and which of them would suffer if they were added up.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weightaudit.cli.diff_summary import MOST_LINES, told_table
-from weightaudit.cli.summary import LONGEST_ROLE, WIDTH, called, cut, finding_lines, wrapped
+from weightaudit.cli.diff_summary import IDENTITY
+from weightaudit.cli.finding_lines import finding_lines
+from weightaudit.cli.layout import Column, cut, table, wrapped
+from weightaudit.cli.summary import called
 from weightaudit.cli.terminal import TerminalStyle
 from weightaudit.records import MergeCheckResult
 
-LONGEST_NAME = 24
+LONGEST_NAME = 40
 """Columns of a model's name, or of a place."""
 
 
@@ -25,43 +27,48 @@ def merge_check_text(report: MergeCheckResult, look: TerminalStyle = TerminalSty
     parts = [
         [line for sentence in said for line in wrapped(sentence, look)],
         wrapped(TRUST, look),
-        [cut(line, WIDTH, look) for line in _identities(report)],
-        list(finding_lines(report.findings, look, MOST_LINES)),
+        list(_identities(report, look)),
+        list(finding_lines(report.findings, look)),
         _models(report, look),
         _meeting_most(report, look),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _identities(report: MergeCheckResult) -> Iterator[str]:
+def _identities(report: MergeCheckResult, look: TerminalStyle) -> Iterator[str]:
     named = [("model", one) for one in report.models]
     if report.base is not None:
         named.insert(0, ("base", report.base))
     if report.merged is not None:
         named.append(("merge", report.merged))
+    room = look.width - IDENTITY
     for word, identity in named:
-        yield f"{word:<8}{called(identity, WIDTH - 8)}"
+        yield f"{word:<{IDENTITY}}{cut(called(identity, room), room, look)}"
 
 
 def _models(report: MergeCheckResult, look: TerminalStyle) -> list[str]:
     from weightaudit.report.merge.words import standing_cells
 
+    columns = (
+        Column("model", "name", longest=LONGEST_NAME),
+        *map(Column, ("D", "retention", "contamination", "lift", "D, first layer")),
+    )
     lines = [
-        (cut(name, LONGEST_NAME, look), *map(look.text, standing_cells(standing)))
-        for name, standing in zip(report.names, report.summary.standings, strict=True)
+        (name, *standing_cells(standing)) for name, standing in zip(report.names, report.summary.standings, strict=True)
     ]
-    return told_table([("model", "D", "retention", "contamination", "lift", "D, first layer"), *lines], look)
+    return table(columns, lines, look)
 
 
 def _meeting_most(report: MergeCheckResult, look: TerminalStyle) -> list[str]:
     from weightaudit.report.merge.words import figure, meeting_most
 
+    columns = (
+        Column("updates meet most", "name", longest=LONGEST_NAME),
+        Column("contamination"),
+        Column("on the inputs of", "name", longest=LONGEST_NAME),
+    )
     lines = [
-        (
-            cut(line.meeting.place.words(), LONGEST_NAME, look),
-            look.text(figure(line.effect.contamination)),
-            cut(report.names[line.victim], LONGEST_ROLE, look),
-        )
+        (line.meeting.place.words(), figure(line.effect.contamination), report.names[line.victim])
         for line in meeting_most(report)[:5]
     ]
-    return told_table([("updates meet most", "contamination", "on the inputs of"), *lines], look) if lines else []
+    return table(columns, lines, look) if lines else []

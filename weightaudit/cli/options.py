@@ -154,6 +154,15 @@ Format = Annotated[
         "markdown (for a job's summary or a model card), junit; all but text with --quiet too.",
     ),
 ]
+Listing = Annotated[
+    formats.Listing,
+    typer.Option(
+        "--format",
+        metavar="|".join(get_args(formats.Listing)),
+        rich_help_panel=OUTPUTS,
+        help="What stdout gets: text, or one JSON document and nothing else.",
+    ),
+]
 FailOn = Annotated[
     fail_on.FailOn,
     typer.Option(
@@ -164,6 +173,14 @@ FailOn = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary; only notes and errors.")]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Say on stderr what is done: files, family, matrices, memory, threads, times; tracebacks too.",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 

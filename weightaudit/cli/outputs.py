@@ -9,8 +9,10 @@ from typing import Any, Protocol
 from weightaudit.cli.formats import writer_options
 from weightaudit.cli.terminal import tell
 from weightaudit.errors import UsageError
+from weightaudit.logs import timed
 from weightaudit.model_files import ModelFiles
 from weightaudit.report.atomic_write import Attempts, check_writable, output_extension
+from weightaudit.text import printable
 
 Outputs = list[tuple[Path, str]]
 """Files with the formats that they get."""
@@ -49,6 +51,7 @@ def write_outputs(report: Written, outputs: Outputs, fail_on: str, attempts: Att
     """Write ``report`` to each; ``attempts`` has the errors of those that cannot be written."""
     for path, kind in outputs:
         with attempts:
-            report.write(path, kind, **writer_options(kind, fail_on))
+            with timed(f"wrote {printable(str(path), 1000)}"):
+                report.write(path, kind, **writer_options(kind, fail_on))
             if not quiet:
                 tell(f"wrote {path}")

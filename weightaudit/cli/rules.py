@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weightaudit.cli import options
+from weightaudit.cli import completion, options
+from weightaudit.cli.formats import TEXT, show_data
 from weightaudit.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ WIDTH = 80
 
 
 def rules(
-    id: Annotated[str | None, typer.Argument(help="A rule's id: show it in full.", show_default=False)] = None,
+    id: Annotated[
+        str | None,
+        typer.Argument(help="A rule's id: show it in full.", show_default=False, autocompletion=completion.rules),
+    ] = None,
+    *,
+    format: options.Listing = TEXT,
     debug: options.Debug = False,
 ) -> None:
     """List the rules of scans, differences and merges, or show one: what it measures, against what, and what to do."""
@@ -29,6 +35,12 @@ def rules(
     from weightaudit.parse import parse_ids
 
     every: tuple[AnyRule, ...] = (*RULES, *OF_A_DIFFERENCE, *OF_A_MERGE)
+    named = tuple(rule.id for rule in every) if id is None else parse_ids(id)
+    make_policy((), named, every)
+    if format != TEXT:
+        kinds = (("scan", RULES), ("diff", OF_A_DIFFERENCE), ("merge-check", OF_A_MERGE))
+        show_data({"rules": [_data(one, of) for of, own in kinds for one in own if one.id in named]})
+        return
     if id is None:
         column = max((len(rule.id) for rule in every), default=0)
         sections = (
@@ -43,11 +55,15 @@ def rules(
             for one in own:
                 say(f"{one.id:<{column}}  {one.severity:<7}  {one.title}")
         return
-    named = parse_ids(id)
-    make_policy((), named, every)
     for rule in every:
         if rule.id in named:
             print("\n".join(_in_full(rule)))
+
+
+def _data(rule: AnyRule, of: str) -> dict[str, Any]:
+    """All that a rule says of itself, and which command's it is."""
+    said = ("id", "severity", "title", "measures", "threshold", "source", "advice", "suppressed_by")
+    return {"of": of, **{name: getattr(rule, name) for name in said}}
 
 
 def _in_full(rule: AnyRule) -> Iterator[str]:

@@ -28,6 +28,7 @@ def scan(
     config: AuditConfig,
     fail_on: options.FailOn = "error",
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Measure every weight matrix of a model, check it against the rules and write a report.

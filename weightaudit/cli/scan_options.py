@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from weightaudit.cli import completion
 from weightaudit.cli.settings import FAIL_ON_KEY, FILE, KEYS, PROJECT, find_settings
 from weightaudit.cli.terminal import tell
 from weightaudit.config import DEFAULTS, AuditConfig
@@ -132,6 +133,7 @@ def scan_option(name: str) -> inspect.Parameter:
         "show_default": shown,
         "min": known.least,
         "metavar": "|".join(known.choices) or None,
+        "autocompletion": completion.OF_OPTIONS.get(name),
     }
     option = typer.Option(f"--{name.replace('_', '-')}", **details)
     annotation = Annotated[typed | None if unset else typed, option]  # type: ignore[valid-type]  # made as it runs

@@ -14,7 +14,11 @@ class OnceCommand(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words of the command. Ends with wrong usage where an option of one value is repeated."""
+        """Parse the words of the command. Ends with wrong usage where an option of one value is repeated; while a shell
+        completes them nothing is wrong yet.
+        """
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for option, times in Counter(order).items():
             single = option.param_type_name == "option" and not option.multiple

@@ -1,4 +1,4 @@
-"""What stdout can show: its characters and whether it is a terminal with colours."""
+"""What stdout can show: its characters, its colours and how many columns there are."""
 
 from __future__ import annotations
 
@@ -24,9 +24,17 @@ _LOOKALIKES = {
     "‖": "||",
     "≤": "<=",
     "≥": ">=",
+    "→": "->",
 }
-_COLOURS = {"error": "31", "warning": "33", "info": "36"}
+_COLOURS = {"error": ("red", "31"), "warning": ("yellow", "33"), "info": ("cyan", "36"), "failed": ("red", "31")}
+"""Severity, or what a model did → its colour, as rich calls it and as a terminal does."""
 BARS = "▁▂▃▄▅▆▇█"
+PIPED = 80
+"""Columns of text that no terminal shows: the same bytes wherever it was made."""
+NARROWEST, WIDEST = 60, 200
+"""Columns that text is laid out for, however wide the terminal is."""
+PROSE = 110
+"""Columns of a sentence at most: the eye loses longer lines."""
 
 
 def _lookalike(error: UnicodeError) -> tuple[str, int]:
@@ -42,14 +50,20 @@ codecs.register_error(LOOKALIKE, _lookalike)
 
 @dataclass(frozen=True)
 class TerminalStyle:
-    """How text is to look on a stream: in which ``encoding``, and whether severities are coloured."""
+    """How text is to look on a stream: in which ``encoding``, whether in colours, and in how many columns."""
 
     encoding: str = "utf-8"
     colour: bool = False
+    width: int = PIPED
 
     def text(self, text: str) -> str:
         """``text`` in characters that the encoding has."""
         return text.encode(self.encoding, LOOKALIKE).decode(self.encoding)
+
+    @property
+    def prose(self) -> int:
+        """Columns of sentences."""
+        return min(self.width, PROSE)
 
     @property
     def bars(self) -> str:
@@ -59,13 +73,32 @@ class TerminalStyle:
     def severity(self, word: str, width: int = 0) -> str:
         """The word padded to ``width``, coloured by its meaning."""
         padded = word.ljust(width)
-        return f"\x1b[{_COLOURS[word]}m{padded}\x1b[0m" if self.colour else padded
+        return f"\x1b[{_COLOURS[word][1]}m{padded}\x1b[0m" if self.colour else padded
+
+    def style(self, word: str) -> str:
+        """rich's style for a severity, or for a verdict that is called by one; "" for any other word."""
+        return _COLOURS.get(word.removesuffix("s"), ("", ""))[0] if self.colour else ""
 
 
 def look_of(stream: TextIO, environ: Mapping[str, str] = os.environ) -> TerminalStyle:
-    """Plain in a pipe, where TERM is dumb, and where NO_COLOR is set to anything (https://no-color.org)."""
+    """As wide as the terminal; in a pipe `PIPED`. No colours in a pipe, where TERM is dumb, and where NO_COLOR is set
+    to anything (https://no-color.org).
+    """
     colour = stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    return TerminalStyle(stream.encoding or "ascii", colour and os.name != "nt")
+    return TerminalStyle(stream.encoding or "ascii", colour and os.name != "nt", _columns(stream, environ))
+
+
+def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
+    if not stream.isatty():
+        return PIPED
+    asked = environ.get("COLUMNS", "")
+    columns = int(asked) if asked.isdecimal() and len(asked) < 9 else 0
+    if not columns:
+        try:
+            columns = os.get_terminal_size(stream.fileno()).columns
+        except (OSError, ValueError):  # it says that it is one, and has no size
+            columns = 0
+    return min(max(columns, NARROWEST), WIDEST) if columns else PIPED
 
 
 def make_stdout_lossy() -> None:

@@ -19,6 +19,7 @@ from weightaudit.audit.reading import Held, cut, cut_products, plan_groups, read
 from weightaudit.audit.rules import make_policy
 from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.config import NOT_OF_A_MERGE, AuditConfig, as_json
+from weightaudit.logs import timed
 from weightaudit.merging.asked import weights_asked
 from weightaudit.merging.opening import Parties, opened_parties
 from weightaudit.merging.rules import RULES, judge
@@ -85,6 +86,7 @@ class _Work:
         self._found: dict[str, Meeting | None] = {}
         self._left: dict[Held, int] = {}
 
+    @timed("read, and put together the updates")
     def done(self, display: Progress) -> tuple[Meeting, ...]:
         """All matrices that a model changed, in report order."""
         parties, config = self._parties, self._config

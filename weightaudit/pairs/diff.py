@@ -18,6 +18,7 @@ from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
 from weightaudit.config import NOT_OF_A_DIFFERENCE, AuditConfig, as_json
 from weightaudit.errors import UsageError
+from weightaudit.logs import timed
 from weightaudit.pairs.comparing import Comparer
 from weightaudit.pairs.opening import Models, Pair, opened_models
 from weightaudit.pairs.rules import RULES, judge
@@ -104,6 +105,7 @@ class _Work:
         self._found_vectors: dict[str, Change] = {}  # apart, for a tensor may be called as a place is
         self._left: dict[Held, int] = {}
 
+    @timed("read and compared")
     def done(self, display: Progress) -> tuple[Change, ...]:
         """All changes: matrices in report order, then vectors by name."""
         config, models = self._config, self._models

@@ -38,7 +38,7 @@ def block_matrix(value: Any, name: str = "matrix") -> BlockMatrix:
 
 
 def device_of_blocks(value: Any) -> str:
-    """Which device computes where a matrix as `block_matrix` takes it lies: that of CUDA tensors, "cpu" for all else."""
+    """Which device computes where a matrix as `block_matrix` takes it lies: that of CUDA tensors, else "cpu"."""
     first = value[0] if isinstance(value, Sequence) and value else value
     return str(first.device) if is_tensor(first) and first.device.type == "cuda" else "cpu"
 

@@ -10,6 +10,9 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import TypeVar
 
+from weightaudit.logs import step
+from weightaudit.text import plural
+
 Result = TypeVar("Result")
 
 
@@ -34,6 +37,7 @@ class Team:
         self._abandoned = False
 
     def __enter__(self) -> Team:
+        step(f"computing with {plural(self.size, 'thread')}")
         return self
 
     def __exit__(

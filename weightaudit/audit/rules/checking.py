@@ -28,6 +28,7 @@ from weightaudit.audit.rules.needs import Unmet, a_model
 from weightaudit.audit.rules.rule import AnyRule, Rule
 from weightaudit.audit.rules.selectors import OFF, Policy, make_policy
 from weightaudit.audit.rules.wording import listed, where
+from weightaudit.logs import timed
 from weightaudit.records import SEVERITIES, Finding, NotJudged, Suppressed
 
 RULES: tuple[Rule, ...] = (
@@ -73,6 +74,7 @@ def run_rules(context: RuleContext, ignore: Collection[str] = ()) -> tuple[Findi
     return judge(context, make_policy((), ignore, RULES)).findings
 
 
+@timed("checked the rules")
 def judge(context: RuleContext, policy: Policy) -> Judgement:
     """What the rules find, what of it does not count as ``policy`` says, and which rules could not judge.
 

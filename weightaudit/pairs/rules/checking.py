@@ -9,6 +9,7 @@ from typing import TypeVar
 from weightaudit.audit.rules.checking import in_order, judged
 from weightaudit.audit.rules.rule import AnyRule
 from weightaudit.audit.rules.selectors import Policy
+from weightaudit.logs import timed
 from weightaudit.pairs.rules import merging, shape, whole
 from weightaudit.pairs.rules.rule import DiffRule
 from weightaudit.records import DiffResult, Finding, MergeCheckResult, Suppressed
@@ -25,6 +26,7 @@ def judge(result: DiffResult, policy: Policy) -> DiffResult:
     return judged_by(RULES, result, policy, lambda rule: rule.check(rule, result))
 
 
+@timed("checked the rules")
 def judged_by(
     rules: Sequence[AskedRule], result: Judged, policy: Policy, ask: Callable[[AskedRule], Iterable[Finding]]
 ) -> Judged:

@@ -43,9 +43,8 @@ def damaged_model(folder: Path) -> Path:
     def trained(shape: tuple[int, int], layer: int) -> torch.Tensor:
         """Columns and rows of different sizes, growing a little with depth."""
         drawn = torch.randn(shape, generator=generator) * 0.05 * (1 + layer / LAYERS)
-        return (
-            drawn * torch.logspace(0, -1.2 - layer / LAYERS / 2, shape[1]) * torch.logspace(0, -0.3, shape[0])[:, None]
-        )
+        drawn *= torch.logspace(0, -0.3, shape[0])[:, None]
+        return drawn * torch.logspace(0, -1.2 - layer / LAYERS / 2, shape[1])
 
     tensors = {
         "model.embed_tokens.weight": trained((VOCAB, HIDDEN), 0),

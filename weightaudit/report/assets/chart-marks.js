@@ -1,8 +1,8 @@
 // @ts-check
 // What the charts mark: a ring or a triangle where there is a finding, a cross where there is no number.
 const SEVERITY_INK = new Map(data.constants.severities.map(({ name, css }) => [name, css === "info" ? "accent" : css]));
-/** Marks of layers without a number that have room for a word each. */
-const WORDED = 8;
+/** CSS pixels that the word beside a mark takes. */
+const WORD_WIDTH = 80;
 
 /**
  * The findings on `members`, as numbers of their groups, the most severe first.
@@ -79,27 +79,31 @@ function ringTraces(lines, log, theme) {
 /**
  * Crosses at the bottom of a line chart, one a layer, for points that have no place on its scale.
  * @param {CoursePoint[]} lost
- * @param {PlotlyObject} axis
+ * @param {PlotlyObject} axis of the numbers
+ * @param {number} pitch CSS pixels from one layer to the next
  * @param {Theme} theme
  * @returns {PlotlyObject[]}
  */
-function lostTraces(lost, axis, theme) {
+function lostTraces(lost, axis, pitch, theme) {
   if (!lost.length) return [];
-  const layers = [...new Set(lost.map(({ layer }) => layer))];
+  const layers = [...new Set(lost.map(({ layer }) => layer))].sort((a, b) => a - b);
+  const room = layers.every((layer, i) => !i || (layer - layers[i - 1]) * pitch > WORD_WIDTH);
   const at = layers.map((layer) => lost.filter((one) => one.layer === layer));
+  const words = at.map((points) => wordOf(points.flatMap(({ members }) => members)));
   const [low, high] = axis.range;
   const bottom = low + 0.045 * (high - low);
   const ink = data.ink[theme];
+  const middle = most(layered.map((row) => row.layer)) / 2;
   return [
     {
       x: layers,
       y: layers.map(() => (axis.type === "log" ? 10 ** bottom : bottom)),
-      mode: layers.length > WORDED ? "markers" : "markers+text",
-      text: at.map((points) => wordOf(points.flatMap(({ members }) => members))),
-      textposition: layers.map((layer) => (layer > (layers[0] + most(layers)) / 2 ? "middle left" : "middle right")),
+      mode: room ? "markers+text" : "markers",
+      text: words.map((word) => ` ${word} `),
+      textposition: layers.map((layer) => (layer > middle ? "middle left" : "middle right")),
       textfont: { color: ink.bad, size: 12 },
       marker: { symbol: "x", size: 9, color: ink.bad },
-      name: "no number to draw",
+      name: [...new Set(words)].join(", "),
       hoverinfo: "text",
       hovertext: at.map((points) => points.map(({ text }) => text).join("<br><br>")),
       customdata: at.map((points) => addressOfRows(points.flatMap(({ members }) => members))),
@@ -111,7 +115,7 @@ function lostTraces(lost, axis, theme) {
 /** @param {Row[]} members */
 function wordOf(members) {
   const words = [...new Set(members.map((row) => noNumber(row) || "unknown"))];
-  return words.length === 1 ? words[0] : "none";
+  return words.length === 1 ? words[0] : "no number";
 }
 
 /**
@@ -130,13 +134,13 @@ function heatMarks(lines, cell, theme) {
     ["NaN or ∞", "x"],
     ["all zero", "circle-open"],
     ["unknown", "diamond-open"],
-    ["none", "x-open"],
+    ["no number", "x-open"],
   ];
   const lost = points.filter(({ y }) => y === null || y <= 0);
   const crosses = reasons.flatMap(([word, symbol]) => {
     const some = lost.filter(({ members }) => wordOf(members) === word);
     const marker = { symbol, size, color: ink.bad, line: { width: symbol.endsWith("-open") ? 2 : 0, color: ink.bad } };
-    return some.length ? [heatTrace(some, word === "none" ? "no number" : word, marker)] : [];
+    return some.length ? [heatTrace(some, word, marker)] : [];
   });
   const drawn = points.filter(({ y }) => y !== null && y > 0);
   const triangles = bySeverity(drawn).map(([severity, some]) => {

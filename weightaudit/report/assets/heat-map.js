@@ -70,7 +70,7 @@ function drawHeat(stack, theme, node) {
   }
   const marks = heatMarks(lines, cell, theme);
   if (marks.length) {
-    layout.legend = { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: 13 } };
+    layout.legend = { ...legendBelow(node.clientWidth < 560), itemsizing: "constant" };
     layout.showlegend = true;
     layout.margin.b = 76;
   }

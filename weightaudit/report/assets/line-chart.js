@@ -10,6 +10,8 @@ const REFERENCE_DASHES = ["solid", "dash", "dot", "dashdot"];
  * @returns {PlotlyObject[]}
  */
 function courseTraces({ role, points }, figure, theme) {
+  // A logarithmic scale has no place for zero: plotly would draw lines down to it.
+  const drawable = points.map(({ y }) => (y !== null && (y > 0 || scaleOf.get(figure.id) !== "log") ? y : null));
   const style = styleOfRole(role);
   const x = points.map(({ layer }) => layer);
   const colour = style[theme];
@@ -23,7 +25,7 @@ function courseTraces({ role, points }, figure, theme) {
   /** @type {PlotlyObject} */
   const trace = {
     x,
-    y: points.map((p) => p.y),
+    y: drawable,
     name: plotText(role) + (many ? " (median)" : ""),
     legendgroup: role,
     mode: "lines+markers",
@@ -53,16 +55,21 @@ function courseTraces({ role, points }, figure, theme) {
  * What random matrices of the shapes in a stack would have: thin lines, named in the legend.
  * @param {Reference[]} references
  * @param {PlotlyObject} across the axis of layers
+ * @param {boolean} narrow whether the legend has room for one name only
  * @param {Theme} theme
  * @returns {PlotlyObject[]}
  */
-const referenceTraces = (references, across, theme) =>
+const referenceTraces = (references, across, narrow, theme) =>
   references.map(({ shape: [long, short], stable_rank }, i) => ({
     x: across.range,
     y: [stable_rank, stable_rank],
     mode: "lines",
     line: { color: data.ink[theme].muted, width: 1, dash: REFERENCE_DASHES[i % REFERENCE_DASHES.length] },
-    name: `random ${grouped(long)} × ${grouped(short)}: ${digitsOf(stable_rank, 3)}`,
+    name: narrow
+      ? "random, of the same shape"
+      : `random ${grouped(long)} × ${grouped(short)}: ${digitsOf(stable_rank, 3)}`,
+    showlegend: !narrow || i === 0,
+    legendgroup: "random",
     hoverinfo: "skip",
   }));
 
@@ -135,14 +142,15 @@ function drawLines(figure, stack, theme, node) {
   const lost = lines.flatMap(({ points }) => points.filter((p) => p.y === null || (log && p.y <= 0)));
   Object.assign(layout.xaxis, layerAxis(stack));
   Object.assign(layout.yaxis, { title: { text: figure.axis } }, valueAxis(whole, log, lost.length > 0));
-  layout.legend = { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: 13 } };
+  const narrow = node.clientWidth < 560;
+  layout.legend = legendBelow(narrow);
   layout.showlegend = true;
   if (ranks && data.hidden && near.includes(data.hidden)) Object.assign(layout, ceilingLine(data.hidden, log, theme));
   const traces = [
-    ...referenceTraces(references, layout.xaxis, theme),
+    ...referenceTraces(references, layout.xaxis, narrow, theme),
     ...lines.flatMap((course) => courseTraces(course, figure, theme)),
     ...ringTraces(lines, log, theme),
-    ...lostTraces(lost, layout.yaxis, theme),
+    ...lostTraces(lost, layout.yaxis, node.clientWidth / (layout.xaxis.range[1] - layout.xaxis.range[0]), theme),
   ];
   paint(node, plotWords(`${figure.axis} by layer, one line a role`, stack, figure.column), traces, layout);
 }

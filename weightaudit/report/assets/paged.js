@@ -201,7 +201,7 @@ function pagedTable(caption, fields, indices, options = {}) {
       state.page = Math.floor(state.lines.indexOf(i) / state.size);
       draw();
       const opener = present(openers.get(i));
-      present(opener.closest("tr")).scrollIntoView({ block: "center", behavior: "instant" });
+      present(opener.closest("tr")).scrollIntoView({ block: "start", behavior: "instant" });
       opener.focus({ preventScroll: true });
     },
   };

@@ -27,8 +27,8 @@ function startScales() {
         button.setAttribute("aria-pressed", String(button.dataset.scale === scale));
     }
     /** @type {NodeListOf<HTMLElement>} */
-    const drawings = document.querySelectorAll(`.drawn[data-figure="${figure}"] .scaled`);
-    for (const drawing of drawings) drawing.hidden = drawing.dataset.scale !== scale;
+    const drawings = document.querySelectorAll(`[data-figure="${figure}"] > .scaled`);
+    for (const drawing of drawings) drawing.classList.toggle("off", drawing.dataset.scale !== scale);
     for (const redraw of scaleListeners) redraw(figure);
   }
 

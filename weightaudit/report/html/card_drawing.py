@@ -70,13 +70,9 @@ def card_drawing(course: Course, number: CardNumber, points: Sequence[LayerPoint
     said = f"{axis[0].upper()}{axis[1:]} of {course.name} by layer: from {low} at layer {least.layer} to "
     said += f"{high} at layer {most.layer}" + (f", {unknown}" if unknown else "")
     drawings = each(
-        '<div class="scaled" data-scale="{}"{}>{}</div>',
+        '<div class="scaled {}" data-scale="{}">{}</div>',
         (
-            (
-                one.name,
-                NOTHING if one.name == scale.name else html(" hidden"),
-                _svg(course, points, one, {least, most}, said),
-            )
+            ("" if one.name == scale.name else "off", one.name, _svg(course, points, one, {least, most}, said))
             for one in (replace(scale, logarithmic=False), replace(scale, logarithmic=True))
         ),
     )

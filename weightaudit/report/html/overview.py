@@ -137,8 +137,9 @@ def _worst_layers(report: ScanResult, groups: list[Group], ways: list[str]) -> H
     named = []
     for (stack, layer), found in ordered[:WORST]:
         number, i = min(found)
-        others = link(view(filter=f"{stack} layer {layer}".strip()), "the layer")
-        more = html(" and {} more, {}", count(len(found) - 1), others) if len(found) > 1 else NOTHING
+        others = plural(len(found) - 1, "more matrix", "more matrices")
+        way = link(view(filter=f"{stack} layer {layer}".strip()), f"{others} of this layer")
+        more = html(" and {}", way) if len(found) > 1 else NOTHING
         named.append(
             html(
                 '<li><span class="severity {}">{}</span> {}: {}{}</li>',

@@ -13,7 +13,7 @@ from weightaudit.report.by_layer import LayerPoint, layer_points, no_number, rol
 from weightaudit.report.html.anchors import anchors, layer_view
 from weightaudit.report.html.card_drawing import CardNumber, Course, Mark, card_drawing
 from weightaudit.report.html.findings import Group, marked
-from weightaudit.report.hypertext import NOTHING, Html, html, join
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join
 from weightaudit.report.markup import count, scale_choice
 from weightaudit.report.scales import Scale, scale_of
 from weightaudit.report.style import LINES, role_styles
@@ -96,8 +96,20 @@ def _counted(rows: Sequence[LayerRow]) -> str:
     return plural(layers, "layer") + (f" × {count(experts)} experts" if experts > 1 else "")
 
 
-def _words(scales: dict[CardNumber, Scale]) -> str:
-    """What the scales are at first, for whom they are drawn."""
-    logarithmic = [f"{number.figure.axis}s" for number, scale in scales.items() if scale.logarithmic]
-    from_zero = [f"{number.figure.axis}s" for number, scale in scales.items() if not scale.logarithmic]
-    return " and ".join(logarithmic) + " on a logarithmic scale" + "".join(f", {name} from zero" for name in from_zero)
+def _words(scales: dict[CardNumber, Scale]) -> Html:
+    """What the scales are, as the script changes them."""
+    kinds = (("linear", "from zero"), ("log", "on a logarithmic scale"))
+    return join(
+        ", ",
+        (
+            html(
+                '<span data-figure="{}">{}</span>',
+                number.figure.id,
+                each(
+                    '<span class="scaled {}" data-scale="{}">{}s {}</span>',
+                    (("" if kind == scale.name else "off", kind, number.figure.axis, words) for kind, words in kinds),
+                ),
+            )
+            for number, scale in scales.items()
+        ),
+    )

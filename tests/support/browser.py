@@ -25,7 +25,7 @@ OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-pipe"
 )
-TALL, SHORT = 2000, 700
+TALL, SHORT = 2600, 700
 """Heights of the window: plots are near enough to be drawn, which takes longest of all, and are not."""
 PATIENCE_S = 120.0
 """For one page, which takes two or three seconds."""
@@ -45,12 +45,13 @@ def opened(page: Path) -> tuple[str, list[str]]:
     return shown.document, shown.console
 
 
-def asked(page: Path, script: str, *, height: int = SHORT) -> dict[str, Any]:
-    """What ``script`` puts into ``answer`` when run in the page once it has loaded, in a window ``height`` high.
+def asked(page: Path, script: str, *, height: int = SHORT, place: str = "") -> dict[str, Any]:
+    """What ``script``, which may await, puts into ``answer`` when run in the page once it has loaded, in a window
+    ``height`` high; ``place`` is a place in the page, with its #.
 
     Nothing may be written to the console. The page's policy holds for the page, not for the script.
     """
-    shown = _browser().opened(page.as_uri(), height, script)
+    shown = _browser().opened(page.as_uri() + place, height, script)
     assert shown.console == []
     return shown.answer
 
@@ -117,7 +118,7 @@ class _Browser:
         self._ask("Page.navigate", session, url=address)
         self._until(lambda: any(event["method"] == "Page.loadEventFired" for event in self._events))
         self._ask("Runtime.evaluate", session, expression=SETTLED, awaitPromise=True)
-        expression = f"(() => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
+        expression = f"(async () => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
         answer = json.loads(self._evaluated(session, expression))
         document = self._evaluated(session, "document.documentElement.outerHTML")
         console = [line for event in self._events for line in _console(event)]
@@ -125,7 +126,7 @@ class _Browser:
         return _Shown(document, console, answer)
 
     def _evaluated(self, session: str, expression: str) -> str:
-        told = self._ask("Runtime.evaluate", session, expression=expression)
+        told = self._ask("Runtime.evaluate", session, expression=expression, awaitPromise=True)
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return str(told["result"]["value"])
 

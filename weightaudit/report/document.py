@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from weightaudit.report import plotly_js
 from weightaudit.report.atomic_write import replacing
 from weightaudit.report.hypertext import NOTHING, Html, each, filled, html, join, shown
 from weightaudit.report.layout import PLOTLY
@@ -91,10 +92,8 @@ def asset(name: str) -> Html:
 
 
 def plotly_code() -> Html:
-    """plotly.js, as the installed plotly has it."""
-    from plotly.offline import get_plotlyjs
-
-    return Html(get_plotlyjs())
+    """plotly.js, as the package has it."""
+    return asset(plotly_js.FILE)
 
 
 @cache

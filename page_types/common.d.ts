@@ -21,7 +21,6 @@ type PlotlyObject = Record<string, any>;
 
 interface PlotlyLibrary {
   react(node: HTMLElement, traces: PlotlyObject[], layout: PlotlyObject, settings: PlotlyObject): void;
-  newPlot(id: string, traces: PlotlyObject[], layout: PlotlyObject, settings: PlotlyObject): void;
 }
 
 /** An element that plotly drew in. */

@@ -47,7 +47,7 @@ def test_sizes(low: float, high: float, labels: str) -> None:
 
 def test_sizes_of_any_range_have_few_ticks() -> None:
     for low in range(-20, 20):
-        for decades in range(0, 40):
+        for decades in range(40):
             ticks = log_ticks(10.0**low, 10.0 ** (low + decades))
             assert 1 <= len(ticks.places) <= MOST
             assert len(set(ticks.labels)) == len(ticks.labels)

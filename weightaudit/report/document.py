@@ -65,7 +65,10 @@ def plain_document(*, title: str, style: Html, body: Html) -> Html:
     """A page without scripts, which may run none."""
     return filled(
         asset("page.html"),
-        policy=html("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
+        # data: is the icon, which would be asked of a server if the page named none.
+        policy=html(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+        ),
         title=shown(title),
         style=style,
         body=body,

@@ -22,7 +22,6 @@ type PlotlyObject = Record<string, any>;
 interface PlotlyLibrary {
   react(node: HTMLElement, traces: PlotlyObject[], layout: PlotlyObject, settings: PlotlyObject): void;
   toImage(figure: PlotlyObject, options: PlotlyObject): Promise<string>;
-  newPlot(id: string, traces: PlotlyObject[], layout: PlotlyObject, settings: PlotlyObject): void;
 }
 
 /** An element that plotly drew in. */

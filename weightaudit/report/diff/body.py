@@ -199,7 +199,7 @@ def _made_of(result: DiffResult) -> Html:
         html('<ul class="legend">{}</ul>', legend),
         table(
             "What the update is made of, by role",
-            ["Role", "", *(name for name, _ in PARTS.values())],
+            ["Role", "In parts", *(name for name, _ in PARTS.values())],
             lines,
             numeric=(2, 3, 4, 5),
         ),

@@ -45,7 +45,7 @@ function left(typed) {
   return rows
     .filter((one) => conditions.every((condition) => meets(condition, one)))
     .map(({ stack, layer, expert, role }) =>
-      [stack, layer, expert, role].filter((part) => part !== "" && part === part).join(" "),
+      [stack, layer, expert, role].filter((part) => part !== "" && !Number.isNaN(part)).join(" "),
     );
 }
 

@@ -21,16 +21,18 @@ type PlotlyObject = Record<string, any>;
 
 interface PlotlyLibrary {
   react(node: HTMLElement, traces: PlotlyObject[], layout: PlotlyObject, settings: PlotlyObject): void;
-  newPlot(id: string, traces: PlotlyObject[], layout: PlotlyObject, settings: PlotlyObject): void;
+  toImage(figure: PlotlyObject, options: PlotlyObject): Promise<string>;
 }
 
 /** An element that plotly drew in. */
 interface PlotlyElement extends HTMLElement {
+  data: PlotlyObject[];
+  layout: PlotlyObject;
   on(event: string, handler: (event: PlotlyEvent) => void): void;
 }
 
 interface PlotlyEvent {
-  points: { data: { uid?: string } }[];
+  points: { data: { uid?: string }; customdata?: string }[];
 }
 
 /** Not there before `plotlyStarted`, nor where the file that a page shares was taken away. */

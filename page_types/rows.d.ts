@@ -31,6 +31,25 @@ interface ShownFindings {
   detail: Column;
 }
 
+/** What an address says the table shows; "" where it says nothing of it. `rule` is the name of a group of findings. */
+interface View {
+  filter: string;
+  role: string;
+  rule: string;
+  experts: string;
+}
+
+/** What the filter asks of a row. */
+interface FilterRow {
+  layer: number;
+  expert: number;
+  role: string;
+  stack: string;
+  names(): string;
+  number(column: string): number;
+  text(column: string): string;
+}
+
 /** One matrix. `layer` is NaN outside the layers, `expert` "" where it is none. */
 interface Row {
   i: number;

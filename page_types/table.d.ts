@@ -16,6 +16,7 @@ interface TableOptions {
   parent?: (i: number) => number | undefined;
   detail?: ((i: number) => Node) | null;
   words?: () => string;
+  none?: () => string;
 }
 
 interface TableState {

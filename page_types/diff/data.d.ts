@@ -33,6 +33,7 @@ interface PageData {
   floor: number;
   spectra: (ChangeSpectrum | null)[];
   findings: ShownFindings;
+  anchors: Column;
 }
 
 /** What the heat map shows of one role at one layer. */

@@ -32,6 +32,8 @@ interface PageData {
   spectra: Spectra | null;
   hidden: number | null;
   findings: ShownFindings;
+  references: Reference[];
+  anchors: Column;
   digests: Column;
   command: { before: string; after: string };
   coverageCount: number;
@@ -44,4 +46,23 @@ interface Point {
   low?: number | null;
   high?: number | null;
   text: string;
+}
+
+/** The same, with where it is and of which matrices. */
+interface CoursePoint extends Point {
+  layer: number;
+  members: Row[];
+}
+
+interface Course {
+  role: string;
+  points: CoursePoint[];
+}
+
+/** From `reference.py`: the stable rank of random matrices of one shape. */
+interface Reference {
+  stack: string;
+  shape: [long: number, short: number];
+  roles: string[];
+  stable_rank: number;
 }

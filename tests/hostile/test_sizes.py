@@ -15,7 +15,7 @@ from weightaudit import scan
 from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.summary import summary_text
 
-CONSTANT, MULTIPLE = 8_000_000, 20
+CONSTANT, MULTIPLE = 4_500_000, 20
 """Bytes of an output of the smallest model (the page has plotly.js in it) with some room, and for each byte of it."""
 LONG = "module." * 138
 """Before a name it leaves the role as it is: wrappers of models do that."""

@@ -9,7 +9,7 @@ import pytest
 from tests.paper.toy import charts
 from weightaudit.paper import chart_layout
 from weightaudit.paper.charts import Chart, Series, banded
-from weightaudit.paper.page import figures
+from weightaudit.paper.plots import figures, payload
 
 
 def panel(*names: str, column: int = 0) -> Chart:
@@ -116,5 +116,25 @@ def test_counted_things_have_whole_ticks() -> None:
     steps = Chart("", "", "", (Series("a", [0, 5000], [1, 1]),))
     rates = Chart("", "", "", (Series("a", [0, 0.5], [1, 1]),))
     assert [chart_layout.counts(chart) for chart in (layers, steps, rates)] == [True, True, False]
-    dticks = [figure["layout"]["xaxis"].get("dtick") for figure in figures([layers, steps, rates])]
-    assert dticks == [1, None, None]
+    first, second, third = (figure["layout"]["xaxis"] for figure in figures([layers, steps, rates]))
+    assert first["ticktext"] == ["0", "1", "2"]
+    assert second["ticktext"] == ["0", "2,000", "4,000"]
+    assert "ticktext" not in third
+
+
+def test_ticks_of_a_page_with_a_zero_are_few_and_readable() -> None:
+    decays = [0, *(10.0**power for power in range(-9, 1))]
+    chart = Chart("", "", "", (Series("a", decays, decays),), log_x=True, log_y=True)
+    (figure,) = figures([chart])
+    x, y = figure["layout"]["xaxis"], figure["layout"]["yaxis"]
+    assert x["ticktext"][:3] == ["0", "10<sup>−9</sup>", "10<sup>−7</sup>"]
+    assert len(x["tickvals"]) == len(x["ticktext"]) == 6
+    assert y["tickvals"][0] == pytest.approx(1e-9)
+    nothing = Chart("", "", "", (Series("a", [1.0, 2.0], [0.0, -1.0]),), log_y=True)
+    assert "tickvals" not in figures([nothing])[0]["layout"]["yaxis"]
+
+
+def test_every_light_colour_has_its_dark_one() -> None:
+    dark = payload(charts())["dark"]
+    assert list(dark) == list(chart_layout.COLOURS)
+    assert set(dark) & set(dark.values()) == set()

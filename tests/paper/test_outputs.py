@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from tests.paper import toy
-from tests.support.browser import needs_chromium, opened
+from tests.support.browser import TALL, asked, needs_chromium, opened
 from weightaudit.audit.progress import Silent
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
+from weightaudit.paper.chart_layout import COLOURS
 from weightaudit.paper.readme import write_readme
 
 NAMES = {"config.json", "points.csv", "toy.html", "toy.png", "verdict.json"}
@@ -184,3 +185,30 @@ def test_the_page_draws_without_a_complaint(tmp_path: Path) -> None:
     assert dom.count('class="main-svg"') >= len(toy.charts())
     assert dom.count('class="trace scatter') == 4  # three series and a band
     assert "</script><b>λ</b> $a$ and $b".replace("<", "&lt;").replace(">", "&gt;") in dom
+    assert 'data-ready="true"' in dom
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_the_page_is_drawn_as_every_other(tmp_path: Path) -> None:
+    """No button that sends a chart anywhere, ticks that were chosen, and the colours of the theme."""
+    written(tmp_path)
+    answer = asked(
+        tmp_path / "toy.html",
+        """
+        const plots = [...document.querySelectorAll(".plot")];
+        const buttons = [...document.querySelectorAll(".modebar-btn")];
+        answer.buttons = [...new Set(buttons.map((node) => node.dataset.title.toLowerCase()))].sort();
+        answer.logos = document.querySelectorAll(".modebar-btn--logo, .plotlyjsicon").length;
+        answer.x = plots.map((plot) => [...plot.querySelectorAll(".xtick text")].map((node) => node.textContent));
+        answer.colours = plots[0].data.map((trace) => trace.line.color ?? trace.fillcolor);
+        dispatchEvent(new Event("beforeprint"));
+        answer.paper = plots.map((plot) => plot.querySelector(".main-svg").clientWidth);
+        """,
+        height=TALL,
+    )
+    assert answer["buttons"] == ["download plot as a png", "pan", "reset axes", "zoom", "zoom in", "zoom out"]
+    assert answer["logos"] == 0
+    assert answer["x"] == [["0", "10\u200b−4\u200b", "0.001", "0.01"], ["1", "2", "3"]]
+    assert set(answer["colours"]) <= set(COLOURS)
+    assert answer["paper"] == [650, 650]

@@ -81,7 +81,8 @@ def test_page_draws_without_a_complaint(name: str, plots: int, drawn: Drawn) -> 
     assert 'data-ready="true"' in dom
     assert len(re.findall(r'class="[^"]*js-plotly-plot', dom)) == plots
     assert len(re.findall(r'<g class="hm"><image', dom)) == plots / 3
-    traces = {"bert": 14, "hostile": 4, "seq2seq": 32}.get(name, 0)
+    # A line a role and figure, one for each shape that random matrices are drawn of, and marks of findings.
+    traces = {"bert": 14 + 3, "hostile": 4 + 1 + 3, "seq2seq": 32 + 4}.get(name, 0)
     assert len(re.findall(r'class="trace scatter', dom)) == traces
     assert dom.count(">No finite, positive number to draw") == (3 if name == "all_nan" else 0)
     buttons = re.findall(r'class="modebar-btn[^>]* data-title="([^"]*)"', dom)
@@ -180,6 +181,11 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
         const words = document.querySelector("#layers input");
         set(words, "experts.63. gate", "input");
         answer.found = status();
+        set(words, "layer 4 stable_rank>9", "input");
+        const roles = document.querySelector("#layers select");
+        set(roles, [...roles.options].find((option) => option.text === "K").value, "change");
+        answer.layer = [[...body.rows].map((line) => line.cells[0].textContent), location.hash];
+        set(roles, "", "change");
         set(words, "no such name", "input");
         answer.none = [status(), body.rows.length];
         set(words, "", "input");
@@ -202,7 +208,11 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
     assert float(lowest) == pytest.approx(min(ranks), rel=1e-5)
     assert answer["second"] == "101–200 of 1,176"
     assert answer["found"] == "1–6 of 6"
-    assert answer["none"] == ["No row matches", 0]
+    assert answer["none"][1] == 0
+    assert str(answer["none"][0]).startswith(
+        "No row matches “no” in a name, “such” in a name, “name” in a name. What can"
+    )
+    assert answer["layer"] == [["4"], "#filter=layer+4+stable_rank%3E9&role=K&experts=each"]
     assert answer["role"] == "1–6 of 6"
 
 
@@ -263,11 +273,9 @@ def test_an_address_opens_the_table_at_its_row(tmp_path: Path) -> None:
         const link = document.createElement("a");
         link.href = "#m-{row}";
         document.body.append(link);
-        words.value = "q_proj";
-        words.dispatchEvent(new Event("input"));
         link.click();
         answer.again = look();
-        location.hash = "#rule-0";
+        location.hash = "#rule=untrained";
         dispatchEvent(new HashChangeEvent("hashchange"));
         answer.rule = document.querySelector("#layers .pager [role=status]").textContent;
         location.hash = "#m-999999";
@@ -283,7 +291,7 @@ def test_an_address_opens_the_table_at_its_row(tmp_path: Path) -> None:
     assert f"{matrix_command(report, 'M2', 4)}\n" in detail
     low, high = (float(end) for end in re.findall(r"Stable rank\s+([\d.]+) to ([\d.]+)", detail)[0])
     assert low <= measured.spectrum.stable_rank_lower <= measured.spectrum.stable_rank <= high
-    assert answer["links"] == ["#finding-0", f"#m-{row}", "#findings"]
+    assert answer["links"] == ["#finding-0", "#layer-4-expert-37-M2", "#findings"]
     # The six layers' M2, of which one is still open.
     assert answer["rule"] == f"1–{6 + 64} of {6 + 64} lines, {6 * 64} matrices"
 

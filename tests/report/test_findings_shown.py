@@ -100,10 +100,12 @@ def test_every_place_leads_to_its_row() -> None:
     page = read(report)
     linked = {str(a["href"]) for tag, a in page.tags if tag == "a" and "href" in a}
     (nan,) = numbers_of(report, 3, "M1")
-    expected = {f"#m-{i}" for layer in range(12) for role in "QK" for i in numbers_of(report, layer, role)}
-    assert {f"#m-{nan}"} | expected <= linked
+    expected = {f"#layer-{layer}-{role}" for layer in range(12) for role in "QK"}
+    assert {"#layer-3-M1"} | expected <= linked
     told = findings_payload(grouped(report))
-    assert sorted(told["row"]) == sorted([nan, *(int(link[3:]) for link in expected)])
+    assert sorted(told["row"]) == sorted(
+        [nan, *(i for layer in range(12) for role in "QK" for i in numbers_of(report, layer, role))]
+    )
 
 
 def test_thousands_of_findings_do_not_bloat_the_page() -> None:
@@ -112,7 +114,7 @@ def test_thousands_of_findings_do_not_bloat_the_page() -> None:
     text = html.page(many)
     assert text.count("<li>") - html.page(few).count("<li>") < OPEN + FOLDED
     assert f"{2048 - OPEN - FOLDED:,} further places are not listed here" in text
-    assert '<a href="#rule-0">show them in the table</a>' in text
+    assert '<a href="#rule=untrained">show them in the table</a>' in text
 
 
 def test_many_findings_about_all_experts_of_one_tensor_do_not_bloat_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

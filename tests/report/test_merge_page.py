@@ -199,8 +199,8 @@ def test_findings_lead_to_their_matrices() -> None:
     finding = Finding("merge-not-finite", "warning", "Entries", detail="One.", layer=1, role="Q")
     result = merge_check_result(findings=(finding,), rules=("merge-not-finite",))
     said = body(result, grouped(result))
-    assert 'href="#m-3"' in said
-    assert '<span id="m-3">layer 1' in said
+    assert 'href="#layer-1-Q"' in said
+    assert '<span id="layer-1-Q">layer 1' in said
 
 
 def test_many_matrices_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:

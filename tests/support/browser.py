@@ -25,8 +25,10 @@ OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-pipe"
 )
-TALL, SHORT = 2000, 700
+TALL, SHORT = 2600, 700
 """Heights of the window: plots are near enough to be drawn, which takes longest of all, and are not."""
+WIDE, NARROW = 1280, 390
+"""Widths of the window: a computer's, a telephone's."""
 PATIENCE_S = 120.0
 """For one page, which takes two or three seconds."""
 SETTLED = "new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(end))))"
@@ -45,12 +47,15 @@ def opened(page: Path) -> tuple[str, list[str]]:
     return shown.document, shown.console
 
 
-def asked(page: Path, script: str, *, height: int = SHORT) -> dict[str, Any]:
-    """What ``script`` puts into ``answer`` when run in the page once it has loaded, in a window ``height`` high.
+def asked(
+    page: Path, script: str, *, height: int = SHORT, width: int = WIDE, dark: bool = False, place: str = ""
+) -> dict[str, Any]:
+    """What ``script``, which may await, puts into ``answer`` when run in the page once it has loaded, in a window
+    ``height`` high; ``place`` is a place in the page, with its #.
 
     Nothing may be written to the console. The page's policy holds for the page, not for the script.
     """
-    shown = _browser().opened(page.as_uri(), height, script)
+    shown = _browser().opened(page.as_uri() + place, height, script, width=width, dark=dark)
     assert shown.console == []
     return shown.answer
 
@@ -104,20 +109,22 @@ class _Browser:
         os.close(self._out)
         shutil.rmtree(self._profile, ignore_errors=True)
 
-    def opened(self, address: str, height: int, script: str = "") -> _Shown:
+    def opened(self, address: str, height: int, script: str = "", *, width: int = WIDE, dark: bool = False) -> _Shown:
         """The page at ``address`` in a window of its own without a history."""
         context = self._ask("Target.createBrowserContext", disposeOnDetach=True)["browserContextId"]
         target = self._ask(
-            "Target.createTarget", url="about:blank", browserContextId=context, width=1280, height=height
+            "Target.createTarget", url="about:blank", browserContextId=context, width=width, height=height
         )
         session = self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self._ask(f"{domain}.enable", session)
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", session, features=[theme])
         self._events.clear()
         self._ask("Page.navigate", session, url=address)
         self._until(lambda: any(event["method"] == "Page.loadEventFired" for event in self._events))
         self._ask("Runtime.evaluate", session, expression=SETTLED, awaitPromise=True)
-        expression = f"(() => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
+        expression = f"(async () => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
         answer = json.loads(self._evaluated(session, expression))
         document = self._evaluated(session, "document.documentElement.outerHTML")
         console = [line for event in self._events for line in _console(event)]
@@ -125,7 +132,7 @@ class _Browser:
         return _Shown(document, console, answer)
 
     def _evaluated(self, session: str, expression: str) -> str:
-        told = self._ask("Runtime.evaluate", session, expression=expression)
+        told = self._ask("Runtime.evaluate", session, expression=expression, awaitPromise=True)
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return str(told["result"]["value"])
 

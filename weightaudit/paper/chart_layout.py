@@ -13,12 +13,13 @@ from weightaudit.report import style
 _ROLES = ("Q", "K", "V", "O", "QKV", "M1", "M2", "GATE")
 _LOOKS = style.role_styles(_ROLES)
 COLOURS = tuple(_LOOKS[role].light for role in _ROLES)
+DARK = tuple(_LOOKS[role].dark for role in _ROLES)
+"""The same on dark paper."""
 SYMBOLS = tuple(_LOOKS[role].symbol for role in _ROLES)
 """As plotly calls them."""
 MAX_MARKERS = 60
 """Points in a line above which they get no markers."""
 GRID = style.INK["light"]["line"]
-INK = style.INK["light"]["ink"]
 
 
 @dataclass(frozen=True)

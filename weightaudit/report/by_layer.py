@@ -12,6 +12,13 @@ from weightaudit.records import LayerRow, Spectrum
 Number = Callable[[Spectrum], float]
 
 
+def no_number(spectrum: Spectrum) -> str:
+    """Why a matrix has no norm, or none but zero, in words for a drawing; "" where it has."""
+    if spectrum.nonfinite:
+        return "NaN or ∞"
+    return "all zero" if spectrum.frobenius_norm == 0 else ""
+
+
 @dataclass(frozen=True)
 class LayerPoint:
     """One number at one layer: ``low`` ≤ ``middle`` ≤ ``high``, all NaN where no matrix of the layer has it finite."""

@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from weightaudit.report import plotly_js
 from weightaudit.report.atomic_write import replacing
 from weightaudit.report.hypertext import NOTHING, Html, each, filled, html, join, shown
 from weightaudit.report.layout import PLOTLY
@@ -64,7 +65,10 @@ def plain_document(*, title: str, style: Html, body: Html) -> Html:
     """A page without scripts, which may run none."""
     return filled(
         asset("page.html"),
-        policy=html("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
+        # data: is the icon, which would be asked of a server if the page named none.
+        policy=html(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+        ),
         title=shown(title),
         style=style,
         body=body,
@@ -91,10 +95,8 @@ def asset(name: str) -> Html:
 
 
 def plotly_code() -> Html:
-    """plotly.js, as the installed plotly has it."""
-    from plotly.offline import get_plotlyjs
-
-    return Html(get_plotlyjs())
+    """plotly.js, as the package has it."""
+    return asset(plotly_js.FILE)
 
 
 @cache

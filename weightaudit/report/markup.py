@@ -138,9 +138,26 @@ def model_line(identity: ModelIdentity) -> Html:
     )
 
 
-def captioned(title: str, text: str, inner: Html) -> Html:
-    """A figure under its title and a sentence."""
-    return html("<figure><figcaption><h3>{}</h3><p>{}</p></figcaption>{}</figure>", title, text, inner)
+def captioned(title: str, text: str, inner: Html, tools: Html = NOTHING) -> Html:
+    """A figure under its title and a sentence, with ``tools`` that change how it is drawn."""
+    return html("<figure><figcaption><h3>{}</h3><p>{}</p>{}</figcaption>{}</figure>", title, text, tools, inner)
+
+
+def scale_choice(identifier: str, name: str, chosen: str) -> Html:
+    """Buttons that draw the number of the chart ``identifier`` from zero or on a logarithmic scale, wherever the page
+    draws it; the script has them work.
+    """
+    kinds = (("linear", "Linear"), ("log", "Logarithmic"))
+    return html(
+        '<span class="scale"><span>{name}</span><span class="choice" role="group" aria-label="Scale of the {name}" '
+        'data-scale-of="{id}">{buttons}</span></span>',
+        id=identifier,
+        name=name,
+        buttons=each(
+            '<button type="button" data-scale="{}" aria-pressed="{}">{}</button>',
+            ((kind, "true" if kind == chosen else "false", label) for kind, label in kinds),
+        ),
+    )
 
 
 def plot_hosts(identifier: str, heights: Sequence[int], *, drawn: bool = True) -> Html:

@@ -15,7 +15,8 @@ from typing import Any, get_type_hints
 from weightaudit.records import LayerRow, ModelIdentity, Place, ScanResult, SpectrumDetail
 from weightaudit.report.columns import Column, Value, number_text
 from weightaudit.report.hypertext import NOTHING, Html, html, join
-from weightaudit.report.markup import captioned, plot_hosts, section
+from weightaudit.report.markup import captioned, plot_hosts, scale_choice, section
+from weightaudit.report.scales import scale_of
 from weightaudit.report.style import SPECTRUM_LINES
 
 DIGITS = 6
@@ -143,6 +144,7 @@ def spectra_section(report: ScanResult) -> Html:
             f"{figure.axis.capitalize()} by layer",
             TEXTS[figure.id],
             plot_hosts(figure.id, [figure.height] * len(stacks)),
+            scale_choice(figure.id, figure.axis, scale_of(layered, figure).name),
         )
         for figure in SPECTRUM_LINES
         if any(row.spectrum.detail for row in layered)

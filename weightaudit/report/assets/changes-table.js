@@ -175,12 +175,16 @@ function startChanges() {
       table.reveal(i);
     },
     /**
-     * The rows of one rule's findings.
-     * @param {number} number
+     * What an address asks for.
+     * @param {View} view
      */
-    only(number) {
+    show(view) {
       unfiltered();
-      rule.value = String(number);
+      words.value = view.filter;
+      role.value = String(data.roles.findIndex((style) => style.role === view.role));
+      rule.value = String(data.findings.groups.findIndex(({ id }) => id === view.rule));
+      // A select has no value where no option has it.
+      for (const select of [role, rule]) if (select.selectedIndex < 0) select.value = "";
       narrow();
       host.scrollIntoView({ behavior: "instant" });
       rule.focus({ preventScroll: true });

@@ -13,8 +13,4 @@ function csvText() {
   return encodable([names.join(","), ...lines, ""].join("\n"));
 }
 
-function downloadCsv() {
-  const url = URL.createObjectURL(new Blob([csvText()], { type: "text/csv" }));
-  element("a", { href: url, download: data.file }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
+const downloadCsv = () => save(data.file, "text/csv", csvText());

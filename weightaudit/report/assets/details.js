@@ -51,12 +51,15 @@ function detailOf(i) {
       "Tensors",
       ...text(i, "tensors")
         .split(";")
-        .map((name) => element("code", { class: "tensor" }, printable(name, 1000))),
+        .map((name) => copyable(element("code", { class: "tensor" }, printable(name, 1000)), "tensor's name")),
     ),
     ...(digest(i) ? [fact("Digest", element("code", {}, digest(i)))] : []),
     fact(
       "Compute it again",
-      element("pre", { tabindex: "0", class: "command" }, element("code", {}, printable(commandFor(row), 4000))),
+      copyable(
+        element("pre", { tabindex: "0", class: "command" }, element("code", {}, printable(commandFor(row), 4000))),
+        "command",
+      ),
     ),
   ];
   return detailNode(i, placeWords(row), facts, found.length > 0);

@@ -75,6 +75,12 @@ function baseLayout(theme, title) {
   };
 }
 
+/** @param {boolean} narrow whether there is little room for it */
+const legendBelow = (narrow) => ({
+  ...{ orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
+  font: { size: narrow ? 11 : 13 },
+});
+
 /**
  * Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
  * @param {number} low

@@ -71,6 +71,6 @@ function detailNode(i, name, facts, found) {
     { class: "detail", role: "group", "aria-label": name },
     element("p", {}, element("strong", {}, name)),
     element("dl", { class: "facts" }, ...facts),
-    element("p", { class: "ways" }, element("a", { href: `#m-${i}` }, "Address of this row"), " · ", back),
+    element("p", { class: "ways" }, element("a", { href: anchorOf(i) }, "Address of this row"), " · ", back),
   );
 }

@@ -11,7 +11,7 @@ const style = (field) => "c-" + field.name + (field.numeric ? " n" : "");
  * `fields` are {name, label, title, numeric, show(i) → string or node, key(i) → number or string}; `indices` the lines.
  * The field marked `opener` opens a line: onto its `children(i)`, further lines that `parent` names again, or else onto
  * its `detail(i)`, a node. `cells(i)` may give a line cells of its own, or null; `arranged`
- * hears which lines are kept, in their order; `words()` says more of them.
+ * hears which lines are kept, in their order; `words()` says more of them, and `none()` why there are none.
  * @param {string} caption
  * @param {Field[]} fields
  * @param {number[]} indices
@@ -25,6 +25,7 @@ function pagedTable(caption, fields, indices, options = {}) {
     parent = () => undefined,
     detail = null,
     words = () => "",
+    none = () => "No row matches",
   } = options;
   /** @type {TableState} */
   const state = {
@@ -158,7 +159,7 @@ function pagedTable(caption, fields, indices, options = {}) {
     body.replaceChildren(...state.lines.slice(start, end).flatMap(lineOf));
     status.textContent = state.lines.length
       ? `${grouped(start + 1)}–${grouped(end)} of ${grouped(state.lines.length)}${words()}`
-      : "No row matches";
+      : none();
     previous.disabled = start === 0;
     next.disabled = end >= state.lines.length;
     previous.hidden = next.hidden = state.lines.length <= state.size;
@@ -200,7 +201,7 @@ function pagedTable(caption, fields, indices, options = {}) {
       state.page = Math.floor(state.lines.indexOf(i) / state.size);
       draw();
       const opener = present(openers.get(i));
-      present(opener.closest("tr")).scrollIntoView({ block: "center", behavior: "instant" });
+      present(opener.closest("tr")).scrollIntoView({ block: "start", behavior: "instant" });
       opener.focus({ preventScroll: true });
     },
   };

@@ -1,7 +1,12 @@
 // @ts-check
 const matrices = startLayers();
 startCoverage();
+startCards();
+startScales();
+startCopying();
+startExporting();
 startAddresses(matrices);
+startSections();
 drawInSight(() => {
   startPlots();
   startSpectra();

@@ -95,53 +95,35 @@ function startLayers() {
     parent: (id) => (apart ? undefined : groupOf.get(id)),
     detail: detailOf,
     words: () => (groups.length && !apart ? ` lines, ${grouped(kept.length)} matrices` : ""),
+    none: noneWords,
   });
 
   const words = element("input", {
     type: "search",
-    placeholder: "Filter by name, layer, type …",
+    placeholder: "Filter: layer 3 M1, stable_rank<5, a name …",
+    title: `What can be typed: ${FILTER_HELP}`,
     "aria-label": "Filter the table",
-    oninput: narrow,
+    oninput: choose,
   });
   const role = element(
     "select",
-    { "aria-label": "Role", onchange: narrow },
+    { "aria-label": "Role", onchange: choose },
     element("option", { value: "" }, "All roles"),
     ...data.roles.map((style, i) => element("option", { value: String(i) }, printable(style.role))),
   );
   const rule = element(
     "select",
-    { "aria-label": "Findings", onchange: narrow },
+    { "aria-label": "Findings", onchange: choose },
     element("option", { value: "" }, "With or without findings"),
     element("option", { value: "any" }, "With findings"),
     ...data.findings.groups.map((group, i) => element("option", { value: String(i) }, printable(group.title, 60))),
   );
   const experts = element("button", { type: "button", "aria-pressed": "false", onclick: takeApart }, "Every expert");
   const download = element("button", { type: "button", id: "download", onclick: downloadCsv }, "Download CSV");
-  /** @type {string[] | null} */
-  let searched = null;
-
-  /** @param {number} i */
-  function searchedFor(i) {
-    searched ??= rows.map((row) =>
-      [
-        row.stack,
-        "layer " + row.layer,
-        "expert " + row.expert,
-        row.role,
-        text(row.i, "tensors"),
-        text(row.i, "dtype"),
-        text(row.i, "method"),
-      ]
-        .map((part) => printable(part, Infinity))
-        .join(" ")
-        .toLowerCase(),
-    );
-    return searched[i];
-  }
+  const terms = filterTerms();
 
   function narrow() {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const { conditions, problems } = parseFilter(words.value, terms);
     const only = role.value === "" ? null : data.roles[Number(role.value)].role;
     const marked =
       rule.value === ""
@@ -149,19 +131,46 @@ function startLayers() {
         : new Set(
             data.findings.row.filter((_, at) => rule.value === "any" || data.findings.group[at] === Number(rule.value)),
           );
-    kept = all.filter(
-      (i) =>
-        (only === null || rows[i].role === only) &&
-        (!marked || marked.has(i)) &&
-        wanted.every((word) => searchedFor(i).includes(word)),
-    );
+    kept = problems.length
+      ? []
+      : all.filter(
+          (i) =>
+            (only === null || rows[i].role === only) &&
+            (!marked || marked.has(i)) &&
+            conditions.every((condition) => meets(condition, filterRow(i))),
+        );
     table.show(lines());
   }
 
-  function takeApart() {
-    apart = !apart;
+  /** Why no line is left, and what can be asked. */
+  function noneWords() {
+    const { conditions, problems } = parseFilter(words.value, terms);
+    const chosen = [role, rule].filter((select) => select.value).map((select) => select.selectedOptions[0].text);
+    const asked = [...conditions.map(({ said }) => said), ...chosen].map((said) => printable(said)).join(", ");
+    const why = problems.length ? problems.map((said) => printable(said, 1000)).join(" ") : `No row matches ${asked}.`;
+    return `${why} What can be typed: ${FILTER_HELP}.`;
+  }
+
+  /** What a person chose: the address says it too. */
+  function choose() {
+    narrow();
+    tellView({
+      filter: words.value.trim(),
+      role: role.value && data.roles[Number(role.value)].role,
+      rule: rule.value && (data.findings.groups[Number(rule.value)]?.id ?? rule.value),
+      experts: apart ? "each" : "",
+    });
+  }
+
+  /** @param {boolean} wanted whether each expert is to have a line of its own */
+  function setApart(wanted) {
+    apart = wanted && groups.length > 0;
     experts.setAttribute("aria-pressed", String(apart));
-    table.show(lines());
+  }
+
+  function takeApart() {
+    setApart(!apart);
+    choose();
   }
 
   function unfiltered() {
@@ -194,15 +203,20 @@ function startLayers() {
       table.reveal(i);
     },
     /**
-     * The matrices of one rule's findings.
-     * @param {number} number
+     * What an address asks for.
+     * @param {View} view
      */
-    only(number) {
+    show(view) {
       unfiltered();
-      rule.value = String(number);
+      words.value = view.filter;
+      role.value = String(data.roles.findIndex((style) => style.role === view.role));
+      rule.value = view.rule === "any" ? "any" : String(data.findings.groups.findIndex(({ id }) => id === view.rule));
+      // A select has no value where no option has it.
+      for (const select of [role, rule]) if (select.selectedIndex < 0) select.value = "";
+      setApart(view.experts === "each");
       narrow();
       host.scrollIntoView({ behavior: "instant" });
-      rule.focus({ preventScroll: true });
+      words.focus({ preventScroll: true });
     },
   };
 }

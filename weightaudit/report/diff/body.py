@@ -20,7 +20,7 @@ from weightaudit.report.diff.verdict import (
     story,
     verdict_line,
 )
-from weightaudit.report.html.anchors import anchor
+from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.findings import Group, findings_section
 from weightaudit.report.html.verdict import verdict_block
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, link, shown
@@ -199,7 +199,7 @@ def _made_of(result: DiffResult) -> Html:
         html('<ul class="legend">{}</ul>', legend),
         table(
             "What the update is made of, by role",
-            ["Role", "", *(name for name, _ in PARTS.values())],
+            ["Role", "In parts", *(name for name, _ in PARTS.values())],
             lines,
             numeric=(2, 3, 4, 5),
         ),
@@ -301,10 +301,10 @@ def _role_chip(result: DiffResult, role: RoleChanges) -> Html:
 
 
 def _largest(result: DiffResult) -> Html:
-    rows = {id(change): i for i, change in enumerate(result.changes)}
+    ways = dict(zip(map(id, result.changes), anchors(result.changes), strict=True))
     lines = [
         [
-            link(anchor(rows[id(change)]), change_name(change, BETWEEN)),
+            link(ways[id(change)], change_name(change, BETWEEN)),
             relative_words(change.relative),
             kind_chip(change.kind, kind_words(change)),
             UNKNOWN if change.entries is None else share(change.entries.changed / max(1, change.entries.entries)),

@@ -15,6 +15,7 @@ from weightaudit.report.diff.columns import CHANGES
 from weightaudit.report.diff.kinds import KINDS
 from weightaudit.report.diff.tables import csv_cells
 from weightaudit.report.diff.verdict import kind_words
+from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import Group, findings_payload
 from weightaudit.report.page_constants import page_constants
@@ -58,6 +59,7 @@ def payload(result: DiffResult, groups: list[Group]) -> dict[str, Any]:
         "floor": AT_RESOLUTION,
         "spectra": [_spectrum(change) for change in result.changes],
         "findings": findings_payload(groups),
+        "anchors": encoded(anchors(result.changes)),
     }
 
 

@@ -12,9 +12,11 @@ from weightaudit.report.hypertext import Html, join
 from weightaudit.report.style import role_styles
 
 SCRIPTS = (
-    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "derived.js", "layers.js", "starting.js"),
-    *("drawing.js", "plots.js", "choice.js", "spectra.js", "paged.js", "experts.js", "marks.js", "details.js"),
-    *("csv.js", "tables.js", "coverage.js", "addresses.js", "in-sight.js", "start.js"),
+    *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "derived.js", "layers.js", "addresses.js"),
+    *("starting.js", "drawing.js", "marks.js", "scales.js", "cards.js", "points.js", "chart-marks.js"),
+    *("line-chart.js", "heat-map.js", "plots.js", "choice.js", "spectra.js", "exporting.js"),
+    *("paged.js", "experts.js", "copying.js", "details.js", "saving.js", "csv.js", "filter.js", "filtering.js"),
+    *("tables.js", "coverage.js", "sections.js", "in-sight.js", "start.js"),
 )
 
 

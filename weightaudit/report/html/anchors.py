@@ -1,9 +1,14 @@
-"""Where something is said of: a matrix in words, its row in the report, and the address of that row in the page."""
+"""Where something is said of: a matrix in words, its row in the report, and the address of that row in the page.
+
+Addresses of a page are written here alone; its script (`addresses.js`) gets those of the rows with the page's data.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from weightaudit.records import Change, DiffResult, Finding, Meeting, MergeCheckResult, Place, Reported, RoleMatrix
 from weightaudit.report.diff.verdict import change_name
@@ -12,9 +17,32 @@ Placed = RoleMatrix | Change | Meeting
 """What a row of a report is about."""
 
 
-def anchor(row: int) -> str:
-    """Address of a row of the report in its page: the table opens there."""
-    return f"#m-{row}"
+_ROLE = re.compile(r"[A-Z][A-Z0-9_]*")
+"""A role that may stand in an address: one that only a name gives could be anything."""
+
+
+def anchors(rows: Sequence[Placed]) -> list[str]:
+    """Addresses of the rows of a report in its page, where the table opens: by place, ``#layer-5-O``; by number,
+    ``#m-17``, where a row has no place of its own.
+    """
+    spelt = [row.place.words("-").replace(" ", "-") if _ROLE.fullmatch(row.place.role) else "" for row in rows]
+    often = Counter(spelt)
+    return [f"#{place}" if place and often[place] == 1 else f"#m-{i}" for i, place in enumerate(spelt)]
+
+
+def view(**chosen: str) -> str:
+    """Address of the page's table with this ``filter``, ``role`` or ``rule``: what the page itself writes there.
+
+    Example:
+        >>> view(filter="layer 3", role="M1")
+        '#filter=layer+3&role=M1'
+    """
+    return f"#{urlencode(chosen, errors='replace')}"
+
+
+def layer_view(place: Place) -> str:
+    """Address of all matrices in the stack, layer and role of ``place``: a layer's experts."""
+    return view(filter=Place(place.stack, place.layer).words(), role=place.role)
 
 
 def placed(report: Reported) -> Sequence[Placed]:

@@ -14,7 +14,19 @@ from weightaudit.report.html.method import method_section
 from weightaudit.report.html.overview import summary
 from weightaudit.report.html.quantisation import quantisation_section
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join
-from weightaudit.report.markup import UNKNOWN, captioned, count, figure, interval, plot_hosts, section, share, table
+from weightaudit.report.markup import (
+    UNKNOWN,
+    captioned,
+    count,
+    figure,
+    interval,
+    plot_hosts,
+    scale_choice,
+    section,
+    share,
+    table,
+)
+from weightaudit.report.scales import scale_of
 from weightaudit.report.spectra import spectra_section
 from weightaudit.report.style import HEAT, LINES, heat_height, role_styles
 from weightaudit.text import plural
@@ -34,8 +46,8 @@ PLOTS = (
     ),
     (
         "Stable rank by layer",
-        "How many directions each matrix really uses: ‖W‖²/σ₁², between 1 and the full rank. Logarithmic; the bar "
-        "below a point is its certified interval, often thinner than the marker.",
+        "How many directions each matrix really uses: ‖W‖²/σ₁², between 1 and the full rank. The bar below a point is "
+        "its certified interval, often thinner than the marker; thin lines show random matrices of the same shape.",
     ),
 )
 """Title and text of each of `LINES`."""
@@ -48,7 +60,7 @@ def body(report: ScanResult, *, alone: bool = True) -> Html:
         header(report, groups),
         html("<main>"),
         guessed(report),
-        summary(report),
+        summary(report, groups),
         findings_section(report, groups),
         notes(report),
         _layer_plots(report),
@@ -87,7 +99,12 @@ def _layer_plots(report: ScanResult) -> Html:
     heights = {stack: heat_height(len({r.matrix.role for r in layered if r.matrix.stack == stack})) for stack in stacks}
     known = any(math.isfinite(row.spectrum.frobenius_norm) and row.spectrum.frobenius_norm > 0 for row in layered)
     drawn = (
-        captioned(title, text, plot_hosts(figure.id, [figure.height] * len(stacks), drawn=known))
+        captioned(
+            title,
+            text,
+            plot_hosts(figure.id, [figure.height] * len(stacks), drawn=known),
+            scale_choice(figure.id, figure.axis, scale_of(layered, figure).name) if known else NOTHING,
+        )
         for figure, (title, text) in zip(LINES, PLOTS, strict=True)
     )
     buttons = each(
@@ -96,7 +113,7 @@ def _layer_plots(report: ScanResult) -> Html:
     )
     heat = html(
         "<figure><figcaption><h3>Role by layer</h3><p>Every matrix as one cell, a layer's experts by their median; "
-        "hover for the numbers. The scale is logarithmic.</p>"
+        "hover for the numbers. Colours are always on a logarithmic scale.</p>"
         '<div id="heat-choice" class="choice" role="group" aria-label="What the colours show">{}</div></figcaption>'
         "{}</figure>",
         buttons if known else NOTHING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 from weightaudit.records import SEVERITIES, Finding, Reported, Severity
 from weightaudit.report.columns import number_text
-from weightaudit.report.html.anchors import Placed, Places, anchor, placed, row_name
+from weightaudit.report.html.anchors import Placed, Places, anchors, placed, row_name, view
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.hypertext import NOTHING, Html, html, join, link, shown
 from weightaudit.report.markup import count, details, section, setting
@@ -52,7 +53,24 @@ def grouped(report: Reported) -> list[Group]:
 def findings_section(report: Reported, groups: list[Group]) -> Html:
     """Nothing where there are none."""
     rows = placed(report)
-    return section("findings", "Findings", *(_article(rows, number, group) for number, group in enumerate(groups)))
+    ways = anchors(rows)
+    articles = (_article(rows, ways, number, group, rule) for number, (group, rule) in enumerate(_named(groups)))
+    return section("findings", "Findings", *articles)
+
+
+def marked(groups: Sequence[Group]) -> dict[int, list[int]]:
+    """Row of the report → the groups, by number, that have a finding on it, the most severe first."""
+    found: dict[int, list[int]] = {}
+    for number, group in enumerate(groups):
+        for row in dict.fromkeys(row for rows in group.rows for row in rows):
+            found.setdefault(row, []).append(number)
+    return found
+
+
+def _named(groups: Sequence[Group]) -> list[tuple[Group, str]]:
+    """Each group with what an address calls it: its rule, and its number where several are of that rule."""
+    often = Counter(group.id for group in groups)
+    return [(group, group.id if often[group.id] == 1 else f"{group.id}-{i}") for i, group in enumerate(groups)]
 
 
 def findings_payload(groups: list[Group]) -> dict[str, Any]:
@@ -65,18 +83,18 @@ def findings_payload(groups: list[Group]) -> dict[str, Any]:
     )
     told = list(islice(every, MARKS))
     return {
-        "groups": [{"id": group.id, "severity": group.severity, "title": group.title} for group in groups],
+        "groups": [{"id": rule, "severity": group.severity, "title": group.title} for group, rule in _named(groups)],
         "group": [number for number, _, _ in told],
         "row": [row for _, row, _ in told],
         "detail": encoded([detail for _, _, detail in told]),
     }
 
 
-def _article(every: Sequence[Placed], number: int, group: Group) -> Html:
+def _article(every: Sequence[Placed], ways: Sequence[str], number: int, group: Group, rule: str) -> Html:
     thresholds = {finding.threshold for finding in group.findings}
     shared = thresholds.pop() if len(thresholds) == 1 else None
     limit = f" · threshold {setting(shared)}" if shared is not None else ""
-    place = partial(_place, every, with_threshold=shared is None)
+    place = partial(_place, every, ways, with_threshold=shared is None)
     listed = list(zip(group.findings, group.rows, strict=True))[: OPEN + FOLDED]
     items = [html("<li>{}</li>", place(finding, rows)) for finding, rows in listed]
     them = "it" if len(set().union(*group.rows)) == 1 else "them"
@@ -92,7 +110,7 @@ def _article(every: Sequence[Placed], number: int, group: Group) -> Html:
         places=plural(len(group.findings), "place"),
         rule=group.id,
         limit=limit,
-        way=html('<span class="way"> · <a href="#rule-{}">show {} in the table</a></span>', number, them)
+        way=html('<span class="way"> · {}</span>', link(view(rule=rule), f"show {them} in the table"))
         if any(group.rows)
         else NOTHING,
         open=join("", items[:OPEN]),
@@ -114,14 +132,16 @@ def _fold(items: list[Html], places: int) -> Html:
     )
 
 
-def _place(every: Sequence[Placed], finding: Finding, rows: tuple[int, ...], *, with_threshold: bool) -> Html:
+def _place(
+    every: Sequence[Placed], ways: Sequence[str], finding: Finding, rows: tuple[int, ...], *, with_threshold: bool
+) -> Html:
     words = finding.place.words(BETWEEN)
     where: str = words or "the whole model"
     further = NOTHING
     if len(rows) == 1:
-        where = link(anchor(rows[0]), where)
+        where = link(ways[rows[0]], where)
     elif rows:
-        links = join(", ", (link(anchor(row), row_name(every[row], BETWEEN)) for row in rows[:LISTED]))
+        links = join(", ", (link(ways[row], row_name(every[row], BETWEEN)) for row in rows[:LISTED]))
         further = html(" {}{}", links, _beyond(len(rows), "more matrix", "more matrices"))
         where = where if words else "several places"
     elif finding.tensors:

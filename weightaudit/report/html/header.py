@@ -40,7 +40,7 @@ def header(report: ScanResult, groups: list[Group]) -> Html:
     if report.findings:
         links.insert(1, ("findings", "Findings"))
     return html(
-        '<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{}</h1>{}{}{}</header>',
+        '<header><p class="eyebrow">weightaudit · what is inside the weights</p><h1>{}</h1>{}{}</header>{}',
         identity.name,
         verdict_line(report, groups),
         definitions("facts", ((name, fact) for name, fact in facts if fact)),

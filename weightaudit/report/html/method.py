@@ -88,6 +88,15 @@ def _terms(delta: str, tol: str) -> list[tuple[str, Html]]:
             ),
         ),
         (
+            "What the thin lines are",
+            html(
+                "What the stable rank would be near if the entries of an m × n matrix were independent and random, of "
+                "one size: mn/(√m + √n)², since ‖W‖² is then close to mn and σ₁ to √m + √n, the edge of the spectrum "
+                "(Marchenko and Pastur 1967; Yin, Bai and Krishnaiah 1988). A matrix far below has directions that "
+                "stand out; one that lies on the line may never have been trained."
+            ),
+        ),
+        (
             "What it does not say",
             html(
                 "These are properties of stored numbers. No text went through the model, and nothing here measures how "

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from weightaudit.records import LayerRow, ScanResult
-from weightaudit.report.html.anchors import anchor
+from weightaudit.report.html.anchors import anchors, view
+from weightaudit.report.html.findings import Group, marked
 from weightaudit.report.html.method import matrix_command
 from weightaudit.report.html.sparklines import sparklines
-from weightaudit.report.hypertext import NOTHING, Html, each, html, link, shown
+from weightaudit.report.hypertext import NOTHING, Html, each, html, join, link, shown
 from weightaudit.report.markup import UNKNOWN, cards, count, figure, interval, magnitude, section, setting, share, table
-from weightaudit.report.page_constants import BETWEEN
+from weightaudit.report.page_constants import BETWEEN, SEVERITY_CSS
 from weightaudit.text import plural
 
 DIMENSIONS = {
@@ -20,11 +21,21 @@ DIMENSIONS = {
     "heads": "Attention heads",
 }
 """The paper's Table 1 first, by the config's keys as the map names them."""
+WORST = 5
+"""Layers with findings that are named."""
 
 
-def summary(report: ScanResult) -> Html:
-    """The section."""
-    return section("summary", "Summary", _strip(report), _worth_a_look(report), sparklines(report), _dimensions(report))
+def summary(report: ScanResult, groups: list[Group]) -> Html:
+    """The section: what is drawn comes first."""
+    ways = anchors([row.matrix for row in report.rows])
+    return section(
+        "summary",
+        "Summary",
+        sparklines(report, groups),
+        _worth_a_look(report, groups, ways),
+        _strip(report),
+        _dimensions(report),
+    )
 
 
 def _strip(report: ScanResult) -> Html:
@@ -68,22 +79,23 @@ def _strip(report: ScanResult) -> Html:
     return cards(numbers)
 
 
-def _worth_a_look(report: ScanResult) -> Html:
-    """The layers' extremes, by name, with the command that gives the first of them again."""
+def _worth_a_look(report: ScanResult, groups: list[Group], ways: list[str]) -> Html:
+    """The layers with the worst findings, and the extremes by name, with the command that gives the first again."""
     layered = [
         (i, row)
         for i, row in enumerate(report.rows)
         if row.matrix.layer is not None and math.isfinite(row.spectrum.stable_rank)
     ]
+    worst = _worst_layers(report, groups, ways)
     if not layered:
-        return NOTHING
+        return html('<div class="look"><h3>Worth a look</h3><ul>{}</ul></div>', worst) if worst else NOTHING
     i, lowest = min(layered, key=lambda item: item[1].spectrum.stable_rank)
     spectrum = lowest.spectrum
     among = NOTHING if lowest.matrix.expert is None else html(" Measured again, with the layer's other experts, by")
     items = [
         html(
             'Lowest stable rank in a layer: {}, <b>{}</b> of {}.{}<pre tabindex="0"><code>{}</code></pre>',
-            _link(i, lowest),
+            _link(ways[i], lowest),
             interval(spectrum.stable_rank_lower, spectrum.stable_rank, 5),
             count(min(lowest.matrix.shape)),
             among,
@@ -103,15 +115,52 @@ def _worth_a_look(report: ScanResult) -> Html:
                     "{}.",
                     widest,
                     figure(ratios[widest], 3),
-                    _link(*small),
-                    _link(*large),
+                    _link(ways[small[0]], small[1]),
+                    _link(ways[large[0]], large[1]),
                 )
             )
-    return html('<div class="look"><h3>Worth a look</h3><ul>{}</ul></div>', each("<li>{}</li>", items))
+    return html(
+        '<div class="look"><h3>Worth a look</h3><ul>{}{}</ul></div>', worst or NOTHING, each("<li>{}</li>", items)
+    )
 
 
-def _link(i: int, row: LayerRow) -> Html:
-    return link(anchor(i), row.matrix.place.words(BETWEEN))
+def _worst_layers(report: ScanResult, groups: list[Group], ways: list[str]) -> Html:
+    """The layers with findings, those with the most severe first, each with its worst matrix."""
+    worst: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for i, numbers in marked(groups).items():
+        matrix = report.rows[i].matrix
+        if matrix.layer is not None and groups[numbers[0]].severity != "info":
+            worst.setdefault((matrix.stack, matrix.layer), []).append((numbers[0], i))
+    if not worst:
+        return NOTHING
+    ordered = sorted(worst.items(), key=lambda item: (min(item[1])[0], -len(item[1]), min(item[1])))
+    named = []
+    for (stack, layer), found in ordered[:WORST]:
+        number, i = min(found)
+        others = plural(len(found) - 1, "more matrix", "more matrices")
+        way = link(view(filter=f"{stack} layer {layer}".strip()), f"{others} of this layer")
+        more = html(" and {}", way) if len(found) > 1 else NOTHING
+        named.append(
+            html(
+                '<li><span class="severity {}">{}</span> {}: {}{}</li>',
+                SEVERITY_CSS[groups[number].severity],
+                groups[number].severity,
+                _link(ways[i], report.rows[i]),
+                groups[number].title,
+                more,
+            )
+        )
+    beyond = len(ordered) - len(named)
+    further = html("<li>and {}</li>", link(view(rule="any"), plural(beyond, "more layer")))
+    return html(
+        '<li>Layers with findings, the worst first:<ul class="worst">{}{}</ul></li>',
+        join("", named),
+        further if beyond else NOTHING,
+    )
+
+
+def _link(way: str, row: LayerRow) -> Html:
+    return link(way, row.matrix.place.words(BETWEEN))
 
 
 def _dimensions(report: ScanResult) -> Html:

@@ -10,10 +10,13 @@ import re
 from typing import Any
 
 from weightaudit.records import CoverageEntry, ScanResult
+from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
 from weightaudit.report.html.method import command_ends
 from weightaudit.report.page_constants import page_constants
+from weightaudit.report.reference import references
+from weightaudit.report.scales import scale_of
 from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
@@ -39,6 +42,7 @@ def payload(report: ScanResult) -> dict[str, Any]:
     coverage = report.coverage_entries
     spectra = spectra_payload(report)
     lines = LINES if spectra is None else LINES + SPECTRUM_LINES
+    layered = [row for row in report.rows if row.matrix.layer is not None]
     groups = grouped(report)
     before, after = command_ends(report)
     return {
@@ -60,11 +64,13 @@ def payload(report: ScanResult) -> dict[str, Any]:
         "cells": {name: encoded([row[i] for row in cells]) for i, name in enumerate(names)},
         "roles": [{"role": guarded(role), **dataclasses.asdict(style)} for role, style in styles.items()],
         "ink": INK,
-        "lines": [dataclasses.asdict(figure) for figure in lines],
+        "lines": [{**dataclasses.asdict(figure), "scale": scale_of(layered, figure).name} for figure in lines],
+        "references": [] if report.identity.adapter else list(map(dataclasses.asdict, references(report.rows))),
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
         "spectra": spectra,
         "hidden": report.map.dimensions.get("hidden"),
         "findings": findings_payload(groups),
+        "anchors": encoded(anchors([row.matrix for row in report.rows])),
         "digests": encoded([row.digest for row in report.rows]),
         "command": {"before": before, "after": after},
         "coverageCount": len(coverage),

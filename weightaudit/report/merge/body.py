@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from weightaudit.records import Encounter, Meeting, MergeCheckResult
-from weightaudit.report.html.anchors import anchor
+from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.findings import Group, findings_section
 from weightaudit.report.html.verdict import verdict_block
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, link, shown
@@ -214,10 +214,10 @@ def _doubtful(one: Encounter) -> Iterator[Html]:
 
 
 def _meeting_most(result: MergeCheckResult) -> Html:
-    rows = {id(meeting): i for i, meeting in enumerate(result.meetings)}
+    ways = dict(zip(map(id, result.meetings), anchors(result.meetings), strict=True))
     lines = [
         [
-            link(anchor(rows[id(line.meeting)]), line.meeting.place.words(BETWEEN)),
+            link(ways[id(line.meeting)], line.meeting.place.words(BETWEEN)),
             result.names[line.victim],
             *_numbers(line),
         ]
@@ -268,7 +268,8 @@ def _table(result: MergeCheckResult) -> Html:
         return NOTHING
     names = result.names
     heads = ["Where", "Shape", *(f"D of {name}" for name in names), *(f"κ on {name}" for name in names)]
-    lines = [[*_row(result, i, meeting)] for i, meeting in enumerate(result.meetings[:MOST_ROWS])]
+    ways = anchors(result.meetings)
+    lines = [[*_row(result, *one)] for one in zip(ways, result.meetings[:MOST_ROWS], strict=False)]
     beyond = len(result.meetings) - MOST_ROWS
     more = html("<p>{} more; the CSV has all.</p>", count(beyond)) if beyond > 0 else NOTHING
     inner = table("Every matrix", heads, lines, numeric=tuple(range(2, len(heads))))
@@ -280,10 +281,9 @@ def _table(result: MergeCheckResult) -> Html:
     )
 
 
-def _row(result: MergeCheckResult, i: int, meeting: Meeting) -> Iterator[str]:
-    yield html(
-        '<span id="m-{}">{}</span>{}', i, meeting.place.words(BETWEEN), html(" · table") if meeting.table else NOTHING
-    )
+def _row(result: MergeCheckResult, way: str, meeting: Meeting) -> Iterator[str]:
+    table_words = html(" · table") if meeting.table else NOTHING
+    yield html('<span id="{}">{}</span>{}', way.removeprefix("#"), meeting.place.words(BETWEEN), table_words)
     yield " × ".join(f"{size:,}" for size in meeting.shape)
     effects = [meeting.interactions.effect(a, result.weights) for a in range(len(result.models))]
     yield from (figure(effect.disturbance) for effect in effects)

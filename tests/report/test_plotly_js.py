@@ -1,0 +1,82 @@
+"""The plotly.js that pages draw with: the official file, and all that the pages' charts need of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import plotly.graph_objects
+import pytest
+from plotly.basedatatypes import BaseTraceType
+
+from tests.support import factory
+from tests.support.browser import TALL, asked, needs_chromium
+from weightaudit.report import plotly_js
+from weightaudit.report.document import plotly_bytes, plotly_code
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = files("weightaudit.report").joinpath("assets")
+
+
+def every_kind() -> set[str]:
+    """What plotly calls its kinds of traces, those of the whole library."""
+    classes = [getattr(plotly.graph_objects, name) for name in plotly.graph_objects.__all__]
+    return {c.__name__.lower() for c in classes if isinstance(c, type) and issubclass(c, BaseTraceType)}
+
+
+def drawn_kinds() -> set[str]:
+    """The kinds of traces that a page's script, or the Python that makes its figures, names."""
+    sources = [path for path in ASSETS.iterdir() if path.name.endswith(".js")]
+    sources += [path for room in ("report", "paper", "batch") for path in (ROOT / "weightaudit" / room).rglob("*.py")]
+    named = re.compile(r"""["']?type["']?: ["'](\w+)["']""")
+    return every_kind() & {kind for path in sources for kind in named.findall(path.read_text("utf-8"))}
+
+
+def test_the_file_is_just_the_official_one() -> None:
+    content = ASSETS.joinpath(plotly_js.FILE).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == plotly_js.SHA256
+    assert f"plotly.js (cartesian - minified) v{plotly_js.VERSION}\n" in content[:200].decode()
+    assert plotly_bytes() == content
+    assert len(content) < 1_600_000
+
+
+def test_it_has_every_kind_of_trace_that_pages_draw() -> None:
+    drawn = drawn_kinds()
+    assert {"scatter", "heatmap"} <= drawn
+    assert drawn <= set(re.findall(r'moduleType:"trace",name:"(\w+)"', plotly_code()))
+
+
+def test_it_may_stand_in_an_element() -> None:
+    """Nothing in it ends that element or changes how it is read, so that its hash is that of the file."""
+    code = plotly_code().lower()
+    assert [text for text in ("</script", "<!--", "\r", "\0") if text in code] == []
+
+
+def test_its_licences_come_along() -> None:
+    folder = ASSETS.joinpath(plotly_js.FILE.partition("/")[0])
+    assert "Plotly Technologies Inc." in folder.joinpath("LICENSE").read_text("utf-8")
+    parts = folder.joinpath("LICENSES-OF-PARTS.txt").read_text("utf-8")
+    assert f"plotly.js {plotly_js.VERSION} " in parts
+    assert "Michael Bostock" in parts
+    assert f"the npm package {plotly_js.NPM_PACKAGE}" in " ".join((ROOT / "NOTICE").read_text("utf-8").split())
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_page_runs_it(tmp_path: Path) -> None:
+    factory.bert().to_html(tmp_path / "page.html")
+    answer = asked(
+        tmp_path / "page.html",
+        """
+        answer.version = Plotly.version;
+        answer.kinds = Object.keys(Plotly.PlotSchema.get().traces);
+        answer.drawn = [...document.querySelectorAll(".js-plotly-plot")].flatMap((node) =>
+          node._fullData.map((trace) => trace.type));
+        """,
+        height=TALL,
+    )
+    assert answer["version"] == plotly_js.VERSION
+    assert drawn_kinds() <= set(answer["kinds"])
+    assert set(answer["drawn"]) == {"scatter", "heatmap"}

@@ -8,14 +8,18 @@ from contextlib import contextmanager
 
 CHECKS = 0.5
 """Share of the budget that the checks for NaN and infinite weights may use, which come at every step: without a bound
-of their own they would leave nothing to the matrices of a small model.
+of their own they would leave nothing to the matrices of a small model. Nothing else keeps them from it, for a weight that
+dies is to be told at its step.
 """
 
 
 class Budget:
-    """Seconds of training since it began, and those of measuring within; training is what is not measuring."""
+    """Seconds of training since it began, and those of measuring within; training is what is not measuring.
 
-    def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
+    ``share`` is how much of the former the latter may be; None for any.
+    """
+
+    def __init__(self, share: float | None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.share = share
         self.spent = 0.0
         self._of_checks = 0.0
@@ -35,11 +39,11 @@ class Budget:
 
     def allows(self, seconds: float) -> bool:
         """Whether so many more may be spent now."""
-        return self.spent + seconds <= self.share * self.training
+        return self.share is None or self.spent + seconds <= self.share * self.training
 
     def allows_check(self, seconds: float) -> bool:
         """Whether a check that takes so long may be made now."""
-        return self.allows(seconds) and self._of_checks + seconds <= CHECKS * self.share * self.training
+        return self.share is None or self._of_checks + seconds <= CHECKS * self.share * self.training
 
     @contextmanager
     def spending(self, *, check: bool = False) -> Iterator[None]:

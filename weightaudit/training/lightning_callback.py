@@ -22,7 +22,9 @@ else:
         else:
             from lightning.pytorch import Callback
     except ImportError as error:
-        raise UsageError("WeightauditLightningCallback", "Lightning is not installed", "pip install lightning") from error
+        raise UsageError(
+            "WeightauditLightningCallback", "Lightning is not installed", "pip install lightning"
+        ) from error
 
 
 class WeightauditLightningCallback(Callback):
@@ -54,7 +56,7 @@ class WeightauditLightningCallback(Callback):
         every: int = EVERY,
         roles: str | Iterable[str] | None = None,
         layers: str | Iterable[int] | None = None,
-        budget: float = BUDGET,
+        budget: float | None = BUDGET,
         at_start: bool = True,
         stop_on_nonfinite: bool = False,
         log: str | os.PathLike[str] | None = None,

@@ -17,11 +17,11 @@ from weightaudit.report.series.log import LOG_NAME, is_log, read_log, table_of, 
 from weightaudit.spectral import measure
 from weightaudit.text import plural
 from weightaudit.training.budget import Budget
-from weightaudit.training.medians import RoleMedian, medians_of
-from weightaudit.training.rules import findings_at, nonfinite_finding
 from weightaudit.training.finite import nonfinite_tensors, settle
 from weightaudit.training.live import matrices_of, watched, why_not_whole
+from weightaudit.training.medians import RoleMedian, medians_of
 from weightaudit.training.numbers import PREFIX, logged
+from weightaudit.training.rules import findings_at, nonfinite_finding
 from weightaudit.training.watch import Watch
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Observer:
     measures and writes; the others look for NaN and infinite weights where that is to end training, so that all end.
     """
 
-    def __init__(self, watch: Watch, *, first: bool = True, budget: Callable[[float], Budget] = Budget) -> None:
+    def __init__(self, watch: Watch, *, first: bool = True, budget: Callable[[float | None], Budget] = Budget) -> None:
         self.watch, self.first = watch, first
         self.budget = budget(watch.budget)
         self.path = Path(LOG_NAME)
@@ -132,7 +132,7 @@ class Observer:
                 self._pending = []
             told = {
                 "every": float(self.watch.every),
-                "budget": self.watch.budget,
+                **({} if self.watch.budget is None else {"budget": self.watch.budget}),
                 "training_seconds": self.budget.training,
                 "measuring_seconds": self.budget.spent,
             }
@@ -173,7 +173,7 @@ class Observer:
 
     def _measure_next(self, step: int) -> None:
         matrix = self._queue.popleft()
-        alone = Budget(1.0)
+        alone = Budget(None)
         with alone.spending():
             found = measure(matrix.blocks(), name=matrix.key, tol=self.watch.tol)
         self._seconds[matrix.key] = alone.spent
@@ -225,7 +225,7 @@ class Observer:
         )
 
     def _skip(self, step: int, why: str) -> None:
-        note = f"skipped to stay within the budget of {self.watch.budget:.3g}: {why}"
+        note = f"skipped to stay within the budget of {self.watch.budget}: {why}"
         self._pending.append(SeriesRow(step, step, "skipped", note=note))
 
     def _left(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from weightaudit.records import Finding, SeriesRow
 from weightaudit.text import listed, plural, printable
@@ -60,13 +61,10 @@ def judged(rows: Sequence[SeriesRow]) -> list[tuple[int, Finding]]:
     if told:
         first = min(told, key=lambda row: row.step)
         finding = nonfinite_finding(first.step, first.step - 1, first.tensors)
-        found.append((first.step, Finding(**{**finding.__dict__, "detail": first.note or finding.detail})))
+        found.append((first.step, replace(finding, detail=first.note or finding.detail)))
     elif dead:
         step = dead[0].step
         earlier = [row.step for row in rows if row.kind == "matrix" and row.step < step]
         names = dict.fromkeys(name for row in dead if row.due == dead[0].due for name in row.tensors)
         found.append((step, nonfinite_finding(step, max(earlier, default=step - 1), tuple(names))))
     return sorted(found, key=lambda one: one[0])
-
-
-__all__ = ["NONFINITE", "Medians", "findings_at", "findings_of", "judged", "medians_of", "nonfinite_finding"]

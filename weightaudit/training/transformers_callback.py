@@ -31,9 +31,9 @@ class WeightauditCallback(TrainerCallback):
     layers
         Layers to measure, such as "0-3".
     budget
-        Largest share of the time of training so far that measuring may take: 0.02 is 2 %. A measurement is spread over
-        the steps that follow it where it would take more; one that is due before the last is complete is skipped, and
-        the log says so.
+        Largest share of the time of training so far that measuring may take: 0.02 is 2 %; None for any. A measurement is
+        spread over the steps that follow it where it would take more; one that is due before the last is complete is
+        skipped, and the log says so.
     at_start
         Whether all is measured before the first step, in one go. It counts towards the budget.
     stop_on_nonfinite
@@ -66,7 +66,7 @@ class WeightauditCallback(TrainerCallback):
         every: int = EVERY,
         roles: str | Iterable[str] | None = None,
         layers: str | Iterable[int] | None = None,
-        budget: float = BUDGET,
+        budget: float | None = BUDGET,
         at_start: bool = True,
         stop_on_nonfinite: bool = False,
         log: str | os.PathLike[str] | None = None,
@@ -108,7 +108,9 @@ class WeightauditCallback(TrainerCallback):
         """Write the log, so that it reaches as far as the checkpoint."""
         self.observer.save()
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Write the log to its end."""
         self.observer.end(state.global_step)
 

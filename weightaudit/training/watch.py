@@ -30,7 +30,7 @@ class Watch:
     layers
         Layers that are measured; None for all.
     budget
-        Largest share of the time of training so far that measuring may take.
+        Largest share of the time of training so far that measuring may take; None for any.
     at_start
         Whether the weights are measured before the first step, all at once. It counts towards the budget, so that what
         follows may have to wait.
@@ -49,7 +49,7 @@ class Watch:
     every: int = EVERY
     roles: tuple[str, ...] | None = None
     layers: tuple[int, ...] | None = None
-    budget: float = BUDGET
+    budget: float | None = BUDGET
     at_start: bool = True
     stop_on_nonfinite: bool = False
     log: Path | None = None
@@ -62,7 +62,7 @@ def make_watch(
     every: int,
     roles: str | Iterable[str] | None,
     layers: str | Iterable[int] | None,
-    budget: float,
+    budget: float | None,
     at_start: bool,
     stop_on_nonfinite: bool,
     log: str | os.PathLike[str] | None,
@@ -72,15 +72,18 @@ def make_watch(
     """The options, checked. UsageError for one that makes no sense."""
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise UsageError("every", f"{every!r} is no number of steps", "Give a whole number from 1")
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
-        raise UsageError("budget", f"{budget!r} is no share of the time", "Give a number above 0, up to 1: 0.02 is 2 %")
+    share = budget is None or (isinstance(budget, int | float) and not isinstance(budget, bool) and 0 < budget <= 1)
+    if not share:
+        raise UsageError(
+            "budget", f"{budget!r} is no share of the time", "Give one above 0, up to 1: 0.02 is 2 %; None is no bound"
+        )
     if log is not None and Path(log).suffix != ".parquet":
         raise UsageError("log", f"'{log}' does not end in .parquet", "The log is a Parquet file: name it so")
     return Watch(
         every=every,
         roles=parse_roles(roles),
         layers=parse_layers(layers),
-        budget=float(budget),
+        budget=None if budget is None else float(budget),
         at_start=at_start,
         stop_on_nonfinite=stop_on_nonfinite,
         log=None if log is None else Path(log),

@@ -47,7 +47,7 @@ def run(
         enable_model_summary=False,
         **{"enable_checkpointing": False, "log_every_n_steps": 1, **options},
     )
-    data = torch.utils.data.DataLoader(texts(), batch_size=4)  # type: ignore[arg-type]  # a list will do
+    data: Any = torch.utils.data.DataLoader(texts(), batch_size=4)  # type: ignore[arg-type]  # a list will do
     trainer.fit(module(gpt2(), nan_at=nan_at), data, ckpt_path=options.get("ckpt_path"))
     return trainer
 

@@ -31,7 +31,7 @@ class Distributed(torch.nn.Module):
 
 def test_the_model_within_others_is_watched() -> None:
     model = gpt2()
-    compiled = torch.compile(model)
+    compiled: Any = torch.compile(model)
     assert watched(compiled, None) is model
     assert watched(Distributed(net=Distributed(model=model)), None) is model
     assert watched(Distributed(student=model, teacher=gpt2()), "student") is model
@@ -85,7 +85,7 @@ def test_a_family_is_mapped_as_its_checkpoint_would_be() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_nonfinite_entries_are_found_in_every_precision(dtype: torch.dtype, value: float) -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.LayerNorm(8)).to(dtype)
+    model: Any = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.LayerNorm(8)).to(dtype)
     assert nonfinite_tensors(model) == []
     with torch.no_grad():
         model[0].weight.fill_(torch.finfo(dtype).max)

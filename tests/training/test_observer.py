@@ -11,8 +11,10 @@ import torch
 from tests.training.runs import LAYERS, Clock, gpt2
 from weightaudit.records import RoleMatrix
 from weightaudit.report.series.log import read_log
+from weightaudit.spectral import measure
 from weightaudit.training import observer as observing
 from weightaudit.training.budget import Budget
+from weightaudit.training.finite import nonfinite_tensors
 from weightaudit.training.observer import Observer
 from weightaudit.training.watch import make_watch
 
@@ -39,8 +41,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
         return slow
 
-    monkeypatch.setattr(observing, "measure", took(observing.measure, 1.0))
-    monkeypatch.setattr(observing, "nonfinite_tensors", took(observing.nonfinite_tensors, 0.1))
+    monkeypatch.setattr(observing, "measure", took(measure, 1.0))
+    monkeypatch.setattr(observing, "nonfinite_tensors", took(nonfinite_tensors, 0.1))
     return clock
 
 
@@ -112,7 +114,7 @@ def test_a_look_that_had_to_wait_says_since_when(
         model.transformer.wte.weight[0, 0] = float("nan")
     go(observer, clock, range(22, 60), 1.0)
     (told,) = [record.getMessage() for record in caplog.records if "NaN" in record.getMessage()]
-    assert "After step 30 1 tensor had NaN or infinite entries; after step 20 none had: transformer.wte.weight" in told
+    assert "After step 31 1 tensor had NaN or infinite entries; after step 21 none had: transformer.wte.weight" in told
 
 
 def test_processes_that_are_not_the_first_look_for_nan_only_to_stop(tmp_path: Path, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_growth_that_is_none_of_a_run_that_diverges(entries: tuple[float, ...]) 
 
 
 def test_the_first_step_with_nonfinite_weights_is_told() -> None:
-    dead = {"nonfinite": 3, "frobenius_norm": math.nan}
+    dead: dict[str, Any] = {"nonfinite": 3, "frobenius_norm": math.nan}
     rows = [*series(30, 30), row(200, 0, 30), row(200, 1, math.nan, **dead), row(300, 2, math.nan, **dead)]
     ((step, found),) = judged(rows)
     assert (step, found.id, found.tensors) == (200, "nonfinite-training", ("h.1.w",))

@@ -36,7 +36,8 @@ class Spoiler(TrainerCallback):
 
 
 def test_a_run_is_measured_as_its_weights_are(tmp_path: Path) -> None:
-    run = trainer(tmp_path, steps=4)
+    model = gpt2()
+    run = trainer(tmp_path, model, steps=4)
     run.add_callback(WeightauditCallback(run, every=2, budget=None))
     run.train()
     rows, told = read_log(tmp_path / LOG_NAME)
@@ -45,13 +46,13 @@ def test_a_run_is_measured_as_its_weights_are(tmp_path: Path) -> None:
     assert {row.place.role for row in matrices} == ROLES
     last = {row.place.key: row for row in matrices if row.due == 4}
     assert len(last) == LAYERS * len(ROLES)
-    weight = run.model.transformer.h[1].mlp.c_fc.weight.detach().double().numpy()
+    weight = model.transformer.h[1].mlp.c_fc.weight.detach().double().numpy()
     row = last["/1//M1"]
     assert (row.rows, row.cols) == (4 * HIDDEN, HIDDEN)
     assert row.frobenius_norm == pytest.approx(np.linalg.norm(weight), rel=1e-9)
     sigma = np.linalg.norm(weight, 2)
     assert row.spectral_norm * (1 - 1e-9) <= sigma <= row.spectral_norm_upper * (1 + 1e-9)
-    query = run.model.transformer.h[0].attn.c_attn.weight.detach().double().numpy()[:, :HIDDEN]
+    query = model.transformer.h[0].attn.c_attn.weight.detach().double().numpy()[:, :HIDDEN]
     assert last["/0//Q"].frobenius_norm == pytest.approx(np.linalg.norm(query), rel=1e-9)
     assert told["every"] == 2
     assert told["measuring_seconds"] > 0
@@ -85,7 +86,6 @@ def test_without_a_trainer_later_callbacks_get_the_numbers(tmp_path: Path) -> No
 def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = trainer(tmp_path, steps=2, report_to=["tensorboard"])
-    run.args.logging_dir = str(tmp_path / "runs")
     run.add_callback(WeightauditCallback(run, every=2, budget=None))
     run.train()
     (events,) = tmp_path.rglob("events.out.tfevents.*")
@@ -134,7 +134,7 @@ def test_a_run_that_diverges_is_flagged(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(tmp_path: Path) -> None:
-    saving = {"save_strategy": "steps", "save_steps": 2}
+    saving: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2}
     run = trainer(tmp_path, steps=4, **saving)
     run.add_callback(WeightauditCallback(run, every=1, budget=None))
     run.train()

@@ -31,9 +31,9 @@ class WeightauditCallback(TrainerCallback):
     layers
         Layers to measure, such as "0-3".
     budget
-        Largest share of the time of training so far that measuring may take: 0.02 is 2 %; None for any. A measurement is
-        spread over the steps that follow it where it would take more; one that is due before the last is complete is
-        skipped, and the log says so.
+        Largest share of the time of training so far that measuring may take: 0.02 is 2 %; None for any. A measurement
+        is spread over the steps that follow it where it would take more; one that is due before the last is complete
+        is skipped, and the log says so.
     at_start
         Whether all is measured before the first step, in one go. It counts towards the budget.
     stop_on_nonfinite
@@ -93,7 +93,7 @@ class WeightauditCallback(TrainerCallback):
     ) -> None:
         """Map the model, go on with the log, and measure it as it starts."""
         self.observer = Observer(self.watch, first=state.is_world_process_zero)
-        self._act(self.observer.begin(kwargs["model"], state.global_step, args.output_dir), control)
+        self._act(self.observer.begin(kwargs["model"], state.global_step, args.output_dir or "."), control)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Do what is due after this step."""

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 from weightaudit.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from weightaudit.api import Comparison as Comparison
     from weightaudit.api import DiffReport as DiffReport
     from weightaudit.api import MergeReport as MergeReport
     from weightaudit.api import ScanReport as ScanReport
+    from weightaudit.api import compare as compare
     from weightaudit.api import diff as diff
+    from weightaudit.api import load as load
     from weightaudit.api import matrices as matrices
     from weightaudit.api import merge as merge
     from weightaudit.api import merge_check as merge_check
     from weightaudit.api import scan as scan
+    from weightaudit.checkpoint import open_checkpoint as open_checkpoint
     from weightaudit.config import AuditConfig as AuditConfig
     from weightaudit.errors import WeightauditError as WeightauditError
     from weightaudit.records import Finding as Finding
@@ -32,8 +36,12 @@ _HOMES = {
     "merge_check": "weightaudit.api",
     "merge": "weightaudit.api",
     "matrices": "weightaudit.api",
+    "compare": "weightaudit.api",
+    "load": "weightaudit.api",
+    "open_checkpoint": "weightaudit.checkpoint",
     "measure": "weightaudit.spectral",
     "ScanReport": "weightaudit.api",
+    "Comparison": "weightaudit.api",
     "DiffReport": "weightaudit.api",
     "MergeReport": "weightaudit.api",
     "AuditConfig": "weightaudit.config",

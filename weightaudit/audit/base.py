@@ -127,5 +127,5 @@ def opened_base(config: AuditConfig) -> Iterator[Reference | None]:
     if config.base is None:
         yield None
         return
-    with opened_reference(config.base, config, called="base") as base:
+    with opened_reference(config.base, config, called="base", revisions=False) as base:
         yield base

@@ -11,7 +11,7 @@ from typing import Any
 
 from weightaudit.architecture import map_model
 from weightaudit.arrays import Array
-from weightaudit.audit.opening import open_model, saying_so
+from weightaudit.audit.opening import AnyModel, open_model, open_named, saying_so
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
@@ -222,13 +222,14 @@ class Reference:
 
 @contextmanager
 def opened_reference(
-    model: str, config: AuditConfig, *, called: str, revision: str | None = None
+    model: AnyModel, config: AuditConfig, *, called: str, revisions: bool = True
 ) -> Iterator[Reference]:
-    """``model``, opened as ``config`` says where it may come from. ModelError, which says what it is ``called``; for an
+    """``model``, opened as ``config`` says where it may come from, and where it may carry one at the revision in its
+    name, ``id@revision``, unless ``revisions`` is off. ModelError, which says what it is ``called``; for an
     adapter too, which changes a model and is none.
     """
     with saying_so(called):
-        checkpoint = open_model(model, revision, config)
+        checkpoint = open_named(model, config) if revisions else open_model(model, None, config)
     with checkpoint:
         if checkpoint.identity.adapter is not None:
             where_it_is = printable(checkpoint.identity.location, limit=1000)

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from weightaudit.architecture import map_model
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.checkpoint.adapters.flat_names import named_as_in
 from weightaudit.config import AuditConfig
-from weightaudit.errors import ConfigError, MappingError, ModelError
+from weightaudit.errors import ConfigError, MappingError, ModelError, UsageError
+from weightaudit.model_files import parted
 from weightaudit.records import ModelMap
+from weightaudit.source import Repository
 from weightaudit.source.base import GGUF
 from weightaudit.text import printable
 
+AnyModel: TypeAlias = str | Repository | Checkpoint
+"""A model by its path or Hub id, by its files, or opened already."""
 
-def open_model(model: str, revision: str | None, config: AuditConfig) -> Checkpoint:
-    """The checkpoint of a directory, a weight file or a Hub id, as ``config`` says where it may come from."""
+
+def open_model(model: AnyModel, revision: str | None, config: AuditConfig) -> Checkpoint:
+    """The checkpoint of a directory, a weight file or a Hub id, as ``config`` says where it may come from.
+
+    One that is open already is lent: closing what is returned leaves it open. UsageError for its ``revision``.
+    """
+    if isinstance(model, Checkpoint):
+        if revision is not None:
+            cause = f"revision '{printable(revision)}' was asked for, but this checkpoint is open already"
+            raise UsageError(printable(model.identity.name), cause, "Leave the revision out")
+        return model.lent()
     return open_checkpoint(
         model,
         revision=revision,
@@ -26,6 +39,19 @@ def open_model(model: str, revision: str | None, config: AuditConfig) -> Checkpo
         download=config.download,
         max_wait=config.max_wait,
     )
+
+
+def open_named(model: AnyModel, config: AuditConfig) -> Checkpoint:
+    """`open_model` of what may carry its revision: ``id@revision``."""
+    name, revision = parted(model) if isinstance(model, str) else (model, None)
+    return open_model(name, revision, config)
+
+
+def name_of(model: AnyModel) -> str:
+    """What a report's options call ``model``: as it was written, or its name where it was not."""
+    if isinstance(model, str):
+        return model
+    return model.identity.name if isinstance(model, Checkpoint) else model.name
 
 
 def adopt_names(checkpoint: Checkpoint, base: Checkpoint) -> None:

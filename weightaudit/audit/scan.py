@@ -13,7 +13,7 @@ from weightaudit.audit.config_check import check_config
 from weightaudit.audit.matching import Reference
 from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
-from weightaudit.audit.opening import adopt_names, map_of, open_model
+from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import ReadGroup, plan_groups, with_others
@@ -30,7 +30,7 @@ from weightaudit.version import versions_of
 VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
 
 
-def scan_model(model: str, config: AuditConfig, progress: bool | Progress = False) -> ScanResult:
+def scan_model(model: AnyModel, config: AuditConfig, progress: bool | Progress = False) -> ScanResult:
     """Measure every weight matrix of a model, and check what was found against the rules.
 
     Raises UsageError for options that make no sense and ModelError for a model that cannot be read.
@@ -46,13 +46,13 @@ def scan_model(model: str, config: AuditConfig, progress: bool | Progress = Fals
         return _scan(checkpoint, base, config, progress, known)
 
 
-def read_map(model: str, config: AuditConfig) -> ModelMap:
+def read_map(model: AnyModel, config: AuditConfig) -> ModelMap:
     """What the model's names, shapes and config say of its tensors; no weights are read."""
     with open_model(model, config.revision, config) as checkpoint:
         return map_of(checkpoint)
 
 
-def model_matrices(model: str, config: AuditConfig) -> Iterator[RoleMatrix]:
+def model_matrices(model: AnyModel, config: AuditConfig) -> Iterator[RoleMatrix]:
     """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``."""
     checkpoint = open_model(model, config.revision, config)
     model_map = map_of(checkpoint)

@@ -23,7 +23,9 @@ from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.columns import COLUMNS, Column
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
 from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, SUMMARY_CSV
-from weightaudit.report.quantisation import LAYOUTS, QUANTISATION
+from weightaudit.report.quantisation import QUANTISATION
+from weightaudit.report.scan_columns import LAYOUTS
+from weightaudit.report.spectra import SPECTRAL
 from weightaudit.report.table_files import csv_line, guarded
 from weightaudit.text import printable
 
@@ -33,7 +35,7 @@ ROWS = 1 << 16
 LONGEST_LINE = 1 << 20
 """Bytes of a line of a LAYERS_CSV: a row names a few tensors of at most a thousand characters."""
 UNFINISHED = "not finished: run its batch again"
-MORE = (QUANTISATION, ADAPTER)
+MORE = (QUANTISATION, ADAPTER, SPECTRAL)
 """Columns that a table has or has not, all of a group, in the order in which they stand behind the others."""
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""
@@ -202,20 +204,26 @@ def _join_csv(
 
 
 def _widening(own: Sequence[Column[LayerRow]], columns: Sequence[Column[LayerRow]]) -> Callable[[bytes], bytes]:
-    """What makes a line of ``columns`` of the end of one of its ``own``, those that it lacks empty: they come together.
-    Whatever stands behind them, an adapter's numbers, has no comma within a cell.
+    """What makes a line of ``columns`` of the end of one of its ``own``, each group of `MORE` that it lacks empty.
+    Whatever stands behind such a group, numbers of an adapter or a spectrum, has no comma within a cell.
     """
-    if len(own) == len(columns):
-        return lambda line: line
-    names = [column.name for column in columns]
-    behind = len(own) - len(COLUMNS) if own[-1].name == names[-1] else 0
-    blank = b"," * (len(columns) - len(own))
+    lacking: list[tuple[int, int]] = []
+    """Columns behind a group that is not there, and its own."""
+    behind = 0
+    for more in reversed(MORE):
+        if more[0] in columns:
+            if more[0] not in own:
+                lacking.append((behind, len(more)))
+            behind += len(more)
 
     def widened(line: bytes) -> bytes:
-        before, *last = line.removesuffix(b"\n").rsplit(b",", behind) if behind else [line.removesuffix(b"\n")]
-        return b",".join([before + blank, *last]) + b"\n"
+        line = line.removesuffix(b"\n")
+        for last, blank in lacking:
+            before, *after = line.rsplit(b",", last) if last else [line]
+            line = b",".join([before + b"," * blank, *after])
+        return line + b"\n"
 
-    return widened
+    return widened if lacking else lambda line: line
 
 
 def _lines(results: Results, columns: Sequence[Column[LayerRow]]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from weightaudit.checkpoint.sets import difference, other_sets
 from weightaudit.checkpoint.tokenizer import read_vocabulary
 from weightaudit.checkpoint.weight_files import files_of, open_module, open_set
 from weightaudit.config import DEFAULTS
-from weightaudit.errors import ModelError
+from weightaudit.errors import ModelError, UsageError
 from weightaudit.records import FileFault, ModelIdentity, TensorInfo
 from weightaudit.source import ByteSource, Repository, open_repository
 from weightaudit.source.base import GGUF
@@ -26,7 +26,7 @@ from weightaudit.text import printable
 
 
 def open_checkpoint(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | Repository,
     *,
     revision: str | None = None,
     token: str | None = None,
@@ -34,7 +34,7 @@ def open_checkpoint(
     download: bool = DEFAULTS.download,
     max_wait: float = DEFAULTS.max_wait,
 ) -> Checkpoint:
-    """The checkpoint of ``model``: a local directory or file, or a Hugging Face Hub id (`open_repository`).
+    """The checkpoint of ``model``: a local directory or file, a Hugging Face Hub id (`open_repository`), or its files.
 
     ``download`` brings a Hub model into the Hugging Face cache first, else its bytes are read where they are and not
     kept; ``max_wait`` is how many seconds the network may bring no progress. Raises ModelError with the cause: not
@@ -44,9 +44,15 @@ def open_checkpoint(
         >>> with open_checkpoint("path/to/model") as checkpoint:  # doctest: +SKIP
         ...     W = checkpoint.read("wte.weight")
     """
-    repository = open_repository(
-        model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
-    )
+    if isinstance(model, (str, os.PathLike)):
+        repository = open_repository(
+            model, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait
+        )
+    else:
+        repository = model
+        if revision is not None:
+            cause = f"revision '{printable(revision)}' was asked for, but this is no Hub model"
+            raise UsageError(printable(repository.name), cause, "Leave the revision out")
     there = repository.files()
     if CONFIG in there or not any(name.endswith(GGUF) for name in there):  # a GGUF file needs none
         repository.fetch([CONFIG])

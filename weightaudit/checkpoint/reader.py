@@ -171,6 +171,19 @@ class Checkpoint:
                 "Download the file again",
             )
 
+    def lent(self) -> Checkpoint:
+        """The same, for somebody who will close it: that leaves the files open."""
+        return _Lent(
+            self.identity,
+            self.config,
+            dict(self.tensors),
+            self._sources,
+            self.notes,
+            self._sums,
+            self.check_unchanged,
+            self.vocabulary,
+        )
+
     def close(self) -> None:
         """Close the files; tensors already read stay valid."""
         close_all(self._sources)
@@ -182,6 +195,11 @@ class Checkpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Lent(Checkpoint):
+    def close(self) -> None:
+        """Nothing to do: its owner closes it."""
 
 
 class Reading:

@@ -40,7 +40,7 @@ def merge_check(
     that. Exit code 1 says that there are findings at or above --fail-on.
     """
     # Wrong usage is found before a byte is read.
-    weights_asked(len(models), weights, merged=merged)
+    weights_asked(len(models), weights, merged=merged is not None)
     named = [*models, *(one for one in (base, merged) if one is not None)]
     files = ModelFiles.of([parted(name)[0] for name in named])
     outputs = chosen_outputs(out, csv, json, parquet, files, mergekit)

@@ -19,14 +19,12 @@ def check_models(models: int, *, fewest: int = 2) -> None:
         raise UsageError("merge", cause, f"Name {fewest} to {MOST_MODELS}; a batch of pairs takes a longer list")
 
 
-def weights_asked(
-    models: int, weights: str | Iterable[float] | None, *, merged: str | None = None
-) -> tuple[float, ...]:
-    """A weight for each of the models; () where a merge that exists (``merged``) is judged, whose weights are in it.
+def weights_asked(models: int, weights: str | Iterable[float] | None, *, merged: bool = False) -> tuple[float, ...]:
+    """A weight for each of the models; () where a merge that exists is judged (``merged``), whose weights are in it.
     UsageError for too few or too many models, and for weights that are none.
     """
     check_models(models)
-    if merged is None:
+    if not merged:
         return parse_weights(weights, models)
     if weights is not None:
         raise UsageError(

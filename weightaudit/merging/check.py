@@ -13,6 +13,7 @@ from weightaudit.arrays import Array, Product
 from weightaudit.audit.base import effective_weights, scratch_for
 from weightaudit.audit.config_check import check_config
 from weightaudit.audit.matching import first_rows
+from weightaudit.audit.opening import AnyModel, name_of
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import Held, cut, cut_products, plan_groups, read_groups
 from weightaudit.audit.rules import make_policy
@@ -32,11 +33,11 @@ VERSIONED = ("numpy", "safetensors", "huggingface_hub")
 
 
 def check_merge(
-    models: Sequence[str],
+    models: Sequence[AnyModel],
     config: AuditConfig,
     *,
-    base: str | None = None,
-    merged: str | None = None,
+    base: AnyModel | None = None,
+    merged: AnyModel | None = None,
     weights: Sequence[float] | None = None,
     progress: bool | Progress = False,
 ) -> MergeCheckResult:
@@ -51,7 +52,8 @@ def check_merge(
     check_config(config, rules=RULES)
     check_progress(progress)
     policy = make_policy(config.severity, config.ignore, RULES)
-    asked = weights_asked(len(models), weights, merged=merged)
+    judged = None if merged is None else name_of(merged)
+    asked = weights_asked(len(models), weights, merged=merged is not None)
     with compute_threads(config.threads), opened_parties(models, config, base, merged) as parties:
         work = _Work(parties, config)
         with reporting(progress) as display:
@@ -64,7 +66,7 @@ def check_merge(
             family=parties.ground.map.family,
             meetings=meetings,
             summary=summarise(meetings, len(models), asked),
-            options=_options(config, weights=asked, merged=merged),
+            options=_options(config, weights=asked, merged=judged),
             versions=versions_of(VERSIONED),
             notes=tuple(parties.notes),
             partial=parties.partial,

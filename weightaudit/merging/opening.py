@@ -10,14 +10,13 @@ from functools import cached_property
 from weightaudit.audit.aggregates import overlapping_keys
 from weightaudit.audit.base import scratch_for
 from weightaudit.audit.matching import Reference, opened_reference
-from weightaudit.audit.opening import adopt_names, map_of, open_model, saying_so
+from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_named, saying_so
 from weightaudit.audit.reading import Beside, pieces_of
 from weightaudit.audit.selection import select
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
 from weightaudit.config import AuditConfig
 from weightaudit.errors import MappingError
-from weightaudit.model_files import parted
 from weightaudit.records import ModelIdentity, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.text import printable
 
@@ -122,7 +121,7 @@ def _has_magnitudes(info: TensorInfo) -> bool:
 
 @contextmanager
 def opened_parties(
-    models: Sequence[str], config: AuditConfig, base: str | None, merged: str | None
+    models: Sequence[AnyModel], config: AuditConfig, base: AnyModel | None, merged: AnyModel | None
 ) -> Iterator[Parties]:
     """The models, each a path, a weight file, or a Hub id that may carry a revision: ``id@revision``.
 
@@ -136,13 +135,12 @@ def opened_parties(
         yield Parties(ground, base is not None, others, merged is not None, config)
 
 
-def _ground(opened: ExitStack, model: str, called: str, config: AuditConfig) -> Reference:
+def _ground(opened: ExitStack, model: AnyModel, called: str, config: AuditConfig) -> Reference:
     """The base, or the first model, which may be an adapter: its changes need no base to be added to others."""
-    name, revision = parted(model)
     if called == "base":
-        return opened.enter_context(opened_reference(name, config, called=called, revision=revision))
+        return opened.enter_context(opened_reference(model, config, called=called))
     with saying_so(called):
-        checkpoint = opened.enter_context(open_model(name, revision, config))
+        checkpoint = opened.enter_context(open_named(model, config))
         reference = Reference(checkpoint, map_of(checkpoint), called)
         for info in checkpoint.tensors.values():
             _check_alone(info, info.factored)
@@ -156,9 +154,9 @@ def _check_alone(info: TensorInfo, without_base: bool) -> None:
         raise MappingError(printable(info.name), why, "Name the model that it changes with --base")
 
 
-def _party(opened: ExitStack, called: str, model: str, ground: Reference, config: AuditConfig) -> Party:
+def _party(opened: ExitStack, called: str, model: AnyModel, ground: Reference, config: AuditConfig) -> Party:
     with saying_so(called):
-        checkpoint = opened.enter_context(open_model(*parted(model), config))
+        checkpoint = opened.enter_context(open_named(model, config))
         adopt_names(checkpoint, ground.checkpoint)
         model_map = map_of(checkpoint, ground.config)
     adapters = ground.identity.adapter is not None

@@ -10,6 +10,7 @@ from typing import Any
 from weightaudit.audit.aggregates import overlapping_keys
 from weightaudit.audit.base import scratch_for
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.opening import AnyModel, name_of
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import Held, plan_groups, read_groups, with_others
 from weightaudit.audit.rules import make_policy
@@ -32,12 +33,12 @@ VERSIONED = ("numpy", "numba", "safetensors", "huggingface_hub")
 
 
 def diff_models(
-    base: str,
-    derived: str,
+    base: AnyModel,
+    derived: AnyModel,
     config: AuditConfig,
     *,
-    parents: Sequence[str] = (),
-    adapter: str | None = None,
+    parents: Sequence[AnyModel] = (),
+    adapter: AnyModel | None = None,
     directions: bool = False,
     intruders: bool = False,
     progress: bool | Progress = False,
@@ -167,13 +168,13 @@ def _lone(models: Models) -> Iterator[OneSided]:
 
 
 def _options(
-    config: AuditConfig, parents: Sequence[str], adapter: str | None, *, directions: bool, intruders: bool
+    config: AuditConfig, parents: Sequence[AnyModel], adapter: AnyModel | None, *, directions: bool, intruders: bool
 ) -> dict[str, Any]:
     """The options that numbers and findings depend on, as JSON has them, and the threads that there were."""
     options = {
         **config.result_options(),
-        "parents": tuple(parents),
-        "adapter": adapter,
+        "parents": tuple(map(name_of, parents)),
+        "adapter": None if adapter is None else name_of(adapter),
         "directions": directions,
         "intruders": intruders,
         "threads": usable_threads(),

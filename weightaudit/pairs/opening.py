@@ -9,14 +9,13 @@ from functools import cached_property
 
 from weightaudit.audit.aggregates import overlapping_keys
 from weightaudit.audit.matching import MOST_NAMED, Counterpart, Matched, Reference, opened_reference
-from weightaudit.audit.opening import adopt_names, map_of, open_model, saying_so
+from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_named, saying_so
 from weightaudit.audit.reading import Beside, pieces_of
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.audit.selection import select
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import MappingError, UsageError
-from weightaudit.model_files import parted
 from weightaudit.records import ModelIdentity, ModelMap, RoleMatrix, TensorInfo
 from weightaudit.text import printable
 
@@ -160,7 +159,7 @@ class Models:
 
 @contextmanager
 def opened_models(
-    base: str, derived: str, config: AuditConfig, parents: Sequence[str], adapter: str | None
+    base: AnyModel, derived: AnyModel, config: AuditConfig, parents: Sequence[AnyModel], adapter: AnyModel | None
 ) -> Iterator[Models]:
     """The models, each a path, a weight file, or a Hub id that may carry a revision: ``id@revision``.
 
@@ -168,12 +167,11 @@ def opened_models(
     """
     with ExitStack() as opened:
 
-        def reference(model: str, called: str) -> Reference:
-            name, revision = parted(model)
-            return opened.enter_context(opened_reference(name, config, called=called, revision=revision))
+        def reference(model: AnyModel, called: str) -> Reference:
+            return opened.enter_context(opened_reference(model, config, called=called))
 
         own = reference(base, "base")
-        other = opened.enter_context(open_model(*parted(derived), config))
+        other = opened.enter_context(open_named(derived, config))
         adopt_names(other, own.checkpoint)
         models = Models(
             own,
@@ -186,9 +184,9 @@ def opened_models(
         yield models
 
 
-def _adapter(opened: ExitStack, name: str, base: Reference, config: AuditConfig) -> Adapter:
+def _adapter(opened: ExitStack, name: AnyModel, base: Reference, config: AuditConfig) -> Adapter:
     with saying_so("adapter"):
-        checkpoint = opened.enter_context(open_model(*parted(name), config))
+        checkpoint = opened.enter_context(open_named(name, config))
         if checkpoint.identity.adapter is None:
             where_it_is = printable(checkpoint.identity.location, limit=1000)
             raise UsageError(f"adapter {where_it_is}", "it is a whole model", "Name it with --parents")

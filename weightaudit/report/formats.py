@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,6 +52,13 @@ def write(result: Reported, path: str | os.PathLike[str], kind: str = "", **opti
     writer = writer_of(kind or output_extension(path))
     with replacing(path, model_files(result), follow=True) as file:
         writer(result, file, **options)
+
+
+def rendered(result: Reported, kind: str, **options: Any) -> bytes:
+    """What `write` would write in the format ``kind``."""
+    content = BytesIO()
+    writer_of(kind)(result, content, **options)
+    return content.getvalue()
 
 
 def write_figures(result: ScanResult, directory: str | os.PathLike[str]) -> list[Path]:

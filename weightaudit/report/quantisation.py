@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from weightaudit.records import CodeFacts, CoverageEntry, LayerRow, ModelIdentity, ScanResult, Scheme
-from weightaudit.report.adapters import ADAPTER, is_adapter
-from weightaudit.report.base import base_columns
-from weightaudit.report.columns import COLUMNS, Column, Value
+from weightaudit.report.columns import Column, Value
 from weightaudit.text import plural
 
 
@@ -98,28 +96,6 @@ QUANTISATION: tuple[Column[LayerRow], ...] = (
     ),
 )
 """Columns behind all others, of reports in which a matrix is quantised."""
-
-WIDE: tuple[Column[LayerRow], ...] = (*COLUMNS, *QUANTISATION)
-OF_ADAPTERS: tuple[Column[LayerRow], ...] = (
-    *(replace(column, dtype="Int64") if column.of_entries else column for column in COLUMNS),
-    *ADAPTER,
-)
-LAYOUTS = (COLUMNS, WIDE, OF_ADAPTERS)
-"""The columns that a report's tables may have."""
-
-
-def columns_of(report: ScanResult) -> tuple[Column[LayerRow], ...]:
-    """The columns of the report's tables."""
-    if any(map(is_adapter, report.rows)):
-        own = OF_ADAPTERS
-    else:
-        own = WIDE if any(_quantised(row) for row in report.rows) else COLUMNS
-    return (*own, *base_columns(report))
-
-
-def _quantised(row: LayerRow) -> bool:
-    scheme = row.matrix.scheme
-    return not math.isnan(row.bits_per_weight) or (scheme is not None and not scheme.adapter)
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,20 @@ it comes from a random start.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from weightaudit.records import LayerRow, ScanResult, SpectrumDetail
-from weightaudit.report.columns import number_text
+from weightaudit.records import LayerRow, ModelIdentity, ScanResult, SpectrumDetail
+from weightaudit.report.columns import Column, Value, number_text
 from weightaudit.report.hypertext import NOTHING, Html, html, join
 from weightaudit.report.markup import captioned, plot_hosts, section
 from weightaudit.report.style import SPECTRUM_LINES
 
 DIGITS = 6
 """Significant digits of the spectra in the page."""
+LEADING = 8
+"""Singular values that have columns; the JSON report has all that are known."""
 STEPS = 128
 """Steps of a cumulative distribution in the page; between them it keeps the value it has at the next."""
 
@@ -25,6 +28,39 @@ TEXTS = {
     "participation-ratio": "How many singular values carry the squared norm: (Σσ²)²/Σσ⁴, at least the stable rank.",
     "entropy-rank": "exp of the entropy of σ/Σσ: unlike the stable rank it counts small singular values, too.",
 }
+
+
+def _of_detail(told: Callable[[SpectrumDetail], float]) -> Callable[[ModelIdentity, LayerRow], Value]:
+    return lambda m, r: math.nan if r.spectrum.detail is None else told(r.spectrum.detail)
+
+
+def _singular_value(i: int) -> Column[LayerRow]:
+    def value(detail: SpectrumDetail) -> float:
+        return detail.singular_values[i] if i < len(detail.singular_values) else math.nan
+
+    meaning = f"singular value {i + 1} from the largest, within its bound in the JSON report; empty where unknown"
+    return Column(f"sigma_{i + 1}", f"σ{i + 1}", meaning, "float64", _of_detail(value))
+
+
+SPECTRAL: tuple[Column[LayerRow], ...] = (
+    Column(
+        "participation_ratio",
+        "Participation ratio",
+        "squared sum of σ² over the sum of σ⁴: how many singular values carry the squared norm; an estimate where "
+        "method is krylov",
+        "float64",
+        _of_detail(lambda d: d.participation_ratio),
+    ),
+    Column(
+        "entropy_effective_rank",
+        "Entropy rank",
+        "exp of the entropy of the singular values over their sum; an estimate where method is krylov",
+        "float64",
+        _of_detail(lambda d: d.entropy_effective_rank),
+    ),
+    *map(_singular_value, range(LEADING)),
+)
+"""Columns of scans that were asked for spectra."""
 
 
 def asked(report: ScanResult) -> bool:

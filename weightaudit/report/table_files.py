@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -56,13 +57,32 @@ def write_lines(lines: Iterable[Sequence[str]], file: BinaryIO) -> None:
         file.write(_utf8(csv_line(cells)))
 
 
-def write_object(document: dict[str, Any], file: BinaryIO) -> None:
-    """Strict JSON in UTF-8, ended by a newline, of a ``document`` that has been made `plain`."""
-    # Piece by piece: as one text, pieces and all, it takes ten times its bytes.
-    for piece in json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False).iterencode(document):
+def write_object(document: dict[str, Any], file: BinaryIO, compact: dict[str, Any] | None = None) -> None:
+    """Strict JSON in UTF-8, ended by a newline, of a ``document`` that has been made `plain`. What is ``compact``
+    follows, each in a line: it is for programs alone.
+    """
+    for piece in _all_but(2, _pieces(document, indent=1)):  # the newline and the brace at the end
+        file.write(piece)
+    for key, value in (compact or {}).items():
+        file.write(f',\n "{key}": '.encode())
+        for piece in _pieces(value, separators=(",", ":")):
+            file.write(piece)
+    file.write(b"\n}\n")
+
+
+def _pieces(value: Any, **layout: Any) -> Iterator[bytes]:
+    """JSON piece by piece: as one text, pieces and all, it takes ten times its bytes."""
+    for piece in json.JSONEncoder(ensure_ascii=False, allow_nan=False, **layout).iterencode(value):
         # A lone surrogate has no UTF-8; as a backslash escape inside a JSON string it keeps its meaning.
-        file.write(piece.encode("utf-8", "backslashreplace"))
-    file.write(b"\n")
+        yield piece.encode("utf-8", "backslashreplace")
+
+
+def _all_but(last: int, items: Iterable[bytes]) -> Iterator[bytes]:
+    held: deque[bytes] = deque()
+    for item in items:
+        held.append(item)
+        if len(held) > last:
+            yield held.popleft()
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weightaudit.records import SCHEMA, CoverageEntry, ScanResult
 from weightaudit.report.base import base_json
 from weightaudit.report.columns import NAMES, texts, values
-from weightaudit.report.quantisation import columns_of
+from weightaudit.report.record import KEY, record_of
+from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.spectra import asked, spectra_json
 from weightaudit.report.table_files import (
     finding_json,
@@ -51,7 +52,7 @@ def write_csv(report: ScanResult, file: BinaryIO) -> None:
 
 def write_json(report: ScanResult, file: BinaryIO) -> None:
     """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
-    write_object(document(report), file)
+    write_object(document(report), file, {KEY: record_of(report)})
 
 
 def document(report: ScanResult) -> dict[str, Any]:

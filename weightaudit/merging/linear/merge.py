@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weightaudit.arrays import Array, Product
-from weightaudit.audit.opening import adopt_names, open_model, saying_so
+from weightaudit.audit.opening import adopt_names, open_named, saying_so
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import Held, ReadGroup, read_groups
 from weightaudit.checkpoint import Checkpoint
@@ -85,14 +85,14 @@ def merge_models(
         called = [f"base {printable(base)}"] if base is not None else []
         called += [f"model {printable(one)}" for one in models]
         with saying_so(called[0].partition(" ")[0]):
-            ground = opened.enter_context(open_model(*parted(named[0]), config))
+            ground = opened.enter_context(open_named(named[0], config))
         if ground.identity.adapter is not None:
             hint = "Name with --base the model that it changes"
             raise MappingError(called[0], "it is an adapter, which changes a model and is none", hint)
         others: list[tuple[str, Checkpoint]] = []
         for what, name in zip(called[1:], named[1:], strict=True):
             with saying_so(what.partition(" ")[0]):
-                other = opened.enter_context(open_model(*parted(name), config))
+                other = opened.enter_context(open_named(name, config))
             if other.identity.adapter is not None and base is None:
                 hint = "Name with --base the model that it changes"
                 raise MappingError(what, "it is an adapter, which changes a model and is none", hint)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weightaudit.records import SCHEMA, Change, DiffResult, ModelIdentity, OneSided
 from weightaudit.report.columns import texts, values
 from weightaudit.report.diff.columns import CHANGES, NAMES, TEXTS
+from weightaudit.report.record import KEY, record_of
 from weightaudit.report.table_files import (
     finding_json,
     frame,
@@ -45,7 +46,7 @@ def write_csv(result: DiffResult, file: BinaryIO) -> None:
 
 def write_json(result: DiffResult, file: BinaryIO) -> None:
     """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
-    write_object(document(result), file)
+    write_object(document(result), file, {KEY: record_of(result)})
 
 
 def write_parquet(result: DiffResult, file: BinaryIO) -> None:

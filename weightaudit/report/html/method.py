@@ -11,7 +11,7 @@ from weightaudit.config import DEFAULTS
 from weightaudit.records import ScanResult
 from weightaudit.report.hypertext import NOTHING, Html, html, join, shown
 from weightaudit.report.markup import definitions, details, section, setting, table
-from weightaudit.report.quantisation import columns_of
+from weightaudit.report.scan_columns import columns_of
 from weightaudit.text import plural, ranges
 
 REPEATED = ("base", "method", "tol", "delta", "seed", "device", "threads")

@@ -14,7 +14,7 @@ from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
 from weightaudit.report.html.method import command_ends
 from weightaudit.report.page_constants import page_constants
-from weightaudit.report.quantisation import columns_of
+from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.spectra import spectra_payload
 from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
 from weightaudit.report.table_files import guarded

@@ -15,6 +15,7 @@ from weightaudit.report.columns import texts, values
 from weightaudit.report.merge.columns import MEETINGS, NAMES, TEXTS
 from weightaudit.report.merge.lines import lines
 from weightaudit.report.merge.trust import TRUST
+from weightaudit.report.record import KEY, record_of
 from weightaudit.report.table_files import (
     finding_json,
     frame,
@@ -47,7 +48,7 @@ def write_csv(result: MergeCheckResult, file: BinaryIO) -> None:
 
 def write_json(result: MergeCheckResult, file: BinaryIO) -> None:
     """Strict JSON in UTF-8, ended by a newline: NaN and infinities are null."""
-    write_object(document(result), file)
+    write_object(document(result), file, {KEY: record_of(result)})
 
 
 def write_parquet(result: MergeCheckResult, file: BinaryIO) -> None:

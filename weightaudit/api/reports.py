@@ -1,0 +1,231 @@
+"""What a Python program gets: results with ways to look at them and to write them down."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from weightaudit.api.written import Target, Written
+from weightaudit.records import DiffResult, MergeCheckResult, ScanResult
+from weightaudit.report import write_figures
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+
+class ScanReport(Written, ScanResult):
+    """The audit of one model, with ways to look at it and to write it down; `ScanResult` is its data.
+
+    Attributes
+    ----------
+    identity
+        Which model this is, and the files that were read.
+    map
+        Which tensor is which matrix, by which family.
+    rows
+        A matrix and what was measured of it each, in report order.
+    coverage_entries
+        What became of every tensor of the checkpoint, in name order.
+    summary
+        Numbers of the whole model.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, most severe first.
+    notes
+        Sentences for the reader.
+    rules
+        Ids of all rules that were checked.
+    partial
+        Why it is of a part of the model only: "--roles", "one of 3 shards"; () where it is of all.
+    not_judged
+        Rules that could not judge, or not all, and why.
+    suppressed
+        Findings that do not count, as an option says.
+    gate
+        How findings were judged: options that move no number, and what the baseline came to.
+    base
+        Which model its matrices were compared with; None for none.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.scan("gpt2")  # doctest: +SKIP
+    >>> report.layers.groupby("role").stable_rank.mean()  # doctest: +SKIP
+    """
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row per (stack, layer, expert, role), the CSV's columns in order, numbers in full precision."""
+        from weightaudit.report.tables import layers_frame
+
+        return layers_frame(self)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """One row per tensor of the checkpoint: what it is and what became of it."""
+        from weightaudit.report.tables import coverage_frame
+
+        return coverage_frame(self)
+
+    @overload
+    def to_html(self, path: None = None, *, plotly: str = "") -> str: ...
+    @overload
+    def to_html(self, path: Target, *, plotly: str = "") -> None: ...
+    def to_html(self, path: Target | None = None, *, plotly: str = "") -> str | None:
+        """Write one self-contained page, or return it. OutputError where ``path`` cannot be written.
+
+        ``plotly`` is the address, from the page, of a plotly.js that several pages share, such as "../plotly.js".
+        """
+        return self._out(path, ".html", plotly=plotly)
+
+    def plot(self, number: str = "stable_rank", kind: Literal["lines", "heat map", "spectrum"] = "lines") -> Figure:
+        """Draw a number of every matrix by layer, or the spectra, as a plotly Figure: see `weightaudit.report.charts`.
+
+        ``number`` is a column of `layers` that holds numbers: "stable_rank", "frobenius_norm", "max_abs". Lines have a
+        role each, with the certified interval of what has one; a heat map has roles by layers; a spectrum has the
+        leading singular values of each matrix, where the scan was made with ``spectrum=True``. UsageError for what
+        there is not.
+        """
+        from weightaudit.report.charts import chart
+
+        return chart(self, number, kind)
+
+    def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
+        """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""
+        return write_figures(self, directory)
+
+
+class DiffReport(Written, DiffResult):
+    """What one model changed of another, with ways to look at it and to write it down; `DiffResult` is its data.
+
+    Attributes
+    ----------
+    base, derived
+        Which models they are, and the files that were read.
+    family
+        That of the derived model.
+    changes
+        What became of each matrix in report order, then of each vector by name.
+    one_sided
+        What one of the two has alone.
+    summary
+        Numbers of the whole.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    parents
+        Models whose changes those of the derived one may be a sum of; an adapter that may have been merged.
+    findings
+        What the rules found, most severe first.
+    rules
+        Ids of all rules that were checked.
+    suppressed
+        Findings that do not count, as an option says.
+    notes
+        Sentences for the reader.
+    partial
+        Why it is of a part of the models only: "--roles"; () where it is of all.
+    gate
+        How findings were judged: options that move no number.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.diff("gpt2", "./fine-tuned")  # doctest: +SKIP
+    >>> report.summary.kinds  # doctest: +SKIP
+    {'low rank': 24, 'unchanged': 26}
+    >>> report.changes_frame.groupby("role").relative.max()  # doctest: +SKIP
+    """
+
+    @property
+    def changes_frame(self) -> pd.DataFrame:
+        """One row a matrix or vector, the CSV's columns in order, numbers in full precision."""
+        from weightaudit.report.diff.tables import changes_frame
+
+        return changes_frame(self)
+
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+    @overload
+    def to_html(self, path: Target) -> None: ...
+    def to_html(self, path: Target | None = None) -> str | None:
+        """Write one self-contained page, or return it. OutputError where ``path`` cannot be written."""
+        return self._out(path, ".html")
+
+
+class MergeReport(Written, MergeCheckResult):
+    """What merging models would do to each, with ways to look at it and to write it down; `MergeCheckResult` is its
+    data.
+
+    Attributes
+    ----------
+    base
+        The model that they were made from; None where they have none in common, and their weights are added up as they
+        are.
+    models
+        Those that are merged, two to eight.
+    merged
+        A merge of them that exists and is judged; None where one is only thought of.
+    family
+        That of the models.
+    meetings
+        Matrices that some model changed, in report order.
+    summary
+        Numbers of the whole.
+    options
+        Options that change numbers.
+    versions
+        Of the libraries that computed them.
+    findings
+        What the rules found, most severe first.
+    rules
+        Ids of all rules that were checked.
+    suppressed
+        Findings that do not count, as an option says.
+    notes
+        Sentences for the reader.
+    partial
+        Why it is of a part of the models only: "--roles"; () where it is of all.
+    gate
+        How findings were judged: options that move no number.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> report = wa.merge_check(["./math", "./code"], base="gpt2")  # doctest: +SKIP
+    >>> [round(one.disturbance, 2) for one in report.summary.standings]  # doctest: +SKIP
+    [0.21, 0.74]
+    >>> report.summary.suggested  # doctest: +SKIP
+    (0.93, 0.58)
+    """
+
+    @property
+    def meetings_frame(self) -> pd.DataFrame:
+        """One row a matrix, model and what it is merged with, the CSV's columns, numbers in full precision."""
+        from weightaudit.report.merge.tables import meetings_frame
+
+        return meetings_frame(self)
+
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+    @overload
+    def to_html(self, path: Target) -> None: ...
+    def to_html(self, path: Target | None = None) -> str | None:
+        """Write one self-contained page, or return it. OutputError where ``path`` cannot be written."""
+        return self._out(path, ".html")
+
+    @overload
+    def to_mergekit(self, path: None = None) -> str: ...
+    @overload
+    def to_mergekit(self, path: Target) -> None: ...
+    def to_mergekit(self, path: Target | None = None) -> str | None:
+        """Write a configuration of mergekit's with the suggested weights, or return it. OutputError where ``path``
+        cannot be written, UsageError where there are none.
+        """
+        return self._out(path, ".yaml")

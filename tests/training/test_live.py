@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.tiny import tiny
 from tests.training.runs import gpt2
 from weightaudit.errors import UsageError
 from weightaudit.training.finite import nonfinite_tensors
-from weightaudit.training.live import matrices_of, watched, why_not_whole
+from weightaudit.training.live import LiveMatrices, watched, why_not_whole
 
 
 class FullyShardedDataParallel(torch.nn.Module):
@@ -74,11 +75,12 @@ def test_distributed_tensors_are_told() -> None:
 
 def test_a_family_is_mapped_as_its_checkpoint_would_be() -> None:
     model = tiny("llama")
-    found = matrices_of(model, None, None)
+    live = LiveMatrices(model)
+    found = [replace(matrix, reader=live.reader()) for matrix in live.matrices]
     assert {matrix.role for matrix in found} == {"Q", "K", "V", "O", "GATE", "M1", "M2"}
     query = next(matrix for matrix in found if matrix.role == "Q" and matrix.layer == 1)
     assert torch.equal(query.load(), model.model.layers[1].self_attn.q_proj.weight)
-    (embedding,) = matrices_of(model, ("EMBED",), None)
+    (embedding,) = LiveMatrices(model, ("EMBED",)).matrices
     assert embedding.shape == tuple(model.get_input_embeddings().weight.shape)
 
 
@@ -93,3 +95,16 @@ def test_nonfinite_entries_are_found_in_every_precision(dtype: torch.dtype, valu
     with torch.no_grad():
         model[1].bias[3] = value
     assert nonfinite_tensors(model) == ["1.bias"]
+
+
+def test_of_a_model_with_an_adapter_the_change_is_measured() -> None:
+    peft = pytest.importorskip("peft")
+    model = peft.get_peft_model(gpt2(), peft.LoraConfig(r=2, target_modules=["c_fc"], fan_in_fan_out=True))
+    live = LiveMatrices(watched(model, None))
+    assert {(matrix.layer, matrix.role) for matrix in live.matrices} == {(0, "M1"), (1, "M1")}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    changed = replace(live.matrices[0], reader=live.reader()).load()
+    assert torch.linalg.matrix_rank(changed.double(), rtol=1e-4) == 2

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.training.runs import LAYERS, Clock, gpt2
-from weightaudit.records import RoleMatrix
 from weightaudit.report.series.log import read_log
 from weightaudit.spectral import measure
 from weightaudit.training import observer as observing
@@ -23,8 +22,15 @@ MATRICES = 6 * LAYERS
 
 def watch(**options: Any) -> Any:
     given: dict[str, Any] = {
-        "every": 10, "roles": None, "layers": None, "budget": 0.1, "at_start": False,
-        "stop_on_nonfinite": False, "log": None, "submodule": None, "tol": 1e-2,
+        "every": 10,
+        "roles": None,
+        "layers": None,
+        "budget": 0.1,
+        "at_start": False,
+        "stop_on_nonfinite": False,
+        "log": None,
+        "submodule": None,
+        "tol": 1e-2,
     }
     return make_watch(**{**given, **options})
 
@@ -160,5 +166,7 @@ def test_matrices_are_read_where_they_are_now(clock: Clock, tmp_path: Path) -> N
     observer.begin(model, 0, tmp_path)
     with torch.no_grad():
         model.transformer.h[0].mlp.c_proj.weight.mul_(2.0)
-    matrix: RoleMatrix = observer._matrices[0]
-    assert torch.equal(matrix.load(), model.transformer.h[0].mlp.c_proj.weight.T)
+    go(observer, clock, range(1, 11), 1.0)
+    found = [row for row in read_log(tmp_path / "weightaudit.parquet")[0] if row.place.layer == 0]
+    weight = model.transformer.h[0].mlp.c_proj.weight.detach().double()
+    assert found[0].frobenius_norm == pytest.approx(float(weight.norm()), rel=1e-9)

@@ -17,8 +17,15 @@ from weightaudit.training.rules import judged
 
 def row(step: int, layer: int | None, rank: float, *, entry: float = 0.02, side: int = 64, **more: object) -> SeriesRow:
     values: dict[str, object] = {
-        "step": step, "due": step, "kind": "matrix", "place": Place("", layer, None, "M1"), "rows": side,
-        "cols": side, "frobenius_norm": entry * side, "stable_rank": rank, "tensors": (f"h.{layer}.w",),
+        "step": step,
+        "due": step,
+        "kind": "matrix",
+        "place": Place("", layer, None, "M1"),
+        "rows": side,
+        "cols": side,
+        "frobenius_norm": entry * side,
+        "stable_rank": rank,
+        "tensors": (f"h.{layer}.w",),
     }
     return SeriesRow(**{**values, **more})  # type: ignore[arg-type]  # some of its fields
 

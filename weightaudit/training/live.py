@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from weightaudit.architecture import map_model
-from weightaudit.arrays import as_array
+from weightaudit.audit.opening import map_of
 from weightaudit.audit.selection import select
-from weightaudit.dtypes import BY_NAME
+from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.errors import MappingError, UsageError
-from weightaudit.records import RoleMatrix, TensorInfo
+from weightaudit.source.live import held_model
 from weightaudit.text import listed, printable
 
 if TYPE_CHECKING:
@@ -83,53 +81,37 @@ def why_not_whole(module: torch.nn.Module) -> str:
     return ""
 
 
-def matrices_of(
-    module: torch.nn.Module, roles: tuple[str, ...] | None, layers: tuple[int, ...] | None
-) -> tuple[RoleMatrix, ...]:
-    """The matrices of these roles and layers, in report order, each read from the live weights; without ``roles`` and
-    ``layers`` those of the layers, but for a QKV that repeats Q, K and V.
+class LiveMatrices:
+    """The matrices of ``module`` of these roles and layers, in report order; without ``roles`` and ``layers`` those of
+    the layers, but for a QKV that repeats Q, K and V. They are those of a scan of the module: of a model with a PEFT
+    adapter what that changes, and then ``adapter`` is true.
 
-    Raises MappingError or ConfigError where the module is no model that can be mapped, or has no layers, UsageError
-    for roles and layers that it does not have.
+    Raises ModelError where the module is no model that can be mapped, or has no layers, UsageError for roles and layers
+    that it does not have.
     """
-    mapped = _mapped(module)
-    if roles is None and layers is None:
-        split = {matrix.place.module for matrix in mapped if matrix.role == "Q"}
-        chosen = tuple(
+
+    def __init__(
+        self, module: torch.nn.Module, roles: tuple[str, ...] | None = None, layers: tuple[int, ...] | None = None
+    ) -> None:
+        self._module = module
+        opened = self._opened()
+        self.adapter = opened.identity.adapter is not None
+        found = map_of(opened)
+        if roles is not None or layers is not None:
+            self.matrices = select(found, roles, layers)
+            return
+        split = {matrix.place.module for matrix in found.matrices if matrix.role == "Q"}
+        self.matrices = tuple(
             matrix
-            for matrix in mapped
+            for matrix in found.matrices
             if matrix.layer is not None and not (matrix.role == "QKV" and matrix.place.module in split)
         )
-        if not chosen:
+        if not self.matrices:
             raise MappingError("the model", "no matrix of it is known to stand in a layer", "Name roles='…' of it")
-        return chosen
-    return select(_Chosen(mapped), roles, layers)  # type: ignore[arg-type]  # has what `select` looks at
 
+    def reader(self) -> Callable[[str], Array]:
+        """Reads tensors as they are now; after the next step of training another is needed."""
+        return self._opened().read
 
-class _Chosen:
-    def __init__(self, matrices: tuple[RoleMatrix, ...]) -> None:
-        self.matrices = matrices
-
-
-def _mapped(module: torch.nn.Module) -> tuple[RoleMatrix, ...]:
-    """Every matrix of ``module``, bound to its live weights."""
-    held = {name: parameter for name, parameter in module.named_parameters() if _name(parameter) in BY_NAME}
-    infos = {
-        name: TensorInfo(name, _name(held[name]), tuple(held[name].shape), "", 0, held[name].nbytes) for name in held
-    }
-    found = map_model(_config(module), infos)
-    return tuple(replace(matrix, reader=_reader(held)) for matrix in found.matrices)
-
-
-def _config(module: torch.nn.Module) -> Mapping[str, Any] | None:
-    config = getattr(module, "config", None)
-    known: Mapping[str, Any] | None = config.to_dict() if hasattr(config, "to_dict") else None
-    return known
-
-
-def _reader(held: Mapping[str, torch.Tensor]) -> Callable[[str], Array]:
-    return lambda name: as_array(held[name].detach().cpu())
-
-
-def _name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    def _opened(self) -> Checkpoint:
+        return open_checkpoint(held_model(self._module))

@@ -1,4 +1,4 @@
-"""One run watched: when which matrix is measured, what is written, and what is told. Both callbacks are made of this."""
+"""One run watched: when which matrix is measured, what is written and told. Both callbacks are made of this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from weightaudit.spectral import measure
 from weightaudit.text import plural
 from weightaudit.training.budget import Budget
 from weightaudit.training.finite import nonfinite_tensors, settle
-from weightaudit.training.live import matrices_of, watched, why_not_whole
+from weightaudit.training.live import LiveMatrices, watched, why_not_whole
 from weightaudit.training.medians import RoleMedian, medians_of
 from weightaudit.training.numbers import PREFIX, logged
 from weightaudit.training.rules import findings_at, nonfinite_finding
@@ -27,6 +27,8 @@ from weightaudit.training.watch import Watch
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
+
+    from weightaudit.arrays import Array
 
 logger = logging.getLogger("weightaudit.training")
 
@@ -50,7 +52,9 @@ class Observer:
         self.path = Path(LOG_NAME)
         self._make_budget = budget
         self._module: torch.nn.Module | None = None
+        self._live: LiveMatrices | None = None
         self._matrices: tuple[RoleMatrix, ...] = ()
+        self._opening = 0.0  # seconds that it takes to get at the weights of a step
         self._seconds: dict[str, float] = {}  # matrix → what it took the last time
         self._check_seconds = 0.0
         self._last_check = 0
@@ -61,11 +65,13 @@ class Observer:
         self._tables: list[pa.Table] = []
         self._medians: dict[tuple[str, str], list[RoleMedian]] = {}
         self._dead = False
+        self._adapter = False
 
     def begin(self, module: torch.nn.Module, step: int, directory: str | os.PathLike[str]) -> Seen:
-        """Make ready for a run that begins, or goes on, after ``step``; its log is in ``directory`` where none is named.
+        """Make ready for a run that begins, or goes on, after ``step``; its log is in ``directory`` where none is
+        named.
 
-        Raises UsageError, MappingError or ConfigError for what cannot be watched, before training has cost anything.
+        Raises UsageError or ModelError for what cannot be watched, before training has cost anything.
         """
         self._module = None
         self.path = self.watch.log or Path(directory) / LOG_NAME
@@ -75,7 +81,8 @@ class Observer:
                 logger.warning("the model is not measured while it is trained: %s", why)
             return Seen()
         if self.first:
-            self._matrices = matrices_of(part, self.watch.roles, self.watch.layers)
+            self._live = LiveMatrices(part, self.watch.roles, self.watch.layers)
+            self._matrices, self._adapter = self._live.matrices, self._live.adapter
             self._continue_log(step)
         self._module, self._last_check, self._dead = part, step, False
         self._seconds, self._queue, self._measured = {}, deque(), []
@@ -83,9 +90,7 @@ class Observer:
         if not (self.first and self.watch.at_start and step == 0):
             return Seen()
         self._start(step)
-        with self.budget.spending():
-            while self._queue:
-                self._measure_next(step)
+        self._go_on(step, whole=True)
         return Seen(self._finish())
 
     def after_step(self, step: int) -> Seen:
@@ -102,11 +107,9 @@ class Observer:
             else:
                 self._start(step)
         numbers: dict[str, float] = {}
-        if self._queue and self.budget.allows(self._estimate()):
+        if self._queue and self.budget.allows(self._opening + self._estimate()):
             settle(module)
-            while self._queue and self.budget.allows(self._estimate()):
-                with self.budget.spending():
-                    self._measure_next(step)
+            self._go_on(step)
             if not self._queue:
                 numbers = self._finish()
         if stop:
@@ -132,6 +135,7 @@ class Observer:
                 self._pending = []
             told = {
                 "every": float(self.watch.every),
+                "adapter": float(self._adapter),
                 **({} if self.watch.budget is None else {"budget": self.watch.budget}),
                 "training_seconds": self.budget.training,
                 "measuring_seconds": self.budget.spent,
@@ -171,11 +175,23 @@ class Observer:
         entries = sum(known.parameters for known in self._matrices if known.key in self._seconds)
         return sum(self._seconds.values()) / max(1, entries) * matrix.parameters
 
-    def _measure_next(self, step: int) -> None:
+    def _go_on(self, step: int, *, whole: bool = False) -> None:
+        """Measure what the budget allows of what is still to come, all of it where it is to be ``whole``."""
+        assert self._live is not None
+        opening = Budget(None)
+        with self.budget.spending(), opening.spending():
+            reader = self._live.reader()
+        self._opening = opening.spent
+        while self._queue and (whole or self.budget.allows(self._estimate())):
+            with self.budget.spending():
+                self._measure_next(step, reader)
+
+    def _measure_next(self, step: int, reader: Callable[[str], Array]) -> None:
         matrix = self._queue.popleft()
         alone = Budget(None)
         with alone.spending():
-            found = measure(matrix.blocks(), name=matrix.key, tol=self.watch.tol)
+            blocks = replace(matrix, reader=reader).blocks()
+            found = measure(blocks, name=matrix.key, tol=self.watch.tol)
         self._seconds[matrix.key] = alone.spent
         row = SeriesRow(
             step=step,
@@ -203,7 +219,7 @@ class Observer:
             self._tell_dead(max(row.step for row in self._measured), self._last_check, list(dict.fromkeys(dead)))
         for key, medians in medians_of(self._measured).items():
             self._medians.setdefault(key, []).extend(medians)
-        for found in findings_at(self._due, self._medians):
+        for found in findings_at(self._due, self._medians, adapter=self._adapter):
             self._tell(max(row.step for row in self._measured), found)
         self.save()
         overhead = {f"{PREFIX}/overhead": self.budget.overhead} if self._due else {}  # none before the first step
@@ -234,7 +250,7 @@ class Observer:
     # The log of before
 
     def _continue_log(self, step: int) -> None:
-        """Have the log begin with what an earlier run left up to ``step``. One of another run stays under another name."""
+        """Have the log begin with what an earlier run left up to ``step``; that of another run gets another name."""
         self._tables, self._pending, self._medians = [], [], {}
         if not self.path.exists():
             return

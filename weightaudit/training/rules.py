@@ -19,20 +19,18 @@ MOST_NAMED = 6
 Medians = Mapping[tuple[str, str], Sequence[RoleMedian]]
 
 
-def findings_of(medians: Medians) -> list[tuple[int, Finding]]:
-    """What the rules over medians find, with its step, in order of steps."""
-    found = [
-        one
-        for (stack, role), known in medians.items()
-        for rule in (explosion_findings, collapse_findings)
-        for one in rule(stack, role, known)
-    ]
+def findings_of(medians: Medians, *, adapter: bool = False) -> list[tuple[int, Finding]]:
+    """What the rules over medians find, with its step, in order of steps. Of the change that an ``adapter`` makes a
+    small stable rank is what is wanted, and no collapse.
+    """
+    rules = (explosion_findings,) if adapter else (explosion_findings, collapse_findings)
+    found = [one for (stack, role), known in medians.items() for rule in rules for one in rule(stack, role, known)]
     return sorted(found, key=lambda one: one[0])
 
 
-def findings_at(step: int, medians: Medians) -> list[Finding]:
+def findings_at(step: int, medians: Medians, *, adapter: bool = False) -> list[Finding]:
     """What they find at this step."""
-    return [found for at, found in findings_of(medians) if at == step]
+    return [found for at, found in findings_of(medians, adapter=adapter) if at == step]
 
 
 def nonfinite_finding(step: int, since: int, tensors: Sequence[str]) -> Finding:
@@ -45,17 +43,17 @@ def nonfinite_finding(step: int, since: int, tensors: Sequence[str]) -> Finding:
         "Weights have become NaN or infinite",
         tensors=tuple(tensors),
         value=float(len(tensors)),
-        advice="Nothing learnt after it is of use: go on from a checkpoint of before, with a smaller learning rate, clipped "
-        "gradients or a wider precision.",
+        advice="Nothing learnt after it is of use: go on from a checkpoint of before, with a smaller learning rate, "
+        "clipped gradients or a wider precision.",
         detail=f"After step {step:,} {plural(len(tensors), 'tensor')} had NaN or infinite entries{had}: {named}.",
     )
 
 
-def judged(rows: Sequence[SeriesRow]) -> list[tuple[int, Finding]]:
+def judged(rows: Sequence[SeriesRow], *, adapter: bool = False) -> list[tuple[int, Finding]]:
     """What all rules find in ``rows``, with its step, in order of steps; of NaN and infinite weights the first step, or
     what a log says of it.
     """
-    found = findings_of(medians_of(rows))
+    found = findings_of(medians_of(rows), adapter=adapter)
     told = [row for row in rows if row.kind == "finding" and row.rule == NONFINITE]
     dead = sorted((row for row in rows if row.nonfinite), key=lambda row: row.step)
     if told:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.over import Over, draw_over
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import NOT_OF_A_DIFFERENCE, AuditConfig
@@ -30,7 +31,8 @@ Compared = Annotated[
     list[str],
     typer.Argument(
         metavar="A B ...",
-        help="Reports (.json, .parquet, a model's folder in a batch) or models, which are scanned first.",
+        help="Reports (.json, .parquet, a model's folder in a batch) or models, which are scanned first; with --over "
+        "one directory of checkpoints will do.",
         show_default=False,
     ),
 ]
@@ -42,6 +44,15 @@ FailOnDifference = Annotated[
         help="Exit code 1 where the weights of a model differ from the first's, or cannot be told to be identical.",
     ),
 ]
+Series = Annotated[
+    Over | None,
+    typer.Option(
+        "--over",
+        help="Draw one run, or versions of one model, over steps: step takes these from names (checkpoint-500, "
+        "org/name@step1000) or a run's log; revision takes any names, in the order given.",
+        show_default=False,
+    ),
+]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
 
 
@@ -50,6 +61,7 @@ def compare(
     compared: Compared,
     *,
     out: Directory,
+    over: Series = None,
     config: AuditConfig,
     fail_on_difference: FailOnDifference = False,
     quiet: options.Quiet = False,
@@ -58,8 +70,15 @@ def compare(
     """Put models side by side: index.html, and differences.csv of the first against each of the others, with whether
     weights are identical.
 
-    A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned.
+    A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned. With
+    --over, what is named is one run: its log, a directory of its checkpoints, a batch of them, or these one by one; it
+    leaves index.html and series.csv.
     """
+    if over is not None:
+        if fail_on_difference:
+            raise UsageError("--fail-on-difference", "steps of a run differ", "Leave one of the two options out")
+        draw_over(compared, over, out, config, quiet=quiet)
+        return
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
 
@@ -69,14 +88,14 @@ def compare(
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
-    folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
+    folders = [out / folder_of(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
     read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
-    _prepare(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
+    prepare(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
     attempts = Attempts()
     with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
         whole = [
-            report if report is not None else _scanned(name, folder, config, attempts, quiet=quiet)
+            report if report is not None else scanned(name, folder, config, attempts, quiet=quiet)
             for name, report, folder in zip(compared, reports, folders, strict=True)
         ]
         apart = dict(_apart(compared, reports, config, quiet=quiet))
@@ -127,9 +146,14 @@ def _exit_on_differences(matched: Sequence[Matched]) -> None:
         raise typer.Exit(1)
 
 
-def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
-    """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
-    a report that is compared. OutputError.
+def prepare(
+    out: Path,
+    models: ModelFiles,
+    folders: Sequence[Path],
+    files: Sequence[str] = (INDEX, PLOTLY, DIFFERENCES),
+) -> None:
+    """Have ``out`` be there and ``files`` in it be writable, and nothing that is written in it or in ``folders`` be one
+    of ``models``' or a report that is compared. OutputError.
     """
     from weightaudit.report.atomic_write import check_writable
 
@@ -144,11 +168,11 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     for path in tables:
         models.check_read(path)
     _make(out)
-    for name in (INDEX, PLOTLY, DIFFERENCES):
+    for name in files:
         check_writable(out / name, models, follow=False)
 
 
-def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *, quiet: bool) -> Finished:
+def scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *, quiet: bool) -> Finished:
     """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again. ``attempts`` has
     the error of what cannot be written there.
     """
@@ -177,7 +201,7 @@ def _make(directory: Path) -> None:
         raise OutputError(str(directory), (error.strerror or str(error)).lower(), "Name another directory") from error
 
 
-def _folder(place: int, name: str) -> str:
+def folder_of(place: int, name: str) -> str:
     """For a scanned model: its name, and before it its place among the names, so that no two share one."""
     called = os.path.basename(os.path.realpath(name)) if os.path.exists(name) else name.replace("/", "--")
     return f"{place}-{re.sub(r'[^A-Za-z0-9._@-]+', '-', called)[:80].strip('.-') or 'model'}"

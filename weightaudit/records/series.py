@@ -12,6 +12,8 @@ from weightaudit.records.place import Place
 
 EventKind = Literal["matrix", "skipped", "finding"]
 EVENT_KINDS: tuple[EventKind, ...] = ("matrix", "skipped", "finding")
+WHOLE = Place()
+"""The whole model."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class SeriesRow:
     step: int
     due: int
     kind: EventKind
-    place: Place = Place()
+    place: Place = WHOLE
     tensors: tuple[str, ...] = ()
     rows: int = 0
     cols: int = 0

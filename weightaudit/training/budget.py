@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 CHECKS = 0.5
 """Share of the budget that the checks for NaN and infinite weights may use, which come at every step: without a bound
-of their own they would leave nothing to the matrices of a small model. Nothing else keeps them from it, for a weight that
-dies is to be told at its step.
+of their own they would leave nothing to the matrices of a small model. Nothing else keeps them from it, for a weight
+that dies is to be told at its step.
 """
 
 

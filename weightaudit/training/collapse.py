@@ -1,12 +1,12 @@
 """The rule for collapsing stable rank: what a role's median over the layers does over the steps of training.
 
-That stable ranks fall is no fault: an i.i.d. random n × n matrix has about n/4, and training takes most of that away, by
-tens of times, most of it early. So no share of the largest value so far tells a collapse. Two things do:
+That stable ranks fall is no fault: an i.i.d. random n × n matrix has about n/4, and training takes most of that away,
+by tens of times, most of it early. So no share of the largest value so far tells a collapse. Two things do:
 
-- **few directions**: a median below `FEW`, of a role that had `TWICE` times that before. Single matrices of sound models
-  have so little; a role in the median of its layers has not.
-- **a sudden fall**: a median below `SUDDEN` of the least of the `BEFORE` medians before it. The fall from a random start
-  is steep at first and slows down, so that after some measurements no step of it is as large.
+- **few directions**: a median below `FEW`, of a role that had `TWICE` times that before. Single matrices of sound
+  models have so little; a role in the median of its layers has not.
+- **a sudden fall**: a median below `SUDDEN` of the least of the `BEFORE` medians before it. The fall from a random
+  start is steep at first and slows down, so that after some measurements no step of it is as large.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SUDDEN = 0.5
 BEFORE = 5
 """Medians that must lie before a sudden fall, and that it is compared with."""
 ADVICE = (
-    "Look at the loss and at the size of gradients around this step: a learning rate that is too high, a missing warm-up "
-    "or a spike in the data does this. If the loss has not come back, go on from a checkpoint of before."
+    "Look at the loss and at the size of gradients around this step: a learning rate that is too high, a missing "
+    "warm-up or a spike in the data does this. If the loss has not come back, go on from a checkpoint of before."
 )
 
 Ranks = Sequence[tuple[int, float]]

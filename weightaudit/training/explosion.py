@@ -1,8 +1,8 @@
 """The rule for weights that grow beyond all measure, as they do where a run diverges and no entry is infinite yet.
 
-Weights grow in training, those that start small by much, so neither size nor growth tells alone: both must hold. Entries
-of about 1 in the root mean square are far from what any initialisation or trained model has in its layers, some 0.01 to
-0.2; the change that an adapter makes starts at zero, grows by thousands of times and stays below.
+Weights grow in training, those that start small by much, so neither size nor growth tells alone: both must hold.
+Entries of about 1 in the root mean square are far from what any initialisation or trained model has in its layers, some
+0.01 to 0.2; the change that an adapter makes starts at zero, grows by thousands of times and stays below.
 """
 
 from __future__ import annotations

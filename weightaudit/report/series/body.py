@@ -22,7 +22,7 @@ MOST_SKIPPED = 100
 """Skipped measurements that are listed; the CSV has all."""
 OPEN_ROLES = 12
 """Roles that are drawn at once; those of a model with more are folded."""
-RANGE = "The line is the median over the layers, the band goes from the least to the largest of them; logarithmic."
+RANGE = "The line is the median over the layers, the band goes from the least to the largest; each has its own, logarithmic scale."
 
 
 def body(series: Series, beside: Sequence[str]) -> Html:
@@ -76,7 +76,9 @@ def _facts(series: Series, label: Callable[[int], str], beside: Sequence[str]) -
     if "training_seconds" in told and "measuring_seconds" in told:
         share = told["measuring_seconds"] / told["training_seconds"] if told["training_seconds"] else 0.0
         bound = f"; the budget was {100 * told['budget']:.3g} %" if "budget" in told else "; there was no budget"
-        words = f"{told['measuring_seconds']:.3g} s in {told['training_seconds']:.3g} s of training: {100 * share:.2g} %"
+        words = (
+            f"{told['measuring_seconds']:.3g} s in {told['training_seconds']:.3g} s of training: {100 * share:.2g} %"
+        )
         facts.append(("Cost", words + bound))
     return [*facts, ("Files", join(", ", (link(name, name) for name in beside)))]
 
@@ -85,9 +87,7 @@ def _findings(series: Series, label: Callable[[int], str]) -> Html:
     notes = each('<p class="hint">{}</p>', (shown(note, 1000) for note in series.notes))
     if not series.findings:
         return section("found", "Findings", html("<p>The rules for series found nothing.</p>"), notes)
-    items = [
-        _finding(step, found, label) for step, found in zip(series.found_at, series.findings, strict=True)
-    ]
+    items = [_finding(step, found, label) for step, found in zip(series.found_at, series.findings, strict=True)]
     return section("found", "Findings", *items, notes)
 
 
@@ -163,7 +163,7 @@ def _heat(series: Series, groups: dict[Role, list[SeriesRow]], label: Callable[[
         "Stable rank, layers by steps",
         html(
             '<p class="hint">A line is a layer, a column a measurement, from left to right; all maps share one '
-            "logarithmic scale. Crossed out: not finite, or zero.</p>{}"
+            "logarithmic scale. Red: not finite, or all zero.</p>{}"
             '<div class="over">{}</div>',
             legend(scale),
             join("", maps),
@@ -206,8 +206,8 @@ def _skipped(series: Series, label: Callable[[int], str]) -> Html:
 def _reading(series: Series) -> Html:
     spread = [row.step - row.due for row in series.matrices]
     said = (
-        f" A measurement was spread over up to {plural(max(spread), 'step')} (a median of {median(spread):g}), so that its "
-        "matrices are of different steps; it stands at the step at which it was due."
+        f" A measurement was spread over up to {plural(max(spread), 'step')} (a median of {median(spread):g}), so that "
+        "its matrices are of different steps; it stands at the step at which it was due."
         if spread and max(spread)
         else ""
     )
@@ -215,9 +215,10 @@ def _reading(series: Series) -> Html:
         "reading",
         "How to read it",
         html(
-            "<p>Stable ranks fall in training: a random matrix has about a quarter of its side, a trained one far less, and "
-            "most of the fall comes early. What is no part of that is told as a finding: a role that acts in nearly one "
-            "direction, a sudden fall, weights that grow beyond measure, and weights that are NaN or infinite.{}</p>",
+            "<p>Stable ranks fall in training: a random matrix has about a quarter of its side, a trained one far less, "
+            "and most of the fall comes early. What is no part of that is told as a finding: a role that acts in nearly "
+            "one direction, a sudden fall, weights that grow beyond measure, and weights that are NaN or infinite.{}"
+            "</p>",
             said,
         ),
     )

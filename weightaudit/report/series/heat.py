@@ -22,7 +22,7 @@ MOST_STEPS, MOST_LAYERS = 120, 160
 def heat_map(
     title: str, rows: Sequence[SeriesRow], steps: Sequence[int], scale: Axis, label: Callable[[int], str]
 ) -> Html:
-    """The map of a role's ``rows``: dark is a small stable rank. Cells whose number is unknown are crossed out."""
+    """The map of a role's ``rows``: dark is a small stable rank. Cells whose number is not finite are red."""
     ranks: dict[tuple[int, int], list[float]] = defaultdict(list)
     for row in rows:
         if row.place.layer is not None:

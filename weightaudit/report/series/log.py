@@ -66,7 +66,7 @@ def is_log(path: Path) -> bool:
 
 
 def read_log(path: Path) -> tuple[tuple[SeriesRow, ...], dict[str, float]]:
-    """The rows of the log at ``path``, and what it tells of the run. UsageError where it is no log, or a damaged one."""
+    """The rows of the log at ``path``, and what it tells of the run. UsageError where it is no log, or is damaged."""
     import pyarrow as pa
 
     shown = printable(str(path), limit=1000)

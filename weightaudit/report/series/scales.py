@@ -12,12 +12,14 @@ UNEVEN = 10.0
 not.
 """
 MOST_TICKS = 6
+FEW_TIMES = 5.0
+"""High over low below which round distances tell more than decades do, on a logarithmic axis too."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``; a value's share of the way is `at`. With ``plus_one`` it is logarithmic in 1 + value, for
-    steps, which begin at 0.
+    """From ``low`` to ``high``; a value's share of the way is `at`. With ``plus_one`` it is logarithmic in 1 + value,
+    for steps, which begin at 0.
     """
 
     low: float
@@ -39,7 +41,8 @@ class Axis:
         """Round values within, at most some; both ends where no round value lies within."""
         if not self.high > self.low:
             return [self.low]
-        found = _decades(self.low, self.high, zero=self.plus_one) if self.logarithmic else _round(self.low, self.high)
+        wide = self.logarithmic and self.high > FEW_TIMES * self.low
+        found = _decades(self.low, self.high, zero=self.plus_one) if wide else _round(self.low, self.high)
         return found if len(found) > 1 else [self.low, self.high]
 
 

@@ -1,4 +1,4 @@
-"""When a run is looked at: within the budget, spread over steps, and what is skipped; by a clock that the test moves."""
+"""When a run is looked at: within the budget, spread over steps, what is skipped; by a clock that the test moves."""
 
 from __future__ import annotations
 

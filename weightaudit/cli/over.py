@@ -53,12 +53,13 @@ def draw_over(named: Sequence[str], over: Over, out: Path, config: AuditConfig, 
 
 
 def _write(series: Series, out: Path, attempts: Attempts, *, quiet: bool) -> None:
+    from weightaudit.records import told_together
     from weightaudit.report.series.page import write_over_steps
 
     if not series.matrices:
         raise UsageError(printable(series.name, 1000), "no matrix was measured", "Train for longer, or with at_start")
     write_over_steps(series, out, attempts)
-    for found in series.findings:
+    for _, found in told_together(zip(series.found_at, series.findings, strict=True)):
         tell(f"{found.severity}: {found.detail} ({found.id})")
     if not quiet:
         tell(f"{plural(len(series.steps), 'step')}, {plural(len(series.findings), 'finding')}")

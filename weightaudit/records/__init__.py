@@ -35,7 +35,7 @@ from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWE
 from weightaudit.records.quantisation import CodeFacts, Scheme
 from weightaudit.records.reported import Reported
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
-from weightaudit.records.series import EVENT_KINDS, EventKind, Series, SeriesRow
+from weightaudit.records.series import EVENT_KINDS, EventKind, Series, SeriesRow, told_together
 from weightaudit.records.table import TableFacts
 from weightaudit.records.tensor import LOW_RANK, PLAIN, Encoding, TensorInfo, encoded, unread
 from weightaudit.records.vocabulary import Vocabulary
@@ -116,5 +116,6 @@ __all__ = [
     "Vocabulary",
     "Wrapping",
     "encoded",
+    "told_together",
     "unread",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from weightaudit.records.finding import Finding
 from weightaudit.records.place import Place
+from weightaudit.text import listed
 
 EventKind = Literal["matrix", "skipped", "finding"]
 EVENT_KINDS: tuple[EventKind, ...] = ("matrix", "skipped", "finding")
@@ -104,3 +105,19 @@ class Series:
     def steps(self) -> tuple[int, ...]:
         """The steps at which measurements were due that brought a matrix, in order."""
         return tuple(sorted({row.due for row in self.matrices}))
+
+
+def told_together(found: Iterable[tuple[int, Finding]]) -> list[tuple[int, Finding]]:
+    """``found``, each with its step, with those of one rule at one step as one, about all of their roles."""
+    groups: dict[tuple[int, str], list[Finding]] = {}
+    for step, one in found:
+        groups.setdefault((step, one.id), []).append(one)
+    return [(step, _one_of(several)) for (step, _), several in groups.items()]
+
+
+def _one_of(several: Sequence[Finding]) -> Finding:
+    first, *rest = several
+    if not rest:
+        return first
+    others = listed(f"{one.stack} {one.role}".strip() for one in rest)
+    return replace(first, stack="", role="", detail=f"{first.detail} The same holds for {others}.")

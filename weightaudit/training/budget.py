@@ -22,7 +22,7 @@ class Budget:
     def __init__(self, share: float | None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.share = share
         self.spent = 0.0
-        self._of_checks = 0.0
+        self.of_checks = 0.0
         self._clock = clock
         self._began = clock()
 
@@ -43,7 +43,7 @@ class Budget:
 
     def allows_check(self, seconds: float) -> bool:
         """Whether a check that takes so long may be made now."""
-        return self.share is None or self._of_checks + seconds <= CHECKS * self.share * self.training
+        return self.share is None or self.of_checks + seconds <= CHECKS * self.share * self.training
 
     @contextmanager
     def spending(self, *, check: bool = False) -> Iterator[None]:
@@ -54,4 +54,4 @@ class Budget:
         finally:
             took = self._clock() - began
             self.spent += took
-            self._of_checks += took if check else 0.0
+            self.of_checks += took if check else 0.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from weightaudit.errors import OutputError
-from weightaudit.records import Finding, RoleMatrix, SeriesRow
+from weightaudit.records import Finding, RoleMatrix, SeriesRow, told_together
 from weightaudit.report.series.log import LOG_NAME, is_log, read_log, table_of, write_log
 from weightaudit.spectral import measure
 from weightaudit.text import plural
@@ -219,8 +219,9 @@ class Observer:
             self._tell_dead(max(row.step for row in self._measured), self._last_check, list(dict.fromkeys(dead)))
         for key, medians in medians_of(self._measured).items():
             self._medians.setdefault(key, []).extend(medians)
-        for found in findings_at(self._due, self._medians, adapter=self._adapter):
-            self._tell(max(row.step for row in self._measured), found)
+        self._tell(
+            max(row.step for row in self._measured), *findings_at(self._due, self._medians, adapter=self._adapter)
+        )
         self.save()
         overhead = {f"{PREFIX}/overhead": self.budget.overhead} if self._due else {}  # none before the first step
         return {**logged(self._measured), **overhead}
@@ -234,11 +235,14 @@ class Observer:
         self._dead = True
         self._tell(step, nonfinite_finding(step, since, tensors))
 
-    def _tell(self, step: int, found: Finding) -> None:
-        logger.warning("%s (%s). %s", found.detail.rstrip("."), found.id, found.advice)
-        self._pending.append(
+    def _tell(self, step: int, *findings: Finding) -> None:
+        """Warn of ``findings``, those of one rule at once, and have the log say each."""
+        for _, one in told_together((step, found) for found in findings):
+            logger.warning("%s (%s). %s", one.detail.rstrip("."), one.id, one.advice)
+        self._pending += [
             SeriesRow(step, self._due, "finding", found.place, found.tensors, rule=found.id, note=found.detail)
-        )
+            for found in findings
+        ]
 
     def _skip(self, step: int, why: str) -> None:
         note = f"skipped to stay within the budget of {self.watch.budget}: {why}"

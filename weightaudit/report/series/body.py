@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from weightaudit.records import Finding, Series, SeriesRow
+from weightaudit.records import Finding, Series, SeriesRow, told_together
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, link, shown
 from weightaudit.report.markup import definitions, details, figure, navigation, section, table
 from weightaudit.report.series.heat import heat_map, legend
@@ -22,7 +22,10 @@ MOST_SKIPPED = 100
 """Skipped measurements that are listed; the CSV has all."""
 OPEN_ROLES = 12
 """Roles that are drawn at once; those of a model with more are folded."""
-RANGE = "The line is the median over the layers, the band goes from the least to the largest; each has its own, logarithmic scale."
+RANGE = (
+    "The line is the median over the layers, the band goes from the least to the largest; each chart has its own, "
+    "logarithmic scale."
+)
 
 
 def body(series: Series, beside: Sequence[str]) -> Html:
@@ -87,7 +90,8 @@ def _findings(series: Series, label: Callable[[int], str]) -> Html:
     notes = each('<p class="hint">{}</p>', (shown(note, 1000) for note in series.notes))
     if not series.findings:
         return section("found", "Findings", html("<p>The rules for series found nothing.</p>"), notes)
-    items = [_finding(step, found, label) for step, found in zip(series.found_at, series.findings, strict=True)]
+    found = told_together(zip(series.found_at, series.findings, strict=True))
+    items = [_finding(step, one, label) for step, one in found]
     return section("found", "Findings", *items, notes)
 
 
@@ -215,10 +219,10 @@ def _reading(series: Series) -> Html:
         "reading",
         "How to read it",
         html(
-            "<p>Stable ranks fall in training: a random matrix has about a quarter of its side, a trained one far less, "
-            "and most of the fall comes early. What is no part of that is told as a finding: a role that acts in nearly "
-            "one direction, a sudden fall, weights that grow beyond measure, and weights that are NaN or infinite.{}"
-            "</p>",
+            "<p>Stable ranks fall in training: a random matrix has about a quarter of its side, a trained one far "
+            "less, and most of the fall comes early. What is no part of that is told as a finding: a role that acts "
+            "in nearly one direction, a sudden fall, weights that grow beyond measure, and weights that are NaN or "
+            "infinite.{}</p>",
             said,
         ),
     )

@@ -22,7 +22,7 @@ from transformers.utils import logging as said_by_transformers
 from weightaudit.report.series.log import LOG_NAME, read_log
 from weightaudit.training import WeightauditCallback
 
-STEPS, BATCH, LENGTH, VOCABULARY, LAYERS, HIDDEN = 120, 16, 64, 512, 4, 128
+STEPS, BATCH, LENGTH, VOCABULARY, LAYERS, HIDDEN = 120, 16, 64, 512, 2, 64
 EVERY = 10
 
 
@@ -66,6 +66,7 @@ def train(directory: Path, steps: int = STEPS, rate: float = 1e-3, **options: An
 
 def main() -> None:
     """Print a line for each run."""
+    torch.set_num_threads(1)  # threads that wait for one another on a busy machine measure that
     said_by_transformers.set_verbosity_error()
     logging.basicConfig(format="  told: %(message).160s…")
     with tempfile.TemporaryDirectory() as root:

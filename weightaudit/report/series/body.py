@@ -209,10 +209,11 @@ def _skipped(series: Series, label: Callable[[int], str]) -> Html:
 
 def _reading(series: Series) -> Html:
     spread = [row.step - row.due for row in series.matrices]
+    longest = max(spread, default=0)
     said = (
-        f" A measurement was spread over up to {plural(max(spread), 'step')} (a median of {median(spread):g}), so that "
+        f" A measurement was spread over up to {plural(longest, 'step')} (a median of {median(spread):g}), so that "
         "its matrices are of different steps; it stands at the step at which it was due."
-        if spread and max(spread)
+        if longest
         else ""
     )
     return section(

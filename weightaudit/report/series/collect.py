@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from weightaudit.records import SeriesRow
 from weightaudit.report.columns import Value
-from weightaudit.report.comparison.partners import Row, place_of
+from weightaudit.report.comparison.partners import place_of
 from weightaudit.report.comparison.read import Finished
 
 
@@ -23,18 +23,18 @@ def rows_of(reports: Sequence[tuple[int, Finished]]) -> Iterator[SeriesRow]:
                 tensors=tuple(filter(None, str(row["tensors"] or "").split(";"))),
                 rows=_whole(row["rows"]),
                 cols=_whole(row["cols"]),
+                frobenius_norm=_number(row["frobenius_norm"]),
+                spectral_norm=_number(row["spectral_norm"]),
+                spectral_norm_upper=_number(row["spectral_norm_upper"]),
+                stable_rank=_number(row["stable_rank"]),
+                stable_rank_lower=_number(row["stable_rank_lower"]),
                 nonfinite=_whole(row["nonfinite"]),
-                **{name: _number(row, name) for name in _NUMBERS},
             )
-
-
-_NUMBERS = ("frobenius_norm", "spectral_norm", "spectral_norm_upper", "stable_rank", "stable_rank_lower")
 
 
 def _whole(value: Value) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _number(row: Row, name: str) -> float:
-    value = row[name]
+def _number(value: Value) -> float:
     return float(value) if isinstance(value, int | float) else math.nan

@@ -34,21 +34,26 @@ def module(model: Any, rate: float = 1e-3, nan_at: int = -1) -> Any:
     return Module()
 
 
-def run(
-    directory: Path, callback: Any, *, steps: int = 4, logger: Any = False, nan_at: int = -1, **options: Any
-) -> Any:
-    trainer = lightning.Trainer(
+def started(directory: Path, callbacks: list[Any], *, steps: int, logger: Any = False, **options: Any) -> Any:
+    return lightning.Trainer(
         max_steps=steps,
         accelerator="cpu",
         default_root_dir=str(directory),
-        callbacks=[callback],
+        callbacks=callbacks,
         logger=logger,
         enable_progress_bar=False,
         enable_model_summary=False,
         **{"enable_checkpointing": False, "log_every_n_steps": 1, **options},
     )
-    data: Any = torch.utils.data.DataLoader(texts(), batch_size=4)  # type: ignore[arg-type]  # a list will do
-    trainer.fit(module(gpt2(), nan_at=nan_at), data, ckpt_path=options.get("ckpt_path"))
+
+
+def data() -> Any:
+    return torch.utils.data.DataLoader(texts(), batch_size=4)  # type: ignore[arg-type]  # a list will do
+
+
+def run(directory: Path, callback: Any, *, steps: int = 4, nan_at: int = -1, **options: Any) -> Any:
+    trainer = started(directory, [callback], steps=steps, **options)
+    trainer.fit(module(gpt2(), nan_at=nan_at), data())
     return trainer
 
 
@@ -88,3 +93,17 @@ def test_a_weight_that_becomes_nan_ends_the_run_that_asked_for_it(
     (found,) = [row for row in read_log(tmp_path / "weightaudit.parquet")[0] if row.rule == NONFINITE]
     assert found.step == 3
     assert "net." not in found.tensors[0]  # named within the model that is watched
+
+
+def test_a_resumed_run_goes_on_with_the_log(tmp_path: Path) -> None:
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    saving = ModelCheckpoint(dirpath=tmp_path / "saved", every_n_train_steps=2, save_top_k=-1, filename="{step}")
+    trainer = started(tmp_path, [callback(every=1), saving], steps=4, enable_checkpointing=True)
+    trainer.fit(module(gpt2()), data())
+    before, _ = read_log(tmp_path / "weightaudit.parquet")
+    again = started(tmp_path, [callback(every=2)], steps=6)
+    again.fit(module(gpt2()), data(), ckpt_path=str(tmp_path / "saved" / "step=2.ckpt"))
+    after, _ = read_log(tmp_path / "weightaudit.parquet")
+    assert [row for row in after if row.step <= 2] == [row for row in before if row.step <= 2]
+    assert sorted({row.step for row in after}) == [0, 1, 2, 4, 6]

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from tests.training.runs import LAYERS, Clock, gpt2
+from weightaudit.errors import CheckpointError
 from weightaudit.report.series.log import read_log
 from weightaudit.spectral import measure
 from weightaudit.training import observer as observing
 from weightaudit.training.budget import Budget
 from weightaudit.training.finite import nonfinite_tensors
+from weightaudit.training.live import LiveMatrices
 from weightaudit.training.observer import Observer
 from weightaudit.training.watch import make_watch
 
@@ -159,6 +161,23 @@ def test_a_collapse_is_told_at_its_step(
     found = [row for row in read_log(tmp_path / "weightaudit.parquet")[0] if row.rule == "collapsing-stable-rank"]
     assert [(row.step, row.place.role) for row in found] == [(30, "M1")]
     assert len([record for record in caplog.records if "collapsing-stable-rank" in record.getMessage()]) == 1
+
+
+def test_what_fails_ends_no_training(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = made(clock, budget=None)
+    observer.begin(gpt2(), 0, tmp_path)
+    go(observer, clock, range(1, 11), 1.0)
+
+    def fail(self: LiveMatrices) -> None:
+        raise CheckpointError("a tensor", "it is gone", "Find it")
+
+    monkeypatch.setattr(LiveMatrices, "reader", fail)
+    go(observer, clock, range(11, 31), 1.0)
+    (told,) = [record.getMessage() for record in caplog.records if "not looked at any more" in record.getMessage()]
+    assert "from step 20 on: a tensor: it is gone" in told
+    assert {row.due for row in read_log(tmp_path / "weightaudit.parquet")[0]} == {10}
 
 
 def test_matrices_are_read_where_they_are_now(clock: Clock, tmp_path: Path) -> None:

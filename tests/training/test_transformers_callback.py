@@ -132,7 +132,7 @@ def test_a_run_that_diverges_is_flagged(tmp_path: Path, caplog: pytest.LogCaptur
     found = judged(read_log(tmp_path / LOG_NAME)[0])
     assert {(step, one.id) for step, one in found} >= {(2, "exploding-weights")}
     (told,) = [record.getMessage() for record in caplog.records if "exploding-weights" in record.getMessage()]
-    assert "The same holds for K, V, O, M1 and M2." in told
+    assert "The same holds for K, V, O, M1 and M2 (exploding-weights)." in told
 
 
 def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(tmp_path: Path) -> None:

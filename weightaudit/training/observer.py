@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightaudit.errors import OutputError
+from weightaudit.errors import OutputError, WeightauditError
 from weightaudit.records import Finding, RoleMatrix, SeriesRow, told_together
 from weightaudit.report.series.log import LOG_NAME, is_log, read_log, table_of, write_log
 from weightaudit.spectral import measure
@@ -94,10 +94,22 @@ class Observer:
         return Seen(self._finish())
 
     def after_step(self, step: int) -> Seen:
-        """Do what is due, and can be afforded, after the step of this number."""
+        """Do what is due, and can be afforded, after the step of this number. What fails is told, and ends no training:
+        it is only watched no longer.
+        """
         module = self._module
         if module is None:
             return Seen()
+        try:
+            return self._after_step(module, step)
+        except WeightauditError as error:
+            logger.warning("the weights are not looked at any more from step %d on: %s", step, error)
+            self._queue.clear()
+            self.end(step)
+            self._module = None
+            return Seen()
+
+    def _after_step(self, module: torch.nn.Module, step: int) -> Seen:
         stop = self._look(module, step)
         if not self.first:
             return Seen(stop=stop)

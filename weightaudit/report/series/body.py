@@ -80,7 +80,7 @@ def _facts(series: Series, label: Callable[[int], str], beside: Sequence[str]) -
         share = told["measuring_seconds"] / told["training_seconds"] if told["training_seconds"] else 0.0
         bound = f"; the budget was {100 * told['budget']:.3g} %" if "budget" in told else "; there was no budget"
         words = (
-            f"{told['measuring_seconds']:.3g} s in {told['training_seconds']:.3g} s of training: {100 * share:.2g} %"
+            f"{told['measuring_seconds']:.3g} s in {told['training_seconds']:.3g} s of training: {100 * share:.3g} %"
         )
         facts.append(("Cost", words + bound))
     return [*facts, ("Files", join(", ", (link(name, name) for name in beside)))]

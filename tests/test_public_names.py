@@ -20,8 +20,8 @@ from weightaudit.errors import UsageError
 from weightaudit.options import options_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
-FUNCTIONS = ("diff", "matrices", "measure", "merge", "merge_check", "scan")
-RECORDS = ("DiffReport", "Finding", "MergeReport", "RoleMatrix", "ScanReport", "Spectrum")
+FUNCTIONS = ("compare", "diff", "load", "matrices", "measure", "merge", "merge_check", "open_checkpoint", "scan")
+RECORDS = ("Comparison", "DiffReport", "Finding", "MergeReport", "RoleMatrix", "ScanReport", "Spectrum")
 
 
 def section(thing: Any, title: str) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from weightaudit.audit.progress import Bar
+from weightaudit.audit import heartbeat
+from weightaudit.audit.progress import Bar, display
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,60 @@ def test_nothing_where_nobody_looks(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     bar.advance(10)
     bar.close()
     assert capfd.readouterr() == ("", "")
+
+
+class Clock:
+    """A stand-in for `time.monotonic` that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", clock)
+    return clock
+
+
+def test_a_log_gets_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR")
+    shown = display()
+    shown.start("org/model\x1b", 4_000_000_000)
+    for second in range(1, 91):
+        clock.now = float(second)
+        shown.tensor(f"layer.{second}")
+        shown.advance(10_000_000)
+    shown.close()
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 90 / heartbeat.EVERY
+    assert lines[0] == r"weightaudit: org/model\x1b: 7 % of 4,000 MB after 30 s, at layer.30"
+
+
+def test_what_is_short_says_nothing_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR")
+    shown = display()
+    shown.start("model", 10)
+    clock.now = heartbeat.EVERY - 1
+    shown.tensor("last")
+    shown.advance(10)
+    shown.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_stage_of_an_experiment_has_no_bytes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR")
+    shown = display(steps=True)
+    shown.start("training", 4)
+    clock.now = heartbeat.EVERY
+    shown.advance(1)
+    assert capfd.readouterr().err == "weightaudit: training: 25 % after 30 s\n"

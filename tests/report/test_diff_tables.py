@@ -109,6 +109,7 @@ def test_frame_and_json_hold_the_same(name: str) -> None:
     result = diffs.ALL[name]()
     frame = changes_frame(result)
     said = json.loads(written(result, ".json"))
+    assert said.pop("record").keys() == {"diff"}
     assert said == document(result)
     assert list(frame.columns) == list(NAMES)
     for i, one in enumerate(said["changes"]):

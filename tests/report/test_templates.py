@@ -20,8 +20,8 @@ ADDRESSES = {"report/document.py": {"document"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
 MAKERS = ("html", "each", "join", "literal")
 """Functions whose first argument is our own words."""
-NO_PAGES = {"report/junit.py"}
-"""What writes markup of another kind, with escapes of its own."""
+NO_PAGES = {"report/junit.py", "report/charts.py"}
+"""What writes markup of another kind: XML, with escapes of its own, and the templates of plotly's hover labels."""
 TAG = re.compile(r"</?[a-z][^<>]*>?")
 
 

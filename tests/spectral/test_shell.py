@@ -24,6 +24,7 @@ from weightaudit.config import Method
 from weightaudit.cores import usable_cores
 from weightaudit.errors import UsageError
 from weightaudit.spectral import LowRank, compute_threads, measure
+from weightaudit.spectral.inputs import device_of_blocks
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.spectral.threads import _blas, one_blas_thread, usable_threads
 
@@ -68,7 +69,7 @@ def test_what_is_no_matrix_is_refused(given: Any, says: str) -> None:
         ({"method": "svd"}, "method: 'svd' is unknown. Choose one of auto, exact, krylov"),
         ({"device": "gpu"}, "device: 'gpu' is not a torch device"),
         ({"device": "meta"}, "device: 'meta' is not supported"),
-        ({"device": None}, "device"),
+        ({"device": 5}, "device"),
         ({"seed": 1.5}, "seed: 1.5 is not a whole number"),
     ],
 )
@@ -327,3 +328,17 @@ def test_float16_on_a_processor_without_its_conversion(tmp_path: Path) -> None:
     torch.manual_seed(0)
     here = measure(torch.randn(90, 70).half(), method="krylov").spectral_norm
     assert here == pytest.approx(float(done.stdout), rel=1e-9)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_matrix_on_a_gpu_is_measured_there() -> None:
+    W = torch.randn(300, 200, generator=torch.Generator().manual_seed(1))
+    there = measure(W.cuda())
+    assert there.spectral_norm == pytest.approx(measure(W).spectral_norm, rel=1e-2)
+    assert measure(W.cuda(), device="cuda") == there
+
+
+@pytest.mark.parametrize("value", [torch.eye(2), [torch.eye(2)], np.eye(2), torch.eye(2, device="meta"), [], "text"])
+def test_what_lies_on_no_gpu_is_measured_by_the_cpu(value: object) -> None:
+    assert device_of_blocks(value) == "cpu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Protocol, runtime_checkable
 
+from weightaudit.audit.heartbeat import Heartbeat, NotebookBar, in_notebook
 from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
@@ -72,6 +73,18 @@ class Bar:
         self._bar.stop()
 
 
+def display(*, steps: bool = False) -> Progress:
+    """What shows a waiting person how far it is: a bar on a terminal or in a notebook, else a line now and then.
+
+    ``steps`` says that an experiment's are counted, and no bytes.
+    """
+    if in_notebook():
+        return NotebookBar(steps=steps)
+    from rich.console import Console
+
+    return Bar(steps=steps) if Console(stderr=True).is_terminal else Heartbeat(steps=steps)
+
+
 def check_progress(progress: object) -> None:
     """Raise UsageError for what is neither a bool nor a `Progress`."""
     if not isinstance(progress, (bool, Progress)):
@@ -80,7 +93,7 @@ def check_progress(progress: object) -> None:
 
 
 def reporting(progress: Progress | bool) -> closing[Progress]:
-    """Context with the display asked for (True is a `Bar`), closed however the scan ends."""
+    """Context with the display asked for (True is `display`'s), closed however the scan ends."""
     if isinstance(progress, bool):
-        return closing(Bar() if progress else Silent())
+        return closing(display() if progress else Silent())
     return closing(progress)

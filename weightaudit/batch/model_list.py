@@ -80,6 +80,19 @@ def _checkpoints(directory: Path, base: AuditConfig, check_device: bool) -> list
     return entries
 
 
+def models_named(models: Iterable[str | os.PathLike[str]], base: AuditConfig) -> list[Entry]:
+    """The same of ``models`` that a program names, each a Hub id, ``id@revision`` or a path. UsageError."""
+    entries: list[Entry] = []
+    for number, named in enumerate(models, 1):
+        model, local, revision = _model(os.fspath(named))
+        config = replace(base, revision=revision)
+        _check(model, local, config, check_device=True)
+        entries.append(Entry(number, model, local, config, written=os.fspath(named)))
+    if not entries:
+        raise UsageError("models", "there is none", "Name Hub ids or paths")
+    return list(_each_once(entries))
+
+
 def _entries(number: int, line: str, base: AuditConfig, check_device: bool) -> Iterator[Entry]:
     """The entry of one line, none for a blank one or a comment."""
     words = _tokenize_line(line.strip())

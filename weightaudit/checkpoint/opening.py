@@ -34,15 +34,41 @@ def open_checkpoint(
     download: bool = DEFAULTS.download,
     max_wait: float = DEFAULTS.max_wait,
 ) -> Checkpoint:
-    """The checkpoint of ``model``: a local directory or file, a Hugging Face Hub id (`open_repository`), or its files.
+    """Open a model's weights: every tensor by name, each read when asked for. Of the files only headers are read now.
 
-    ``download`` brings a Hub model into the Hugging Face cache first, else its bytes are read where they are and not
-    kept; ``max_wait`` is how many seconds the network may bring no progress. Raises ModelError with the cause: not
-    found, unavailable, unreadable weights, or no usable config.json.
+    Parameters
+    ----------
+    model
+        Local directory, weight file, or Hub id (what exists as a path is one); or its files (`open_repository`).
+    revision
+        Branch, tag or commit of a Hub model; None is its default branch.
+    token
+        Hub access token; None lets huggingface_hub find one.
+    offline
+        Whether to keep off the network.
+    download
+        Whether a Hub model is brought into the Hugging Face cache first; else its bytes are read where they are, and
+        not kept.
+    max_wait
+        Seconds that the network may bring no progress.
 
-    Example:
-        >>> with open_checkpoint("path/to/model") as checkpoint:  # doctest: +SKIP
-        ...     W = checkpoint.read("wte.weight")
+    Returns
+    -------
+    Checkpoint
+        A context manager with ``tensors`` by name, ``config`` and ``read(name)``.
+
+    Raises
+    ------
+    UsageError
+        An option makes no sense.
+    ModelError
+        Not found, unavailable, unreadable weights, or no usable config.json; subclasses say which.
+
+    Examples
+    --------
+    >>> import weightaudit as wa
+    >>> with wa.open_checkpoint("gpt2") as checkpoint:  # doctest: +SKIP
+    ...     W = checkpoint.read("wte.weight")
     """
     if isinstance(model, (str, os.PathLike)):
         repository = open_repository(

@@ -130,9 +130,9 @@ def _show(ran: Sequence[Ran]) -> None:
 
 
 def _progress(quiet: bool) -> closing[Progress]:
-    from weightaudit.audit.progress import Bar, Silent
+    from weightaudit.audit.progress import Silent, display
 
-    return closing(Silent() if quiet else Bar(steps=True))
+    return closing(Silent() if quiet else display(steps=True))
 
 
 def _saying(quiet: bool) -> Callable[[str], None]:

@@ -88,7 +88,7 @@ def _value(hint: Any, said: Any) -> Any:
     if hint is float:
         if isinstance(said, str) and said in _ODD:
             return _ODD[said]
-        return float(_checked(said, isinstance(said, (int, float)) and not isinstance(said, bool), "no number"))
+        return _checked(said, isinstance(said, (int, float)) and not isinstance(said, bool), "no number")
     if hint is int:
         return _checked(said, isinstance(said, int) and not isinstance(said, bool), "no whole number")
     if hint in (str, bool):

@@ -56,6 +56,7 @@ EFFECTIVE: tuple[Column[LayerRow], ...] = (
         "Frobenius norm of the weights that base and adapter make",
         "float64",
         _of_effective(lambda s: s.frobenius_norm),
+        unit="weight",
     ),
     Column(
         "effective_spectral_norm",
@@ -64,6 +65,7 @@ EFFECTIVE: tuple[Column[LayerRow], ...] = (
         "float64",
         _of_effective(lambda s: s.spectral_norm),
         "down",
+        unit="weight",
     ),
     Column(
         "effective_spectral_norm_upper",
@@ -72,6 +74,7 @@ EFFECTIVE: tuple[Column[LayerRow], ...] = (
         "float64",
         _of_effective(lambda s: s.spectral_norm_upper),
         "up",
+        unit="weight",
     ),
     Column(
         "effective_stable_rank",

@@ -29,7 +29,8 @@ _MODES = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """One column: its name, its head in the page's table, what it means, its pandas dtype, where it comes from, how it
-    is rounded when printed, and whether a product, of which no entry is read, has nothing there.
+    is rounded when printed, whether a product, of which no entry is read, has nothing there, and its unit: "weight" is
+    that of the entries, "" none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Column(Generic[Row]):
     value: Callable[[ModelIdentity, Row], Value]
     rounding: Rounding = "nearest"
     of_entries: bool = False
+    unit: Literal["", "weight", "bits"] = ""
 
     def text(self, value: Value) -> str:
         """``value`` as the CSV prints it: NaN and None are empty, flags are ``true``/``false``."""
@@ -123,6 +125,7 @@ COLUMNS: tuple[Column[LayerRow], ...] = (
         "square root of the sum of squared entries",
         "float64",
         lambda m, r: r.spectrum.frobenius_norm,
+        unit="weight",
     ),
     Column(
         "spectral_norm",
@@ -131,6 +134,7 @@ COLUMNS: tuple[Column[LayerRow], ...] = (
         "float64",
         lambda m, r: r.spectrum.spectral_norm,
         "down",
+        unit="weight",
     ),
     Column(
         "spectral_norm_upper",
@@ -139,6 +143,7 @@ COLUMNS: tuple[Column[LayerRow], ...] = (
         "float64",
         lambda m, r: r.spectrum.spectral_norm_upper,
         "up",
+        unit="weight",
     ),
     Column(
         "stable_rank",
@@ -187,6 +192,7 @@ COLUMNS: tuple[Column[LayerRow], ...] = (
         "largest finite absolute value of an entry",
         "float64",
         lambda m, r: r.spectrum.max_abs,
+        unit="weight",
     ),
 )
 

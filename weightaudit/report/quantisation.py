@@ -39,8 +39,9 @@ QUANTISATION: tuple[Column[LayerRow], ...] = (
         "stored bits for each entry, scales and all",
         "float64",
         lambda m, r: r.bits_per_weight,
+        unit="bits",
     ),
-    Column("code_bits", "Code bits", "bits of one code", "Int64", _of_scheme(lambda s: s.bits or None)),
+    Column("code_bits", "Code bits", "bits of one code", "Int64", _of_scheme(lambda s: s.bits or None), unit="bits"),
     Column("group", "Group", "which entries share a scale", "string", _of_scheme(lambda s: s.group or None)),
     Column(
         "symmetric",

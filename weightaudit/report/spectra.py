@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import accumulate
-from typing import Any
+from typing import Any, get_type_hints
 
-from weightaudit.records import LayerRow, ModelIdentity, ScanResult, SpectrumDetail
+from weightaudit.records import LayerRow, ModelIdentity, Place, ScanResult, SpectrumDetail
 from weightaudit.report.columns import Column, Value, number_text
 from weightaudit.report.hypertext import NOTHING, Html, html, join
 from weightaudit.report.markup import captioned, plot_hosts, section
@@ -39,7 +40,7 @@ def _singular_value(i: int) -> Column[LayerRow]:
         return detail.singular_values[i] if i < len(detail.singular_values) else math.nan
 
     meaning = f"singular value {i + 1} from the largest, within its bound in the JSON report; empty where unknown"
-    return Column(f"sigma_{i + 1}", f"σ{i + 1}", meaning, "float64", _of_detail(value))
+    return Column(f"sigma_{i + 1}", f"σ{i + 1}", meaning, "float64", _of_detail(value), unit="weight")
 
 
 SPECTRAL: tuple[Column[LayerRow], ...] = (
@@ -73,19 +74,14 @@ def spectra_json(report: ScanResult) -> list[dict[str, Any]]:
     return [_json_entry(row, row.spectrum.detail) for row in report.rows if row.spectrum.detail is not None]
 
 
+def spectrum_fields() -> dict[str, Any]:
+    """The type of each field of an entry."""
+    place, detail = get_type_hints(Place), get_type_hints(SpectrumDetail)
+    return {**place, **detail}
+
+
 def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
-    return {
-        "stack": row.matrix.stack,
-        "layer": row.matrix.layer,
-        "expert": row.matrix.expert,
-        "role": row.matrix.role,
-        "singular_values": detail.singular_values,
-        "residual_bounds": detail.residual_bounds,
-        "density": detail.density,
-        "entropy_effective_rank": detail.entropy_effective_rank,
-        "participation_ratio": detail.participation_ratio,
-        "estimated": detail.estimated,
-    }
+    return {**asdict(row.matrix.place), **asdict(detail)}
 
 
 def spectra_payload(report: ScanResult) -> dict[str, list[Any]] | None:

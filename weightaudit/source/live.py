@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from weightaudit.arrays import is_tensor
 from weightaudit.errors import UsageError
 from weightaudit.source.held import HeldModel
 from weightaudit.text import printable
@@ -35,7 +36,7 @@ def held_model(model: object, model_config: object = None) -> HeldModel:
     module: Any = _unwrapped(model)
     if getattr(module, "peft_config", None):
         return _adapter(module, model_config)
-    state = module.state_dict()
+    state = {name: value for name, value in module.state_dict().items() if is_tensor(value)}  # and no extra state
     own = getattr(module, "config", None)
     if not hasattr(own, "to_json_string"):
         return HeldModel(type(module).__name__, state, _config(model_config))
@@ -78,9 +79,12 @@ def _as_saved(module: Any, state: dict[str, Any]) -> dict[str, Any]:
     """``state`` under the names that transformers saves it by, which may split what is one tensor in memory."""
     for name in getattr(module, "_keys_to_ignore_on_save", None) or ():
         state.pop(name, None)
-    loading = sys.modules.get("transformers.core_model_loading")
-    revert = getattr(loading, "revert_weight_conversion", None)
-    return state if revert is None else dict(revert(module, state))
+    modeling, loading = (sys.modules.get(f"transformers.{name}") for name in ("modeling_utils", "core_model_loading"))
+    if untie := getattr(modeling, "remove_tied_weights_from_state_dict", None):
+        state = untie(state, module)
+    if revert := getattr(loading, "revert_weight_conversion", None):
+        state = revert(module, state)
+    return dict(state)
 
 
 def _adapter(module: Any, model_config: object) -> HeldModel:

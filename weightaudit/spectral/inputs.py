@@ -37,6 +37,12 @@ def block_matrix(value: Any, name: str = "matrix") -> BlockMatrix:
     return BlockMatrix(merged(blocks))
 
 
+def device_of_blocks(value: Any) -> str:
+    """Which device computes where a matrix as `block_matrix` takes it lies: that of CUDA tensors, "cpu" for all else."""
+    first = value[0] if isinstance(value, Sequence) and value else value
+    return str(first.device) if is_tensor(first) and first.device.type == "cuda" else "cpu"
+
+
 def _block(value: Any, what: str) -> Panel:
     if is_tensor(value):
         value = dense(value, what)

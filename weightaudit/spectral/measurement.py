@@ -11,7 +11,7 @@ import numpy as np
 
 from weightaudit.config import DEFAULTS, Method
 from weightaudit.records import Spectrum, SpectrumDetail
-from weightaudit.spectral.inputs import block_matrix
+from weightaudit.spectral.inputs import block_matrix, device_of_blocks
 from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
 from weightaudit.spectral.operators.base import Operator
 from weightaudit.spectral.operators.dense import DenseOperator
@@ -47,7 +47,7 @@ def measure(
     method: Method = DEFAULTS.method,
     seed: int = DEFAULTS.seed,
     name: str = "",
-    device: str = DEFAULTS.device,
+    device: str | None = None,
     spectrum: bool = DEFAULTS.spectrum,
     digest: str | None = None,
     team: Team | None = None,
@@ -75,7 +75,7 @@ def measure(
     name
         Name of the matrix; matrices of different names get different starts.
     device
-        torch device that computes: "cpu", "cuda", "cuda:1".
+        torch device that computes: "cpu", "cuda", "cuda:1"; None is where the matrix lies.
     spectrum
         Whether ``detail`` is wanted, at no further pass.
     digest
@@ -102,6 +102,7 @@ def measure(
     >>> round(s.spectral_norm, 6), round(s.frobenius_norm**2, 6)
     (3.0, 13.0)
     """
+    device = device_of_blocks(matrix) if device is None else device
     check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
     operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
     with (

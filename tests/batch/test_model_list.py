@@ -135,7 +135,7 @@ def test_what_is_no_list(tmp_path: Path, content: str | bytes, said: str) -> Non
 
 
 def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "none.txt", "no such file"), (tmp_path, "is a directory")):
+    for path, said in ((tmp_path / "none.txt", "no such file"), (tmp_path, "no name in this directory tells a step")):
         with pytest.raises(UsageError, match=said):
             read_model_list(path, AuditConfig())
 

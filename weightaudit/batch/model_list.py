@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from weightaudit.batch.checkpoints import checkpoints_in
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelError, UsageError
 from weightaudit.model_files import split_label
@@ -49,7 +50,8 @@ class Entry:
 
 
 def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_device: bool = True) -> list[Entry]:
-    """The models of the list at ``path``, in its order, each once.
+    """The models of the list at ``path``, in its order, each once. Of a directory they are the checkpoints in it, in
+    order of steps (`checkpoints_in`), by ``base``.
 
     A line is a Hub id, ``id@revision``, an address or a path (from the working directory, as for a scan), then options
     such as ``roles=Q,K``, which win over ``base``; ``#`` starts a comment. What exists here as a path is one.
@@ -57,6 +59,8 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
     no fault of the line. ``check_device=False`` lets devices pass that this machine does not have.
     """
     shown = printable(str(path), limit=1000)
+    if os.path.isdir(path):
+        return _checkpoints(Path(path), base, check_device)
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -78,6 +82,17 @@ def read_model_list(path: str | os.PathLike[str], base: AuditConfig, *, check_de
             shown, "there is no model in it", "Write one model a line: a Hub id, id@revision, an address or a path"
         )
     return list(_each_once(entries))
+
+
+def _checkpoints(directory: Path, base: AuditConfig, check_device: bool) -> list[Entry]:
+    config = replace(base, revision=None)
+    entries = [
+        Entry(number, _absolute(str(path)), True, config, written=str(path))
+        for number, (_, path) in enumerate(checkpoints_in(directory), 1)
+    ]
+    for entry in entries:
+        _check(entry.model, entry.local, entry.config, check_device)
+    return entries
 
 
 def models_named(models: Iterable[str | os.PathLike[str]], base: AuditConfig) -> list[Entry]:

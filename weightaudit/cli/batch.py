@@ -32,8 +32,8 @@ Lists = Annotated[
     list[str],  # no Path, which would make @name of ./@name
     typer.Argument(
         metavar="LIST",
-        help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; with --merge, "
-        "directories of batches.",
+        help="Model list: a file, or @NAME for one that comes with weightaudit, such as @small; a directory of "
+        "checkpoints (checkpoint-500, step1000); with --merge, directories of batches.",
         show_default=False,
         autocompletion=completion.lists,
     ),
@@ -108,7 +108,7 @@ def batch(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Scan every model of a list; what is finished stays finished.
+    """Scan every model of a list, or every checkpoint of a run; what is finished stays finished.
 
     Prints the verdicts on stdout, worst first; --out gets the details. A line of the list is a Hub id, id@revision, an
     address or a path, then options such as roles=Q,K; # starts a comment. Run the same command again to go on after
@@ -157,9 +157,9 @@ def batch(
             shard=part,
             retry_failed=retry_failed,
             display=Silent() if quiet else display_on_stderr(),
-            title=path.stem,
+            title=_title(path),
             attempts=attempts,
-            read=[path, *([Path(scheduler)] if scheduler is not None else [])],
+            read=[*([] if path.is_dir() else [path]), *([Path(scheduler)] if scheduler is not None else [])],
         )
     except KeyboardInterrupt:
         tell(f"What is finished in {out} is kept; the same command goes on from there.")
@@ -169,6 +169,11 @@ def batch(
     _tell(models, result, out, attempts, quiet=quiet, told=not quiet)
     attempts.conclude()
     _end(result, fail_on)
+
+
+def _title(path: Path) -> str:
+    """What the page of all models is called: as the list, or the run's directory."""
+    return path.resolve().name if path.is_dir() else path.stem
 
 
 def _pairs(
@@ -195,10 +200,10 @@ def _pairs(
         out,
         pool,
         threads=threads,
-        title=path.stem,
+        title=_title(path),
         say=(lambda text: None) if quiet else tell,
         attempts=attempts,
-        read=[path],
+        read=[] if path.is_dir() else [path],
     )
     if result.failed or not quiet:
         done = len(result.checked) + len(result.kept)

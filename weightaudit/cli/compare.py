@@ -13,13 +13,14 @@ import typer
 
 from weightaudit.cli import options
 from weightaudit.cli.formats import TEXT, show_data
+from weightaudit.cli.over import Over, draw_over
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import NOT_OF_A_DIFFERENCE, AuditConfig
 from weightaudit.errors import MappingError, OutputError, UsageError
 from weightaudit.model_files import ModelFiles, parted
 from weightaudit.redact import without_secrets
-from weightaudit.report.layout import DIFFERENCES, INDEX, LAYERS_PARQUET, MANIFEST, PAGE, PLOTLY
+from weightaudit.report.layout import DIFFERENCES, INDEX, LAYERS_PARQUET, MANIFEST, PAGE, PLOTLY, SERIES_CSV
 from weightaudit.text import plural, printable, slug
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ Compared = Annotated[
     list[str],
     typer.Argument(
         metavar="A B ...",
-        help="Reports (.json, .parquet, a model's folder in a batch) or models, which are scanned first.",
+        help="Reports (.json, .parquet, a model's folder in a batch) or models, which are scanned first; with --over "
+        "one directory of checkpoints will do.",
         show_default=False,
     ),
 ]
@@ -44,6 +46,15 @@ FailOnDifference = Annotated[
         help="Exit code 1 where the weights of a model differ from the first's, or cannot be told to be identical.",
     ),
 ]
+Series = Annotated[
+    Over | None,
+    typer.Option(
+        "--over",
+        help="Draw one run, or versions of one model, over steps: step takes these from names (checkpoint-500, "
+        "org/name@step1000) or a run's log; revision takes any names, in the order given.",
+        show_default=False,
+    ),
+]
 Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
 
 
@@ -53,6 +64,7 @@ def compare(
     *,
     out: Directory,
     format: options.Listing = TEXT,
+    over: Series = None,
     config: AuditConfig,
     fail_on_difference: FailOnDifference = False,
     quiet: options.Quiet = False,
@@ -62,8 +74,17 @@ def compare(
     """Put models side by side: index.html, and differences.csv of the first against each of the others, with whether
     weights are identical.
 
-    A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned.
+    A Hub id may carry a revision: id@revision. The options are those of scan, for the models that are scanned. With
+    --over, what is named is one run: its log, a directory of its checkpoints, a batch of them, or these one by one; it
+    leaves index.html and series.csv.
     """
+    if over is not None:
+        if fail_on_difference:
+            raise UsageError("--fail-on-difference", "steps of a run differ", "Leave one of the two options out")
+        if format != TEXT:
+            raise UsageError("--format", "a series is drawn", f"Its numbers are in {SERIES_CSV} of --out")
+        draw_over(compared, over, out, config, quiet=quiet)
+        return
     if len(compared) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
 
@@ -73,14 +94,14 @@ def compare(
 
     # Reports are read before the first model is scanned: what is wrong with them is told at once.
     reports = [read_finished(Path(name)) for name in compared]
-    folders = [out / _folder(place, name) for place, name in enumerate(compared, 1)]
+    folders = [out / folder_of(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
     read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
-    _prepare(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
+    prepare(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
     attempts = Attempts()
     with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
         whole = [
-            report if report is not None else _scanned(name, folder, config, attempts, quiet=quiet)
+            report if report is not None else scanned(name, folder, config, attempts, quiet=quiet)
             for name, report, folder in zip(compared, reports, folders, strict=True)
         ]
         apart = dict(_apart(compared, reports, config, quiet=quiet))
@@ -171,9 +192,14 @@ def _exit_on_differences(matched: Sequence[Matched]) -> None:
         raise typer.Exit(1)
 
 
-def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
-    """Have ``out`` be there and writable, and nothing that is written in it or in ``folders`` be one of ``models``' or
-    a report that is compared. OutputError.
+def prepare(
+    out: Path,
+    models: ModelFiles,
+    folders: Sequence[Path],
+    files: Sequence[str] = (INDEX, PLOTLY, DIFFERENCES),
+) -> None:
+    """Have ``out`` be there and ``files`` in it be writable, and nothing that is written in it or in ``folders`` be one
+    of ``models``' or a report that is compared. OutputError.
     """
     from weightaudit.report.atomic_write import check_writable
 
@@ -188,11 +214,11 @@ def _prepare(out: Path, models: ModelFiles, folders: Sequence[Path]) -> None:
     for path in tables:
         models.check_read(path)
     _make(out)
-    for name in (INDEX, PLOTLY, DIFFERENCES):
+    for name in files:
         check_writable(out / name, models, follow=False)
 
 
-def _scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *, quiet: bool) -> Finished:
+def scanned(name: str, folder: Path, config: AuditConfig, attempts: Attempts, *, quiet: bool) -> Finished:
     """Scan the model ``name`` and leave its report in ``folder``, from where it can be compared again. ``attempts`` has
     the error of what cannot be written there.
     """
@@ -221,7 +247,7 @@ def _make(directory: Path) -> None:
         raise OutputError(str(directory), (error.strerror or str(error)).lower(), "Name another directory") from error
 
 
-def _folder(place: int, name: str) -> str:
+def folder_of(place: int, name: str) -> str:
     """For a scanned model: its name, and before it its place among the names, so that no two share one."""
     there = os.path.exists(name)
     called = os.path.basename(os.path.realpath(name)) if there else re.sub(r"[?#].*", "", without_secrets(name))

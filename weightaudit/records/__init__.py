@@ -35,6 +35,7 @@ from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWE
 from weightaudit.records.quantisation import CodeFacts, Scheme
 from weightaudit.records.reported import Reported
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
+from weightaudit.records.series import EVENT_KINDS, EventKind, Series, SeriesRow, told_together
 from weightaudit.records.table import TableFacts
 from weightaudit.records.tensor import LOW_RANK, PLAIN, Encoding, TensorInfo, encoded, unread
 from weightaudit.records.vocabulary import Vocabulary
@@ -46,6 +47,7 @@ __all__ = [
     "DEAD_DIRECTION",
     "ELSEWHERE",
     "EMBEDDING_ROLES",
+    "EVENT_KINDS",
     "LAYER_ROLES",
     "LOW_RANK",
     "PERMUTED",
@@ -72,6 +74,7 @@ __all__ = [
     "Encounter",
     "EntryChanges",
     "EntryFacts",
+    "EventKind",
     "Explained",
     "FileFault",
     "Finding",
@@ -96,6 +99,8 @@ __all__ = [
     "Rows",
     "ScanResult",
     "Scheme",
+    "Series",
+    "SeriesRow",
     "Severity",
     "SkippedFile",
     "SourceFile",
@@ -111,5 +116,6 @@ __all__ = [
     "Vocabulary",
     "Wrapping",
     "encoded",
+    "told_together",
     "unread",
 ]

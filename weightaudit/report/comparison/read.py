@@ -22,8 +22,8 @@ from weightaudit.stored import by_name, flag, items, open_plain, parse_stored, r
 from weightaudit.text import printable
 
 _KEYS = ("schema", "model", "revision", "architecture", "summary", "findings")
-_LATER = ("rules",)
-"""What reports of an earlier version lack: they checked no rules."""
+_LATER = ("rules", "adapter")
+"""What some reports lack: those of an earlier version checked no rules, and most are of no adapter."""
 MAX_REPORT = 1 << 30
 """Bytes of a report as JSON: some 500 a matrix and 200 a tensor."""
 _CELLS: dict[str, Callable[[Any], Value]] = {"string": text, "Int64": whole, "int64": whole, "bool": flag}
@@ -47,6 +47,7 @@ class Finished:
     rows: Sequence[Row]
     page: Path | None = None
     log: Path | None = None
+    adapter: bool = False
 
 
 def finished(report: ScanResult, page: Path | None = None) -> Finished:
@@ -146,6 +147,7 @@ def _finished(said: Mapping[str, Any], *, page: Path | None) -> Finished:
         rows=rows,
         page=page,
         log=log if log and log.is_file() else None,
+        adapter=said.get("adapter") is not None,
     )
 
 

@@ -1,0 +1,1 @@
+"""A run over the steps of training: its log, its table and its page."""

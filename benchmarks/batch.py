@@ -124,7 +124,7 @@ def faked(model: Path, count: int, scratch: Path) -> str:
     models = linked(model, 1, scratch)
     subprocess.run([*BATCH, str(models), "--out", str(scratch / "one"), "--quiet", "--workers", "0"], check=True)
     (template,) = (path.parent for path in (scratch / "one").glob("*/outcome.json"))
-    words = [sys.executable, "-m", "tests.batch.faked", str(count), str(template), str(scratch / "faked")]
+    words = [sys.executable, "-m", "tests.batches.faked", str(count), str(template), str(scratch / "faked")]
     done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
     said = json.loads(done.stdout)
     rows = sum(1 for _ in (template / "layers.csv").open()) - 1

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from weightaudit.batch.shipped_lists import find_list
+from weightaudit.batches.shipped_lists import find_list
 from weightaudit.cli import app
 from weightaudit.records import Kind
 from weightaudit.report.columns import NAMES

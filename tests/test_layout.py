@@ -46,7 +46,7 @@ def test_what_may_not_be_imported_is_noticed(tmp_path: Path) -> None:
     source = tmp_path / "source.py"
     source.write_text(
         "import tests.cli.test_help\nfrom tests.cli import test_help\nfrom tests.cli.test_help import x\n"
-        "from tests.conftest import x\ndef late() -> None:\n    from tests.batch import pools\n"
+        "from tests.conftest import x\ndef late() -> None:\n    from tests.batches import pools\n"
         "from tests.support import models\nfrom tests.cli import forked\n"
     )
     assert [why_not(asking, name) for name in imported(source)] == [

@@ -20,8 +20,19 @@ from weightaudit.errors import UsageError
 from weightaudit.options import options_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
-FUNCTIONS = ("compare", "diff", "load", "matrices", "measure", "merge", "merge_check", "open_checkpoint", "scan")
-RECORDS = ("Comparison", "DiffReport", "Finding", "MergeReport", "RoleMatrix", "ScanReport", "Spectrum")
+FUNCTIONS = (
+    "batch",
+    "compare",
+    "diff",
+    "load",
+    "matrices",
+    "measure",
+    "merge",
+    "merge_check",
+    "open_checkpoint",
+    "scan",
+)
+RECORDS = ("Batch", "Comparison", "DiffReport", "Finding", "MergeReport", "RoleMatrix", "ScanReport", "Spectrum")
 
 
 def section(thing: Any, title: str) -> list[str]:

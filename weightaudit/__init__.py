@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from weightaudit.api import merge as merge
     from weightaudit.api import merge_check as merge_check
     from weightaudit.api import scan as scan
+    from weightaudit.batches.call import Batch as Batch
+    from weightaudit.batches.call import batch as batch
     from weightaudit.checkpoint import open_checkpoint as open_checkpoint
     from weightaudit.config import AuditConfig as AuditConfig
     from weightaudit.errors import WeightauditError as WeightauditError
@@ -38,6 +40,8 @@ _HOMES = {
     "matrices": "weightaudit.api",
     "compare": "weightaudit.api",
     "load": "weightaudit.api",
+    "batch": "weightaudit.batches.call",
+    "Batch": "weightaudit.batches.call",
     "open_checkpoint": "weightaudit.checkpoint",
     "measure": "weightaudit.spectral",
     "ScanReport": "weightaudit.api",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weightaudit.batch.verdicts import ModelVerdict
+from weightaudit.batches.verdicts import ModelVerdict
 from weightaudit.cli.batch_summary import MOST_MODELS, verdict_table
 from weightaudit.cli.terminal import NARROWEST, PIPED, WIDEST, TerminalStyle
 

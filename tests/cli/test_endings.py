@@ -296,8 +296,8 @@ STOPPED_IN = """
 def families():
     import os
     os.environ['HF_HUB_CACHE'] = 'made'
-    from weightaudit.batch import merge_batches
-    from weightaudit.batch.results import Results, content_of
+    from weightaudit.batches import merge_batches
+    from weightaudit.batches.results import Results, content_of
     from weightaudit.report.atomic_write import replacing
     from weightaudit.source import cache_writing
     from weightaudit.source.cache_writing import CacheFolder

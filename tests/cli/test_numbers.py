@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.running import CommandLine
-from weightaudit.batch.plan import parse_shard
+from weightaudit.batches.plan import parse_shard
 from weightaudit.errors import UsageError
 from weightaudit.parse import parse_bytes
 

@@ -14,8 +14,8 @@ import weightaudit.audit
 from tests.support.findings import FINDINGS, made_rules
 from tests.support.running import CommandLine
 from weightaudit import ScanReport
-from weightaudit.batch import read_model_list
-from weightaudit.batch.identity import cache_key
+from weightaudit.batches import read_model_list
+from weightaudit.batches.identity import cache_key
 from weightaudit.cli.fail_on import exceeded
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError

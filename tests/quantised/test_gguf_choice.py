@@ -16,7 +16,7 @@ import weightaudit as wa
 from tests.support.gguf_files import split_gguf, write_gguf
 from tests.support.gguf_models import NUMBERS, Model, Random, entries, llama
 from tests.support.hub import pointed_at, serve
-from weightaudit.batch.model_list import read_model_list
+from weightaudit.batches.model_list import read_model_list
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.checkpoint.select import choose
 from weightaudit.config import AuditConfig

@@ -17,8 +17,8 @@ from tests.quantised.toy import SCHEME, UNREAD, WHY, Toy, quantised
 from tests.support.browser import asked, needs_chromium
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine
-from weightaudit.batch import aggregate
-from weightaudit.batch.results import Results, content_of
+from weightaudit.batches import aggregate
+from weightaudit.batches.results import Results, content_of
 from weightaudit.checkpoint.codecs import CODECS
 from weightaudit.report.columns import NAMES
 from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET

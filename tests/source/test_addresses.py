@@ -12,9 +12,9 @@ from huggingface_hub import constants
 
 from tests.support.hub import pointed_at
 from tests.support.impatience import shorten_pauses
-from weightaudit.batch.job import Job
-from weightaudit.batch.log import Log
-from weightaudit.batch.model_list import read_model_list
+from weightaudit.batches.job import Job
+from weightaudit.batches.log import Log
+from weightaudit.batches.model_list import read_model_list
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelUnavailable, UsageError
 from weightaudit.redact import without_secrets

@@ -17,7 +17,7 @@ from tests.support.merges import merge_check_result
 from tests.support.packed_models import packed
 from weightaudit import ScanReport, scan
 from weightaudit.audit.progress import Silent
-from weightaudit.batch.pairs.pair import PairOutcome
+from weightaudit.batches.pairs.pair import PairOutcome
 from weightaudit.paper.page import write_page
 from weightaudit.paper.settings import describe
 from weightaudit.records import DiffResult, MergeCheckResult

@@ -20,9 +20,9 @@ from weightaudit.report.layout import INDEX
 from weightaudit.text import plural, printable
 
 if TYPE_CHECKING:
-    from weightaudit.batch import BatchResult
-    from weightaudit.batch.merge_batches import MergeResult
-    from weightaudit.batch.pairs.run import PairsResult
+    from weightaudit.batches import BatchResult
+    from weightaudit.batches.merge_batches import MergeResult
+    from weightaudit.batches.pairs.run import PairsResult
     from weightaudit.report.atomic_write import Attempts
 
 MOST_TOLD = 20
@@ -82,8 +82,8 @@ def _local_models(given: Mapping[str, Any]) -> Iterator[str]:
     """The models of the list that lie on this machine; none where results are merged."""
     if given["merge"] or len(given["lists"]) != 1:
         return
-    from weightaudit.batch import read_model_list
-    from weightaudit.batch.shipped_lists import find_list
+    from weightaudit.batches import read_model_list
+    from weightaudit.batches.shipped_lists import find_list
 
     entries = read_model_list(find_list(given["lists"][0]), DEFAULTS, check_device=False)
     yield from (entry.model for entry in entries if entry.local)
@@ -126,12 +126,12 @@ def batch(
     if scheduler is not None and workers is not None:
         raise UsageError("--workers", "the cluster of --scheduler has its own workers", "Leave one of the two out")
 
-    from weightaudit.batch import read_model_list, run_batch
-    from weightaudit.batch.display import Silent, display_on_stderr
-    from weightaudit.batch.executors import make_pool
-    from weightaudit.batch.plan import parse_shard
-    from weightaudit.batch.shipped_lists import find_list
-    from weightaudit.batch.time_limit import check_max_time
+    from weightaudit.batches import read_model_list, run_batch
+    from weightaudit.batches.display import Silent, display_on_stderr
+    from weightaudit.batches.executors import make_pool
+    from weightaudit.batches.plan import parse_shard
+    from weightaudit.batches.shipped_lists import find_list
+    from weightaudit.batches.time_limit import check_max_time
     from weightaudit.report.atomic_write import Attempts
 
     part = parse_shard(shard)
@@ -186,9 +186,9 @@ def _pairs(
     fail_on: FailOn,
     quiet: bool,
 ) -> None:
-    from weightaudit.batch import read_model_list
-    from weightaudit.batch.executors import make_pool
-    from weightaudit.batch.pairs.run import run_pairs
+    from weightaudit.batches import read_model_list
+    from weightaudit.batches.executors import make_pool
+    from weightaudit.batches.pairs.run import run_pairs
     from weightaudit.report.atomic_write import Attempts
 
     entries = read_model_list(path, config)
@@ -213,7 +213,7 @@ def _pairs(
 
 
 def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
-    from weightaudit.batch import merge as merge_batches
+    from weightaudit.batches import merge as merge_batches
     from weightaudit.report.atomic_write import Attempts
 
     attempts = Attempts()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weightaudit.batch.verdicts import ModelVerdict
+from weightaudit.batches.verdicts import ModelVerdict
 from weightaudit.cli.layout import Column, table
 from weightaudit.cli.terminal import TerminalStyle
 from weightaudit.text import listed, plural, printable

@@ -66,7 +66,7 @@ def families(incomplete: str) -> list[str]:
 
 def lists(incomplete: str) -> list[str]:
     """Model lists that come with the package, where one is meant: ``@small``. Else it is a file, which shells know."""
-    from weightaudit.batch.shipped_lists import shipped_lists
+    from weightaudit.batches.shipped_lists import shipped_lists
 
     return _starting([f"@{name}" for name in shipped_lists()], incomplete) if incomplete.startswith("@") else []
 

@@ -124,8 +124,8 @@ def _called(name: str) -> str:
 
 def _within(directory: Path) -> list[str]:
     """The versions in a directory: of a batch its finished models, else its checkpoints, or reports of them."""
-    from weightaudit.batch.checkpoints import checkpoints_in
-    from weightaudit.batch.manifest import read_manifest
+    from weightaudit.batches.checkpoints import checkpoints_in
+    from weightaudit.batches.manifest import read_manifest
 
     if not directory.is_dir():
         raise UsageError(printable(str(directory), 1000), "it is neither a run's directory nor its log", _ANY)

@@ -1,0 +1,34 @@
+"""Checkpoints and runs that the batch tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.batches.checkpoints import many
+from tests.batches.lists import entries_of
+from weightaudit.batches import BatchResult, run_batch
+from weightaudit.batches.executors import InlinePool
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Five small checkpoints of different families. Read only."""
+    return many(tmp_path_factory.mktemp("few"), 5)
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Callable[..., BatchResult]:
+    """Run a batch in this thread, by default into ``tmp_path / "out"``: ``batch(models, retry_failed=True)``."""
+
+    def run(models: Sequence[object], out: Path | None = None, **options: object) -> BatchResult:
+        base = options.pop("base", None)
+        entries = entries_of(models, tmp_path, base)  # type: ignore[arg-type]  # an AuditConfig or None
+        options.setdefault("pool", InlinePool)
+        options.setdefault("threads", 1)
+        options.setdefault("title", "list")
+        return run_batch(entries, out or tmp_path / "out", **options)  # type: ignore[arg-type]  # the test's to get right
+
+    return run

@@ -1,0 +1,173 @@
+"""Runs killed at random moments and at every single change to the directory, then resumed: the same bytes in the end,
+and nothing scanned twice.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.batches.checkpoints import many
+from tests.batches.lists import entries_of
+from tests.support.running import CommandLine
+from weightaudit.batches import BatchResult
+from weightaudit.batches.outcome import read_outcome
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
+
+ROOT = Path(__file__).parent.parent.parent
+JOINED = ("all.csv", "all.parquet", "summary.csv", "index.html")
+KILLS = 20
+
+
+class Killable:
+    """`tests.batches.killable`, running."""
+
+    def __init__(self, models: Path) -> None:
+        words = [sys.executable, "-m", "tests.batches.killable", str(models)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.said() == ["ready"]
+
+    def said(self) -> list[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().split()
+
+    def start(self, models: Path, out: Path, step: int | None = None) -> int:
+        """Start a run of the list ``models``; its process."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{models} {out}{'' if step is None else f' {step}'}\n")
+        self.process.stdin.flush()
+        return int(self.said()[1])
+
+    def end(self) -> tuple[int, int]:
+        """How it ended, and the changes it made if it was counting and came to its end."""
+        changes = 0
+        while (said := self.said())[0] == "changes":
+            changes = int(said[1])
+        return int(said[1]), changes
+
+
+@pytest.fixture(scope="module")
+def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
+    folder = tmp_path_factory.mktemp("warm")
+    entries_of(few, folder)
+    running = Killable(folder / "list.txt")
+    try:
+        yield running
+    finally:
+        assert running.process.stdin is not None
+        assert running.process.stdout is not None
+        running.process.stdin.close()
+        running.process.stdout.close()
+        running.process.wait()
+
+
+def finished(out: Path) -> dict[str, tuple[int, int]]:
+    """Models that count as finished, each with what would change if it were scanned again."""
+    found = {}
+    for path in sorted(out.glob("*/outcome.json")):
+        if read_outcome(path.parent) is not None:
+            found[path.parent.name] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return found
+
+
+def joined(out: Path) -> list[bytes]:
+    return [(out / name).read_bytes() for name in JOINED]
+
+
+def test_killed_at_random_moments(batch: Callable[..., BatchResult], runner: Killable, tmp_path: Path) -> None:
+    models = many(tmp_path / "models", 10)
+    batch(models, tmp_path / "whole")
+    whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
+    rng = random.Random(1)
+    out, kills, moments = tmp_path / "out0", 0, []
+    before: dict[str, tuple[int, int]] = {}
+    began = time.monotonic()
+    runner.start(listed, tmp_path / "timed")
+    assert runner.end() == (0, 0)
+    took = time.monotonic() - began
+    while kills < KILLS:
+        child = runner.start(listed, out)
+        time.sleep(rng.uniform(0, took / 4))
+        with suppress(ProcessLookupError):  # it may have come to its end
+            os.kill(child, signal.SIGKILL)
+        code, _ = runner.end()
+        after = finished(out)
+        assert before.items() <= after.items(), "a finished model was scanned again, or lost"
+        before = after
+        if code == -signal.SIGKILL:
+            kills += 1
+            moments.append(len(after))
+        else:  # it came to its end first: the next kills are for a new run
+            assert joined(out) == whole
+            out, before = tmp_path / f"out{kills}", {}
+    runner.start(listed, out)
+    assert runner.end() == (0, 0)
+    assert before.items() <= finished(out).items()
+    assert joined(out) == whole
+    assert any(0 < moment < len(models) for moment in moments)
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_before_every_change(
+    batch: Callable[..., BatchResult], few: list[Path], runner: Killable, tmp_path: Path, count: int
+) -> None:
+    """One model's run makes every kind of change that two make; that a finished one stays is tested above, too."""
+    batch(few[:count], tmp_path / "whole")
+    whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
+
+    def fresh(step: int) -> Path:
+        """A directory that has but the large file that all runs share."""
+        out = tmp_path / f"out{step}"
+        out.mkdir()
+        os.link(tmp_path / "whole" / "plotly.js", out / "plotly.js")
+        return out
+
+    runner.start(listed, fresh(0), 0)
+    code, changes = runner.end()
+    assert code == 0
+    assert changes > 40
+    for step in range(1, changes + 1):
+        out = fresh(step)
+        runner.start(listed, out, step)
+        assert runner.end()[0] == -signal.SIGKILL
+        before = finished(out)
+        runner.start(listed, out)
+        assert runner.end()[0] == 0
+        assert before.items() <= finished(out).items()
+        assert joined(out) == whole
+        assert not list(out.rglob("*.tmp"))
+
+
+def test_the_command_killed_with_its_workers(
+    few: list[Path], batch: Callable[..., BatchResult], weightaudit: CommandLine, tmp_path: Path
+) -> None:
+    """As it is run: the processes of a killed command end too, and the same command goes on."""
+    models = [*few, *many(tmp_path / "more", 5)]
+    batch(models, tmp_path / "whole")
+    out = tmp_path / "out"
+    entries_of(models, tmp_path)
+    words = ["batch", str(tmp_path / "list.txt"), "--out", str(out), "--threads", "1", "--workers"]
+    process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, "2"], stderr=subprocess.DEVNULL)
+    while len(finished(out)) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = finished(out)
+    assert 2 <= len(before) < len(models)
+    done = weightaudit(*words, "0")
+    assert done.code == 0, done.stderr
+    assert before.items() <= finished(out).items()
+    assert joined(out) == joined(tmp_path / "whole")

@@ -1,0 +1,38 @@
+"""Thousands of models: bounded memory, and joined files that have them all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.batches.checkpoints import random_model
+from weightaudit.batches import BatchResult
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("models", [1000, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
+def test_thousands_of_models(models: int, batch: Callable[..., BatchResult], tmp_path: Path) -> None:
+    template = random_model(tmp_path / "models", "gpt2", 0, layers=24)
+    batch([template], tmp_path / "one")
+    folder = tmp_path / "one" / template.name
+    rows = len((folder / "layers.csv").read_text().splitlines()) - 1
+    assert rows > 150
+    words = [sys.executable, "-m", "tests.batches.faked", str(models), str(folder), str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert (said["scanned"], said["kept"]) == (models, models)
+    assert said["peak"] < 1_000_000_000
+    with (tmp_path / "out" / "all.csv").open() as file:
+        assert sum(1 for _ in file) == 1 + models * rows
+    table = pq.ParquetFile(tmp_path / "out" / "all.parquet")
+    assert table.metadata.num_rows == models * rows
+    assert table.metadata.num_row_groups < 20
+    assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 1 + models

@@ -29,7 +29,11 @@ def every_kind() -> set[str]:
 def drawn_kinds() -> set[str]:
     """The kinds of traces that a page's script, or the Python that makes its figures, names."""
     sources = [path for path in ASSETS.iterdir() if path.name.endswith(".js")]
-    sources += [path for room in ("report", "paper", "batch") for path in (ROOT / "weightaudit" / room).rglob("*.py")]
+    sources += [
+        path
+        for room in ("report", "paper", "batches", "training")
+        for path in (ROOT / "weightaudit" / room).rglob("*.py")
+    ]
     named = re.compile(r"""["']?type["']?: ["'](\w+)["']""")
     return every_kind() & {kind for path in sources for kind in named.findall(path.read_text("utf-8"))}
 

@@ -207,9 +207,9 @@ def _said(group: Sequence[Weight], found: Sequence[Judgement]) -> str:
             f"{this} initialised: all singular values of {named(group)} are the same, as an orthogonal start has them."
         )
     numbers = (
-        f"σ₁² lies {_ends(found)} Tracy–Widom units from the edge of random entries, the norms of rows vary by "
-        f"{_range([one.rows for one in found])} and of columns by {_range([one.cols for one in found])} standard "
-        "deviations more than theirs"
+        f"σ₁² lies {_ends(found)} Tracy–Widom units from the edge of random entries; beyond chance, norms of rows "
+        f"differ by {_range([one.rows for one in found])} standard deviations and those of columns by "
+        f"{_range([one.cols for one in found])}"
     )
     return f"{this} initialised: nothing in {named(group)} stands out from random numbers ({numbers})."
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from weightaudit.batches.display import MOST_ROWS, LiveTable
+from weightaudit.batches.display import MOST_ROWS, REDRAW, LiveTable
 from weightaudit.batches.outcome import Outcome
 from weightaudit.batches.progress_file import Step
 
@@ -37,6 +37,20 @@ def test_the_headline_is_one_line(width: int, models: int) -> None:
     assert len(table) == (models + 1 if models else 0)
     assert all(len(line) <= width for line in table)
     assert all("3.00" in line and "50 %" in line for line in table[1:])  # which no name takes the room of
+
+
+def test_counts_are_drawn_while_finished_models_are_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model is under way then, and so nothing ticks."""
+    shown = io.StringIO()
+    live = LiveTable(Console(file=shown, width=80, force_terminal=True, color_system=None))
+    now = 0.0
+    monkeypatch.setattr("weightaudit.batches.display.time.monotonic", lambda: now)
+    live.start(1000, Path())
+    for number in range(100):
+        now = number * REDRAW / 10
+        live.ended("m", Outcome("k", "done", "m"), kept=True)
+    live.close()
+    assert [f"{n} of 1000 models" in shown.getvalue() for n in (1, 2, 11, 91)] == [True, False, True, True]
 
 
 def test_no_more_than_some_are_shown() -> None:

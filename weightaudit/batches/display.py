@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ MOST_ROWS = 16
 """Models in progress shown at once."""
 SIZES = 6
 """Columns of gigabytes, and of a share in percent."""
+REDRAW = 0.25
+"""Seconds after which counts are drawn anew, though no model is under way: finished ones are read one after another."""
 
 
 class Display(Protocol):
@@ -110,6 +113,8 @@ class LiveTable:
         self._total = self._ended = self._failed = self._kept = 0
         self._directory = Path()
         self._began = time.monotonic()
+        self._drawn = -math.inf
+        self._running: list[tuple[str, Step]] = []
 
     def start(self, total: int, directory: Path) -> None:
         self._total, self._directory = total, directory
@@ -120,6 +125,7 @@ class LiveTable:
 
     def same(self, title: str) -> None:
         self._ended += 1
+        self._draw(at_once=False)
 
     def ended(self, title: str, outcome: Outcome, *, kept: bool) -> None:
         self._ended += 1
@@ -128,12 +134,19 @@ class LiveTable:
             self._failed += 1
             reason = escaped(outcome.reason)  # of a file that anybody may have written
             self._console.print(f"{printable(title)}: failed: {reason}", markup=False, highlight=False)
+        self._draw(at_once=False)
 
     def tick(self, jobs: Iterable[Job]) -> None:
-        running = [
+        self._running = [
             (job.title, step) for job in jobs if (step := read_progress(self._directory / job.folder)) is not None
         ]
-        self._live.update(self._table(running), refresh=True)
+        self._draw()
+
+    def _draw(self, *, at_once: bool = True) -> None:
+        now = time.monotonic()
+        if at_once or now - self._drawn >= REDRAW:
+            self._drawn = now
+            self._live.update(self._table(self._running), refresh=True)
 
     def joining(self) -> None:
         self._live.update(f"joining the results of {self._ended} models", refresh=True)

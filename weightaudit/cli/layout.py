@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from weightaudit.cli.terminal import TerminalStyle
@@ -131,15 +131,19 @@ def _least(column: Column, cells: Sequence[str]) -> int:
 
 
 def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Columns of each column: the widest give way first, names and texts before numbers."""
+    """Columns of each: heads of numbers give way first, then names and texts, then numbers; of these the widest."""
     of = [[row[i] for row in cells] for i in range(len(columns))]
     widths = [_natural(column, own) for column, own in zip(columns, of, strict=True)]
     least = [min(width, _least(column, own)) for width, column, own in zip(widths, columns, of, strict=True)]
+    whole = [
+        max(fewest, _natural(replace(column, head=""), own)) if column.kind == "number" else width
+        for width, fewest, column, own in zip(widths, least, columns, of, strict=True)
+    ]
     unbroken = [
         width if column.kind == "number" else fewest
-        for width, fewest, column in zip(widths, least, columns, strict=True)
+        for width, fewest, column in zip(whole, least, columns, strict=True)
     ]
-    for floors in (unbroken, least):
+    for floors in (whole, unbroken, least):
         while _total(widths) > room:
             able = [i for i, width in enumerate(widths) if width > floors[i]]
             if not able:

@@ -273,6 +273,12 @@ def at_revision(model: str, revision: str | None) -> str:
     return f"{model}@{revision}" if revision else model
 
 
+def without_revision(model: str) -> str:
+    """What was asked for, to be asked for at the commit that it turned out to be: an address of the Hub may name one."""
+    place = hub_place(model) if is_address(model) else None
+    return place.name if place is not None else model
+
+
 def names_a_file(address: str) -> bool:
     """Whether an address that is none of the Hub is, by its ending, that of a file."""
     return parts_of(address)[-1].lower().endswith(WEIGHT_SUFFIXES)

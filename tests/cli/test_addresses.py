@@ -115,6 +115,15 @@ def test_the_hub(weightaudit: CommandLine, model: Path, hub: Hub) -> None:
     assert "it names the revision 'v1', and 'main' was asked for" in done.stderr
 
 
+def test_a_merge_with_the_files_of_the_address_that_was_named(
+    weightaudit: CommandLine, model: Path, hub: Hub, tmp_path: Path
+) -> None:
+    done = weightaudit("merge", "hf://org/gpt2@v1", model, "--weights", "0.5,0.5", "--out", tmp_path / "merged")
+    assert done.code == 0, done.stderr
+    assert (tmp_path / "merged" / "config.json").is_file()
+    assert hub.asked("hub", suffix="/revision/v1")
+
+
 def test_only_the_roles_that_are_asked_for_are_sent(weightaudit: CommandLine, model: Path, web: Web) -> None:
     scanned(weightaudit, f"{web.url}/m/gpt2/?{SIGNATURE}", "part", "--roles", "O", "--layers", "0")
     assert 0 < web.sent("model.safetensors") < (model / "model.safetensors").stat().st_size / 3

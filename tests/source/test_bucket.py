@@ -226,9 +226,7 @@ def test_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     for library, address in (("s3fs", "s3://models/a"), ("gcsfs", "gs://models/a")):
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.setitem(sys.modules, f"{library}.core", None)
-        with pytest.raises(
-            UsageError, match=rf"needs {library}, which is not installed\. pip install 'llm-weightaudit"
-        ):
+        with pytest.raises(UsageError, match=rf"needs {library}, which is not installed\. pip install {library}"):
             open_repository(address)
 
 

@@ -6,20 +6,9 @@ import pytest
 
 from weightaudit.errors import CheckpointError, UsageError
 from weightaudit.model_files import parted, split_label
-from weightaudit.source.places import (
-    HubPlace,
-    agreed,
-    at_revision,
-    bucket_path,
-    check_address,
-    hub_id,
-    hub_place,
-    is_address,
-    is_elsewhere,
-    parts_of,
-    safely,
-    web_file,
-)
+from weightaudit.source.hub_place import HubPlace, agreed, at_revision, hub_id, hub_place
+from weightaudit.source.places import bucket_path, check_address, is_elsewhere, parts_of, web_file
+from weightaudit.source.schemes import is_address, safely
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 

@@ -15,8 +15,10 @@ from weightaudit.model_files import split_label
 from weightaudit.options import options_of
 from weightaudit.redact import without_secrets
 from weightaudit.source.addresses import check_endpoint
+from weightaudit.source.hub_place import hub_id, hub_place
 from weightaudit.source.mistyped import looks_like_path
-from weightaudit.source.places import check_address, hub_id, hub_place, is_address, is_elsewhere, safely
+from weightaudit.source.places import check_address, is_elsewhere
+from weightaudit.source.schemes import is_address, safely
 from weightaudit.text import did_you_mean, listed, plural, printable
 
 MOST_SHOWN = 8

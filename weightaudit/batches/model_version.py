@@ -10,7 +10,7 @@ from weightaudit.batches.identity import local_state
 from weightaudit.batches.model_list import Entry
 from weightaudit.errors import ModelError, UsageError
 from weightaudit.model_files import split_label
-from weightaudit.source.places import hub_id
+from weightaudit.source.hub_place import hub_id
 
 
 @dataclass(frozen=True)

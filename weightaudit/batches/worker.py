@@ -25,7 +25,7 @@ from weightaudit.batches.results import RESULTS
 from weightaudit.errors import CacheError, OutputError, UsageError, is_temporary
 from weightaudit.records import ScanResult
 from weightaudit.report.layout import LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, PLOTLY, SUMMARY_JSON
-from weightaudit.source.places import hub_id
+from weightaudit.source.hub_place import hub_id
 from weightaudit.version import __version__
 
 if TYPE_CHECKING:

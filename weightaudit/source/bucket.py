@@ -18,12 +18,13 @@ from weightaudit.errors import (
     ModelUnreachable,
     UsageError,
 )
-from weightaudit.model_files import LABEL
+from weightaudit.model_files import LABEL, WEIGHT_SUFFIXES
 from weightaudit.source.base import safe_folder, safe_name
 from weightaudit.source.bucket_calls import CHECK, Absent, ask, file_system
 from weightaudit.source.http.retry import MAX_ATTEMPTS, GaveUp, RetryBudget
 from weightaudit.source.local import MAX_BELOW, MAX_DEPTH
-from weightaudit.source.places import bucket_path, parts_of, safely, scheme_of
+from weightaudit.source.places import bucket_path, parts_of
+from weightaudit.source.schemes import safely, scheme_of
 from weightaudit.text import did_you_mean, printable
 
 PIECE = 16 << 20
@@ -199,8 +200,11 @@ class BucketRepository:
         self._closing.set()
 
     def state(self) -> list[list[Any]]:
-        """Sizes and marks of the objects, by which a batch knows them again."""
-        return [[name, entry["size"], mark_of(entry)] for name, entry in sorted(self._entries("").items())]
+        """Sizes and marks of what a scan may read, by which a batch knows it again."""
+        folders = ["", *sorted({path.rpartition("/")[0] for path in self.below()} if self.label else ())]
+        found = ((folder, name, entry) for folder in folders for name, entry in sorted(self._entries(folder).items()))
+        read = (*WEIGHT_SUFFIXES, ".json")
+        return [[folder, name, it["size"], mark_of(it)] for folder, name, it in found if name.endswith(read)]
 
     def _open(self, folder: str, name: str, called: str) -> BucketFile:
         label = f"{safely(self._at(called))}"

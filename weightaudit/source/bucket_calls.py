@@ -49,8 +49,8 @@ def file_system(scheme: str, shown: str) -> Any:
     try:
         kind = getattr(importlib.import_module(module), name)
     except ImportError:
-        how = f"pip install 'llm-weightaudit[remote]' (or {library} alone)"
-        raise UsageError(shown, f"reading {scheme}:// needs {library}, which is not installed", how) from None
+        cause = f"reading {scheme}:// needs {library}, which is not installed"
+        raise UsageError(shown, cause, f"pip install {library}") from None
     return kind(**SETTINGS)
 
 

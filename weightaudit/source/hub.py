@@ -25,9 +25,9 @@ from weightaudit.source.http.client import Access
 from weightaudit.source.http.ranges import RemoteFile
 from weightaudit.source.hub_api import file_url, located
 from weightaudit.source.hub_errors import endpoint
+from weightaudit.source.hub_place import HubPlace
 from weightaudit.source.local import FileState, LocalFile, LocalRepository
 from weightaudit.source.names import check_model, check_revision, token_to_send
-from weightaudit.source.places import HubPlace
 from weightaudit.source.redaction import redact_logs
 from weightaudit.source.resolve_revision import Pinned, pin
 from weightaudit.text import listed, printable

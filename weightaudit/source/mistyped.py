@@ -62,6 +62,8 @@ def not_found(model: str, shown: str, *, cause: str = "no such file or directory
     """What to say of a path that is not there; ``shown`` is how the message calls it."""
     if re.match(r"(https?|hf|s3|gs):/[^/]", model):
         return ModelNotFound(shown, cause, "An address has two slashes after the colon")
+    if "/" in model and "@" in model and could_be_hub_id(model.partition("@")[0]):
+        return ModelNotFound(shown, cause, f"Write hf://{shown} for the Hub's model, or --revision")
     if re.match(r"(www\.)?(huggingface|hf)\.co/", model):
         return ModelNotFound(shown, cause, f"Write https://{shown} for the Hub's model")
     there, wanted = _as_far_as_it_exists(model)

@@ -11,9 +11,10 @@ from weightaudit.errors import ModelNotFound, UsageError
 from weightaudit.model_files import split_label
 from weightaudit.source.addresses import check_endpoint
 from weightaudit.source.base import Repository
+from weightaudit.source.hub_place import agreed, hub_place
 from weightaudit.source.local import local_repository
 from weightaudit.source.mistyped import could_be_hub_id, looks_like_path, near_names, not_found
-from weightaudit.source.places import BUCKETS, agreed, hub_place, is_address, safely, scheme_of
+from weightaudit.source.schemes import BUCKETS, is_address, safely, scheme_of
 from weightaudit.text import printable
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from weightaudit.source.http.location import RemoteLocation, etag_or_date
 from weightaudit.source.http.ranges import RemoteFile
 from weightaudit.source.http.retry import GaveUp, RetryBudget, retry
 from weightaudit.source.hub_errors import HTTP
-from weightaudit.source.places import parts_of, safely, web_file
+from weightaudit.source.places import parts_of, web_file
 from weightaudit.source.redaction import redact_logs
+from weightaudit.source.schemes import safely
 from weightaudit.source.web_api import ABSENT, CHECK, NO_PARTS, Refused, find, located
 from weightaudit.strict_json import parse_object
 from weightaudit.text import printable
@@ -123,7 +124,8 @@ class WebRepository:
         self._closing.set()
 
     def state(self) -> list[list[Any]]:
-        """Sizes and marks of the files that answered, by which a batch knows them again."""
+        """Sizes and marks of the files, those of an index too, by which a batch knows them again."""
+        self.look_for([name for name in self.listed if name not in self.found])
         return [[name, place.size, place.etag] for name, place in sorted(self.found.items())]
 
     def look_for(self, names: Sequence[str]) -> dict[str, Refused]:

@@ -28,7 +28,7 @@ from weightaudit.report.atomic_write import Attempts, attempting, replacing
 from weightaudit.report.document import share_plotly
 from weightaudit.report.layout import INDEX, PAIRS_CSV, PLOTLY
 from weightaudit.report.merge.matrix import write_matrix, write_pairs
-from weightaudit.source.places import at_revision
+from weightaudit.source.hub_place import at_revision
 from weightaudit.text import plural, printable, slug
 from weightaudit.version import __version__
 

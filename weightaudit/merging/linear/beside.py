@@ -12,6 +12,7 @@ from weightaudit.merging.linear.folder import on_disk
 from weightaudit.merging.linear.plan import MOST_NAMED
 from weightaudit.model_files import parted
 from weightaudit.source import open_repository
+from weightaudit.source.hub_place import without_revision
 from weightaudit.text import listed, printable
 
 CONFIG = "config.json"
@@ -36,7 +37,7 @@ def copy_beside(
     """
     name, asked = parted(model)
     repository = open_repository(
-        name,
+        without_revision(name),
         revision=revision or asked,
         token=config.token,
         offline=config.offline,

@@ -69,7 +69,7 @@ const referenceTraces = (references, across, narrow, theme) =>
       ? "random, of the same shape"
       : `random ${grouped(long)} × ${grouped(short)}: ${digitsOf(stable_rank, 3)}`,
     showlegend: !narrow || i === 0,
-    legendgroup: "random",
+    ...(narrow && { legendgroup: "random" }),
     hoverinfo: "skip",
   }));
 

@@ -91,7 +91,7 @@ function lostTraces(lost, axis, pitch, theme) {
   const at = layers.map((layer) => lost.filter((one) => one.layer === layer));
   const words = at.map((points) => wordOf(points.flatMap(({ members }) => members)));
   const [low, high] = axis.range;
-  const bottom = low + 0.045 * (high - low);
+  const bottom = low + 0.04 * (high - low);
   const ink = data.ink[theme];
   const middle = most(layered.map((row) => row.layer)) / 2;
   return [
@@ -122,10 +122,11 @@ function wordOf(members) {
  * What lies on the heat map: crosses on cells without a number, triangles on those with a finding.
  * @param {Course[]} lines
  * @param {number} cell the width of one
+ * @param {boolean} numbered whether cells have their number in them
  * @param {Theme} theme
  * @returns {PlotlyObject[]}
  */
-function heatMarks(lines, cell, theme) {
+function heatMarks(lines, cell, numbered, theme) {
   const ink = data.ink[theme];
   const size = Math.max(6, Math.min(10, 0.7 * cell));
   const points = lines.flatMap((course) => course.points.map((one) => ({ ...one, role: plotText(course.role) })));
@@ -146,7 +147,8 @@ function heatMarks(lines, cell, theme) {
   const triangles = bySeverity(drawn).map(([severity, some]) => {
     const color = data.ink.light[present(SEVERITY_INK.get(severity))];
     const marker = { symbol: "triangle-up", size, color, line: { width: 1.5, color: "#ffffff" } };
-    return heatTrace(some, `finding: ${severity}`, marker);
+    const beside = numbered ? some.map((one) => ({ ...one, layer: one.layer - 0.42 })) : some;
+    return heatTrace(beside, `finding: ${severity}`, marker);
   });
   return [...crosses, ...triangles];
 }

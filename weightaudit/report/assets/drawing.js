@@ -75,10 +75,13 @@ function baseLayout(theme, title) {
   };
 }
 
-/** @param {boolean} narrow whether there is little room for it */
-const legendBelow = (narrow) => ({
+/** Width of a plot, in CSS pixels, below which its legend has little room. */
+const NARROW = 460;
+
+/** @param {HTMLElement} node where it is drawn */
+const legendBelow = (node) => ({
   ...{ orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
-  font: { size: narrow ? 11 : 13 },
+  font: { size: node.clientWidth < NARROW ? 11 : 13 },
 });
 
 /**

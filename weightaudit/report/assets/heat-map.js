@@ -68,9 +68,9 @@ function drawHeat(stack, theme, node) {
       }),
     );
   }
-  const marks = heatMarks(lines, cell, theme);
+  const marks = heatMarks(lines, cell, room, theme);
   if (marks.length) {
-    layout.legend = { ...legendBelow(node.clientWidth < 560), itemsizing: "constant" };
+    layout.legend = { ...legendBelow(node), itemsizing: "constant" };
     layout.showlegend = true;
     layout.margin.b = 76;
   }

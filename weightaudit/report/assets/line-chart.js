@@ -69,7 +69,7 @@ const referenceTraces = (references, across, narrow, theme) =>
       ? "random, of the same shape"
       : `random ${grouped(long)} × ${grouped(short)}: ${digitsOf(stable_rank, 3)}`,
     showlegend: !narrow || i === 0,
-    legendgroup: "random",
+    ...(narrow && { legendgroup: "random" }),
     hoverinfo: "skip",
   }));
 
@@ -81,7 +81,7 @@ const referenceTraces = (references, across, narrow, theme) =>
  * @returns {PlotlyObject}
  */
 function valueAxis(span, log, room) {
-  if (!log) return { range: [room ? -0.06 * span.high : 0, span.high * 1.08], type: "linear" };
+  if (!log) return { range: [room ? -0.12 * span.high : 0, span.high * 1.08], type: "linear" };
   const decades = Math.max(Math.log10(span.high / span.low), 0.1);
   const ticks = logTicks(span.low, span.high);
   return {
@@ -142,8 +142,8 @@ function drawLines(figure, stack, theme, node) {
   const lost = lines.flatMap(({ points }) => points.filter((p) => p.y === null || (log && p.y <= 0)));
   Object.assign(layout.xaxis, layerAxis(stack));
   Object.assign(layout.yaxis, { title: { text: figure.axis } }, valueAxis(whole, log, lost.length > 0));
-  const narrow = node.clientWidth < 560;
-  layout.legend = legendBelow(narrow);
+  const narrow = node.clientWidth < NARROW;
+  layout.legend = legendBelow(node);
   layout.showlegend = true;
   if (ranks && data.hidden && near.includes(data.hidden)) Object.assign(layout, ceilingLine(data.hidden, log, theme));
   const traces = [

@@ -133,12 +133,11 @@ function startLayers() {
           );
     kept = problems.length
       ? []
-      : all.filter(
-          (i) =>
-            (only === null || rows[i].role === only) &&
-            (!marked || marked.has(i)) &&
-            conditions.every((condition) => meets(condition, filterRow(i))),
-        );
+      : all.filter((i) => {
+          if ((only !== null && rows[i].role !== only) || (marked && !marked.has(i))) return false;
+          const row = filterRow(i);
+          return conditions.every((condition) => meets(condition, row));
+        });
     table.show(lines());
   }
 

@@ -154,7 +154,12 @@ function drawMeeting({ a, b, layers, roles, cells }, brightest, theme, node) {
     zmax: brightest,
     xgap: 2,
     ygap: 2,
-    colorbar: { thickness: 12, outlinewidth: 0, nticks: roles.length < 4 ? 3 : 0, tickfont: { color: data.ink[theme].muted } },
+    colorbar: {
+      thickness: 12,
+      outlinewidth: 0,
+      nticks: roles.length < 4 ? 3 : 0,
+      tickfont: { color: data.ink[theme].muted },
+    },
   };
   paint(node, `Contamination of each role by layer on the inputs of ${models[a]} by ${models[b]}`, [trace], layout);
 }

@@ -27,7 +27,7 @@ OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-pipe"
 )
-TALL, SHORT = 2000, 700
+TALL, SHORT = 2600, 700
 """Heights of the window: plots are near enough to be drawn, which takes longest of all, and are not."""
 WIDE, NARROW = 1280, 390
 """Widths of the window: a computer's, a telephone's."""
@@ -50,14 +50,21 @@ def opened(page: Path) -> tuple[str, list[str]]:
 
 
 def asked(
-    page: Path, script: str, *, height: int = SHORT, width: int = WIDE, dark: bool = False, paper: bool = False
+    page: Path,
+    script: str,
+    *,
+    height: int = SHORT,
+    width: int = WIDE,
+    dark: bool = False,
+    paper: bool = False,
+    place: str = "",
 ) -> dict[str, Any]:
     """What ``script``, which may await, puts into ``answer`` when run in the page once it has loaded, in a window
-    ``height`` high. Where it is on ``paper``, the styles for print hold.
+    ``height`` high; ``place`` is a place in the page, with its #. Where it is on ``paper``, the styles for print hold.
 
     Nothing may be written to the console. The page's policy holds for the page, not for the script.
     """
-    shown = _browser().opened(page.as_uri(), height, script, width=width, dark=dark, paper=paper)
+    shown = _browser().opened(page.as_uri() + place, height, script, width=width, dark=dark, paper=paper)
     assert shown.console == []
     return shown.answer
 

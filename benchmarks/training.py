@@ -55,7 +55,7 @@ def train(directory: Path, steps: int = STEPS, rate: float = 1e-3, **options: An
         save_strategy="no",
         logging_strategy="no",
     )
-    trainer = Trainer(model, arguments, train_dataset=texts(512))  # type: ignore[arg-type]  # a list will do
+    trainer = Trainer(model, arguments, train_dataset=texts(512))
     callback = WeightauditCallback(**options) if options else None
     if callback is not None:
         trainer.add_callback(callback)

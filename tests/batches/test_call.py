@@ -12,7 +12,7 @@ from weightaudit.errors import ModelNotFound, UsageError
 
 
 def test_models_by_name(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    models = [tiny_checkpoints["gpt2"], str(tiny_checkpoints["bert"]), tmp_path / "none"]
+    models: list[str | Path] = [tiny_checkpoints["gpt2"], str(tiny_checkpoints["bert"]), tmp_path / "none"]
     done = wa.batch(models, tmp_path / "out", workers=0, roles="Q,K")
     assert repr(done) == f"<Batch {tmp_path / 'out'}: 3 models, 1 failed>"
     assert list(done.failed) == ["none"]

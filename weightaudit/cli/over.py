@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from weightaudit.cli.compared import folder_of, prepare, scanned
 from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
@@ -78,7 +79,6 @@ def _log_of(named: Sequence[str]) -> Path | None:
 
 
 def _of_log(path: Path, out: Path) -> Series:
-    from weightaudit.cli.compare import prepare
     from weightaudit.records import Series
     from weightaudit.report.series.log import LOG_NAME, read_log
     from weightaudit.training.rules import judged
@@ -152,7 +152,6 @@ def _of_versions(
     quiet: bool,
 ) -> Series:
     """Models are scanned, each into a folder of ``out``."""
-    from weightaudit.cli.compare import folder_of, prepare, scanned
     from weightaudit.records import Series
     from weightaudit.report.comparison.read import table_of
     from weightaudit.report.document import share_plotly

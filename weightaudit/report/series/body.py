@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from weightaudit.records import Finding, Series, SeriesRow, told_together
+from weightaudit.report.columns import number_text
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, link, shown
 from weightaudit.report.markup import definitions, details, figure, navigation, section, table
 from weightaudit.report.series.heat import heat_map, legend
@@ -79,9 +80,8 @@ def _facts(series: Series, label: Callable[[int], str], beside: Sequence[str]) -
     if "training_seconds" in told and "measuring_seconds" in told:
         share = told["measuring_seconds"] / told["training_seconds"] if told["training_seconds"] else 0.0
         bound = f"; the budget was {100 * told['budget']:.3g} %" if "budget" in told else "; there was no budget"
-        words = (
-            f"{told['measuring_seconds']:.3g} s in {told['training_seconds']:.3g} s of training: {100 * share:.3g} %"
-        )
+        spent, trained = (number_text(told[name], digits=3) for name in ("measuring_seconds", "training_seconds"))
+        words = f"{spent} s in {trained} s of training: {100 * share:.3g} %"
         facts.append(("Cost", words + bound))
     return [*facts, ("Files", join(", ", (link(name, name) for name in beside)))]
 

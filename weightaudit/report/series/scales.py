@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
-UNEVEN = 10.0
-"""Last step over the median one from which on steps lie on a logarithmic axis: powers of two do, equal distances do
-not.
+EARLY, MANY = 0.05, 0.2
+"""Where this share of the steps lies within that first share of the way, the axis is logarithmic: powers of two are so,
+equal distances are not.
 """
 MOST_TICKS = 6
 FEW_TIMES = 5.0
@@ -48,7 +47,8 @@ class Axis:
 
 def axis_of_steps(steps: Sequence[int]) -> Axis:
     """That of a chart over ``steps``, which are in order."""
-    return Axis(steps[0], steps[-1], logarithmic=steps[-1] > UNEVEN * max(1, median(steps)), plus_one=True)
+    early = sum(0 < step <= EARLY * steps[-1] for step in steps)
+    return Axis(steps[0], steps[-1], logarithmic=early > MANY * len(steps), plus_one=True)
 
 
 def axis_of_values(values: Sequence[float]) -> Axis:

@@ -136,6 +136,18 @@ def test_processes_that_are_not_the_first_look_for_nan_only_to_stop(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_of_several_processes_one_warns_and_all_stop(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for first in (True, False):
+        observer, model = Observer(watch(stop_on_nonfinite=True, budget=None), first=first), gpt2()
+        observer.begin(model, 0, tmp_path)
+        with torch.no_grad():
+            model.transformer.wte.weight[0, 0] = float("nan")
+        assert observer.after_step(1).stop
+    assert len([record for record in caplog.records if "NaN" in record.getMessage()]) == 1
+
+
 def test_a_measurement_that_training_cuts_short_is_recorded(tmp_path: Path, clock: Clock) -> None:
     observer = made(clock, budget=0.05)
     observer.begin(gpt2(), 0, tmp_path)

@@ -248,7 +248,9 @@ class Observer:
         self._tell(step, nonfinite_finding(step, since, tensors))
 
     def _tell(self, step: int, *findings: Finding) -> None:
-        """Warn of ``findings``, those of one rule at once, and have the log say each."""
+        """Warn of ``findings``, those of one rule at once, and have the log say each. Only the first process does."""
+        if not self.first:
+            return
         for _, one in told_together((step, found) for found in findings):
             logger.warning("%s (%s). %s", one.detail.rstrip("."), one.id, one.advice)
         self._pending += [

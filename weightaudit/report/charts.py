@@ -28,6 +28,9 @@ LOWER = {"stable_rank": "stable_rank_lower", "spectral_norm": "spectral_norm_upp
 MOST_SPECTRA = 200
 """Matrices whose spectra are drawn at once."""
 _LOG = {line.column for line in LINES if line.scale == "log"}
+_AXES = {line.column: line.axis for line in LINES}
+MOST_TICKS = 12
+"""Layers that have a number under a chart."""
 
 
 def chart(report: ScanResult, number: str, kind: Kind) -> Figure:
@@ -64,10 +67,10 @@ def _lines(report: ScanResult, column: Column[LayerRow]) -> Figure:
             line={"color": style.light, "dash": style.dash},
             marker={"symbol": style.symbol, "color": style.light},
             error_y=_interval(report, rows, column, points),
-            hovertemplate=f"layer %{{x}}<br>{column.label} %{{y:.5g}}",
+            hovertemplate=f"layer %{{x}}<br>{_axis(column)} %{{y:.5g}}",
         )
     _lay_out(figure, report, column)
-    figure.update_yaxes(type="log" if column.name in _LOG else "linear", title=column.label)
+    figure.update_yaxes(type="log" if column.name in _LOG else "linear", title=_axis(column))
     return figure
 
 
@@ -109,8 +112,8 @@ def _heat_map(report: ScanResult, column: Column[LayerRow]) -> Figure:
             z=cells,
             customdata=shown,
             colorscale="Viridis",
-            colorbar={"title": f"log₁₀ {column.label}" if column.name in _LOG else column.label},
-            hovertemplate=f"%{{y}} layer %{{x}}<br>{column.label} %{{customdata:.5g}}<extra></extra>",
+            colorbar={"title": f"log₁₀ {_axis(column)}" if column.name in _LOG else _axis(column)},
+            hovertemplate=f"%{{y}} layer %{{x}}<br>{_axis(column)} %{{customdata:.5g}}<extra></extra>",
             hoverongaps=False,
         )
     )
@@ -147,8 +150,15 @@ def _spectra(report: ScanResult) -> Figure:
 
 
 def _lay_out(figure: Figure, report: ScanResult, column: Column[LayerRow]) -> None:
-    figure.update_layout(title=f"{report.identity.name}: {column.label} by layer", template="plotly_white")
-    figure.update_xaxes(title="layer")
+    layers = {row.matrix.layer for row in report.rows if row.matrix.layer is not None}
+    every = math.ceil((max(layers) - min(layers) + 1) / MOST_TICKS)
+    figure.update_layout(title=f"{report.identity.name}: {_axis(column)} by layer", template="plotly_white")
+    figure.update_xaxes(title="layer", dtick=every, tick0=0)
+
+
+def _axis(column: Column[LayerRow]) -> str:
+    """What a chart calls the number."""
+    return _AXES.get(column.name, column.label)
 
 
 def _groups(report: ScanResult) -> dict[tuple[str, str], list[LayerRow]]:

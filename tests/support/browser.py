@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import fcntl
 import json
 import os
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,16 +50,28 @@ def opened(page: Path) -> tuple[str, list[str]]:
 
 
 def asked(
-    page: Path, script: str, *, height: int = SHORT, width: int = WIDE, dark: bool = False, place: str = ""
+    page: Path,
+    script: str,
+    *,
+    height: int = SHORT,
+    width: int = WIDE,
+    dark: bool = False,
+    paper: bool = False,
+    place: str = "",
 ) -> dict[str, Any]:
     """What ``script``, which may await, puts into ``answer`` when run in the page once it has loaded, in a window
-    ``height`` high; ``place`` is a place in the page, with its #.
+    ``height`` high; ``place`` is a place in the page, with its #. Where it is on ``paper``, the styles for print hold.
 
     Nothing may be written to the console. The page's policy holds for the page, not for the script.
     """
-    shown = _browser().opened(page.as_uri() + place, height, script, width=width, dark=dark)
+    shown = _browser().opened(page.as_uri() + place, height, script, width=width, dark=dark, paper=paper)
     assert shown.console == []
     return shown.answer
+
+
+def printed(page: Path, *, dark: bool = False) -> bytes:
+    """The page as a PDF, as who reads it in the dark would print it too."""
+    return _browser().printed(page.as_uri(), dark=dark)
 
 
 @cache
@@ -109,8 +123,32 @@ class _Browser:
         os.close(self._out)
         shutil.rmtree(self._profile, ignore_errors=True)
 
-    def opened(self, address: str, height: int, script: str = "", *, width: int = WIDE, dark: bool = False) -> _Shown:
-        """The page at ``address`` in a window of its own without a history."""
+    def opened(
+        self,
+        address: str,
+        height: int,
+        script: str = "",
+        *,
+        width: int = WIDE,
+        dark: bool = False,
+        paper: bool = False,
+    ) -> _Shown:
+        with self._tab(address, height, width=width, dark=dark, paper=paper) as session:
+            expression = f"(async () => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
+            answer = json.loads(self._evaluated(session, expression))
+            document = self._evaluated(session, "document.documentElement.outerHTML")
+            console = [line for event in self._events for line in _console(event)]
+        return _Shown(document, console, answer)
+
+    def printed(self, address: str, *, dark: bool) -> bytes:
+        with self._tab(address, SHORT, width=WIDE, dark=dark) as session:
+            # With its own rules for paper, and with the backgrounds that mean something.
+            told = self._ask("Page.printToPDF", session, printBackground=True, preferCSSPageSize=True)
+        return base64.b64decode(told["data"])
+
+    @contextmanager
+    def _tab(self, address: str, height: int, *, width: int, dark: bool, paper: bool = False) -> Iterator[str]:
+        """A session of the page at ``address`` in a window of its own without a history."""
         context = self._ask("Target.createBrowserContext", disposeOnDetach=True)["browserContextId"]
         target = self._ask(
             "Target.createTarget", url="about:blank", browserContextId=context, width=width, height=height
@@ -119,17 +157,13 @@ class _Browser:
         for domain in ("Page", "Runtime", "Log"):
             self._ask(f"{domain}.enable", session)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", session, features=[theme])
+        self._ask("Emulation.setEmulatedMedia", session, media="print" if paper else "", features=[theme])
         self._events.clear()
         self._ask("Page.navigate", session, url=address)
         self._until(lambda: any(event["method"] == "Page.loadEventFired" for event in self._events))
         self._ask("Runtime.evaluate", session, expression=SETTLED, awaitPromise=True)
-        expression = f"(async () => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
-        answer = json.loads(self._evaluated(session, expression))
-        document = self._evaluated(session, "document.documentElement.outerHTML")
-        console = [line for event in self._events for line in _console(event)]
+        yield session
         self._ask("Target.disposeBrowserContext", browserContextId=context)
-        return _Shown(document, console, answer)
 
     def _evaluated(self, session: str, expression: str) -> str:
         told = self._ask("Runtime.evaluate", session, expression=expression, awaitPromise=True)

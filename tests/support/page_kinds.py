@@ -95,13 +95,13 @@ def _paper(folder: Path) -> Path:
 
 
 KINDS: dict[str, Written] = {
-    "clean": _scan(factory.clean),
+    "clean": _scan(lambda: replace(factory.bert(4), rules=factory.RULES)),
     "damaged": _scan(factory.judged),
-    "mixture": _scan(factory.judged_mixture),
+    "mixture": _scan(lambda: factory.judged_mixture(2, 8)),
     "all_nan": _scan(factory.all_nan),
     "guessed": _scan(factory.guessed),
-    "two_stacks": _scan(factory.seq2seq),
-    "spectrum": _scan(lambda: spectra.asked(factory.bert())),
+    "two_stacks": _scan(lambda: factory.seq2seq(2)),
+    "spectrum": _scan(lambda: spectra.asked(factory.bert(4))),
     "quantised": _quantised,
     "adapter": _adapter,
     "comparison": _comparison,

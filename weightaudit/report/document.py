@@ -24,6 +24,7 @@ from weightaudit.report.atomic_write import replacing
 from weightaudit.report.hypertext import NOTHING, Html, each, filled, html, join, shown
 from weightaudit.report.layout import PLOTLY
 from weightaudit.report.style import INK, RoleStyle
+from weightaudit.text import printable
 
 _BLOCK = 1 << 16
 
@@ -53,7 +54,7 @@ def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequen
         asset("page.html"),
         policy=policy,
         title=shown(title),
-        style=style,
+        style=join("", (style, _on_paper(title))),
         body=body,
         data=data,
         plotly=element,
@@ -70,7 +71,7 @@ def plain_document(*, title: str, style: Html, body: Html) -> Html:
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
         ),
         title=shown(title),
-        style=style,
+        style=join("", (style, _on_paper(title))),
         body=body,
         data=NOTHING,
         plotly=NOTHING,
@@ -135,6 +136,19 @@ def colours(styles: Iterable[RoleStyle]) -> Html:
         properties("light"),
         properties("dark"),
         each(".role-{0}{{--role:var(--role-{0})}}", (i for i, _ in numbered)),
+    )
+
+
+def _on_paper(title: str) -> Html:
+    """What stands on each printed page: the title, and which page of how many it is."""
+    # A name may be a stranger's, and is not to end the string: everything but letters and digits is an escape.
+    named = "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in printable(title, 90))
+    return html(
+        "@page {{ margin: 16mm 12mm 15mm; font: 8pt system-ui, sans-serif; color: {}; "
+        '@top-left {{ content: "{}"; }} @top-right {{ content: "weightaudit"; }} '
+        '@bottom-right {{ content: counter(page) " / " counter(pages); }} }}\n',
+        INK["light"]["muted"],
+        shown(named, 1000),
     )
 
 

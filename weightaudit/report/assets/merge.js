@@ -134,7 +134,11 @@ function meetingOf(a, b) {
  * @param {HTMLElement} node
  */
 function drawMeeting({ a, b, layers, roles, cells }, brightest, theme, node) {
-  const layout = baseLayout(theme, `on the inputs of ${data.models[a]}, by ${data.models[b]}`);
+  const layout = baseLayout(theme, "");
+  layout.margin.t = 56;
+  // On two lines: one would be cut where two heat maps stand side by side on paper.
+  const title = `on the inputs of ${plotText(data.models[a])},<br>by ${plotText(data.models[b])}`;
+  layout.title = { text: title, x: 0, xref: "paper", font: { size: onPaper ? 11 : 14 } };
   layout.dragmode = false;
   Object.assign(layout.xaxis, { showgrid: false });
   Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false, type: "category" });
@@ -150,7 +154,12 @@ function drawMeeting({ a, b, layers, roles, cells }, brightest, theme, node) {
     zmax: brightest,
     xgap: 2,
     ygap: 2,
-    colorbar: { thickness: 12, outlinewidth: 0, tickfont: { color: data.ink[theme].muted } },
+    colorbar: {
+      thickness: 12,
+      outlinewidth: 0,
+      nticks: roles.length < 4 ? 3 : 0,
+      tickfont: { color: data.ink[theme].muted },
+    },
   };
   paint(node, `Contamination of each role by layer on the inputs of ${models[a]} by ${models[b]}`, [trace], layout);
 }

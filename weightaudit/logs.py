@@ -1,6 +1,7 @@
 """What is being done, step by step, for whoever asks: records of the logger "weightaudit", which is silent by itself.
 
-``weightaudit … --verbose`` shows them; a program does so by `logging`. Names in them are printable.
+``weightaudit … --verbose`` shows them; a program does so by `logging`. Names in them are printable, and addresses without
+what is a key to the file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from weightaudit.redact import without_secrets
 
 LOGGER = logging.getLogger("weightaudit")
 
@@ -20,7 +23,7 @@ def asked_for() -> bool:
 
 def step(text: str) -> None:
     """Say what is done, or what came of it."""
-    LOGGER.info("%s", text)
+    LOGGER.info("%s", without_secrets(text))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What is being done, step by step, for whoever asks: records of the logger "weightaudit", which is silent by itself.
 
-``weightaudit … --verbose`` shows them; a program does so by `logging`. Names in them are printable, and addresses without
-what is a key to the file.
+``weightaudit … --verbose`` shows them; a program does so by `logging`. Names in them are printable,
+and addresses without what is a key to the file.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.paper.toy import charts
+from tests.support.toy_experiment import charts
 from weightaudit.paper import chart_layout
 from weightaudit.paper.charts import Chart, Series, banded
 from weightaudit.paper.plots import figures, payload

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.paper import toy
+from tests.support import toy_experiment as toy
 from tests.support.running import CommandLine, full_stdout
 from weightaudit.paper import png, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment

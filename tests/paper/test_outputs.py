@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.paper import toy
+from tests.support import toy_experiment as toy
 from tests.support.browser import TALL, asked, needs_chromium, opened
 from weightaudit.audit.progress import Silent
 from weightaudit.errors import OutputError

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.paper.toy import ToyConfig
+from tests.support.toy_experiment import ToyConfig
 from weightaudit.errors import UsageError
 from weightaudit.options import options_of
 from weightaudit.paper.registry import EXPERIMENTS

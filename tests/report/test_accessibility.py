@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.page_kinds import KINDS
 from tests.support.axe import needs_axe, violations
 from tests.support.browser import NARROW, needs_chromium
-from tests.support.page_kinds import KINDS
 
 pytestmark = [pytest.mark.browser, needs_chromium, needs_axe]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.page_kinds import KINDS
 from tests.support import factory
 from tests.support.browser import asked, needs_chromium, printed
-from tests.support.page_kinds import KINDS
 from weightaudit.report.document import plain_document
 from weightaudit.report.hypertext import NOTHING
 from weightaudit.text import printable

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.paper import toy
 from tests.paper.fashion_mnist.idx_files import parquet, png, toy_images, write_idx
+from tests.support import toy_experiment as toy
 from tests.support.hub import pointed_at, serve
 from tests.support.running import CommandLine
 from weightaudit.audit.progress import Silent

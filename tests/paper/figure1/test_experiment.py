@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.paper.toy import Counting
 from tests.support.minilm import minilm_directory, needs_minilm
 from tests.support.models import FF, HIDDEN, LAYERS, RECIPES, build
+from tests.support.toy_experiment import Counting
 from weightaudit.audit.progress import Silent
 from weightaudit.errors import ModelUnavailable
 from weightaudit.paper.figure1.claims import ROLES

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.paper.toy import Counting
+from tests.support.toy_experiment import Counting
 from weightaudit.audit.progress import Silent
 from weightaudit.paper import nets
 from weightaudit.paper.data import generator_for, labels, sphere_inputs

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.paper.toy import Counting
+from tests.support.toy_experiment import Counting
 from weightaudit.audit.progress import Silent
 from weightaudit.paper import nets
 from weightaudit.paper.data import Task, generator_for

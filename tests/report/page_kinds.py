@@ -8,9 +8,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import BinaryIO
 
-from tests.paper import toy
 from tests.report import comparison_factory, spectra
 from tests.support import diffs, factory
+from tests.support import toy_experiment as toy
 from tests.support.adapters import saved_adapter, saved_model, shapes_of
 from tests.support.linear_packers import GPTQ, gptq
 from tests.support.merges import merge_check_result

@@ -209,7 +209,7 @@ def test_what_cannot_be_read_is_told(make: Callable[[], Any], said: str) -> None
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: wa.scan(5), "a int is none"),  # type: ignore[arg-type]
+        (lambda: wa.scan(5), "a int is no model"),  # type: ignore[arg-type]
         (lambda: wa.scan({}, model_config=5), "model_config: a int is no config"),
         (lambda: wa.scan("gpt2", model_config={}), "the files of this model have a config of their own"),
         (lambda: wa.scan({"x": torch.eye(2)}, revision="main"), "this is no Hub model"),

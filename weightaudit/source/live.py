@@ -32,7 +32,7 @@ def held_model(model: object, model_config: object = None) -> HeldModel:
     if isinstance(model, Mapping):
         return HeldModel("state dict", model, _config(model_config))
     if not callable(getattr(model, "state_dict", None)):
-        raise UsageError("model", f"a {type(model).__name__} is none", _WHAT)
+        raise UsageError("model", f"a {type(model).__name__} is no model", _WHAT)
     module: Any = _unwrapped(model)
     if getattr(module, "peft_config", None):
         return _adapter(module, model_config)

@@ -30,10 +30,25 @@ def lines_of_code(page: Path) -> Iterator[str]:
         yield re.sub(r"\s(#|&|\|).*", "", line.strip())
 
 
+def anchors(text: str) -> set[str]:
+    """What a link to a page may name after #: its headings in small letters, blanks as hyphens, without other marks."""
+    headings = re.findall(r"^#+ +(.*)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip()) for heading in plain}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
     broken = [t for t in targets if "://" not in t and not (page.parent / t.split("#")[0]).exists()]
+    broken += [
+        target
+        for target in targets
+        if "#" in target
+        and "://" not in target
+        and (path := page.parent / (target.split("#")[0] or page.name)).exists()
+        if path.suffix == ".md" and target.split("#")[1] not in anchors(path.read_text("utf-8"))
+    ]
     assert broken == []
 
 

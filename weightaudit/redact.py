@@ -7,16 +7,24 @@ from urllib.parse import urlsplit
 
 _SCHEME = r"\b[a-z][a-z0-9+.-]*://"
 _ADDRESS = re.compile(rf"{_SCHEME}(?:(?!{_SCHEME})\S)+", re.IGNORECASE)
-_QUERY = re.compile(r"[?#][^'\"<>]*")
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_CLOSING = "'\"<>)],;"
+"""What may stand behind an address in a line of a log, and encloses it."""
 
 
 def without_secrets(text: str) -> str:
     """``text``, the passwords and queries of the addresses in it cut off."""
-    return _ADDRESS.sub(lambda address: shown(address[0]), text)
+    return _ADDRESS.sub(lambda address: _within(address[0]), text)
+
+
+def _within(text: str) -> str:
+    """An address in a line of a log, with what encloses it."""
+    address = text.rstrip(_CLOSING)
+    return shown(address) + text[len(address) :]
 
 
 def shown(address: str) -> str:
-    """One address without them. What encloses it in a line of a log stays."""
+    """One address without them."""
     scheme, mark, rest = address.partition("://")
     server = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in server:  # a password may hold some too: the last is the end of it

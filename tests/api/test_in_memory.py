@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,22 @@ def test_a_wrapped_model_is_unwrapped() -> None:
     assert told(wa.scan(wrapped)) == told(wa.scan(model))
 
 
+def test_a_container_is_no_wrapper() -> None:
+    """What is called module in it is not all of it."""
+    both = torch.nn.ModuleDict({"module": build("gpt2"), "adapter": torch.nn.Linear(24, 24)})
+    assert "adapter.weight" in {entry.tensor for entry in wa.scan(both).coverage_entries}
+
+
+@pytest.mark.parametrize(
+    ("loaded", "called"),
+    [("/home/alice/secret/run7", "run7"), ("./gone/run7", "run7"), ("~/run7/", "run7"), ("org/name", "org/name")],
+)
+def test_no_way_to_a_folder_is_in_its_name(loaded: str, called: str) -> None:
+    model = build("gpt2")
+    model.config._name_or_path = loaded
+    assert wa.scan(model, roles="Q").identity.name == called
+
+
 def test_an_open_checkpoint_stays_open(tiny_checkpoints: dict[str, Path]) -> None:
     with wa.open_checkpoint(tiny_checkpoints["gpt2"]) as checkpoint:
         report = wa.scan(checkpoint)
@@ -162,17 +179,20 @@ def test_a_merge_of_models_in_memory() -> None:
 
 
 @pytest.mark.filterwarnings("default::FutureWarning")  # PEFT asks transformers for what it calls deprecated
-def test_an_adapter_of_peft_is_scanned_as_it_would_be_saved(tmp_path: Path) -> None:
+def test_an_adapter_of_peft_is_scanned_as_it_would_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(
         r=4, lora_alpha=8, target_modules=["c_attn", "c_fc"], init_lora_weights=False, fan_in_fan_out=True
     )
     model = peft.get_peft_model(build("gpt2"), config)
-    model.save_pretrained(tmp_path)
+    monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda *a, **k: pytest.fail("the Hub"))
+    model.save_pretrained(tmp_path, save_embedding_layers=False)
     saved, live = wa.scan(tmp_path), wa.scan(model)
     assert without_names(live) == without_names(saved)
-    assert live.identity.adapter == saved.identity.adapter
     assert live.identity.adapter is not None
+    assert saved.identity.adapter is not None
+    assert sorted(live.identity.adapter.modules) == sorted(saved.identity.adapter.modules)  # PEFT saves a set
+    assert replace(live.identity.adapter, modules=()) == replace(saved.identity.adapter, modules=())
     assert live.identity.adapter.rank == 4
     merged = model.merge_and_unload()
     difference = wa.diff(build("gpt2"), merged, adapter=tmp_path)

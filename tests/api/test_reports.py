@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import shutil
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,7 +18,7 @@ import pytest
 import weightaudit as wa
 from tests.api.made import REPORTS
 from tests.support import factory
-from weightaudit.errors import UsageError
+from weightaudit.errors import OutputError, UsageError
 
 TEXTS = {"csv": "to_csv", "json": "to_json", "sarif": "to_sarif", "md": "to_markdown", "xml": "to_junit"}
 
@@ -201,3 +204,41 @@ def test_models_side_by_side(tiny_checkpoints: dict[str, Path], tmp_path: Path) 
     assert len(pd.read_csv(tmp_path / "page" / "differences.csv")) == len(both.differences)
     with pytest.raises(UsageError, match="Name another"):
         wa.compare([first])
+
+
+def test_files_that_only_say_that_they_take_text(tmp_path: Path) -> None:
+    report = factory.clean()
+    with tempfile.NamedTemporaryFile("w+", dir=tmp_path) as named, tempfile.SpooledTemporaryFile(mode="w+") as spooled:
+        for file in (named, spooled):
+            report.to_csv(file)
+            file.seek(0)
+            assert file.read() == report.to_csv()
+    with tempfile.NamedTemporaryFile(dir=tmp_path) as raw, gzip.open(tmp_path / "r.gz", "w") as packed:
+        report.to_json(raw)
+        report.to_json(cast(Any, packed))
+        raw.seek(0)
+        assert raw.read().decode() == report.to_json()
+    with (tmp_path / "r").open("w") as text, pytest.raises(UsageError, match="opened for text"):
+        report.to_parquet(cast(Any, text))
+    with pytest.raises(UsageError, match=r"there is no such severity\. Choose error, warning, info and never"):
+        report.to_junit(fail_on="bogus")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("call", [wa.compare, wa.merge_check, lambda models: wa.merge(models, "out")])
+@pytest.mark.parametrize("models", ["gpt2", Path("gpt2"), {"x": 1}, factory.clean(), 5])
+def test_one_model_is_no_list(call: Any, models: Any) -> None:
+    with pytest.raises(UsageError, match="is no list of models"):
+        call(models)
+
+
+def test_a_comparison_is_written_over_no_model_and_no_batch(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_checkpoints["gpt2"], model)
+    before = sorted(path.name for path in model.iterdir())
+    both = wa.compare(cast(Any, (path for path in (model, model))))
+    with pytest.raises(OutputError):
+        both.write(model)
+    assert sorted(path.name for path in model.iterdir()) == before
+    wa.batch([model], tmp_path / "batch", workers=0)
+    with pytest.raises(OutputError, match="it is a batch's directory"):
+        both.write(tmp_path / "batch")

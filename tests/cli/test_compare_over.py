@@ -10,6 +10,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.support.running import CommandLine
+from tests.support.web import web_server
+from weightaudit import scan
+from weightaudit.cli.over import Version, _title
 from weightaudit.records import Place, SeriesRow
 from weightaudit.report.series.log import LOG_NAME, table_of, write_log
 
@@ -142,3 +145,41 @@ def test_a_damaged_log(weightaudit: CommandLine, tmp_path: Path) -> None:
     log.write_bytes(log.read_bytes()[:-200])
     done = weightaudit("compare", "--over", "step", log.parent, "--out", tmp_path / "out")
     assert (done.code, "no log of a run that can be read" in done.stderr) == (2, True)
+
+
+def test_a_signature_names_neither_a_step_nor_a_version(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {f"/runs/{name}/{file.name}": file for name in "ab" for file in tiny_checkpoints["gpt2"].iterdir()}
+    with web_server(files) as web:
+        named = [f"{web.url}/runs/{name}/model.safetensors?sig=sk-secret-step7" for name in "ab"]
+        done = weightaudit("compare", "--over", "revision", *named, "--out", "over", "--roles", "Q")
+        assert done.code == 0
+        refused = weightaudit("compare", "--over", "step", *named, "--out", "over")
+        assert refused.code == 2
+    assert "tells no step of training" in refused.stderr
+    written = "".join(path.read_text("utf-8") for path in Path("over").glob("*.*") if path.suffix in (".html", ".csv"))
+    assert "sk-secret" not in written + done.stdout + done.stderr + refused.stderr
+
+
+def test_a_directory_of_reports(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
+    (tmp_path / "reports").mkdir()
+    for step in (20, 3):
+        scan(tiny_checkpoints["gpt2"], roles="Q").to_json(tmp_path / "reports" / f"step{step}.json")
+    assert weightaudit("compare", "--over", "step", tmp_path / "reports", "--out", tmp_path / "over").code == 0
+    assert sorted({int(line["step"]) for line in lines(tmp_path / "over")}) == [3, 20]
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (["hf://EleutherAI/pythia-70m@step0", "hf://EleutherAI/pythia-70m@step8"], "EleutherAI/pythia-70m"),
+        (["https://huggingface.co/a/b/tree/step1", "https://huggingface.co/a/b/tree/step2"], "a/b"),
+        (["https://h.example/runs/x/a.safetensors?sig=s", "https://h.example/runs/x/b.safetensors?sig=s"], "x"),
+        (["runs/x/checkpoint-1", "runs/x/checkpoint-2"], "x"),
+        (["a/b@step1", "a/b@step2"], "a/b"),
+    ],
+)
+def test_a_series_is_called_by_what_its_versions_share(names: list[str], title: str) -> None:
+    assert _title([Version(name, at) for at, name in enumerate(names)]) == title

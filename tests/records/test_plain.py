@@ -72,6 +72,18 @@ def test_zero_is_not_false_and_one_is_not_a_float() -> None:
     assert from_plain(Outer, said).flag is True
 
 
+def test_a_text_that_reads_like_a_number_stays_one() -> None:
+    outer = Outer(
+        Inner(math.inf, "nan"), loose={"nan": "nan", "x": ["inf", math.inf, {"number": "text"}], "y": math.nan}
+    )
+    said = to_plain(outer)
+    assert said["loose"]["x"] == ["inf", {"number": "inf"}, {"number": "text"}]
+    again = from_plain(Outer, json.loads(json.dumps(said, allow_nan=False)))
+    assert again.loose["nan"] == "nan"
+    assert again.loose["x"] == ["inf", math.inf, {"number": "text"}]
+    assert math.isnan(again.loose["y"])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

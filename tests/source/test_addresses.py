@@ -17,7 +17,7 @@ from weightaudit.batches.log import Log
 from weightaudit.batches.model_list import read_model_list
 from weightaudit.config import AuditConfig
 from weightaudit.errors import ModelUnavailable, UsageError
-from weightaudit.redact import without_secrets
+from weightaudit.redact import shown, without_secrets
 from weightaudit.source import open_repository
 from weightaudit.source.hub_errors import HTTP, endpoint
 from weightaudit.source.redaction import redact_logs
@@ -64,9 +64,13 @@ def test_a_password_with_a_blank(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://cdn.example/a?next=https://u:secret@x/?y=secret", "https://cdn.example/a?…https://x/?…"),
         ("https://cdn.example/a?mail=a@secret", "https://cdn.example/a?…"),
         ("https://[::1]:8080/a?secret", "https://[::1]:8080/a?…"),
+        ("https://cdn.example/a?name=UTF-8''a.bin&sig=secret", "https://cdn.example/a?…"),
+        ('https://cdn.example/a?name="a.bin"&sig=secret', "https://cdn.example/a?…"),
+        ("https://cdn.example/a?x=<y>&sig=secret", "https://cdn.example/a?…"),
     ],
 )
 def test_queries(address: str, bare: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(address) == bare or "next=" in address
     assert without_secrets(f"GET {address} (b'Location', b'{address}')") == f"GET {bare} (b'Location', b'{bare}')"
 
 

@@ -325,3 +325,27 @@ def test_a_server_that_is_not_there(web: Web) -> None:
     web.stop()
     with pytest.raises(ModelUnreachable, match=rf"{web.url} cannot be reached"):
         open_repository(f"{web.url}/m/tiny/", max_wait=1.0)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "hf_quant_config.json"])
+def test_what_only_may_lie_beside_the_weights_costs_them_nothing(web: Web, name: str) -> None:
+    """A server that sends those who ask for it elsewhere, as to a page where one logs in."""
+    web.moved[f"/m/tiny/{name}"] = "http://example.org/login"
+    with open_checkpoint(f"{web.url}/m/tiny/model.safetensors") as checkpoint:
+        assert first_row(checkpoint) == 1.0
+    web.moved["/m/tiny/config.json"] = "http://example.org/login"
+    with pytest.raises(ModelUnavailable, match="not encrypted"):
+        open_checkpoint(f"{web.url}/m/tiny/model.safetensors")
+
+
+def test_this_machine_is_asked_by_nobody_in_between(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name)
+    with web_server({}) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for host in ("127.0.0.1", "localhost"):
+            address = web.url.replace("127.0.0.1", host)
+            with open_checkpoint(f"{address}/m/tiny/model.safetensors?sig={SECRET}") as checkpoint:
+                assert first_row(checkpoint) == 1.0
+        assert proxy.log == []

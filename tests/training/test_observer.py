@@ -201,3 +201,28 @@ def test_matrices_are_read_where_they_are_now(clock: Clock, tmp_path: Path) -> N
     found = [row for row in read_log(tmp_path / "weightaudit.parquet")[0] if row.place.layer == 0]
     weight = model.transformer.h[0].mlp.c_proj.weight.detach().double()
     assert found[0].frobenius_norm == pytest.approx(float(weight.norm()), rel=1e-9)
+
+
+def test_whatever_fails_in_a_look_ends_no_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: Any
+) -> None:
+    def fails(*args: object, **more: object) -> None:
+        raise RuntimeError("out of memory on the device")
+
+    seen = Observer(watch(every=1, budget=None))
+    seen.begin(gpt2(), 0, tmp_path)
+    monkeypatch.setattr(observing, "measure", fails)
+    seen.after_step(1)
+    assert "not looked at any more from step 1 on: out of memory on the device" in caplog.text
+    monkeypatch.setattr(observing, "nonfinite_tensors", fails)
+    assert seen.after_step(2) == observing.Seen()
+
+
+def test_steps_that_come_several_at_once_are_not_missed(tmp_path: Path) -> None:
+    seen = Observer(watch(every=10, budget=None))
+    seen.begin(gpt2(), 0, tmp_path)
+    for step in range(3, 34, 3):
+        seen.after_step(step)
+    seen.end(33)
+    rows, _ = read_log(seen.path)
+    assert sorted({row.due for row in rows if row.kind == "matrix"}) == [12, 21, 30]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from weightaudit.api.models import Model
+from weightaudit.api.models import Model, as_list
 from weightaudit.api.options import with_options
 from weightaudit.api.scanning import scan
 from weightaudit.audit import Progress
 from weightaudit.config import DEFAULTS, AuditConfig
-from weightaudit.errors import OutputError, UsageError
+from weightaudit.errors import UsageError
+from weightaudit.model_files import ModelFiles, parted
 from weightaudit.records import ScanResult
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ class Comparison:
         What each is called, in the order in which they were given.
     reports
         What is compared of each.
+    locations
+        Where the models lie and the reports that were read: nothing is written over them.
     """
 
     names: tuple[str, ...]
     reports: tuple[Finished, ...]
+    locations: tuple[str, ...] = ()
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -64,14 +68,13 @@ class Comparison:
         return pd.read_csv(file)
 
     def write(self, directory: str | os.PathLike[str]) -> None:
-        """Write index.html and differences.csv into ``directory``, made if it is not there. OutputError."""
+        """Write index.html and differences.csv into ``directory``, made if it is not there. OutputError, also where it
+        is a model's or a batch's.
+        """
+        from weightaudit.report.comparison.directory import prepare_directory
         from weightaudit.report.comparison.write import put_together
 
-        try:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            cause = (error.strerror or str(error)).lower()
-            raise OutputError(str(directory), cause, "Name another directory") from error
+        prepare_directory(Path(directory), ModelFiles.of(self.locations), [])
         put_together(self.reports, Path(directory))
 
     def __repr__(self) -> str:
@@ -125,17 +128,27 @@ def compare(
     from weightaudit.report.comparison.read import finished, read_finished
     from weightaudit.report.comparison.write import titles
 
-    if len(models) < 2:
+    named = as_list(models, what="models")
+    if len(named) < 2:
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
+    asked = config.with_written(options)
     found: list[Finished] = []
-    for model in models:
+    locations: list[str] = []
+    for model in named:
         read = read_finished(Path(model)) if isinstance(model, (str, os.PathLike)) else None
         if read is None:
-            result = (
-                model
-                if isinstance(model, ScanResult)
-                else scan(model, progress=progress, config=config.with_written(options))
-            )
+            result = model if isinstance(model, ScanResult) else _scanned(model, asked, progress)
+            locations.append(result.identity.location)
             read = finished(result)
+        else:
+            locations.append(os.fspath(model))
         found.append(read)
-    return Comparison(tuple(titles(found)), tuple(found))
+    return Comparison(tuple(titles(found)), tuple(found), tuple(locations))
+
+
+def _scanned(model: Any, config: AuditConfig, progress: bool | Progress) -> ScanResult:
+    """The scan of a model, which as a Hub id may carry a revision: ``id@revision``."""
+    if not isinstance(model, (str, os.PathLike)):
+        return scan(model, progress=progress, config=config)
+    name, revision = parted(os.fspath(model))
+    return scan(name, progress=progress, config=replace(config, revision=revision))

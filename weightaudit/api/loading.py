@@ -20,8 +20,8 @@ _AGAIN = "Make it anew with this version"
 def load(path: str | os.PathLike[str]) -> ScanReport | DiffReport | MergeReport:
     """Read a JSON report back, whole: what `scan`, `diff` or `merge_check` returned when it was written.
 
-    Every number, finding and sentence is there again, and is written again as the same bytes. Nothing in the file is
-    believed: each value is checked by its type.
+    Every number, finding and sentence is there again, and is written again as the same bytes; a matrix is bound to no
+    checkpoint. Nothing in the file is run or followed, and each field is checked by its type.
 
     Parameters
     ----------

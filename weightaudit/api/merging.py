@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from weightaudit.api.models import Model, as_model
+from weightaudit.api.models import Model, as_list, as_model
 from weightaudit.api.options import with_options
 from weightaudit.api.reports import MergeReport
 from weightaudit.audit import Progress
@@ -75,9 +75,10 @@ def merge_check(
     from weightaudit.merging.asked import weights_asked
     from weightaudit.merging.check import check_merge
 
-    asked = weights_asked(len(models), weights, merged=merged is not None)
+    named = [as_model(model) for model in as_list(models, what="models")]
+    asked = weights_asked(len(named), weights, merged=merged is not None)
     result = check_merge(
-        [as_model(model) for model in models],
+        named,
         config.with_written(options),
         base=None if base is None else as_model(base),
         merged=None if merged is None else as_model(merged),
@@ -149,7 +150,7 @@ def merge(
     from weightaudit.merging.asked import weights_asked
     from weightaudit.merging.linear.merge import merge_models
 
-    named = [os.fspath(model) for model in models]
+    named = [os.fspath(model) for model in as_list(models, what="models")]
     return merge_models(
         named,
         out,

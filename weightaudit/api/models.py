@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from weightaudit.audit.opening import AnyModel
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import UsageError
+from weightaudit.records import Reported
 
 if TYPE_CHECKING:
     import torch
@@ -28,3 +29,10 @@ def as_model(model: Model, model_config: object = None) -> AnyModel:
     from weightaudit.source.live import held_model
 
     return held_model(model, model_config)
+
+
+def as_list(models: Any, *, what: str) -> list[Any]:
+    """``models`` as a list. UsageError for a single one: a name would be taken letter by letter."""
+    if isinstance(models, (str, os.PathLike, Mapping, Checkpoint, Reported)) or not isinstance(models, Iterable):
+        raise UsageError(what, f"a {type(models).__name__} is no list of models", "Write [first, second]")
+    return list(models)

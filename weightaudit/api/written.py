@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
 
+from weightaudit.errors import UsageError
 from weightaudit.records import Reported
 from weightaudit.report import rendered, write
+from weightaudit.text import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +88,8 @@ class Written:
 
         ``fail_on`` is the severity from which on a finding is a failure.
         """
+        if fail_on not in get_args(FailOn):
+            raise UsageError(f"fail_on {fail_on!r}", "there is no such severity", f"Choose {listed(get_args(FailOn))}")
         return self._out(path, ".xml", fail_on=fail_on)
 
     def write(self, path: str | os.PathLike[str], kind: str = "", **options: Any) -> None:
@@ -121,5 +125,16 @@ class Written:
         if path is None:
             return content.decode()
         written: Any = path
-        written.write(content.decode() if isinstance(path, io.TextIOBase) else content)
+        if not _takes_text(path):
+            written.write(content)
+        elif kind == ".parquet":
+            raise UsageError("to_parquet", "the file was opened for text", 'Open it with mode "wb"')
+        else:
+            written.write(content.decode())
         return None
+
+
+def _takes_text(file: object) -> bool:
+    """Whether an open file takes text: by its kind, or by what it says of itself, as temporary files do."""
+    mode = getattr(file, "mode", "")
+    return isinstance(file, io.TextIOBase) or (isinstance(mode, str) and mode != "" and "b" not in mode)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weightaudit.api.models import as_list
 from weightaudit.api.options import with_options
 from weightaudit.batches.display import Silent, display_on_stderr
 from weightaudit.batches.executors import make_pool
@@ -68,13 +69,12 @@ class Batch:
         return html
 
 
-@with_options(without=("revision", "threads", "base", "baseline"))
+@with_options(without=("revision", "base", "baseline"))
 def batch(
     models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     workers: int | None = None,
-    threads: int | None = None,
     retry_failed: bool = False,
     max_time: float | None = None,
     progress: bool = False,
@@ -95,8 +95,6 @@ def batch(
         Directory for the results; made if it is not there.
     workers
         Processes; 0 scans in this one. None is one a core, at most 8.
-    threads
-        Compute threads of each scan; None shares out the cores.
     retry_failed
         Whether what failed in earlier runs is scanned again.
     max_time
@@ -131,7 +129,7 @@ def batch(
     check_max_time(max_time)
     asked = config.with_written(options)
     entries, title, read = _entries(models, asked)
-    pool, shared = make_pool(len(entries), workers=workers, scheduler=None, threads=threads, max_time=max_time)
+    pool, shared = make_pool(len(entries), workers=workers, scheduler=None, threads=asked.threads, max_time=max_time)
     result = run_batch(
         entries,
         Path(out),
@@ -153,4 +151,4 @@ def _entries(
     if isinstance(models, (str, os.PathLike)):
         path = find_list(os.fspath(models))
         return read_model_list(path, config), path.stem, [path]
-    return models_named(models, config), "", []
+    return models_named(as_list(models, what="models"), config), "", []

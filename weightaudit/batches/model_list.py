@@ -101,6 +101,9 @@ def models_named(models: Iterable[str | os.PathLike[str]], base: AuditConfig) ->
     """The same of ``models`` that a program names, each a Hub id, ``id@revision`` or a path. UsageError."""
     entries: list[Entry] = []
     for number, named in enumerate(models, 1):
+        if not isinstance(named, (str, os.PathLike)):
+            hint = "Save it, and name the folder; weightaudit.scan takes what is in memory"
+            raise UsageError("models", f"a {type(named).__name__} is neither a path nor a Hub id", hint)
         model, local, revision = _model(os.fspath(named))
         config = replace(base, revision=revision)
         _check(model, local, config, check_device=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weightaudit.cli import options
-from weightaudit.cli.compared import folder_of, prepare, scanned
+from weightaudit.cli.compared import folder_of, scanned
 from weightaudit.cli.formats import TEXT, show_data
 from weightaudit.cli.over import Over, draw_over
 from weightaudit.cli.scan_options import with_scan_options
@@ -86,6 +86,7 @@ def compare(
         raise UsageError("compare", "a comparison needs two reports or models", "Name another")
 
     from weightaudit.report.atomic_write import Attempts
+    from weightaudit.report.comparison.directory import prepare_directory
     from weightaudit.report.comparison.read import read_finished, table_of
     from weightaudit.report.comparison.write import put_together
 
@@ -94,7 +95,7 @@ def compare(
     folders = [out / folder_of(place, name) for place, name in enumerate(compared, 1)]
     models = [name for name, report in zip(compared, reports, strict=True) if report is None]
     read = [table_of(Path(name)) for name, report in zip(compared, reports, strict=True) if report is not None]
-    prepare(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
+    prepare_directory(out, ModelFiles.of([parted(name)[0] for name in models], read=read), folders)
     attempts = Attempts()
     with attempts:  # of a model that cannot be read too: what could not be written before it is told with it
         whole = [

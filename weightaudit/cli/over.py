@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from weightaudit.cli.compared import folder_of, prepare, scanned
+from weightaudit.cli.compared import folder_of, scanned
 from weightaudit.cli.terminal import tell
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles, parted
+from weightaudit.redact import without_secrets
 from weightaudit.report.layout import INDEX, LAYERS_PARQUET, MANIFEST, PLOTLY, SERIES_CSV
 from weightaudit.steps import step_of
 from weightaudit.text import plural, printable
@@ -80,11 +81,12 @@ def _log_of(named: Sequence[str]) -> Path | None:
 
 def _of_log(path: Path, out: Path) -> Series:
     from weightaudit.records import Series
+    from weightaudit.report.comparison.directory import prepare_directory
     from weightaudit.report.series.log import LOG_NAME, read_log
     from weightaudit.training.rules import judged
 
     rows, told = read_log(path)
-    prepare(out, ModelFiles.of([], read=[path]), [], (INDEX, SERIES_CSV))
+    prepare_directory(out, ModelFiles.of([], read=[path]), [], (INDEX, SERIES_CSV))
     found = judged(rows, adapter=bool(told.get("adapter")))
     return Series(
         name=path.resolve().parent.name if path.name == LOG_NAME else path.stem,
@@ -100,7 +102,7 @@ def _versions(named: Sequence[str], over: Over) -> list[Version]:
     names = _within(Path(named[0])) if len(named) == 1 else list(named)
     if len(names) < 2:
         raise UsageError("--over", "a series needs two steps or more", _ANY)
-    steps = [step_of(name) for name in names]
+    steps = [step_of(_bare(name)) for name in names]
     if over == "revision" and None in steps:
         return [Version(name, at, _called(name)) for at, name in enumerate(names, 1)]
     by_step: dict[int, str] = {}
@@ -116,10 +118,23 @@ def _versions(named: Sequence[str], over: Over) -> list[Version]:
     return [Version(name, step) for step, name in sorted(by_step.items())]
 
 
+def _bare(name: str) -> str:
+    """An address without its query, which names nothing, and without a password; anything else as it is."""
+    return without_secrets(name).partition("?")[0].partition("#")[0] if "://" in name else name
+
+
 def _called(name: str) -> str:
-    """The revision, or the last part of a path."""
-    _, revision = parted(name)
-    return revision or os.path.basename(os.path.normpath(name))
+    """The revision, or the last part of a path or an address."""
+    revision = _revision_of(name)
+    return revision or os.path.basename(os.path.normpath(_bare(name)))
+
+
+def _revision_of(name: str) -> str | None:
+    """That which a Hub id or an address of the Hub carries."""
+    from weightaudit.source.hub_place import hub_place
+
+    place = hub_place(name) if "://" in name else None
+    return place.revision if place is not None else parted(name)[1]
 
 
 def _within(directory: Path) -> list[str]:
@@ -132,7 +147,12 @@ def _within(directory: Path) -> list[str]:
     if (directory / MANIFEST).exists():
         folders = [directory / one.folder for one in read_manifest(directory).models]
         return [str(folder) for folder in folders if (folder / LAYERS_PARQUET).is_file()]
-    return [str(path) for _, path in checkpoints_in(directory)]
+    reports = {step: path for path in sorted(directory.iterdir()) if (step := _step_of_report(path)) is not None}
+    return [str(path) for _, path in sorted(reports.items()) or checkpoints_in(directory)]
+
+
+def _step_of_report(path: Path) -> int | None:
+    return step_of(path.stem) if path.suffix in (".json", ".parquet") and path.is_file() else None
 
 
 def _reports(versions: Sequence[Version]) -> list[Finished | None]:
@@ -153,6 +173,7 @@ def _of_versions(
 ) -> Series:
     """Models are scanned, each into a folder of ``out``."""
     from weightaudit.records import Series
+    from weightaudit.report.comparison.directory import prepare_directory
     from weightaudit.report.comparison.read import table_of
     from weightaudit.report.document import share_plotly
     from weightaudit.report.series.collect import rows_of
@@ -162,7 +183,7 @@ def _of_versions(
     models = [parted(one.written)[0] for one, report in pairs if report is None]
     read = [table_of(Path(one.written)) for one, report in pairs if report is not None]
     folders = [out / folder_of(one.step, one.written) for one in versions]
-    prepare(out, ModelFiles.of(models, read=read), folders, (INDEX, SERIES_CSV, PLOTLY))
+    prepare_directory(out, ModelFiles.of(models, read=read), folders, (INDEX, SERIES_CSV, PLOTLY))
     whole = [
         report if report is not None else scanned(one.written, folder, config, attempts, quiet=quiet)
         for (one, report), folder in zip(pairs, folders, strict=True)
@@ -183,5 +204,16 @@ def _of_versions(
 
 def _title(versions: Sequence[Version]) -> str:
     """What they have in common: a Hub id, or the folder that they lie in."""
-    names = {parted(one.written)[0] for one in versions}
-    return names.pop() if len(names) == 1 else Path(os.path.abspath(versions[0].written)).parent.name or "models"
+    names = {_model_of(one.written) for one in versions}
+    if len(names) == 1:
+        return names.pop()
+    first = _bare(versions[0].written)
+    return (first if "://" in first else os.path.abspath(first)).rstrip("/").split("/")[-2] or "models"
+
+
+def _model_of(name: str) -> str:
+    """A Hub model without its revision; a path as it is."""
+    from weightaudit.source.hub_place import hub_place
+
+    place = hub_place(name) if "://" in name else None
+    return place.model if place is not None else parted(_bare(name))[0]

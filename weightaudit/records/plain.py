@@ -1,7 +1,8 @@
 """Records as plain JSON values and back, nothing lost and nothing believed.
 
 A record is an object of those fields that differ from their defaults. A number that JSON has none for is a text: "nan",
-"inf", "-inf". What comes back is checked against the types of the fields, all of it.
+"inf", "-inf". What comes back is checked against the types of the fields, but for what may be anything: options, the
+numbers of a summary.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 Record = TypeVar("Record")
 _ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_NUMBER = "number"
+"""Key of such a number where any value may stand."""
 _MISSING: Any = dataclasses.MISSING
 
 
 def to_plain(value: Any) -> Any:
     """``value``, a record or what one is made of, as JSON has it. TypeError for anything else (a bug)."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = _hints(type(value))
         return {
-            field.name: to_plain(content)
+            field.name: (_loosely if _is_loose(hints[field.name]) else to_plain)(content)
             for field in _fields(type(value))
             if not _same(content := getattr(value, field.name), _default(field))
         }
@@ -101,8 +105,24 @@ def _loose(said: Any) -> Any:
     if isinstance(said, list):
         return [_loose(item) for item in said]
     if isinstance(said, dict):
-        return {key: _loose(item) for key, item in said.items()}
-    return _ODD.get(said, said) if isinstance(said, str) else said
+        odd = _ODD.get(said[_NUMBER]) if said.keys() == {_NUMBER} and isinstance(said[_NUMBER], str) else None
+        return {key: _loose(item) for key, item in said.items()} if odd is None else odd
+    return said
+
+
+def _loosely(value: Any) -> Any:
+    """The same written down: a number that JSON has none for is told from a text that reads so."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: str(value)}
+    if isinstance(value, (list, tuple)):
+        return [_loosely(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _loosely(item) for key, item in value.items()}
+    return to_plain(value)
+
+
+def _is_loose(hint: Any) -> bool:
+    return hint is Any or Any in get_args(hint)
 
 
 def _checked(said: Any, holds: bool, otherwise: str) -> Any:

@@ -84,7 +84,9 @@ def _finding(finding: Finding) -> Html:
 def _profiles(result: ScanResult) -> Html:
     """The stable rank of each role over the layers, on one logarithmic scale."""
     lines = {
-        key: medians_by_layer((row.matrix.layer or 0, row.spectrum.stable_rank) for row in rows)
+        key: medians_by_layer(
+            (row.matrix.layer or 0, row.spectrum.stable_rank) for row in rows if row.spectrum.stable_rank > 0
+        )
         for key, rows in role_groups(result.rows).items()
     }
     lines = {key: points for key, points in lines.items() if points}

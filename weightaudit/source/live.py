@@ -17,6 +17,11 @@ from weightaudit.errors import UsageError
 from weightaudit.source.held import HeldModel
 from weightaudit.text import printable
 
+_WRAPPERS = ("OptimizedModule", "DistributedDataParallel", "DataParallel", "DeepSpeedEngine")
+_WRAPPED_AS = ("_orig_mod", "module")
+"""Where these keep the model."""
+_EMBEDDINGS = {"embed_tokens", "lm_head"}
+"""What PEFT saves whole where an adapter changes it."""
 _WHAT = "Give a path, a Hub id, a module, a state dict or an open checkpoint"
 
 
@@ -33,7 +38,7 @@ def held_model(model: object, model_config: object = None) -> HeldModel:
         return HeldModel("state dict", model, _config(model_config))
     if not callable(getattr(model, "state_dict", None)):
         raise UsageError("model", f"a {type(model).__name__} is no model", _WHAT)
-    module: Any = _unwrapped(model)
+    module: Any = unwrapped(model)
     if getattr(module, "peft_config", None):
         return _adapter(module, model_config)
     state = {name: value for name, value in module.state_dict().items() if is_tensor(value)}  # and no extra state
@@ -49,18 +54,18 @@ def held_model(model: object, model_config: object = None) -> HeldModel:
 def _name(config: Any, otherwise: str) -> str:
     """What the model was loaded by: a Hub id, or the name of a folder here, without the way to it."""
     called = str(getattr(config, "_name_or_path", "") or "")
-    plain = os.path.basename(os.path.normpath(called)) if called and os.path.exists(called) else called
-    return plain or otherwise
+    path = called.startswith((".", "~")) or os.path.isabs(called) or os.path.exists(called)
+    return (os.path.basename(os.path.normpath(called)) if called and path else called) or otherwise
 
 
-def _unwrapped(model: Any) -> Any:
-    """The model in a wrapper of torch's: compiled, or on several devices."""
-    while type(model).__module__.startswith("torch."):
-        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+def unwrapped(module: Any) -> Any:
+    """The model itself within torch.compile's and the wrappers for data-parallel training."""
+    while type(module).__name__ in _WRAPPERS:
+        inner = next((getattr(module, name) for name in _WRAPPED_AS if hasattr(module, name)), None)
         if inner is None:
             break
-        model = inner
-    return model
+        module = inner
+    return module
 
 
 def _config(said: object) -> dict[str, Any] | None:
@@ -97,7 +102,10 @@ def _adapter(module: Any, model_config: object) -> HeldModel:
         cause = f"{len(names)} of its adapters are active ({printable(', '.join(map(str, names)))})"
         raise UsageError("model", cause, "Activate the one that is meant: model.set_adapter(name)")
     said = dict(module.peft_config[names[0]].to_dict()) if model_config is None else _config(model_config)
-    state = peft.get_peft_model_state_dict(module, adapter_name=names[0])
+    targets = module.peft_config[names[0]].to_dict().get("target_modules")
+    # Left to itself PEFT asks the Hub for the base, to see whether tokens were added.
+    whole = isinstance(targets, (set, list, tuple)) and not _EMBEDDINGS.isdisjoint(targets)
+    state = peft.get_peft_model_state_dict(module, adapter_name=names[0], save_embedding_layers=whole)
     config = None if said is None else {key: _plain(value) for key, value in said.items()}
     return HeldModel(f"adapter {names[0]}", state, config, adapter=True)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from threading import Event
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable
+from weightaudit.errors import CheckpointError, ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable
 from weightaudit.source.base import CONFIG, GGUF, SHARD, STANDARD_WEIGHTS, ByteSource, safe_name
 from weightaudit.source.http.client import Access, client_of
 from weightaudit.source.http.location import RemoteLocation, etag_or_date
@@ -32,6 +33,12 @@ WEIGHTS = (*(name for pair in STANDARD_WEIGHTS for name in pair), *ADAPTERS)
 """Asked for in a folder."""
 BESIDE = (CONFIG, "adapter_config.json", "quantize_config.json", "quant_config.json", "hf_quant_config.json")
 """Asked for in a folder and beside a file: what a checkpoint reads of small files beside weights."""
+OPTIONAL = BESIDE[1:]
+"""Of these, what most models do not have, and a server may answer for in any way."""
+PATIENCE = 5.0
+"""Seconds that these are waited for."""
+NO_PROXY = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))
+"""This machine is asked by nobody in between, whatever proxies the environment names."""
 AT_ONCE = 8
 """Names asked for together."""
 MAX_INDEX = 100_000_000
@@ -164,9 +171,15 @@ class WebRepository:
             return retry(lambda: find(self._url(name), budget, self._access), budget)
         except GaveUp:
             raise ValueError(f"{self._label(name)} is closed") from None
+        except ModelError:
+            # What only may lie beside the weights must not cost them; their own failures, and the config's, are told.
+            if name not in OPTIONAL:
+                raise
+            return Refused(self._access.model, HTTPStatus.NOT_FOUND, signed=False)
 
     def _budget(self, name: str) -> RetryBudget:
-        return RetryBudget(self._label(name), self._access.max_wait, self._closing)
+        longest = min(self._access.max_wait, PATIENCE) if name in OPTIONAL else self._access.max_wait
+        return RetryBudget(self._label(name), longest, self._closing)
 
     def _url(self, name: str) -> str:
         """The address of a file, with the query of the one that was given: a signature may be for a whole folder."""
@@ -189,7 +202,7 @@ def web_repository(address: str, *, offline: bool, max_wait: float) -> WebReposi
     if offline:
         raise ModelUnreachable(shown, "offline, and it is on a web server", "Drop the offline option")
     redact_logs()
-    client = client_of(shown, lambda: HTTP.Client(follow_redirects=False))
+    client = client_of(shown, lambda: HTTP.Client(follow_redirects=False, mounts=NO_PROXY))
     access = Access(shown, None, None, max_wait, client=client, hint=CHECK, no_parts=NO_PARTS)
     weakref.finalize(access, client.close)  # when neither this nor any of its files is in use any more
     repository = WebRepository(address, chosen, access)

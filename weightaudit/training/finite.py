@@ -22,7 +22,7 @@ def nonfinite_tensors(module: torch.nn.Module) -> list[str]:
                 ends[parameter.device].append((name, (most - most) + (least - least)))
         found = []
         for known in ends.values():
-            finite = torch.isfinite(torch.stack([end.double() for _, end in known])).tolist()
+            finite = torch.stack([torch.isfinite(end) for _, end in known]).tolist()
             found += [name for (name, _), fine in zip(known, finite, strict=True) if not fine]
     return found
 

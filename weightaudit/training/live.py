@@ -9,7 +9,7 @@ from weightaudit.audit.opening import map_of
 from weightaudit.audit.selection import select
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.errors import MappingError, UsageError
-from weightaudit.source.live import held_model
+from weightaudit.source.live import held_model, unwrapped
 from weightaudit.text import listed, printable
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from weightaudit.arrays import Array
 
-_WRAPPED_AS = ("_orig_mod", "module")
-"""Where torch.compile and the wrappers for data-parallel training keep the model."""
-_WRAPPERS = ("OptimizedModule", "DistributedDataParallel", "DataParallel", "DeepSpeedEngine")
 _SHARDING = ("FullyShardedDataParallel", "FSDPModule")
 MOST_NAMED = 8
 
@@ -29,27 +26,18 @@ def watched(module: torch.nn.Module, submodule: str | None) -> torch.nn.Module:
 
     UsageError where there is no such part, or several that nobody chose from.
     """
-    plain = unwrapped(module)
+    plain: torch.nn.Module = unwrapped(module)
     if submodule is not None:
         try:
-            return unwrapped(plain.get_submodule(submodule))
+            part: torch.nn.Module = unwrapped(plain.get_submodule(submodule))
         except AttributeError as error:
             raise UsageError("submodule", f"the model has no part '{printable(submodule)}'", _parts(plain)) from error
+        return part
     found = list(_models(plain, ""))
     if len(found) > 1:
         names = listed((name for name, _ in found), MOST_NAMED)
         raise UsageError("submodule", f"several models are trained together: {names}", "Name one: submodule='…'")
     return found[0][1] if found else plain
-
-
-def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
-    """The model itself within torch.compile's and the wrappers for data-parallel training."""
-    while type(module).__name__ in _WRAPPERS:
-        inner = next((getattr(module, name) for name in _WRAPPED_AS if hasattr(module, name)), None)
-        if inner is None:
-            break
-        module = inner
-    return module
 
 
 def _models(module: torch.nn.Module, name: str) -> Iterator[tuple[str, torch.nn.Module]]:

@@ -26,8 +26,8 @@ class RoleMedian:
 
 
 def medians_of(rows: Iterable[SeriesRow]) -> dict[tuple[str, str], list[RoleMedian]]:
-    """By (stack, role): the medians at each measurement, in order of steps. Matrices that are small, or in no layer, do
-    not count.
+    """By (stack, role): the medians at each measurement that has all of its matrices, in order of steps: of the layers
+    that came first alone a median says nothing beside others. Matrices that are small, or in no layer, do not count.
     """
     known: dict[tuple[str, str], dict[int, list[SeriesRow]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -41,6 +41,7 @@ def medians_of(rows: Iterable[SeriesRow]) -> dict[tuple[str, str], list[RoleMedi
                 _median([row.frobenius_norm / math.sqrt(row.rows * row.cols) for row in at]),
             )
             for due, at in sorted(by_due.items())
+            if len({row.place for row in at}) == max(len({row.place for row in other}) for other in by_due.values())
         ]
         for key, by_due in known.items()
     }

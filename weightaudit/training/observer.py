@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightaudit.errors import OutputError, WeightauditError
+from weightaudit.errors import OutputError
 from weightaudit.records import Finding, RoleMatrix, SeriesRow, told_together
 from weightaudit.report.series.log import LOG_NAME, is_log, read_log, table_of, write_log
 from weightaudit.spectral import measure
@@ -58,6 +58,7 @@ class Observer:
         self._seconds: dict[str, float] = {}  # matrix → what it took the last time
         self._check_seconds = 0.0
         self._last_check = 0
+        self._last_step = 0
         self._due = 0
         self._queue: deque[RoleMatrix] = deque()  # what the measurement at hand has still to measure
         self._measured: list[SeriesRow] = []  # what it has
@@ -84,7 +85,7 @@ class Observer:
             self._live = LiveMatrices(part, self.watch.roles, self.watch.layers)
             self._matrices, self._adapter = self._live.matrices, self._live.adapter
             self._continue_log(step)
-        self._module, self._last_check, self._dead = part, step, False
+        self._module, self._last_check, self._last_step, self._dead = part, step, step, False
         self._seconds, self._queue, self._measured = {}, deque(), []
         self.budget = self._make_budget(self.watch.budget)
         if not (self.first and self.watch.at_start and step == 0):
@@ -102,7 +103,7 @@ class Observer:
             return Seen()
         try:
             return self._after_step(module, step)
-        except WeightauditError as error:
+        except Exception as error:  # whatever it is: a device without memory too
             logger.warning("the weights are not looked at any more from step %d on: %s", step, error)
             self._queue.clear()
             self.end(step)
@@ -113,7 +114,8 @@ class Observer:
         stop = self._look(module, step)
         if not self.first:
             return Seen(stop=stop)
-        if step % self.watch.every == 0:
+        last, self._last_step = self._last_step, step
+        if step // self.watch.every > last // self.watch.every:  # a batch may be several steps of the optimizer
             if self._queue:
                 self._skip(step, f"{self._left()} of the measurement due at step {self._due:,} were still to come")
             else:
@@ -231,9 +233,9 @@ class Observer:
             self._tell_dead(max(row.step for row in self._measured), self._last_check, list(dict.fromkeys(dead)))
         for key, medians in medians_of(self._measured).items():
             self._medians.setdefault(key, []).extend(medians)
-        self._tell(
-            max(row.step for row in self._measured), *findings_at(self._due, self._medians, adapter=self._adapter)
-        )
+        with self.budget.spending():
+            found = findings_at(self._due, self._medians, adapter=self._adapter)
+        self._tell(max(row.step for row in self._measured), *found)
         self.save()
         overhead = {f"{PREFIX}/overhead": self.budget.overhead} if self._due else {}  # none before the first step
         return {**logged(self._measured), **overhead}

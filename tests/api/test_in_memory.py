@@ -182,7 +182,7 @@ def test_a_merge_of_models_in_memory() -> None:
 def test_an_adapter_of_peft_is_scanned_as_it_would_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(
-        r=4, lora_alpha=8, target_modules=["c_attn", "c_fc"], init_lora_weights=False, fan_in_fan_out=True
+        r=4, lora_alpha=0.05, target_modules=["c_attn", "c_fc"], init_lora_weights=False, fan_in_fan_out=True
     )
     model = peft.get_peft_model(build("gpt2"), config)
     monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", lambda *a, **k: pytest.fail("the Hub"))

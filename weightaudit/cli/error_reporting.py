@@ -20,6 +20,7 @@ from weightaudit.cli.process_exit import stopped
 from weightaudit.cli.terminal import tell
 from weightaudit.cli.verbose import verbose
 from weightaudit.errors import OutputErrors, WeightauditError
+from weightaudit.redact import without_secrets
 from weightaudit.text import printable
 
 P = ParamSpec("P")
@@ -67,11 +68,12 @@ def _tell(error: Exception, *, debug: bool) -> int:
     """Say what went wrong; the exit code."""
     message, code = _told(error)
     if debug:
-        traceback.print_exception(error)
+        print(without_secrets("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     # After a signal, which is told when all has ended, libraries fail in ways of their own.
     if message and not stopped():
         # Our own messages are printable already; a library's may repeat what a stranger's file says, in several lines.
-        tell(f"weightaudit: {printable(message, MAX_MESSAGE_CHARS)}")
+        # An address that was typed may be a key to the file, and is repeated where it is the fault.
+        tell(f"weightaudit: {printable(without_secrets(message), MAX_MESSAGE_CHARS)}")
     return code
 
 

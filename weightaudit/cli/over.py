@@ -107,12 +107,12 @@ def _versions(named: Sequence[str], over: Over) -> list[Version]:
         return [Version(name, at, _called(name)) for at, name in enumerate(names, 1)]
     by_step: dict[int, str] = {}
     for name, step in zip(names, steps, strict=True):
-        shown = f"'{printable(name, 1000)}'"
+        shown = f"'{printable(_bare(name), 1000)}'"
         if step is None:
             raise UsageError(shown, "its name tells no step of training", _ANY)
         if step in by_step:
             raise UsageError(
-                shown, f"it is of step {step:,}, as '{printable(by_step[step], 1000)}' is", "Name one of them"
+                shown, f"it is of step {step:,}, as '{printable(_bare(by_step[step]), 1000)}' is", "Name one of them"
             )
         by_step[step] = name
     return [Version(name, step) for step, name in sorted(by_step.items())]

@@ -6,6 +6,7 @@ Names are a stranger's: no character of theirs is markup, a link, a mention or a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
@@ -121,7 +122,8 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, numeric: Sequ
 
 
 def _range(values: Iterable[float]) -> str:
-    texts = [text for value in sorted(values) if (text := number_text(value, digits=3))]
+    known = sorted(value for value in values if not math.isnan(value))  # beside a NaN nothing is sorted
+    texts = [number_text(value, digits=3) for value in known]
     if not texts:
         return "–"
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} – {texts[-1]}"

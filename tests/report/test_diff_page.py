@@ -59,6 +59,7 @@ def test_the_parts_of_an_update_add_up(name: str) -> None:
 def test_what_updates_are_made_of() -> None:
     lora = composition(diffs.lora().matrices, None)
     assert lora.parts["directions"] > 0.9 * lora.total
+    assert "Largest directions measured" in shown(diffs.lora())  # noise has largest ones, and none that leads
     assert lora.parts["shrink"] == 0
     cast = composition(diffs.cast().matrices, None)
     assert cast.parts["rounding"] == cast.total > 0

@@ -1,4 +1,4 @@
-"""Text for people: names made harmless, numbers with their nouns, shares, lists cut short, the nearest known word, slugs."""
+"""Text for people: names made harmless, numbers with nouns, shares, lists cut short, the nearest known word, slugs."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def test_a_mistyped_command(weightaudit: CommandLine) -> None:
     done = weightaudit("scna", "x")
     assert (done.code, done.stdout) == (2, "")
     assert "'scan'? See 'weightaudit --help'" in done.stderr  # no full stop after the question
-    assert "--bogus. See 'weightaudit scan --help'" in weightaudit("scan", "x", "--bogus").stderr
+    assert "). See 'weightaudit scan --help'" in weightaudit("scan", "x", "--bogus").stderr
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 TITLES = {name: experiment.title for name, experiment in EXPERIMENTS.items()} | {
-    ALL: "All of them, on past models and data that are not at hand"
+    ALL: "All of them; those whose models or data are missing are skipped"
 }
 SHARED = ("seed", "draws", "models", "data_dir", "offline")
 """Settings that ``all`` has an option for; each goes to the experiments with a setting of that name."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weightaudit.cli import completion, options
+from weightaudit.cli.directories import no_file
 from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
 from weightaudit.cli.formats import show_lines
 from weightaudit.cli.scan_options import with_scan_options
@@ -38,7 +39,10 @@ Lists = Annotated[
         autocompletion=completion.lists,
     ),
 ]
-Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
+Directory = Annotated[
+    Path,
+    typer.Option("--out", callback=no_file, help="Directory for the results; made if it is not there."),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Processes on this machine; 0 scans in this one.", show_default="one a core, at most 8"),

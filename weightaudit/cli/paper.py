@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from weightaudit.cli import options
+from weightaudit.cli.directories import no_file
 from weightaudit.cli.error_reporting import report_errors
 from weightaudit.cli.paper_options import Given, setting_options, with_settings
 from weightaudit.cli.strict_command import OnceCommand
@@ -35,7 +36,12 @@ SHARED = ("seed", "draws", "models", "data_dir", "offline")
 """Settings that ``all`` has an option for; each goes to the experiments with a setting of that name."""
 
 Out = Annotated[
-    Path, typer.Option(help="Directory for the outputs; each experiment gets a folder in it.", show_default=False)
+    Path,
+    typer.Option(
+        callback=no_file,
+        help="Directory for the outputs; each experiment gets a folder in it.",
+        show_default=False,
+    ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Run anew what an earlier run has finished there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no verdicts; only errors.")]

@@ -1,8 +1,9 @@
-"""Text for people: names made harmless, numbers with their nouns, lists cut short, the nearest known word, slugs."""
+"""Text for people: names made harmless, numbers with nouns, shares, lists cut short, the nearest known word, slugs."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 
@@ -39,6 +40,17 @@ def plural(number: int, one: str, many: str = "") -> str:
         ('1 warning', '1,234 rules', '2 matrices')
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(share: float) -> str:
+    """``share`` with two decimals at most, never rounded up: what is not whole is never 100 %.
+
+    Example:
+        >>> percent(0.99999), percent(0.57), percent(1.0), percent(2e-6)
+        ('99.99 %', '57 %', '100 %', '< 0.01 %')
+    """
+    hundredths = math.floor(round(1e4 * share, 8))  # 0.57 is a little less in binary
+    return "< 0.01 %" if hundredths == 0 and share > 0 else f"{hundredths / 100:g} %"
 
 
 def shortened(things: Iterable[str], most: int, *, spare: int = 0, noun: str = "") -> list[str]:

@@ -51,6 +51,7 @@ def _outputs(model: Path, directory: Path, **options: Any) -> tuple[bytes, dict[
     report.to_json(directory / "r.json")
     found = json.loads((directory / "r.json").read_text())
     found["options"].pop("threads")
+    found["record"]["scan"]["options"].pop("threads")
     return (directory / "r.csv").read_bytes(), found
 
 

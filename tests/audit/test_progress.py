@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
+from rich.text import Text
 
 from weightaudit.audit import heartbeat
 from weightaudit.audit.progress import Bar, display
@@ -25,6 +27,26 @@ def test_bytes_and_tensors_of_a_scan(capfd: pytest.CaptureFixture[str]) -> None:
     assert "layer.0" in shown
     assert r"\x1b.weight" in shown
     assert "2.0/2.0 MB" in shown
+
+
+@pytest.mark.parametrize("steps", [False, True])
+@pytest.mark.parametrize("columns", [60, 79, 80, 120])
+def test_a_long_name_leaves_the_numbers_their_room(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], columns: int, steps: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    bar = Bar(steps=steps)
+    bar.start("model", 800_000_000_000)
+    bar.tensor("model.layers.17." + "a_name_of_a_stranger." * 20)
+    bar.advance(123_400_000_000)
+    bar.close()
+    shown = Text.from_ansi(capfd.readouterr().err).plain
+    line = next(line for line in shown.splitlines() if "model.layers.17" in line)
+    assert "…" in line
+    assert (" 15%" if steps else "123.4/800.0 GB") in line
+    assert line.rstrip().endswith(":--")  # the time, whole
+    assert cell_len(line) <= columns
+    assert ("GB/s" in line or "?" in line) == (columns >= 80 and not steps)
 
 
 def test_each_stage_begins_at_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,20 @@ def test_counts_are_drawn_while_finished_models_are_gone_through(monkeypatch: py
     assert [f"{n} of 1000 models" in shown.getvalue() for n in (1, 2, 11, 91)] == [True, False, True, True]
 
 
+def test_what_failed_before_tells_the_way_out() -> None:
+    shown = io.StringIO()
+    live = LiveTable(Console(file=shown, width=200, force_terminal=True, color_system=None))
+    live.start(3, Path())
+    late = "it took longer than 5 s. Try it again with --retry-failed"
+    for title, reason, kept in (("a", "no such file", True), ("b", late, True), ("c", "it is damaged", False)):
+        live.ended(title, Outcome("k", "failed", title, reason=reason), kept=kept)
+    live.close()
+    lines = [line.strip() for line in shown.getvalue().splitlines()]
+    assert any(line.endswith("a: failed before: no such file; --retry-failed scans it again") for line in lines)
+    assert any(line.endswith(f"b: failed before: {late}") for line in lines)
+    assert any(line.endswith("c: failed: it is damaged") for line in lines)
+
+
 def test_no_more_than_some_are_shown() -> None:
     lines = drawn(80, [("m", Step(1, 0, "t"))] * (MOST_ROWS + 5))
     assert len(lines) == 1 + 1 + MOST_ROWS + 1

@@ -198,6 +198,13 @@ def test_unknown_option(weightaudit: CommandLine) -> None:
     assert "--bogus" in done.stderr
 
 
+def test_a_mistyped_command(weightaudit: CommandLine) -> None:
+    done = weightaudit("scna", "x")
+    assert (done.code, done.stdout) == (2, "")
+    assert "'scan'? See 'weightaudit --help'" in done.stderr  # no full stop after the question
+    assert "). See 'weightaudit scan --help'" in weightaudit("scan", "x", "--bogus").stderr
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
 def test_directory_without_permission(weightaudit: CommandLine, tmp_path: Path, bert: Path) -> None:
     locked = tmp_path / "locked"

@@ -64,9 +64,10 @@ def test_a_run_and_the_next(weightaudit: CommandLine, models: Path, tmp_path: Pa
     again = weightaudit(*words)
     assert again.code == 1
     assert again.stderr.splitlines() == [
-        f"[2/3] none: failed before: {missing}",
-        f"3 models (3 from earlier runs), 1 failed: {tmp_path}/out/index.html",
+        f"[2/3] none: failed before: {missing}; --retry-failed scans it again",
+        f"3 models (3 from earlier runs), 1 failed (--retry-failed scans it again): {tmp_path}/out/index.html",
     ]
+    assert "retry-failed" not in weightaudit(*words, "--retry-failed").stderr
     shutil.copytree(models.read_text().splitlines()[1], tmp_path / "none")
     mended = weightaudit(*words)
     assert (mended.code, mended.stderr.splitlines()[-1]) == (

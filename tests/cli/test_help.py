@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer
 
+from tests.support.running import CommandLine
 from weightaudit.cli import app
 
 
@@ -54,3 +55,8 @@ def test_the_options_of_a_scan_are_the_same_wherever_one_scans() -> None:
     for name in shared - {"out", "threads"}:  # a directory and a file; in a batch the cores are shared out
         help_texts = {(one[name].help, repr(one[name].default)) for one in options.values()}
         assert len(help_texts) == 1, name
+
+
+def test_what_all_experiments_do_without_their_models(weightaudit: CommandLine) -> None:
+    said = " ".join(weightaudit("paper", "--help").stdout.replace("│", " ").split())
+    assert "All of them; those whose models or data are missing are skipped" in said

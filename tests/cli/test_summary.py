@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import factory
 from tests.support.findings import FINDINGS, found, with_findings
+from tests.support.page import read
 from tests.support.running import on_a_terminal
 from weightaudit import ScanReport
 from weightaudit.cli.layout import cut
@@ -22,6 +23,7 @@ from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.summary import summary_text
 from weightaudit.cli.terminal import BARS, NARROWEST, PIPED, WIDEST, TerminalStyle, look_of
 from weightaudit.records import LayerRow, NotJudged, Suppressed
+from weightaudit.text import percent
 
 ASCII = TerminalStyle("ascii")
 DEEP = factory.bert(96, 12288, 49152)
@@ -72,7 +74,7 @@ def test_what_is_to_be_known_of_the_verdict_follows_it() -> None:
     share = qualified().summary["share_analysed"]
     first, *others = summary_text(qualified()).split("\n\n")[0].replace("\n  ", " ").splitlines()
     assert first == (
-        f"verdict: partial (--roles and --layers: {math.floor(1e4 * share) / 100:.2f} % of the parameters): 1 error, "
+        f"verdict: partial (--roles and --layers: {percent(share)} of the parameters): 1 error, "
         "1 warning, 1 info (21 rules checked, 1 could not judge)"
     )
     assert others == [
@@ -82,6 +84,39 @@ def test_what_is_to_be_known_of_the_verdict_follows_it() -> None:
         "Beside the baseline o.json: 2 new, 1 known, 0 gone. It is of another model, m.",
     ]
     assert "error    nonfinite (known): 12 of" in summary_text(qualified())
+
+
+def test_numbers_are_those_of_the_page() -> None:
+    """One quantity has the same digits wherever it is told: shares are never rounded up, intervals are outwards."""
+    ranks = iter(((9.0149, 9.0151), (4.0, 4.0), (52.31, 52.32)))
+    report = factory.bert(3)
+    rows = []
+    for row in report.rows:
+        if row.matrix.role == "M2":
+            low, high = next(ranks)
+            spectrum = replace(row.spectrum, stable_rank=high, stable_rank_lower=low, frobenius_norm=4000.0)
+            row = replace(row, spectrum=spectrum)
+        rows.append(row)
+    report = replace(
+        report,
+        rows=tuple(rows),
+        partial=("--roles",),
+        summary={**report.summary, "share_analysed": 0.036979},
+    )
+    text, page = summary_text(with_findings(report)), read(report).text
+    (line,) = (line for line in text.splitlines() if line.startswith("M2 "))
+    assert "  4000  " in line
+    assert "  4 – 52.4  " in line
+    assert "4.00 – 52.4" in page
+    assert text.count("3.69 %") == 2  # of the verdict, and of what was covered
+    assert "3.69 %" in page
+    assert "3.7" not in text.split("parameters analysed")[1].splitlines()[0]
+
+
+def test_a_share_is_never_rounded_up() -> None:
+    assert [percent(share) for share in (0.0, 1e-6, 0.5, 0.57, 0.961199, 1 - 1e-9, 1.0)] == [
+        "0 %", "< 0.01 %", "50 %", "57 %", "96.11 %", "99.99 %", "100 %",
+    ]  # fmt: skip
 
 
 def test_findings_after_the_identity_whole_with_what_to_do() -> None:

@@ -257,6 +257,9 @@ def test_at_the_resolution_and_noise() -> None:
     noise = told(result(every(flat)))
     assert set(noise) == {"diff-noise"}
     assert "or at most 5% above" in noise["diff-noise"]
+    for flatness in (0.996, 1.0, 1.01):  # chance has it below noise's own, too
+        level = told(result(every({**flat, "ranks": RankFacts(None, NAN, (1.0,), 0.1, flatness)})))
+        assert level["diff-noise"].endswith("its largest singular value is that of noise of its size.")
     few = [*every(DENSE), change(Place(role="HEAD"), **flat)]
     assert ids(result(few)) == set()
 

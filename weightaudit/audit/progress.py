@@ -9,6 +9,13 @@ from weightaudit.audit.heartbeat import Heartbeat, NotebookBar, in_notebook
 from weightaudit.errors import UsageError
 from weightaudit.text import printable
 
+WIDE = 80
+"""Columns from which on the bar is long, and the rate is told."""
+BAR = 10
+"""Columns of a bar where there are fewer."""
+COLUMNS = (BAR, 4, 11, 10, 7)
+"""Least widths: of the bar, a share, the bytes (``4.9/6.4 GB``), the rate and the time."""
+
 
 @runtime_checkable
 class Progress(Protocol):
@@ -45,16 +52,26 @@ class Bar:
     def __init__(self, *, steps: bool = False) -> None:
         from rich import progress as rich
         from rich.console import Console
+        from rich.table import Column
 
         console = Console(stderr=True)
-        amount = [rich.TaskProgressColumn()] if steps else [rich.DownloadColumn(), rich.TransferSpeedColumn()]
+        wide = console.width >= WIDE
+        # The name gets what the numbers leave: without a least width rich takes room from those first.
+        name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        bar, share, size, rate, time = (Column(no_wrap=True, min_width=width) for width in COLUMNS)
+        amount: list[rich.ProgressColumn] = (
+            [rich.TaskProgressColumn(table_column=share)] if steps else [rich.DownloadColumn(table_column=size)]
+        )
+        if wide and not steps:
+            amount.append(rich.TransferSpeedColumn(table_column=rate))
         self._bar = rich.Progress(
-            rich.TextColumn("{task.fields[tensor]}", markup=False),
-            rich.BarColumn(bar_width=24),
+            rich.TextColumn("{task.fields[tensor]}", markup=False, table_column=name),
+            rich.BarColumn(bar_width=24 if wide else BAR, table_column=bar),
             *amount,
-            rich.TimeRemainingColumn(),
+            rich.TimeRemainingColumn(table_column=time),
             console=console,
             transient=True,
+            expand=True,
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("scan", total=None, tensor="")

@@ -25,6 +25,17 @@ REDRAW = 0.25
 """Seconds after which counts are drawn anew, though no model is under way: finished ones are read one after another."""
 
 
+AGAIN = "--retry-failed scans it again"
+"""The way out for a model that is kept as failed."""
+
+
+def failure(outcome: Outcome, *, kept: bool) -> str:
+    """Why a model failed, and of one that failed in an earlier run how it is scanned again."""
+    if not kept:
+        return f"failed: {outcome.reason}"
+    return f"failed before: {outcome.reason}{'' if '--retry-failed' in outcome.reason else f'; {AGAIN}'}"
+
+
 class Display(Protocol):
     """What a run calls, always from one thread. ``live`` says that scans should tell how far they are."""
 
@@ -88,8 +99,7 @@ class Lines:
             self._ended += 1
             self._kept += 1
             return
-        before = "failed before" if kept else "failed"
-        self._count(f"{printable(title)}: {f'{before}: {outcome.reason}' if outcome.status == 'failed' else 'done'}")
+        self._count(f"{printable(title)}: {failure(outcome, kept=kept) if outcome.status == 'failed' else 'done'}")
 
     def tick(self, jobs: Iterable[Job]) -> None: ...
     def joining(self) -> None: ...
@@ -132,8 +142,8 @@ class LiveTable:
         self._kept += kept
         if outcome.status == "failed":
             self._failed += 1
-            reason = escaped(outcome.reason)  # of a file that anybody may have written
-            self._console.print(f"{printable(title)}: failed: {reason}", markup=False, highlight=False)
+            said = escaped(failure(outcome, kept=kept))  # of a file that anybody may have written
+            self._console.print(f"{printable(title)}: {said}", markup=False, highlight=False)
         self._draw(at_once=False)
 
     def tick(self, jobs: Iterable[Job]) -> None:

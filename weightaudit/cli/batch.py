@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weightaudit.cli import completion, options
+from weightaudit.cli.directories import no_file
 from weightaudit.cli.fail_on import NEVER, FailOn, exit_on_findings
 from weightaudit.cli.formats import show_lines
 from weightaudit.cli.scan_options import with_scan_options
@@ -38,7 +39,10 @@ Lists = Annotated[
         autocompletion=completion.lists,
     ),
 ]
-Directory = Annotated[Path, typer.Option("--out", help="Directory for the results; made if it is not there.")]
+Directory = Annotated[
+    Path,
+    typer.Option("--out", callback=no_file, help="Directory for the results; made if it is not there."),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Processes on this machine; 0 scans in this one.", show_default="one a core, at most 8"),
@@ -166,7 +170,9 @@ def batch(
         raise
     kept = f" ({len(result.kept)} from earlier runs)" if result.kept else ""
     models = f"{len(result.scanned) + len(result.kept)} models{kept}"
-    _tell(models, result, out, attempts, quiet=quiet, told=not quiet)
+    before = sum(title in result.failed for title in result.kept)  # which the same command does not try again
+    again = f" (--retry-failed scans {'it' if before == 1 else f'{before:,} of them'} again)" if before else ""
+    _tell(models, result, out, attempts, quiet=quiet, told=not quiet, again=again)
     attempts.conclude()
     _end(result, fail_on)
 
@@ -230,10 +236,17 @@ def _merge(paths: list[Path], out: Path, fail_on: FailOn, quiet: bool) -> None:
 
 
 def _tell(
-    models: str, result: BatchResult | MergeResult, out: Path, attempts: Attempts, *, quiet: bool, told: bool
+    models: str,
+    result: BatchResult | MergeResult,
+    out: Path,
+    attempts: Attempts,
+    *,
+    quiet: bool,
+    told: bool,
+    again: str = "",
 ) -> None:
     """What a person wants to know at the end: the verdicts on stdout, how many models there are and where their page is
-    on stderr; failures too unless they were ``told``.
+    on stderr; failures too unless they were ``told``. ``again`` says how what failed is tried anew.
     """
     from weightaudit.cli.batch_summary import verdict_table
 
@@ -246,7 +259,7 @@ def _tell(
         with attempts:
             show_lines(verdict_table(result.verdicts, look_of(sys.stdout)))
     if result.failed or not quiet:
-        tell(f"{models}, {len(result.failed)} failed: {out / INDEX}")
+        tell(f"{models}, {len(result.failed)} failed{again}: {out / INDEX}")
 
 
 def _end(result: BatchResult | MergeResult | PairsResult, fail_on: str) -> None:

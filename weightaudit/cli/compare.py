@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weightaudit.cli import options
+<<<<<<< HEAD
 from weightaudit.cli.compared import folder_of, scanned
+=======
+from weightaudit.cli.compared import folder_of, prepare, scanned
+from weightaudit.cli.directories import no_file
+>>>>>>> w-fixcli
 from weightaudit.cli.formats import TEXT, show_data
 from weightaudit.cli.over import Over, draw_over
 from weightaudit.cli.scan_options import with_scan_options
@@ -52,7 +57,10 @@ Series = Annotated[
         show_default=False,
     ),
 ]
-Directory = Annotated[Path, typer.Option("--out", help="Directory for the page; made if it is not there.")]
+Directory = Annotated[
+    Path,
+    typer.Option("--out", callback=no_file, help="Directory for the page; made if it is not there."),
+]
 
 
 @with_scan_options(without=["revision", "base", "baseline"])

@@ -101,4 +101,5 @@ def _usage(error: Exception) -> str:
     message = message.replace("Value error, ", "")  # of a choice, in some versions of typer
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "weightaudit"
-    return f"{printable(message, MAX_USAGE_CHARS)}. See '{path} --help'"
+    shown = printable(message, MAX_USAGE_CHARS)
+    return f"{shown}{'' if shown.endswith('?') else '.'} See '{path} --help'"

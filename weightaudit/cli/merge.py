@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from weightaudit.cli import options
+from weightaudit.cli.directories import no_file
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
 from weightaudit.config import OF_A_SUM, AuditConfig
@@ -18,7 +19,11 @@ from weightaudit.text import listed, plural
 Directory = Annotated[
     Path,
     typer.Option(
-        "--out", rich_help_panel=options.OUTPUTS, help="Folder for the merge, not there yet.", show_default=False
+        "--out",
+        callback=no_file,
+        rich_help_panel=options.OUTPUTS,
+        help="Folder for the merge, not there yet.",
+        show_default=False,
     ),
 ]
 Dtype = Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from weightaudit.cli import fail_on, formats
+from weightaudit.cli.directories import no_file
 from weightaudit.options import Panel
 from weightaudit.version import __version__
 
@@ -139,6 +140,7 @@ Figures = Annotated[
     Path | None,
     typer.Option(
         "--figures",
+        callback=no_file,
         rich_help_panel=OUTPUTS,
         help="Directory for figures as PNG and SVG, by matplotlib; made if it is not there.",
         show_default=False,

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from weightaudit.cli import options
+from weightaudit.cli.directories import no_file
 from weightaudit.cli.error_reporting import report_errors
 from weightaudit.cli.paper_options import Given, setting_options, with_settings
 from weightaudit.cli.strict_command import OnceCommand
@@ -29,13 +30,18 @@ if TYPE_CHECKING:
 
 ALL = "all"
 TITLES = {name: experiment.title for name, experiment in EXPERIMENTS.items()} | {
-    ALL: "All of them, on past models and data that are not at hand"
+    ALL: "All of them; those whose models or data are missing are skipped"
 }
 SHARED = ("seed", "draws", "models", "data_dir", "offline")
 """Settings that ``all`` has an option for; each goes to the experiments with a setting of that name."""
 
 Out = Annotated[
-    Path, typer.Option(help="Directory for the outputs; each experiment gets a folder in it.", show_default=False)
+    Path,
+    typer.Option(
+        callback=no_file,
+        help="Directory for the outputs; each experiment gets a folder in it.",
+        show_default=False,
+    ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Run anew what an earlier run has finished there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no verdicts; only errors.")]

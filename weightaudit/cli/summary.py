@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from weightaudit.cli.finding_lines import finding_lines
@@ -11,7 +10,7 @@ from weightaudit.cli.layout import GAP, Column, cut, natural_width, table, wrapp
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.terminal import TerminalStyle
 from weightaudit.records import ScanResult
-from weightaudit.text import listed, plural
+from weightaudit.text import listed, percent, plural
 
 if TYPE_CHECKING:
     from weightaudit.records import LayerRow, ModelIdentity
@@ -30,8 +29,8 @@ ROLE_COLUMNS = (
     Column("stable rank"),
 )
 PROFILE_HEADER = "by layer"
-RANGE = " – "
-"""Between the least and the greatest; where the blanks take the room of digits they are left out."""
+NONE = "-"
+"""Where no matrix of a role has a number."""
 _DIMENSION_WORDS = {"layers": "layers", "hidden": "model dimension", "ff": "FF dimension"}
 
 
@@ -86,6 +85,8 @@ def _weights(report: ScanResult) -> Iterator[str]:
 
 def _role_table(rows: Sequence[LayerRow], look: TerminalStyle) -> list[str]:
     """A line a role; a column of profiles where some role has several layers and there is room."""
+    from weightaudit.report.ranges import RANGE, norm_range, stable_rank_range
+
     roles: dict[tuple[str, str], list[LayerRow]] = {}
     for row in rows:
         roles.setdefault((row.matrix.stack, row.matrix.role), []).append(row)
@@ -99,11 +100,12 @@ def _role_table(rows: Sequence[LayerRow], look: TerminalStyle) -> list[str]:
                 f"{stack} {role}".strip(),
                 str(len(group)),
                 "×".join(map(str, shapes.pop())) if len(shapes) == 1 else "several",
-                value_range(row.spectrum.frobenius_norm for row in group),
-                value_range(row.spectrum.spectral_norm for row in group),
-                value_range(row.spectrum.stable_rank for row in group),
+                norm_range(row.spectrum.frobenius_norm for row in group) or NONE,
+                norm_range(row.spectrum.spectral_norm for row in group) or NONE,
+                stable_rank_range(row.spectrum for row in group) or NONE,
             )
         )
+    # The blanks around a range are left out where they take the room of digits.
     close = [[cell.replace(RANGE, RANGE.strip()) for cell in line] for line in lines]
     if natural_width(ROLE_COLUMNS, lines, look) > look.width >= natural_width(ROLE_COLUMNS, close, look):
         return table(ROLE_COLUMNS, close, look)
@@ -129,27 +131,20 @@ def _profiles(roles: dict[tuple[str, str], list[LayerRow]], width: int, look: Te
     ]
 
 
-def value_range(values: Iterable[float]) -> str:
-    """The least and the greatest that is finite, with three digits."""
-    finite = sorted(value for value in values if math.isfinite(value))
-    if not finite:
-        return "-"
-    low, high = f"{finite[0]:.3g}", f"{finite[-1]:.3g}"
-    return low if low == high else f"{low}{RANGE}{high}"
-
-
 def _coverage(report: ScanResult, look: TerminalStyle) -> Iterator[str]:
     yield from (line for sentence in _coverage_sentences(report) for line in wrapped(sentence, look))
 
 
 def _coverage_sentences(report: ScanResult) -> Iterator[str]:
+    from weightaudit.report.columns import number_text
+
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
-        yield f"harmonic mean of stable ranks over the layers' matrices: {mean:.4g}"
+        yield f"harmonic mean of stable ranks over the layers' matrices: {number_text(mean, digits=4)}"
     share = summary["share_analysed"]
     analysed = f"{summary['parameters_analysed']:,} of {summary['parameters']:,} parameters analysed"
-    yield analysed if share is None else f"{analysed} ({100 * share:.2f} %)"
+    yield analysed if share is None else f"{analysed} ({percent(share)})"
     counts: dict[str, int] = {}
     for entry in report.coverage_entries:
         counts[entry.status] = counts.get(entry.status, 0) + 1

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from weightaudit.records import Finding, LayerRow, ModelIdentity, ScanResult
-from weightaudit.report.columns import number_text
+from weightaudit.report.ranges import norm_range, stable_rank_range
 from weightaudit.report.verdict import located, qualifications, verdict_line
 from weightaudit.text import plural, printable
 
@@ -21,6 +21,8 @@ MOST_PLACES = 20
 """Findings of one rule that are told one by one."""
 MAX_TEXT_CHARS = 1000
 """Characters of a text that may repeat a stranger's names."""
+NONE = "–"
+"""Where no matrix of a role has a number."""
 _HEADER = ("role", "n", "shape", "Frobenius norm", "spectral norm", "stable rank")
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~$&!^]|(?<=:)/|(?<=www)\.|^[-+=:]", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
@@ -106,9 +108,9 @@ def _table(rows: Iterable[LayerRow]) -> str:
                 neutral(f"{stack} {role}".strip()),
                 f"{len(group):,}",
                 "×".join(map(str, shapes.pop())) if len(shapes) == 1 else "several",
-                _range(row.spectrum.frobenius_norm for row in group),
-                _range(row.spectrum.spectral_norm for row in group),
-                _range(row.spectrum.stable_rank for row in group),
+                norm_range(row.spectrum.frobenius_norm for row in group) or NONE,
+                norm_range(row.spectrum.spectral_norm for row in group) or NONE,
+                stable_rank_range(row.spectrum for row in group) or NONE,
             )
         )
     return table(_HEADER, lines, numeric=(1,))
@@ -118,13 +120,6 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, numeric: Sequ
     """A table; the columns in ``numeric`` are set flush right. Cells are made `neutral` by the caller."""
     rule = ["---:" if i in numeric else "---" for i in range(len(heads))]
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *lines))
-
-
-def _range(values: Iterable[float]) -> str:
-    texts = [text for value in sorted(values) if (text := number_text(value, digits=3))]
-    if not texts:
-        return "–"
-    return texts[0] if texts[0] == texts[-1] else f"{texts[0]} – {texts[-1]}"
 
 
 def _measured(report: ScanResult) -> str:

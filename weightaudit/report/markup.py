@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from weightaudit.records import ModelIdentity
 from weightaudit.report.columns import Rounding, number_text
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join
-from weightaudit.text import plural
+from weightaudit.text import percent, plural
 
 UNKNOWN = "—"
 UNITS = ("", " K", " M", " B", " T")
@@ -59,11 +60,8 @@ def nbytes(value: int) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share in percent, never rounded up to 100 %."""
-    if value is None:
-        return UNKNOWN
-    percent = number_text(100 * value, "down", 4)
-    return f"{percent} %"
+    """A share in percent, never rounded up."""
+    return UNKNOWN if value is None or math.isnan(value) else percent(value)
 
 
 def table(caption: str, heads: Iterable[str], lines: Iterable[Iterable[str]], *, numeric: Sequence[int] = ()) -> Html:

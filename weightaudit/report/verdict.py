@@ -4,7 +4,6 @@ makes them harmless for the place.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from weightaudit.records import SEVERITIES, Finding, ScanResult, Severity, Verdi
 from weightaudit.report.adapters import said_of_adapter
 from weightaudit.report.base import said_of_base
 from weightaudit.report.quantisation import said_of_formats
-from weightaudit.text import listed, plural
+from weightaudit.text import listed, percent, plural
 
 MOST_RULES = 6
 """Rules, or options, named one by one."""
@@ -70,7 +69,7 @@ def partial_words(report: ScanResult) -> str:
     """Why the scan is partial, and of which share of the parameters that are there; never rounded up."""
     share = report.summary.get("share_analysed")
     why = listed(report.partial)
-    return why if share is None else f"{why}: {math.floor(1e4 * share) / 100:.2f} % of the parameters"
+    return why if share is None else f"{why}: {percent(share)} of the parameters"
 
 
 def unable(report: ScanResult) -> list[str]:

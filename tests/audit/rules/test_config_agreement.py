@@ -66,7 +66,7 @@ def test_the_dtype_of_most_of_the_layers_counts() -> None:
     table_apart = changed(evidence(), "///EMBED", as_float16)  # in its role the only one
     assert run_rules(table_apart) == ()
     (finding,) = run_rules(replace(evidence(), config={"dtype": "bfloat16"}))
-    assert finding.detail == ("config.json says bfloat16, and 100% of the parameters analysed are stored as float32.")
+    assert finding.detail == ("config.json says bfloat16, and 100 % of the parameters analysed are stored as float32.")
 
 
 def test_a_restricted_scan_need_not_have_seen_most() -> None:

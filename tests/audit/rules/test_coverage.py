@@ -10,6 +10,7 @@ from tests.audit.rules.healthy import evidence
 from tests.support.factory import entry
 from weightaudit.audit.rules import RuleContext, run_rules
 from weightaudit.records import CoverageEntry, Discrepancy, SourceFile
+from weightaudit.text import percent
 
 
 def told_by_map(*discrepancies: Discrepancy, unmapped: tuple[CoverageEntry, ...] = ()) -> RuleContext:
@@ -63,7 +64,9 @@ def test_unmapped_tensors_are_one_finding() -> None:
     total = sum(one.parameters for one in evidence().coverage_entries) + 7_000_000
     assert (finding.id, finding.layer, finding.role) == ("unmapped", None, "")
     assert finding.value == pytest.approx(7_000_000 / total)
-    assert finding.detail == f"7 tensors with {7_000_000 / total:.2%} of the parameters: u0, u1, u2, u3 and 3 more."
+    assert (
+        finding.detail == f"7 tensors with {percent(7_000_000 / total)} of the parameters: u0, u1, u2, u3 and 3 more."
+    )
     assert finding.tensors == tuple(f"u{i}" for i in range(7))
 
 

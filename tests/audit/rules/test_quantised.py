@@ -11,6 +11,7 @@ from tests.support.factory import entry
 from weightaudit.audit.rules import RuleContext, run_rules
 from weightaudit.audit.rules.unmeasured import measured_share
 from weightaudit.records import CodeFacts, CoverageEntry, Discrepancy, LayerRow, Scheme
+from weightaudit.text import percent
 
 GPTQ = Scheme("GPTQ", 4, "128", symmetric=True)
 CODES = CodeFacts(codes=HIDDEN * HIDDEN, extreme=9000, unused=0, scales=4608, wrapped=0)
@@ -135,8 +136,9 @@ def test_what_is_not_read_is_named_with_its_reason() -> None:
     assert finding.detail.endswith("EXL2 is not read: no decoder is written.")
     (finding,) = run_rules(replace(shown, min_coverage=0.99))
     assert finding.id == "low-coverage"
-    percent = int(1e4 * measured_share(shown)) / 100
-    assert finding.detail.startswith(f"{percent:.2f} % of the parameters of all matrices were measured; at least 99 %")
+    assert finding.detail.startswith(
+        f"{percent(measured_share(shown))} of the parameters of all matrices were measured; at least 99 %"
+    )
     assert "EXL2 is not read: no decoder is written." in finding.detail
 
 

@@ -13,7 +13,7 @@ from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.dtypes import BY_NAME
 from weightaudit.records import LayerRow
-from weightaudit.text import printable
+from weightaudit.text import percent, printable
 
 ALIASES = {"half": "float16", "float": "float32", "double": "float64"}
 """torch's other names of its dtypes."""
@@ -61,7 +61,8 @@ def _dtype_mismatch(rule: Rule, context: RuleContext) -> Iterator[Match]:
     if most != said:
         share = parameters / sum(stored.values())
         yield rule.of_model(
-            f"config.json says {said}, and {share:.0%} of the parameters analysed are stored as {most}.", value=share
+            f"config.json says {said}, and {percent(share)} of the parameters analysed are stored as {most}.",
+            value=share,
         )
 
 

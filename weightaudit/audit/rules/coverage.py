@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from weightaudit.audit.rules.rule import TENSORS, Match, Rule
 from weightaudit.audit.rules.unmeasured import is_matrix, measured_share, packed, unread
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.records import Contradiction
-from weightaudit.text import printable
+from weightaudit.text import percent, printable
 
 SEVERAL = 3
 """Layers and experts beyond the config's that are told one by one."""
@@ -52,7 +51,7 @@ def _unmapped(rule: Rule, context: RuleContext) -> Iterator[Match]:
     total = sum(entry.parameters for entry in context.coverage_entries if not entry.buffer and entry.status != "tied")
     share = sum(entry.parameters for entry in left) / total
     names = [entry.tensor for entry in left]
-    said = f"{len(left):,} tensor{'s' * (len(left) > 1)} with {share:.2%} of the parameters: {listed(names)}."
+    said = f"{len(left):,} tensor{'s' * (len(left) > 1)} with {percent(share)} of the parameters: {listed(names)}."
     if method := _not_known(context):
         said += f" The config says that weights are quantised ({printable(method, 60)}): such are not measured."
     match = rule.of_model(said + _not_read(context), value=share)
@@ -79,7 +78,7 @@ def _low_coverage(rule: Rule, context: RuleContext) -> Iterator[Match]:
     share = measured_share(context)
     if least is None or share >= least:
         return
-    said = f"{_percent(share)} of the parameters of all matrices were measured; at least {100 * least:.4g} % must be."
+    said = f"{percent(share)} of the parameters of all matrices were measured; at least {100 * least:.4g} % must be."
     names = [entry.tensor for entry in context.unmapped if is_matrix(entry)]
     if names:
         method = _not_known(context)
@@ -98,11 +97,6 @@ def _judged_as_a_whole(context: RuleContext) -> Iterator[Unmet]:
     if context.min_coverage is None:
         yield from whole_scan(context)
         yield from all_shards(context)
-
-
-def _percent(share: float) -> str:
-    """In percent, never rounded up."""
-    return f"{math.floor(1e4 * share) / 100:.2f} %"
 
 
 _CONFIG = "What config.json says of sizes and numbers of layers, against the names and shapes in the file's headers."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from weightaudit.audit.rules.context import RuleContext
 from weightaudit.audit.rules.unmeasured import kinds, packed, unmeasured
 from weightaudit.records import CoverageEntry
-from weightaudit.text import plural, printable
+from weightaudit.text import percent, plural, printable
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def every_matrix(context: RuleContext) -> Iterator[Unmet]:
 def _of_parameters(context: RuleContext, entries: list[CoverageEntry]) -> str:
     total = sum(entry.parameters for entry in context.coverage_entries if not entry.buffer and entry.status != "tied")
     share = sum(entry.parameters for entry in entries) / total if total else 0.0
-    return f"{plural(len(entries), 'tensor')} with {share:.2%} of the stored parameters"
+    return f"{plural(len(entries), 'tensor')} with {percent(share)} of the stored parameters"
 
 
 def whole_scan(context: RuleContext) -> Iterator[Unmet]:

@@ -187,10 +187,12 @@ def _noise(rule: DiffRule, result: DiffResult) -> Iterator[Finding]:
     found = [change for change in of_kind(result, "noise") if as_numbers(change)]
     if found and len(found) >= SOME * len(changed(result)):
         least = min((change.ranks.flatness for change in found if change.ranks), default=0.0)
+        over = f"{1 / least - 1 if least else 0:.0%}"
+        above = "" if over.startswith(("-", "0%")) else f", or at most {over} above"
         yield rule.of(
             found,
             f"The change of {counted(found, changed(result))} looks like white noise: its largest singular value is "
-            f"that of noise of its size, or at most {1 / least - 1 if least else 0:.0%} above.",
+            f"that of noise of its size{above}.",
             value=len(found) / len(changed(result)),
         )
 

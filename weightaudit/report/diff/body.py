@@ -46,8 +46,6 @@ MOST_MOVED = 20
 """Changes in the list of the largest."""
 MOST_ALONE = 200
 """Matrices and vectors of one side that are listed."""
-SMALLEST = 1e-4
-"""Share of an update below which it is told no closer."""
 HEATS = ("Relative size", "Above rounding", "Kind")
 """What the colours of the heat map can show."""
 
@@ -219,7 +217,7 @@ def _part(made: Composition, part: Part) -> str:
     if not made.total:
         return UNKNOWN
     value = made.parts[part] / made.total
-    return "< 0.01 %" if 0 < value < SMALLEST else share(value)
+    return share(value)
 
 
 def _plots(result: DiffResult) -> Html:

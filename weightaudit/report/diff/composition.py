@@ -13,7 +13,10 @@ from weightaudit.report.diff.columns import change_norm
 Part = Literal["shrink", "directions", "rest", "rounding"]
 PARTS: dict[Part, tuple[str, str]] = {
     "shrink": ("Common shrink", "what multiplying all dense matrices by one number, as weight decay does, leaves"),
-    "directions": ("Leading directions", "the singular values that stand above rounding, as far as they were measured"),
+    "directions": (
+        "Largest directions measured",
+        "the singular values that stand above rounding, as far as they were measured; noise has largest ones too",
+    ),
     "rest": ("The rest", "everything else that is more than rounding"),
     "rounding": ("Rounding", "what rounding to the precision of the numbers makes by itself"),
 }

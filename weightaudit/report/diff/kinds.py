@@ -28,7 +28,7 @@ KINDS: dict[Kind, KindStyle] = {
         "#0b7a75", "#2fc4b8", "r", "the change is a matrix of the rank given and rounding, as a merged LoRA leaves"
     ),
     "dense": KindStyle("#12497a", "#5b83f0", "d", "the change has many directions, as full fine-tuning leaves"),
-    "noise": KindStyle("#6c8ebf", "#9db8ec", "n", "the change is as flat as white noise: it has no direction"),
+    "noise": KindStyle("#6c8ebf", "#9db8ec", "n", "the change is as flat as white noise: no direction stands out"),
     "sparse": KindStyle("#5c6b00", "#c3d15a", "s", "fewer than half of the entries differ, and these by much"),
     "few rows": KindStyle("#8aa000", "#e6f58a", "f", "at most half of the rows differ: some tokens, some neurons"),
     "scaled": KindStyle("#54402c", "#b9725a", "×", "it is the base's times one number"),

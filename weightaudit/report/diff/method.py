@@ -72,8 +72,8 @@ def _terms() -> list[tuple[str, Html]]:
         (
             "Flatness",
             html(
-                "σ₁ of white noise as large as Δ over σ₁ of Δ. Near 1 the change has no direction; short fine-tunes "
-                "of a six-layer BERT had 0.08 to 0.31."
+                "σ₁ of white noise as large as Δ over σ₁ of Δ. Near 1 no direction stands out of the change; "
+                "short fine-tunes of a six-layer BERT had 0.08 to 0.31."
             ),
         ),
         (

@@ -139,7 +139,7 @@ def _place(
     where: str = words or "the whole model"
     further = NOTHING
     if len(rows) == 1:
-        where = link(ways[rows[0]], where)
+        where = link(ways[rows[0]], words or row_name(every[rows[0]], BETWEEN))  # a vector has a name and no place
     elif rows:
         links = join(", ", (link(ways[row], row_name(every[row], BETWEEN)) for row in rows[:LISTED]))
         further = html(" {}{}", links, _beyond(len(rows), "more matrix", "more matrices"))

@@ -67,7 +67,7 @@ def _where(group: Group) -> str:
     (one,), (rows,) = group.findings, group.rows
     if len(rows) > 1:
         return plural(len(rows), "matrix", "matrices")
-    return one.place.words(BETWEEN)
+    return one.place.words(BETWEEN) or (listed(one.tensors, 1) if rows else "")  # a vector has no place
 
 
 def _checked(checked: Sequence[str]) -> Html:

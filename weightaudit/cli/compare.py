@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weightaudit.cli import options
-<<<<<<< HEAD
 from weightaudit.cli.compared import folder_of, scanned
-=======
-from weightaudit.cli.compared import folder_of, prepare, scanned
 from weightaudit.cli.directories import no_file
->>>>>>> w-fixcli
 from weightaudit.cli.formats import TEXT, show_data
 from weightaudit.cli.over import Over, draw_over
 from weightaudit.cli.scan_options import with_scan_options

@@ -52,6 +52,18 @@ def test_so_do_comparisons(weightaudit: CommandLine, tiny_checkpoints: dict[str,
     assert "checked the rules: …" in told
 
 
+def test_a_batch_tells_what_its_own_process_does(
+    weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    models = tmp_path / "list.txt"
+    models.write_text(f"{tiny_checkpoints['bert']} roles=Q\n")
+    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0", "--quiet")
+    told = steps(weightaudit(*words, "-v").stderr)
+    assert f"list {models}: 1 model" in told
+    assert told.index("joined the results: …") > told.index(f"opened {tiny_checkpoints['bert']}: …")
+    assert weightaudit(*words).stderr == ""
+
+
 def test_roles_that_are_guessed(weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
     model = tmp_path / "odd"
     shutil.copytree(tiny_checkpoints["gpt2"], model)

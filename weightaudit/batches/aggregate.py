@@ -18,6 +18,7 @@ from weightaudit.batches.manifest import Listed
 from weightaudit.batches.outcome import Outcome, read_outcome
 from weightaudit.batches.results import Results
 from weightaudit.batches.verdicts import ModelVerdict, verdict_of, worst_first
+from weightaudit.logs import timed
 from weightaudit.records import LayerRow
 from weightaudit.report.adapters import ADAPTER
 from weightaudit.report.atomic_write import Attempts, replacing
@@ -55,6 +56,7 @@ class Joined:
     verdicts: tuple[ModelVerdict, ...]
 
 
+@timed("joined the results")
 def join(listed: Sequence[Listed], directory: Path, title: str, attempts: Attempts) -> Joined:
     """Write the joined files of these models of ``directory``, each whole or not at all. ``title`` is the page's.
 

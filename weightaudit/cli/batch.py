@@ -17,6 +17,7 @@ from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import look_of, tell
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import UsageError
+from weightaudit.logs import step
 from weightaudit.report.layout import INDEX
 from weightaudit.text import plural, printable
 
@@ -110,6 +111,7 @@ def batch(
     threads: Threads = None,
     fail_on: options.FailOn = NEVER,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
     """Scan every model of a list, or every checkpoint of a run; what is finished stays finished.
@@ -148,6 +150,7 @@ def batch(
         _pairs(path, out, base, config, workers, threads, fail_on, quiet)
         return
     entries = read_model_list(path, config, check_device=scheduler is None)
+    step(f"list {printable(str(path), 1000)}: {plural(len(entries), 'model')}")
     # By the whole list, whatever its shards: the thread count moves the last digit of a number.
     pool, threads = make_pool(len(entries), workers=workers, scheduler=scheduler, threads=threads, max_time=max_time)
     attempts = Attempts()
@@ -198,6 +201,7 @@ def _pairs(
     from weightaudit.report.atomic_write import Attempts
 
     entries = read_model_list(path, config)
+    step(f"list {printable(str(path), 1000)}: {plural(len(entries), 'model')}")
     pool, threads = make_pool(len(entries) * (len(entries) - 1) // 2, workers=workers, scheduler=None, threads=threads)
     attempts = Attempts()
     result = run_pairs(

@@ -161,7 +161,7 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
         const steps = history.length;
         answer.typed = type("layer 3 M1");
         answer.steps = history.length - steps;
-        answer.none = type("layer 3 layer 4");
+        answer.none = type("layer 3 layer>4");
         answer.wrong = type("stble>4");
         answer.empty = type("");
         answer.given = await go("#filter=layer+57+stable_rank%3E20");
@@ -172,14 +172,15 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
         answer.odd = await go("#filter=%E0%A4%A&role=nothing");
         """,
     )
-    assert (answer["typed"]["hash"], answer["typed"]["status"]) == ("#filter=layer+3+M1", "1–1 of 1")
+    assert (answer["typed"]["hash"], answer["typed"]["status"]) == ("#filter=layer+3+M1", "1–1 of 1 with layer 3, role M1")
     assert answer["steps"] == 0
-    assert answer["none"]["status"].startswith("No row matches layer 3, layer 4. What can be typed: layer 3 ·")
-    assert answer["wrong"]["status"].startswith("No column is called stble; there are layer,")
+    assert answer["none"]["status"].startswith("No row matches layer 3, layer > 4. What can be typed: layer 3 ·")
+    assert answer["wrong"]["status"].startswith("No column is called stble; the nearest are ")
     assert answer["empty"]["hash"] == ""
-    assert (answer["given"]["filter"], answer["given"]["status"]) == ("layer 57 stable_rank>20", "1–4 of 4")
+    assert answer["given"]["filter"] == "layer 57 stable_rank>20"
+    assert answer["given"]["status"] == "1–4 of 4 with layer 57, stable_rank > 20"
     assert answer["rule"]["status"] == "1–8 of 8"
-    assert answer["roled"]["status"] == "1–2 of 2"
+    assert answer["roled"]["status"] == "1–2 of 2 with layer 3-4"
     assert "layer 5 · O" in answer["place"]["opened"]
     assert answer["unknown"]["opened"] == answer["place"]["opened"]
     assert answer["odd"]["status"].startswith("No row matches")
@@ -187,7 +188,7 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
 
 def test_the_page_opens_where_its_address_says(page: Path) -> None:
     answer = asked(page, LOOK + "answer.seen = look();", place="#filter=layer+57&role=M1")
-    assert (answer["seen"]["filter"], answer["seen"]["status"]) == ("layer 57", "1–1 of 1")
+    assert (answer["seen"]["filter"], answer["seen"]["status"]) == ("layer 57", "1–1 of 1 with layer 57")
     answer = asked(page, LOOK + "answer.seen = look();", place=f"#layer-{ZERO}-O")
     assert answer["seen"]["opened"] == [f"layer {ZERO} · O"]
 

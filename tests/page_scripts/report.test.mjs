@@ -10,6 +10,7 @@ const page = load(
   [...names, "groupOf", "shared", "value", "styleOfRole"],
   report.data,
 );
+const { roomForWords } = load([...BEFORE, "marks.js", "chart-marks.js"], ["roomForWords"], report.data);
 const { logTicks } = load(["data.js", "text.js", "elements.js", "drawing.js"], ["logTicks"], report.data);
 
 test("the page's CSV is the CSV", () => assert.equal(page.csvText(), report.csv));
@@ -39,6 +40,14 @@ test("a layer's experts of one role are one line", () => {
 test("what names share", () => {
   assert.deepEqual([...page.shared(["h.1.w", "h.22.w"])], ["h.", ".w"]);
   assert.deepEqual([...page.shared(["aa", "aaa"])], ["aa", ""]);
+});
+
+test("words beside crosses do not lie over each other", () => {
+  assert.ok(roomForWords([23], 40, 4));
+  assert.ok(roomForWords([10, 31], 40, 4));
+  assert.ok(!roomForWords([10, 29], 40, 4));
+  assert.ok(!roomForWords([23, 44], 40, 4));
+  assert.ok(roomForWords([23, 64], 40, 4));
 });
 
 test("ticks of a logarithmic axis are round, within it and at least three", () => {

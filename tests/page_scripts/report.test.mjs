@@ -11,7 +11,11 @@ const page = load(
   report.data,
 );
 const { roomForWords } = load([...BEFORE, "marks.js", "chart-marks.js"], ["roomForWords"], report.data);
-const { logTicks } = load(["data.js", "text.js", "elements.js", "drawing.js"], ["logTicks"], report.data);
+const { leastSpan, logTicks, tickTexts } = load(
+  ["data.js", "text.js", "elements.js", "drawing.js"],
+  ["leastSpan", "logTicks", "tickTexts"],
+  report.data,
+);
 
 test("the page's CSV is the CSV", () => assert.equal(page.csvText(), report.csv));
 
@@ -56,9 +60,24 @@ test("ticks of a logarithmic axis are round, within it and at least three", () =
     [3.1, 3.9],
     [20, 70],
     [0.002, 5],
+    [10.8, 10.8],
+    [10.8, 12],
+    [4.0001, 4.9],
+    [999, 1002],
+    [0.00031, 0.00032],
   ]) {
     const ticks = logTicks(low, high);
     assert.ok(ticks.length > 2, `${low} to ${high}`);
-    assert.ok(ticks.every((tick) => tick >= low * 0.97 && tick <= high * 1.03));
+    const span = leastSpan(low, high);
+    assert.ok(ticks.filter((tick) => tick >= span.low && tick <= span.high).length > 2, `${low} to ${high}`);
+    assert.ok(ticks.every((tick) => tick >= span.low * 0.97 && tick <= span.high * 1.03));
+    assert.equal(new Set(tickTexts(ticks)).size, ticks.length);
+    assert.ok(tickTexts(ticks).every((words) => words.length < 8));
   }
+});
+
+test("ticks are told apart, in one notation", () => {
+  assert.deepEqual([...tickTexts(logTicks(10.8, 12))], ["11", "11.5", "12"]);
+  assert.deepEqual([...tickTexts(logTicks(1.001, 1.002))], ["0.96", "0.98", "1", "1.02", "1.04"]);
+  assert.deepEqual([...tickTexts([1e-6, 1e-3, 1])], ["1e-6", "1e-3", "1e+0"]);
 });

@@ -172,7 +172,10 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
         answer.odd = await go("#filter=%E0%A4%A&role=nothing");
         """,
     )
-    assert (answer["typed"]["hash"], answer["typed"]["status"]) == ("#filter=layer+3+M1", "1–1 of 1 with layer 3, role M1")
+    assert (answer["typed"]["hash"], answer["typed"]["status"]) == (
+        "#filter=layer+3+M1",
+        "1–1 of 1 with layer 3, role M1",
+    )
     assert answer["steps"] == 0
     assert answer["none"]["status"].startswith("No row matches layer 3, layer > 4. What can be typed: layer 3 ·")
     assert answer["wrong"]["status"].startswith("No column is called stble; the nearest are ")

@@ -121,7 +121,7 @@ function heatColours(cells, theme) {
       thickness: 12,
       outlinewidth: 0,
       tickvals: ticks.map(Math.log10),
-      ticktext: ticks.map(heatWords),
+      ticktext: heatColumn === "relative" ? ticks.map(heatWords) : tickTexts(ticks),
       tickfont: { color: data.ink[theme].muted },
     },
   };
@@ -292,7 +292,7 @@ function drawSpectrum(row, theme, node) {
     title: { text: "singular value of Δ" },
     range: [Math.log10(low) - 0.12, Math.log10(high) + 0.15],
     tickvals: ticks,
-    ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)),
+    ticktext: tickTexts(ticks),
   });
   const edges = [
     ...(edge ? [edgeLine(edge, "edge of rounding", ink.bad, "dot")] : []),

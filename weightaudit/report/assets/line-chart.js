@@ -91,7 +91,7 @@ function valueAxis(span, log, room) {
       Math.log10(span.high) + 0.08 * Math.max(1, decades),
     ],
     tickvals: ticks,
-    ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)),
+    ticktext: tickTexts(ticks),
   };
 }
 

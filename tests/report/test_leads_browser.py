@@ -43,7 +43,8 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(page: Path) ->
         const copy = async (what) => {
           document.querySelector(`#layers .detail .${what} ~ .copy`).click();
           await moved();
-          return [copied, document.querySelector(`#layers .detail .${what} ~ .copy`).textContent];
+          const said = ["copy", "hidden"].map((one) => `#layers .detail .${what} ~ .${one}`);
+          return [copied, ...said.map((one) => document.querySelector(one).textContent)];
         };
         const [worst] = document.querySelectorAll(".worst a");
         answer.says = worst.closest("li").textContent;
@@ -52,6 +53,9 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(page: Path) ->
         answer.after = look();
         answer.command = await copy("command");
         answer.tensor = await copy("tensor");
+        navigator.clipboard.writeText = async () => { throw new Error("not allowed"); };
+        document.execCommand = () => false;
+        answer.selected = [...(await copy("command")).slice(1), getSelection().toString()];
         """,
         height=900,
     )
@@ -59,8 +63,9 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(page: Path) ->
     after = answer["after"]
     assert (after["hash"], after["opened"]) == (f"#layer-{EXPLODED}-M1", [f"layer {EXPLODED} · M1"])
     assert f"--roles M1 --layers {EXPLODED} " in after["command"]
-    assert answer["command"] == [after["command"], "Copied"]
-    assert answer["tensor"] == [f"model.layers.{EXPLODED}.mlp.up_proj.weight", "Copied"]
+    assert answer["command"] == [after["command"], "Copied", "The command was copied"]
+    assert answer["tensor"] == [f"model.layers.{EXPLODED}.mlp.up_proj.weight", "Copied", "The tensor's name was copied"]
+    assert answer["selected"] == ["Press Ctrl+C", "The command is selected: press Ctrl+C", after["command"]]
 
 
 def test_charts_mark_what_was_found_and_what_has_no_number(page: Path) -> None:

@@ -174,6 +174,7 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
         answer.roled = await go("#filter=3-4&role=M2");
         answer.place = await go("#layer-5-o");
         answer.unknown = await go("#layer-999-O");
+        answer.beyond = await go("#m-99999");
         answer.odd = await go("#filter=%E0%A4%A&role=nothing");
         """,
     )
@@ -191,6 +192,8 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
     assert answer["roled"]["status"] == "1–2 of 2 with layer 3-4"
     assert "layer 5 · O" in answer["place"]["opened"]
     assert answer["unknown"]["opened"] == answer["place"]["opened"]
+    assert answer["unknown"]["status"] == "There is no layer 999 O in this report"
+    assert answer["beyond"]["status"] == "There is no row 99999 in this report"
     assert answer["odd"]["status"].startswith("No row matches")
 
 

@@ -208,6 +208,7 @@ function startLayers() {
       table.show(lines());
       table.reveal(i);
     },
+    tell: table.tell,
     /**
      * What an address asks for.
      * @param {View} view

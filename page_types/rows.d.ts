@@ -46,6 +46,8 @@ interface FilterRow {
   role: string;
   stack: string;
   names(): string;
+  /** The rules that found something on it, and their severities. */
+  found(): string[];
   number(column: string): number;
   text(column: string): string;
 }

@@ -2,11 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { parseFilter, meets } = load(["filter.js"], ["parseFilter", "meets"]);
+const { parseFilter, alternatives, saidOf, meets } = load(
+  ["filter.js", "filter-columns.js"],
+  ["parseFilter", "alternatives", "saidOf", "meets"],
+);
 const terms = {
   roles: ["Q", "K", "M1", "M2"],
   stacks: ["encoder", "decoder"],
-  columns: { layer: true, stable_rank: true, stable_rank_lower: true, zeros: true, findings: true, dtype: false },
+  rules: ["untrained"],
+  severities: [
+    { name: "error", plural: "errors" },
+    { name: "warning", plural: "warnings" },
+  ],
+  columns: Object.fromEntries(
+    [
+      ...["layer", "expert", "stable_rank", "stable_rank_lower", "rank_share", "frobenius_norm", "spectral_norm"],
+      ...["norm_ratio", "max_abs", "zeros", "findings", "role", "stack", "dtype"],
+    ].map((name) => [name, !["role", "stack", "dtype"].includes(name)]),
+  ),
 };
 
 /** Rows of two stacks, four layers, and in layer 3 three experts of M1. */
@@ -33,8 +46,9 @@ function row(stack, layer, expert, role) {
     expert,
     role,
     names: () => name,
+    found: () => (layer === 13 && role === "M1" ? ["untrained", "warning"] : layer === 0 ? ["nonfinite", "error"] : []),
     number: (column) => numbers[column] ?? 0,
-    text: () => (role === "K" ? "BF16" : "F32"),
+    text: (column) => (column === "dtype" ? (role === "K" ? "BF16" : "F32") : column === "role" ? role : stack),
   };
 }
 
@@ -43,7 +57,7 @@ function left(typed) {
   const { conditions, problems } = parseFilter(typed, terms);
   assert.deepEqual([...problems], [], typed);
   return rows
-    .filter((one) => conditions.every((condition) => meets(condition, one)))
+    .filter((one) => alternatives(conditions).every((some) => some.some((condition) => meets(condition, one))))
     .map(({ stack, layer, expert, role }) =>
       [stack, layer, expert, role].filter((part) => part !== "" && !Number.isNaN(part)).join(" "),
     );
@@ -84,8 +98,9 @@ test("a word that waits for its number asks for any", () => {
 test("comparisons, of the column that the name begins; what is unknown meets none", () => {
   assert.ok(left("stable_rank<5").every((words) => ` ${words} `.includes(" 0 ")));
   assert.deepEqual(left("stable-rank <= 4 Q decoder"), ["decoder 0 Q"]);
-  assert.equal(left("stable>0 Q").length, 6);
-  assert.equal(left("stable!=0 Q").length, 6);
+  assert.equal(left("stable_rank>0 Q").length, 6);
+  assert.equal(left("stable_rank!=0 Q").length, 6);
+  assert.deepEqual(left("max>0"), []);
   assert.deepEqual(left("zeros>0 decoder M2"), ["decoder 13 M2"]);
   assert.deepEqual(left("zeros >0 zeros< 1e3 decoder M2"), ["decoder 13 M2"]);
   assert.equal(left("findings>=1").length, 0);
@@ -109,6 +124,12 @@ test("what cannot be asked is told", () => {
     ["zeros<many", "zeros is a number"],
     ["dtype<f", "dtype is text"],
     ["constructor>1", "No column is called constructor"],
+    ["stble_rank>1", "No column is called stble_rank; the nearest are stable_rank, "],
+    ["nor>1", "No column is called nor; the nearest are frobenius_norm, spectral_norm, norm_ratio."],
+    ["stable>1", "stable may be any of stable_rank, stable_rank_lower: write which."],
+    ["stable_rank<1,5", "stable_rank is a number: write 1.5, not 1,5."],
+    ["zeros>1,00,000", "zeros is a number, and 1,00,000 is none."],
+    ["zeros>,", "zeros is a number, and a comma is none."],
   ]) {
     const { problems } = parseFilter(typed, terms);
     assert.equal(problems.length, 1, typed);
@@ -117,9 +138,50 @@ test("what cannot be asked is told", () => {
 });
 
 test("what was understood is said", () => {
-  const { conditions } = parseFilter("layer 3 m1 stable_rank<5 q_proj", terms);
+  const { conditions } = parseFilter("layer 3 m1 L5 stable_rank<5 M2 q_proj", terms);
+  assert.equal(saidOf(conditions), "layer 3 or layer 5, role M1 or role M2, stable_rank < 5, “q_proj” in a name");
+  assert.equal(saidOf([]), "");
+});
+
+test("short names of columns stand for one, and no column that only begins alike", () => {
+  for (const [typed, said] of [
+    ["rank<7", "stable_rank < 7"],
+    ["norm>20", "frobenius_norm > 20"],
+    ["rank_share<1", "rank_share < 1"],
+    ["frobenius>1", "frobenius_norm > 1"],
+    ["zeros≥1,000,000.5", "zeros >= 1,000,000.5"],
+    ["zeros<5, findings>0", "zeros < 5, findings > 0"],
+  ])
+    assert.equal(saidOf(parseFilter(typed, terms).conditions), said);
   assert.deepEqual(
-    Array.from(conditions, ({ said }) => said),
-    ["layer 3", "role M1", "stable_rank < 5", "“q_proj” in a name"],
+    [...parseFilter("zeros>1,000", terms).conditions].map(({ limit }) => limit),
+    [1000],
   );
+});
+
+test("of one kind a row meets any, of several kinds each", () => {
+  for (const typed of ["decoder 0 M1 M2", "M1, M2 decoder L0", "M1,M2 layer 0 stack=decoder", "role=m1,M2 decoder 0"])
+    assert.deepEqual(left(typed), ["decoder 0 M1", "decoder 0 M2"], typed);
+  for (const typed of [
+    "layer 0, 13 Q decoder",
+    "layer 0 layer 13 Q decoder",
+    "L0, L13 Q decoder",
+    "layer=0 13 Q decoder",
+  ])
+    assert.deepEqual(left(typed), ["decoder 0 Q", "decoder 13 Q"], typed);
+  assert.deepEqual(left("expert 7, 17 decoder"), ["decoder 3 7 M1", "decoder 3 17 M1"]);
+  assert.equal(left("encoder decoder 0").length, 8);
+});
+
+test("roles and stacks are columns too, and signs are written as people write them", () => {
+  assert.deepEqual(left("role=k decoder 0"), ["decoder 0 K"]);
+  assert.deepEqual(left("role == K stack==decoder layer==0"), ["decoder 0 K"]);
+  assert.deepEqual(left("role≠K stack=decoder layer≤0"), ["decoder 0 Q", "decoder 0 M1", "decoder 0 M2"]);
+  assert.equal(left("role=nothing").length, 0);
+});
+
+test("a rule or a severity is asked for by its name", () => {
+  assert.deepEqual(left("untrained decoder"), ["decoder 13 M1"]);
+  assert.deepEqual(left("Errors decoder Q"), ["decoder 0 Q"]);
+  assert.deepEqual(left("error untrained decoder M1"), ["decoder 0 M1", "decoder 13 M1"]);
 });

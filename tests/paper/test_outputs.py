@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.support import toy_experiment as toy
-from tests.support.browser import TALL, asked, needs_chromium, opened
+from tests.support.browser import NARROW, TALL, WIDE, asked, needs_chromium, opened
 from weightaudit.audit.progress import Silent
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
@@ -174,6 +174,28 @@ def test_the_page_needs_nothing_and_runs_nothing_foreign(tmp_path: Path) -> None
     assert "&lt;b&gt;holds" in own
     assert "Hollow: &lt;collapsed&gt;." in own
     assert "<i>" not in text.partition('id="data">')[2].partition("</script>")[0]
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_claim_is_read_on_a_telephone(tmp_path: Path) -> None:
+    """Its numbers lie in a closed fold, one a line; on a narrow screen each cell lies under its column's name."""
+    written(tmp_path)
+    script = """
+        const claims = document.querySelector("#claims table");
+        answer.heads = claims.querySelector("thead").offsetHeight > 0;
+        answer.fits = claims.scrollWidth <= claims.parentElement.clientWidth;
+        answer.claim = claims.querySelector("tbody tr").innerText.split(/\\s*[\\t\\n]\\s*/);
+        claims.querySelector("details").open = true;
+        answer.numbers = claims.querySelector(".numbers").innerText.split("\\n");
+    """
+    narrow, wide = (asked(tmp_path / "toy.html", script, width=width) for width in (NARROW, WIDE))
+    assert (narrow["heads"], wide["heads"], narrow["fits"]) == (False, True, True)
+    claim = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
+    assert wide["claim"] == claim
+    named = list(zip(("Outcome", "Claim", "", "Why", "Judged by", "Source"), claim, strict=True))
+    assert narrow["claim"] == [text for pair in named for text in pair if text]
+    assert narrow["numbers"] == ["mean", "0.33333", "list", "[1, —]"]
 
 
 @pytest.mark.browser

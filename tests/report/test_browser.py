@@ -207,7 +207,7 @@ def test_table_sorts_filters_and_pages(tmp_path: Path) -> None:
     assert float(highest) == pytest.approx(max(ranks), rel=1e-5)
     assert float(lowest) == pytest.approx(min(ranks), rel=1e-5)
     assert answer["second"] == "101–200 of 1,176"
-    assert answer["found"] == "1–6 of 6"
+    assert answer["found"] == "1–6 of 6 with “experts.63.” in a name, role GATE"
     assert answer["none"][1] == 0
     assert str(answer["none"][0]).startswith(
         "No row matches “no” in a name, “such” in a name, “name” in a name. What can"

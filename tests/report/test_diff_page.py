@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import diffs
-from tests.support.browser import TALL, asked, needs_chromium
+from tests.support.browser import NARROW, TALL, WIDE, asked, needs_chromium
 from weightaudit.records import ELSEWHERE, Change, DiffResult, Place, SpectrumDetail
 from weightaudit.report import write
 from weightaudit.report.diff.body import body
@@ -178,6 +178,26 @@ def test_singular_values_are_counted_in_whole_numbers(known: int, tmp_path: Path
         """
     shown = [int(one) for one in asked(path, ticks, height=TALL)["ticks"]]
     assert shown == [number for number in (1, 2, 5, 10) if number <= max(known, 4)]
+
+
+@needs_chromium
+def test_lines_among_singular_values_are_named_where_nothing_else_lies(tmp_path: Path) -> None:
+    path = tmp_path / "diff.html"
+    write(diffs.result_of([diffs.change(Place(layer=0, role="Q"), "dense", 0.01)]), path)
+    boxes = """
+        const box = (node) => node.getBoundingClientRect();
+        const plot = document.getElementById("spectrum-leading");
+        const buttons = box(plot.querySelector(".modebar-container > .modebar"));
+        const floor = box(plot.querySelector(".nsewdrag")).bottom;
+        answer.names = [...plot.querySelectorAll(".annotation")].map((node) => [
+          node.textContent,
+          box(node).right < buttons.left || box(node).top > buttons.bottom,
+          box(node).bottom < floor + 1,
+        ]);
+        """
+    for width in (WIDE, NARROW):
+        named = asked(path, boxes, height=TALL, width=width)["names"]
+        assert named == [["edge of rounding", True, True], ["white noise of this size", True, True]]
 
 
 @needs_chromium

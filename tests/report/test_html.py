@@ -86,6 +86,14 @@ def test_script_json_cannot_leave_its_element() -> None:
     assert not set(text) & set("<>&")
 
 
+def test_dimensions_have_names_that_people_use() -> None:
+    report = factory.bert()
+    keys = {"vocab": 9, "kv_heads": 2, "head_dim": 64, "dense_ff": 128, "token_types": 2}
+    report = replace(report, map=replace(report.map, dimensions=keys))
+    heads = "Model Key/value heads Head dimension FF dimension (dense) Vocabulary Token types"
+    assert heads in read(report).text
+
+
 def test_a_known_model_shows_table_1_and_no_banner() -> None:
     text = read(factory.bert()).text
     assert "Layers Model dimension FF dimension Attention heads" in text

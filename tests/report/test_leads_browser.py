@@ -43,7 +43,8 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(page: Path) ->
         const copy = async (what) => {
           document.querySelector(`#layers .detail .${what} ~ .copy`).click();
           await moved();
-          return [copied, document.querySelector(`#layers .detail .${what} ~ .copy`).textContent];
+          const said = ["copy", "hidden"].map((one) => `#layers .detail .${what} ~ .${one}`);
+          return [copied, ...said.map((one) => document.querySelector(one).textContent)];
         };
         const [worst] = document.querySelectorAll(".worst a");
         answer.says = worst.closest("li").textContent;
@@ -52,6 +53,9 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(page: Path) ->
         answer.after = look();
         answer.command = await copy("command");
         answer.tensor = await copy("tensor");
+        navigator.clipboard.writeText = async () => { throw new Error("not allowed"); };
+        document.execCommand = () => false;
+        answer.selected = [...(await copy("command")).slice(1), getSelection().toString()];
         """,
         height=900,
     )
@@ -59,8 +63,9 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(page: Path) ->
     after = answer["after"]
     assert (after["hash"], after["opened"]) == (f"#layer-{EXPLODED}-M1", [f"layer {EXPLODED} · M1"])
     assert f"--roles M1 --layers {EXPLODED} " in after["command"]
-    assert answer["command"] == [after["command"], "Copied"]
-    assert answer["tensor"] == [f"model.layers.{EXPLODED}.mlp.up_proj.weight", "Copied"]
+    assert answer["command"] == [after["command"], "Copied", "The command was copied"]
+    assert answer["tensor"] == [f"model.layers.{EXPLODED}.mlp.up_proj.weight", "Copied", "The tensor's name was copied"]
+    assert answer["selected"] == ["Press Ctrl+C", "The command is selected: press Ctrl+C", after["command"]]
 
 
 def test_charts_mark_what_was_found_and_what_has_no_number(page: Path) -> None:
@@ -161,7 +166,7 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
         const steps = history.length;
         answer.typed = type("layer 3 M1");
         answer.steps = history.length - steps;
-        answer.none = type("layer 3 layer 4");
+        answer.none = type("layer 3 layer>4");
         answer.wrong = type("stble>4");
         answer.empty = type("");
         answer.given = await go("#filter=layer+57+stable_rank%3E20");
@@ -169,25 +174,32 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(page: Path) 
         answer.roled = await go("#filter=3-4&role=M2");
         answer.place = await go("#layer-5-o");
         answer.unknown = await go("#layer-999-O");
+        answer.beyond = await go("#m-99999");
         answer.odd = await go("#filter=%E0%A4%A&role=nothing");
         """,
     )
-    assert (answer["typed"]["hash"], answer["typed"]["status"]) == ("#filter=layer+3+M1", "1–1 of 1")
+    assert (answer["typed"]["hash"], answer["typed"]["status"]) == (
+        "#filter=layer+3+M1",
+        "1–1 of 1 with layer 3, role M1",
+    )
     assert answer["steps"] == 0
-    assert answer["none"]["status"].startswith("No row matches layer 3, layer 4. What can be typed: layer 3 ·")
-    assert answer["wrong"]["status"].startswith("No column is called stble; there are layer,")
+    assert answer["none"]["status"].startswith("No row matches layer 3, layer > 4. What can be typed: layer 3 ·")
+    assert answer["wrong"]["status"].startswith("No column is called stble; the nearest are ")
     assert answer["empty"]["hash"] == ""
-    assert (answer["given"]["filter"], answer["given"]["status"]) == ("layer 57 stable_rank>20", "1–4 of 4")
+    assert answer["given"]["filter"] == "layer 57 stable_rank>20"
+    assert answer["given"]["status"] == "1–4 of 4 with layer 57, stable_rank > 20"
     assert answer["rule"]["status"] == "1–8 of 8"
-    assert answer["roled"]["status"] == "1–2 of 2"
+    assert answer["roled"]["status"] == "1–2 of 2 with layer 3-4"
     assert "layer 5 · O" in answer["place"]["opened"]
     assert answer["unknown"]["opened"] == answer["place"]["opened"]
+    assert answer["unknown"]["status"] == "There is no layer 999 O in this report"
+    assert answer["beyond"]["status"] == "There is no row 99999 in this report"
     assert answer["odd"]["status"].startswith("No row matches")
 
 
 def test_the_page_opens_where_its_address_says(page: Path) -> None:
     answer = asked(page, LOOK + "answer.seen = look();", place="#filter=layer+57&role=M1")
-    assert (answer["seen"]["filter"], answer["seen"]["status"]) == ("layer 57", "1–1 of 1")
+    assert (answer["seen"]["filter"], answer["seen"]["status"]) == ("layer 57", "1–1 of 1 with layer 57")
     answer = asked(page, LOOK + "answer.seen = look();", place=f"#layer-{ZERO}-O")
     assert answer["seen"]["opened"] == [f"layer {ZERO} · O"]
 

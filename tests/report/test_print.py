@@ -59,7 +59,10 @@ def test_no_name_leaves_the_string_that_it_stands_in(name: str, tmp_path: Path) 
     assert re.fullmatch(re.escape(shown) + " 1 ?/ ?1", " ".join(sheet.split()))
 
 
-@pytest.mark.parametrize("kind", ["damaged", "two_stacks", "comparison", "diff", "merge", "pairs", "paper", "spectrum"])
+SHEETS = ("damaged", "two_stacks", "mixture", "comparison", "diff", "merge", "pairs", "paper", "spectrum", "quantised")
+
+
+@pytest.mark.parametrize("kind", SHEETS)
 def test_a_page_on_paper_is_light_and_no_wider_than_the_sheet(kind: str, tmp_path: Path) -> None:
     """Of who reads it in the dark."""
     answer = asked(

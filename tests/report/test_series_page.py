@@ -10,6 +10,7 @@ import pytest
 from weightaudit.records import Finding, Place, Series, SeriesRow, told_together
 from weightaudit.report.series.columns import SERIES_NAMES
 from weightaudit.report.series.heat import MOST_LAYERS, MOST_STEPS, SHADES, chosen, shade
+from weightaudit.report.series.lines import tick_texts
 from weightaudit.report.series.page import page
 from weightaudit.report.series.scales import Axis, axis_of_steps
 
@@ -105,6 +106,20 @@ def test_ticks_lie_on_the_axis(axis: Axis) -> None:
     ticks = axis.ticks()
     assert 1 <= len(ticks) <= 7
     assert all(axis.low <= tick <= axis.high * (1 + 1e-12) for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (10.77, 10.86, "10.78 10.8 10.82 10.84 10.86"),
+        (1.0, 1000.0, "1 10 100 1000"),
+        (3.0, 3.0, "3"),
+        (0.01009, 0.01041, "0.0101 0.0102 0.0103 0.0104"),
+    ],
+)
+def test_no_two_ticks_say_the_same(low: float, high: float, texts: str) -> None:
+    ticks = Axis(low, high, logarithmic=True).ticks()
+    assert " ".join(tick_texts(ticks)) == texts
 
 
 def test_shades_are_in_range() -> None:

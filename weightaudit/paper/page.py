@@ -13,13 +13,14 @@ from weightaudit.paper.plots import payload
 from weightaudit.paper.results import Claim, Outcome, Result
 from weightaudit.report.document import asset, colours, document, script_json, write_document
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join, shown
-from weightaudit.report.markup import definitions, navigation, section, table
+from weightaudit.report.markup import definitions, details, navigation, section, table
 from weightaudit.text import plural
 from weightaudit.version import __version__
 
 SCRIPTS = ("data.js", "text.js", "elements.js", "starting.js", "drawing.js", "in-sight.js", "figures.js")
 OUTCOME_CSS: dict[Outcome, str] = {"true": "fine", "false": "bad", "inconclusive": "warn"}
 """Class of the colours of an outcome."""
+CLAIM_HEADS = ("Outcome", "Claim", "Why", "Judged by", "Source")
 
 
 def write_page(result: Result, title: str, settings: Mapping[str, Mapping[str, Any]], file: BinaryIO) -> None:
@@ -86,14 +87,21 @@ def _header(result: Result, title: str) -> Html:
 
 def _claims(claims: Sequence[Claim]) -> Html:
     lines = (
-        (
-            html('<b class="outcome {}">{}</b>', OUTCOME_CSS[claim.outcome], claim.outcome),
-            html('{}<div class="numbers">{}</div>', _whole(claim.text), _whole(numbers_text(claim.numbers))),
-            *map(_whole, (claim.why, claim.tolerance, claim.source)),
-        )
-        for claim in claims
+        # On a telephone a line is a block, and the column's name stands before each cell.
+        [html('<span class="of">{}</span>{}', head, cell) for head, cell in zip(CLAIM_HEADS, cells, strict=True)]
+        for cells in map(_claim_cells, claims)
     )
-    return section("claims", "Claims", table("Claims", ("Outcome", "Claim", "Why", "Judged by", "Source"), lines))
+    return section("claims", "Claims", table("Claims", CLAIM_HEADS, lines))
+
+
+def _claim_cells(claim: Claim) -> tuple[Html, ...]:
+    pairs = ((_whole(name), _whole(number_text(value))) for name, value in claim.numbers.items())
+    numbers = details("Numbers", definitions("numbers", pairs)) if claim.numbers else NOTHING
+    return (
+        html('<b class="outcome {}">{}</b>', OUTCOME_CSS[claim.outcome], claim.outcome),
+        html("{}{}", _whole(claim.text), numbers),
+        *map(_whole, (claim.why, claim.tolerance, claim.source)),
+    )
 
 
 def _notes(notes: Sequence[str]) -> Html:

@@ -11,7 +11,9 @@ EACH = 13
 """Whole numbers on an axis up to which each has its tick."""
 MOST, MOST_LONG = 7, 4
 """Ticks on any other axis, about; stretches between such as have four digits."""
-_STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), tuple(1 + i / 10 for i in range(90)))
+_STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
+_APART = 1e-9
+"""Of the numbers, what two on an axis differ by at least; nearer ones are one."""
 _PLAIN = (1e-3, 1e5)
 """Numbers from the first up to the second are written out, others as powers of ten."""
 
@@ -29,15 +31,32 @@ def whole_ticks(low: float, high: float) -> Ticks:
 
 
 def log_ticks(low: float, high: float) -> Ticks:
-    """Round numbers around the positive ``low`` and ``high``: powers of ten where there are three, finer ones else."""
+    """Round numbers around the positive ``low`` and ``high``: powers of ten where there are three, finer ones else, and
+    evenly spaced ones where these are too few.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    places: list[float] = []
     for steps in _STEPS:
         every = [step * 10.0**power for power in powers for step in steps]
         places = [place for place in every if 0.97 * low <= place <= 1.03 * high]
-        if len(places) > 2:
-            break
-    return thinned(places)
+        if sum(low * (1 - 1e-9) <= place <= high * (1 + 1e-9) for place in places) > 2:
+            return thinned(places)
+    if high <= low * (1 + _APART):
+        return thinned([low])
+    places = _even(low, high)
+    texts = (tuple(size_text(place, digits) for place in places) for digits in range(3, 16))
+    return Ticks(tuple(places), next(labels for labels in texts if len(set(labels)) == len(places)))
+
+
+def _even(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten within: of the largest of which there are three."""
+    power = math.floor(math.log10(high - low))
+    while True:
+        for digit in (5, 2, 1):
+            distance = digit * 10.0**power
+            first, last = math.ceil(low / distance - 1e-9), math.floor(high / distance + 1e-9)
+            if last - first > 1:
+                return [number * distance for number in range(first, last + 1)]
+        power -= 1
 
 
 def thinned(places: Iterable[float]) -> Ticks:
@@ -47,11 +66,11 @@ def thinned(places: Iterable[float]) -> Ticks:
     return Ticks(tuple(kept), tuple(map(size_text, kept)))
 
 
-def size_text(value: float) -> str:
+def size_text(value: float, digits: int = 3) -> str:
     """A positive number of any size, in plotly's markup: 0.001, 20,000, 10⁻⁶."""
     if _PLAIN[0] * (1 - 1e-9) <= value < _PLAIN[1]:
-        plain = f"{value:.3g}"
+        plain = f"{value:,.{digits}g}"
         return f"{value:,.0f}" if "e" in plain else plain
     power = math.floor(math.log10(value) + 1e-9)
-    factor = f"{value / 10.0**power:.3g}"
+    factor = f"{value / 10.0**power:.{digits}g}"
     return ("" if factor == "1" else f"{factor}·") + f"10<sup>{power}</sup>".replace("-", "−")

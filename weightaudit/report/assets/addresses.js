@@ -21,6 +21,16 @@ function rowOfAddress(address) {
 }
 
 /**
+ * What an address without its # asks for that is no row of this report, in words; "" where it asks for something else.
+ * @param {string} address
+ */
+function missingOfAddress(address) {
+  const [, row] = /^m-(\d+)$/.exec(address) ?? [];
+  if (row) return `row ${row}`;
+  return /^(.+-)?layer-\d/i.test(address) ? address.replaceAll("-", " ") : "";
+}
+
+/**
  * What the table is to show, where an address without its # says so.
  * @param {string} address
  * @returns {View | null}
@@ -75,7 +85,7 @@ function tellView(view) {
   }
 }
 
-/** @param {{ reveal(i: number): void, show(view: View): void }} table */
+/** @param {{ reveal(i: number): void, show(view: View): void, tell(said: string): void }} table */
 function startAddresses(table) {
   function follow() {
     const address = window.location.hash.slice(1);
@@ -83,6 +93,8 @@ function startAddresses(table) {
     if (view) table.show(view);
     const row = view ? undefined : rowOfAddress(address);
     if (row !== undefined) table.reveal(row);
+    const missing = view || row !== undefined || document.getElementById(address) ? "" : missingOfAddress(address);
+    if (missing) table.tell(`There is no ${printable(missing)} in this report`);
   }
 
   window.addEventListener("hashchange", follow);

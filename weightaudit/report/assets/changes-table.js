@@ -174,6 +174,7 @@ function startChanges() {
       table.show(all);
       table.reveal(i);
     },
+    tell: table.tell,
     /**
      * What an address asks for.
      * @param {View} view

@@ -121,7 +121,7 @@ function heatColours(cells, theme) {
       thickness: 12,
       outlinewidth: 0,
       tickvals: ticks.map(Math.log10),
-      ticktext: ticks.map(heatWords),
+      ticktext: heatColumn === "relative" ? ticks.map(heatWords) : tickTexts(ticks),
       tickfont: { color: data.ink[theme].muted },
     },
   };
@@ -249,12 +249,13 @@ function startHeat() {
  */
 const edgeLine = (y, words, color, dash) => ({
   shape: { type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color, width: 1.6, dash } },
+  // At the left, below its line: at the right above lie plotly's buttons.
   note: {
     xref: "paper",
-    x: 1,
+    x: 0,
     y: Math.log10(y),
-    xanchor: "right",
-    yanchor: "bottom",
+    xanchor: "left",
+    yanchor: "top",
     showarrow: false,
     text: words,
     font: { color, size: 12 },
@@ -290,9 +291,9 @@ function drawSpectrum(row, theme, node) {
   Object.assign(layout.yaxis, {
     type: "log",
     title: { text: "singular value of Δ" },
-    range: [Math.log10(low) - 0.12, Math.log10(high) + 0.15],
+    range: [Math.log10(low) - Math.max(0.12, 0.09 * Math.log10(high / low)), Math.log10(high) + 0.15],
     tickvals: ticks,
-    ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)),
+    ticktext: tickTexts(ticks),
   });
   const edges = [
     ...(edge ? [edgeLine(edge, "edge of rounding", ink.bad, "dot")] : []),

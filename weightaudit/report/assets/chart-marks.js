@@ -77,6 +77,19 @@ function ringTraces(lines, log, theme) {
 }
 
 /**
+ * Whether a word fits beside each of `layers`: to the right up to the middle, to the left beyond it, so that between the
+ * two that the middle is between stand two.
+ * @param {number[]} layers in order
+ * @param {number} middle
+ * @param {number} pitch CSS pixels from one layer to the next
+ */
+const roomForWords = (layers, middle, pitch) =>
+  layers.slice(1).every((layer, i) => {
+    const words = layers[i] <= middle && layer > middle ? 2 : 1;
+    return (layer - layers[i]) * pitch > words * WORD_WIDTH;
+  });
+
+/**
  * Crosses at the bottom of a line chart, one a layer, for points that have no place on its scale.
  * @param {CoursePoint[]} lost
  * @param {PlotlyObject} axis of the numbers
@@ -87,13 +100,13 @@ function ringTraces(lines, log, theme) {
 function lostTraces(lost, axis, pitch, theme) {
   if (!lost.length) return [];
   const layers = [...new Set(lost.map(({ layer }) => layer))].sort((a, b) => a - b);
-  const room = layers.every((layer, i) => !i || (layer - layers[i - 1]) * pitch > WORD_WIDTH);
+  const middle = most(layered.map((row) => row.layer)) / 2;
+  const room = roomForWords(layers, middle, pitch);
   const at = layers.map((layer) => lost.filter((one) => one.layer === layer));
   const words = at.map((points) => wordOf(points.flatMap(({ members }) => members)));
   const [low, high] = axis.range;
   const bottom = low + 0.04 * (high - low);
   const ink = data.ink[theme];
-  const middle = most(layered.map((row) => row.layer)) / 2;
   return [
     {
       x: layers,

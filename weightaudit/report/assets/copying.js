@@ -18,24 +18,29 @@ async function copied(node) {
 }
 
 /**
- * A button that copies the text of `node`, which is called `name` in its label.
+ * A button that copies the text of `node`, which is called `name` in its label, and what a screen reader hears of it: a
+ * button's own words are not spoken when they change.
  * @param {HTMLElement} node
  * @param {string} name
+ * @returns {[button: HTMLElement, heard: HTMLElement]}
  */
 function copyButton(node, name) {
-  const said = element("span", { role: "status" }, "Copy");
+  const heard = element("span", { class: "hidden", role: "status" });
   const button = element(
     "button",
     { type: "button", class: "copy", "aria-label": `Copy the ${name}`, title: `Copy the ${name}` },
-    said,
+    "Copy",
   );
   button.addEventListener("click", async () => {
-    said.textContent = (await copied(node)) ? "Copied" : "Select it";
+    const done = await copied(node);
+    button.textContent = done ? "Copied" : "Press Ctrl+C";
+    heard.textContent = done ? `The ${name} was copied` : `The ${name} is selected: press Ctrl+C`;
     setTimeout(() => {
-      said.textContent = "Copy";
+      button.textContent = "Copy";
+      heard.textContent = "";
     }, 2000);
   });
-  return button;
+  return [button, heard];
 }
 
 /**
@@ -43,13 +48,13 @@ function copyButton(node, name) {
  * @param {HTMLElement} node
  * @param {string} name
  */
-const copyable = (node, name) => element("div", { class: "copyable" }, node, copyButton(node, name));
+const copyable = (node, name) => element("div", { class: "copyable" }, node, ...copyButton(node, name));
 
 // The commands that the page has from the first.
 function startCopying() {
   for (const node of document.querySelectorAll("pre")) {
     const place = element("div", { class: "copyable" });
     node.replaceWith(place);
-    place.append(node, copyButton(node, "command"));
+    place.append(node, ...copyButton(node, "command"));
   }
 }

@@ -84,26 +84,68 @@ const legendBelow = (node) => ({
   font: { size: node.clientWidth < NARROW ? 11 : 13 },
 });
 
+/** High over low, at least, of an axis or of colours: what differs by less than a tenth is to look so. */
+const LEAST_FACTOR = 1.1;
+
 /**
- * Round numbers between `low` and `high`, at least three where there are as many: the coarsest that do.
+ * `low` and `high`, or two numbers as far apart as any scale is, with them in the middle.
+ * @param {number} low
+ * @param {number} high
+ * @returns {{ low: number, high: number }}
+ */
+function leastSpan(low, high) {
+  if (high >= low * LEAST_FACTOR) return { low, high };
+  const [middle, half] = [Math.sqrt(low * high), Math.sqrt(LEAST_FACTOR)];
+  return { low: middle / half, high: middle * half };
+}
+
+/**
+ * Round numbers between `low` and `high`, at least three: the coarsest of a logarithmic scale, else evenly spaced.
  * @param {number} low
  * @param {number} high
  * @returns {number[]}
  */
 function logTicks(low, high) {
-  /** @type {number[]} */
-  let ticks = [];
-  for (const steps of [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8], Array.from({ length: 90 }, (_, i) => 1 + i / 10)]) {
-    ticks = [];
+  ({ low, high } = leastSpan(low, high));
+  for (const steps of [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]]) {
+    const ticks = [];
     for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
       for (const step of steps) {
         const tick = step * 10 ** power;
         if (tick >= low * 0.97 && tick <= high * 1.03) ticks.push(tick);
       }
     }
-    if (ticks.length > 2) break;
+    if (ticks.filter((tick) => low <= tick && tick <= high).length > 2) return ticks;
   }
-  return ticks;
+  return evenTicks(low, high);
+}
+
+/**
+ * Multiples of 1, 2 or 5 times a power of ten between two positive numbers: of the largest of which there are three.
+ * @param {number} low
+ * @param {number} high
+ * @returns {number[]}
+ */
+function evenTicks(low, high) {
+  for (let power = Math.floor(Math.log10(high - low)); ; power--) {
+    for (const digit of [5, 2, 1]) {
+      // Divided rather than multiplied by what is no whole number: 3 × 0.1 is not 0.3.
+      const multiple = (/** @type {number} */ n) => (power < 0 ? (n * digit) / 10 ** -power : n * digit * 10 ** power);
+      const [first, last] = [Math.ceil(low / multiple(1)), Math.floor(high / multiple(1))];
+      if (last - first > 1) return Array.from({ length: last - first + 1 }, (_, i) => multiple(first + i));
+    }
+  }
+}
+
+/**
+ * What stands at `ticks`: all digits that they have, and one notation for them all.
+ * @param {number[]} ticks
+ * @returns {string[]}
+ */
+function tickTexts(ticks) {
+  const texts = ticks.map((tick) => String(Number(tick.toPrecision(9))));
+  const plain = ticks.every((tick) => tick >= 1e-4 && tick < 1e9);
+  return plain ? texts : ticks.map((_, i) => Number(texts[i]).toExponential());
 }
 
 // A page of a batch that was taken away from the file that all its pages share.

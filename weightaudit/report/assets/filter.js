@@ -1,24 +1,28 @@
 // @ts-check
-// What people type above a table, as conditions that a row meets all of: "layer 3 M1", "stable_rank<5", a part of a name.
+// What people type above a table, as conditions that a row is to meet: "layer 3 M1", "stable_rank<5", a part of a name.
 
 /**
  * @typedef {object} FilterTerms
  * @property {string[]} roles
  * @property {string[]} stacks
+ * @property {string[]} rules those that found something
+ * @property {{ name: string, plural: string }[]} severities
  * @property {Record<string, boolean>} columns the names that a comparison may have, and whether they are numbers
  */
 
 /** @typedef {{ kind: "layer" | "expert", ranges: [low: number, high: number][] | null }} NumberCondition */
-/** @typedef {{ kind: "role" | "stack", is: string }} PlaceCondition */
+/** @typedef {{ kind: "role" | "stack" | "finding", is: string }} PlaceCondition */
 /** @typedef {{ kind: "number", column: string, sign: string, limit: number }} Comparison */
 /** @typedef {{ kind: "text", column: string, sign: string, is: string }} Equality */
 /** @typedef {{ kind: "name", part: string }} NameCondition */
 /** @typedef {(NumberCondition | PlaceCondition | Comparison | Equality | NameCondition) & { said: string }} Condition */
 
 const FILTER_HELP =
-  "layer 3 · layer 3,5-7 · 3 M1 · expert 7 · decoder · stable_rank<5 · zeros>0 · dtype=float16 · part of a tensor's name";
-const FILTER_PIECES = /"([^"]*)"?|([\p{L}_][\w-]*)\s*(<=|>=|!=|<|>|=)\s*([^\s"<>=]+)|(\S+)/gu;
+  "layer 3 · layer 3,5-7 · L3 M1 · M1 M2 · expert 7 · decoder · error · stable_rank<5 · zeros>0 · dtype=float16 · part of a tensor's name";
+const FILTER_PIECES = /"([^"]*)"?|([\p{L}_][\w-]*)\s*(<=|>=|!=|==|[<>=≤≥≠])\s*([^\s"<>=≤≥≠]+)|(\S+)/gu;
 const NUMBER_SET = /^\d{1,9}(?:-\d{1,9})?(?:,\d{1,9}(?:-\d{1,9})?)*,?$/;
+/** Of these a row meets one of each kind: it has only one layer. */
+const EITHER = ["layer", "expert", "role", "stack", "finding"];
 
 /**
  * The conditions in `typed`, and of each comparison that cannot be understood why not.
@@ -31,44 +35,43 @@ function parseFilter(typed, terms) {
   const conditions = [];
   /** @type {string[]} */
   const problems = [];
-  /** @type {"layer" | "expert" | null} the word that waits for its number */
+  /** @type {"layer" | "expert" | null} the word that waits for its number, or after a comma for one more */
   let waiting = null;
+  let more = false;
 
   /**
    * @param {"layer" | "expert"} kind
-   * @param {string | null} set
+   * @param {string} set
    */
   function numbered(kind, set) {
-    conditions.push({
-      kind,
-      ranges: set === null ? null : rangesOf(set),
-      said: set === null ? `any ${kind}` : `${kind} ${set}`,
-    });
+    conditions.push(numberCondition(kind, set));
+    more = set.endsWith(",");
+    waiting = more ? kind : null;
   }
 
   function giveUpWaiting() {
-    if (waiting) numbered(waiting, null);
+    if (waiting && !more) conditions.push({ kind: waiting, ranges: null, said: `any ${waiting}` });
     waiting = null;
+    more = false;
   }
 
   for (const [, quoted, name, sign, limit, word] of typed.matchAll(FILTER_PIECES)) {
     if (word !== undefined && waiting && NUMBER_SET.test(word)) {
       numbered(waiting, word);
-      waiting = null;
       continue;
     }
     giveUpWaiting();
     if (quoted !== undefined) {
       if (quoted) conditions.push(nameCondition(quoted));
     } else if (name !== undefined) {
-      const found = comparison(name, sign, limit, terms);
+      const found = comparison(name, SIGNS.get(sign) ?? sign, limit, terms);
       if (typeof found === "string") problems.push(found);
-      else conditions.push(found);
+      else conditions.push(...found);
     } else {
       const [, place, set] = /^(layer|expert)s?[:#]?(.*)$/i.exec(word) ?? [];
       if (place && set === "") waiting = place.toLowerCase() === "layer" ? "layer" : "expert";
       else if (place && NUMBER_SET.test(set)) numbered(place.toLowerCase() === "layer" ? "layer" : "expert", set);
-      else conditions.push(wordCondition(word, terms));
+      else conditions.push(...wordConditions(word.replace(/,+$/, ""), terms));
     }
   }
   giveUpWaiting();
@@ -76,20 +79,47 @@ function parseFilter(typed, terms) {
 }
 
 /**
- * A word of its own: a layer's number, a role, a stack, or else a part of a name.
+ * Words of their own, between commas where there are several: layers' numbers, roles, stacks, rules and severities, or
+ * else all of it as a part of a name.
  * @param {string} word
  * @param {FilterTerms} terms
- * @returns {Condition}
+ * @returns {Condition[]}
  */
-function wordCondition(word, terms) {
-  if (NUMBER_SET.test(word)) return { kind: "layer", ranges: rangesOf(word), said: `layer ${word}` };
-  /** @param {string} one */
-  const same = (one) => one.toLowerCase() === word.toLowerCase();
-  const role = terms.roles.find(same);
-  if (role !== undefined) return { kind: "role", is: role, said: `role ${role}` };
-  const stack = terms.stacks.find(same);
-  if (stack) return { kind: "stack", is: stack, said: stack };
-  return nameCondition(word);
+function wordConditions(word, terms) {
+  if (!word) return [];
+  if (NUMBER_SET.test(word)) return [numberCondition("layer", word)];
+  const known = word.split(",").map((one) => knownWord(one, terms));
+  return known.every((one) => one !== null) ? known : [nameCondition(word)];
+}
+
+/**
+ * @param {string} word
+ * @param {FilterTerms} terms
+ * @returns {Condition | null}
+ */
+function knownWord(word, terms) {
+  const place = placeCondition(word, "role", terms) ?? placeCondition(word, "stack", terms);
+  if (place) return place;
+  const [, layer] = /^L?(\d.*)$/i.exec(word) ?? [];
+  if (layer && NUMBER_SET.test(layer)) return numberCondition("layer", layer);
+  const wanted = word.toLowerCase();
+  const severity = terms.severities.find(({ name, plural }) => name === wanted || plural === wanted);
+  if (severity) return { kind: "finding", is: severity.name, said: `findings: ${severity.name}` };
+  const rule = terms.rules.find((id) => id.toLowerCase() === wanted);
+  return rule ? { kind: "finding", is: rule, said: `findings: ${rule}` } : null;
+}
+
+/**
+ * The role or stack that is called `word`.
+ * @param {string} word
+ * @param {"role" | "stack"} kind
+ * @param {FilterTerms} terms
+ * @returns {Condition | null}
+ */
+function placeCondition(word, kind, terms) {
+  const named = kind === "role" ? terms.roles : terms.stacks;
+  const is = named.find((one) => one && one.toLowerCase() === word.toLowerCase());
+  return is ? { kind, is, said: `${kind} ${is}` } : null;
 }
 
 /**
@@ -97,6 +127,13 @@ function wordCondition(word, terms) {
  * @returns {Condition}
  */
 const nameCondition = (part) => ({ kind: "name", part: part.toLowerCase(), said: `“${part}” in a name` });
+
+/**
+ * @param {"layer" | "expert"} kind
+ * @param {string} set
+ * @returns {Condition}
+ */
+const numberCondition = (kind, set) => ({ kind, ranges: rangesOf(set), said: `${kind} ${set.replace(/,$/, "")}` });
 
 /**
  * "3,5-7" as the ends of its ranges.
@@ -113,28 +150,28 @@ const rangesOf = (set) =>
     });
 
 /**
- * A column that starts with `name` compared with `limit`, or why that cannot be.
- * @param {string} name
- * @param {string} sign
- * @param {string} limit
- * @param {FilterTerms} terms
- * @returns {Condition | string}
+ * Conditions of which a row meets one, each list of them: those of one kind, or one alone.
+ * @param {Condition[]} conditions
+ * @returns {Condition[][]}
  */
-function comparison(name, sign, limit, terms) {
-  const wanted = name.toLowerCase().replaceAll("-", "_");
-  const names = Object.keys(terms.columns);
-  const column = names.find((one) => one === wanted) ?? names.find((one) => one.startsWith(wanted));
-  if (column === undefined) return `No column is called ${name}; there are ${names.join(", ")}.`;
-  if (!terms.columns[column]) {
-    if (sign !== "=" && sign !== "!=") return `${column} is text: ask ${column}=… or ${column}!=… of it.`;
-    return { kind: "text", column, sign, is: limit.toLowerCase(), said: `${column} ${sign} ${limit}` };
+function alternatives(conditions) {
+  /** @type {Map<unknown, Condition[]>} */
+  const found = new Map();
+  for (const one of conditions) {
+    const kind = EITHER.includes(one.kind) ? one.kind : one;
+    found.set(kind, [...(found.get(kind) ?? []), one]);
   }
-  const number = /^[+-]?(inf|infinity|∞)$/i.test(limit)
-    ? Number(`${limit.startsWith("-") ? "-" : ""}Infinity`)
-    : Number(limit.replaceAll(",", ""));
-  if (Number.isNaN(number)) return `${column} is a number, and ${limit} is none.`;
-  return { kind: "number", column, sign, limit: number, said: `${column} ${sign} ${limit}` };
+  return [...found.values()];
 }
+
+/**
+ * How `conditions` were understood.
+ * @param {Condition[]} conditions
+ */
+const saidOf = (conditions) =>
+  alternatives(conditions)
+    .map((some) => some.map(({ said }) => said).join(" or "))
+    .join(", ");
 
 /**
  * Whether `row` meets `condition`. What is not known meets no comparison.
@@ -154,6 +191,8 @@ function meets(condition, row) {
       return row.role === condition.is;
     case "stack":
       return row.stack === condition.is;
+    case "finding":
+      return row.found().includes(condition.is);
     case "name":
       return row.names().includes(condition.part);
     case "text": {

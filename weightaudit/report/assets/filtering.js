@@ -1,21 +1,20 @@
 // @ts-check
 // What the filter of a scan's table may ask, and what it is told of each row.
-/** Columns of text that a comparison may ask for. */
-const FILTER_TEXTS = ["dtype", "method", "converged"];
+/** Columns that are asked for by their words, whatever their type. */
+const FILTER_FLAGS = ["converged"];
 
 /** @returns {FilterTerms} */
 function filterTerms() {
-  const numeric = [...data.columns, ...data.derived].filter(
-    (column) => column.numeric && !FILTER_TEXTS.includes(column.name),
-  );
+  const known = [...data.columns, ...data.derived].map(({ name, numeric }) => [
+    name,
+    numeric && !FILTER_FLAGS.includes(name),
+  ]);
   return {
     roles: data.roles.map((style) => style.role),
     stacks: [...new Set(rows.map((row) => row.stack))].filter(Boolean),
-    columns: Object.fromEntries([
-      ...numeric.map(({ name }) => [name, true]),
-      ...["rank_share", "findings"].map((name) => [name, true]),
-      ...FILTER_TEXTS.map((name) => [name, false]),
-    ]),
+    rules: [...new Set(data.findings.groups.map(({ id }) => id))],
+    severities: data.constants.severities,
+    columns: Object.fromEntries([...known, ["rank_share", true], ["findings", true]]),
   };
 }
 
@@ -43,6 +42,11 @@ const filterRow = (i) => ({
     }
     return found;
   },
+  found: () =>
+    findingsOn(i).flatMap((at) => {
+      const { id, severity } = data.findings.groups[data.findings.group[at]];
+      return [id, severity];
+    }),
   number: (name) => (name === "findings" ? findingsOn(i).length : value(rows[i], name)),
   text: (name) => text(i, name),
 });

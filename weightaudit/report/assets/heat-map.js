@@ -14,7 +14,8 @@ function showInHeat(column) {
  */
 function drawHeat(stack, theme, node) {
   const choice = present(data.heat.find((option) => option.column === heatColumn));
-  const span = present(valueRange([heatColumn]));
+  const range = present(valueRange([heatColumn]));
+  const span = leastSpan(range.low, range.high);
   const lines = courses(stack, heatColumn);
   const numbers = [...new Set(layered.filter((row) => row.stack === stack).map((row) => row.layer))].sort(
     (a, b) => a - b,
@@ -42,12 +43,12 @@ function drawHeat(stack, theme, node) {
     ygap: 2,
     colorscale: "Cividis",
     zmin: Math.log10(span.low),
-    zmax: Math.max(Math.log10(span.high), Math.log10(span.low) + 1e-9),
+    zmax: Math.log10(span.high),
     colorbar: {
       thickness: 12,
       outlinewidth: 0,
       tickvals: ticks.map(Math.log10),
-      ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)),
+      ticktext: tickTexts(ticks),
       tickfont: { color: ink.muted },
     },
   };

@@ -91,7 +91,7 @@ function valueAxis(span, log, room) {
       Math.log10(span.high) + 0.08 * Math.max(1, decades),
     ],
     tickvals: ticks,
-    ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)),
+    ticktext: tickTexts(ticks),
   };
 }
 
@@ -146,11 +146,12 @@ function drawLines(figure, stack, theme, node) {
   layout.legend = legendBelow(node);
   layout.showlegend = true;
   if (ranks && data.hidden && near.includes(data.hidden)) Object.assign(layout, ceilingLine(data.hidden, log, theme));
+  const across = node.clientWidth - layout.margin.l - layout.margin.r;
   const traces = [
     ...referenceTraces(references, layout.xaxis, narrow, theme),
     ...lines.flatMap((course) => courseTraces(course, figure, theme)),
     ...ringTraces(lines, log, theme),
-    ...lostTraces(lost, layout.yaxis, node.clientWidth / (layout.xaxis.range[1] - layout.xaxis.range[0]), theme),
+    ...lostTraces(lost, layout.yaxis, across / (layout.xaxis.range[1] - layout.xaxis.range[0]), theme),
   ];
   paint(node, plotWords(`${figure.axis} by layer, one line a role`, stack, figure.column), traces, layout);
 }

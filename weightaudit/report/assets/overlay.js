@@ -184,7 +184,7 @@ function drawOverlay(theme) {
         type: "log",
         range: [Math.log10(low) - room, Math.log10(high) + room],
         tickvals: ticks,
-        ticktext: ticks.map((tick) => digitsOf(tick, 2, "nearest", false)),
+        ticktext: tickTexts(ticks),
       });
     } else {
       layout.yaxis.range = [0, high * 1.06];

@@ -186,6 +186,14 @@ function pagedTable(caption, fields, indices, options = {}) {
   return {
     nodes: [scroller, element("p", { class: "pager" }, previous, status, next)],
     show,
+    /**
+     * Say something of the table, until it shows other lines.
+     * @param {string} said
+     */
+    tell(said) {
+      status.textContent = said;
+      status.scrollIntoView({ block: "center", behavior: "instant" });
+    },
     /** @param {(i: number) => boolean} wanted */
     keep: (wanted) => show(indices.filter(wanted)),
     /**

@@ -89,12 +89,14 @@ function startLayers() {
   const all = rows.map((row) => row.i);
   let kept = all;
   let apart = false;
+  /** How what was typed was understood, beside the number of rows: a slip is seen where rows are left, too. */
+  let understood = "";
   const lines = () => (apart ? kept : groupedLines(kept));
   const table = pagedTable("Every matrix", names.map(layerField), lines(), {
     children: (id) => (isGroup(id) ? groupAt(id).members : null),
     parent: (id) => (apart ? undefined : groupOf.get(id)),
     detail: detailOf,
-    words: () => (groups.length && !apart ? ` lines, ${grouped(kept.length)} matrices` : ""),
+    words: () => (groups.length && !apart ? ` lines, ${grouped(kept.length)} matrices` : "") + understood,
     none: noneWords,
   });
 
@@ -131,13 +133,16 @@ function startLayers() {
         : new Set(
             data.findings.row.filter((_, at) => rule.value === "any" || data.findings.group[at] === Number(rule.value)),
           );
+    const asked = alternatives(conditions);
     kept = problems.length
       ? []
       : all.filter((i) => {
           if ((only !== null && rows[i].role !== only) || (marked && !marked.has(i))) return false;
           const row = filterRow(i);
-          return conditions.every((condition) => meets(condition, row));
+          return asked.every((some) => some.some((condition) => meets(condition, row)));
         });
+    const said = saidOf(conditions);
+    understood = said && ` with ${printable(said, 1000)}`;
     table.show(lines());
   }
 
@@ -145,8 +150,10 @@ function startLayers() {
   function noneWords() {
     const { conditions, problems } = parseFilter(words.value, terms);
     const chosen = [role, rule].filter((select) => select.value).map((select) => select.selectedOptions[0].text);
-    const asked = [...conditions.map(({ said }) => said), ...chosen].map((said) => printable(said)).join(", ");
-    const why = problems.length ? problems.map((said) => printable(said, 1000)).join(" ") : `No row matches ${asked}.`;
+    const asked = [saidOf(conditions), ...chosen].filter(Boolean).map((said) => printable(said, 1000));
+    const why = problems.length
+      ? problems.map((said) => printable(said, 1000)).join(" ")
+      : `No row matches ${asked.join(", ")}.`;
     return `${why} What can be typed: ${FILTER_HELP}.`;
   }
 
@@ -173,7 +180,7 @@ function startLayers() {
   }
 
   function unfiltered() {
-    words.value = role.value = rule.value = "";
+    words.value = role.value = rule.value = understood = "";
     kept = all;
   }
 
@@ -201,6 +208,7 @@ function startLayers() {
       table.show(lines());
       table.reveal(i);
     },
+    tell: table.tell,
     /**
      * What an address asks for.
      * @param {View} view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import median
 
 from weightaudit.records import SeriesRow
@@ -17,6 +17,8 @@ from weightaudit.report.series.scales import Axis, axis_of_values
 WIDTH, HEIGHT = 360.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 10.0, 8.0, 24.0
 """Of a drawing, and its margins, in CSS pixels where it is not made narrower."""
+LEAST_DIGITS = 3
+"""Of what stands at a tick."""
 MOST_DOTS = 60
 """Measurements that have a dot each, which tells its number."""
 
@@ -108,13 +110,21 @@ def chart(
 
 
 def _value_ticks(values: Axis, down: Callable[[float], float]) -> Html:
+    ticks = values.ticks()
     return each(
         '<path class="grid" d="M{:g} {:.1f}H{:g}"/><text class="y" x="{:g}" y="{:.1f}">{}</text>',
         (
-            (LEFT, down(tick), WIDTH - RIGHT, LEFT - 6, down(tick) + 4, number_text(tick, digits=3))
-            for tick in values.ticks()
+            (LEFT, down(tick), WIDTH - RIGHT, LEFT - 6, down(tick) + 4, text)
+            for tick, text in zip(ticks, tick_texts(ticks), strict=True)
         ),
     )
+
+
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """What stands at ticks of positive values, in order: the digits that tell the two nearest apart, three at least."""
+    nearest = min((b - a for a, b in pairwise(ticks)), default=ticks[0])
+    digits = math.floor(math.log10(ticks[-1])) - math.floor(math.log10(nearest) + 1e-9) + 1
+    return [number_text(tick, digits=max(digits, LEAST_DIGITS)) for tick in ticks]
 
 
 def _step_ticks(steps: Axis, across: Callable[[int], float], label: Callable[[int], str]) -> Html:

@@ -11,7 +11,7 @@ import pytest
 from tests.support import factory
 from tests.support.browser import needs_chromium, opened
 from weightaudit.errors import OutputError
-from weightaudit.report import html
+from weightaudit.report import document, html
 from weightaudit.report.document import plotly_code, share_plotly
 from weightaudit.report.layout import PLOTLY
 
@@ -94,3 +94,12 @@ def test_no_script_hands_a_list_to_min_or_max() -> None:
     assert len(scripts) > 10
     said = {name: re.sub(r"//.*|^ *\*.*", "", script, flags=re.MULTILINE) for name, script in scripts.items()}
     assert [name for name, script in said.items() if re.search(r"Math\.(min|max)\(\.\.\.", script)] == []
+
+
+def test_scripts_come_without_comments_and_otherwise_as_they_are() -> None:
+    names = sorted(path.name for path in (Path(document.__file__).parent / "assets").glob("*.js"))
+    assert len(names) > 20
+    for name in names:
+        left = iter(str(document._script(name)).splitlines())
+        dropped = [line for line in str(document.asset(name)).splitlines() if line not in left and line.strip()]
+        assert not [line for line in dropped if not line.strip().startswith(("//", "/*", "*"))], name

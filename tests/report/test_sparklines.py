@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import factory
 from weightaudit import ScanReport
-from weightaudit.report.html.card_drawing import HEIGHT, MARGIN
+from weightaudit.report.html.card_drawing import HEIGHT, MARGIN, VISIBLE
 from weightaudit.report.html.findings import grouped
 from weightaudit.report.html.sparklines import sparklines
 
@@ -63,7 +63,9 @@ def test_cards_share_a_scale_and_stay_inside() -> None:
         assert min(every) == pytest.approx(MARGIN, abs=0.01)
         assert max(every) <= HEIGHT - MARGIN
     # Of the stable ranks, on a logarithmic scale, the least lies at the bottom; norms are drawn from zero.
-    assert max(y for d in drawn[0::2] for y in heights(path(d, "band"))) == pytest.approx(HEIGHT - MARGIN, abs=0.01)
+    lines = [y for d in drawn[0::2] for y in heights(path(d, "line"))]
+    assert max(lines) == pytest.approx(HEIGHT - MARGIN, abs=2 * VISIBLE)
+    assert 'class="band"' not in "".join(drawn)  # intervals thinner than the line
 
 
 def test_the_page_says_what_the_scales_are() -> None:

@@ -14,7 +14,7 @@ import weightaudit
 PACKAGE = Path(weightaudit.__file__).parent
 HOME = "report/hypertext.py"
 """Where the type is at home, and may be called."""
-WRAPS = {"report/document.py": {"asset", "script_json"}}
+WRAPS = {"report/document.py": {"_script", "asset", "script_json"}}
 """What calls `Html` itself: files of the package, JSON without < > and &."""
 ADDRESSES = {"report/document.py": {"document"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""

@@ -23,6 +23,8 @@ from weightaudit.text import listed, plural
 
 WIDTH, HEIGHT, MARGIN = 100.0, 40.0, 3.0
 """Of a drawing, in units of its own: it stretches to its card."""
+VISIBLE = 0.5
+"""Height from which a band is drawn: a certified interval is mostly thinner than its line."""
 DASHES = {"dash": "5 3", "dot": "1.5 3", "dashdot": "6 3 1.5 3", "longdash": "9 3"}
 NAMED = 3
 """Layers without a number that are named one by one."""
@@ -122,7 +124,7 @@ def _svg(course: Course, points: Sequence[LayerPoint], scale: Scale, ends: set[L
         (
             join("L", [*(at(d, d.high) for d in run), *(at(d, d.low) for d in reversed(run))])
             for run in runs
-            if any(d.high > d.low for d in run)
+            if any(HEIGHT * (scale.share(d.high) - scale.share(d.low)) > VISIBLE for d in run)
         ),
     )
     line = each("M{}", (join("L", (at(d, d.middle) for d in run)) for run in runs if len(run) > 1))

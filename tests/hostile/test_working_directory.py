@@ -102,7 +102,7 @@ def everything(out: Path) -> list[tuple[list[str], int]]:
         *scans(out),
         *batches(out, ("processes", "--workers", "2"), ("threads", "--workers", "0"), *cluster),
         (["batch", "--merge", str(out / "processes"), "--out", str(out / "merged")], 0),
-        (["compare", ".", "other", "--out", str(out / "comparison.html")], 0),
+        (["compare", ".", "other", "--out", str(out / "comparison")], 0),
         (["archs"], 0),
         (["archs", "--check", "."], 0),
         (["rules"], 0),

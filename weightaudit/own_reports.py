@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from weightaudit.stored import open_plain
 
+MAX_REPORT = 1 << 30
+"""Bytes of a report as JSON that is read back: some 1,000 a matrix and 200 a tensor."""
 LONGEST_HEAD = 4096
 """Bytes at a file's start that are looked at."""
 LONGEST_FOOTER = 1 << 20

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from weightaudit.api.reports import DiffReport, MergeReport, ScanReport
 from weightaudit.errors import UsageError
+from weightaudit.own_reports import MAX_REPORT
 from weightaudit.records import SCHEMA, DiffResult, Reported, ScanResult
 from weightaudit.report.record import KEY, result_of
 from weightaudit.stored import parse_stored, read_plain
 from weightaudit.text import printable
 
-MAX_REPORT = 1 << 30
-"""Bytes of a report that is read."""
 _AGAIN = "Make it anew with this version"
 
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from weightaudit.errors import UsageError
+from weightaudit.own_reports import MAX_REPORT
 from weightaudit.records import SCHEMA, Finding, Suppressed
 from weightaudit.stored import items, or_none, parse_stored, read_plain, text, whole
 from weightaudit.text import printable
 
-MAX_REPORT = 1 << 30
-"""Bytes of a report as JSON."""
 _MEASURED = re.compile(r"\d[\d,]*(?:\.\d+%?|%)")
 """Numbers that are measured: they have a decimal point, or are in percent. Counts are whole."""
 

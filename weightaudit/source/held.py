@@ -100,17 +100,24 @@ class HeldTensors:
             begin = offset - piece.start
             taken = min(piece.nbytes - begin, len(out))
             np.frombuffer(out, np.uint8)[:taken] = _bytes_of(piece.tensor, begin, begin + taken)
+            self._check(piece)
             offset, out, at = offset + taken, out[taken:], at + 1
 
     def check_unchanged(self) -> None:
-        """ChangedMeanwhile where a tensor was changed in place, as a step of training does."""
+        """Nothing to do: this is asked after each read, which looks at what it has read itself."""
+
+    def check_all(self) -> None:
+        """ChangedMeanwhile where any tensor was changed in place, as a step of training does."""
         for piece in self._pieces:
-            if _version(piece.tensor) != piece.version:
-                raise ChangedMeanwhile(
-                    f"{self.label}, tensor '{printable(piece.name)}'",
-                    "it was changed while the model was read, so what was read may be a mixture",
-                    "Scan when no other thread trains the model",
-                )
+            self._check(piece)
+
+    def _check(self, piece: _Piece) -> None:
+        if _version(piece.tensor) != piece.version:
+            raise ChangedMeanwhile(
+                f"{self.label}, tensor '{printable(piece.name)}'",
+                "it was changed while the model was read, so what was read may be a mixture",
+                "Scan when no other thread trains the model",
+            )
 
     def close(self) -> None:
         """Nothing to do: the tensors are their owner's."""
@@ -131,7 +138,8 @@ class HeldModel:
         self.location = f"memory://{self.name}"
         weights = ADAPTER if adapter else WEIGHTS
         self.chosen = weights if config is None else None
-        self._files: dict[str, ByteSource] = {weights: HeldTensors(weights, f"{self.name} in memory", tensors)}
+        self._tensors = HeldTensors(weights, f"{self.name} in memory", tensors)
+        self._files: dict[str, ByteSource] = {weights: self._tensors}
         if config is not None:
             called = ADAPTER_CONFIG if adapter else CONFIG
             data = json.dumps(dict(config), default=str).encode()
@@ -176,8 +184,7 @@ class HeldModel:
 
     def check_unchanged(self) -> None:
         """CheckpointError where a tensor was changed in place."""
-        for file in self._files.values():
-            file.check_unchanged()
+        self._tensors.check_all()
 
     def close(self) -> None:
         """Nothing to do: no opening waits."""

@@ -101,8 +101,8 @@ def _adapter(module: Any, model_config: object) -> HeldModel:
     if len(names) != 1:
         cause = f"{len(names)} of its adapters are active ({printable(', '.join(map(str, names)))})"
         raise UsageError("model", cause, "Activate the one that is meant: model.set_adapter(name)")
-    said = dict(module.peft_config[names[0]].to_dict()) if model_config is None else _config(model_config)
-    targets = module.peft_config[names[0]].to_dict().get("target_modules")
+    own = dict(module.peft_config[names[0]].to_dict())
+    said, targets = own if model_config is None else _config(model_config), own.get("target_modules")
     # Left to itself PEFT asks the Hub for the base, to see whether tokens were added.
     whole = isinstance(targets, (set, list, tuple)) and not _EMBEDDINGS.isdisjoint(targets)
     state = peft.get_peft_model_state_dict(module, adapter_name=names[0], save_embedding_layers=whole)

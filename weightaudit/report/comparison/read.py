@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weightaudit.errors import UsageError
+from weightaudit.own_reports import MAX_REPORT
 from weightaudit.records import SCHEMA, SEVERITIES, LayerRow, ScanResult
 from weightaudit.report.columns import COLUMNS, Column, Value
 from weightaudit.report.comparison.checking import check_metrics
@@ -24,8 +25,6 @@ from weightaudit.text import printable
 _KEYS = ("schema", "model", "revision", "architecture", "summary", "findings")
 _LATER = ("rules", "adapter")
 """What some reports lack: those of an earlier version checked no rules, and most are of no adapter."""
-MAX_REPORT = 1 << 30
-"""Bytes of a report as JSON: some 500 a matrix and 200 a tensor."""
 _CELLS: dict[str, Callable[[Any], Value]] = {"string": text, "Int64": whole, "int64": whole, "bool": flag}
 _NULLABLE = ("string", "Int64")
 

@@ -16,6 +16,7 @@ from weightaudit.records.change import (
 )
 from weightaudit.records.diff import DiffResult, DiffSummary, OneSided
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
+from weightaudit.records.full_spectrum import Alternative, Bulk, FullSpectrum, TailFit
 from weightaudit.records.interactions import Effect, InnerProducts, Interactions
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import (
@@ -58,8 +59,10 @@ __all__ = [
     "TOWERS",
     "Adapter",
     "AdapterFacts",
+    "Alternative",
     "BaseFacts",
     "BaselineState",
+    "Bulk",
     "Change",
     "CodeFacts",
     "Contradiction",
@@ -78,6 +81,7 @@ __all__ = [
     "Explained",
     "FileFault",
     "Finding",
+    "FullSpectrum",
     "Grid",
     "InnerProducts",
     "Interactions",
@@ -110,6 +114,7 @@ __all__ = [
     "Status",
     "Suppressed",
     "TableFacts",
+    "TailFit",
     "TensorFacts",
     "TensorInfo",
     "Verdict",

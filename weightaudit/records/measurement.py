@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from weightaudit.records.adapter import AdapterFacts
+from weightaudit.records.full_spectrum import FullSpectrum
 from weightaudit.records.matrix import RoleMatrix
 from weightaudit.records.quantisation import CodeFacts
 
@@ -101,6 +102,8 @@ class Spectrum:
         Dead rows and columns and the like, where W is finite; None of a product.
     dispersion
         How alike its rows, columns and entries are, where W is finite and not zero; None of a product.
+    full
+        Every singular value, where all were asked for and W is finite, not zero and not too large.
     """
 
     frobenius_norm: float
@@ -118,6 +121,7 @@ class Spectrum:
     detail: SpectrumDetail | None = None
     entries: EntryFacts | None = None
     dispersion: Dispersion | None = None
+    full: FullSpectrum | None = None
 
     @property
     def inverse_stable_rank(self) -> float:

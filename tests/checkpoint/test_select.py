@@ -47,6 +47,7 @@ TAKEN = {
     "the index that pytorch shards lack": (["pytorch_model-00001-of-00001.bin", "config.json"], BIN_INDEX),
     "the only checkpoint of Lightning": (["last.ckpt", "hparams.yaml"], "last.ckpt"),
     "the whole, not its parts": (["w.pth", "consolidated.00.pth", "consolidated.01.pth"], "w.pth"),
+    "parts that are joined": (["consolidated.00.pth", "consolidated.01.pth", "params.json"], "consolidated.00.pth"),
     "one part that is all": (["consolidated.00.pth", "params.json"], "consolidated.00.pth"),
     "a trainer's files of ranks are no parts": (["w.pt", "rng_state_rank_0.pth", "rng_state_rank_1.pth"], "w.pt"),
     "only an adapter": (["adapter_model.safetensors", "adapter_config.json"], "adapter_model.safetensors"),
@@ -80,8 +81,8 @@ REFUSED = {
     "flax": (["flax_model.msgpack"], "in no format that is read here: flax"),
 }
 PARTS = [
-    ["consolidated.00.pth", "consolidated.01.pth"],
-    ["consolidated.00.safetensors", "consolidated.01.safetensors"],
+    ["consolidated.00.pth", "consolidated.02.pth"],
+    ["consolidated.01.safetensors", "consolidated.02.safetensors"],
     ["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"],
     ["model0-mp2.safetensors", "model1-mp2.safetensors"],
     ["pytorch_model_rank0.bin", "pytorch_model_rank1.bin"],

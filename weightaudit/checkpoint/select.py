@@ -9,7 +9,7 @@ transformers does:
    ``pytorch_model.bin.index.json`` with its shards;
 3. the only other safetensors file or index;
 4. the only other ``*.bin``, ``*.pt``, ``*.pth`` or ``*.ckpt`` file, or ``*.bin`` index;
-5. the only ``consolidated*`` file. These repeat the other weights, under other names, so any of the above comes first;
+5. the only ``consolidated*`` file, or the first of Llama's parts (`parallel`). These repeat the other weights, under other names, so any of the above comes first;
 6. the only GGUF model, in one file or in shards (`gguf_names`);
 7. an adapter: ``adapter_model.*`` of PEFT or ``pytorch_lora_weights.*`` of diffusers, safetensors first.
 
@@ -30,6 +30,7 @@ from weightaudit.checkpoint.gguf_names import by_label, no_model, only_choice, o
 from weightaudit.checkpoint.index import SUFFIXES as INDEX_SUFFIXES
 from weightaudit.checkpoint.index import is_index, shards_without_index
 from weightaudit.checkpoint.loaders import named_weights
+from weightaudit.checkpoint.parallel import may_be_joined, part_error, parts_of
 from weightaudit.errors import CheckpointError
 from weightaudit.records import SkippedFile
 from weightaudit.source import Repository
@@ -53,13 +54,6 @@ UNREAD = {
 ADAPTER = re.compile(r"(?:adapter_model|pytorch_lora_weights)\..*")
 TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state).*\.(bin|pt|pth|ckpt)")
 CONSOLIDATED = re.compile(r"consolidated.*")
-PARTS = (
-    re.compile(r"(?P<before>consolidated\.)(?P<number>\d{2})(?P<after>\.(?:pth|safetensors))"),
-    re.compile(r"(?P<before>mp_rank_)(?P<number>\d{2})(?P<after>_model_states\.pt)"),
-    re.compile(r"(?P<before>model)(?P<number>\d+)(?P<after>-mp\d+\.safetensors)"),
-    re.compile(r"(?P<before>.*rank_?)(?P<number>\d+)(?P<after>.*\.(?:safetensors|bin|pt|pth|ckpt))"),
-)
-"""Names of the parts that model or tensor parallelism saves: Llama's, DeepSpeed's, DeepSeek's, and those of a rank."""
 MAX_FOLDER = 300
 """Characters of a folder in a command that is shown."""
 MAX_NAMED = 5
@@ -112,6 +106,8 @@ def choose(
             return taken
     for name in parts:
         _refuse_part(name, files, where=where)
+    if parts:
+        return parts[0]
     consolidated = [name for name in files if CONSOLIDATED.fullmatch(name) and name.endswith(SAFETENSORS + TORCH)]
     if len(consolidated) == 1:
         return consolidated[0]
@@ -216,26 +212,15 @@ def _advice(name: str) -> str:
 
 
 def _parts(name: str, files: Iterable[str]) -> list[str]:
-    """The parts among ``files`` of the split model that ``name`` is a part of; [] where it is none by its name."""
-    for pattern in PARTS:
-        own = pattern.fullmatch(name)
-        if own is not None and not TRAINING.fullmatch(name):
-            found = filter(None, map(pattern.fullmatch, sorted(files)))
-            return [one[0] for one in found if (one["before"], one["after"]) == (own["before"], own["after"])]
-    return []
+    """As `parts_of`; [] for what a trainer leaves beside a model, too."""
+    return [] if TRAINING.fullmatch(name) else parts_of(name, files)
 
 
 def _refuse_part(name: str, files: Iterable[str], *, where: str) -> None:
-    """CheckpointError where ``name`` is one of several parts, each of which has a part of every matrix."""
+    """CheckpointError where ``name`` is one of several parts that are not joined."""
     parts = _parts(name, files)
-    if len(parts) > 1:
-        raise CheckpointError(
-            where,
-            f"{printable(name)} is 1 of {len(parts)} parts of a model split over devices ({_some(parts)}): each holds "
-            "a part of every matrix, and no norm or spectrum of a part is the model's",
-            "Scan the model in one piece (its publisher's own script joins the parts; on the Hub it is often the "
-            "repository that ends in -hf)",
-        )
+    if len(parts) > 1 and not may_be_joined(parts):
+        raise part_error(name, parts, where)
 
 
 def _nothing(files: list[str], where: str, below: list[str]) -> CheckpointError:

@@ -15,6 +15,7 @@ from weightaudit.checkpoint.gguf_names import shards_of
 from weightaudit.checkpoint.header_budget import CountedSource, HeaderBudget
 from weightaudit.checkpoint.index import Placement, check_present, is_index, read_index, shards_without_index
 from weightaudit.checkpoint.modules import Module
+from weightaudit.checkpoint.parallel import join, kv_heads, may_be_joined, part_error, parts_of
 from weightaudit.checkpoint.reader import close_all
 from weightaudit.records import FileFault, SourceFile, TensorInfo
 from weightaudit.source import ByteSource, Repository
@@ -47,7 +48,28 @@ def open_set(
         return _sharded(repository, weights, sources)
     if weights.endswith(GGUF):
         return _gguf_files(repository, weights, sources), []
+    parts = parts_of(weights, repository.files())
+    if may_be_joined(parts):
+        return _joined(repository, weights, parts, sources), []
     return [_open(repository, weights, sources)], []
+
+
+def _joined(
+    repository: Repository, weights: str, parts: Sequence[str], sources: dict[str, ByteSource]
+) -> list[WeightFile]:
+    """The parts of a model that was split over devices, the first with the tensors of the whole."""
+    repository.fetch(parts)
+    budget = HeaderBudget()
+    files = [_open(repository, name, sources, budget) for name in parts]
+    try:
+        tensors = join([file.tensors for file in files], kv_heads(repository))
+    except ValueError as error:
+        raise part_error(weights, parts, printable(repository.location, limit=1000), str(error)) from None
+    told = f"The model is stored in {len(parts)} parts, split over devices: each matrix was joined from all of them."
+    return [
+        replace(files[0], tensors=tensors, notes=(*files[0].notes, told)),
+        *(replace(f, tensors=[]) for f in files[1:]),
+    ]
 
 
 def _gguf_files(repository: Repository, weights: str, sources: dict[str, ByteSource]) -> list[WeightFile]:

@@ -19,6 +19,8 @@ from weightaudit.checkpoint.codecs.ggml import CODEC as GGML
 from weightaudit.checkpoint.codecs.ggml import Ggml
 from weightaudit.checkpoint.codecs.gptq import Gptq
 from weightaudit.checkpoint.codecs.hqq import Hqq
+from weightaudit.checkpoint.codecs.joined import NAME as JOINED
+from weightaudit.checkpoint.codecs.joined import Joined
 from weightaudit.checkpoint.codecs.low_rank import NAME as LOW_RANK
 from weightaudit.checkpoint.codecs.low_rank import LowRank
 from weightaudit.checkpoint.codecs.mlx import Mlx
@@ -45,6 +47,7 @@ CODECS: dict[str, Codec] = {
     "bitnet": BitNet(),
     "refused": Refused(),
     LOW_RANK: LowRank(),
+    JOINED: Joined(),
 }
 """By the name that an `Encoding` has. Those come first whose tensors are told from others by more."""
 CODECS[heads.NAME] = heads.Heads(CODECS)

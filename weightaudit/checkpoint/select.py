@@ -9,7 +9,8 @@ transformers does:
    ``pytorch_model.bin.index.json`` with its shards;
 3. the only other safetensors file or index;
 4. the only other ``*.bin``, ``*.pt``, ``*.pth`` or ``*.ckpt`` file, or ``*.bin`` index;
-5. the only ``consolidated*`` file, or the first of Llama's parts (`parallel`). These repeat the other weights, under other names, so any of the above comes first;
+5. the only ``consolidated*`` file, or the first of Llama's parts (`parallel`). These repeat the other weights, under
+   other names, so any of the above comes first;
 6. the only GGUF model, in one file or in shards (`gguf_names`);
 7. an adapter: ``adapter_model.*`` of PEFT or ``pytorch_lora_weights.*`` of diffusers, safetensors first.
 

@@ -152,3 +152,17 @@ def test_in_other_families_and_formats(
             save_file(tensors, tmp_path / "model.safetensors")
         (finding,) = [one for one in wa.scan(tmp_path).findings if one.id != "pickle"]
         assert (finding.id, finding.layer, finding.role) == (rule, layer, "")
+
+
+def test_what_befell_a_module_without_roles_is_one(tmp_path: Path) -> None:
+    projector = ("multi_modal_projector.linear_1.weight", "multi_modal_projector.linear_2.weight")
+    alone = "vision_gate.proj.weight"
+
+    def spoil(tensors: Tensors) -> None:
+        for one in (*projector, alone):
+            tensors[one] = torch.full((8, 8), float("nan"))
+        tensors["audio_gate.proj.weight"] = torch.ones(8, 8)
+
+    found = [one for one in wa.scan(write(tmp_path, spoil)).findings if one.id == "nonfinite"]
+    assert [one.tensors for one in found] == [projector, (alone,)]
+    assert "2 of 115 weights" in found[0].detail

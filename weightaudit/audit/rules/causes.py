@@ -98,7 +98,8 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
 
     The whole where most of all are; else all of a file where there are several; most of the tensors without a role
     whose names end alike, such as norms or scales; most of a layer, with other such layers of its stack; at least
-    `SEVERAL` of one role or name in layers or experts; the rest alone.
+    `SEVERAL` of one role or name in layers or experts; those without a role or layer that are in one module, such as a
+    projector; the rest alone.
     """
     if len(faulty) >= SEVERAL and len(faulty) > MOSTLY * len(judged):
         return [list(faulty)]
@@ -117,7 +118,10 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
     left = [one for one in left if _layer(one) not in layers]
     labels = dict(_known(left, _label))
     groups += labels.values()
-    return [*groups, *([one] for one in left if _label(one) not in labels)]
+    left = [one for one in left if _label(one) not in labels]
+    modules = {key: bad for key, bad in _grouped(left, _module).items() if key is not None and len(bad) > 1}
+    groups += modules.values()
+    return [*groups, *([one] for one in left if _module(one) not in modules)]
 
 
 def _known(
@@ -137,6 +141,14 @@ def _file(one: Weight) -> str | None:
 
 def _ending(one: Weight) -> str | None:
     return one.tensors[0].rpartition(".")[2] if one.other else None
+
+
+def _module(one: Weight) -> str | None:
+    """The module of a tensor without a role or a layer, its own and those beside it: ``projector`` of
+    ``projector.linear_1.weight``.
+    """
+    path = one.tensors[0].rsplit(".", 2)
+    return path[0] if one.other and one.place.layer is None and len(path) == 3 else None
 
 
 def _layer(one: Weight) -> tuple[str, int] | None:

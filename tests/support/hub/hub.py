@@ -188,6 +188,8 @@ class Hub:
         raw = urlsplit(request.target).path
         if raw == "/api/agent-harnesses":
             return as_json({"standardEnvVars": [], "harnesses": {}})
+        if raw == "/api/whoami-v2" and request.token is not None:
+            return as_json({"name": "somebody", "auth": {"accessToken": {"displayName": "own", "role": "read"}}})
         if raw.startswith("/api/resolve-cache/models/"):
             organisation, name, commit, *file = raw.removeprefix("/api/resolve-cache/models/").split("/")
             return self._small(request, f"{organisation}/{name}", commit, unquote("/".join(file)))

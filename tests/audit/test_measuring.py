@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 import weightaudit as wa
+from tests.support.leaks import no_thread_left
 from tests.support.trained import Tensors, name, write
 from weightaudit.arrays import CACHE_LINE, Array
 from weightaudit.audit import measuring, reading
@@ -164,10 +165,8 @@ def _failing(monkeypatch: pytest.MonkeyPatch, failures: dict[str, Exception]) ->
 @pytest.mark.parametrize("threads", THREADS)
 def test_an_error_of_one_measurement_ends_the_scan(model: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _failing(monkeypatch, {"4": ValueError("of the matrix")})
-    before = threading.active_count()
-    with pytest.raises(ValueError, match="of the matrix"):
+    with no_thread_left(), pytest.raises(ValueError, match="of the matrix"):
         wa.scan(model, threads=threads)
-    assert threading.active_count() == before
     assert len(asked) < sum(1 for _ in wa.matrices(model))
 
 
@@ -185,10 +184,8 @@ def test_an_unreadable_tensor_in_the_middle_ends_the_scan(
         return plain(self, tensor, *rest)
 
     monkeypatch.setattr(Checkpoint, "_read", broken)
-    before = threading.active_count()
-    with pytest.raises(CheckpointError, match="it has a hole"):
+    with no_thread_left(), pytest.raises(CheckpointError, match="it has a hole"):
         wa.scan(model, threads=threads)
-    assert threading.active_count() == before
     _failing(monkeypatch, {"": ValueError("of a matrix before it")})
     with pytest.raises(ValueError, match="of a matrix before it"):
         wa.scan(model, threads=threads)
@@ -285,10 +282,9 @@ def test_what_stops_the_caller_stops_its_threads(
         raise stop
 
     asked = _failing(monkeypatch, {})
-    told, before = _Told(9, raising), threading.active_count()
-    with pytest.raises(stop):
+    told = _Told(9, raising)
+    with no_thread_left(), pytest.raises(stop):
         wa.scan(model, threads=threads, progress=told)
     assert told.closed
-    assert threading.active_count() == before
     assert len(asked) <= 9
     assert len(told.tensors) == 9

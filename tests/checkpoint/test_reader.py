@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.support.leaks import needs_descriptors, open_in
 from tests.support.safetensors_files import entry, packed
 from tests.support.trained import write
 from weightaudit.architecture import map_model
@@ -148,26 +149,24 @@ def test_reading_after_close_fails(model: Path) -> None:
         checkpoint.read("scalar")
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+@needs_descriptors
 def test_a_failed_opening_leaves_no_file_open(model: Path) -> None:
     path = model / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(CheckpointError):
         open_checkpoint(model)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_in(model) == []
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+@needs_descriptors
 def test_an_abandoned_checkpoint_leaves_no_file_open(model: Path) -> None:
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         read = open_checkpoint(model).read  # as the readers of `weightaudit.matrices` hold it
         assert read("scalar").item() == 2.5
-        del read
+    assert open_in(model) == [str(model / "model.safetensors")]  # the last one's
+    del read
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_in(model) == []
 
 
 def test_a_single_file_has_the_config_beside_it_or_none(model: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,10 @@ from weightaudit.errors import (
 )
 from weightaudit.source import open_repository
 
-for library in ("s3fs", "gcsfs", "moto.server"):
-    pytest.importorskip(library)
+# Not imported here: that takes seconds, and every process that runs tests collects this file.
+pytestmark = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("s3fs", "gcsfs", "moto"))), reason="s3fs, gcsfs or moto is not installed"
+)
 
 CONFIG = b'{"model_type": "gpt2"}'
 TENSORS = {"wte.weight": torch.arange(60_000.0).view(200, 300), "ln_f.weight": torch.ones(300)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.leaks import needs_descriptors, open_in
 from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
 from weightaudit.source import local as local_module
 from weightaudit.source import open_repository, safe_name
@@ -198,15 +199,16 @@ def test_a_path_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
         open_repository(tmp_path / "link")
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+@needs_descriptors
 def test_an_abandoned_file_is_closed(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(CONTENT)
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
+    kept = LocalFile(tmp_path / "w", name="w")
     for _ in range(20):
         LocalFile(tmp_path / "w", name="w").read_into(0, memoryview(bytearray(5)))
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_in(tmp_path) == [str(tmp_path / "w")]
+    kept.close()
+    assert open_in(tmp_path) == []
 
 
 def test_closing_twice_and_from_many_threads_closes_once(file: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:

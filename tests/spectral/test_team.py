@@ -14,6 +14,7 @@ from functools import partial
 
 import pytest
 
+from tests.support.leaks import no_thread_left, our_threads
 from weightaudit.spectral.team import Team
 
 LONG = 30.0
@@ -46,12 +47,11 @@ def test_idle_threads_take_part() -> None:
 
 
 def test_threads_end_with_the_block() -> None:
-    before = threading.active_count()
-    with Team(3) as team:
-        assert threading.active_count() == before
+    before = our_threads()
+    with no_thread_left(), Team(3) as team:
+        assert our_threads() == before
         team.share(4, lambda piece: None)
-        assert threading.active_count() == before + 3
-    assert threading.active_count() == before
+        assert len(our_threads() - before) == 3
 
 
 @pytest.mark.parametrize("bad", range(3))

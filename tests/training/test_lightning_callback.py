@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from tests.training.runs import LAYERS, gpt2, texts
 from weightaudit.report.series.log import read_log
 from weightaudit.training.rules import NONFINITE
 
-lightning = pytest.importorskip("lightning.pytorch")
+# Imported where it is used: that takes seconds, and every process that runs tests collects this file.
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="Lightning is not installed")
 
 
 def module(model: Any, rate: float = 1e-3, nan_at: int = -1) -> Any:
+    import lightning.pytorch as lightning
+
     class Module(lightning.LightningModule):  # type: ignore[misc,name-defined]  # the class is Lightning's
         def __init__(self) -> None:
             super().__init__()
@@ -35,6 +39,8 @@ def module(model: Any, rate: float = 1e-3, nan_at: int = -1) -> Any:
 
 
 def started(directory: Path, callbacks: list[Any], *, steps: int, logger: Any = False, **options: Any) -> Any:
+    import lightning.pytorch as lightning
+
     return lightning.Trainer(
         max_steps=steps,
         accelerator="cpu",

@@ -10,6 +10,7 @@ from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.base import Comparison, opened_base
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.heads import HeadPlans, chosen_heads, pairs_of, with_heads
 from weightaudit.audit.matching import Reference
 from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
@@ -81,14 +82,20 @@ def _scan(
     comparison = None
     if base is not None:
         comparison = Comparison(base.checkpoint, base.match(chosen, model_map, tensors, whole=whole))
-    groups = plan_groups(chosen, tensors, ties.open, {} if comparison is None else comparison.beside())
+    heads = chosen_heads(checkpoint, model_map, chosen) if config.heads else HeadPlans()
+    pairs = [*ties.open, *pairs_of(heads.plans)]
+    groups = plan_groups(chosen, tensors, pairs, {} if comparison is None else comparison.beside())
     looked_at: dict[str, CoverageEntry] = {}
     too_large: list[TensorInfo] = []
     if not restricted:
         wanted = {info.name: (entry, info) for entry, info in to_be_looked_at(model_map, checkpoint.tensors)}
         looked_at = {name: entry for name, (entry, _) in wanted.items()}
-        others = (ReadGroup((info,), ()) for _, info in wanted.values())
+        groups = with_heads(groups, heads.plans, checkpoint.tensors, looked_at)
+        read = {name for group in groups for name in group.looked_at}
+        others = (ReadGroup((info,), ()) for name, (_, info) in wanted.items() if name not in read)
         groups, too_large = with_others(groups, others, memory=config.memory)
+    else:
+        groups = with_heads(groups, heads.plans, checkpoint.tensors, ())
     with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
         tables = Tables(checkpoint.config, checkpoint.vocabulary)
@@ -141,6 +148,7 @@ def _scan(
         suppressed=suppressed,
         gate={**as_json(config.gate_options()), "baseline": told},
         base=None if base is None else base.identity,
+        heads=seen.heads.result(heads) if config.heads else None,
     )
 
 

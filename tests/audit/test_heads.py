@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import weightaudit as wa
+from tests.support.adapters import saved_adapter, saved_model, shapes_of
 from tests.support.heads import maps_of, plans_of, rough, stored_of, watched
 from tests.support.tiny import tiny
 from weightaudit.audit.head_numbers import rows_of
@@ -182,11 +183,10 @@ def test_copies_of_a_head_are_its_nearest_at_no_distance() -> None:
 
 
 def test_an_adapter_has_no_heads(tmp_path: Path) -> None:
-    peft = pytest.importorskip("peft")
-    model = peft.get_peft_model(tiny("llama"), peft.LoraConfig(target_modules=["q_proj"], r=2))
-    model.save_pretrained(tmp_path)
+    base = saved_model(tmp_path / "base")
+    adapter, _ = saved_adapter(tmp_path / "adapter", shapes_of(base, "q_proj"))
     with pytest.raises(UsageError, match="adapter"):
-        wa.scan(tmp_path, heads=True)
+        wa.scan(adapter, heads=True)
 
 
 def test_a_report_is_read_back_with_its_heads(tmp_path: Path) -> None:

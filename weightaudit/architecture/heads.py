@@ -37,7 +37,12 @@ STACK_KEYS = {
 """Config keys of the number of heads; those of a stack come first."""
 OTHER_LAYERS = (("swa_num_attention_heads", "swa_head_dim"), ("num_attention_heads", "global_head_dim"))
 """Config keys of heads and their rows in layers that differ from the others; the shape of Q says which these are."""
-HEAD_NORMS = (("q_norm", "k_norm"), ("q_layernorm", "k_layernorm"), ("query_layernorm", "key_layernorm"))
+HEAD_NORMS = (
+    ("q_norm", "k_norm"),
+    ("q_layernorm", "k_layernorm"),
+    ("query_layernorm", "key_layernorm"),
+    ("attn_q_norm", "attn_k_norm"),
+)
 """Norms of queries and of keys, beside W_Q and W_K."""
 STRETCHED = ("yarn", "longrope")
 """Rotary embeddings that also multiply queries and keys."""
@@ -160,6 +165,8 @@ class _Model:
         self._names = names
         self._config, inner = inner_config(config, model_map.model_type)
         self._type = multimodal().types.get(inner, inner)
+        if self._type == "gguf":  # the type of every such file: which model it is the header says besides
+            self._type = f"gguf:{config.get('architecture')}"
         self._dimensions = _dimensions(config, model_map)
         self._attends = None if model_map.guessed else attends(self._type)
 

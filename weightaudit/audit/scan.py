@@ -18,7 +18,7 @@ from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import ReadGroup, plan_groups, with_others
-from weightaudit.audit.rules import RULES, Other, RuleContext, judge, make_policy
+from weightaudit.audit.rules import RULES, Other, RuleContext, asked_for, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties, classify_ties
@@ -122,6 +122,7 @@ def _scan(
         vocabulary=checkpoint.vocabulary,
         peaks=seen.peaks,
         tables=seen.tables,
+        heads=seen.heads.result(heads) if config.heads else None,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)
@@ -142,13 +143,13 @@ def _scan(
             *notes(checkpoint.identity, model_map, ordered, too_large),
             *(comparison.notes if comparison else ()),
         ),
-        rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked),
+        rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked and asked_for(rule, context)),
         partial=_partial(config, context.shards),
         not_judged=judged.not_judged,
         suppressed=suppressed,
         gate={**as_json(config.gate_options()), "baseline": told},
         base=None if base is None else base.identity,
-        heads=seen.heads.result(heads) if config.heads else None,
+        heads=context.heads,
     )
 
 

@@ -87,6 +87,16 @@ class AuditConfig:
         in_lists=True,
     )
     """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
+    heads: bool = option(
+        False,
+        help="Also measure each head of attention: norms of its Q, K, V and O, how large its logits can be, what it "
+        "writes.",
+        panel="Measurement",
+        changes_results=True,
+        adds=True,
+        in_lists=True,
+    )
+    """Whether each head of attention is measured too, by what is read anyway."""
     base: str | None = option(
         None,
         help="The model that this one was made from, a directory, a weight file or a Hub id, quantised or not: how far "
@@ -204,7 +214,7 @@ class AuditConfig:
         return {
             name: value
             for name, known in options_of(self).items()
-            if known.changes_results and not ((value := getattr(self, name)) is None and known.adds)
+            if known.changes_results and not ((value := getattr(self, name)) in (None, False) and known.adds)
         }
 
     def gate_options(self) -> dict[str, Any]:
@@ -215,7 +225,7 @@ class AuditConfig:
 DEFAULTS = AuditConfig()
 OF_A_SUM = ("memory", "token", "offline", "download", "max_wait")
 """Options that a linear merge has: it reads models, and measures nothing."""
-NOT_OF_A_DIFFERENCE = ("spectrum", "base", "min_coverage", "baseline", "revision")
+NOT_OF_A_DIFFERENCE = ("spectrum", "heads", "base", "min_coverage", "baseline", "revision")
 """Options that a difference of two models does not have: it is of two, each with a revision of its own."""
 NOT_OF_A_MERGE = (*NOT_OF_A_DIFFERENCE, "method", "tol", "delta", "device")
 """Options that a check of a merge does not have: it measures no spectral norm, and computes on the CPU."""

@@ -50,6 +50,8 @@ class ScanReport(Written, ScanResult):
         How findings were judged: options that move no number, and what the baseline came to.
     base
         Which model its matrices were compared with; None for none.
+    heads
+        The heads of its attentions; None where they were not asked for.
 
     Examples
     --------
@@ -71,6 +73,13 @@ class ScanReport(Written, ScanResult):
         from weightaudit.report.tables import coverage_frame
 
         return coverage_frame(self)
+
+    @property
+    def heads_frame(self) -> pd.DataFrame:
+        """One row per head of attention, where the scan was made with ``heads=True``: see docs/heads.md."""
+        from weightaudit.report.heads import heads_frame
+
+        return heads_frame(self)
 
     @overload
     def to_html(self, path: None = None, *, plotly: str = "") -> str: ...

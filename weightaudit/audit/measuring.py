@@ -15,6 +15,7 @@ from functools import partial
 from weightaudit.audit import products
 from weightaudit.audit.base import Comparison
 from weightaudit.audit.digests import Digests
+from weightaudit.audit.heads import HeadWork
 from weightaudit.audit.others import facts_of
 from weightaudit.audit.peaks import is_wanted, peak_of
 from weightaudit.audit.progress import Progress
@@ -35,13 +36,14 @@ from weightaudit.spectral.threads import usable_threads
 @dataclass(frozen=True)
 class Measured:
     """What was seen: rows, peaks and tables by the key of the matrix, facts of others, and of their codes where they
-    are quantised, by the name of the tensor."""
+    are quantised, by the name of the tensor; the heads."""
 
     rows: dict[str, LayerRow] = field(default_factory=dict)
     peaks: dict[str, Peak] = field(default_factory=dict)
     tables: dict[str, TableFacts] = field(default_factory=dict)
     others: dict[str, TensorFacts] = field(default_factory=dict)
     codes: dict[str, CodeFacts] = field(default_factory=dict)
+    heads: HeadWork = field(default_factory=HeadWork)
 
 
 @timed("read and measured")
@@ -109,12 +111,18 @@ class _Work:
         """What there is to do with a group, each told as it is handed out."""
         self._ties.compare(held.own.arrays)
         matrices = self._ties.without_copies(held.group.matrices)
-        self._left[held] = held.uses = max(1, len(matrices))
+        more = [partial(self._of_heads, task, held) for task in self._head_tasks(held)]
+        if held.group.looked_at:
+            more.append(partial(self._look_at, held))
+        self._left[held] = held.uses = max(1, len(matrices) + len(more))
         for matrix in matrices:
             self._under_way += 1
             self._display.tensor(", ".join(matrix.tensors))
             yield partial(self._measure, matrix, held)
-        if not matrices:
+        for task in more:
+            self._under_way += 1
+            yield task
+        if not matrices and not more:
             self._under_way += 1
             yield partial(self._look_at, held)
 
@@ -129,11 +137,22 @@ class _Work:
     def _look_at(self, held: Held) -> Held:
         """At the numbers of what has no matrix; of copies of others nothing is left to be seen."""
         with held:
-            if not held.group.matrices:
+            if not held.group.matrices or held.group.looked_at:
                 for name, tensor in held.own.arrays.items():  # of a product no entry is read
+                    if held.group.matrices and name not in held.group.looked_at:
+                        continue
                     self.seen.others[name] = facts_of(tensor)
                     if name in self._codes:
                         self.seen.codes[name] = self._codes[name]
+        return held
+
+    def _head_tasks(self, held: Held) -> Iterator[Callable[[], None]]:
+        return self.seen.heads.tasks(held.group.attentions, held.own.arrays, self._config, self._team)
+
+    @staticmethod
+    def _of_heads(task: Callable[[], None], held: Held) -> Held:
+        with held:
+            task()
         return held
 
     def _measure(self, matrix: RoleMatrix, held: Held) -> Held:

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
+from weightaudit.architecture.heads import AttentionPlan
 from weightaudit.arrays import CACHE_LINE, Array, Product, on_cache_lines
 from weightaudit.audit.memory import Memory
 from weightaudit.audit.opening import saying_so
@@ -45,13 +46,16 @@ class ReadGroup:
     """Tensors to be read together and the matrices cut from them; none from one that is only looked at.
 
     ``beside`` are the tensors that these are compared with, of each of the other models; ``scratch`` bytes more are
-    held to do it in.
+    held to do it in. ``attentions`` are those whose heads are measured; ``looked_at`` are the names of the norms and
+    biases among the tensors that a whole scan looks at.
     """
 
     tensors: tuple[TensorInfo, ...]
     matrices: tuple[RoleMatrix, ...]
     beside: tuple[tuple[TensorInfo, ...], ...] = ()
     scratch: int = 0
+    attentions: tuple[AttentionPlan, ...] = ()
+    looked_at: tuple[str, ...] = ()
 
     @property
     def read(self) -> tuple[TensorInfo, ...]:
@@ -150,12 +154,12 @@ def plan_groups(
     planned = []
     for group in {id(group): group for group in group_of.values()}.values():
         own, *others = (
-            tuple(sorted((pieces[name] for name in group.tensors if name[0] == model), key=_in_file))
+            tuple(sorted((pieces[name] for name in group.tensors if name[0] == model), key=in_file))
             for model in range(models)
         )
         scratch = sum(beside.get(matrix.key, _NOTHING).scratch for matrix in group.matrices)
         planned.append(ReadGroup(own, tuple(group.matrices), tuple(others), scratch))
-    return _in_file_order(planned)
+    return groups_in_file_order(planned)
 
 
 def pieces_of(matrix: RoleMatrix, tensors: Mapping[str, TensorInfo]) -> list[TensorInfo]:
@@ -163,7 +167,8 @@ def pieces_of(matrix: RoleMatrix, tensors: Mapping[str, TensorInfo]) -> list[Ten
     return list({info.name: info for info in (_piece(part, tensors) for part in matrix.parts)}.values())
 
 
-def _in_file(info: TensorInfo) -> tuple[str, int]:
+def in_file(info: TensorInfo) -> tuple[str, int]:
+    """Sort key: where it lies."""
     return info.file, info.offset
 
 
@@ -200,7 +205,7 @@ def with_others(
     most = max(allowed, *(group.buffer_bytes for group in groups)) if groups else allowed
     more = list(others)
     left_out = [group.tensors[0] for group in more if group.buffer_bytes > most]
-    return _in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)]), left_out
+    return groups_in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)]), left_out
 
 
 def _ahead(memory: int | None) -> int:
@@ -208,8 +213,9 @@ def _ahead(memory: int | None) -> int:
     return AHEAD if memory is None else min(AHEAD, memory // 4)
 
 
-def _in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
-    return sorted(groups, key=lambda group: _in_file(group.tensors[0]))
+def groups_in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
+    """The groups by where the first tensor of each lies."""
+    return sorted(groups, key=lambda group: in_file(group.tensors[0]))
 
 
 @dataclass(frozen=True)

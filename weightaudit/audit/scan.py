@@ -10,6 +10,7 @@ from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.base import Comparison, opened_base
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.heads import HeadPlans, chosen_heads, pairs_of, with_heads
 from weightaudit.audit.matching import Reference
 from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
@@ -17,7 +18,7 @@ from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
 from weightaudit.audit.reading import ReadGroup, plan_groups, with_others
-from weightaudit.audit.rules import RULES, Other, RuleContext, judge, make_policy
+from weightaudit.audit.rules import RULES, Other, RuleContext, asked_for, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties, classify_ties
@@ -81,14 +82,20 @@ def _scan(
     comparison = None
     if base is not None:
         comparison = Comparison(base.checkpoint, base.match(chosen, model_map, tensors, whole=whole))
-    groups = plan_groups(chosen, tensors, ties.open, {} if comparison is None else comparison.beside())
+    heads = chosen_heads(checkpoint, model_map, chosen) if config.heads else HeadPlans()
+    pairs = [*ties.open, *pairs_of(heads.plans)]
+    groups = plan_groups(chosen, tensors, pairs, {} if comparison is None else comparison.beside())
     looked_at: dict[str, CoverageEntry] = {}
     too_large: list[TensorInfo] = []
     if not restricted:
         wanted = {info.name: (entry, info) for entry, info in to_be_looked_at(model_map, checkpoint.tensors)}
         looked_at = {name: entry for name, (entry, _) in wanted.items()}
-        others = (ReadGroup((info,), ()) for _, info in wanted.values())
+        groups = with_heads(groups, heads.plans, checkpoint.tensors, looked_at)
+        read = {name for group in groups for name in group.looked_at}
+        others = (ReadGroup((info,), ()) for name, (_, info) in wanted.items() if name not in read)
         groups, too_large = with_others(groups, others, memory=config.memory)
+    else:
+        groups = with_heads(groups, heads.plans, checkpoint.tensors, ())
     with reporting(progress) as display:
         display.start(checkpoint.identity.name, sum(group.nbytes for group in groups))
         tables = Tables(checkpoint.config, checkpoint.vocabulary)
@@ -115,6 +122,7 @@ def _scan(
         vocabulary=checkpoint.vocabulary,
         peaks=seen.peaks,
         tables=seen.tables,
+        heads=seen.heads.result(heads) if config.heads else None,
     )
     policy = make_policy(config.severity, config.ignore, RULES)
     judged = judge(context, policy)
@@ -135,12 +143,13 @@ def _scan(
             *notes(checkpoint.identity, model_map, ordered, too_large),
             *(comparison.notes if comparison else ()),
         ),
-        rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked),
+        rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked and asked_for(rule, context)),
         partial=_partial(config, context.shards),
         not_judged=judged.not_judged,
         suppressed=suppressed,
         gate={**as_json(config.gate_options()), "baseline": told},
         base=None if base is None else base.identity,
+        heads=context.heads,
     )
 
 

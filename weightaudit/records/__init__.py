@@ -17,6 +17,7 @@ from weightaudit.records.change import (
 from weightaudit.records.diff import DiffResult, DiffSummary, OneSided
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
 from weightaudit.records.full_spectrum import Alternative, Bulk, FullSpectrum, TailFit
+from weightaudit.records.head import Attention, HeadNorms, HeadRow, Heads, SkippedAttention
 from weightaudit.records.interactions import Effect, InnerProducts, Interactions
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
 from weightaudit.records.measurement import (
@@ -60,6 +61,7 @@ __all__ = [
     "Adapter",
     "AdapterFacts",
     "Alternative",
+    "Attention",
     "BaseFacts",
     "BaselineState",
     "Bulk",
@@ -83,6 +85,9 @@ __all__ = [
     "Finding",
     "FullSpectrum",
     "Grid",
+    "HeadNorms",
+    "HeadRow",
+    "Heads",
     "InnerProducts",
     "Interactions",
     "Kind",
@@ -106,6 +111,7 @@ __all__ = [
     "Series",
     "SeriesRow",
     "Severity",
+    "SkippedAttention",
     "SkippedFile",
     "SourceFile",
     "Spectrum",

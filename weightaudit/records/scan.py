@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from weightaudit.records.adapter import Adapter
 from weightaudit.records.finding import Finding, NotJudged, Suppressed
+from weightaudit.records.head import Heads
 from weightaudit.records.measurement import LayerRow
 from weightaudit.records.model_map import CoverageEntry, ModelMap
 
@@ -111,6 +112,8 @@ class ScanResult:
         How findings were judged: options that move no number, and what the baseline came to.
     base
         Which model its matrices were compared with; None for none.
+    heads
+        The heads of its attentions; None where they were not asked for.
     """
 
     identity: ModelIdentity
@@ -128,6 +131,7 @@ class ScanResult:
     suppressed: tuple[Suppressed, ...] = ()
     gate: dict[str, Any] = field(default_factory=dict)
     base: ModelIdentity | None = None
+    heads: Heads | None = None
 
     @property
     def verdict(self) -> Verdict:

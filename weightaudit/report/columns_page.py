@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from weightaudit.records import LayerRow
-from weightaudit.report.columns import Column
+from weightaudit.report.columns import Column, Row
+from weightaudit.report.heads import HEAD_COLUMNS
 from weightaudit.report.scan_columns import GROUPS
 
 _HEAD = """# Columns of a scan's tables
@@ -29,13 +29,21 @@ def page() -> str:
 def _tables() -> Iterator[str]:
     for reports, columns in GROUPS.items():
         yield f"## Of {reports}\n"
-        yield "| column | meaning | type | unit |"
-        yield "|---|---|---|---|"
-        yield from _lines(columns)
-        yield ""
+        yield from _table(columns)
+    yield "## Of heads, with --heads\n"
+    yield "A table of its own, one row a head of attention: the DataFrame `report.heads_frame`; the JSON has the same,"
+    yield "nested, under `heads`. [Heads](heads.md) says what the numbers are.\n"
+    yield from _table(HEAD_COLUMNS)
 
 
-def _lines(columns: Iterable[Column[LayerRow]]) -> Iterator[str]:
+def _table(columns: Iterable[Column[Row]]) -> Iterator[str]:
+    yield "| column | meaning | type | unit |"
+    yield "|---|---|---|---|"
+    yield from _lines(columns)
+    yield ""
+
+
+def _lines(columns: Iterable[Column[Row]]) -> Iterator[str]:
     for column in columns:
         unit = column.unit or {"float64": "1"}.get(column.dtype, "")
         yield f"| `{column.name}` | {column.meaning.replace('|', '&#124;')} | {_TYPES[column.dtype]} | {unit} |"

@@ -12,6 +12,7 @@ from weightaudit.audit.rules import (
     duplicates,
     entries,
     files,
+    heads,
     magnitude,
     names,
     outliers,
@@ -48,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     *vocabulary.RULES,
     *tokens.RULES,
     *adapters.RULES,
+    *heads.RULES,
 )
 """Every rule, in the order in which findings of one severity are told; a rule comes after those that suppress it."""
 
@@ -86,6 +88,9 @@ def judge(context: RuleContext, policy: Policy) -> Judgement:
     left_out: list[Suppressed] = []
     not_judged: list[NotJudged] = []
     for rule in RULES:
+        if not asked_for(rule, context):
+            subjects_of[rule.id] = frozenset()
+            continue
         if any(not_for(rule, context)):
             subjects_of[rule.id] = frozenset()
             if rule.id not in policy.unchecked:
@@ -128,6 +133,11 @@ def in_order(
         tuple(_within(sort_by_severity(findings))),
         tuple(replace(one, finding=finding) for one, finding in zip(left_out, within, strict=True)),
     )
+
+
+def asked_for(rule: Rule, context: RuleContext) -> bool:
+    """Whether what ``rule`` judges is part of this scan."""
+    return context.heads is not None or not rule.of_heads
 
 
 def not_for(rule: Rule, context: RuleContext) -> Iterator[Unmet]:

@@ -12,6 +12,7 @@ from weightaudit.records import (
     EMBEDDING_ROLES,
     CodeFacts,
     CoverageEntry,
+    Heads,
     LayerRow,
     ModelIdentity,
     ModelMap,
@@ -66,6 +67,7 @@ class RuleContext:
     ``vocabulary`` are the tokens of the tokenizer that lies beside the weights, None where none does;
     ``peaks`` where the largest entries of the M2 of layers stand, ``tables`` what stands out among the rows of
     embeddings and output heads, both by key.
+    ``heads`` are those of its attentions, None where they were not measured.
     ``suppressed`` is what the rules have found that suppress the rule that looks (`run_rules` fills it in).
     """
 
@@ -81,6 +83,7 @@ class RuleContext:
     vocabulary: Vocabulary | None = None
     peaks: Mapping[str, Peak] = field(default_factory=dict)
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
+    heads: Heads | None = None
     suppressed: frozenset[Subject] = frozenset()
 
     @property

@@ -83,12 +83,14 @@ class Rule(AnyRule):
 
     What one of the rules that it is ``suppressed_by`` has found fault with, a matrix or a tensor, is neither shown to
     this rule nor compared with. ``needs`` are what it needs in order to judge: where something of it is not there, the
-    rule says so. ``of_adapters``: it judges what an adapter changes too.
+    rule says so. ``of_adapters``: it judges what an adapter changes too; ``of_heads``: it is of heads of attention, and
+    no rule of a scan that did not measure these.
     """
 
     check: Check
     needs: tuple[Need, ...] = (every_matrix,)
     of_adapters: bool = False
+    of_heads: bool = False
 
     def of_model(self, detail: str, *, value: float | None = None, about: Iterable[LayerRow] = ()) -> Match:
         """A finding about the whole model, or of several matrices (``about``) that share no place."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from weightaudit.options import option, options_of, types_of
 from weightaudit.parse import (
+    SpecFile,
     as_typed,
     parse_base,
     parse_baseline,
@@ -17,6 +18,7 @@ from weightaudit.parse import (
     parse_selectors,
     parse_severities,
     parse_share,
+    parse_spec,
     parse_value,
 )
 from weightaudit.redact import without_secrets
@@ -53,6 +55,27 @@ class AuditConfig:
         in_settings=True,
     )
     """Layer numbers to analyse, from 0; None is all, and matrices outside the layers too."""
+    all: bool = option(
+        False,
+        help="Also measure matrices whose role is not known, as OTHER: those of any checkpoint, with or without a "
+        "config.json, of images, sound or anything else.",
+        panel="Selection",
+        changes_results=True,
+        adds=True,
+        in_lists=True,
+    )
+    """Whether matrices without a role are measured too; then any checkpoint is read, whatever its config says."""
+    spec: SpecFile | None = option(
+        None,
+        help="A spec of your own, a TOML file, that says which tensor is which matrix; it comes before the families "
+        "that are known.",
+        panel="Selection",
+        parse=parse_spec,
+        changes_results=True,
+        adds=True,
+        in_lists=True,
+    )
+    """An architecture spec, as `weightaudit.parse.parse_spec` reads it from a file."""
     method: Method = option(
         "auto",
         help="How σ₁ is computed.",
@@ -214,7 +237,7 @@ class AuditConfig:
         return {
             name: value
             for name, known in options_of(self).items()
-            if known.changes_results and not ((value := getattr(self, name)) in (None, False) and known.adds)
+            if known.changes_results and ((value := getattr(self, name)) or not known.adds)
         }
 
     def gate_options(self) -> dict[str, Any]:
@@ -225,7 +248,7 @@ class AuditConfig:
 DEFAULTS = AuditConfig()
 OF_A_SUM = ("memory", "token", "offline", "download", "max_wait")
 """Options that a linear merge has: it reads models, and measures nothing."""
-NOT_OF_A_DIFFERENCE = ("spectrum", "heads", "base", "min_coverage", "baseline", "revision")
+NOT_OF_A_DIFFERENCE = ("spectrum", "heads", "base", "min_coverage", "baseline", "revision", "all", "spec")
 """Options that a difference of two models does not have: it is of two, each with a revision of its own."""
 NOT_OF_A_MERGE = (*NOT_OF_A_DIFFERENCE, "method", "tol", "delta", "device")
 """Options that a check of a merge does not have: it measures no spectral norm, and computes on the CPU."""
@@ -235,7 +258,7 @@ def as_json(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options by name as JSON has them; what is left open is None. Of addresses what may be shown is there."""
 
     def shown(value: Any) -> Any:
-        return without_secrets(value) if isinstance(value, str) else value
+        return without_secrets(str(value)) if isinstance(value, (str, SpecFile)) else value
 
     return {
         name: list(map(shown, value)) or None if isinstance(value, tuple) else shown(value)

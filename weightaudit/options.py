@@ -28,7 +28,8 @@ class Option:
     raises UsageError; without one the value is as it is typed. ``choices`` are its only values; of a number, or of
     each item of several, ``least`` and ``most`` are allowed and ``above`` is not; ``unit`` is what it is counted in.
     ``many`` says that it may be given several times. ``changes_results`` says that numbers or findings depend on it,
-    ``judges`` that findings alone do, ``adds`` that it asks for more numbers and changes no other; ``in_lists`` that a
+    ``judges`` that findings alone do, ``adds`` that options
+    of a report name it only where it is set; ``in_lists`` that a
     line of a model list may set it, ``in_settings`` that a file of settings may. ``envvar`` is an environment variable
     that sets it.
     ``origin`` says of an experiment's setting whether the paper states the value.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import operator
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
 from weightaudit.errors import UsageError
+from weightaudit.stored import read_plain
 from weightaudit.text import plural, printable
 
 MAX_LAYER = 99_999
@@ -154,6 +157,40 @@ def parse_baseline(path: str | None) -> str | None:
 def parse_base(model: str | os.PathLike[str] | None) -> str | None:
     """The model that another was made from; an empty text is none. UsageError for what is no text."""
     return as_typed("base", os.fspath(model) if isinstance(model, os.PathLike) else model, str) or None
+
+
+MAX_SPEC = 256 * 1024
+"""Bytes of a spec; the longest that is shipped has some 30,000."""
+
+
+@dataclass(frozen=True)
+class SpecFile:
+    """An architecture spec of the user's own, as it was read: ``name`` is the file's, without its folder.
+
+    As text it is its name and the hash of its content, which is how reports, and keys of finished scans, know it.
+    """
+
+    name: str
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
+
+
+def parse_spec(path: str | os.PathLike[str] | SpecFile | None) -> SpecFile | None:
+    """The spec in the file at ``path``, read now; an empty text is none. UsageError where it cannot be read."""
+    if path is None or isinstance(path, SpecFile) or path == "":
+        return path or None
+    named = as_typed("spec", os.fspath(path), str)
+    shown = f"spec {printable(named, 1000)}"
+    try:
+        text = read_plain(named, limit=MAX_SPEC, follow=True).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(shown, f"it is no UTF-8 text: byte {error.start} is none", "Name a TOML file") from error
+    except (OSError, ValueError) as error:
+        cause = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(shown, printable(cause), "Name a TOML file as docs/adding-a-family.md describes it") from error
+    return SpecFile(printable(os.path.basename(named)), text)
 
 
 def parse_share(share: str | float | None) -> float | None:

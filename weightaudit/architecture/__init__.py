@@ -7,8 +7,9 @@ transformers by execution.
 
 from __future__ import annotations
 
-from weightaudit.architecture.mapping import map_model
+from weightaudit.architecture.mapping import map_model, types_of
+from weightaudit.architecture.own_spec import read_spec, serves
 from weightaudit.architecture.registry import families, family
 from weightaudit.architecture.schema import Family
 
-__all__ = ["Family", "families", "family", "map_model"]
+__all__ = ["Family", "families", "family", "map_model", "read_spec", "serves", "types_of"]

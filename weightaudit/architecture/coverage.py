@@ -64,7 +64,7 @@ class Coverage:
         """The whole account. Raises MappingError where not one matrix was found, unless it may be ``empty``."""
         matrices = assemble(self.pieces)
         if not matrices and not empty:
-            raise _nothing_mapped(self.tensors, self._unmapped, model_type)
+            raise nothing_mapped(self.tensors, self._unmapped, model_type)
         roles = _roles_by_tensor(matrices)
         return ModelMap(
             family=family,
@@ -135,7 +135,7 @@ def _roles_by_tensor(matrices: Collection[RoleMatrix]) -> dict[str, tuple[str, .
     return {name: tuple(found) for name, found in roles.items()}
 
 
-def _nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, str], model_type: str) -> MappingError:
+def nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, str], model_type: str) -> MappingError:
     """The error for a checkpoint of which nothing could be mapped: it names the likeliest cause.
 
     ``unmapped`` has the reason for each tensor that was left, ``model_type`` is the config's."""

@@ -142,11 +142,16 @@ def _resolve(
                 return value, f"{key} = {value} by default"
     if dimension.rule:
         try:
-            return evaluate(dimension.rule, earlier), f"{dimension.keys[0]} = {dimension.rule}"
+            followed = evaluate(dimension.rule, earlier)
         except KeyError:
             return None  # it follows from what the model has not
         except ValueError as error:
             raise ConfigError("config.json", f"{dimension.name} does not follow: {error}", _HINT) from error
+        if followed > MAX_SIZE:
+            raise ConfigError(
+                "config.json", f"{dimension.name} follows to be absurdly large: more than 2**53 - 1", _HINT
+            )
+        return followed, f"{dimension.keys[0]} = {dimension.rule}"
     if dimension.optional or dimension.open:
         return None
     raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)

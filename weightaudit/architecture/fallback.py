@@ -40,9 +40,15 @@ class _Claim:
 
 
 def guess(
-    config: Mapping[str, Any], model_type: str, tensors: Mapping[str, TensorInfo], *, adapter: bool = False
+    config: Mapping[str, Any],
+    model_type: str,
+    tensors: Mapping[str, TensorInfo],
+    *,
+    adapter: bool = False,
+    empty: bool = False,
 ) -> ModelMap:
-    """Map a checkpoint by structure. Raises MappingError where not one matrix was found; never of an ``adapter``.
+    """Map a checkpoint by structure. Raises MappingError where not one matrix was found; never of an ``adapter``, nor
+    where the map may be ``empty``.
 
     No layer is said to be missing: a model that nobody knows may count its layers otherwise than it names them.
     ``ties`` holds head and embedding where both are stored in one shape and the config does not deny that
@@ -65,7 +71,7 @@ def guess(
         ties=() if adapter else _ties(config, kept, tensors),
         guessed=True,
         nearest=() if adapter else nearest_families(model_type, {name: tensors[name] for name in coverage.names()}),
-        empty=adapter,
+        empty=adapter or empty,
     )
 
 

@@ -27,7 +27,7 @@ _OWN = ("name", "model_types", "remote", "origin", "note")
 """Keys that no spec takes from another."""
 _LISTS = ("matrix", "fused", "ignored")
 """Rules: the spec's own come first, and the first that fits a name counts, fused before single ones."""
-_HINT = "This is a bug in weightaudit, not in your model; please report it."
+BUG = "This is a bug in weightaudit, not in your model; please report it."
 
 
 class _Table:
@@ -41,7 +41,7 @@ class _Table:
                 raise self.error(f"unknown key '{key}'", did_you_mean(key, keys))
 
     def error(self, cause: str, hint: str = "") -> SpecError:
-        return SpecError(self.where, cause, hint + _HINT)
+        return SpecError(self.where, cause, hint + BUG)
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self.values.get(key, default)
@@ -77,18 +77,21 @@ _KEYS = (
 _RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
 
 
-def parse_family(file_name: str, text: str, others: Callable[[str], str] | None = None) -> Family:
+def parse_family(
+    file_name: str, text: str, others: Callable[[str], str] | None = None, *, called_freely: bool = False
+) -> Family:
     """The family that ``text`` (TOML) defines; ``file_name`` (``gpt2.toml``) names it in errors.
 
-    ``others`` gives the text of the spec that it extends, by name. Raises SpecError naming file and table for anything
+    ``others`` gives the text of the spec that it extends, by name; ``called_freely`` says that the file may be called
+    otherwise than the family. Raises SpecError naming file and table for anything
     that the schema does not know.
     """
 
     def read(name: object) -> dict[str, Any]:
         if not isinstance(name, str):
-            raise SpecError(file_name, "key 'extends' must be a text", _HINT)
+            raise SpecError(file_name, "key 'extends' must be a text", BUG)
         if others is None:
-            raise SpecError(file_name, f"'{name}' cannot be extended here", _HINT)
+            raise SpecError(file_name, f"'{name}' cannot be extended here", BUG)
         return _toml(f"{name}.toml", others(name))
 
     values = _inherit(_toml(file_name, text), read)
@@ -113,7 +116,7 @@ def parse_family(file_name: str, text: str, others: Callable[[str], str] | None 
         note=table.text("note", ""),
         remote=table.texts("remote", []),
     )
-    if file_name != f"{family.name}.toml":
+    if not called_freely and file_name != f"{family.name}.toml":
         raise table.error(f"the file of family '{family.name}' must be called {family.name}.toml")
     if not family.matrices:
         raise table.error("no [[matrix]] and no [[fused]]")
@@ -137,7 +140,7 @@ def _toml(file_name: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(file_name, f"not TOML: {error}", _HINT) from error
+        raise SpecError(file_name, f"not TOML: {error}", BUG) from error
 
 
 def read_reasons(file_name: str, text: str) -> dict[str, str]:

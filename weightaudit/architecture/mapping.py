@@ -20,10 +20,13 @@ from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.matching import Match, Matcher, repeated_prefix
 from weightaudit.architecture.mismatches import HINT, Contradictions
 from weightaudit.architecture.modules import split_modules, with_modules
+from weightaudit.architecture.other import with_other
+from weightaudit.architecture.own_spec import not_fitting, own_family, read_by
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.wrapping import as_stored, unwrap
 from weightaudit.errors import ConfigError, MappingError
+from weightaudit.parse import SpecFile
 from weightaudit.records import ModelMap, Part, Place, Rows, TensorInfo
 from weightaudit.text import printable
 
@@ -45,9 +48,17 @@ AHEAD = "layer that predicts further tokens"
 
 
 def map_model(
-    config: Mapping[str, Any] | None, tensors: Mapping[str, TensorInfo], *, adapter: bool = False
+    config: Mapping[str, Any] | None,
+    tensors: Mapping[str, TensorInfo],
+    *,
+    adapter: bool = False,
+    everything: bool = False,
+    spec: SpecFile | None = None,
 ) -> ModelMap:
     """What each tensor of a checkpoint is.
+
+    ``spec`` is a family of the user's own, by which the model is read whatever is known of it; ``everything`` gives
+    each matrix that has no role the role OTHER. With either of them the config may name no model type.
 
     A known ``model_type`` goes by its family's spec; any other, and a checkpoint without config, by structure
     (``guessed``). Where tensors and config contradict each other, what fits is mapped and ``discrepancies`` say the
@@ -55,11 +66,40 @@ def map_model(
     ConfigError for an unusable config, and MappingError where two tensors claim one role, where nothing could be
     mapped, or where the config is another model's: not one matrix of a layer fits it; of an adapter the first alone.
     """
+    model_type, inner = types_of(config, unnamed=everything or spec is not None)
+    if spec is None:
+        family = for_model_type(model_type, inner) if model_type else None
+        mapped = _map_plain(config or {}, model_type, family, tensors, adapter, empty=adapter or everything)
+    else:
+        mapped = _map_by(spec, own_family(spec, model_type, inner), config or {}, model_type, tensors, adapter)
+    return with_other(mapped, tensors, empty=adapter) if everything else mapped
+
+
+def types_of(config: Mapping[str, Any] | None, *, unnamed: bool = True) -> tuple[str, str]:
+    """The model type that a config names, and that of the language model within, "" where it names none.
+
+    ConfigError for what is no model type, and where it need be there and is not: not ``unnamed``.
+    """
     if config is None:
-        return _map_plain({}, "", None, tensors, adapter)
-    model_type = _model_type(config)
-    inner = inner_config(config, "")[1]
-    return _map_plain(config, model_type, for_model_type(model_type, inner), tensors, adapter)
+        return "", ""
+    named = not unnamed or config.get("model_type") not in (None, "")
+    return _model_type(config) if named else "", inner_config(config, "")[1]
+
+
+def _map_by(
+    spec: SpecFile,
+    family: Family,
+    config: Mapping[str, Any],
+    model_type: str,
+    tensors: Mapping[str, TensorInfo],
+    adapter: bool,
+) -> ModelMap:
+    """The map by the ``family`` that a ``spec`` of the user's own describes, which says so."""
+    try:
+        mapped = _map_plain(config, model_type, family, tensors, adapter, empty=adapter, own=True)
+    except MappingError as error:
+        raise not_fitting(error, spec, tensors) from error
+    return read_by(spec, mapped)
 
 
 def _map_plain(
@@ -68,15 +108,18 @@ def _map_plain(
     family: Family | None,
     tensors: Mapping[str, TensorInfo],
     adapter: bool,
+    *,
+    empty: bool,
+    own: bool = False,
 ) -> ModelMap:
     """The map by the names that a loader expects, told in those that the checkpoint has."""
     own, modules = split_modules(tensors)
     plain, wrapping = unwrap(own, family)
     try:
         if family is not None:
-            mapped = _map_family(family, model_type, config, plain, adapter)
+            mapped = _map_family(family, model_type, config, plain, adapter, empty=empty, own=own)
         else:
-            mapped = guess(config, model_type, plain, adapter=adapter)
+            mapped = guess(config, model_type, plain, adapter=adapter, empty=empty)
     except (ConfigError, MappingError) as error:
         raise _as_called(error, family.config_name if family else CONFIG) from error
     return with_modules(as_stored(mapped, wrapping), modules)
@@ -103,7 +146,14 @@ def _model_type(config: Mapping[str, Any]) -> str:
 
 
 def _map_family(
-    family: Family, model_type: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], adapter: bool
+    family: Family,
+    model_type: str,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, TensorInfo],
+    adapter: bool,
+    *,
+    empty: bool,
+    own: bool,
 ) -> ModelMap:
     towers = layers_of_towers().of(config, model_type)
     numbers = resolve(family, model_type, config)
@@ -179,7 +229,8 @@ def _map_family(
         stored = {role for *_, role in present}
         standing_in = (rule.tied_to for rule in family.matrices if rule.tied_to and stored & set(rule.roles))
         present.update(("", None, None, role) for role in standing_in)
-    account = Account(family, model_type, config, dimensions, tied, held, matcher, present)
+    told_by = "" if own else model_type  # whose inventory; a spec of the user's own may know other layouts
+    account = Account(family, told_by, config, dimensions, tied, held, matcher, present)
     for info, shape in account.misshapen():
         contradictions.odd(info, shape)
     return coverage.close(
@@ -190,7 +241,7 @@ def _map_family(
         notes=(family.note,) if family.note else (),
         tied=tied,
         discrepancies=(*contradictions.told(), *(() if adapter else account.missing())),
-        empty=adapter,
+        empty=empty,
     )
 
 

@@ -44,7 +44,7 @@ def absences_of_stacks(
     for stack in sorted(numbered.keys() - set(TOWERS)) or [""]:
         told += absences(
             family,
-            dimensions.of(stack)["layers"],
+            dimensions.of(stack).get("layers", len({layer for layer, _ in numbered.get(stack, ())})),
             numbered.get(stack, ()),
             stack,
             partial(_sizes_of, dimensions, stack),

@@ -32,9 +32,28 @@ def _specs() -> dict[str, str]:
     return {spec.name: spec.read_text("utf-8") for spec in specs}
 
 
+def family_names() -> tuple[str, ...]:
+    """The names of all known families; no spec is read for it."""
+    return tuple(sorted(name.removesuffix(".toml") for name in _specs()))
+
+
+def text_of(name: str) -> str:
+    """The spec of a known family as TOML. SpecError where none is called so."""
+    text = _specs().get(f"{name}.toml")
+    if text is None:
+        cause = f"'extends' names '{printable(name)}', which is no known family"
+        raise SpecError("", cause, did_you_mean(name, family_names(), most=3))
+    return text
+
+
 @cache
 def _read(file_name: str) -> Family:
-    return parse_family(file_name, _specs()[file_name], lambda name: _specs()[f"{name}.toml"])
+    return parse_family(file_name, _specs()[file_name], text_of)
+
+
+def shipped(name: str) -> Family:
+    """The family of that name, which is known."""
+    return _read(f"{name}.toml")
 
 
 def _serving(model_type: str) -> Family | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from weightaudit.architecture import map_model
+from weightaudit.architecture import map_model, serves, types_of
 from weightaudit.arrays import Array
 from weightaudit.audit.opening import AnyModel, open_model, open_named, saying_so
 from weightaudit.audit.rules.wording import listed, where
@@ -239,8 +239,16 @@ def opened_reference(
                 ADVICE[called][1],
             )
         with saying_so(called):
-            reference = Reference(checkpoint, map_model(checkpoint.config, checkpoint.tensors), called)
+            reference = Reference(checkpoint, _map_of(checkpoint, config), called)
         yield reference
+
+
+def _map_of(checkpoint: Checkpoint, config: AuditConfig) -> ModelMap:
+    """Its map, by the spec that is asked for where that is for such models too."""
+    said, spec = checkpoint.config, config.spec
+    if spec is not None and not serves(spec, *types_of(said)):
+        spec = None
+    return map_model(said, checkpoint.tensors, everything=config.all, spec=spec)
 
 
 def _common_rows(matrix: RoleMatrix, other: RoleMatrix, *, exactly: bool) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from weightaudit.architecture import map_model
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.checkpoint.adapters.flat_names import named_as_in
-from weightaudit.config import AuditConfig
+from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import ConfigError, MappingError, ModelError, UsageError
 from weightaudit.logs import asked_for, step, timed
 from weightaudit.model_files import parted
@@ -41,6 +41,7 @@ def open_model(model: AnyModel, revision: str | None, config: AuditConfig) -> Ch
             offline=config.offline,
             download=config.download,
             max_wait=config.max_wait,
+            any_config=config.all or config.spec is not None,
         )
 
 
@@ -63,16 +64,20 @@ def adopt_names(checkpoint: Checkpoint, base: Checkpoint) -> None:
         checkpoint.tensors = named_as_in(base.tensors, checkpoint.tensors)
 
 
-def map_of(checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None) -> ModelMap:
+def map_of(
+    checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None, options: AuditConfig = DEFAULTS
+) -> ModelMap:
     """The checkpoint's map, by the config of its base where it is an adapter that has the base's names; its errors say
-    which model they are about.
+    which model they are about. ``options`` may name a spec, and ask for all matrices.
     """
     adapter = checkpoint.identity.adapter is not None
     renamed = any(file.name.endswith(GGUF) for file in checkpoint.identity.files)
     try:
         config = base_config if adapter and base_config is not None and not renamed else checkpoint.config
         with timed("found the role of each tensor"):
-            model_map = map_model(config, checkpoint.tensors, adapter=adapter)
+            model_map = map_model(
+                config, checkpoint.tensors, adapter=adapter, everything=options.all, spec=options.spec
+            )
     except (ConfigError, MappingError) as error:
         where = printable(checkpoint.identity.location, limit=1000)
         raise type(error)(f"{where}: {error.thing}", error.cause, error.hint) from error
@@ -84,7 +89,9 @@ def map_of(checkpoint: Checkpoint, base_config: Mapping[str, Any] | None = None)
 def _tell_map(model_map: ModelMap) -> None:
     """Which family it is, how that was found, and what became of the tensors."""
     called = printable(model_map.model_type)
-    if not model_map.guessed:
+    if model_map.spec:
+        how = f"by the spec {model_map.spec}"
+    elif not model_map.guessed:
         how = f"by the model type {called} of its config"
     else:
         how = f"guessed from names and shapes: {f'the model type {called} is not known' if called else 'no config'}"

@@ -50,13 +50,13 @@ def scan_model(model: AnyModel, config: AuditConfig, progress: bool | Progress =
 def read_map(model: AnyModel, config: AuditConfig) -> ModelMap:
     """What the model's names, shapes and config say of its tensors; no weights are read."""
     with open_model(model, config.revision, config) as checkpoint:
-        return map_of(checkpoint)
+        return map_of(checkpoint, options=config)
 
 
 def model_matrices(model: AnyModel, config: AuditConfig) -> Iterator[RoleMatrix]:
     """Every matrix of a model with its role, in report order; a matrix is read only by its ``load()``."""
     checkpoint = open_model(model, config.revision, config)
-    model_map = map_of(checkpoint)
+    model_map = map_of(checkpoint, options=config)
     return (replace(matrix, reader=checkpoint.read) for matrix in model_map.matrices)
 
 
@@ -69,7 +69,7 @@ def _scan(
 ) -> ScanResult:
     if base is not None:
         adopt_names(checkpoint, base.checkpoint)
-    model_map = map_of(checkpoint, None if base is None else base.config)
+    model_map = map_of(checkpoint, None if base is None else base.config, config)
     chosen = select(model_map, config.roles, config.layers)
     asked = {name for matrix in chosen for name in matrix.tensors}
     ties = classify_ties(model_map.ties, checkpoint.tensors, asked, guessed=model_map.guessed)

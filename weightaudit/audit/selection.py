@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightaudit.errors import UsageError
-from weightaudit.records import ModelMap, RoleMatrix
+from weightaudit.records import OTHER, ModelMap, RoleMatrix
 from weightaudit.text import did_you_mean, listed, printable
 
 
@@ -20,7 +20,9 @@ def select(model_map: ModelMap, roles: Sequence[str] | None, layers: Sequence[in
             raise UsageError(
                 f"role '{printable(role)}'",
                 "the model has no such role",
-                did_you_mean(role, known_roles) + f"It has {listed(known_roles)}.",
+                "Matrices of no known role are measured with --all."
+                if role == OTHER
+                else did_you_mean(role, known_roles) + f"It has {listed(known_roles)}.",
             )
     known_layers = {matrix.layer for matrix in model_map.matrices if matrix.layer is not None}
     for layer in layers or ():

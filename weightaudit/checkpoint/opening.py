@@ -34,6 +34,7 @@ def open_checkpoint(
     offline: bool = False,
     download: bool = DEFAULTS.download,
     max_wait: float = DEFAULTS.max_wait,
+    any_config: bool = False,
 ) -> Checkpoint:
     """Open a model's weights: every tensor by name, each read when asked for. Of the files only headers are read now.
 
@@ -52,6 +53,8 @@ def open_checkpoint(
         not kept.
     max_wait
         Seconds that the network may bring no progress.
+    any_config
+        Whether a directory may have no config.json, and a config.json no model_type.
 
     Returns
     -------
@@ -87,11 +90,12 @@ def open_checkpoint(
     weights = select_weights(repository, config)
     own_header = weights.endswith(GGUF)  # which says the model's sizes; a config.json is of the one it was made from
     unnamed = config is not None and config.get("model_type") in (None, "") and repository.chosen is not None
+    unnamed = unnamed and not any_config
     unused = config is not None and (own_header or unnamed)
     if unused:
         config = None
     if not own_header:
-        if not is_adapter(weights):
+        if not is_adapter(weights) and not any_config:
             check_config(repository, config, weights)
         repository.fetch([weights])
     sources: dict[str, ByteSource] = {}

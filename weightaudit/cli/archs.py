@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weightaudit.records import ModelMap
 
 
-@with_scan_options(only=("revision", "token", "offline"))
+@with_scan_options(only=("all", "spec", "revision", "token", "offline"))
 def archs(
     name: Annotated[
         str | None,
@@ -37,7 +37,7 @@ def archs(
     debug: options.Debug = False,
 ) -> None:
     """List the model families known, show how one is mapped, or how a model would be read."""
-    from weightaudit.architecture import families, family
+    from weightaudit.architecture import families, family, read_spec
 
     if check is not None:
         from weightaudit.audit import read_map
@@ -49,11 +49,12 @@ def archs(
         else:
             show_data(_reading_data(found))
         return
-    if name is not None:
+    if name is not None or config.spec is not None:
+        known = read_spec(config.spec) if name is None and config.spec is not None else family(name or "")
         if format == TEXT:
-            typer.echo(family(name).describe())
+            typer.echo(known.describe())
         else:
-            show_data(_data(family(name)))
+            show_data(_data(known))
         return
     if format != TEXT:
         show_data({"families": [_data(known) for known in families()]})

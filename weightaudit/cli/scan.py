@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 
 from weightaudit.cli import options
 from weightaudit.cli.fail_on import exit_on_findings
@@ -48,7 +47,7 @@ def scan(
     from weightaudit.api import scan as scan_model
     from weightaudit.report.atomic_write import Attempts
 
-    report = scan_model(model, progress=not quiet, **asdict(config))
+    report = scan_model(model, progress=not quiet, config=config)
     for note in report.notes:
         tell(f"note: {note}")
     attempts = Attempts()

@@ -33,7 +33,7 @@ from weightaudit.records.measurement import (
 from weightaudit.records.merge_check import Encounter, Meeting, MergeCheckResult, MergeSummary, Standing
 from weightaudit.records.model_map import Contradiction, CoverageEntry, Discrepancy, ModelMap, Status, Wrapping
 from weightaudit.records.peak import Peak
-from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, STACKS, TOWERS, Place
+from weightaudit.records.place import EMBEDDING_ROLES, LAYER_ROLES, OTHER, STACKS, TOWERS, Place
 from weightaudit.records.quantisation import CodeFacts, Scheme
 from weightaudit.records.reported import Reported
 from weightaudit.records.scan import SCHEMA, FileFault, ModelIdentity, ScanResult, SkippedFile, SourceFile, Verdict
@@ -52,6 +52,7 @@ __all__ = [
     "EVENT_KINDS",
     "LAYER_ROLES",
     "LOW_RANK",
+    "OTHER",
     "PERMUTED",
     "PLAIN",
     "SCHEMA",

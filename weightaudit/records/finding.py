@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from weightaudit.records.place import Place
+from weightaudit.records.place import OTHER, Place
 
 Severity = Literal["error", "warning", "info"]
 BaselineState = Literal["", "new", "unchanged"]
@@ -62,7 +62,8 @@ class Finding:
     @property
     def place(self) -> Place:
         """Where in the model it is."""
-        return Place(self.stack, self.layer, self.expert, self.role)
+        alone = self.role == OTHER and len(self.tensors) == 1
+        return Place(self.stack, self.layer, self.expert, self.role, self.tensors[0] if alone else "")
 
 
 @dataclass(frozen=True)

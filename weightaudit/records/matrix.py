@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from weightaudit.records.place import Place
+from weightaudit.records.place import OTHER, Place
 from weightaudit.records.quantisation import Scheme
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class RoleMatrix:
     expert
         Number of the expert in a mixture, else None.
     role
-        What it does: Q, K, V, O, QKV, M1, M2, or another role of its family.
+        What it does: Q, K, V, O, QKV, M1, M2, or another role of its family; OTHER where nothing tells.
     parts
         Pieces of stored tensors that it is put together from, in row order.
     shape
@@ -135,7 +135,7 @@ class RoleMatrix:
     @cached_property
     def place(self) -> Place:
         """Where in the model it stands."""
-        return Place(self.stack, self.layer, self.expert, self.role)
+        return Place(self.stack, self.layer, self.expert, self.role, self.parts[0].tensor if self.role == OTHER else "")
 
     @cached_property
     def key(self) -> str:

@@ -80,7 +80,8 @@ class ModelMap:
     (tensor, the tensor it repeats) that the config declares and whose values are still to be compared; ``tied`` is
     whether the config ties the output head to the embedding, None where that is not known. ``discrepancies`` are
     contradictions between config and checkpoint, ``notes`` what else the reader should know of the map. ``wrapping`` is
-    what the names carry that a loader does not expect, None for nothing.
+    what the names carry that a loader does not expect, None for nothing. ``spec`` is the user's own spec that it was
+    made by, its file's name and hash.
     """
 
     family: str
@@ -95,3 +96,4 @@ class ModelMap:
     tied: bool | None = None
     discrepancies: tuple[Discrepancy, ...] = ()
     wrapping: Wrapping | None = None
+    spec: str = ""

@@ -14,6 +14,8 @@ TOWERS = ("vision", "video", "audio")
 """Stacks beside a language model; their numbers are none of its own."""
 STACKS = ("", "encoder", "decoder", *TOWERS)
 """In report order; "" is the language model itself where it has one stack only."""
+OTHER = "OTHER"
+"""The role of a matrix of which nothing tells what it does: its tensor's name is its place."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,14 @@ class Place:
     """Where in a model something stands; "" and None say that it is about no one stack, layer, expert or role.
 
     ``stack`` is one of `STACKS`; ``layer`` counts from 0, None outside the layers; ``expert`` numbers the experts of a
-    mixture.
+    mixture; ``tensor`` is the name of the stored tensor where the role is `OTHER`, and "" elsewhere.
     """
 
     stack: str = ""
     layer: int | None = None
     expert: int | None = None
     role: str = ""
+    tensor: str = ""
 
     @property
     def module(self) -> Place:
@@ -44,7 +47,19 @@ class Place:
         """
         layer = "" if self.layer is None else str(self.layer)
         expert = "" if self.expert is None else str(self.expert)
-        return f"{self.stack}/{layer}/{expert}/{self.role}"
+        return f"{self.stack}/{layer}/{expert}/{self.role}" + (f"/{self.tensor}" if self.tensor else "")
+
+    @property
+    def population(self) -> tuple[str, str, str]:
+        """What a matrix shares with those of other layers that it may be compared with: stack and role; one of no
+        known role is alone.
+        """
+        return self.stack, self.role, self.tensor
+
+    @property
+    def label(self) -> str:
+        """What it is called within its layer: its role, and the tensor where that is `OTHER`."""
+        return f"{self.role} {self.tensor}" if self.tensor else self.role
 
     def words(self, between: str = " ") -> str:
         """The place for people; "" for the whole model.
@@ -54,20 +69,22 @@ class Place:
             'decoder layer 3 expert 7 M1'
         """
         numbered = (("layer", self.layer), ("expert", self.expert))
-        words = [self.stack, *(f"{word} {number}" for word, number in numbered if number is not None), self.role]
+        words = [self.stack, *(f"{word} {number}" for word, number in numbered if number is not None), self.label]
         return between.join(word for word in words if word)
 
     @property
-    def order(self) -> tuple[int, int, int, int, int, str]:
+    def order(self) -> tuple[int, int, int, int, int, str, str]:
         """Sort key of the report: embeddings; the encoder's layers, then the decoder's, then those of towers; then the
         rest, heads first.
 
         Within a layer what is shared comes before the experts, and roles run Q K V O QKV XQ … GATE M1 M2, a
-        family's own last.
+        family's own last. Those of no known role follow what is outside the layers, by name.
         """
         if self.layer is None:
             embedding = self.role in EMBEDDING_ROLES
             rank = EMBEDDING_ROLES.index(self.role) if embedding else int(self.role != "HEAD")
-            return (0 if embedding else 2, STACKS.index(self.stack), -1, -1, rank, self.role)
+            group = 0 if embedding else 3 if self.role == OTHER else 2
+            return (group, STACKS.index(self.stack), -1, -1, rank, self.role, self.tensor)
         rank = LAYER_ROLES.index(self.role) if self.role in LAYER_ROLES else len(LAYER_ROLES)
-        return (1, STACKS.index(self.stack), self.layer, -1 if self.expert is None else self.expert, rank, self.role)
+        expert = -1 if self.expert is None else self.expert
+        return (1, STACKS.index(self.stack), self.layer, expert, rank, self.role, self.tensor)

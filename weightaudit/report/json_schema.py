@@ -47,6 +47,7 @@ def schema() -> Schema:
         for name, column in columns.items()
     }
     finding = _of_record(Finding)
+    spectrum = {name: _of(hint) for name, hint in spectrum_fields().items()}
     text, texts = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
     file = _object({"name": text, "bytes": {"type": "integer"}})
     files = {"type": "array", "items": file}
@@ -86,7 +87,7 @@ def schema() -> Schema:
         "gate": {"type": "object"},
         "layers": {"type": "array", "items": _object(row, row.keys() - {column.name for column in COLUMNS})},
         "coverage": {"type": "array", "items": _of_record(CoverageEntry)},
-        "spectra": {"type": "array", "items": _object({name: _of(hint) for name, hint in spectrum_fields().items()})},
+        "spectra": {"type": "array", "items": _object(spectrum, {"tensor"})},
         "heads": _of_record(Heads),
         "record": {"type": "object", "description": "All of it, for weightaudit.load alone."},
     }

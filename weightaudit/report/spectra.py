@@ -76,13 +76,14 @@ def spectra_json(report: ScanResult) -> list[dict[str, Any]]:
 
 
 def spectrum_fields() -> dict[str, Any]:
-    """The type of each field of an entry."""
+    """The type of each field of an entry; ``tensor`` is there only where the role is OTHER."""
     place, detail = get_type_hints(Place), get_type_hints(SpectrumDetail)
     return {**place, **detail}
 
 
 def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
-    return {**asdict(row.matrix.place), **asdict(detail)}
+    place = {name: value for name, value in asdict(row.matrix.place).items() if name != "tensor" or value}
+    return {**place, **asdict(detail)}
 
 
 def spectra_payload(report: ScanResult) -> dict[str, list[Any]] | None:

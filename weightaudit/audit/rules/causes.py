@@ -67,11 +67,15 @@ def others(context: RuleContext) -> list[Weight]:
     def weight(name: str, other: Other) -> Weight:
         path = next((path for path in _paths(name) if path in layer_of), "")
         place = layer_of.get(path, Place())
-        label = ".".join("*" if part.isdecimal() else part for part in name[len(path) :].split("."))
+        label = _numbers_apart(name[len(path) :])
         files, entries = frozenset((other.entry.file,)), other.entry.parameters
         return Weight(("tensor", name), place, label, (name,), files, entries, other=other)
 
     return [weight(name, other) for name, other in context.others.items() if ("tensor", name) not in context.suppressed]
+
+
+def _numbers_apart(name: str) -> str:
+    return ".".join("*" if part.isdecimal() else part for part in name.split("."))
 
 
 def _layers_by_path(context: RuleContext) -> Mapping[str, Place]:
@@ -191,8 +195,9 @@ def labelled(places: Iterable[tuple[Place, str]]) -> str:
 
 
 def label_of(place: Place) -> str:
-    """What a matrix is called within its layer."""
-    return place.role if place.expert is None else f"expert {place.role}"
+    """What a matrix is called within its layer; one of no known role by its tensor's name, numbers apart."""
+    label = _numbers_apart(place.label)
+    return label if place.expert is None else f"expert {label}"
 
 
 def _together(stack: str, layers: frozenset[int | None], labels: Sequence[str]) -> str:

@@ -80,9 +80,9 @@ def _config_dtype(config: Mapping[str, Any] | None) -> str | None:
 
 
 def _mixed_dtypes(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    groups: dict[tuple[str, str], list[LayerRow]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[LayerRow]] = defaultdict(list)
     for row in context.plain:
-        groups[row.matrix.stack, row.matrix.role].append(row)
+        groups[row.matrix.place.population].append(row)
     for rows in groups.values():
         counts = Counter(row.matrix.dtype for row in rows)
         if len(counts) < 2:

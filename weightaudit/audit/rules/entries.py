@@ -11,7 +11,7 @@ from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.scales import scales_like
 from weightaudit.audit.rules.wording import listed, where
 from weightaudit.dtypes import BY_NAME
-from weightaudit.records import DEAD, CoverageEntry, LayerRow
+from weightaudit.records import DEAD, OTHER, CoverageEntry, LayerRow
 
 LEAST_ENTRIES = 8
 """A row or column of fewer entries is never dead: so few numbers may be small by chance."""
@@ -117,9 +117,10 @@ def _is_zero(one: Weight) -> bool:
 def _is_never_zero(one: Weight, context: RuleContext) -> bool:
     """Whether training leaves no such weight all zero."""
     if one.other is None:
-        return one.place.role != "TOKEN_TYPE" and one.entries > 0
+        odd = one.place.role == OTHER and any(word in _last_part(one.tensors[0]) for word in MAY_BE_ZERO)
+        return one.place.role != "TOKEN_TYPE" and one.entries > 0 and not odd
     entry = one.other.entry
-    name = entry.tensor.rpartition(".")[2].lower()
+    name = _last_part(entry.tensor)
     if entry.buffer or any(word in name for word in MAY_BE_ZERO):
         return False
     if any(word in name for word in SCALES):
@@ -127,6 +128,10 @@ def _is_never_zero(one: Weight, context: RuleContext) -> bool:
     if sum(size > 1 for size in entry.shape) < 2 and not _is_integer(one):
         return entry.detail == "norm" and not _zero_centred(context)
     return True
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2].lower()
 
 
 def _zero_centred(context: RuleContext) -> bool:

@@ -12,7 +12,7 @@ from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named, of
 from weightaudit.audit.rules.context import SCALES, RuleContext, Subject
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.dtypes import BY_NAME
-from weightaudit.records import LayerRow
+from weightaudit.records import OTHER, LayerRow
 
 LEAST, LARGEST = 1e-10, 1e4
 """Root mean squares of entries between which trained weights lie; of vectors only the larger is a limit."""
@@ -105,10 +105,10 @@ def _size(one: Weight) -> Size:
 
 def _limits(rows: Sequence[Weight], sizes: Mapping[Subject, Size]) -> dict[Subject, list[Limits]]:
     """Each matrix → what those of its role and all others say of it."""
-    roles: dict[tuple[str, str], list[Weight]] = defaultdict(list)
+    roles: dict[tuple[str, str, str], list[Weight]] = defaultdict(list)
     for one in rows:
         if one.place.layer is not None:
-            roles[one.place.stack, one.place.role].append(one)
+            roles[one.place.population].append(one)
     found: dict[Subject, list[Limits]] = defaultdict(list)
 
     def compare(peers: Sequence[Weight], least: float, largest: float, whose: str) -> None:
@@ -122,7 +122,8 @@ def _limits(rows: Sequence[Weight], sizes: Mapping[Subject, Size]) -> dict[Subje
 
     for peers in roles.values():
         compare(peers, LEAST_OF_ROLE, LARGEST_OF_ROLE, "the matrices of its role")
-    compare(rows, LEAST_OF_MODEL, LARGEST_OF_MODEL, "all matrices")
+    known = [one for one in rows if one.place.role != OTHER]  # what is of no known role may be anything
+    compare(known, LEAST_OF_MODEL, LARGEST_OF_MODEL, "all matrices")
     return found
 
 

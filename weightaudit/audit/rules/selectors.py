@@ -17,7 +17,7 @@ from typing import Literal
 from weightaudit.audit.rules.rule import TENSORS, AnyRule
 from weightaudit.errors import UsageError
 from weightaudit.parse import parse_layers
-from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES, SEVERITIES, STACKS, Finding, Severity
+from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES, OTHER, SEVERITIES, STACKS, Finding, Severity
 from weightaudit.text import did_you_mean, printable
 
 OFF: Literal["off"] = "off"
@@ -117,7 +117,7 @@ def known_roles() -> tuple[str, ...]:
     from weightaudit.architecture import families
 
     roles = {role for family in families() for role in family.roles}
-    return tuple(sorted({*EMBEDDING_ROLES, *LAYER_ROLES, *roles}))
+    return tuple(sorted({*EMBEDDING_ROLES, *LAYER_ROLES, OTHER, *roles}))
 
 
 @dataclass(frozen=True)

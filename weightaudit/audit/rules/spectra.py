@@ -13,7 +13,7 @@ from weightaudit.audit.rules.context import TOKEN_ROLES, RuleContext
 from weightaudit.audit.rules.needs import Unmet, every_matrix
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
-from weightaudit.records import LayerRow
+from weightaudit.records import OTHER, LayerRow
 from weightaudit.text import printable
 
 LEAST_SIDE = 16
@@ -37,18 +37,17 @@ def _wide_of_layers(context: RuleContext) -> list[LayerRow]:
 
 def _large_maps(context: RuleContext) -> list[LayerRow]:
     """What may have nearly rank one: all but tables, and small ones."""
-    return [
-        row for row in context.measured if min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in TOKEN_ROLES
-    ]
+    tables = (*TOKEN_ROLES, OTHER)  # what is of no known role may be one
+    return [row for row in context.measured if min(row.matrix.shape) >= LEAST_SIDE and row.matrix.role not in tables]
 
 
 def _collapse(rule: Rule, context: RuleContext) -> Iterator[Match]:
     layered = _wide_of_layers(context)
-    roles: dict[tuple[str, str], list[LayerRow]] = defaultdict(list)
+    roles: dict[tuple[str, str, str], list[LayerRow]] = defaultdict(list)
     for row in layered:
-        roles[row.matrix.stack, row.matrix.role].append(row)
+        roles[row.matrix.place.population].append(row)
     collapsed: dict[str, list[tuple[str, list[LayerRow], int]]] = defaultdict(list)
-    for (stack, role), rows in roles.items():
+    for (stack, role, _), rows in roles.items():
         low = [row for row in rows if row.spectrum.stable_rank <= COLLAPSED]
         if len({row.matrix.layer for row in low}) >= MANY_LAYERS and len(low) >= MOSTLY * len(rows):
             collapsed[stack].append((role, low, len(rows)))

@@ -25,7 +25,8 @@ def anchors(rows: Sequence[Placed]) -> list[str]:
     """Addresses of the rows of a report in its page, where the table opens: by place, ``#layer-5-O``; by number,
     ``#m-17``, where a row has no place of its own.
     """
-    spelt = [row.place.words("-").replace(" ", "-") if _ROLE.fullmatch(row.place.role) else "" for row in rows]
+    named = (row.place.tensor or not _ROLE.fullmatch(row.place.role) for row in rows)
+    spelt = ["" if odd else row.place.words("-").replace(" ", "-") for row, odd in zip(rows, named, strict=True)]
     often = Counter(spelt)
     return [f"#{place}" if place and often[place] == 1 else f"#m-{i}" for i, place in enumerate(spelt)]
 

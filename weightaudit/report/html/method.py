@@ -14,7 +14,7 @@ from weightaudit.report.markup import definitions, details, section, setting, ta
 from weightaudit.report.scan_columns import columns_of
 from weightaudit.text import plural, ranges
 
-REPEATED = ("base", "method", "tol", "delta", "seed", "device", "threads")
+REPEATED = ("all", "base", "method", "tol", "delta", "seed", "device", "threads")
 
 
 def method_section(report: ScanResult) -> Html:

@@ -9,7 +9,7 @@ after it; the MLP when M2 maps activation(GATE x) * (M1 x). Other matrices are p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,7 @@ class Proof:
 WAYS = (
     *("equal", "equal, heads repeated", "up to a factor", "up to a factor a head", "up to a norm a head"),
     *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
-    *("as part of a block", "up to a factor a head, among other positions"),
+    *("as part of a block", "up to a factor a head, among other positions", "with an embedding added"),
 )
 """How a vector may be another, the strictest first."""
 
@@ -152,7 +152,11 @@ def _within(a: torch.Tensor, b: torch.Tensor) -> bool:
 class Prover:
     """The matrices of one model against one trace of it."""
 
-    def __init__(self, matrices: Mapping[Key, torch.Tensor], trace: Trace, model: torch.nn.Module) -> None:
+    def __init__(
+        self, matrices: Mapping[Key, torch.Tensor], trace: Trace, model: torch.nn.Module, gate_factor: float = 1.0
+    ) -> None:
+        """``gate_factor`` is what the model multiplies a gate by before its activation."""
+        self.gate_factor = gate_factor
         own = {type(m).__name__: m for name, m in model.named_modules() if _ACTIVATION.fullmatch(name)}
         self.activations = {**ACTIVATIONS, **own}
         self.matrices = matrices
@@ -160,6 +164,9 @@ class Prover:
         self.attentions = trace.attentions()
         self.inputs: dict[int, list[tuple[int, torch.Tensor]]] = {}
         self.proof = Proof()
+        self.embedded = [
+            event.output.reshape(-1, event.output.shape[-1])[0] for event in trace.events if event.kind == "embedding"
+        ]
         for event in trace.events:
             if event.kind == "linear":
                 for row in _rows(event.inputs[0]):
@@ -180,6 +187,11 @@ class Prover:
                 self._note(place, role, self._applied(matrix), "no such map was applied")
         self.proof.left = len(self.attentions)
         return self.proof
+
+    def applied(self) -> dict[Key, str]:
+        """How each matrix was applied, attention or not; those that were not are not in it."""
+        found = {key: self._applied(matrix) for key, matrix in self.matrices.items()}
+        return {key: how for key, how in found.items() if how}
 
     def _note(self, place: Any, role: str, how: str, why: str) -> None:
         key = (*place, role)
@@ -205,7 +217,7 @@ class Prover:
         for attention in self.attentions:
             found = {}
             for role, vectors in computed.items():
-                how = _used(vectors, attention, roles.index(role))
+                how = _used(vectors, attention, roles.index(role), self.embedded)
                 if how:
                     found[role] = how
             if len(found) > len(best):
@@ -245,7 +257,7 @@ class Prover:
         if up is not None and down is not None and up.shape[0] == down.shape[1]:
             hidden = self.inputs.get(down.shape[1], [])
             ups = self._candidates(up)
-            gates = self._candidates(gate) if gate is not None else []
+            gates = self._candidates(self.gate_factor * gate) if gate is not None else []
             how = _activated(self.activations, ups, gates if gate is not None else None, [x for _, x in hidden])
             if how and not self._applied(down):
                 how = ""
@@ -291,14 +303,22 @@ def _holds(output: torch.Tensor, y: torch.Tensor) -> bool:
     return rows.shape[1] > y.numel() and any(_within(y, row) for row in rows[:4])
 
 
-def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int) -> str:
-    """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts."""
+def _used(
+    vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int, added: Sequence[torch.Tensor]
+) -> str:
+    """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts.
+
+    ``added`` are embeddings that may be added to values.
+    """
     earlier = [y for at, y in vectors if at < attention.at]
     if not earlier:
         return ""
     A = torch.stack(earlier)
     operands = [attention.value] if which == 2 else [pair[which] for pair in attention.scores]
     found = {same_vector(A, operand, operand.shape[-1]) for operand in operands}
+    if which == 2 and not any(found):
+        sums = [A + row for row in added if row.numel() == A.shape[1]]
+        found = {how and "with an embedding added" for B in sums for how in (same_vector(B, operands[0], 1),)}
     return min(found - {""}, key=WAYS.index, default="")
 
 

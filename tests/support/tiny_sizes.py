@@ -218,6 +218,9 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "layer_types": ["linear_attention", "full_attention"],
         "linear_attn_config": {"num_heads": 4, "head_dim": 8, "short_conv_kernel_size": 4},
     },
+    "dory": {"num_hidden_layers": 3, "n_input_layers": 1, "n_output_layers": 1, "n_recurrent_loops": 1},
+    "neomme": {"patch_size": 4, "embedding_rank": 20, "layer_types": ["sliding_attention", "full_attention"]},
+    "hy_v4": {**_ALL_KEYS, **_INDEXER},
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -230,6 +233,14 @@ INPUTS: dict[str, dict[str, Any]] = {
     "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
 }
 """Inputs that a model type needs besides the token, or instead."""
+
+AGAIN: dict[str, dict[str, Any]] = {
+    "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
+}
+"""Inputs of a second run, for maps that the first does not reach (of an image, of entities)."""
+
+GATE_FACTORS: dict[str, float] = {"dory": H**0.5}
+"""What a model type multiplies the gate of its MLP by, before the activation."""
 
 NOT_BUILT: dict[str, str] = dict.fromkeys(
     ("gemma3n", "fast_vlm", "perception_lm"), "its vision tower needs the package timm"

@@ -16,6 +16,10 @@ def _all_hold(flags: tuple[str, ...], holds: Callable[[str], bool]) -> bool:
     return all(not holds(flag[4:]) if flag.startswith("not ") else holds(flag) for flag in flags)
 
 
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
 @dataclass(frozen=True)
 class Match:
     """The rule that a name fits, and the layer, expert and stack it names."""
@@ -44,7 +48,8 @@ class Matcher:
             found = pattern.fullmatch(name)
             if found is not None:
                 groups = found.groupdict()
-                layer, expert = (None if (n := groups.get(key)) is None else int(n) for key in ("layer", "expert"))
+                layer, pair, expert = (_number(groups.get(key)) for key in ("layer", "pair", "expert"))
+                layer = layer if pair is None else pair // 2
                 own = rule.stack if isinstance(rule, MatrixRule) else ""
                 stack = groups.get("stack") or own
                 return Match(rule, layer, expert, SHORT.get(stack, stack))

@@ -4,6 +4,7 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
 
     {prefix}        is any of the family's prefixes, repeated or absent
     {layer}         is a layer number
+    {pair}          is a number n of layer n // 2: an attention and its MLP are numbered apart
     {expert}        is the number of an expert in its layer
     {stack}         is encoder or decoder, {enc} is enc or dec for these
     {rest}          is anything, in rules that ignore (a vision tower)

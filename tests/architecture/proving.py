@@ -20,6 +20,9 @@ from tests.architecture.tracing import Attention, Trace, traced
 
 Key = tuple[str, int | None, int | None, str]
 """(stack, layer, expert, role)"""
+ATTENTIONS = (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO"), ("Q_2", "K_2", "V_2", "O_2"))
+MLPS = (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2"), ("GATE_2", "M1_2", "M2_2"))
+"""Roles that are proved together; a layer's second attention and second MLP have roles of their own."""
 TOLERANCE = 2e-4
 MANY = 16
 """A vector this many times as long as another holds that of more positions than one."""
@@ -162,6 +165,7 @@ class Prover:
         self.matrices = matrices
         self.trace = trace
         self.attentions = trace.attentions()
+        self.taken: dict[tuple[str, int | None, str], Attention] = {}
         self.inputs: dict[int, list[tuple[int, torch.Tensor]]] = {}
         self.proof = Proof()
         self.embedded = [
@@ -178,9 +182,9 @@ class Prover:
         places = sorted({key[:3] for key in self.matrices}, key=lambda p: (p[0], p[1] or -1, p[2] or -1))
         for place in places:
             own = {key[3]: matrix for key, matrix in self.matrices.items() if key[:3] == place}
-            for roles in (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO")):
+            for roles in ATTENTIONS:
                 self._attention(place, {role: own.pop(role) for role in roles if role in own}, roles)
-            for names in (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2")):
+            for names in MLPS:
                 self._mlp(place, {role: own.pop(role) for role in names if role in own}, names)
             own.pop("QKV", None)  # by definition the stack of the three
             for role, matrix in own.items():
@@ -214,7 +218,8 @@ class Prover:
         computed = {role: self._candidates(own[role]) for role in roles[:3] if role in own}
         best: dict[str, str] = {}
         taken: Attention | None = None
-        for attention in self.attentions:
+        layers = self.taken.get((place[0], place[1], roles[0]))  # which its experts share
+        for attention in self.attentions if layers is None else [layers]:
             found = {}
             for role, vectors in computed.items():
                 how = _used(vectors, attention, roles.index(role), self.embedded)
@@ -227,8 +232,9 @@ class Prover:
         for role in roles[:3]:
             if role in own:
                 self._note(place, role, best.get(role, ""), "no attention used it so")
-        if taken is not None and len(best) == len(computed):
+        if taken is not None and layers is None and len(best) == len(computed):
             self.attentions.remove(taken)
+            self.taken[place[0], place[1], roles[0]] = taken
             self.proof.order.setdefault((place[0], roles[0]), []).append(taken.at)
         if roles[3] in own:
             how = self._output(own[roles[3]], taken) if taken is not None else ""

@@ -74,7 +74,7 @@ _KEYS = (
     *("alternatives", "config_name"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
-_RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
+_RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when", "beside")
 
 
 def parse_family(file_name: str, text: str, others: Callable[[str], str] | None = None) -> Family:
@@ -234,6 +234,7 @@ def _matrix(item: _Table, known: Collection[str]) -> MatrixRule:
         stack=_stack(item),
         experts=_experts(item, known),
         when=_when(item),
+        beside=item.texts("beside", []),
     )
 
 
@@ -261,6 +262,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
         stack=_stack(item),
         experts=_experts(item, known),
         when=_when(item),
+        beside=item.texts("beside", []),
     )
 
 

@@ -11,8 +11,9 @@ _GROUPS = {
     "layer": rf"(?P<layer>{_NUMBER})",
     "expert": rf"(?P<expert>{_NUMBER})",
     "pair": rf"(?P<pair>{_NUMBER})",
-    "stack": r"(?P<stack>encoder|decoder)",
+    "stack": r"(?P<stack>encoder|decoder|patcher)",
     "enc": r"(?P<stack>enc|dec)",
+    "module": r"(?P<stack>[HL]_module)",
     "rest": r".+",
 }
 

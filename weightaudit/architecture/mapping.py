@@ -164,6 +164,7 @@ def _map_family(
         _with_towers(_as_told(family, numbers), towers.matrices),
         lambda key: flag(key, config, model_type),
         repeated_prefix(tensors, family.prefixes),
+        tensors,
     )
     coverage = Coverage(tensors)
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)

@@ -118,6 +118,11 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         _ALL_KEYS,
     ),
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
+    "granite_docling": {"vision_config": {"scale_factor": 2}},
+    "hunyuan_vl": {**_mrope(2, 2, 2, 2), "vision_config": _ALL_KEYS},
+    "kimi_k25": {"text_config": _ALL_KEYS},
+    "step3p7": {"text_config": {"mlp_layer_types": ["dense", "sparse"], "sliding_window": 8}},
+    "unlimited_ocr": {"text_config": _ALL_KEYS},
     "gptj": {"rotary_dim": 4},
     "flint": {"mlp_only_layers": [0]},  # by default the first two layers, which are all that a tiny model has
     "janus": {
@@ -260,6 +265,8 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 """
 
 LISTED: dict[str, dict[str, str]] = {
+    "kimi_k25": {"vision": "its MLP's maps are numbered from 0"},
+    "unlimited_ocr": {"vision": "two towers: SAM, with relative positions, then CLIP"},
     "gemma4_unified": {"vision": "patches go through one map"},
     "got_ocr2": {"vision": "SAM: relative positions in each layer"},
     "lfm3_vl": {"vision": "convolutions in most layers"},

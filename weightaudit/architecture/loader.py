@@ -149,9 +149,9 @@ def read_reasons(file_name: str, text: str) -> dict[str, str]:
 
 def read_multimodal(file_name: str, text: str) -> Multimodal:
     """What the file says of models that hold a language model. Raises SpecError for what the schema does not know."""
-    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "types"))
+    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "layers", "types"))
     parts: dict[str, _Table] = {}
-    for key in ("ignored", "types"):
+    for key in ("ignored", "layers", "types"):
         values = table.values.get(key)
         if not isinstance(values, dict):
             raise table.error(f"'{key}' must be a table")
@@ -163,7 +163,8 @@ def read_multimodal(file_name: str, text: str) -> Multimodal:
         wrong = templates.check(name)
         if wrong:
             raise parts["ignored"].error(wrong)
-    return Multimodal(types, table.texts("prefixes"), rules)
+    layers = {key: parts["layers"].text(key) for key in parts["layers"].values}
+    return Multimodal(types, table.texts("prefixes"), rules, layers)
 
 
 def read_towers(file_name: str, text: str) -> Towers:

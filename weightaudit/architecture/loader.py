@@ -74,7 +74,7 @@ _KEYS = (
     *("alternatives", "config_name"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
-_RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when")
+_RULE_KEYS = ("names", "rows", "cols", "transposed", "either", "stack", "experts", "when")
 
 
 def parse_family(file_name: str, text: str, others: Callable[[str], str] | None = None) -> Family:
@@ -230,6 +230,7 @@ def _matrix(item: _Table, known: Collection[str]) -> MatrixRule:
         rows=(rows,),
         cols=cols,
         transposed=item.flag("transposed", False),
+        either=item.flag("either", False),
         tied_to=item.text("tied_to", ""),
         flat=item.flag("flat", False),
         stack=_stack(item),
@@ -258,6 +259,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
         rows=rows,
         cols=cols,
         transposed=item.flag("transposed", False),
+        either=item.flag("either", False),
         packing=packing,
         stack=_stack(item),
         experts=_experts(item, known),

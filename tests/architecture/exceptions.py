@@ -24,7 +24,10 @@ _LENGTH = "how many there are is the length of a list"
 _NO_VISION = "a model of text alone has no vision_config"
 _SHARED = {"v_proj": "some layers use their keys as values"}
 
+_RANK = "queries are of low rank or not, in some layers, and linear layers have a q_proj in any case"
+
 UNMISSED: dict[str, dict[str, str]] = {
+    **{name: {r"q_(a|b)?_?(proj|layernorm)": _RANK} for name in ("kimi_linear", "bailing_hybrid")},
     **{name: {r"embeddings_project\.": _SMALL} for name in ("electra", "convbert")},
     "luke": {
         "entity_embedding_dense": _SMALL,

@@ -9,7 +9,7 @@ after it; the MLP when M2 maps activation(GATE x) * (M1 x). Other matrices are p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,9 @@ from tests.architecture.tracing import Attention, Trace, traced
 
 Key = tuple[str, int | None, int | None, str]
 """(stack, layer, expert, role)"""
+ATTENTIONS = (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO"), ("Q_2", "K_2", "V_2", "O_2"))
+MLPS = (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2"), ("GATE_2", "M1_2", "M2_2"))
+"""Roles that are proved together; a layer's second attention and second MLP have roles of their own."""
 TOLERANCE = 2e-4
 MANY = 16
 """A vector this many times as long as another holds that of more positions than one."""
@@ -61,7 +64,7 @@ class Proof:
 WAYS = (
     *("equal", "equal, heads repeated", "up to a factor", "up to a factor a head", "up to a norm a head"),
     *("up to a norm", "up to the order of rows within a head", "up to the order of rows", "as part of each head"),
-    *("as part of a block", "up to a factor a head, among other positions"),
+    *("as part of a block", "up to a factor a head, among other positions", "with an embedding added"),
 )
 """How a vector may be another, the strictest first."""
 
@@ -152,14 +155,22 @@ def _within(a: torch.Tensor, b: torch.Tensor) -> bool:
 class Prover:
     """The matrices of one model against one trace of it."""
 
-    def __init__(self, matrices: Mapping[Key, torch.Tensor], trace: Trace, model: torch.nn.Module) -> None:
+    def __init__(
+        self, matrices: Mapping[Key, torch.Tensor], trace: Trace, model: torch.nn.Module, gate_factor: float = 1.0
+    ) -> None:
+        """``gate_factor`` is what the model multiplies a gate by before its activation."""
+        self.gate_factor = gate_factor
         own = {type(m).__name__: m for name, m in model.named_modules() if _ACTIVATION.fullmatch(name)}
         self.activations = {**ACTIVATIONS, **own}
         self.matrices = matrices
         self.trace = trace
         self.attentions = trace.attentions()
+        self.taken: dict[tuple[str, int | None, str], Attention] = {}
         self.inputs: dict[int, list[tuple[int, torch.Tensor]]] = {}
         self.proof = Proof()
+        self.embedded = [
+            event.output.reshape(-1, event.output.shape[-1])[0] for event in trace.events if event.kind == "embedding"
+        ]
         for event in trace.events:
             if event.kind == "linear":
                 for row in _rows(event.inputs[0]):
@@ -171,15 +182,20 @@ class Prover:
         places = sorted({key[:3] for key in self.matrices}, key=lambda p: (p[0], p[1] or -1, p[2] or -1))
         for place in places:
             own = {key[3]: matrix for key, matrix in self.matrices.items() if key[:3] == place}
-            for roles in (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO")):
+            for roles in ATTENTIONS:
                 self._attention(place, {role: own.pop(role) for role in roles if role in own}, roles)
-            for names in (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2")):
+            for names in MLPS:
                 self._mlp(place, {role: own.pop(role) for role in names if role in own}, names)
             own.pop("QKV", None)  # by definition the stack of the three
             for role, matrix in own.items():
                 self._note(place, role, self._applied(matrix), "no such map was applied")
         self.proof.left = len(self.attentions)
         return self.proof
+
+    def applied(self) -> dict[Key, str]:
+        """How each matrix was applied, attention or not; those that were not are not in it."""
+        found = {key: self._applied(matrix) for key, matrix in self.matrices.items()}
+        return {key: how for key, how in found.items() if how}
 
     def _note(self, place: Any, role: str, how: str, why: str) -> None:
         key = (*place, role)
@@ -202,10 +218,11 @@ class Prover:
         computed = {role: self._candidates(own[role]) for role in roles[:3] if role in own}
         best: dict[str, str] = {}
         taken: Attention | None = None
-        for attention in self.attentions:
+        layers = self.taken.get((place[0], place[1], roles[0]))  # which its experts share
+        for attention in self.attentions if layers is None else [layers]:
             found = {}
             for role, vectors in computed.items():
-                how = _used(vectors, attention, roles.index(role))
+                how = _used(vectors, attention, roles.index(role), self.embedded)
                 if how:
                     found[role] = how
             if len(found) > len(best):
@@ -215,8 +232,9 @@ class Prover:
         for role in roles[:3]:
             if role in own:
                 self._note(place, role, best.get(role, ""), "no attention used it so")
-        if taken is not None and len(best) == len(computed):
+        if taken is not None and layers is None and len(best) == len(computed):
             self.attentions.remove(taken)
+            self.taken[place[0], place[1], roles[0]] = taken
             self.proof.order.setdefault((place[0], roles[0]), []).append(taken.at)
         if roles[3] in own:
             how = self._output(own[roles[3]], taken) if taken is not None else ""
@@ -245,7 +263,7 @@ class Prover:
         if up is not None and down is not None and up.shape[0] == down.shape[1]:
             hidden = self.inputs.get(down.shape[1], [])
             ups = self._candidates(up)
-            gates = self._candidates(gate) if gate is not None else []
+            gates = self._candidates(self.gate_factor * gate) if gate is not None else []
             how = _activated(self.activations, ups, gates if gate is not None else None, [x for _, x in hidden])
             if how and not self._applied(down):
                 how = ""
@@ -291,14 +309,22 @@ def _holds(output: torch.Tensor, y: torch.Tensor) -> bool:
     return rows.shape[1] > y.numel() and any(_within(y, row) for row in rows[:4])
 
 
-def _used(vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int) -> str:
-    """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts."""
+def _used(
+    vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int, added: Sequence[torch.Tensor]
+) -> str:
+    """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts.
+
+    ``added`` are embeddings that may be added to values.
+    """
     earlier = [y for at, y in vectors if at < attention.at]
     if not earlier:
         return ""
     A = torch.stack(earlier)
     operands = [attention.value] if which == 2 else [pair[which] for pair in attention.scores]
     found = {same_vector(A, operand, operand.shape[-1]) for operand in operands}
+    if which == 2 and not any(found):
+        sums = [A + row for row in added if row.numel() == A.shape[1]]
+        found = {how and "with an embedding added" for B in sums for how in (same_vector(B, operands[0], 1),)}
     return min(found - {""}, key=WAYS.index, default="")
 
 

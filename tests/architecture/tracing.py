@@ -117,8 +117,9 @@ class Trace(TorchFunctionMode):
 
 
 def _of_scores(soft: torch.Tensor, scores: list[Event]) -> bool:
-    """Whether a softmax may be of these scores; a router's, of two dimensions, is of none."""
-    return bool(scores) and (soft.ndim > 2 or any(score.output.numel() == soft.numel() for score in scores))
+    """Whether a softmax may be of these scores; a router's, of two dimensions, is of none, nor one of fewer entries."""
+    sizes = [score.output.numel() for score in scores]
+    return soft.numel() in sizes or (soft.ndim > 2 and any(size < soft.numel() for size in sizes))
 
 
 def _joined(found: list[Attention]) -> list[Attention]:

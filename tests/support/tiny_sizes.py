@@ -267,10 +267,40 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "layer_types": ["linear_attention", "full_attention"],
         "linear_attn_config": {"num_heads": 4, "head_dim": 8, "short_conv_kernel_size": 4},
     },
+    "dory": {"num_hidden_layers": 3, "n_input_layers": 1, "n_output_layers": 1, "n_recurrent_loops": 1},
+    "neomme": {"patch_size": 4, "embedding_rank": 20, "layer_types": ["sliding_attention", "full_attention"]},
+    "hy_v4": {**_ALL_KEYS, **_INDEXER},
+    "bailing_hybrid": {
+        **_ALL_KEYS,
+        "n_group": 1,
+        "topk_group": 1,
+        "head_dim": 8,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
+    "deepseek_v4": {
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 1,
+        "o_groups": 2,
+        "o_lora_rank": 12,
+        "index_head_dim": 16,
+        "index_n_heads": 2,
+        "layer_types": ["sliding_attention", "heavily_compressed_attention", "compressed_sparse_attention"],
+        "mlp_layer_types": ["moe", "moe", "moe"],
+    },
+    "jetmoe": {"num_attention_heads": KV * EXPERTS},
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
-    "longcat_flash": {**_ALL_KEYS, "ffn_hidden_size": FF, "expert_ffn_hidden_size": EXPERT_FF, "zero_expert_num": 1},
+    "longcat_flash": {**_ALL_KEYS, "head_dim": 8, "ffn_hidden_size": FF, "expert_ffn_hidden_size": EXPERT_FF, "zero_expert_num": 0},
+    "hrm_text": {"num_layers_per_stack": LAYERS, "H_cycles": 1, "L_cycles": 1, "L_bp_cycles": [1]},
+    "blt": {
+        "encoder_hash_byte_group_vocab": 10,
+        "encoder_hash_byte_group_size": [3, 4],
+        "encoder_config": {"hidden_size": 32, "hidden_size_global": H, "intermediate_size": FF},
+        "decoder_config": {"hidden_size": 32, "hidden_size_global": H, "intermediate_size": FF},
+        "patcher_config": {"hidden_size": 40, "intermediate_size": FF},
+        "global_config": {"intermediate_size": FF},
+    },
 }
 
 _STATE = [[[n / 48 for n in range(48)]]]
@@ -279,6 +309,14 @@ INPUTS: dict[str, dict[str, Any]] = {
     "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
 }
 """Inputs that a model type needs besides the token, or instead."""
+
+AGAIN: dict[str, dict[str, Any]] = {
+    "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
+}
+"""Inputs of a second run, for maps that the first does not reach (of an image, of entities)."""
+
+GATE_FACTORS: dict[str, float] = {"dory": H**0.5}
+"""What a model type multiplies the gate of its MLP by, before the activation."""
 
 NOT_BUILT: dict[str, str] = dict.fromkeys(
     ("gemma3n", "fast_vlm", "perception_lm"), "its vision tower needs the package timm"

@@ -74,7 +74,7 @@ _KEYS = (
     *("alternatives", "config_name"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
-_RULE_KEYS = ("names", "rows", "cols", "transposed", "either", "stack", "experts", "when")
+_RULE_KEYS = ("names", "rows", "cols", "transposed", "either", "stack", "experts", "when", "beside")
 
 
 def parse_family(file_name: str, text: str, others: Callable[[str], str] | None = None) -> Family:
@@ -236,6 +236,7 @@ def _matrix(item: _Table, known: Collection[str]) -> MatrixRule:
         stack=_stack(item),
         experts=_experts(item, known),
         when=_when(item),
+        beside=item.texts("beside", []),
     )
 
 
@@ -264,6 +265,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
         stack=_stack(item),
         experts=_experts(item, known),
         when=_when(item),
+        beside=item.texts("beside", []),
     )
 
 
@@ -320,7 +322,7 @@ def _check_size(item: _Table, expression: str, known: Collection[str]) -> None:
 def _inherit(values: Mapping[str, Any], read: Callable[[object], Mapping[str, Any]]) -> dict[str, Any]:
     """``values`` (a spec as TOML gives it) completed by the spec it extends, which ``read`` gives by name.
 
-    Dimensions keep the base's order, new ones come last. What is of a wrong type is left for the schema to refuse.
+    Dimensions keep the base's order, new ones come last, but for those that the rule of a restated one names. What is of a wrong type is left for the schema to refuse.
     """
     if "extends" not in values:
         return dict(values)
@@ -331,7 +333,14 @@ def _inherit(values: Mapping[str, Any], read: Callable[[object], Mapping[str, An
         if key in _LISTS and isinstance(value, list) and isinstance(inherited, list):
             merged[key] = [*value, *inherited]
         elif key == "dimensions" and isinstance(value, dict) and isinstance(inherited, dict):
-            merged[key] = {**inherited, **value}
+            merged[key] = {**_needed_by_restated(inherited, value), **inherited, **value}
         elif key != "extends":
             merged[key] = value
     return merged
+
+
+def _needed_by_restated(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The new ones of ``own`` dimensions that rules of its inherited ones name."""
+    rules = (str(own[name].get("rule", "")) for name in own if name in inherited and isinstance(own[name], dict))
+    named = {name for rule in rules for name in expressions.names_in(rule)}
+    return {name: content for name, content in own.items() if name in named and name not in inherited}

@@ -114,10 +114,10 @@ def _map_family(
     tied = embeddings_tied(family, model_type, config)
     told = _with_towers(_as_told(family, numbers), towers.matrices)
     holds, before = partial(flag, config=config, model_type=model_type), repeated_prefix(tensors, family.prefixes)
-    matcher = Matcher(told, holds, before)
+    matcher = Matcher(told, holds, before, tensors)
     here = settled(told, matcher, tensors, dimensions)
     if here is not told:
-        matcher = Matcher(here, holds, before)
+        matcher = Matcher(here, holds, before, tensors)
     coverage = Coverage(tensors)
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)
     contradictions = Contradictions(dimensions)

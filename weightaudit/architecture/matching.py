@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.templates import compile_template
 
-SHORT = {"enc": "encoder", "dec": "decoder"}
-"""Stacks by what names in GGUF files call them."""
+SHORT = {"enc": "encoder", "dec": "decoder", "H_module": "high", "L_module": "low"}
+"""Stacks by what names in GGUF files, and HRM's, call them."""
 
 
 def _all_hold(flags: tuple[str, ...], holds: Callable[[str], bool]) -> bool:
     return all(not holds(flag[4:]) if flag.startswith("not ") else holds(flag) for flag in flags)
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 @dataclass(frozen=True)
@@ -29,28 +34,44 @@ class Match:
 class Matcher:
     """A family's templates, compiled once for many names."""
 
-    def __init__(self, family: Family, holds: Callable[[str], bool] | None = None, before: str = "") -> None:
+    def __init__(
+        self,
+        family: Family,
+        holds: Callable[[str], bool] | None = None,
+        before: str = "",
+        stored: Collection[str] | None = None,
+    ) -> None:
         """``holds`` says whether a flag of the config is true; without it every rule counts, whatever its flags.
-        ``before`` may stand before any name (`repeated_prefix`).
+        ``before`` may stand before any name (`repeated_prefix`). ``stored`` are all names of the checkpoint, by which
+        rules count that need another tensor beside theirs; without it they all do.
         """
         matrices = (rule for rule in family.matrices if holds is None or _all_hold(rule.when, holds))
         rules: tuple[MatrixRule | IgnoreRule, ...] = (*matrices, *family.ignored)
         self._before = before
+        self._stored = stored
         self._patterns = [(compile_template(name, family.prefixes), rule) for rule in rules for name in rule.names]
 
     def match(self, name: str) -> Match | None:
         """The first rule that ``name`` fits; None where none does."""
         for pattern, rule in self._patterns:
             found = pattern.fullmatch(name)
-            if found is not None:
+            if found is not None and self._counts(rule, found):
                 groups = found.groupdict()
-                layer, expert = (None if (n := groups.get(key)) is None else int(n) for key in ("layer", "expert"))
+                layer, pair, expert = (_number(groups.get(key)) for key in ("layer", "pair", "expert"))
+                layer = layer if pair is None else pair // 2
                 own = rule.stack if isinstance(rule, MatrixRule) else ""
                 stack = groups.get("stack") or own
                 return Match(rule, layer, expert, SHORT.get(stack, stack))
         if self._before and name.startswith(self._before):
             return self.match(name[len(self._before) :])
         return None
+
+    def _counts(self, rule: MatrixRule | IgnoreRule, found: re.Match[str]) -> bool:
+        """Whether one of the tensors that a rule needs beside its own is stored in the same layer."""
+        if self._stored is None or not isinstance(rule, MatrixRule) or not rule.beside:
+            return True
+        layer = found.string[: found.end("layer")]
+        return any(f"{layer}.{other}" in self._stored for other in rule.beside)
 
 
 def repeated_prefix(names: Collection[str], prefixes: Collection[str]) -> str:

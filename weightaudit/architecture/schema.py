@@ -4,8 +4,9 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
 
     {prefix}        is any of the family's prefixes, repeated or absent
     {layer}         is a layer number
+    {pair}          is a number n of layer n // 2: an attention and its MLP are numbered apart
     {expert}        is the number of an expert in its layer
-    {stack}         is encoder or decoder, {enc} is enc or dec for these
+    {stack}         is encoder, decoder or patcher; {enc} is enc or dec, {module} is H_module or L_module (high, low)
     {rest}          is anything, in rules that ignore (a vision tower)
     {one|other}     is one of the words
 """
@@ -56,6 +57,7 @@ class MatrixRule:
     ``experts`` is the number of experts where one tensor stacks the matrices of all, in three dimensions or two;
     ``rows`` and ``cols`` are then those of one. ``flat`` says that the tensor has more than two dimensions, all but the
     first of which are one. ``when`` are flags of the config ("multi_query", "not multi_query") that must hold.
+    ``beside`` are names after the layer's number: the rule counts only in layers where one of them is stored.
     """
 
     names: tuple[str, ...]
@@ -70,6 +72,7 @@ class MatrixRule:
     experts: str = ""
     flat: bool = False
     when: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def without(self, untold: Collection[str]) -> MatrixRule:
         """The rule where nothing tells the dimensions ``untold``: sizes of them are any."""
@@ -173,6 +176,7 @@ class Family:
             notes += [f"all {matrix.experts} experts in one tensor"] if matrix.experts else []
             notes += [f"tied to {matrix.tied_to}"] if matrix.tied_to else []
             notes += [f"if {' and '.join(matrix.when)}"] if matrix.when else []
+            notes += [f"in layers with {' or '.join(matrix.beside)}"] if matrix.beside else []
             detail = f" [{', '.join(notes)}]" if notes else ""
             lines += [f"  {' '.join(matrix.roles)} {shape}{detail}: {name}" for name in matrix.names]
         lines.append("ignored:")

@@ -10,8 +10,10 @@ _NUMBER = r"0|[1-9][0-9]{0,17}"
 _GROUPS = {
     "layer": rf"(?P<layer>{_NUMBER})",
     "expert": rf"(?P<expert>{_NUMBER})",
-    "stack": r"(?P<stack>encoder|decoder)",
+    "pair": rf"(?P<pair>{_NUMBER})",
+    "stack": r"(?P<stack>encoder|decoder|patcher)",
     "enc": r"(?P<stack>enc|dec)",
+    "module": r"(?P<stack>[HL]_module)",
     "rest": r".+",
 }
 
@@ -35,7 +37,7 @@ def check(template: str) -> str:
 @cache
 def compile_template(template: str, prefixes: tuple[str, ...]) -> re.Pattern[str]:
     """Pattern for `re.Pattern.fullmatch`; it has a group ``layer`` where the template has ``{layer}``, and so for
-    ``expert`` and ``stack``.
+    ``pair``, ``expert`` and ``stack``.
 
     Prefixes may repeat (``bert.bert.encoder``) or be missing: checkpoints on the Hub do both. Kept, because templates
     are those of the specs, and a model that none of them knows is held against all, for 0.3 s of compiling.

@@ -12,8 +12,9 @@ LAYER_ROLES = (
 )
 TOWERS = ("vision", "video", "audio")
 """Stacks beside a language model; their numbers are none of its own."""
-STACKS = ("", "encoder", "decoder", *TOWERS)
-"""In report order; "" is the language model itself where it has one stack only."""
+STACKS = ("", "patcher", "encoder", "decoder", "high", "low", *TOWERS)
+"""In report order; "" is the language model itself where it has one stack only, or the stack between an encoder and a
+decoder of bytes (BLT), whose patcher cuts the text; high and low are two stacks that run in turns (HRM)."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tests.architecture.proving import attend_plainly
 from tests.architecture.tracing import Trace, traced
 
 _WORDS = {
-    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor",
+    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor|vit",
     "video": "video_tower",
     "audio": "audio_tower",
 }
@@ -47,13 +47,16 @@ def _inputs(tower: Any) -> dict[str, Any]:
         return _sound(config, names)
     patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
     channels = next((getattr(config, key) for key in ("in_channels", "in_chans") if hasattr(config, key)), 3)
-    flat = torch.randn(SIDE * SIDE, channels * getattr(config, "temporal_patch_size", 1) * patch**2)
+    frames = next((getattr(config, key) for key in ("temporal_patch_size", "patch_temporal") if hasattr(config, key)), 1)
+    flat = torch.randn(SIDE * SIDE, channels * frames * patch**2)
     grid = {"grid_thw": torch.tensor([[1, SIDE, SIDE]])}
     if "hidden_states" in names:
         return {"hidden_states": flat, **grid}
     if "merge_sizes" in names:
         return {"pixel_values": flat, **grid, "merge_sizes": torch.tensor([1])}
     if "grid_thw" in names:
+        if type(config).__name__.startswith("MuseGlimmer"):  # it adds one; at position 0 nothing is turned
+            grid["position_ids"] = torch.full((SIDE * SIDE, 2), -1)
         five = type(config).__name__.startswith("PaddleOCR")
         return {"pixel_values": flat.reshape(1, -1, channels, patch, patch) if five else flat, **grid}
     if "target_sizes" in names:
@@ -78,7 +81,8 @@ def _inputs(tower: Any) -> dict[str, Any]:
 
 
 def _sound(config: Any, names: Any) -> dict[str, Any]:
-    frames = 2 * getattr(config, "max_source_positions", 4)
+    windows = hasattr(config, "n_window") and "input_features_mask" in names  # cut into chunks of two windows
+    frames = 2 * (config.n_window if windows else getattr(config, "max_source_positions", 4))
     features = torch.randn(1, config.num_mel_bins, frames)
     if "feature_lens" in names:
         given = {"input_features": features[0], "feature_lens": torch.tensor([frames])}

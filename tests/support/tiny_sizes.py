@@ -57,11 +57,13 @@ CLASSES: dict[str, str] = {
     name: f"{stem}ForConditionalGeneration"
     for name, stem in (
         *(("whisper", "Whisper"), ("qwen3_5", "Qwen3_5"), ("qwen3_5_moe", "Qwen3_5Moe"), ("llama4", "Llama4")),
-        *(("gemma4", "Gemma4"), ("gemma4_unified", "Gemma4Unified"), ("mllama", "Mllama")),
+        *(("gemma4", "Gemma4"), ("gemma4_unified", "Gemma4Unified"), ("mllama", "Mllama"), ("emu3", "Emu3")),
     )
 }
 """Classes other than those of the mappings, which give the decoder alone."""
 
+_IMAGE_TOKENS = {"<image>": 3, "IMGIMGAZ": 4, "IMGIMGBZ": 5, "<|visual token 000000|>": 4, "<|extra_200|>": 6}
+"""Words of models whose images are tokens."""
 _ALL_KEYS = {"num_key_value_heads": HEADS}
 _INDEXER = {"index_head_dim": 16, "index_n_heads": 2}
 
@@ -101,6 +103,15 @@ _GEMMA3N = {
     "intermediate_size": FF,
     "activation_sparsity_pattern": [0.0, 0.0],
 }
+_NEMOTRON_H = {
+    "hybrid_override_pattern": "M*E-",
+    "layers_block_type": ["mamba", "attention", "moe", "mlp"],
+    "num_hidden_layers": 4,
+    "mamba_head_dim": 8,
+    "mamba_num_heads": 12,
+    "ssm_state_size": 8,
+    "moe_shared_expert_intermediate_size": 28,
+}
 
 
 def _mrope(*sections: int) -> dict[str, Any]:
@@ -118,6 +129,52 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         _ALL_KEYS,
     ),
     **{name: {**_ALL_KEYS, **_INDEXER} for name in ("deepseek_v32", "glm_moe_dsa", "axk2")},
+    "florence2": {
+        "text_config": {"model_type": "bart"},
+        "vision_config": {
+            "depths": [1, 1],
+            "patch_size": [7, 3],
+            "patch_stride": [4, 2],
+            "patch_padding": [3, 1],
+            "patch_prenorm": [False, True],
+            "embed_dim": [16, 32],
+            "num_heads": [2, 4],
+            "num_groups": [2, 4],
+            "window_size": 4,
+            "projection_dim": H,
+        },
+    },
+    "molmo2": {
+        "adapter_config": {"vision_feature_layer": [1, 0], "text_hidden_size": H},
+        "vision_config": {"image_size": [8, 8], "num_key_value_heads": HEADS},
+    },
+    "ernie4_5_vl_moe": {
+        "text_config": {
+            "moe_intermediate_size": [EXPERT_FF, EXPERT_FF - 8],
+            "rope_parameters": {**_ROPE, "mrope_section": [2, 2, 2]},
+        },
+    },
+    "kosmos-2": {"text_config": {"attention_heads": HEADS, "layers": LAYERS}},
+    "kosmos-2.5": {"text_config": {"attention_heads": HEADS, "layers": LAYERS}},
+    "granite4_vision": {
+        "deepstack_layer_map": [[-1, 0]],
+        "spatial_target_layers": [1],
+        "downsample_rate": "1/2",
+        "vision_config": {"hidden_size": 64},
+    },
+    "chameleon": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "embed_dim": 8, "num_embeddings": 4}},
+    "emu3": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32}},
+    "muse_spark": {"vision_config": {"num_hidden_layers": 4}},
+    "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
+    "dots3_note": {"text_config": _ALL_KEYS},
+    "hy_v4_vl": {"text_config": {**_ALL_KEYS, **_INDEXER, "rope_parameters": {**_ROPE, "mrope_section": [2, 1, 1]}}},
+    "glm5_next": {"text_config": {**_ALL_KEYS, **_INDEXER}},
+    "nemotron_h_omni": {"text_config": _NEMOTRON_H, "vision_config": {"video_temporal_patch_size": 2}},
+    "granite_docling": {"vision_config": {"scale_factor": 2}},
+    "hunyuan_vl": {**_mrope(2, 2, 2, 2), "vision_config": _ALL_KEYS},
+    "kimi_k25": {"text_config": _ALL_KEYS},
+    "step3p7": {"text_config": {"mlp_layer_types": ["dense", "sparse"], "sliding_window": 8}},
+    "unlimited_ocr": {"text_config": _ALL_KEYS},
     "gptj": {"rotary_dim": 4},
     "flint": {"mlp_only_layers": [0]},  # by default the first two layers, which are all that a tiny model has
     "janus": {
@@ -171,15 +228,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     **{name: {"layer_types": ["linear_attention", "full_attention"], **_LINEAR} for name in _QWEN_HYBRIDS},
     "olmo_hybrid": {"num_key_value_heads": HEADS},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
-    "nemotron_h": {
-        "hybrid_override_pattern": "M*E-",
-        "layers_block_type": ["mamba", "attention", "moe", "mlp"],
-        "num_hidden_layers": 4,
-        "mamba_head_dim": 8,
-        "mamba_num_heads": 12,
-        "ssm_state_size": 8,
-        "moe_shared_expert_intermediate_size": 28,
-    },
+    "nemotron_h": _NEMOTRON_H,
     "mamba2": {"num_heads": 12, "head_dim": 8, "state_size": 8, "n_groups": 1},
     "minimax": {"layer_types": ["linear_attention", "full_attention"], "block_size": 4},
     "esmc": {"num_key_value_heads": HEADS, "head_dim": 12},
@@ -298,6 +347,8 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 """
 
 LISTED: dict[str, dict[str, str]] = {
+    "kimi_k25": {"vision": "its MLP's maps are numbered from 0"},
+    "unlimited_ocr": {"vision": "two towers: SAM, with relative positions, then CLIP"},
     "gemma4_unified": {"vision": "patches go through one map"},
     "got_ocr2": {"vision": "SAM: relative positions in each layer"},
     "lfm3_vl": {"vision": "convolutions in most layers"},

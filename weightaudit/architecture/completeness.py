@@ -345,7 +345,7 @@ class Expected:
                     continue
                 own = bool(numbers) and numbers[0] in self._in_layers
                 wanted = [self._shape(slot, numbers[0]) for slot in slots] if own else everywhere
-                if info.out_first and self._stores_transposed(template):
+                if self._turned(template, info):
                     wanted = [shape and (*shape[:-2], *reversed(shape[-2:])) for shape in wanted]
                 if not any(shape is None or _fits(info.shape, shape) for shape in wanted):
                     yield info, next(shape for shape in wanted if shape is not None)
@@ -354,10 +354,16 @@ class Expected:
                     if size and info.shape[0] not in size:
                         yield info, size[:1]
 
-    def _stores_transposed(self, template: str) -> bool:
-        """Whether the family stores the slot (in, out), which nothing that is encoded is."""
+    def _turned(self, template: str, info: TensorInfo) -> bool:
+        """Whether the tensor is stored the other way around than in the class that the slot was learned from.
+
+        Nothing that is encoded is (in, out); what may lie in either storage is (out, in) in the class.
+        """
         match = self._matcher.match(filled(template, (0,) * template.count("{")))
-        return match is not None and isinstance(match.rule, MatrixRule) and match.rule.transposed
+        rule = match.rule if match is not None else None
+        if not isinstance(rule, MatrixRule) or not rule.transposed:
+            return False
+        return info.out_first != rule.either
 
     def _of_its_weight(self, name: str) -> tuple[int, ...]:
         """The shape of the weight that a bias, whose length nothing else tells, is added behind; () without one."""

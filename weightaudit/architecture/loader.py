@@ -74,7 +74,7 @@ _KEYS = (
     *("alternatives", "config_name"),
     *("dimensions", "matrix", "fused", "ignored"),
 )
-_RULE_KEYS = ("names", "rows", "cols", "transposed", "stack", "experts", "when", "beside")
+_RULE_KEYS = ("names", "rows", "cols", "transposed", "either", "stack", "experts", "when", "beside")
 
 
 def parse_family(
@@ -152,9 +152,9 @@ def read_reasons(file_name: str, text: str) -> dict[str, str]:
 
 def read_multimodal(file_name: str, text: str) -> Multimodal:
     """What the file says of models that hold a language model. Raises SpecError for what the schema does not know."""
-    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "types"))
+    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "layers", "types"))
     parts: dict[str, _Table] = {}
-    for key in ("ignored", "types"):
+    for key in ("ignored", "layers", "types"):
         values = table.values.get(key)
         if not isinstance(values, dict):
             raise table.error(f"'{key}' must be a table")
@@ -166,7 +166,8 @@ def read_multimodal(file_name: str, text: str) -> Multimodal:
         wrong = templates.check(name)
         if wrong:
             raise parts["ignored"].error(wrong)
-    return Multimodal(types, table.texts("prefixes"), rules)
+    layers = {key: parts["layers"].text(key) for key in parts["layers"].values}
+    return Multimodal(types, table.texts("prefixes"), rules, layers)
 
 
 def read_towers(file_name: str, text: str) -> Towers:
@@ -232,6 +233,7 @@ def _matrix(item: _Table, known: Collection[str]) -> MatrixRule:
         rows=(rows,),
         cols=cols,
         transposed=item.flag("transposed", False),
+        either=item.flag("either", False),
         tied_to=item.text("tied_to", ""),
         flat=item.flag("flat", False),
         stack=_stack(item),
@@ -261,6 +263,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
         rows=rows,
         cols=cols,
         transposed=item.flag("transposed", False),
+        either=item.flag("either", False),
         packing=packing,
         stack=_stack(item),
         experts=_experts(item, known),

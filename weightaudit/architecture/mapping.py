@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from weightaudit.architecture.absences import Account
@@ -24,6 +25,7 @@ from weightaudit.architecture.other import with_other
 from weightaudit.architecture.own_spec import not_fitting, own_family, read_by
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.storage import settled
 from weightaudit.architecture.wrapping import as_stored, unwrap
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.parse import SpecFile
@@ -160,12 +162,12 @@ def _map_family(
     both = ({**numbers.values, **towers.values}, {**numbers.origins, **towers.origins})
     dimensions = Dimensions(*both, numbers.layers)
     tied = embeddings_tied(family, model_type, config)
-    matcher = Matcher(
-        _with_towers(_as_told(family, numbers), towers.matrices),
-        lambda key: flag(key, config, model_type),
-        repeated_prefix(tensors, family.prefixes),
-        tensors,
-    )
+    told = _with_towers(_as_told(family, numbers), towers.matrices)
+    holds, before = partial(flag, config=config, model_type=model_type), repeated_prefix(tensors, family.prefixes)
+    matcher = Matcher(told, holds, before, tensors)
+    here = settled(told, matcher, tensors, dimensions)
+    if here is not told:
+        matcher = Matcher(here, holds, before, tensors)
     coverage = Coverage(tensors)
     room = max(FEW_STACKED, sum(info.parameters for info in tensors.values()) // LEAST_STACKED)
     contradictions = Contradictions(dimensions)

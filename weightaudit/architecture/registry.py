@@ -101,7 +101,7 @@ def for_model_type(model_type: str, inner: str = "") -> Family | None:
     if own is not None or model_type not in multimodal().types:
         return own
     within = _serving(inner or multimodal().types[model_type])
-    return None if within is None else multimodal().around(within)
+    return None if within is None else multimodal().around(within, model_type)
 
 
 def family(name: str) -> Family:

@@ -53,6 +53,7 @@ class MatrixRule:
     are all any are equal shares of the tensor's. ``transposed``
     says that the file stores (in, out). ``packing`` names a layout of `views`. ``tied_to`` is the role whose
     tensor this one repeats where the config ties them. ``stack`` is encoder or decoder where the name does not say it.
+    ``either``: it lies (out, in) as transformers saves it, (in, out) in other files; `storage` tells the two apart.
     ``experts`` is the number of experts where one tensor stacks the matrices of all, in three dimensions or two;
     ``rows`` and ``cols`` are then those of one. ``flat`` says that the tensor has more than two dimensions, all but the
     first of which are one. ``when`` are flags of the config ("multi_query", "not multi_query") that must hold.
@@ -64,6 +65,7 @@ class MatrixRule:
     rows: tuple[str, ...]
     cols: str
     transposed: bool = False
+    either: bool = False
     packing: str = ""
     tied_to: str = ""
     stack: str = ""
@@ -170,6 +172,7 @@ class Family:
             shape = f"({' + '.join(matrix.rows)}, {matrix.cols})"
             notes = [f"packed {matrix.packing}"] if matrix.packing else []
             notes += ["stored (in, out)"] if matrix.transposed else []
+            notes += ["stored (out, in) or (in, out)"] if matrix.either else []
             notes += [f"all {matrix.experts} experts in one tensor"] if matrix.experts else []
             notes += [f"tied to {matrix.tied_to}"] if matrix.tied_to else []
             notes += [f"if {' and '.join(matrix.when)}"] if matrix.when else []

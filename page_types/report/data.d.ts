@@ -35,7 +35,8 @@ interface Bulk {
   threshold: number;
   level: number;
   spikes: number;
-  shuffledSpikes: number;
+  /** null where there are no entries to shuffle. */
+  shuffledSpikes: number | null;
 }
 
 type Alternative = [ratio: number | null, p: number | null];

@@ -19,13 +19,24 @@ function integral(density, low, high, points = 20000) {
 }
 
 test("the random matrix's density is one, and none beyond its edges", () => {
-  for (const { bulk } of matrices) {
+  for (const { bulk, count } of matrices) {
     const [low, high] = [bulk.lower ** 2, bulk.upper ** 2];
     // Over σ, where it is bounded next to 0.
-    const whole = integral((sigma) => 2 * sigma * words.randomDensity(bulk, sigma ** 2), bulk.lower, bulk.upper);
-    assert.ok(Math.abs(whole - 1) < 1e-4);
-    for (const x of [low / 2, low, high, 2 * high]) assert.equal(words.randomDensity(bulk, x), 0);
+    const whole = integral((sigma) => 2 * sigma * words.randomDensity(bulk, count, sigma ** 2), bulk.lower, bulk.upper);
+    assert.ok(Math.abs(whole - 1 + bulk.spikes / count) < 1e-4);
+    for (const x of [low / 2, low, high, 2 * high]) assert.equal(words.randomDensity(bulk, count, x), 0);
   }
+});
+
+test("densities are Python's", () => {
+  full.densities.forEach(({ x, random, tail }, i) => {
+    const { bulk, count, tail: law } = matrices[i];
+    for (const [mine, theirs] of [
+      [words.randomDensity(bulk, count, x), random],
+      [words.tailDensity(law, count, x), tail],
+    ])
+      assert.ok(Math.abs(mine - theirs) <= 1e-3 * theirs);
+  });
 });
 
 test("the power law has its tail's share", () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -13,9 +14,11 @@ from tests.report.full_spectra import SPIKES, asked
 from tests.support import factory
 from tests.support.browser import NARROW, TALL, needs_chromium
 from tests.support.browser import asked as answered
-from weightaudit.report.full_spectra import full_payload
+from weightaudit.cli.summary import summary_text
+from weightaudit.report.full_spectra import full_payload, power_law_words
 from weightaudit.report.html import page
 from weightaudit.report.html.payload import payload
+from weightaudit.report.markdown import markdown
 from weightaudit.report.scales import ends_of
 from weightaudit.report.style import FULL_LINES
 
@@ -145,3 +148,38 @@ def test_alpha_by_layer_tells_what_fits_from_what_does_not(tmp_path: Path) -> No
     assert ["no power law fits" in text for text in told["hover"]] == [not tail.fits for tail in known]
     assert "hollow, pale: no power law fits" in told["legend"]
     assert len(set(told["legend"])) == len(told["legend"])
+
+
+def test_without_entries_to_shuffle_nothing_is_said_of_them(tmp_path: Path) -> None:
+    report = asked(factory.one_layer())
+    rows = tuple(
+        replace(row, spectrum=replace(row.spectrum, full=row.spectrum.full and replace(row.spectrum.full, shuffled=())))
+        for row in report.rows
+    )
+    told = full_payload(replace(report, rows=rows))
+    assert told
+    assert all(one and one["bulk"]["shuffledSpikes"] is None and not any(one["log"]["shuffled"]) for one in told)
+
+
+def test_how_many_power_laws_fit() -> None:
+    report = asked(factory.bert(2))
+    tails = [row.spectrum.full.tail for row in report.rows if row.spectrum.full]
+    alphas = sorted(tail.alpha for tail in tails if tail and tail.fits)
+    said = power_law_words(report.rows)
+    assert said.startswith(f"a power law fits the eigenvalues of {len(alphas)} of {len(tails)} matrices, median α ")
+    assert float(said.rpartition(" ")[2]) == pytest.approx(median(alphas), rel=5e-3)
+    assert said in " ".join(summary_text(report).split())
+    assert f" A{said[1:]}." in markdown(report)
+
+
+def test_no_power_law_is_counted_where_none_was_fitted() -> None:
+    assert power_law_words(factory.bert(2).rows) == ""
+    assert "power law" not in markdown(factory.bert(2))
+
+
+def test_none_that_fits_has_no_median() -> None:
+    report = asked(factory.bert(1))
+    misfits = [
+        row for row in report.rows if row.spectrum.full and row.spectrum.full.tail and not row.spectrum.full.tail.fits
+    ]
+    assert power_law_words(misfits) == f"a power law fits the eigenvalues of 0 of {len(misfits)} matrices"

@@ -22,6 +22,7 @@ from weightaudit.records import AT_RESOLUTION
 from weightaudit.report import html
 from weightaudit.report.columns import Rounding
 from weightaudit.report.comparison import page as comparison_page
+from weightaudit.report.densities import random_density, tail_density
 from weightaudit.report.diff import page as diff_page
 from weightaudit.report.diff import payload as diff_payload
 from weightaudit.report.diff.tables import write_csv as write_changes
@@ -125,6 +126,15 @@ def whole_spectra() -> dict[str, Any]:
             }
             for one in known
             if one
+        ],
+        "densities": [
+            {
+                "x": (x := (one.bulk.lower + one.bulk.upper) ** 2 / 4),
+                "random": random_density(one.bulk, len(one.singular_values), x),
+                "tail": tail_density(one.tail, len(one.singular_values), x),
+            }
+            for one in known
+            if one and one.bulk and one.tail
         ],
     }
 

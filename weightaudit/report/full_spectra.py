@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 from weightaudit.records import Alternative, FullSpectrum, LayerRow, ScanResult, TailFit
@@ -10,6 +12,7 @@ from weightaudit.report.columns import number_text
 from weightaudit.report.eigenvalues import Histogram, linear_histogram, log_histogram, spikes_among
 from weightaudit.report.hypertext import NOTHING, Html, html
 from weightaudit.report.markup import scale_choice
+from weightaudit.text import plural
 
 DIGITS = 6
 """Significant digits in the page."""
@@ -43,7 +46,7 @@ def _matrix(full: FullSpectrum) -> dict[str, Any]:
         and {
             **{name: _rounded(getattr(bulk, name)) for name in ("lower", "upper", "threshold", "level")},
             "spikes": bulk.spikes,
-            "shuffledSpikes": spikes_among(full.shuffled, bulk.threshold),
+            "shuffledSpikes": spikes_among(full.shuffled, bulk.threshold) if full.shuffled else None,
         },
         "tail": full.tail and _tail(full.tail),
     }
@@ -94,6 +97,11 @@ def eigenvalue_view(report: ScanResult) -> Html:
     )
 
 
-def fitted(rows: tuple[LayerRow, ...]) -> list[TailFit]:
-    """The power laws of all matrices that have a tail, whether they fit or not."""
-    return [row.spectrum.full.tail for row in rows if row.spectrum.full and row.spectrum.full.tail]
+def power_law_words(rows: Iterable[LayerRow]) -> str:
+    """How many matrices a power law fits, and the median α of these; "" where none was fitted."""
+    tails = [row.spectrum.full.tail for row in rows if row.spectrum.full and row.spectrum.full.tail]
+    alphas = [tail.alpha for tail in tails if tail.fits]
+    if not tails:
+        return ""
+    told = f"a power law fits the eigenvalues of {len(alphas):,} of {plural(len(tails), 'matrix', 'matrices')}"
+    return f"{told}, median α {number_text(median(alphas), digits=3)}" if alphas else told

@@ -75,7 +75,7 @@ function drawEigenvalues(row, theme, node) {
   const drawn = [...heights, ...beside].filter((height) => height > 0);
   const { bulk } = full;
   // As high as the random matrix within the bins: next to 0 it may have no bound.
-  const random = edges.slice(1).map((edge, i) => (bulk ? randomDensity(bulk, (edges[i] + edge) / 2) : 0));
+  const random = edges.slice(1).map((edge, i) => (bulk ? randomDensity(bulk, full.count, (edges[i] + edge) / 2) : 0));
   const [low, high] = [log ? least(drawn) / 3 : 0, most([...drawn, ...random]) * (log ? 3 : 1.08)];
   layout.xaxis.range = [edges[0], edges[edges.length - 1]].map((x) => (log ? Math.log10(x) : x));
   layout.yaxis.range = [low, high].map((y) => (log ? Math.log10(y) : y));
@@ -153,13 +153,17 @@ function histogramTraces({ bulk }, { counts, shuffled }, { edges, heights, besid
       hoverinfo: "text",
       hovertext: hovers(0, split, "eigenvalues"),
     },
-    {
-      ...steps(edges, beside, bottom, 0, counts.length),
-      name: "shuffled entries",
-      line: { shape: "hv", color: ink.muted, width: 1.4, dash: "dot" },
-      hoverinfo: "text",
-      hovertext: ["", ...shuffled.map((_, i) => words(shuffled, i, "of the shuffled entries")), ""],
-    },
+    ...(shuffled.some(Boolean)
+      ? [
+          {
+            ...steps(edges, beside, bottom, 0, counts.length),
+            name: "shuffled entries",
+            line: { shape: "hv", color: ink.muted, width: 1.4, dash: "dot" },
+            hoverinfo: "text",
+            hovertext: ["", ...shuffled.map((_, i) => words(shuffled, i, "of the shuffled entries")), ""],
+          },
+        ]
+      : []),
   ];
   if (bulk?.spikes && split < counts.length) {
     traces.splice(1, 0, {
@@ -184,12 +188,12 @@ function histogramTraces({ bulk }, { counts, shuffled }, { edges, heights, besid
  * @param {Theme} theme
  * @returns {PlotlyObject[]}
  */
-function bulkTraces({ bulk }, edges, span, log, theme) {
+function bulkTraces({ bulk, count }, edges, span, log, theme) {
   if (!bulk) return [];
   const ink = data.ink[theme];
   const first = Math.max(bulk.lower ** 2, edges[0]) || edges[1] / 20;
   const x = curvePoints(first, bulk.upper ** 2, log);
-  const y = x.map((at) => randomDensity(bulk, at) || (log ? null : 0));
+  const y = x.map((at) => randomDensity(bulk, count, at) || (log ? null : 0));
   /**
    * @param {number} sigma
    * @param {string} name

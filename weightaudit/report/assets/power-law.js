@@ -2,15 +2,17 @@
 // What a random matrix and a power law would have beside the eigenvalues of one matrix, and what is to be said of both.
 
 /**
- * The Marchenko–Pastur density of λ, which the edges of the singular values determine.
+ * The Marchenko–Pastur density of λ, which the edges of the singular values determine, of the share of `count` eigenvalues
+ * that are no spikes.
  * @param {Bulk} bulk
+ * @param {number} count
  * @param {number} x
  * @returns {number}
  */
-function randomDensity({ lower, upper }, x) {
+function randomDensity({ lower, upper, spikes }, count, x) {
   const [low, high] = [lower ** 2, upper ** 2];
   if (x <= low || x >= high) return 0;
-  return (2 * Math.sqrt((high - x) * (x - low))) / (Math.PI * (upper - lower) ** 2 * x);
+  return ((1 - spikes / count) * 2 * Math.sqrt((high - x) * (x - low))) / (Math.PI * (upper - lower) ** 2 * x);
 }
 
 /**
@@ -86,6 +88,7 @@ function bulkWords({ bulk, count }) {
   return (
     `${grouped(bulk.spikes)} of ${grouped(count)} eigenvalues are spikes: above ${threshold}, where the largest of a ` +
     `random matrix lies with probability ${probabilityWords(bulk.level)} (Tracy–Widom; the Marchenko–Pastur edge is ` +
-    `${edge}). Of those of the shuffled entries ${grouped(bulk.shuffledSpikes)} are.`
+    `${edge}).` +
+    (bulk.shuffledSpikes === null ? "" : ` Of those of the shuffled entries ${grouped(bulk.shuffledSpikes)} are.`)
   );
 }

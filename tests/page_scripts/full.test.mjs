@@ -86,7 +86,10 @@ test("what does not fit is told plainly", () => {
 });
 
 test("spikes are counted with what random matrices and the shuffled entries have", () => {
-  assert.match(words.bulkWords(matrices[0]), /^5 of \d+ eigenvalues are spikes: .* probability 0\.01 .* 0 are\.$/);
+  assert.match(
+    words.bulkWords(matrices[0]),
+    /^5 of \d+ eigenvalues are spikes: .* probability 0\.01 .* 0 lie there\.$/,
+  );
   assert.match(words.bulkWords({ bulk: null, count: 3 }), /no random matrix/);
 });
 

@@ -131,7 +131,8 @@ def test_alpha_by_layer_tells_what_fits_from_what_does_not(tmp_path: Path) -> No
         answer.legend = traces.filter((trace) => trace.showlegend !== false).map((trace) => trace.name);
         const line = traces.find((trace) => trace.legendgroup === "Q" && trace.x.length > 1);
         answer.y = line.y;
-        answer.symbols = line.marker.symbol;
+        answer.colours = line.marker.color;
+        answer.own = line.line.color;
         answer.above = line.error_y.array;
         answer.below = line.error_y.arrayminus;
         answer.hover = line.hovertext;
@@ -141,12 +142,12 @@ def test_alpha_by_layer_tells_what_fits_from_what_does_not(tmp_path: Path) -> No
     tails = [row.spectrum.full.tail for row in report.rows if row.matrix.role == "Q" and row.spectrum.full]
     known = [tail for tail in tails if tail]
     assert told["y"] == pytest.approx([tail.alpha for tail in known], rel=1e-5)
-    assert told["symbols"] == ["circle" if tail.fits else "circle-open" for tail in known]
-    assert len(set(told["symbols"])) == 2
+    assert [colour == told["own"] for colour in told["colours"]] == [tail.fits for tail in known]
+    assert len(set(told["colours"])) == 2
     assert told["above"] == pytest.approx([0.6] * len(known), rel=1e-4)
     assert told["below"] == pytest.approx([0.4] * len(known), rel=1e-4)
     assert ["no power law fits" in text for text in told["hover"]] == [not tail.fits for tail in known]
-    assert "hollow, pale: no power law fits" in told["legend"]
+    assert "hollow: no power law fits" in told["legend"]
     assert len(set(told["legend"])) == len(told["legend"])
 
 

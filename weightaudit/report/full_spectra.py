@@ -90,7 +90,7 @@ def eigenvalue_view(report: ScanResult) -> Html:
     return html(
         '<div class="eigenvalues"><h4>Eigenvalues λ = σ²</h4>'
         "<p>All of them, as a density, beside what a random matrix of this shape would have, and those of the same "
-        "entries in random order: what differs from both was learned.</p>{choice}"
+        "entries in random order.</p>{choice}"
         '<p id="spectrum-bulk"></p><p id="spectrum-tail"></p>'
         '<div id="spectrum-eigenvalues" class="plot" style="height:470px"></div></div>',
         choice=scale_choice(AXES, "axes", "log"),

@@ -36,7 +36,7 @@ function courseTraces({ role, points }, figure, theme) {
     hovertext: points.map((p) => p.text),
     customdata: points.map(({ members }) => addressOfRows(members)),
   };
-  if (figure.column === "alpha") traces.push(...misfitMarked(trace, points, style.symbol));
+  if (figure.column === "alpha") traces.push(...misfitMarked(trace, points, style.symbol, data.ink[theme].card));
   if (figure.lower && !many) {
     const apart = (/** @type {string} */ end) =>
       points.map(({ members: [row] }) => (end ? Math.abs(value(row, end) - value(row, figure.column)) : 0));
@@ -53,18 +53,17 @@ function courseTraces({ role, points }, figure, theme) {
   return traces;
 }
 
-/** Of points where no power law fits. */
-const MISFIT_OPACITY = 0.6;
-
 /**
- * Have points be hollow and pale where most of their matrices have no power law. What comes back stands in the legend for
+ * Have points be hollow where most of their matrices have no power law. What comes back stands in the legend for
  * the trace, whose own entry would look like its first point.
  * @param {PlotlyObject} trace
  * @param {CoursePoint[]} points
  * @param {string} symbol
+ * @param {string} paper the colour behind them
  * @returns {PlotlyObject[]}
  */
-function misfitMarked(trace, points, symbol) {
+function misfitMarked(trace, points, symbol, paper) {
+  const colour = trace.marker.color;
   const fit = points.map(({ members }) => {
     const tails = members.flatMap((row) => data.full?.[row.i]?.tail ?? []);
     return 2 * tails.filter((tail) => tail.fits).length >= tails.length;
@@ -73,8 +72,9 @@ function misfitMarked(trace, points, symbol) {
   trace.showlegend = false;
   trace.marker = {
     ...trace.marker,
-    symbol: fit.map((fits) => (fits ? symbol : symbol.replace("-open", "") + "-open")),
-    opacity: fit.map((fits) => (fits ? 1 : MISFIT_OPACITY)),
+    symbol: fit.map((fits) => (fits ? symbol : symbol.replace("-open", ""))),
+    color: fit.map((fits) => (fits ? colour : paper)),
+    line: { color: colour, width: fit.map((fits) => (fits ? 0 : 1.6)) },
   };
   return [entry];
 }
@@ -92,8 +92,8 @@ const misfitLegend = (figure, theme) =>
           x: [null],
           y: [null],
           mode: "markers",
-          marker: { symbol: "circle-open", size: 7, color: data.ink[theme].muted, opacity: MISFIT_OPACITY },
-          name: "hollow, pale: no power law fits",
+          marker: { symbol: "circle-open", size: 7, color: data.ink[theme].muted },
+          name: "hollow: no power law fits",
           hoverinfo: "skip",
         },
       ]

@@ -89,6 +89,8 @@ function bulkWords({ bulk, count }) {
     `${grouped(bulk.spikes)} of ${grouped(count)} eigenvalues are spikes: above ${threshold}, where the largest of a ` +
     `random matrix lies with probability ${probabilityWords(bulk.level)} (Tracy–Widom; the Marchenko–Pastur edge is ` +
     `${edge}).` +
-    (bulk.shuffledSpikes === null ? "" : ` Of those of the shuffled entries ${grouped(bulk.shuffledSpikes)} are.`)
+    (bulk.shuffledSpikes === null
+      ? ""
+      : ` Of those of the shuffled entries, which keep the whole norm, ${grouped(bulk.shuffledSpikes)} lie there.`)
   );
 }

@@ -5,6 +5,7 @@ interface LineFigure {
   scale: string;
   axis: string;
   height: number;
+  upper: string;
 }
 
 interface Spectra {
@@ -15,6 +16,55 @@ interface Spectra {
   bounds: (number[] | null)[];
   nodes: (number[] | null)[];
   cumulative: (number[] | null)[];
+}
+
+/** From `eigenvalues.py`: how many λ lie in bins; `start` and `width` are of log₁₀ λ where the axes are logarithmic. */
+interface Histogram {
+  start: number;
+  width: number;
+  counts: number[];
+  shuffled: number[];
+  below: number;
+  beyond: number;
+}
+
+/** A random matrix beside; the edges and the threshold are singular values. */
+interface Bulk {
+  lower: number;
+  upper: number;
+  threshold: number;
+  level: number;
+  spikes: number;
+  /** null where there are no entries to shuffle. */
+  shuffledSpikes: number | null;
+}
+
+type Alternative = [ratio: number | null, p: number | null];
+
+/** The power law of the largest λ. */
+interface Tail {
+  alpha: number;
+  alpha_lower: number | null;
+  alpha_upper: number | null;
+  level: number;
+  x_min: number;
+  x_max: number;
+  p_value: number | null;
+  hill_alpha: number | null;
+  count: number;
+  fits: boolean;
+  lognormal: Alternative;
+  exponential: Alternative;
+}
+
+/** From `full_spectra.py`: the whole spectrum of one matrix. */
+interface FullMatrix {
+  count: number;
+  largest: number;
+  log: Histogram | null;
+  linear: Histogram | null;
+  bulk: Bulk | null;
+  tail: Tail | null;
 }
 
 /** What `html/payload.py` makes. */
@@ -30,6 +80,7 @@ interface PageData {
   lines: LineFigure[];
   heat: { column: string; label: string; scale: string }[];
   spectra: Spectra | null;
+  full: (FullMatrix | null)[] | null;
   hidden: number | null;
   findings: ShownFindings;
   references: Reference[];

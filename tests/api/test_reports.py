@@ -157,7 +157,7 @@ def test_spectra_are_drawn_where_they_were_asked_for(tiny_checkpoints: dict[str,
     [
         (("stable_rnk",), r"number 'stable_rnk': no column of numbers is called so. Did you mean stable_rank\?"),
         (("role",), "no column of numbers is called so"),
-        (("stable_rank", "pie"), "Choose 'lines', 'heat map' and 'spectrum'"),
+        (("stable_rank", "pie"), "Choose 'lines', 'heat map', 'spectrum' and 'esd'"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(asked: tuple[str, ...], said: str) -> None:

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import BinaryIO
 
-from tests.report import comparison_factory, spectra
+from tests.report import comparison_factory, full_spectra, spectra
 from tests.support import diffs, factory
 from tests.support import toy_experiment as toy
 from tests.support.adapters import saved_adapter, saved_model, shapes_of
@@ -102,6 +102,7 @@ KINDS: dict[str, Written] = {
     "guessed": _scan(factory.guessed),
     "two_stacks": _scan(lambda: factory.seq2seq(2)),
     "spectrum": _scan(lambda: spectra.asked(factory.bert(4))),
+    "full_spectrum": _scan(lambda: full_spectra.asked(factory.bert(3))),
     "quantised": _quantised,
     "adapter": _adapter,
     "comparison": _comparison,

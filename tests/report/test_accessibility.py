@@ -20,7 +20,7 @@ def test_axe_finds_nothing(kind: str, tmp_path: Path) -> None:
     assert violations(page, dark=True, only=("color-contrast",)) == []
 
 
-@pytest.mark.parametrize("kind", ["damaged", "comparison", "diff", "pairs", "paper"])
+@pytest.mark.parametrize("kind", ["damaged", "full_spectrum", "comparison", "diff", "pairs", "paper"])
 def test_axe_finds_nothing_on_a_telephone(kind: str, tmp_path: Path) -> None:
     assert violations(KINDS[kind](tmp_path), width=NARROW) == []
 

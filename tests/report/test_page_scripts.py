@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.report import full_spectra
 from tests.support import diffs, factory
 from tests.support.merges import merge_check_result
 from weightaudit.merging.summary import standing
@@ -21,10 +22,12 @@ from weightaudit.records import AT_RESOLUTION
 from weightaudit.report import html
 from weightaudit.report.columns import Rounding
 from weightaudit.report.comparison import page as comparison_page
+from weightaudit.report.densities import random_density, tail_density
 from weightaudit.report.diff import page as diff_page
 from weightaudit.report.diff import payload as diff_payload
 from weightaudit.report.diff.tables import write_csv as write_changes
 from weightaudit.report.diff.verdict import change_name, kind_words, relative_words
+from weightaudit.report.eigenvalues import linear_histogram, log_histogram
 from weightaudit.report.html.body import table_lines
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import grouped
@@ -109,6 +112,33 @@ def report() -> dict[str, Any]:
     }
 
 
+def whole_spectra() -> dict[str, Any]:
+    """A report with whole spectra: its page's data, and the edges of the bins as Python has them."""
+    result = full_spectra.asked(factory.one_layer())
+    known = [row.spectrum.full for row in result.rows]
+    return {
+        "data": payload(result),
+        "edges": [
+            {
+                name: told.edges()
+                for name, told in (("log", log_histogram(one)), ("linear", linear_histogram(one)))
+                if told
+            }
+            for one in known
+            if one
+        ],
+        "densities": [
+            {
+                "x": (x := (one.bulk.lower + one.bulk.upper) ** 2 / 4),
+                "random": random_density(one.bulk, len(one.singular_values), x),
+                "tail": tail_density(one.tail, len(one.singular_values), x),
+            }
+            for one in known
+            if one and one.bulk and one.tail
+        ],
+    }
+
+
 def differences() -> list[dict[str, Any]]:
     """Differences: their pages' data, and what Python says of each row."""
     found = []
@@ -170,6 +200,7 @@ def test_scripts_agree_with_python(tmp_path: Path) -> None:
         "units": UNITS,
         "unknown": UNKNOWN,
         "report": report(),
+        "full": whole_spectra(),
         "differences": differences(),
         "merges": merges(),
     }

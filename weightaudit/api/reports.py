@@ -92,17 +92,24 @@ class ScanReport(Written, ScanResult):
         """
         return self._out(path, ".html", plotly=plotly)
 
-    def plot(self, number: str = "stable_rank", kind: Literal["lines", "heat map", "spectrum"] = "lines") -> Figure:
+    def plot(
+        self,
+        number: str = "stable_rank",
+        kind: Literal["lines", "heat map", "spectrum", "esd"] = "lines",
+        *,
+        matrix: str = "",
+    ) -> Figure:
         """Draw a number of every matrix by layer, or the spectra, as a plotly Figure: see `weightaudit.report.charts`.
 
         ``number`` is a column of `layers` that holds numbers: "stable_rank", "frobenius_norm", "max_abs". Lines have a
         role each, with the certified interval of what has one; a heat map has roles by layers; a spectrum has the
-        leading singular values of each matrix, where the scan was made with ``spectrum=True``. UsageError for what
-        there is not.
+        leading singular values of each matrix, where the scan was made with ``spectrum=True``. "esd" has the density
+        of all eigenvalues σ² of one ``matrix``, named by its place ("layer 3 Q"), beside a random matrix and the
+        fitted power law, where it was made with ``spectrum="full"``. UsageError for what there is not.
         """
         from weightaudit.report.charts import chart
 
-        return chart(self, number, kind)
+        return chart(self, number, kind, matrix)
 
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""

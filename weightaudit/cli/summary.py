@@ -137,11 +137,15 @@ def _coverage(report: ScanResult, look: TerminalStyle) -> Iterator[str]:
 
 def _coverage_sentences(report: ScanResult) -> Iterator[str]:
     from weightaudit.report.columns import number_text
+    from weightaudit.report.full_spectra import power_law_words
 
     summary = report.summary
     mean = summary["stable_rank_harmonic_mean"]["all"]
     if mean is not None:
         yield f"harmonic mean of stable ranks over the layers' matrices: {number_text(mean, digits=4)}"
+    power_laws = power_law_words(report.rows)
+    if power_laws:
+        yield power_laws
     share = summary["share_analysed"]
     analysed = f"{summary['parameters_analysed']:,} of {summary['parameters']:,} parameters analysed"
     yield analysed if share is None else f"{analysed} ({percent(share)})"

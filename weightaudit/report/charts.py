@@ -14,6 +14,7 @@ from weightaudit.errors import UsageError
 from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.by_layer import medians_by_layer, role_groups
 from weightaudit.report.columns import Column, Value
+from weightaudit.report.esd_chart import esd
 from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.style import LINES, RoleStyle, role_styles
 from weightaudit.text import did_you_mean, listed
@@ -21,10 +22,14 @@ from weightaudit.text import did_you_mean, listed
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-Kind = Literal["lines", "heat map", "spectrum"]
-KINDS: tuple[Kind, ...] = ("lines", "heat map", "spectrum")
-LOWER = {"stable_rank": "stable_rank_lower", "spectral_norm": "spectral_norm_upper"}
-"""The other end of the interval of a number that has one."""
+Kind = Literal["lines", "heat map", "spectrum", "esd"]
+KINDS: tuple[Kind, ...] = ("lines", "heat map", "spectrum", "esd")
+ENDS = {
+    "stable_rank": ("stable_rank_lower",),
+    "spectral_norm": ("spectral_norm_upper",),
+    "alpha": ("alpha_lower", "alpha_upper"),
+}
+"""The ends of the interval of a number that has one, but for the number itself."""
 MOST_SPECTRA = 200
 """Matrices whose spectra are drawn at once."""
 _LOG = {line.column for line in LINES if line.scale == "log"}
@@ -33,12 +38,16 @@ MOST_TICKS = 12
 """Layers that have a number under a chart."""
 
 
-def chart(report: ScanResult, number: str, kind: Kind) -> Figure:
-    """A chart of ``number``, a column of the report's table, as a Figure. UsageError for what there is not."""
+def chart(report: ScanResult, number: str, kind: Kind, matrix: str = "") -> Figure:
+    """A chart of ``number``, a column of the report's table, or of one ``matrix``, as a Figure. UsageError for what
+    there is not.
+    """
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r}", "there is no such chart", f"Choose {listed(map(repr, KINDS))}")
     if kind == "spectrum":
         return _spectra(report)
+    if kind == "esd":
+        return esd(report, matrix)
     column = _column(report, number)
     return _lines(report, column) if kind == "lines" else _heat_map(report, column)
 
@@ -77,17 +86,17 @@ def _lines(report: ScanResult, column: Column[LayerRow]) -> Figure:
 def _interval(
     report: ScanResult, rows: Sequence[LayerRow], column: Column[LayerRow], points: dict[int, float]
 ) -> dict[str, Any] | None:
-    """From the value to the other end of its certified interval; None where there is none, or a layer has several."""
-    if column.name not in LOWER or len({row.matrix.layer for row in rows}) < len(rows):
+    """From the value to the ends of its interval; None where it has none, or a layer has several matrices."""
+    if column.name not in ENDS or len({row.matrix.layer for row in rows}) < len(rows):
         return None
-    other = next(one for one in columns_of(report) if one.name == LOWER[column.name])
-    ends = medians_by_layer(_values(report, rows, other))
-    apart = [ends.get(layer, value) - value for layer, value in points.items()]
+    others = [one for one in columns_of(report) if one.name in ENDS[column.name]]
+    ends = [medians_by_layer(_values(report, rows, other)) for other in others]
+    apart = [[end.get(layer, value) - value for end in ends] for layer, value in points.items()]
     return {
         "type": "data",
         "symmetric": False,
-        "array": [max(0.0, one) for one in apart],
-        "arrayminus": [max(0.0, -one) for one in apart],
+        "array": [max(0.0, *some) for some in apart],
+        "arrayminus": [max(0.0, *(-one for one in some)) for some in apart],
         "thickness": 1,
         "width": 2,
     }

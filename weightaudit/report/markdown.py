@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from weightaudit.records import Finding, LayerRow, ModelIdentity, ScanResult
+from weightaudit.report.full_spectra import power_law_words
 from weightaudit.report.ranges import norm_range, stable_rank_range
 from weightaudit.report.verdict import located, qualifications, verdict_line
 from weightaudit.text import plural, printable
@@ -124,9 +125,11 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, numeric: Sequ
 
 def _measured(report: ScanResult) -> str:
     summary = report.summary
+    power_laws = power_law_words(report.rows)
     return (
         f"{summary['parameters_analysed']:,} of {summary['parameters']:,} parameters analysed, in "
         f"{plural(len(report.rows), 'matrix', 'matrices')}, by {maker(report.versions)}."
+        f"{f' {power_laws[0].upper()}{power_laws[1:]}.' if power_laws else ''}"
     )
 
 

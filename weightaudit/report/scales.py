@@ -46,8 +46,8 @@ def scale_of(rows: Sequence[LayerRow], figure: LineFigure) -> Scale:
 
 
 def ends_of(row: LayerRow, figure: LineFigure) -> Iterable[float]:
-    """The ends of the interval that ``figure`` draws of ``row``; NaN where it is not known."""
+    """The ends of the interval that ``figure`` draws of ``row``, and the number; NaN where it is not known."""
     spectrum = row.spectrum
-    for name in filter(None, (figure.lower, figure.column)):
-        holder = spectrum if hasattr(spectrum, name) else spectrum.detail
-        yield math.nan if holder is None else float(getattr(holder, name))
+    holders = (spectrum, spectrum.detail, spectrum.full and spectrum.full.tail)
+    for name in filter(None, (figure.lower, figure.column, figure.upper)):
+        yield next((float(getattr(holder, name)) for holder in holders if hasattr(holder, name)), math.nan)

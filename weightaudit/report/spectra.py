@@ -14,10 +14,11 @@ from typing import Any, get_type_hints
 
 from weightaudit.records import LayerRow, ModelIdentity, Place, ScanResult, SpectrumDetail
 from weightaudit.report.columns import Column, Value, number_text
+from weightaudit.report.full_spectra import eigenvalue_view
 from weightaudit.report.hypertext import NOTHING, Html, html, join
 from weightaudit.report.markup import captioned, plot_hosts, scale_choice, section
-from weightaudit.report.scales import scale_of
-from weightaudit.report.style import SPECTRUM_LINES
+from weightaudit.report.scales import ends_of, scale_of
+from weightaudit.report.style import FULL_LINES, SPECTRUM_LINES
 
 DIGITS = 6
 """Significant digits of the spectra in the page."""
@@ -29,6 +30,8 @@ STEPS = 128
 TEXTS = {
     "participation-ratio": "How many singular values carry the squared norm: (Σσ²)²/Σσ⁴, at least the stable rank.",
     "entropy-rank": "exp of the entropy of σ/Σσ: unlike the stable rank it counts small singular values, too.",
+    "alpha": "Of the power law that fits the largest eigenvalues best, with its bootstrap interval: p(λ) ∝ λ^−α. "
+    "Where a power law does not fit, the point is hollow and α says little.",
 }
 
 
@@ -147,8 +150,8 @@ def spectra_section(report: ScanResult) -> Html:
             plot_hosts(figure.id, [figure.height] * len(stacks)),
             scale_choice(figure.id, figure.axis, scale_of(layered, figure).name),
         )
-        for figure in SPECTRUM_LINES
-        if any(row.spectrum.detail for row in layered)
+        for figure in (*SPECTRUM_LINES, *FULL_LINES)
+        if any(math.isfinite(end) for row in layered for end in ends_of(row, figure))
     )
     one = html(
         '<figure><figcaption><h3>One matrix</h3><div class="tools" id="spectrum-choice"></div>'
@@ -158,6 +161,7 @@ def spectra_section(report: ScanResult) -> Html:
         '<div id="spectrum-leading" class="plot" style="height:360px"></div></div>'
         '<div><h4>Cumulative distribution <span id="spectrum-kind"></span></h4>'
         "<p>The share of the singular values up to σ. A step at 0 stands for those too small to tell from it.</p>"
-        '<div id="spectrum-density" class="plot" style="height:360px"></div></div></div></figure>'
+        '<div id="spectrum-density" class="plot" style="height:360px"></div></div></div>{}</figure>',
+        eigenvalue_view(report),
     )
     return section("spectra", "Spectra", text, join("", [*by_layer, one]))

@@ -86,7 +86,8 @@ INK = {
 
 @dataclass(frozen=True)
 class LineFigure:
-    """One number by layer, a line a role: the upper end is drawn, the lower end (a column or empty) as its bar.
+    """One number by layer, a line a role: the upper end is drawn, the lower end (a column or empty) as its bar; where
+    the number lies within its interval, ``upper`` is the column of the bar's other end.
 
     ``height`` is the plot's, in CSS pixels: the page keeps the room free before anything is drawn.
     """
@@ -97,6 +98,7 @@ class LineFigure:
     scale: str
     axis: str
     height: int = 440
+    upper: str = ""
 
 
 LINES = (
@@ -109,6 +111,9 @@ SPECTRUM_LINES = (
     LineFigure("entropy-rank", "entropy_effective_rank", "", "linear", "entropy effective rank"),
 )
 """Drawn where spectra were asked for; these are no columns of the table."""
+
+FULL_LINES = (LineFigure("alpha", "alpha", "alpha_lower", "linear", "power-law exponent α", upper="alpha_upper"),)
+"""Drawn where whole spectra are known."""
 
 HEAT = (
     ("stable_rank", "Stable rank", "log"),

@@ -10,5 +10,7 @@ function value(row, name) {
   if (name === "rank_share") return number(row.i, "stable_rank") / row.full;
   if (data.spectra && (name === "participation_ratio" || name === "entropy_effective_rank"))
     return data.spectra[name][row.i] ?? NaN;
+  if (data.full && (name === "alpha" || name === "alpha_lower" || name === "alpha_upper"))
+    return data.full[row.i]?.tail?.[name] ?? NaN;
   return number(row.i, name);
 }

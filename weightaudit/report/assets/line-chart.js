@@ -36,13 +36,15 @@ function courseTraces({ role, points }, figure, theme) {
     hovertext: points.map((p) => p.text),
     customdata: points.map(({ members }) => addressOfRows(members)),
   };
+  if (figure.column === "alpha") traces.push(...misfitMarked(trace, points, style.symbol, data.ink[theme].card));
   if (figure.lower && !many) {
-    const below = points.map(({ members: [row] }) => value(row, figure.column) - value(row, figure.lower));
+    const apart = (/** @type {string} */ end) =>
+      points.map(({ members: [row] }) => (end ? Math.abs(value(row, end) - value(row, figure.column)) : 0));
     trace.error_y = {
       type: "data",
       symmetric: false,
-      array: below.map(() => 0),
-      arrayminus: below,
+      array: apart(figure.upper),
+      arrayminus: apart(figure.lower),
       thickness: 1.2,
       width: 4,
     };
@@ -50,6 +52,52 @@ function courseTraces({ role, points }, figure, theme) {
   traces.push(trace);
   return traces;
 }
+
+/**
+ * Have points be hollow where most of their matrices have no power law. What comes back stands in the legend for
+ * the trace, whose own entry would look like its first point.
+ * @param {PlotlyObject} trace
+ * @param {CoursePoint[]} points
+ * @param {string} symbol
+ * @param {string} paper the colour behind them
+ * @returns {PlotlyObject[]}
+ */
+function misfitMarked(trace, points, symbol, paper) {
+  const colour = trace.marker.color;
+  const fit = points.map(({ members }) => {
+    const tails = members.flatMap((row) => data.full?.[row.i]?.tail ?? []);
+    return 2 * tails.filter((tail) => tail.fits).length >= tails.length;
+  });
+  const entry = { ...trace, x: [null], y: [null], hovertext: "" };
+  trace.showlegend = false;
+  trace.marker = {
+    ...trace.marker,
+    symbol: fit.map((fits) => (fits ? symbol : symbol.replace("-open", ""))),
+    color: fit.map((fits) => (fits ? colour : paper)),
+    line: { color: colour, width: fit.map((fits) => (fits ? 0 : 1.6)) },
+  };
+  return [entry];
+}
+
+/**
+ * What the legend says of such points.
+ * @param {LineFigure} figure
+ * @param {Theme} theme
+ * @returns {PlotlyObject[]}
+ */
+const misfitLegend = (figure, theme) =>
+  figure.column === "alpha"
+    ? [
+        {
+          x: [null],
+          y: [null],
+          mode: "markers",
+          marker: { symbol: "circle-open", size: 7, color: data.ink[theme].muted },
+          name: "hollow: no power law fits",
+          hoverinfo: "skip",
+        },
+      ]
+    : [];
 
 /**
  * What random matrices of the shapes in a stack would have: thin lines, named in the legend.
@@ -130,7 +178,7 @@ function ceilingLine(ceiling, log, theme) {
  */
 function drawLines(figure, stack, theme, node) {
   const layout = baseLayout(theme, stack);
-  const span = present(valueRange([figure.column, figure.lower]));
+  const span = present(valueRange([figure.column, figure.lower, figure.upper]));
   const log = scaleOf.get(figure.id) === "log";
   const ranks = figure.column === "stable_rank";
   const references = ranks ? data.references.filter((one) => one.stack === stack) : [];
@@ -151,6 +199,7 @@ function drawLines(figure, stack, theme, node) {
     ...referenceTraces(references, layout.xaxis, narrow, theme),
     ...lines.flatMap((course) => courseTraces(course, figure, theme)),
     ...ringTraces(lines, log, theme),
+    ...misfitLegend(figure, theme),
     ...lostTraces(lost, layout.yaxis, across / (layout.xaxis.range[1] - layout.xaxis.range[0]), theme),
   ];
   paint(node, plotWords(`${figure.axis} by layer, one line a role`, stack, figure.column), traces, layout);

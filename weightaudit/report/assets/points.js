@@ -29,9 +29,11 @@ function hover(row) {
 function spectrumWords(row) {
   if (!data.spectra || data.spectra.values[row.i] === null) return [];
   const kind = data.spectra.estimated[row.i] ? "estimate" : "exact";
+  const tail = data.full?.[row.i]?.tail;
   return [
     `participation ratio ${digitsOf(value(row, "participation_ratio"), 4)} (${kind})`,
     `entropy effective rank ${digitsOf(value(row, "entropy_effective_rank"), 4)} (${kind})`,
+    ...(tail ? [alphaWords(tail) + (tail.fits ? "" : ", but no power law fits")] : []),
   ];
 }
 

@@ -6,6 +6,13 @@ function startSpectra() {
   const spectra = present(data.spectra);
   const known = rows.filter((row) => spectra.values[row.i] !== null);
   const firstLayered = known.findIndex((row) => !Number.isNaN(row.layer));
+  const whole = document.getElementById("spectrum-eigenvalues");
+  let chosen = known[0];
+  if (whole) {
+    onScale((figure) => {
+      if (figure === EIGENVALUE_AXES) drawEigenvalues(chosen, currentTheme(), whole);
+    });
+  }
   chooseRow(host, known, placeWords, Math.max(0, firstLayered), (row, theme) => {
     const kind = spectra.estimated[row.i] ? "estimate" : "exact up to rounding";
     byId("spectrum-kind").textContent = `(${kind})`;
@@ -13,6 +20,8 @@ function startSpectra() {
       `${text(row.i, "rows")} × ${text(row.i, "cols")}, ${spectrumWords(row).join(", ")}`;
     drawLeading(row, theme, byId("spectrum-leading"));
     drawDistribution(row, kind, theme, byId("spectrum-density"));
+    chosen = row;
+    if (whole) drawEigenvalues(row, theme, whole);
   });
 }
 

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from weightaudit.records import CoverageEntry, ScanResult
+from weightaudit.report.full_spectra import full_payload
 from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
@@ -19,7 +20,7 @@ from weightaudit.report.reference import references
 from weightaudit.report.scales import scale_of
 from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.spectra import spectra_payload
-from weightaudit.report.style import HEAT, INK, LINES, SPECTRUM_LINES, role_styles
+from weightaudit.report.style import FULL_LINES, HEAT, INK, LINES, SPECTRUM_LINES, role_styles
 from weightaudit.report.table_files import guarded
 from weightaudit.report.tables import csv_cells
 
@@ -41,7 +42,8 @@ def payload(report: ScanResult) -> dict[str, Any]:
     styles = role_styles(row.matrix.role for row in report.rows)
     coverage = report.coverage_entries
     spectra = spectra_payload(report)
-    lines = LINES if spectra is None else LINES + SPECTRUM_LINES
+    full = full_payload(report)
+    lines = (*LINES, *(SPECTRUM_LINES if spectra else ()), *(FULL_LINES if full else ()))
     layered = [row for row in report.rows if row.matrix.layer is not None]
     groups = grouped(report)
     before, after = command_ends(report)
@@ -68,6 +70,7 @@ def payload(report: ScanResult) -> dict[str, Any]:
         "references": [] if report.identity.adapter else list(map(dataclasses.asdict, references(report.rows))),
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
         "spectra": spectra,
+        "full": full,
         "hidden": report.map.dimensions.get("hidden"),
         "findings": findings_payload(groups),
         "anchors": encoded(anchors([row.matrix for row in report.rows])),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import weightaudit as wa
 from tests.spectral.planted import SPECTRA, planted
+from weightaudit.errors import UsageError
 from weightaudit.records import FullSpectrum
 from weightaudit.spectral import Difference, LowRank, Team, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
@@ -161,7 +161,7 @@ def test_a_product_by_its_factors() -> None:
 
 
 def test_what_is_no_choice() -> None:
-    with pytest.raises(wa.UsageError, match="spectrum: 'all' is unknown"):
+    with pytest.raises(UsageError, match="spectrum: 'all' is unknown"):
         measure(np.eye(3), spectrum="all")  # type: ignore[arg-type]
 
 

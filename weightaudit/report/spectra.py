@@ -85,8 +85,7 @@ def spectrum_fields() -> dict[str, Any]:
 
 
 def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
-    place = {name: value for name, value in asdict(row.matrix.place).items() if name != "tensor" or value}
-    return {**place, **asdict(detail)}
+    return {**row.matrix.place.fields, **asdict(detail)}
 
 
 def spectra_payload(report: ScanResult) -> dict[str, list[Any]] | None:

@@ -27,17 +27,8 @@ of its spread."""
 
 def against_lognormal(y: Floats, rate: float) -> Alternative:
     """The power law of the ``rate`` a = α − 1 beside the log-normal, both fitted to ``y`` = ln(x/x_min) (k,)."""
-    mean = float(y.mean())
-    wanted = float(np.square(y - mean).mean()) / mean**2
-    cut = _cut_of_spread(wanted)
-    if cut is None:
-        return NO_DIFFERENCE
-    mills = inverse_mills(cut)
-    sigma = mean / (mills - cut)
-    # ln of φ((y − μ)/σ)/(σ·(1 − Φ(cut))) with (y − μ)/σ = y/σ + cut, and 1 − Φ = φ/mills: φ(cut) drops out.
-    z = y / sigma
-    normal = math.log(mills / sigma) - z * (0.5 * z + cut)
-    return _vuong(math.log(rate) - rate * y, normal)
+    normal = lognormal_densities(y)
+    return NO_DIFFERENCE if normal is None else _vuong(math.log(rate) - rate * y, normal)
 
 
 def against_exponential(y: Floats, rate: float) -> Alternative:
@@ -46,6 +37,20 @@ def against_exponential(y: Floats, rate: float) -> Alternative:
     mean = float(beyond.mean())
     power = math.log(rate) - (rate + 1.0) * y
     return _vuong(power, -math.log(mean) - beyond / mean)
+
+
+def lognormal_densities(y: Floats) -> Floats | None:
+    """ln of the likeliest log-normal's density of ``y`` = ln(x/x_min), value by value; None where it is the limit."""
+    mean = float(y.mean())
+    cut = _cut_of_spread(float(np.square(y - mean).mean()) / mean**2)
+    if cut is None:
+        return None
+    mills = inverse_mills(cut)
+    sigma = mean / (mills - cut)
+    # ln of φ((y − μ)/σ)/(σ·(1 − Φ(cut))) with (y − μ)/σ = y/σ + cut, and 1 − Φ = φ/mills: φ(cut) drops out.
+    z = y / sigma
+    densities: Floats = math.log(mills / sigma) - z * (0.5 * z + cut)
+    return densities
 
 
 def inverse_mills(a: float) -> float:

@@ -1,10 +1,10 @@
 """What WeightWatcher and powerlaw say of the matrices in a safetensors file, written to a JSON file.
 
-    PATH/TO/ITS/python benchmarks/weightwatcher_spectra.py FILE.safetensors OUT.json [--only-weightwatcher] [--names A B]
+    PATH/TO/ITS/python benchmarks/weightwatcher_spectra.py FILE.safetensors OUT.json [--only-weightwatcher] [--names A]
 
 Runs under an interpreter that has both, so it imports nothing of this project. Each matrix is the weight of a Linear
-layer of its own; WeightWatcher runs at its defaults but for ``mp_fit``, which counts spikes, and for its limit of 50,000
-rows. powerlaw gets the very eigenvalues that WeightWatcher found.
+layer of its own; WeightWatcher runs at its defaults but for ``mp_fit``, which counts spikes, and for its limit of
+50,000 rows. powerlaw gets the very eigenvalues that WeightWatcher found.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _powerlaw(eigenvalues: np.ndarray) -> dict:
         "powerlaw_alpha": float(fit.power_law.alpha),
         "powerlaw_xmin": float(fit.xmin),
         "powerlaw_D": float(fit.power_law.D),
-        "powerlaw_lognormal": list(map(float, fit.distribution_compare("power_law", "lognormal", normalized_ratio=True))),
+        "powerlaw_lognormal": list(
+            map(float, fit.distribution_compare("power_law", "lognormal", normalized_ratio=True))
+        ),
         "powerlaw_exponential": list(
             map(float, fit.distribution_compare("power_law", "exponential", normalized_ratio=True))
         ),

@@ -143,9 +143,7 @@ def main() -> int:
     rows = [line(name, tuple(W.shape), measured[name], told[name]) for name, W in matrices.items()]
     print(markdown(HEADS, rows))
     differences = [compared(measured[name], told[name]) for name in matrices]
-    worst = {
-        number: [found[number] for found in differences if number in found] for number in TOLERANCES
-    }
+    worst = {number: [found[number] for found in differences if number in found] for number in TOLERANCES}
     print()
     print(
         markdown(

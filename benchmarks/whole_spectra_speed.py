@@ -4,9 +4,9 @@
     python -m benchmarks.whole_spectra_speed DIR --peer-python PATH [--repeats 3] [--threads 2]
 
 Word embedding and the first layer's M1: 50257×1600 and 6400×1600, float32, a Gaussian bulk with a power law above it.
-Ours finds all singular values twice (the entries shuffled, too), fits, resamples 100 times for α's interval and 100 times
-for its p-value; WeightWatcher decomposes each matrix once and fits. Prints Markdown: medians of wall time and CPU time,
-the highest peak, and their ratios.
+Ours finds all singular values twice (the entries shuffled, too), fits, resamples 100 times for α's interval and 100
+times for its p-value; WeightWatcher decomposes each matrix once and fits. Prints Markdown: medians of wall time and CPU
+time, the highest peak, and their ratios.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def commands(directory: Path, folder: Path, peer: str, threads: int) -> dict[str
 
 def report(runs: dict[str, list[Usage]]) -> str:
     """Medians, the highest peaks, and the ratios of theirs to ours."""
-    wall, cpu = ({name: statistics.median(getattr(run, of) for run in some) for name, some in runs.items()} for of in ("wall", "cpu"))
+    wall, cpu = (
+        {name: statistics.median(getattr(run, of) for run in some) for name, some in runs.items()}
+        for of in ("wall", "cpu")
+    )
     peak = {name: max(run.peak for run in some) for name, some in runs.items()}
     rows = [[name, f"{wall[name]:.1f}", f"{cpu[name]:.1f}", f"{peak[name] / MB:,.0f}"] for name in runs]
     ratios = [times(of[THEIRS] / of[OURS]) for of in (wall, cpu, peak)]
@@ -65,7 +68,10 @@ def main() -> None:
             for name, command in found.items():
                 runs[name].append(usage(command, env))
                 last = runs[name][-1]
-                print(f"{turn + 1} {name}: {last.wall:.1f} s, CPU {last.cpu:.1f} s, {last.peak / MB:,.0f} MB", file=sys.stderr)
+                print(
+                    f"{turn + 1} {name}: {last.wall:.1f} s, CPU {last.cpu:.1f} s, {last.peak / MB:,.0f} MB",
+                    file=sys.stderr,
+                )
     print(report(runs))
 
 

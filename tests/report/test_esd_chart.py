@@ -81,3 +81,15 @@ def test_densities_add_up_to_their_shares() -> None:
     assert area(x, [random_density(full.bulk, count, at) for at in x]) == pytest.approx(1 - SPIKES / count, rel=1e-3)
     x = curve_points(full.tail.x_min, full.tail.x_min * 1e12, 20_000)
     assert area(x, [tail_density(full.tail, count, at) for at in x]) == pytest.approx(full.tail.count / count, rel=1e-3)
+
+
+def test_alpha_by_layer_has_its_interval_and_is_hollow_where_no_power_law_fits() -> None:
+    report = asked(factory.bert(4))
+    line = next(line for line in report.plot("alpha").data if line.name == "Q")
+    tails = [first_of(report, f"layer {layer} Q").tail for layer in range(4)]
+    known = [tail for tail in tails if tail]
+    assert list(line.y) == pytest.approx([tail.alpha for tail in known], rel=1e-6)
+    assert list(line.error_y.array) == pytest.approx([0.6] * 4, rel=1e-6)
+    assert list(line.error_y.arrayminus) == pytest.approx([0.4] * 4, rel=1e-6)
+    assert list(line.marker.symbol) == ["circle" if tail.fits else "circle-open" for tail in known]
+    assert len(set(line.marker.symbol)) == 2

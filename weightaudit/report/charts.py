@@ -74,13 +74,26 @@ def _lines(report: ScanResult, column: Column[LayerRow]) -> Figure:
             name=name,
             mode="lines+markers",
             line={"color": style.light, "dash": style.dash},
-            marker={"symbol": style.symbol, "color": style.light},
+            marker={
+                "symbol": _symbols(style, rows, points) if column.name == "alpha" else style.symbol,
+                "color": style.light,
+            },
             error_y=_interval(report, rows, column, points),
             hovertemplate=f"layer %{{x}}<br>{_axis(column)} %{{y:.5g}}",
         )
     _lay_out(figure, report, column)
     figure.update_yaxes(type="log" if column.name in _LOG else "linear", title=_axis(column))
     return figure
+
+
+def _symbols(style: RoleStyle, rows: Sequence[LayerRow], points: Iterable[int]) -> list[str]:
+    """Of layers: hollow where a power law fits fewer than half of their matrices."""
+    fits: dict[int | None, list[bool]] = {}
+    for row in rows:
+        if row.spectrum.full and row.spectrum.full.tail:
+            fits.setdefault(row.matrix.layer, []).append(row.spectrum.full.tail.fits)
+    hollow = style.symbol.removesuffix("-open") + "-open"
+    return [style.symbol if 2 * sum(fits[layer]) >= len(fits[layer]) else hollow for layer in points]
 
 
 def _interval(

@@ -21,7 +21,7 @@ _INK = INK["light"]
 
 
 def esd(report: ScanResult, matrix: str) -> Figure:
-    """The empirical spectral density of ``matrix``, "layer 3 Q", on logarithmic axes. UsageError where it is unknown."""
+    """The empirical spectral density of ``matrix``, "layer 3 Q", on logarithmic axes. UsageError where unknown."""
     import plotly.graph_objects as go
 
     row = _row(report, matrix)

@@ -2,7 +2,7 @@
 // All eigenvalues of one matrix: their density, logarithmic or linear, beside a random matrix and a power law.
 const EIGENVALUE_AXES = "eigenvalues";
 scaleOf.set(EIGENVALUE_AXES, "log");
-const TWO_COLUMNS = { entrywidth: 0.48, entrywidthmode: "fraction", xref: "container" };
+const TWO_COLUMNS = { entrywidth: 0.6, entrywidthmode: "fraction", xref: "container" };
 /** Points of a curve. */
 const CURVE = 160;
 

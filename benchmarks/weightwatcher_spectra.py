@@ -1,0 +1,77 @@
+"""What WeightWatcher and powerlaw say of the matrices in a safetensors file, written to a JSON file.
+
+    PATH/TO/ITS/python benchmarks/weightwatcher_spectra.py FILE.safetensors OUT.json [--only-weightwatcher] [--names A]
+
+Runs under an interpreter that has both, so it imports nothing of this project. Each matrix is the weight of a Linear
+layer of its own; WeightWatcher runs at its defaults but for ``mp_fit``, which counts spikes, and for its limit of
+50,000 rows. powerlaw gets the very eigenvalues that WeightWatcher found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import torch
+import weightwatcher
+from safetensors import safe_open
+
+COLUMNS = (
+    *("alpha", "xmin", "xmax", "D", "num_pl_spikes", "num_spikes", "bulk_max", "sigma_mp", "W_scale", "status"),
+    *("stable_rank", "norm", "log_norm", "spectral_norm", "log_spectral_norm", "matrix_rank", "entropy", "num_evals"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("out")
+    parser.add_argument("--only-weightwatcher", action="store_true", help="as a user runs it, and nothing else")
+    parser.add_argument("--names", nargs="*", help="tensors of the file, all where none is named")
+    asked = parser.parse_args()
+    with safe_open(asked.file, "pt") as file:
+        weights = {name.replace(".", "/"): file.get_tensor(name) for name in asked.names or file.keys()}
+    model = torch.nn.ModuleDict()
+    for name, weight in weights.items():
+        layer = torch.nn.Linear(1, 1, bias=False)
+        layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+        layer.out_features, layer.in_features = weight.shape
+        model[name] = layer
+    watcher = weightwatcher.WeightWatcher()
+    details = watcher.analyze(model=model, mp_fit=not asked.only_weightwatcher, max_N=10**9)
+    told = {}
+    for _, row in details.iterrows():
+        name = str(row["longname"]).rpartition(".")[2]
+        told[name] = {column: _plain(row[column]) for column in COLUMNS if column in row}
+    if not asked.only_weightwatcher:
+        for name, weight in weights.items():
+            told[name].update(_powerlaw(np.linalg.svd(weight.double().numpy(), compute_uv=False) ** 2))
+    with open(asked.out, "w", encoding="utf-8") as file:
+        json.dump(told, file)
+
+
+def _powerlaw(eigenvalues: np.ndarray) -> dict:
+    import powerlaw
+
+    fit = powerlaw.Fit(eigenvalues, verbose=False)
+    return {
+        "eigenvalues": eigenvalues.tolist(),
+        "powerlaw_alpha": float(fit.power_law.alpha),
+        "powerlaw_xmin": float(fit.xmin),
+        "powerlaw_D": float(fit.power_law.D),
+        "powerlaw_lognormal": list(
+            map(float, fit.distribution_compare("power_law", "lognormal", normalized_ratio=True))
+        ),
+        "powerlaw_exponential": list(
+            map(float, fit.distribution_compare("power_law", "exponential", normalized_ratio=True))
+        ),
+    }
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,21 @@ interface Spectra {
   cumulative: (number[] | null)[];
 }
 
+/** Heads of one stack and kind of attention: `numbers` by name, then by layer, then by head. */
+interface HeadMap {
+  stack: string;
+  attention: string;
+  layers: number[];
+  /** Heads of queries to one of keys and values, by layer. */
+  shares: number[];
+  numbers: Record<string, (number | null)[][]>;
+}
+
+interface HeadData {
+  choices: { name: string; label: string }[];
+  maps: HeadMap[];
+}
+
 /** What `html/payload.py` makes. */
 interface PageData {
   constants: PageConstants;
@@ -30,6 +45,7 @@ interface PageData {
   lines: LineFigure[];
   heat: { column: string; label: string; scale: string }[];
   spectra: Spectra | null;
+  heads?: HeadData;
   hidden: number | null;
   findings: ShownFindings;
   references: Reference[];

@@ -13,6 +13,7 @@ from weightaudit.records import CoverageEntry, ScanResult
 from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
+from weightaudit.report.html.heads import heads_payload
 from weightaudit.report.html.method import command_ends
 from weightaudit.report.page_constants import page_constants
 from weightaudit.report.reference import references
@@ -68,6 +69,7 @@ def payload(report: ScanResult) -> dict[str, Any]:
         "references": [] if report.identity.adapter else list(map(dataclasses.asdict, references(report.rows))),
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
         "spectra": spectra,
+        **heads_payload(report),
         "hidden": report.map.dimensions.get("hidden"),
         "findings": findings_payload(groups),
         "anchors": encoded(anchors([row.matrix for row in report.rows])),

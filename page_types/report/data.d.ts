@@ -67,6 +67,21 @@ interface FullMatrix {
   tail: Tail | null;
 }
 
+/** Heads of one stack and kind of attention: `numbers` by name, then by layer, then by head. */
+interface HeadMap {
+  stack: string;
+  attention: string;
+  layers: number[];
+  /** Heads of queries to one of keys and values, by layer. */
+  shares: number[];
+  numbers: Record<string, (number | null)[][]>;
+}
+
+interface HeadData {
+  choices: { name: string; label: string }[];
+  maps: HeadMap[];
+}
+
 /** What `html/payload.py` makes. */
 interface PageData {
   constants: PageConstants;
@@ -81,6 +96,7 @@ interface PageData {
   heat: { column: string; label: string; scale: string }[];
   spectra: Spectra | null;
   full: (FullMatrix | null)[] | null;
+  heads?: HeadData;
   hidden: number | null;
   findings: ShownFindings;
   references: Reference[];

@@ -17,7 +17,7 @@ export function load(files, names, data) {
   const code = files.map((file) => readFileSync(new URL(file, ASSETS), "utf8")).join("\n");
   return runInContext(
     `(function () {\n'use strict';\n${code}\nreturn { ${names.join(", ")} };\n})()`,
-    createContext({ document, window, Intl }),
+    createContext({ document, window, Intl, URLSearchParams }),
   );
 }
 

@@ -15,6 +15,7 @@ from tests.support.adapters import saved_adapter, saved_model, shapes_of
 from tests.support.linear_packers import GPTQ, gptq
 from tests.support.merges import merge_check_result
 from tests.support.packed_models import packed
+from tests.support.tiny import tiny
 from weightaudit import ScanReport, scan
 from weightaudit.audit.progress import Silent
 from weightaudit.batches.pairs.pair import PairOutcome
@@ -39,6 +40,11 @@ def _kept(folder: Path, write: Callable[[BinaryIO], None]) -> Path:
 
 def _scan(make: Callable[[], ScanReport]) -> Written:
     return lambda folder: _kept(folder, lambda file: write_scan(make(), file))
+
+
+def _heads(folder: Path) -> Path:
+    scan(tiny("t5"), heads=True).to_html(folder / "page.html")
+    return folder / "page.html"
 
 
 def _quantised(folder: Path) -> Path:
@@ -103,6 +109,7 @@ KINDS: dict[str, Written] = {
     "two_stacks": _scan(lambda: factory.seq2seq(2)),
     "spectrum": _scan(lambda: spectra.asked(factory.bert(4))),
     "full_spectrum": _scan(lambda: full_spectra.asked(factory.bert(3))),
+    "heads": _heads,
     "quantised": _quantised,
     "adapter": _adapter,
     "comparison": _comparison,

@@ -22,6 +22,8 @@ _PARTS = {
     "logit": "s·D·W_Qᵀ·W_K·D, what two inputs of length 1 make of a logit at the same position",
     "ov": "W_O·W_V·D, what attending to one input adds to the output",
 }
+_STORED = ("q", "k", "v", "o")
+"""Parts whose norms are in the unit of the entries."""
 _NUMBERS: dict[str, tuple[str, Rounding]] = {
     "frobenius_norm": ("Frobenius norm", "nearest"),
     "spectral_norm": ("Lower end of the certified interval on the spectral norm", "down"),
@@ -55,6 +57,7 @@ def _columns() -> Iterator[Column[HeadRow]]:
                 "float64",
                 _number(part, field),
                 rounding,
+                unit="weight" if part in _STORED and field != "stable_rank" else "",
             )
     yield Column(
         "logit_any_distance",

@@ -1,4 +1,4 @@
-"""Heads of attention that do nothing, repeat one another, or are unlike all others; judged where heads were measured."""
+"""Heads of attention that do nothing, repeat one another, or are unlike all others; judged where they were measured."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _outlying(rule: Rule, context: RuleContext) -> Iterator[Match]:
         for i, z in out.items():
             row, norms = those[i]
             detail = (
-                f"The map of head {row.head}{_kind(row.attention)} to its logits has the norm {norms.spectral_norm:.4g}; "
+                f"The map of head {row.head}{_kind(row.attention)} to its logits has norm {norms.spectral_norm:.4g}; "
                 f"the median of {len(those):,} heads is {usual:.4g}. Its robust z-score is {z:.0f}."
             )
             yield _match(rule, detail, z, [Place(row.stack, row.layer)])
@@ -138,7 +138,7 @@ RULES = (
         "the median of the other heads of its layer.",
         threshold=DEAD_SHARE,
         source="A choice, far below what trained heads show: of the 350 heads of MiniLM-L6, SmolLM2-135M and RXNMapper "
-        "the least is 0.34. Heads that were pruned by zeros have 0.",
+        "the least is 0.27. Heads that were pruned by zeros have 0.",
         advice="Look whether the head was pruned. A head without logits attends to everything alike; one that writes "
         "nothing can be removed.",
         check=_dead,
@@ -164,14 +164,14 @@ RULES = (
         id="outlying-head",
         title="A head whose logits are unlike those of all others",
         severity="info",
-        measures="With --heads: robust z-score 0.6745·d/MAD of the logarithm of the spectral norm of a head's map to its "
-        f"logits among all heads of the stack, MAD at least {LEAST_SPREAD:g}; from {MIN_HEADS} heads on. Heads whose "
+        measures="With --heads: robust z-score 0.6745·d/MAD of the logarithm of the spectral norm of a head's map to "
+        f"its logits among all heads of the stack, MAD at least {LEAST_SPREAD:g}; from {MIN_HEADS} on. Heads whose "
         "queries and keys have a norm are not judged, and where more than one in ten stand out that is a pattern.",
         threshold=Z_THRESHOLD,
-        source="Logits of healthy heads spread widely: the largest z-score is 7.7 in MiniLM-L6 and 7.4 in SmolLM2-135M. "
+        source="Logits of healthy heads spread widely: the largest z-score is 7.7 in MiniLM-L6, 2.8 in SmolLM2-135M. "
         "A head with z = 12 is some 30 times the median or more, where 8-bit formats and half precision lose it.",
-        advice="Look at the head's attention: it may look at one token alone. Choose scales of 8-bit attention for this "
-        "head by itself.",
+        advice="Look at the head's attention: it may look at one token alone. Choose scales of 8-bit attention for "
+        "this head by itself.",
         check=_outlying,
         needs=(_known_heads,),
         of_heads=True,

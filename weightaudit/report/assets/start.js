@@ -10,5 +10,6 @@ startSections();
 drawInSight(() => {
   startPlots();
   startSpectra();
+  startHeads();
 });
 document.documentElement.dataset.ready = "true";

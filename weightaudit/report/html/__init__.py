@@ -14,7 +14,16 @@ from weightaudit.report.style import role_styles
 SCRIPTS = (
     *("data.js", "text.js", "elements.js", "decoding.js", "rows.js", "derived.js", "layers.js", "addresses.js"),
     *("starting.js", "drawing.js", "marks.js", "scales.js", "cards.js", "power-law.js", "points.js", "chart-marks.js"),
-    *("line-chart.js", "heat-map.js", "plots.js", "choice.js", "eigenvalues.js", "spectra.js", "exporting.js"),
+    *(
+        "line-chart.js",
+        "heat-map.js",
+        "plots.js",
+        "choice.js",
+        "eigenvalues.js",
+        "spectra.js",
+        "heads.js",
+        "exporting.js",
+    ),
     *("paged.js", "experts.js", "copying.js", "details.js", "saving.js", "csv.js"),
     *("filter.js", "filter-columns.js", "filtering.js"),
     *("tables.js", "coverage.js", "sections.js", "in-sight.js", "start.js"),

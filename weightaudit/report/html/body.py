@@ -10,6 +10,7 @@ from weightaudit.records import LayerRow, ScanResult, Status
 from weightaudit.report.html.base import base_section
 from weightaudit.report.html.findings import findings_section, grouped
 from weightaudit.report.html.header import guessed, header, notes
+from weightaudit.report.html.heads import heads_section
 from weightaudit.report.html.method import method_section
 from weightaudit.report.html.overview import summary
 from weightaudit.report.html.quantisation import quantisation_section
@@ -65,6 +66,7 @@ def body(report: ScanResult, *, alone: bool = True) -> Html:
         notes(report),
         _layer_plots(report),
         spectra_section(report),
+        heads_section(report),
         _roles(report),
         _outside(report),
         section(

@@ -37,6 +37,8 @@ def header(report: ScanResult, groups: list[Group]) -> Html:
         links.insert(len(links) - 2, ("base", "Against its base"))
     if asked(report):
         links.insert(2, ("spectra", "Spectra"))
+    if report.heads is not None:
+        links.insert(links.index(("roles", "By role")), ("heads", "Heads"))
     if report.findings:
         links.insert(1, ("findings", "Findings"))
     return html(

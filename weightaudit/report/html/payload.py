@@ -14,6 +14,7 @@ from weightaudit.report.full_spectra import full_payload
 from weightaudit.report.html.anchors import anchors
 from weightaudit.report.html.encoding import encoded
 from weightaudit.report.html.findings import findings_payload, grouped
+from weightaudit.report.html.heads import heads_payload
 from weightaudit.report.html.method import command_ends
 from weightaudit.report.page_constants import page_constants
 from weightaudit.report.reference import references
@@ -71,6 +72,7 @@ def payload(report: ScanResult) -> dict[str, Any]:
         "heat": [{"column": column, "label": label, "scale": scale} for column, label, scale in HEAT],
         "spectra": spectra,
         "full": full,
+        **heads_payload(report),
         "hidden": report.map.dimensions.get("hidden"),
         "findings": findings_payload(groups),
         "anchors": encoded(anchors([row.matrix for row in report.rows])),

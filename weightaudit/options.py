@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from weightaudit.text import listed
 
 T = TypeVar("T")
-Panel = Literal["Outputs", "Selection", "Measurement", "Hub", "Findings", "Settings"]
+Panel = Literal["Advice", "Outputs", "Selection", "Measurement", "Hub", "Findings", "Settings"]
 
 _KEY = "weightaudit.option"
 

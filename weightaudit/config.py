@@ -19,12 +19,16 @@ from weightaudit.parse import (
     parse_severities,
     parse_share,
     parse_spec,
+    parse_spectrum,
     parse_value,
 )
 from weightaudit.redact import without_secrets
 
 Method = Literal["auto", "exact", "krylov"]
 METHODS: tuple[Method, ...] = ("auto", "exact", "krylov")
+Spectra = Literal[False, True, "full"]
+"""How much is wanted of the singular values beyond σ₁: nothing, what its passes say anyway, all of them."""
+SPECTRA: tuple[Spectra, ...] = (False, True, "full")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +106,19 @@ class AuditConfig:
     )
     seed: int = option(0, help="Seed of the random starts.", panel="Measurement", changes_results=True, in_lists=True)
     """Seed of the random starts; each matrix draws from (seed, its own name, its own entries)."""
-    spectrum: bool = option(
+    spectrum: Spectra = option(
         False,
-        help="Also estimate the spectrum: leading singular values, density, effective rank.",
+        help="Also estimate the spectrum: leading singular values, density, effective rank. With 'full' behind it all "
+        "singular values are computed, at their cost, with the power law of their tail, the random matrix of the "
+        "same shape beside them, and the same entries shuffled.",
         panel="Measurement",
+        parse=parse_spectrum,
+        may_have=("full",),
         changes_results=True,
         in_lists=True,
     )
-    """Whether leading singular values, density and effective ranks are wanted too, from the same passes."""
+    """Whether leading singular values, density and effective ranks are wanted too, from the same passes; "full" asks
+    for every singular value, which takes a dense eigensolver."""
     base: str | None = option(
         None,
         help="The model that this one was made from, a directory, a weight file or a Hub id, quantised or not: how far "

@@ -193,6 +193,19 @@ def parse_spec(path: str | os.PathLike[str] | SpecFile | None) -> SpecFile | Non
     return SpecFile(printable(os.path.basename(named)), text)
 
 
+def parse_spectrum(asked: str | bool | None) -> Any:
+    """``"yes"``, ``"no"`` or ``"full"`` in any case, or True or False as they are; None is False. UsageError for any
+    other.
+    """
+    if asked is None or isinstance(asked, bool):
+        return bool(asked)
+    word = asked.strip().lower() if isinstance(asked, str) else ""
+    if word != "full" and word not in _FLAGS:
+        wrong = f"{printable(repr(asked))} is none of yes, no and full"
+        raise UsageError("spectrum", wrong, "Write --spectrum, or --spectrum full for every singular value")
+    return _FLAGS.get(word, word)
+
+
 def parse_share(share: str | float | None) -> float | None:
     """``"0.9"`` or ``0.9`` → a number from 0 to 1; None stays None. UsageError for any other."""
     try:

@@ -23,4 +23,5 @@ def check_config(config: AuditConfig, *, check_device: bool = True, rules: Seque
         method=config.method,
         seed=config.seed,
         device=config.device if check_device else "cpu",
+        spectrum=config.spectrum,
     )

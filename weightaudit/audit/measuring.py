@@ -22,6 +22,7 @@ from weightaudit.audit.reading import Held, ReadGroup, cut, cut_products, read_g
 from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties
+from weightaudit.audit.workspace import ROOM, Workspace, bytes_beside
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.logs import timed
@@ -93,6 +94,7 @@ class _Work:
             later={copy for copy, _ in ties.open},
         )
         self._codes: dict[str, CodeFacts] = {}
+        self._workspace = Workspace(config.memory or ROOM)
         self._under_way = 0
         self._left: dict[Held, int] = {}
 
@@ -153,7 +155,10 @@ class _Work:
                 device=config.device,
                 team=self._team,
             )
-            spectrum = measured(operator or blocks, spectrum=config.spectrum, digest=digest)
+            # A product of thin factors takes next to nothing.
+            beside_it = bytes_beside(matrix) if blocks and config.spectrum == "full" else 0
+            with self._workspace.lent(beside_it):
+                spectrum = measured(operator or blocks, spectrum=config.spectrum, digest=digest)
             beside = None
             if self._comparison is not None:
                 beside = self._comparison.facts(matrix, factors or blocks, held, spectrum, measured)
@@ -183,8 +188,8 @@ class _Work:
         return self._codes.get(part.tensor) or self._codes.get(f"{part.tensor}[{part.index}]")
 
     def _needs_digest(self, matrix: RoleMatrix) -> bool:
-        """Those that are shown, and those that a random start is made for."""
-        if matrix.key not in self._overlapping:
+        """Those that are shown, and those that anything is drawn for."""
+        if matrix.key not in self._overlapping or self._config.spectrum == "full":
             return True
         return choose_algorithm(self._config.method, *matrix.shape, self._config.tol) == "krylov"
 

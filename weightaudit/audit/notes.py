@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from weightaudit.audit.rules.context import lone_shard
 from weightaudit.audit.rules.wording import where
+from weightaudit.config import Spectra
 from weightaudit.records import LayerRow, ModelIdentity, ModelMap, TensorInfo
+from weightaudit.spectral.full.values import LARGEST_SIDE
 from weightaudit.text import printable
 
 MAX_MATRICES_NAMED = 8
@@ -14,10 +16,14 @@ MAX_MATRICES_NAMED = 8
 
 
 def notes(
-    identity: ModelIdentity, model_map: ModelMap, rows: Iterable[LayerRow], too_large: Iterable[TensorInfo] = ()
+    identity: ModelIdentity,
+    model_map: ModelMap,
+    rows: Sequence[LayerRow],
+    too_large: Iterable[TensorInfo] = (),
+    spectrum: Spectra = False,
 ) -> Iterator[str]:
     """Of a shard read alone, of the map (guessed, incomplete), of tensors without a role that were ``too_large`` to be
-    looked at, and of intervals that stayed wide.
+    looked at, of intervals that stayed wide, and of matrices too large for the whole ``spectrum`` that was asked for.
     """
     yield from _of_shards(identity)
     yield from _of_guesses(model_map)
@@ -28,6 +34,8 @@ def notes(
         for info in too_large
     )
     yield from _of_intervals(rows)
+    if spectrum == "full":
+        yield from _of_whole_spectra(rows)
 
 
 def _of_shards(identity: ModelIdentity) -> Iterator[str]:
@@ -60,3 +68,14 @@ def _of_intervals(rows: Iterable[LayerRow]) -> Iterator[str]:
         )
     if len(wide) > MAX_MATRICES_NAMED:
         yield f"So are {len(wide) - MAX_MATRICES_NAMED} more intervals; the table marks each."
+
+
+def _of_whole_spectra(rows: Sequence[LayerRow]) -> Iterator[str]:
+    large = [row for row in rows if row.adapter is None and min(row.matrix.shape) > LARGEST_SIDE]
+    if large:
+        names = [where(row.matrix) for row in large[:MAX_MATRICES_NAMED]]
+        more = f" and {len(large) - MAX_MATRICES_NAMED} more" if len(large) > MAX_MATRICES_NAMED else ""
+        yield (
+            f"Not all singular values were computed of {', '.join(names)}{more}: both sides are longer than "
+            f"{LARGEST_SIDE}. Their leading ones, density and effective ranks are there."
+        )

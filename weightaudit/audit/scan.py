@@ -132,7 +132,7 @@ def _scan(
         findings=findings,
         notes=(
             *checkpoint.notes,
-            *notes(checkpoint.identity, model_map, ordered, too_large),
+            *notes(checkpoint.identity, model_map, ordered, too_large, config.spectrum),
             *(comparison.notes if comparison else ()),
         ),
         rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked),

@@ -24,6 +24,7 @@ from weightaudit.report.adapters import ADAPTER
 from weightaudit.report.atomic_write import Attempts, replacing
 from weightaudit.report.columns import COLUMNS, Column
 from weightaudit.report.comparison import SUMMARY_COLUMNS, ModelEntry, write_index
+from weightaudit.report.full_columns import FULL
 from weightaudit.report.layout import ALL_CSV, ALL_PARQUET, LAYERS_CSV, LAYERS_PARQUET, LOG, PAGE, SUMMARY_CSV
 from weightaudit.report.quantisation import QUANTISATION
 from weightaudit.report.scan_columns import LAYOUTS
@@ -37,7 +38,7 @@ ROWS = 1 << 16
 LONGEST_LINE = 1 << 20
 """Bytes of a line of a LAYERS_CSV: a row names a few tensors of at most a thousand characters."""
 UNFINISHED = "not finished: run its batch again"
-MORE = (QUANTISATION, ADAPTER, SPECTRAL)
+MORE = (QUANTISATION, ADAPTER, SPECTRAL, FULL)
 """Columns that a table has or has not, all of a group, in the order in which they stand behind the others."""
 SUMMARY_HEAD = ("model", "revision", "status", "reason", "folder", "family", "guessed")
 """Columns of summary.csv before `SUMMARY_COLUMNS`."""

@@ -123,7 +123,7 @@ def scan_option(name: str) -> inspect.Parameter:
     """The option ``name`` of `AuditConfig` as a parameter that typer understands."""
     known, default = options_of(AuditConfig)[name], getattr(DEFAULTS, name)
     typed = _typed(known, types_of(AuditConfig)[name])
-    unset = default is None or default == ()
+    unset = default is None or default == () or bool(known.may_have)
     shown: bool | str = known.default_text or not (unset or default is False)
     details: dict[str, Any] = {
         "help": known.help,
@@ -132,7 +132,7 @@ def scan_option(name: str) -> inspect.Parameter:
         "show_envvar": known.envvar is not None,
         "show_default": shown,
         "min": known.least,
-        "metavar": "|".join(known.choices) or None,
+        "metavar": f"[{'|'.join(known.may_have)}]" if known.may_have else "|".join(known.choices) or None,
         "autocompletion": completion.OF_OPTIONS.get(name),
     }
     option = typer.Option(f"--{name.replace('_', '-')}", **details)

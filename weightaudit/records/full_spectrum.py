@@ -19,7 +19,8 @@ class Alternative:
 
 @dataclass(frozen=True)
 class TailFit:
-    """The power law p(λ) ∝ λ^(−α) of the eigenvalues λ = σ² that are at least ``x_min`` (Clauset, Shalizi & Newman 2009).
+    """The power law p(λ) ∝ λ^(−α) of those eigenvalues λ = σ² that are ``x_min`` at least (Clauset, Shalizi & Newman
+    2009).
 
     Attributes
     ----------
@@ -96,9 +97,9 @@ class FullSpectrum:
         Each σ² is off by this at most; what lies below its root is rounding.
     shuffled
         Singular values of the same entries in random order, descending, as many: what the shape and the entries alone
-        would give.
+        would give. Empty for a product that is known by its factors, of which no entry is read.
     bulk
-        The random matrix beside it.
+        The random matrix beside it; None of small sides, of a product, and where spikes leave nothing but rounding.
     tail
         The power law; None where there are too few values.
     energy_ranks

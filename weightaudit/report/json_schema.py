@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from weightaudit.records import SCHEMA, Adapter, CoverageEntry, Finding, NotJudged, SkippedFile
 from weightaudit.report.columns import COLUMNS
+from weightaudit.report.full_columns import full_fields
 from weightaudit.report.scan_columns import GROUPS
 from weightaudit.report.spectra import spectrum_fields
 
@@ -48,6 +49,7 @@ def schema() -> Schema:
     }
     finding = _of_record(Finding)
     spectrum = {name: _of(hint) for name, hint in spectrum_fields().items()}
+    full = {name: _of(hint) for name, hint in full_fields().items()}
     text, texts = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
     file = _object({"name": text, "bytes": {"type": "integer"}})
     files = {"type": "array", "items": file}
@@ -88,12 +90,13 @@ def schema() -> Schema:
         "layers": {"type": "array", "items": _object(row, row.keys() - {column.name for column in COLUMNS})},
         "coverage": {"type": "array", "items": _of_record(CoverageEntry)},
         "spectra": {"type": "array", "items": _object(spectrum, {"tensor"})},
+        "full_spectra": {"type": "array", "items": _object(full, {"tensor"})},
         "record": {"type": "object", "description": "All of it, for weightaudit.load alone."},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A scan by weightaudit, schema {SCHEMA}",
-        **_object(keys, {"adapter", "base", "spectra"}),
+        **_object(keys, {"adapter", "base", "spectra", "full_spectra"}),
     }
 
 

@@ -9,6 +9,7 @@ from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.adapters import ADAPTER, is_adapter
 from weightaudit.report.base import DISTANCE, EFFECTIVE, base_columns
 from weightaudit.report.columns import COLUMNS, Column
+from weightaudit.report.full_columns import FULL, all_asked
 from weightaudit.report.quantisation import QUANTISATION
 from weightaudit.report.spectra import SPECTRAL, asked
 
@@ -18,7 +19,7 @@ _OF_PRODUCTS: Columns = tuple(replace(column, dtype="Int64") if column.of_entrie
 LAYOUTS: tuple[Columns, ...] = tuple(
     (*own, *spectral)
     for own in (COLUMNS, (*COLUMNS, *QUANTISATION), (*_OF_PRODUCTS, *ADAPTER))
-    for spectral in ((), SPECTRAL)
+    for spectral in ((), SPECTRAL, (*SPECTRAL, *FULL))
 )
 """The columns that the tables of a scan without a base may have."""
 GROUPS: dict[str, Columns] = {
@@ -26,6 +27,7 @@ GROUPS: dict[str, Columns] = {
     "reports in which a matrix is quantised": QUANTISATION,
     "reports on an adapter": ADAPTER,
     "scans with --spectrum": SPECTRAL,
+    "scans with --spectrum full": FULL,
     "scans with --base": DISTANCE,
     "scans of an adapter with --base": EFFECTIVE,
 }
@@ -38,7 +40,8 @@ def columns_of(report: ScanResult) -> Columns:
         own: Columns = (*_OF_PRODUCTS, *ADAPTER)
     else:
         own = (*COLUMNS, *QUANTISATION) if any(map(_quantised, report.rows)) else COLUMNS
-    return (*own, *(SPECTRAL if asked(report) else ()), *base_columns(report))
+    spectral = (*(SPECTRAL if asked(report) else ()), *(FULL if all_asked(report) else ()))
+    return (*own, *spectral, *base_columns(report))
 
 
 def _quantised(row: LayerRow) -> bool:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, get_type_hints
 
 from weightaudit.records import LayerRow, ModelIdentity, Place, ScanResult, SpectrumDetail
-from weightaudit.report.columns import Column, Value, number_text
+from weightaudit.report.columns import Column, Value, number_text, place_said
 from weightaudit.report.hypertext import NOTHING, Html, html, join
 from weightaudit.report.markup import captioned, plot_hosts, scale_choice, section
 from weightaudit.report.scales import scale_of
@@ -82,8 +82,7 @@ def spectrum_fields() -> dict[str, Any]:
 
 
 def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
-    place = {name: value for name, value in asdict(row.matrix.place).items() if name != "tensor" or value}
-    return {**place, **asdict(detail)}
+    return {**place_said(row.matrix.place), **asdict(detail)}
 
 
 def spectra_payload(report: ScanResult) -> dict[str, list[Any]] | None:

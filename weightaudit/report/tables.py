@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from weightaudit.records import SCHEMA, CoverageEntry, ScanResult
 from weightaudit.report.base import base_json
 from weightaudit.report.columns import NAMES, texts, values
+from weightaudit.report.full_columns import all_asked, full_json
 from weightaudit.report.record import KEY, record_of
 from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.spectra import asked, spectra_json
@@ -69,6 +70,8 @@ def document(report: ScanResult) -> dict[str, Any]:
     }
     if asked(report):
         long["spectra"] = spectra_json(report)
+    if all_asked(report):
+        long["full_spectra"] = full_json(report)
     return {**_head(report), **{key: plain(value) for key, value in long.items()}}
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
 
-from weightaudit.config import DEFAULTS, Method
-from weightaudit.records import Spectrum, SpectrumDetail
+from weightaudit.config import DEFAULTS, Method, Spectra
+from weightaudit.records import FullSpectrum, Spectrum, SpectrumDetail
+from weightaudit.spectral.full.whole import Start, full_spectrum, is_small_enough, whole_interval
 from weightaudit.spectral.inputs import block_matrix, device_of_blocks
 from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
 from weightaudit.spectral.operators.base import Operator
@@ -48,7 +48,7 @@ def measure(
     seed: int = DEFAULTS.seed,
     name: str = "",
     device: str | None = None,
-    spectrum: bool = DEFAULTS.spectrum,
+    spectrum: Spectra = DEFAULTS.spectrum,
     digest: str | None = None,
     team: Team | None = None,
 ) -> Spectrum:
@@ -77,7 +77,8 @@ def measure(
     device
         torch device that computes: "cpu", "cuda", "cuda:1"; None is where the matrix lies.
     spectrum
-        Whether ``detail`` is wanted, at no further pass.
+        Whether ``detail`` is wanted, at no further pass; "full" wants ``full`` too, every singular value, which takes
+        a dense eigensolver, twice. Of matrices whose smaller side is more than 16384 there is none.
     digest
         `weightaudit.spectral.digest` of the blocks, or an operator's own, where it has been taken already; a wrong one
         voids ``delta``.
@@ -103,7 +104,7 @@ def measure(
     (3.0, 13.0)
     """
     device = device_of_blocks(matrix) if device is None else device
-    check_options(tol=tol, delta=delta, method=method, seed=seed, device=device)
+    check_options(tol=tol, delta=delta, method=method, seed=seed, device=device, spectrum=spectrum)
     operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
     with (
         np.errstate(all="ignore"),  # what overflows is scaled, or counted as it is not finite; the caller may have any
@@ -112,11 +113,11 @@ def measure(
         operator.on(device_called(device), threads) as ready,
     ):
 
-        def start() -> np.random.Generator:
+        def start(purpose: str = "") -> np.random.Generator:
             # Of the matrix as it was given, so that the device changes nothing.
-            return rng_for(seed, name, digest or operator.digest())
+            return rng_for(seed, f"{name} {purpose}" if purpose else name, digest or operator.digest())
 
-        return _measure(ready, float(tol), float(delta), method, start, bool(spectrum))
+        return _measure(ready, float(tol), float(delta), method, start, spectrum, threads)
 
 
 def frobenius_norm(matrix: Any, *, team: Team | None = None) -> float:
@@ -142,23 +143,31 @@ def _measure(
     tol: float,
     delta: float,
     method: Method,
-    start: Callable[[], np.random.Generator],
-    spectrum: bool,
+    start: Start,
+    spectrum: Spectra,
+    team: Team,
 ) -> Spectrum:
-    algorithm = choose_algorithm(method, *operator.cost_shape, tol)
     stats = operator.statistics()
+    known = not stats.nonfinite and stats.frob_sq > stats.error**2
+    whole = None
+    if spectrum == "full" and known and is_small_enough(operator):
+        whole = whole_interval(operator, stats, team)
+    # All singular values say what is left to choose at no further pass.
+    exact = whole is not None and method == "auto"
+    algorithm = "exact" if exact else choose_algorithm(method, *operator.cost_shape, tol)
     if stats.nonfinite:
         interval = Interval(math.nan, math.nan, 0)
-    elif stats.frob_sq <= stats.error**2:  # zero, or nothing but rounding
+    elif not known:  # zero, or nothing but rounding
         interval = Interval(0.0, stats.frob_sq, 0)
     elif algorithm == "exact":
-        interval = operator.spectrum(stats)
+        interval = operator.spectrum(stats) if whole is None else whole
     else:
         gram, rng = operator.gram(stats.scale), start()
         interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
-    known = interval.spectrum if spectrum else None
-    detail = known.detail(stats.frob_sq, stats.scale, stats.error) if known else None
-    return _spectrum(stats, interval, algorithm, tol, detail, operator.shape)
+    seen = interval.spectrum if spectrum else None
+    detail = seen.detail(stats.frob_sq, stats.scale, stats.error) if seen else None
+    full = None if whole is None else full_spectrum(operator, stats, whole, start, team)
+    return _spectrum(stats, interval, algorithm, tol, detail, full, operator.shape)
 
 
 def choose_algorithm(method: Method, rows: int, cols: int, tol: float) -> Literal["exact", "krylov"]:
@@ -179,6 +188,7 @@ def _spectrum(
     algorithm: str,
     tol: float,
     detail: SpectrumDetail | None,
+    full: FullSpectrum | None,
     shape: tuple[int, int],
 ) -> Spectrum:
     """The record, unscaled, of W from what is known of a matrix no further than ``stats.error`` from it: every singular
@@ -207,4 +217,5 @@ def _spectrum(
         detail=detail,
         entries=stats.entries,
         dispersion=stats.dispersion,
+        full=full,
     )

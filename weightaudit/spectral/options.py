@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numbers import Integral, Real
 
-from weightaudit.config import METHODS
+from weightaudit.config import METHODS, SPECTRA, Spectra
 from weightaudit.errors import UsageError
 
 MAX_TOL = 1e30
@@ -13,7 +13,7 @@ MIN_DELTA = 1e-100
 """Below, the χ² quantile of a single column leaves the range of float64."""
 
 
-def check_options(*, tol: float, delta: float, method: str, seed: int, device: str) -> None:
+def check_options(*, tol: float, delta: float, method: str, seed: int, device: str, spectrum: Spectra = False) -> None:
     """Raise UsageError for an option of `measure` that is out of range, before anything is read."""
     if not (_is_real(tol) and 0 < tol < MAX_TOL):
         raise UsageError("tol", f"{tol!r} is not a positive number", "It is the relative width on σ₁², e.g. 0.01")
@@ -24,6 +24,8 @@ def check_options(*, tol: float, delta: float, method: str, seed: int, device: s
         raise UsageError("seed", f"{seed!r} is not a whole number", "Any will do, e.g. 0")
     if method not in METHODS:
         raise UsageError("method", f"{method!r} is unknown", f"Choose one of {', '.join(METHODS)}")
+    if spectrum not in SPECTRA:
+        raise UsageError("spectrum", f"{spectrum!r} is unknown", 'It is False, True or "full"')
     _check_device(device)
 
 

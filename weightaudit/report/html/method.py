@@ -9,9 +9,11 @@ from collections import Counter
 
 from weightaudit.config import DEFAULTS
 from weightaudit.records import ScanResult
+from weightaudit.report.full_columns import all_asked
 from weightaudit.report.hypertext import NOTHING, Html, html, join, shown
 from weightaudit.report.markup import definitions, details, section, setting, table
 from weightaudit.report.scan_columns import columns_of
+from weightaudit.report.spectra import asked
 from weightaudit.text import plural, ranges
 
 REPEATED = ("all", "base", "method", "tol", "delta", "seed", "device", "threads")
@@ -146,7 +148,11 @@ def _model(report: ScanResult) -> str:
 def _settings(report: ScanResult) -> list[str]:
     """The options that change numbers, as the scan had them."""
     chosen = [(f"--{name}", str(report.options[name])) for name in REPEATED if report.options.get(name) is not None]
-    words = [word for pair in chosen for word in pair] + ["--spectrum"] * bool(report.options.get("spectrum"))
+    words = [word for pair in chosen for word in pair]
+    if all_asked(report):
+        words += ["--spectrum", "full"]
+    elif asked(report):
+        words += ["--spectrum"]
     return list(map(shlex.quote, words))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
+from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics
 from weightaudit.spectral.team import Team
@@ -39,6 +40,11 @@ class Operator(Protocol):
     @property
     def cost_shape(self) -> tuple[int, int]:
         """The two sides, of a stored matrix, for which `spectrum` and a pass cost as much as here."""
+        ...
+
+    @property
+    def entries(self) -> PanelSource | None:
+        """W as it is read entry by entry; None where it is known by factors alone."""
         ...
 
     def digest(self) -> str:

@@ -21,6 +21,10 @@ class PanelOperator:
         return self.matrix.rows, self.matrix.cols
 
     @property
+    def entries(self) -> PanelSource:
+        return self.matrix
+
+    @property
     def cost_shape(self) -> tuple[int, int]:
         return self.shape
 

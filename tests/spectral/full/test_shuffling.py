@@ -1,0 +1,64 @@
+"""The same entries in another order: all of them, each order as likely, however they lie in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from weightaudit.spectral import measure
+from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.full.shuffling import shuffled
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+def test_the_entries_are_the_same(dtype: type) -> None:
+    W = np.arange(600.0).reshape(20, 30).astype(dtype)
+    mixed = shuffled(BlockMatrix((W,)), np.random.default_rng(0))
+    (block,) = mixed.blocks
+    assert block.shape == W.shape
+    assert block.dtype == W.dtype
+    assert np.array_equal(np.sort(block.astype(float), axis=None), np.sort(W.astype(float), axis=None))
+    assert not np.array_equal(block, W)
+    assert np.array_equal(W, np.arange(600.0).reshape(20, 30).astype(dtype))
+
+
+def test_however_they_lie() -> None:
+    W = np.random.default_rng(1).standard_normal((20, 30))
+    ways = [BlockMatrix((W,)), BlockMatrix((np.asfortranarray(W),)), BlockMatrix((W[:7], np.asfortranarray(W[7:])))]
+    first, *others = (shuffled(one, np.random.default_rng(2)).blocks[0] for one in ways)
+    assert all(np.array_equal(first, other) for other in others)
+
+
+def test_all_orders_are_as_likely() -> None:
+    W, rng = np.arange(1.0, 4.0).reshape(1, 3), np.random.default_rng(3)
+    times = Counter(tuple(shuffled(BlockMatrix((W,)), rng).blocks[0].ravel()) for _ in range(1200))
+    assert len(times) == 6
+    assert all(150 < count < 250 for count in times.values())
+
+
+def test_by_seed_and_name() -> None:
+    W = np.random.default_rng(4).standard_normal((30, 20)) @ np.diag(np.geomspace(1, 50, 20))
+    found = {
+        (seed, name): measure(W, spectrum="full", seed=seed, name=name).full
+        for seed, name in [(0, "Q"), (1, "Q"), (0, "K")]
+    }
+    shuffles = [one.shuffled for one in found.values() if one]
+    assert len(set(shuffles)) == 3
+    again = measure(W, spectrum="full", name="Q").full
+    assert again == found[0, "Q"]
+
+
+def test_structure_is_gone() -> None:
+    """A matrix of rank one in disorder is like a random one of the same entries."""
+    rng = np.random.default_rng(5)
+    W = np.outer(rng.choice([-1.0, 1.0], 120), rng.choice([-1.0, 1.0], 80))
+    found = measure(W, spectrum="full").full
+    assert found is not None
+    assert found.singular_values[1] < 1e-6 * found.singular_values[0]
+    edge = np.sqrt(120) + np.sqrt(80)
+    assert 0.9 * edge < found.shuffled[0] < 1.1 * edge
+    # The sum of squares is that of the entries, in whatever order.
+    assert np.isclose(np.square(found.shuffled).sum(), np.square(W).sum())

@@ -120,7 +120,7 @@ def advise(
     files = {kind: path for kind, path in wanted.items() if path is not None}
     if not files:
         raise UsageError("advice", "none was asked for", "Name --lora, --train, --mergekit or --compress with a file")
-    models = ModelFiles.of([source])
+    models = ModelFiles.of([], read=[source]) if _is_report(source) else ModelFiles.of([source])
     from weightaudit.report.atomic_write import Attempts, check_writable, replacing
 
     for path in files.values():
@@ -164,11 +164,17 @@ def advise(
     attempts.conclude()
 
 
+def _is_report(source: str) -> bool:
+    """Whether it is called like a report: no address, and no index of shards."""
+    name = source.lower()
+    return name.endswith(".json") and not name.endswith(INDEX) and "://" not in name
+
+
 def _report(source: str, config: AuditConfig, *, quiet: bool) -> ScanReport:
     """The report of that name, or of a scan of the model."""
     from weightaudit.api import ScanReport, load, scan
 
-    if not source.lower().endswith(".json") or source.lower().endswith(INDEX) or "://" in source:
+    if not _is_report(source):
         return scan(source, progress=not quiet, config=config)
     found = load(source)
     if not isinstance(found, ScanReport):

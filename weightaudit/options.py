@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from weightaudit.text import listed
 
 T = TypeVar("T")
-Panel = Literal["Outputs", "Selection", "Measurement", "Hub", "Findings", "Settings"]
+Panel = Literal["Advice", "Outputs", "Selection", "Measurement", "Hub", "Findings", "Settings"]
 
 _KEY = "weightaudit.option"
 
@@ -29,9 +29,9 @@ class Option:
     each item of several, ``least`` and ``most`` are allowed and ``above`` is not; ``unit`` is what it is counted in.
     ``many`` says that it may be given several times; ``may_have`` which words may follow what is else a flag of the
     command line, ``yes`` where none does. ``changes_results`` says that numbers or findings depend on it,
-    ``judges`` that findings alone do, ``adds`` that options of a report name it only where it is set; ``in_lists`` that a
-    line of a model list may set it, ``in_settings`` that a file of settings may. ``envvar`` is an environment variable
-    that sets it.
+    ``judges`` that findings alone do, ``adds`` that options of a report name it only where it is set; ``in_lists``
+    that a line of a model list may set it, ``in_settings`` that a file of settings may. ``envvar`` is an environment
+    variable that sets it.
     ``origin`` says of an experiment's setting whether the paper states the value.
     """
 

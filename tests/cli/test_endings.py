@@ -94,6 +94,7 @@ COMMANDS = {
     "archs": (["archs"], 0, True),
     "archs NAME": (["archs", "bert"], 0, True),
     "archs --check": (["archs", "--check", "MODEL"], 0, True),
+    "advise": (["advise", "MODEL", "--lora", "-", "--quiet", "--threads", "1"], 0, True),
     "rules": (["rules"], 0, True),
     "rules ID": (["rules", "nonfinite"], 0, True),
     "scan": (["scan", "MODEL", *ONE], 1, True),

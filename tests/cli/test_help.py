@@ -33,6 +33,7 @@ def test_commands() -> None:
         "compare",
         "archs",
         "rules",
+        "advise",
         "paper",
     }
 

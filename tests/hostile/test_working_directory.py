@@ -106,6 +106,7 @@ def everything(out: Path) -> list[tuple[list[str], int]]:
         (["archs"], 0),
         (["archs", "--check", "."], 0),
         (["rules"], 0),
+        (["advise", ".", "--lora", "-"], 0),
         (["--version"], 0),
         (["--help"], 0),
         *([(paper, 0)] if importlib.util.find_spec("matplotlib") else []),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from weightaudit.api.written import Target, Written
+from weightaudit.parse import parse_roles
 from weightaudit.records import DiffResult, MergeCheckResult, ScanResult
 from weightaudit.report import write_figures
 
 if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
+
+    from weightaudit.advice import Compression, RankPattern, Unfrozen
 
 
 class ScanReport(Written, ScanResult):
@@ -110,6 +114,57 @@ class ScanReport(Written, ScanResult):
         from weightaudit.report.charts import chart
 
         return chart(self, number, kind, matrix)
+
+    def rank_pattern(
+        self,
+        *,
+        r: int = 8,
+        by: str = "stable_rank",
+        min_rank: int | None = None,
+        max_rank: int | None = None,
+        alpha: float | None = None,
+        roles: str | Sequence[str] | None = None,
+    ) -> RankPattern:
+        """Choose a rank of LoRA for each module, at a mean of ``r``: ``LoraConfig(**pattern.for_peft())``.
+
+        Ranks follow ``by``: "stable_rank", "entropy_effective_rank" (of a scan with ``spectrum``) or "alpha" (of one
+        with whole spectra). They lie between ``min_rank``, a quarter of ``r`` where that is None, and ``max_rank``,
+        four times ``r``; ``alpha`` is ``lora_alpha``, ``r`` where it is None, and the scaling is the same everywhere.
+        ``roles`` are those of matrices whose modules are meant, None all in layers. UsageError where the scan does not
+        tell.
+        """
+        from weightaudit.advice import rank_pattern
+
+        asked = parse_roles(roles)
+        return rank_pattern(self, r=r, by=by, min_rank=min_rank, max_rank=max_rank, alpha=alpha, roles=asked)
+
+    def unfrozen_parameters(
+        self,
+        *,
+        by: str = "stable_rank",
+        share: float = 0.25,
+        take: Literal["lowest", "highest"] = "lowest",
+        roles: str | Sequence[str] | None = None,
+    ) -> Unfrozen:
+        """Choose modules to train while all others stay frozen: of each kind that ``share`` whose number ``by`` is the
+        lowest or highest.
+
+        What is returned has ``patterns``, ``to_yaml()`` for Axolotl and ``to_mergekit()``. UsageError where the scan
+        does not tell.
+        """
+        from weightaudit.advice import unfrozen_parameters
+
+        return unfrozen_parameters(self, by=by, share=share, take=take, roles=parse_roles(roles))
+
+    def compressibility(self) -> Compression:
+        """Find the rank that holds 90, 95 and 99 % of the energy of each matrix, what it saves, and its error.
+
+        What is returned has a ``frame``, ``to_csv()`` and ``to_markdown()``. What the scan does not tell is missing
+        there: whole spectra tell all.
+        """
+        from weightaudit.advice import compressibility
+
+        return compressibility(self)
 
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""

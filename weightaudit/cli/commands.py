@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from weightaudit.cli.advise import advise
 from weightaudit.cli.archs import archs
 from weightaudit.cli.batch import batch
 from weightaudit.cli.compare import compare
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (scan, diff, merge_check, merge, batch, compare, archs, rules):
+for command in (scan, diff, merge_check, merge, batch, compare, advise, archs, rules):
     app.command(cls=OnceCommand)(report_errors(command))
 app.add_typer(paper)
 app.callback()(show_version)

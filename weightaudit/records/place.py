@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 # The paper's roles first; a family may add names of its own (e.g. POOLER) in its spec.
 EMBEDDING_ROLES = ("EMBED", "POSITION", "TOKEN_TYPE")
@@ -49,11 +49,6 @@ class Place:
         layer = "" if self.layer is None else str(self.layer)
         expert = "" if self.expert is None else str(self.expert)
         return f"{self.stack}/{layer}/{expert}/{self.role}" + (f"/{self.tensor}" if self.tensor else "")
-
-    @property
-    def fields(self) -> dict[str, str | int | None]:
-        """Its fields by name, as reports have them: ``tensor`` only where there is one."""
-        return {name: value for name, value in asdict(self).items() if name != "tensor" or value}
 
     @property
     def population(self) -> tuple[str, str, str]:

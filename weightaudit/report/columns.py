@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Generic, Literal, TypeVar
 
@@ -95,6 +95,11 @@ def place_columns(place: Callable[[Row], Place]) -> tuple[Column[Row], ...]:
             "expert", "Expert", "number of the expert in a mixture, else empty", "Int64", lambda m, r: place(r).expert
         ),
     )
+
+
+def place_said(place: Place) -> dict[str, Value]:
+    """The place as JSON has it; of its tensor nothing where the role tells what it is."""
+    return {name: value for name, value in asdict(place).items() if name != "tensor" or value}
 
 
 def _place(row: LayerRow) -> Place:

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from weightaudit.records import FullSpectrum, LayerRow, ModelIdentity, Place, ScanResult, Spectrum
 from weightaudit.records.full_spectrum import Bulk, TailFit
-from weightaudit.report.columns import Column, Rounding, Value
+from weightaudit.report.columns import Column, Rounding, Value, place_said
 
 Read = Callable[[ModelIdentity, LayerRow], Value]
 
@@ -157,7 +157,9 @@ FULL: tuple[Column[LayerRow], ...] = (
 def full_json(report: ScanResult) -> list[dict[str, Any]]:
     """One entry a matrix of which every singular value is known, in report order."""
     return [
-        {**row.matrix.place.fields, **asdict(row.spectrum.full)} for row in report.rows if row.spectrum.full is not None
+        {**place_said(row.matrix.place), **asdict(row.spectrum.full)}
+        for row in report.rows
+        if row.spectrum.full is not None
     ]
 
 

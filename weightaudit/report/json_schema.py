@@ -49,6 +49,7 @@ def schema() -> Schema:
     }
     finding = _of_record(Finding)
     spectrum = {name: _of(hint) for name, hint in spectrum_fields().items()}
+    full = {name: _of(hint) for name, hint in full_fields().items()}
     text, texts = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
     file = _object({"name": text, "bytes": {"type": "integer"}})
     files = {"type": "array", "items": file}
@@ -89,10 +90,7 @@ def schema() -> Schema:
         "layers": {"type": "array", "items": _object(row, row.keys() - {column.name for column in COLUMNS})},
         "coverage": {"type": "array", "items": _of_record(CoverageEntry)},
         "spectra": {"type": "array", "items": _object(spectrum, {"tensor"})},
-        "full_spectra": {
-            "type": "array",
-            "items": _object({name: _of(hint) for name, hint in full_fields().items()}, {"tensor"}),
-        },
+        "full_spectra": {"type": "array", "items": _object(full, {"tensor"})},
         "heads": _of_record(Heads),
         "record": {"type": "object", "description": "All of it, for weightaudit.load alone."},
     }

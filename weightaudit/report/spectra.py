@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, get_type_hints
 
 from weightaudit.records import LayerRow, ModelIdentity, Place, ScanResult, SpectrumDetail
-from weightaudit.report.columns import Column, Value, number_text
+from weightaudit.report.columns import Column, Value, number_text, place_said
 from weightaudit.report.full_spectra import eigenvalue_view
 from weightaudit.report.hypertext import NOTHING, Html, html, join
 from weightaudit.report.markup import captioned, plot_hosts, scale_choice, section
@@ -85,7 +85,7 @@ def spectrum_fields() -> dict[str, Any]:
 
 
 def _json_entry(row: LayerRow, detail: SpectrumDetail) -> dict[str, Any]:
-    return {**row.matrix.place.fields, **asdict(detail)}
+    return {**place_said(row.matrix.place), **asdict(detail)}
 
 
 def spectra_payload(report: ScanResult) -> dict[str, list[Any]] | None:

@@ -1,0 +1,32 @@
+"""Advice on a trained model: the certified error of each cut beside that of the matrix itself in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import weightaudit as wa
+from tests.support.minilm import minilm_directory, needs_minilm
+
+
+@needs_minilm
+def test_the_error_of_a_cut_matrix_lies_in_its_interval() -> None:
+    directory = minilm_directory()
+    assert directory is not None
+    asked = {"roles": "Q,O,M2", "layers": "0,5"}
+    report = wa.scan(str(directory), spectrum="full", **asked)  # type: ignore[arg-type]  # options by name
+    dense = {m.key: m.load().double().numpy() for m in wa.matrices(str(directory))}
+    found = report.compressibility()
+    assert len(found.matrices) == 6
+    for one in found.matrices:
+        matrix = dense[one.row.matrix.key]
+        u, sigma, v = np.linalg.svd(matrix, full_matrices=False)
+        held = np.cumsum(sigma**2) / np.sum(sigma**2)
+        for cut in one.cuts:
+            assert cut.rank == int(np.argmax(held >= cut.share)) + 1
+            error = float(np.linalg.norm(matrix - (u[:, : cut.rank] * sigma[: cut.rank]) @ v[: cut.rank]))
+            assert cut.error_lower <= error <= cut.error_upper
+            assert cut.error_upper <= cut.error_lower * 1.001
+        ranks = dict(one.row.spectrum.full.energy_ranks) if one.row.spectrum.full else {}
+        assert ranks == {cut.share: cut.rank for cut in one.cuts}
+    assert set(report.rank_pattern(by="alpha", r=4).ranks.values()) <= set(range(1, 17))
+    assert len(report.unfrozen_parameters(by="alpha", share=0.5).modules) <= 3

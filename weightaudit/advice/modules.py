@@ -1,0 +1,125 @@
+"""The modules of a scanned model, as training libraries know them, each with the matrices that were measured of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from weightaudit.errors import UsageError
+from weightaudit.records import LAYER_ROLES, LayerRow, ScanResult
+from weightaudit.text import did_you_mean, listed, plural, printable
+
+By = Literal["stable_rank", "entropy_effective_rank", "alpha"]
+MEASURES: tuple[By, ...] = get_args(By)
+"""What advice may go by."""
+WEIGHT = ".weight"
+_NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the model: ``name`` is its path, ``rows`` are the matrices that its weight holds, (out, in) is its
+    ``shape``. ``whole`` is its weight as one matrix, None where only parts of it were measured.
+    """
+
+    name: str
+    rows: tuple[LayerRow, ...]
+    shape: tuple[int, int]
+    whole: LayerRow | None
+
+    @property
+    def kind(self) -> str:
+        """Its name, numbers apart: the same in each layer."""
+        return _NUMBER.sub("*", self.name)
+
+    def measure(self, by: By) -> float:
+        """Its number; of a weight that was measured in parts alone the largest of theirs. NaN where there is none."""
+        found = [number_of(row, by) for row in ([self.whole] if self.whole else self.rows)]
+        return max((number for number in found if not math.isnan(number)), default=math.nan)
+
+
+@dataclass(frozen=True)
+class Modules:
+    """``found`` in report order; ``notes`` say what was left out."""
+
+    found: tuple[Module, ...]
+    notes: tuple[str, ...] = ()
+
+
+def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Modules:
+    """The modules that hold matrices of the layers, or of the ``roles`` wherever they are.
+
+    UsageError where the names of the scan are not those of modules, where a role is none of the model, and where there
+    is no such module.
+    """
+    _check_names(result)
+    known = list(dict.fromkeys(row.matrix.role for row in result.rows))
+    for role in roles or ():
+        if role not in known:
+            hint = did_you_mean(role, known) + f"It has {listed(known)}"
+            raise UsageError(f"role '{printable(role)}'", "the report has no such role", hint)
+    plain = dict(zip(result.map.wrapping.names, result.map.wrapping.plain, strict=True)) if result.map.wrapping else {}
+    sizes = {entry.tensor: entry.parameters for entry in result.coverage_entries}
+    held: dict[str, list[LayerRow]] = {}
+    odd: list[str] = []
+    for row in result.rows:
+        wanted = row.matrix.role in roles if roles else row.matrix.layer is not None and row.matrix.role in LAYER_ROLES
+        if not wanted or len(row.matrix.tensors) > 1:
+            continue
+        (name,) = row.matrix.tensors
+        if not name.endswith(WEIGHT) or any(part.index is not None for part in row.matrix.parts):
+            odd.append(name)
+        else:
+            held.setdefault(name, []).append(row)
+    found = []
+    for name, rows in held.items():
+        whole = next((row for row in rows if row.matrix.parameters == sizes.get(name)), None)
+        others = [row for row in rows if row is not whole] or rows
+        shape = whole.matrix.shape if whole else (sum(row.matrix.shape[0] for row in others), rows[0].matrix.shape[1])
+        found.append(Module(plain.get(name, name).removesuffix(WEIGHT), tuple(rows), shape, whole))
+    if not found:
+        raise UsageError("advice", "no module holds such matrices alone", "Name others with --roles")
+    odd = list(dict.fromkeys(odd))
+    note = (
+        f"Left out, for they are no weight of one module: {listed(map(printable, odd), 3, spare=1)} "
+        f"({plural(len(odd), 'tensor')})."
+    )
+    return Modules(tuple(found), (note,) if odd else ())
+
+
+def _check_names(result: ScanResult) -> None:
+    if result.identity.adapter is not None:
+        raise UsageError("advice", "the report is of an adapter", "Scan the model that it changes")
+    if result.map.family == "gguf":
+        cause = "names of a GGUF file are not those of a model's modules"
+        raise UsageError("advice", cause, "Scan the safetensors or PyTorch files of the model")
+
+
+def number_of(row: LayerRow, by: By) -> float:
+    """What was measured of a matrix: a rank, or α of its tail where that is a power law; NaN where it is not known."""
+    spectrum = row.spectrum
+    if by == "stable_rank":
+        return spectrum.stable_rank
+    if by == "entropy_effective_rank":
+        return spectrum.detail.entropy_effective_rank if spectrum.detail else math.nan
+    tail = spectrum.full.tail if spectrum.full else None
+    return tail.alpha if tail and tail.fits else math.nan
+
+
+def check_measure(result: ScanResult, by: str) -> By:
+    """``by`` as one of `MEASURES`. UsageError for another, and where the scan did not measure it."""
+    known = next((one for one in MEASURES if one == by), None)
+    if known is None:
+        raise UsageError(f"by '{printable(by)}'", f"it is none of {listed(MEASURES)}", did_you_mean(by, MEASURES))
+    lacking = {
+        "stable_rank": ("", ""),
+        "entropy_effective_rank": ("" if any(row.spectrum.detail for row in result.rows) else "spectra", "--spectrum"),
+        "alpha": ("" if any(row.spectrum.full for row in result.rows) else "whole spectra", "--spectrum full"),
+    }
+    what, option = lacking[known]
+    if what:
+        raise UsageError(f"advice by {known}", f"the report has no {what}", f"Scan with {option}")
+    return known

@@ -13,7 +13,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 # Tests start hundreds of processes, each of which would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all check format lint scripts types imports docs bench clean
+.PHONY: setup demo test test-all collect check format lint scripts types imports docs bench clean
 
 setup: $(VENV)/ready
 
@@ -38,6 +38,11 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 test: setup
 	$(PYTEST)
+
+# Tests are compiled, with what each assert would say, by the first process that collects them, which takes longer than
+# all the rest of that: workers that start together in a fresh clone would each do it. For CI, beside lint and types.
+collect: setup
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null
 
 # The tests that take minutes too, and more examples of those that draw them.
 test-all: setup

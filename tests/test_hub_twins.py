@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 import weightaudit as wa
 from benchmarks.checkpoints import generate
 from tests.support.bins import save_bin, save_bin_shards
+from tests.support.covering import covering
 from tests.support.hub import SHA, Hub, environment, folder_files, pointed_at, run, serve
 from tests.support.models import RECIPES, build, tiny_model
 from tests.support.running import CommandLine
@@ -169,8 +170,14 @@ def test_streamed_and_local_scans_are_twins(
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("options", [{}, {"roles": "Q"}, {"roles": "M2,POSITION"}, {"layers": "1"}, {"memory": "32MB"}])
-@pytest.mark.parametrize("kind", ["safetensors", "bin", "bin shards"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    covering(
+        ["safetensors", "bin", "bin shards"],
+        [{}, {"roles": "Q"}, {"roles": "M2,POSITION"}, {"layers": "1"}, {"memory": "32MB"}],
+        together=1,
+    ),
+)
 def test_only_what_is_asked_for_is_transferred(
     medium: dict[str, Path], serving: Callable[[Path], Served], kind: str, options: dict[str, Any]
 ) -> None:
@@ -208,8 +215,16 @@ runpy.run_module("weightaudit", run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where machine code is kept: made by the first command, found by the next."""
+    return tmp_path_factory.mktemp("kernels")
+
+
 @pytest.mark.parametrize("kind", ["safetensors shards", "bin"])
-def test_nothing_is_written_but_the_output(tmp_path: Path, stored: Callable[[str, str], Path], kind: str) -> None:
+def test_nothing_is_written_but_the_output(
+    tmp_path: Path, stored: Callable[[str, str], Path], kernels: Path, kind: str
+) -> None:
     """Working directory, cache, home and temporary folder stay empty, and no file is even opened to be written: but for
     the machine code of our kernels, in a folder of its own."""
     directory = stored("gpt2", kind)
@@ -225,7 +240,7 @@ def test_nothing_is_written_but_the_output(tmp_path: Path, stored: Callable[[str
             USERPROFILE=str(folders["user"]),
             XDG_CACHE_HOME=str(folders["user"] / "cache"),
             TMPDIR=str(folders["tmp"]),
-            NUMBA_CACHE_DIR=str(tmp_path / "kernels"),
+            NUMBA_CACHE_DIR=str(kernels),
             TRACE_TO=str(tmp_path / "trace"),
             PYTHONDONTWRITEBYTECODE="1",
         )
@@ -242,8 +257,7 @@ def test_nothing_is_written_but_the_output(tmp_path: Path, stored: Callable[[str
         assert hub.sent("cdn") > 0
     left = {name: sorted(path.name for path in folder.rglob("*")) for name, folder in folders.items()}
     assert left == {"cwd": [], "hf": [], "tmp": [], "user": [], "out": ["layers.csv"]}
-    kept = tmp_path / "kernels"
-    traced = [line for line in (tmp_path / "trace").read_text().splitlines() if str(kept) not in line]
+    traced = [line for line in (tmp_path / "trace").read_text().splitlines() if str(kernels) not in line]
     assert [line for line in traced if str(folders["out"]) in line]
     assert [line for line in traced if str(folders["out"]) not in line and line != f"open {os.devnull}"] == []
 

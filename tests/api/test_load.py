@@ -89,6 +89,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             wa.load(path)
 
 
+JUDGED = factory.judged().to_json()
 VALUES: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just([]) | st.just({})
 )
@@ -98,7 +99,7 @@ VALUES: st.SearchStrategy[Any] = (
 @settings(max_examples=150)
 def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever value somewhere in the record is another: an error of ours, or a report that can be written."""
-    said = json.loads(factory.judged().to_json())
+    said = json.loads(JUDGED)
     inside: Any = said["record"]
     while True:
         keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))

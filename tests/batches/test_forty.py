@@ -105,7 +105,7 @@ def test_in_processes(forty: Forty, tmp_path: Path) -> None:
 
 @needs_dask
 def test_on_a_dask_cluster(forty: Forty, tmp_path: Path) -> None:
-    with dask_cluster(tmp_path / "cluster", forty.env) as cluster:
+    with dask_cluster(tmp_path / "cluster", forty.env, workers=1) as cluster:
         words = ["batch", str(forty.path), "--out", str(tmp_path / "out"), "--scheduler", str(cluster.file)]
         done = run([*words, "--threads", "1"], forty.env, tmp_path)
     assert done.returncode == 1, done.stderr

@@ -195,7 +195,7 @@ def test_stopped(
     nothing left, and what is done stays.
     """
     path, out = tmp_path / "list.txt", tmp_path / "out"
-    copies = [tmp_path / f"model{i}" for i in range(20)]
+    copies = [tmp_path / f"model{i}" for i in range(12)]
     for copy in copies:
         copy.symlink_to(next(iter(tiny_checkpoints.values())))
     path.write_text("".join(f"{copy}\n" for copy in copies))
@@ -227,11 +227,11 @@ def test_stopped(
         pytest.fail("some process of the run is still there")
     assert not list(out.rglob("*.tmp"))
     finished = {file: file.stat().st_ino for file in out.glob("*/outcome.json")}
-    assert 3 <= len(finished) < 20
+    assert 3 <= len(finished) < len(copies)
     done = weightaudit(*words, "0")
     assert (done.code, done.stderr) == (0, "")
     assert {file: file.stat().st_ino for file in finished} == finished
-    assert len((out / "summary.csv").read_text().splitlines()) == 21
+    assert len((out / "summary.csv").read_text().splitlines()) == 1 + len(copies)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.pairs.matrices import absmax, grouped
+from tests.support.covering import covering
 from weightaudit.arrays import Array
 from weightaudit.pairs.grids import grid_of
 from weightaudit.records import Grid
@@ -152,9 +153,9 @@ def test_a_base_on_the_same_grid_was_not_quantised() -> None:
         assert found(before, absmax(before * np.sign(weights(seed=4)), group, bits)) is None
 
 
-@pytest.mark.parametrize("base", FLOATS)
-@pytest.mark.parametrize("stored", FLOATS)
-@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (20, 600), (700, 3), (1, 900)])
+@pytest.mark.parametrize(
+    ("base", "stored", "shape"), covering(FLOATS, FLOATS, [(8, 8), (64, 64), (20, 600), (700, 3), (1, 900)])
+)
 def test_no_grid(base: np.dtype, stored: np.dtype, shape: tuple[int, int]) -> None:
     """Trained, another model's, sparsely changed, pruned, rounded: whatever their distribution."""
     rng = np.random.default_rng(7)

@@ -209,13 +209,18 @@ def places(said: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
         yield from places(said[0], *path, 0)
 
 
-def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path) -> None:
+ODD = ([], [1], {}, {"x": 1}, "x", 7, 10**400, None)
+
+
+@pytest.mark.parametrize("each", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path, each: int) -> None:
+    """In each place every ``each``-th of what is odd there, others than in the place before."""
     path = tmp_path / "r.json"
     report = factory.judged()
     replace(report, rows=report.rows[:2], findings=report.findings[:1], coverage_entries=()).write(path)
     whole = path.read_text("utf-8")
-    for place in places(json.loads(whole)):
-        for odd in ([], [1], {}, {"x": 1}, "x", 7, 10**400, None):
+    for number, place in enumerate(places(json.loads(whole))):
+        for odd in ODD[number % each :: each]:
             said = json.loads(whole)
             if place:
                 *above, last = place

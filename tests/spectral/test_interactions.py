@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.covering import covering
 from weightaudit.arrays import Array, Product
 from weightaudit.records import Interactions
 from weightaudit.spectral import interactions as room
@@ -79,8 +80,7 @@ def test_planted_updates_by_cross_products(shape: tuple[int, int], shared: float
     held_against_dense(shape, shared, (0, 4, 48), (0.25, 0.5, 1.0, 2.0))
 
 
-@pytest.mark.parametrize("shape", [(900, 700), (640, 800)], ids=str)
-@pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("shape", "shared"), covering([(900, 700), (640, 800)], [0.0, 0.5, 1.0], together=1))
 def test_planted_updates_by_probes(shape: tuple[int, int], shared: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same of matrices about as large as this is used for; of updates that are nearly white ρ only to 0.012, which
     beside a κ of 1 and more is nothing."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.spectral.planted import DTYPES, SPECTRA, planted
+from tests.support.covering import covering
 from weightaudit.config import Method
 from weightaudit.records import SpectrumDetail
 from weightaudit.spectral import digest, measure
@@ -227,8 +228,10 @@ def test_entropy_rank_is_near(spectrum: str, shape: tuple[int, int]) -> None:
     assert np.abs(errors).max() < single
 
 
-@pytest.mark.parametrize("shape", [(300, 150), (150, 300), (200, 200)])
-@pytest.mark.parametrize("spectrum", ["linear", "heavy-tailed", "two close"])
+@pytest.mark.parametrize(
+    ("spectrum", "shape"),
+    covering(["linear", "heavy-tailed", "two close"], [(300, 150), (150, 300), (200, 200)], together=1),
+)
 def test_participation_ratio_scatters_around_the_truth(spectrum: str, shape: tuple[int, int]) -> None:
     W = torch.tensor(planted(*shape, spectrum))
     true = participation(singular_values(W))

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
+import typer.main
 
 from weightaudit.cli import main
 
@@ -25,6 +27,10 @@ class Outcome:
     stderr: str
 
 
+_commands = cache(typer.main.get_command)
+"""A process builds its commands once, and this one has hundreds of command lines."""
+
+
 @dataclass(frozen=True)
 class CommandLine:
     """Call it with the words after `weightaudit`."""
@@ -35,6 +41,7 @@ class CommandLine:
     def __call__(self, *words: object) -> Outcome:
         self.monkeypatch.setattr(sys, "argv", ["weightaudit", *map(str, words)])
         self.capsys.readouterr()
+        self.monkeypatch.setattr("typer.main.get_command", _commands)
         with signals_kept(), pytest.raises(SystemExit) as ended:
             main()
         captured = self.capsys.readouterr()

@@ -23,6 +23,7 @@ CONFIG = {
     "num_hidden_layers": LAYERS,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
+    "head_dim": 16,  # what a config does not say, transformers is asked for, and its import takes a process seconds
     "vocab_size": VOCAB,
     "max_position_embeddings": 128,
     "tie_word_embeddings": False,

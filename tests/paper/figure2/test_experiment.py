@@ -80,8 +80,8 @@ def test_collapse_is_seen_marked_and_left_out() -> None:
 
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
     # 77 networks a labelling: several groups for the threads, and a last one that is smaller.
-    made = "figure2.Figure2Config(inputs=120, epochs=8, batch=50, draws=7)"
-    config = Figure2Config(inputs=120, epochs=8, batch=50, draws=7)
+    made = "figure2.Figure2Config(inputs=120, epochs=3, batch=50, draws=7)"
+    config = Figure2Config(inputs=120, epochs=3, batch=50, draws=7)
     before = torch.get_num_threads()
     texts = []
     try:
@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert texts[0] == texts[1] == texts[2] == elsewhere
-    assert texts[0].count("\n") == 1 + 2 * 7 * 11 * 9
+    assert texts[0].count("\n") == 1 + 2 * 7 * 11 * 4
     assert texts[0] != figure2.run(dataclasses.replace(config, seed=1), Silent()).points.to_csv(index=False)
 
 

@@ -77,8 +77,8 @@ def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> 
 
 
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
-    made = "figure3.Figure3Config(inputs=12, dimension=9, width=5, steps=20, measurements=2, lambdas=(0.0, 1e-2))"
-    config = Figure3Config(inputs=12, dimension=9, width=5, steps=20, measurements=2, lambdas=(0.0, 1e-2))
+    values = "inputs=12, dimension=9, width=5, steps=20, measurements=2, draws=2, lambdas=(0.0, 1e-2)"
+    config = Figure3Config(inputs=12, dimension=9, width=5, steps=20, measurements=2, draws=2, lambdas=(0.0, 1e-2))
     before = torch.get_num_threads()
     texts = []
     try:
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
         torch.set_num_threads(before)
     code = (
         "from weightaudit.paper.figure3 import experiment as figure3; from weightaudit.audit.progress import Silent;"
-        f"print(figure3.run({made}, Silent()).points.to_csv(index=False), end='')"
+        f"print(figure3.run(figure3.Figure3Config({values}), Silent()).points.to_csv(index=False), end='')"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert texts[0] == texts[1] == texts[2] == elsewhere

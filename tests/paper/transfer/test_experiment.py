@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from tests.support.running import CommandLine
 from weightaudit.audit.progress import Silent
-from weightaudit.paper.cells import Cells
+from weightaudit.paper.cells import FOLDER, Cells
 from weightaudit.paper.data import generator_for
 from weightaudit.paper.transfer import experiment, fine_tunes, scores, sums, transformers
 from weightaudit.paper.transfer.experiment import TransferConfig
@@ -27,13 +28,15 @@ from weightaudit.paper.transfer.transformers import LENGTH, LETTERS, Shape
 QUICK = TransferConfig(quick=True)
 
 
-def result(config: TransferConfig = QUICK) -> Any:
-    return experiment.run(config, Silent(), Cells(None, config))
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `quick` keeps its parts."""
+    return tmp_path_factory.mktemp("quick")
 
 
 @pytest.fixture(scope="module")
-def quick() -> Any:
-    return result()
+def quick(parts: Path) -> Any:
+    return experiment.run(QUICK, Silent(), Cells(parts, QUICK))
 
 
 def test_a_task_is_what_it_says() -> None:
@@ -238,13 +241,18 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     assert computed == []
     assert found.points.to_csv(index=False) == whole
     other = dataclasses.replace(QUICK, seeds=(11, 12), resamples=40)
-    experiment.run(other, Silent(), Cells(tmp_path, other))
-    assert computed == ["full", "decay", "long", "lora"]
+    computed.append("stop")
+    with pytest.raises(Stopped):
+        experiment.run(other, Silent(), Cells(tmp_path, other))
+    assert computed[1:] == ["full", "decay", "long", "lora"]
     cells.clear()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command(weightaudit: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick")
+def test_the_command(parts: Path, weightaudit: CommandLine, tmp_path: Path) -> None:
+    """From the parts of the run above, as if that had been stopped before its outputs."""
+    shutil.copytree(parts / FOLDER, tmp_path / "transfer" / FOLDER)
     done = weightaudit("paper", "transfer", "--quick", "--out", tmp_path, "--quiet")
     assert done.code == 0, done.stderr
     assert {path.name for path in (tmp_path / "transfer").iterdir()} == {

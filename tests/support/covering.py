@@ -1,0 +1,33 @@
+"""Products of cases that are too long for each run of the tests: those in which every pair of values is met, and the
+rest marked slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, product
+from typing import Any
+
+import pytest
+
+
+def covering(*axes: Sequence[Any], together: int = 2) -> list[Any]:
+    """Every combination of the axes' values, for `pytest.mark.parametrize`; slow but for some in which each choice of
+    values from ``together`` axes is met.
+
+    Example:
+        >>> [case for case in covering("ab", "xy", together=1) if type(case) is tuple]
+        [('a', 'x'), ('b', 'y')]
+    """
+    cases = list(product(*(range(len(axis)) for axis in axes)))
+    missing = {met for case in cases for met in combinations(enumerate(case), together)}
+    chosen = set()
+    while missing:
+        best = max(cases, key=lambda case: len(missing & set(combinations(enumerate(case), together))))
+        chosen.add(best)
+        missing -= set(combinations(enumerate(best), together))
+    found: list[Any] = []
+    for case in cases:
+        values = tuple(axis[i] for axis, i in zip(axes, case, strict=True))
+        found.append(values if case in chosen else pytest.param(*values, marks=pytest.mark.slow))
+    return found

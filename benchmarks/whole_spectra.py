@@ -59,7 +59,7 @@ def made(seed: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
     yield "spiked", _float(spiked)
     yield "entries-t2", _float(rng.standard_t(2, (400, 300)))
     for name, values in (
-        ("pareto-2.5", rng.pareto(1.5, 400) + 1),
+        ("pareto-5-halves", rng.pareto(1.5, 400) + 1),
         ("pareto-4", rng.pareto(3.0, 400) + 1),
         ("lognormal", rng.lognormal(0, 1, 400)),
         ("exponential", rng.exponential(1, 400)),

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 
 def bulk(W: Floats) -> Bulk | None:
     squares = np.square(np.linalg.svd(W, compute_uv=False))
-    return bulk_of(squares, *W.shape, 1e-12 * float(squares[0]))
+    rows, cols = W.shape
+    return bulk_of(squares, rows, cols, 1e-12 * float(squares[0]))
 
 
 def found(W: Floats) -> Bulk:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,8 +52,8 @@ def main() -> None:
         json.dump(told, file)
 
 
-def _powerlaw(eigenvalues: np.ndarray) -> dict:
-    import powerlaw
+def _powerlaw(eigenvalues: np.ndarray[Any, Any]) -> dict[str, Any]:
+    import powerlaw  # type: ignore[import-not-found, unused-ignore]
 
     # Version 2 looks for no α beyond 3 unless it is told to, and has tolerances that suit values near 1.
     scale = float(np.median(eigenvalues))

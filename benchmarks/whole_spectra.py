@@ -41,8 +41,8 @@ TOLERANCES = {
     "powerlaw's α": 1e-6,
     "powerlaw's ratio to the exponential": 1e-3,
 }
-"""Relative. WeightWatcher's decomposition is of float64, ours of a Gram matrix, both of the same float32 entries; powerlaw
-finds the exponential by iteration."""
+"""Relative. WeightWatcher's decomposition is of float64, ours of a Gram matrix, both of the same float32 entries;
+powerlaw finds the exponential by iteration."""
 HEADS = (
     *("matrix", "shape", "α", "WW", "powerlaw", "tail", "WW", "D", "WW", "powerlaw", "p"),
     *("R log-normal", "powerlaw", "spikes", "WW"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,14 +52,16 @@ def main() -> None:
         json.dump(told, file)
 
 
-def _powerlaw(eigenvalues: np.ndarray) -> dict:
-    import powerlaw
+def _powerlaw(eigenvalues: np.ndarray[Any, Any]) -> dict[str, Any]:
+    import powerlaw  # type: ignore[import-not-found, unused-ignore]
 
-    fit = powerlaw.Fit(eigenvalues, verbose=False)
+    # Version 2 looks for no α beyond 3 unless it is told to, and has tolerances that suit values near 1.
+    scale = float(np.median(eigenvalues))
+    fit = powerlaw.Fit(eigenvalues / scale, verbose=False, parameter_ranges={"alpha": [0, 1000]})
     return {
         "eigenvalues": eigenvalues.tolist(),
         "powerlaw_alpha": float(fit.power_law.alpha),
-        "powerlaw_xmin": float(fit.xmin),
+        "powerlaw_xmin": float(fit.xmin) * scale,
         "powerlaw_D": float(fit.power_law.D),
         "powerlaw_lognormal": list(
             map(float, fit.distribution_compare("power_law", "lognormal", normalized_ratio=True))

@@ -39,9 +39,10 @@ TOLERANCES = {
     "D": 1e-6,
     "powerlaw's x_min": 1e-6,
     "powerlaw's α": 1e-6,
-    "powerlaw's ratio to the exponential": 1e-4,
+    "powerlaw's ratio to the exponential": 1e-3,
 }
-"""Relative; WeightWatcher's decomposition is of float64, ours of a Gram matrix, both of the same float32 entries."""
+"""Relative. WeightWatcher's decomposition is of float64, ours of a Gram matrix, both of the same float32 entries;
+powerlaw finds the exponential by iteration."""
 HEADS = (
     *("matrix", "shape", "α", "WW", "powerlaw", "tail", "WW", "D", "WW", "powerlaw", "p"),
     *("R log-normal", "powerlaw", "spikes", "WW"),
@@ -54,12 +55,12 @@ def made(seed: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
     yield "noise", _float(rng.standard_normal((600, 200)))
     spiked = rng.standard_normal((500, 300))
     for strength in (60.0, 70.0, 90.0):
-        left, right = (_unit(rng.standard_normal(size)) for size in spiked.shape)
+        left, right = (_unit(rng.standard_normal((size,))) for size in spiked.shape)
         spiked += strength * np.outer(left, right)
     yield "spiked", _float(spiked)
     yield "entries-t2", _float(rng.standard_t(2, (400, 300)))
     for name, values in (
-        ("pareto-2.5", rng.pareto(1.5, 400) + 1),
+        ("pareto-5-halves", rng.pareto(1.5, 400) + 1),
         ("pareto-4", rng.pareto(3.0, 400) + 1),
         ("lognormal", rng.lognormal(0, 1, 400)),
         ("exponential", rng.exponential(1, 400)),

@@ -9,12 +9,13 @@ import pytest
 
 from tests.report.full_spectra import SPIKES, asked
 from tests.support import factory
+from weightaudit import ScanReport
 from weightaudit.errors import UsageError
 from weightaudit.records import FullSpectrum
 from weightaudit.report.densities import curve_points, random_density, tail_density
 
 
-def first_of(report: factory.ScanReport, name: str) -> FullSpectrum:
+def first_of(report: ScanReport, name: str) -> FullSpectrum:
     (row,) = [row for row in report.rows if row.matrix.place.words() == name]
     assert row.spectrum.full
     return row.spectrum.full

@@ -14,6 +14,7 @@ from tests.report.full_spectra import SPIKES, asked
 from tests.support import factory
 from tests.support.browser import NARROW, TALL, needs_chromium
 from tests.support.browser import asked as answered
+from weightaudit import ScanReport
 from weightaudit.cli.summary import summary_text
 from weightaudit.report.full_spectra import full_payload, power_law_words
 from weightaudit.report.html import page
@@ -27,7 +28,7 @@ MOST_BYTES = 1500
 
 
 @pytest.mark.parametrize("report", [factory.bert(2), spectra.asked(factory.bert(2))])
-def test_nothing_unless_asked(report: factory.ScanReport) -> None:
+def test_nothing_unless_asked(report: ScanReport) -> None:
     assert full_payload(report) is None
     assert payload(report)["full"] is None
     text = page(report)

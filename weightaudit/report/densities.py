@@ -21,7 +21,8 @@ def random_density(bulk: Bulk, count: int, x: float) -> float:
 
 def tail_density(tail: TailFit, count: int, x: float) -> float:
     """The fitted power law's at λ = ``x`` ≥ x_min, of its tail's share of the ``count`` eigenvalues."""
-    return tail.count / count * (tail.alpha - 1) / tail.x_min * (x / tail.x_min) ** -tail.alpha
+    share = tail.count / count
+    return share * (tail.alpha - 1) / tail.x_min * math.pow(x / tail.x_min, -tail.alpha)
 
 
 def curve_points(low: float, high: float, points: int = 160) -> list[float]:

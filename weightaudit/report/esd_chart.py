@@ -26,7 +26,7 @@ def esd(report: ScanResult, matrix: str) -> Figure:
 
     row = _row(report, matrix)
     full = row.spectrum.full
-    told = full and log_histogram(full)
+    told = None if full is None else log_histogram(full)
     if full is None or told is None:
         raise UsageError(f"matrix {row.matrix.place.words()!r}", "it has no eigenvalues to draw", "Choose another")
     colour, count = role_styles([row.matrix.role])[row.matrix.role].light, len(full.singular_values)

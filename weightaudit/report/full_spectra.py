@@ -53,7 +53,9 @@ def _matrix(full: FullSpectrum) -> dict[str, Any]:
 
 
 def _histogram(told: Histogram | None) -> dict[str, Any] | None:
-    return told and {
+    if told is None:
+        return None
+    return {
         "start": _rounded(told.start),
         "width": _rounded(told.width),
         "counts": told.counts,

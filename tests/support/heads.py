@@ -106,13 +106,13 @@ def watched(model: Any, modules: dict[str, str]) -> Iterator[list[Seen]]:
 
         hooks.append(model.get_submodule(module).register_forward_hook(keep))
     code = sys.modules[type(model).__module__]
-    real = code.eager_attention_forward  # type: ignore[attr-defined]  # every attention of transformers has one
+    real = code.eager_attention_forward  # every attention of transformers has one
 
     def attention(module: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         scale = kwargs.get("scaling")
         scale = getattr(module, "scaling", query.shape[-1] ** -0.5) if scale is None else scale
-        parts = (part[0].detach().double().numpy() for part in (query, key, value))
-        found.append(Seen(*parts, float(scale), dict(outputs)))
+        q, k, v = (part[0].detach().double().numpy() for part in (query, key, value))
+        found.append(Seen(q, k, v, float(scale), dict(outputs)))
         return real(module, query, key, value, *args, **kwargs)
 
     code.eager_attention_forward = attention  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What attention.toml says, proved by execution: the norm before an attention, its gains, and the scale of its logits."""
+"""What attention.toml says, proved by execution: the norm before an attention, its gains, the scale of its logits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from tests.support.heads import gains_of, plans_of, rough, stored_of
 from weightaudit.architecture.attention import SCALES, Asked, attends, model_types
-from weightaudit.architecture.heads import NO_GAINS, AttentionPlan
+from weightaudit.architecture.attention_plan import NO_GAINS, AttentionPlan
 from weightaudit.architecture.registry import families
 
 PROVEN: dict[str, dict[str, Any]] = {

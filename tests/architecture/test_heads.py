@@ -10,7 +10,8 @@ import torch
 
 from tests.support.heads import Seen, gains_of, maps_of, plans_of, rough, stored_of, watched
 from tests.support.tiny import tiny
-from weightaudit.architecture.heads import AttentionPlan, plan_heads
+from weightaudit.architecture.attention_plan import AttentionPlan
+from weightaudit.architecture.heads import plan_heads
 from weightaudit.architecture.mapping import map_model
 from weightaudit.records import ModelMap, TensorInfo
 

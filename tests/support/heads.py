@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from tests.support.tiny import tiny
-from weightaudit.architecture.heads import AttentionPlan, Gains, plan_heads
+from weightaudit.architecture.attention_plan import AttentionPlan, Gains
+from weightaudit.architecture.heads import plan_heads
 from weightaudit.audit.head_numbers import rows_of
 from weightaudit.audit.opening import map_of, open_model
 from weightaudit.config import AuditConfig
@@ -42,7 +43,10 @@ def plans_of(model: Any) -> list[AttentionPlan]:
 
 
 def stored_of(model: Any) -> dict[str, Any]:
-    return {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+    """By the names that it would be saved under: a few types call a norm's gains gamma in files."""
+    named = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+    older = {name.replace(".weight", ".gamma").replace(".bias", ".beta"): value for name, value in named.items()}
+    return {**older, **named}
 
 
 def gains_of(norm: Gains | None, stored: dict[str, Any], size: int) -> Float:
@@ -102,13 +106,13 @@ def watched(model: Any, modules: dict[str, str]) -> Iterator[list[Seen]]:
 
         hooks.append(model.get_submodule(module).register_forward_hook(keep))
     code = sys.modules[type(model).__module__]
-    real = code.eager_attention_forward  # type: ignore[attr-defined]  # every attention of transformers has one
+    real = code.eager_attention_forward  # every attention of transformers has one
 
     def attention(module: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         scale = kwargs.get("scaling")
         scale = getattr(module, "scaling", query.shape[-1] ** -0.5) if scale is None else scale
-        parts = (part[0].detach().double().numpy() for part in (query, key, value))
-        found.append(Seen(*parts, float(scale), dict(outputs)))
+        q, k, v = (part[0].detach().double().numpy() for part in (query, key, value))
+        found.append(Seen(q, k, v, float(scale), dict(outputs)))
         return real(module, query, key, value, *args, **kwargs)
 
     code.eager_attention_forward = attention  # type: ignore[attr-defined]

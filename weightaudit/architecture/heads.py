@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from weightaudit.architecture.attention import SCALES, Asked, Attends, attends, rotary_kind
+from weightaudit.architecture.attention_plan import NO_GAINS, AttentionPlan, Gains
 from weightaudit.architecture.dimensions import (
     Dimensions,
     class_defaults,
@@ -19,7 +20,7 @@ from weightaudit.architecture.dimensions import (
 )
 from weightaudit.architecture.registry import for_model_type, multimodal
 from weightaudit.errors import ConfigError
-from weightaudit.records import TOWERS, Attention, ModelMap, Place, RoleMatrix, SkippedAttention
+from weightaudit.records import TOWERS, Attention, ModelMap, RoleMatrix, SkippedAttention
 from weightaudit.records.head import Kind
 
 MOST_HEADS = 1024
@@ -44,85 +45,11 @@ HEAD_NORMS = (
     ("attn_q_norm", "attn_k_norm"),
 )
 """Norms of queries and of keys, beside W_Q and W_K."""
+NORM_TENSORS = (("weight", "bias"), ("gamma", "beta"))
+"""A norm's gains and bias, and what older files call them."""
 STRETCHED = ("yarn", "longrope")
 """Rotary embeddings that also multiply queries and keys."""
 _ODD_NORM = re.compile(r"(?:q|k|query|key)_?(?:layer_?norm|norm|ln)\b.*")
-
-
-@dataclass(frozen=True)
-class Gains:
-    """A norm: the tensor of its gains, what is added to these (1 for ``1 + weight``), and that of its bias; "" for
-    none."""
-
-    tensor: str
-    plus: float = 0.0
-    bias: str = ""
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """What is read for it."""
-        return tuple(name for name in (self.tensor, self.bias) if name)
-
-
-NO_GAINS = Gains("")
-
-
-@dataclass(frozen=True)
-class AttentionPlan:
-    """What is needed to measure the heads of one attention.
-
-    Attributes
-    ----------
-    attention
-        Its record.
-    matrices
-        Its matrices by what they are to it (Q, K, V, O; Q_A and KV_A of latent attention).
-    q_in, kv_in
-        Norms of what W_Q and what W_K and W_V read; None where no norm is known to be there, so that nothing bounds it.
-    hidden_in
-        Norm before the attention, where W_Q and W_K read latents.
-    q_norm, k_norm
-        Norms after W_Q and W_K; None where there is none.
-    rotary
-        Last rows of a head's queries that meet keys which all heads share (latent attention).
-    bounded
-        Whether all that stands between inputs and logits is known.
-    biases
-        Role → the tensor of its bias.
-    """
-
-    attention: Attention
-    matrices: Mapping[str, RoleMatrix]
-    q_in: Gains | None = None
-    kv_in: Gains | None = None
-    hidden_in: Gains | None = None
-    q_norm: Gains | None = None
-    k_norm: Gains | None = None
-    rotary: int = 0
-    bounded: bool = False
-    biases: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def vectors(self) -> tuple[str, ...]:
-        """Names of the norms and biases that are read for it, each once."""
-        norms = (self.q_in, self.kv_in, self.hidden_in, self.q_norm, self.k_norm)
-        names = [name for norm in norms if norm is not None for name in norm.tensors]
-        return tuple(dict.fromkeys((*names, *self.biases.values())))
-
-    @property
-    def place(self) -> Place:
-        """The layer that it is in."""
-        return Place(self.attention.stack, self.attention.layer)
-
-    @property
-    def key(self) -> str:
-        """Its name within the model."""
-        return f"{self.place.key}{self.attention.attention}"
-
-    def of(self, matrices: Mapping[str, RoleMatrix]) -> AttentionPlan:
-        """The same with these of its matrices alone."""
-        biases = {part: name for part, name in self.biases.items() if part in matrices}
-        return replace(self, matrices=matrices, biases=biases)
 
 
 class _Unknown(Exception):
@@ -283,8 +210,11 @@ class _Model:
         return next((norm for norm in found if norm is not None), None)
 
     def _norm(self, module: str, plus: float) -> Gains | None:
-        gains, bias = f"{module}.weight", f"{module}.bias"
-        return Gains(gains, plus, bias if bias in self._names else "") if gains in self._names else None
+        for gains, bias in NORM_TENSORS:
+            if f"{module}.{gains}" in self._names:
+                bias = f"{module}.{bias}"
+                return Gains(f"{module}.{gains}", plus, bias if bias in self._names else "")
+        return None
 
 
 def _told(plan: AttentionPlan, kind: Kind, known: Attends) -> AttentionPlan:
@@ -310,10 +240,10 @@ def _told(plan: AttentionPlan, kind: Kind, known: Attends) -> AttentionPlan:
         left.append(f"what is between: {known.unbounded}")
     if "K" not in plan.matrices:
         left.append("keys and values: they are another layer's")
-    names = dict.fromkeys(norm.tensor.removesuffix(".weight") for norm in norms if norm.tensor)
+    names = dict.fromkeys(norm.module for norm in norms if norm.tensor)
     norm = ", ".join(names) or (f"{known.norm}, which has no gains" if norms else "")
     after = plan.q_norm
-    head_norm = "" if after is None else after.tensor.removesuffix(".weight") or "without gains"
+    head_norm = "" if after is None else after.module or "without gains"
     return replace(plan, attention=replace(plan.attention, norm=norm, head_norm=head_norm, left_out=tuple(left)))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from weightaudit.architecture.heads import AttentionPlan
+from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.arrays import Array
 from weightaudit.audit.reading import cut
 

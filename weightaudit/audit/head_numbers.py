@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from weightaudit.architecture.heads import AttentionPlan, Gains
+from weightaudit.architecture.attention_plan import AttentionPlan, Gains
 from weightaudit.arrays import Array
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError

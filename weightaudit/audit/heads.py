@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from weightaudit.architecture.heads import AttentionPlan, plan_heads
+from weightaudit.architecture.attention_plan import AttentionPlan
+from weightaudit.architecture.heads import plan_heads
 from weightaudit.arrays import Array
 from weightaudit.audit.head_distances import nearest_heads
 from weightaudit.audit.head_numbers import HeadGroup

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
-from weightaudit.architecture.heads import AttentionPlan
+from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.arrays import CACHE_LINE, Array, Product, on_cache_lines
 from weightaudit.audit.memory import Memory
 from weightaudit.audit.opening import saying_so

@@ -30,8 +30,8 @@ def _tables() -> Iterator[str]:
     for reports, columns in GROUPS.items():
         yield f"## Of {reports}\n"
         yield from _table(columns)
-    yield "## Of heads, with --heads\n"
-    yield "A table of its own, one row a head of attention: the DataFrame `report.heads_frame`; the JSON has the same,"
+    yield "## Of heads of attention\n"
+    yield "With `--heads`, a table of its own, one row a head: the DataFrame `report.heads_frame`; the JSON has the same,"
     yield "nested, under `heads`. [Heads](heads.md) says what the numbers are.\n"
     yield from _table(HEAD_COLUMNS)
 

@@ -112,7 +112,7 @@ def test_wrong_keywords_are_the_functions(call: Callable[[], object], said: str)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"spectrum": "no"}, "spectrum: 'no' is neither True nor False"),
+        ({"spectrum": "some"}, "spectrum: 'some' is none of yes, no and full"),
         ({"offline": 1}, "offline: 1 is neither True nor False"),
         ({"device": torch.device("cpu")}, "is no text"),
         ({"revision": 5}, "revision: 5 is no text"),

@@ -27,6 +27,8 @@ from weightaudit.errors import OutputError, UsageError, WeightauditError
 from weightaudit.records import Finding, Severity
 from weightaudit.report.columns import NAMES
 from weightaudit.report.comparison import SUMMARY_NAMES
+from weightaudit.report.full_columns import FULL
+from weightaudit.report.spectra import SPECTRAL
 
 Batch = Callable[..., BatchResult]
 LEFT = ["layers.csv", "layers.parquet", "log.txt", "outcome.json", "report.html", "summary.json"]
@@ -149,6 +151,7 @@ def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path)
         {"tol": 1e-3},
         {"roles": ("Q",)},
         {"spectrum": True},
+        {"spectrum": "full"},
         {"method": "exact"},
     ],
     ids=str,
@@ -158,6 +161,15 @@ def test_other_options_are_another_scan(batch: Batch, few: list[Path], change: d
     pool = Recorded()
     batch(few[:1], pool=pool, base=AuditConfig(**change))
     assert pool.models == [few[0].name]
+
+
+def test_a_line_may_ask_for_all_singular_values(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    """The joined table has their columns, empty for the model that was not asked."""
+    batch([f'"{few[0]}" spectrum=full', f'"{few[1]}"'])
+    joined = rows(tmp_path / "out" / "all.csv")
+    assert {column.name for column in (*SPECTRAL, *FULL)} <= joined[0].keys()
+    known = {model: {bool(row["rank_90"]) for row in joined if row["model"] == model.name} for model in few[:2]}
+    assert known == {few[0]: {True}, few[1]: {False}}
 
 
 def test_options_that_change_no_number_are_not(batch: Batch, few: list[Path]) -> None:

@@ -38,10 +38,9 @@ def plain_fit(y: Floats) -> Fit | None:
 
 def random_matrix(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Floats:
     """Independent entries of mean 0."""
-    if kind == "uniform":
-        return rng.uniform(-1.0, 1.0, shape)
-    if kind == "signs":
-        return rng.integers(0, 2, shape) * 2.0 - 1.0
-    if kind == "laplace":
-        return rng.laplace(size=shape)
-    return rng.standard_normal(shape)
+    drawn: Floats = {
+        "normal": lambda: rng.standard_normal(shape),
+        "uniform": lambda: rng.uniform(-1.0, 1.0, shape),
+        "signs": lambda: np.copysign(1.0, rng.uniform(-1.0, 1.0, shape)),
+    }[kind]()
+    return drawn

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 
-from weightaudit.spectral import measure
+from weightaudit.arrays import as_array, is_tensor
+from weightaudit.spectral import Team, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full.shuffling import shuffled
+from weightaudit.spectral.full.values import all_values
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
-def test_the_entries_are_the_same(dtype: type) -> None:
+def test_the_entries_are_the_same(dtype: Any) -> None:
     W = np.arange(600.0).reshape(20, 30).astype(dtype)
     mixed = shuffled(BlockMatrix((W,)), np.random.default_rng(0))
     (block,) = mixed.blocks
@@ -62,3 +66,18 @@ def test_structure_is_gone() -> None:
     assert 0.9 * edge < found.shuffled[0] < 1.1 * edge
     # The sum of squares is that of the entries, in whatever order.
     assert np.isclose(np.square(found.shuffled).sum(), np.square(W).sum())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_on_a_device_of_torchs(dtype: torch.dtype) -> None:
+    """The order is that of the CPU, and all singular values come from there."""
+    W = torch.randn(60, 40, generator=torch.Generator().manual_seed(0)).to(dtype)
+    there = BlockMatrix((W,))
+    assert there.device == torch.device("cpu") != "cpu"  # type: ignore[comparison-overlap]
+    mixed = shuffled(there, np.random.default_rng(1))
+    plain = shuffled(BlockMatrix((as_array(W),)), np.random.default_rng(1))
+    assert is_tensor(mixed.blocks[0])
+    assert np.array_equal(as_array(mixed.blocks[0]).astype(float), plain.blocks[0].astype(float))
+    with Team(0) as team:
+        found = [all_values(one, 1.0, float(W.double().square().sum()), team).spectrum for one in (mixed, plain)]
+    np.testing.assert_allclose(found[0].values, found[1].values, rtol=1e-9)  # type: ignore[union-attr]

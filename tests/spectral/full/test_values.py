@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -15,6 +18,10 @@ from weightaudit.records import FullSpectrum
 from weightaudit.spectral import Difference, LowRank, Team, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import values
+from weightaudit.spectral.operators.base import GramOperator, Operator
+from weightaudit.spectral.spectrum import Interval, WholeSpectrum
+from weightaudit.spectral.statistics import Statistics
+from weightaudit.spectral.tensors import Device
 
 SHAPES = [(60, 60), (90, 40), (40, 90), (700, 64)]
 
@@ -43,7 +50,7 @@ def test_planted(shape: tuple[int, int], spectrum: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
-def test_stored_types(dtype: type) -> None:
+def test_stored_types(dtype: Any) -> None:
     W = planted(90, 40, "geometric").astype(dtype)
     holds(full_of(W), W.astype(np.float64))
 
@@ -173,3 +180,39 @@ def test_energy_ranks_are_the_least() -> None:
         assert squares[:rank].sum() >= share * squares.sum() * (1 - 1e-11)
         assert squares[: rank - 1].sum() < share * squares.sum()
     assert full_of(np.eye(100)).energy_ranks == ((0.9, 90), (0.95, 95), (0.99, 99))
+
+
+class Diagonal:
+    """diag(values) as an operator of its own, which has no entries to read."""
+
+    amplification = 1.0
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.values = values
+        self.shape = self.cost_shape = (len(values), len(values))
+
+    def digest(self) -> str:
+        return "0" * 64
+
+    @contextmanager
+    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+        yield self
+
+    def statistics(self) -> Statistics:
+        return Statistics(float(np.square(self.values).sum()), 1.0, float(self.values.max()), 0, 0, 1, None)
+
+    def gram(self, scale: float) -> GramOperator:
+        raise AssertionError("all values come from the spectrum")
+
+    def spectrum(self, known: Statistics) -> Interval:
+        squares = np.sort(np.square(self.values))
+        return Interval(float(squares[-1]), float(squares[-1]), 0, WholeSpectrum(squares, 0.0, len(squares)))
+
+
+def test_an_operator_of_ones_own() -> None:
+    values = np.linspace(0.01, 2.0, 200)
+    found = full_of(Diagonal(values))
+    np.testing.assert_allclose(found.singular_values, values[::-1])
+    assert found.shuffled == ()
+    assert found.bulk is None
+    assert found.tail is not None

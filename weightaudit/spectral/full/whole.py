@@ -13,7 +13,7 @@ from weightaudit.spectral.full.bulk import bulk_of
 from weightaudit.spectral.full.shuffling import shuffled
 from weightaudit.spectral.full.tail import tail_of
 from weightaudit.spectral.full.values import LARGEST_SIDE, all_values
-from weightaudit.spectral.operators.base import Operator
+from weightaudit.spectral.operators.base import Operator, Readable
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
 from weightaudit.spectral.team import Team
@@ -40,9 +40,9 @@ def is_small_enough(operator: Operator) -> bool:
 
 def whole_interval(operator: Operator, known: Statistics, team: Team) -> Interval:
     """σ₁ by all singular values, which the interval has with it. ``known`` are the statistics of W, which is not 0."""
-    if operator.entries is None:
-        return operator.spectrum(known)
-    return all_values(operator.entries, known.scale, known.frob_sq, team)
+    if isinstance(operator, Readable):
+        return all_values(operator.entries, known.scale, known.frob_sq, team)
+    return operator.spectrum(known)
 
 
 def full_spectrum(operator: Operator, known: Statistics, whole: Interval, start: Start, team: Team) -> FullSpectrum:
@@ -73,7 +73,7 @@ def energy_ranks(ascending: Floats) -> tuple[tuple[float, int], ...]:
 
 def _null(operator: Operator, known: Statistics, start: Start, team: Team) -> Floats | None:
     """The σ² of the scaled entries in random order, ascending; None where there are no entries at hand."""
-    if operator.entries is None:
+    if not isinstance(operator, Readable):
         return None
     mixed = shuffled(operator.entries, start("shuffled"))
     found = all_values(mixed, known.scale, known.frob_sq, team).spectrum

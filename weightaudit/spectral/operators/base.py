@@ -42,11 +42,6 @@ class Operator(Protocol):
         """The two sides, of a stored matrix, for which `spectrum` and a pass cost as much as here."""
         ...
 
-    @property
-    def entries(self) -> PanelSource | None:
-        """W as it is read entry by entry; None where it is known by factors alone."""
-        ...
-
     def digest(self) -> str:
         """64 hex digits that nobody can predict but by choosing all that defines W: they key the random start."""
         ...
@@ -67,3 +62,11 @@ class Operator(Protocol):
     def spectrum(self, known: Statistics) -> Interval:
         """σ₁ by all singular values: the exact route. ``known`` are the statistics of W, which is not zero."""
         ...
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What else an operator has whose W can be read entry by entry."""
+
+    @property
+    def entries(self) -> PanelSource: ...

@@ -26,7 +26,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from weightaudit.errors import UsageError
-from weightaudit.spectral.block_matrix import BlockMatrix, PanelSource
+from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.operators.base import GramOperator, Operator
@@ -97,10 +97,6 @@ class LowRank:
     @property
     def cost_shape(self) -> tuple[int, int]:
         return self._B.rows + self._A.cols, self._B.cols
-
-    @property
-    def entries(self) -> PanelSource | None:
-        return None
 
     def digest(self) -> str:
         parts = (self._scale.hex(), digest_of(self._B), digest_of(self._A))

@@ -179,9 +179,11 @@ class SpecFile:
 
 def parse_spec(path: str | os.PathLike[str] | SpecFile | None) -> SpecFile | None:
     """The spec in the file at ``path``, read now; an empty text is none. UsageError where it cannot be read."""
-    if path is None or isinstance(path, SpecFile) or path == "":
-        return path or None
-    named = as_typed("spec", os.fspath(path), str)
+    if path is None or isinstance(path, SpecFile):
+        return path
+    named = as_typed("spec", os.fspath(path) if isinstance(path, os.PathLike) else path, str)
+    if not named:
+        return None
     shown = f"spec {printable(named, 1000)}"
     try:
         text = read_plain(named, limit=MAX_SPEC, follow=True).decode("utf-8")

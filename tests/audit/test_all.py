@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 import weightaudit as wa
-from tests.architecture.test_own_spec import CONFIG, TOY
 from tests.support.running import CommandLine
+from tests.support.toy_spec import CONFIG, TOY
 from weightaudit import AuditConfig, ScanReport
 from weightaudit.batches.identity import cache_key
 from weightaudit.errors import ConfigError, MappingError, UsageError

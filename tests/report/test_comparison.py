@@ -15,8 +15,10 @@ import pytest
 from tests.report import comparison_factory as models
 from tests.support.page import Reader
 from weightaudit.errors import OutputError
+from weightaudit.report.columns import Value
 from weightaudit.report.comparison import ModelEntry, profile_store, write_index
 from weightaudit.report.comparison.page import page
+from weightaudit.report.comparison.partners import partners
 
 
 def read(entries: Iterable[ModelEntry]) -> Reader:
@@ -208,3 +210,15 @@ def test_numbers_beyond_single_precision_are_not_drawn(value: float) -> None:
     data = store.data()
     json.dumps(data, allow_nan=False)
     assert data["frobenius_norm"][0][2] == [[2.0, 3.0]]
+
+
+def test_matrices_of_no_known_role_are_partners_by_their_tensors() -> None:
+    def rows(*names: str) -> list[dict[str, Value]]:
+        return [{"stack": "", "layer": None, "expert": None, "role": "OTHER", "tensors": name} for name in names]
+
+    found = partners(rows("a", "b", "c"), rows("c", "b"))
+    assert [(which, a and a["tensors"], b and b["tensors"]) for which, a, b in found] == [
+        ("only a", "a", None),
+        ("both", "b", "b"),
+        ("both", "c", "c"),
+    ]

@@ -98,7 +98,7 @@ def _map_by(
 ) -> ModelMap:
     """The map by the ``family`` that a ``spec`` of the user's own describes, which says so."""
     try:
-        mapped = _map_plain(config, model_type, family, tensors, adapter, empty=adapter, own=True)
+        mapped = _map_plain(config, model_type, family, tensors, adapter, empty=adapter, by_user=True)
     except MappingError as error:
         raise not_fitting(error, spec, tensors) from error
     return read_by(spec, mapped)
@@ -112,14 +112,14 @@ def _map_plain(
     adapter: bool,
     *,
     empty: bool,
-    own: bool = False,
+    by_user: bool = False,
 ) -> ModelMap:
     """The map by the names that a loader expects, told in those that the checkpoint has."""
     own, modules = split_modules(tensors)
     plain, wrapping = unwrap(own, family)
     try:
         if family is not None:
-            mapped = _map_family(family, model_type, config, plain, adapter, empty=empty, own=own)
+            mapped = _map_family(family, model_type, config, plain, adapter, empty=empty, by_user=by_user)
         else:
             mapped = guess(config, model_type, plain, adapter=adapter, empty=empty)
     except (ConfigError, MappingError) as error:
@@ -155,7 +155,7 @@ def _map_family(
     adapter: bool,
     *,
     empty: bool,
-    own: bool,
+    by_user: bool,
 ) -> ModelMap:
     towers = layers_of_towers().of(config, model_type)
     numbers = resolve(family, model_type, config)
@@ -232,7 +232,7 @@ def _map_family(
         stored = {role for *_, role in present}
         standing_in = (rule.tied_to for rule in family.matrices if rule.tied_to and stored & set(rule.roles))
         present.update(("", None, None, role) for role in standing_in)
-    told_by = "" if own else model_type  # whose inventory; a spec of the user's own may know other layouts
+    told_by = "" if by_user else model_type  # whose inventory; a spec of the user's own may know other layouts
     account = Account(family, told_by, config, dimensions, tied, held, matcher, present)
     for info, shape in account.misshapen():
         contradictions.odd(info, shape)

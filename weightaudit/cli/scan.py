@@ -47,7 +47,7 @@ def scan(
     from weightaudit.api import scan as scan_model
     from weightaudit.report.atomic_write import Attempts
 
-    report = scan_model(model, progress=not quiet, config=config)
+    report = scan_model(model, progress=not quiet, **vars(config))
     for note in report.notes:
         tell(f"note: {note}")
     attempts = Attempts()

@@ -46,7 +46,13 @@ const rows = Array.from({ length: data.count }, (_, i) => ({
  * @returns {string}
  */
 const placeWords = (row) =>
-  [row.stack, Number.isNaN(row.layer) ? "" : "layer " + row.layer, row.expert && "expert " + row.expert, row.role]
+  [
+    row.stack,
+    Number.isNaN(row.layer) ? "" : "layer " + row.layer,
+    row.expert && "expert " + row.expert,
+    row.role,
+    row.role === "OTHER" ? text(row.i, "tensors") : "", // a matrix of no known role is known by its tensor
+  ]
     .filter(Boolean)
     .map((part) => printable(part))
     .join(data.constants.between);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from weightaudit.records import Place
+from weightaudit.records import OTHER, Place
 from weightaudit.report.columns import Value
 
 PLACE = ("stack", "layer", "expert", "role")
@@ -27,12 +27,13 @@ def partners(first: Sequence[Row], second: Sequence[Row]) -> Iterator[tuple[str,
 
 def place_of(row: Row) -> Place:
     """Where its matrix stands."""
-    layer, expert = row["layer"], row["expert"]
+    layer, expert, role = row["layer"], row["expert"], str(row["role"] or "")
     return Place(
         str(row["stack"] or ""),
         layer if isinstance(layer, int) else None,
         expert if isinstance(expert, int) else None,
-        str(row["role"] or ""),
+        role,
+        str(row.get("tensors") or "") if role == OTHER else "",
     )
 
 

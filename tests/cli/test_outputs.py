@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.disks import refusing
+from tests.support.pictures import draw_coarsely
 from tests.support.running import CommandLine, full_stdout
 from weightaudit import scan
 from weightaudit.errors import OutputError
@@ -22,6 +23,11 @@ Snapshot = dict[str, bytes]
 def contents(folder: Path) -> Snapshot:
     """Every file below ``folder`` with its bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_coarsely(monkeypatch)
 
 
 @pytest.fixture

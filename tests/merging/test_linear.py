@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -434,8 +435,21 @@ def slowly(self, piece, write=ShardWriter.write):
     write(self, piece)
 
 os.fsync, ShardWriter.write = lambda fd: None, slowly
-wa.merge(sys.argv[2:], sys.argv[1], shard_size=3_000_000)
+
+def merge():
+    wa.merge(sys.argv[2:], sys.argv[1], shard_size=3_000_000)
+
+merge()  # and everything is loaded
+print("ready", flush=True)
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        merge()
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+"""Merges once, and once more in a process of its own for each line of its input: prints its id, then how it ended."""
 
 
 def written(folder: Path) -> int:
@@ -446,6 +460,7 @@ def written(folder: Path) -> int:
         return 0
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """After each twentieth of what it writes: nothing under the name, or all; the next run leaves only its own."""
     rng = np.random.default_rng(0)
@@ -457,17 +472,26 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         save_file(tensors, tmp_path / name / "model.safetensors")
         (tmp_path / name / "config.json").write_text('{"model_type": "odd"}')
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out"), str(tmp_path / "a"), str(tmp_path / "b")]
-    subprocess.run(command, check=True, capture_output=True)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        killed_at_any_moment(tmp_path, process.stdin, process.stdout)
+
+
+def killed_at_any_moment(tmp_path: Path, orders: IO[str], answers: IO[str]) -> None:
     whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     shutil.rmtree(tmp_path / "out")
     size = sum(map(len, whole.values()))
     unfinished = 0
     for moment in range(20):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and written(tmp_path) <= size * moment / 20:
+        print(file=orders, flush=True)
+        child = int(answers.readline())
+        while written(tmp_path) <= size * moment / 20 and Path(f"/proc/{child}").exists():
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with suppress(ProcessLookupError):  # it may have come to its end
+            os.kill(child, signal.SIGKILL)
+        assert int(answers.readline()) in (0, signal.SIGKILL)
         left = [path.name for path in tmp_path.iterdir() if path.name not in ("a", "b", "out")]
         unfinished += bool(left)
         assert all(name.startswith(".weightaudit-") for name in left)
@@ -475,7 +499,9 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
             assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole
             shutil.rmtree(tmp_path / "out")
     assert unfinished > 10, "no run was killed while it was writing"
-    subprocess.run(command, check=True, capture_output=True)
+    print(file=orders, flush=True)
+    answers.readline()
+    assert answers.readline() == "0\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "out"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole
 

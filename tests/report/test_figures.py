@@ -14,15 +14,22 @@ import pytest
 from matplotlib.image import imread
 
 from tests.support import factory
+from tests.support.pictures import draw_coarsely
 from tests.support.running import CommandLine
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
+from weightaudit.report import figures
 from weightaudit.report.drawing_library import MARKERS
-from weightaudit.report.figures import _DASHES, SPANNED, LayerSeries, _columns, check_figures, layer_series
+from weightaudit.report.figures import _DASHES, DPI, SPANNED, LayerSeries, _columns, check_figures, layer_series
 from weightaudit.report.style import role_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("frobenius-norm", "stable-rank", "heat-map")
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_coarsely(monkeypatch)
 
 
 def texts(path: Path) -> list[str]:
@@ -50,7 +57,8 @@ def texts(path: Path) -> list[str]:
     return ["".join(element.itertext()).strip() for element in root.iter(f"{SVG}text")]
 
 
-def test_one_file_a_figure_and_kind(tmp_path: Path) -> None:
+def test_one_file_a_figure_and_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "DPI", DPI)
     out = tmp_path / "new" / "figures"
     written = factory.bert(layers=4).to_figures(out)
     assert written == [out / f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]

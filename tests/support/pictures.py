@@ -1,0 +1,12 @@
+"""Figures drawn with few pixels, for tests that look at something else: most of their time is spent on pixels."""
+
+from __future__ import annotations
+
+import pytest
+
+from weightaudit.report import figures
+
+
+def draw_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eighth of the pixels across."""
+    monkeypatch.setattr(figures, "DPI", figures.DPI // 8)

@@ -345,6 +345,10 @@ def _activated(
         gap = (_unit(vectors)[:, None] - live[None]).abs().amax(-1)
         if bool(((gap < 1e-4) & (vectors.abs().amax(-1) > 1e-6)[:, None]).any()):
             return name
+    for name, vectors in made.items():
+        gap = (_unit(_centred(vectors))[:, None] - live[None]).abs().amax(-1)
+        if bool(((gap < 1e-4) & (vectors.abs().amax(-1) > 1e-6)[:, None]).any()):
+            return f"{name}, then a norm"
     return ""
 
 

@@ -67,7 +67,8 @@ def tiny_config(model_type: str, **values: Any) -> Any:
 
 
 def tiny(model_type: str, **values: Any) -> Any:
-    """A random model in eval mode, float32, the same at every call; what has one dimension stays as initialised.
+    """A random model in eval mode, float32, the same at every call; what has one dimension and norms stay as
+    initialised.
 
     So biases are zero and norms are as at the start of training, and every matrix is random.
     """
@@ -76,8 +77,10 @@ def tiny(model_type: str, **values: Any) -> Any:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            if "bias" in name.rsplit(".", 1)[-1]:
+            if name.endswith("scaling.bias"):  # of a factor, which would be zero
+                parameter.fill_(1)
+            elif "bias" in name.rsplit(".", 1)[-1]:
                 parameter.zero_()
-            elif parameter.ndim > 1 and parameter.requires_grad:
+            elif parameter.ndim > 1 and parameter.requires_grad and not name.endswith("norm.weight"):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return model

@@ -175,6 +175,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "kimi_k25": {"text_config": _ALL_KEYS},
     "step3p7": {"text_config": {"mlp_layer_types": ["dense", "sparse"], "sliding_window": 8}},
     "unlimited_ocr": {"text_config": _ALL_KEYS},
+    "mistral_large4": {"text_config": _ALL_KEYS},
     "gptj": {"rotary_dim": 4},
     "flint": {"mlp_only_layers": [0]},  # by default the first two layers, which are all that a tiny model has
     "janus": {
@@ -311,6 +312,8 @@ INPUTS: dict[str, dict[str, Any]] = {
 """Inputs that a model type needs besides the token, or instead."""
 
 AGAIN: dict[str, dict[str, Any]] = {
+    "ernie4_5_vl_moe": {"moe_mm_token_type_ids": [[1]]},
+    "molmo2": {"input_ids": [[VOCAB + 10]]},
     "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
 }
 """Inputs of a second run, for maps that the first does not reach (of an image, of entities)."""
@@ -318,15 +321,23 @@ AGAIN: dict[str, dict[str, Any]] = {
 GATE_FACTORS: dict[str, float] = {"dory": H**0.5}
 """What a model type multiplies the gate of its MLP by, before the activation."""
 
+_OF_IMAGE = {"encoder_hidden_states": [[[n / 32 for n in range(32)]]]}
+ALONE: dict[str, tuple[str, dict[str, Any]]] = {
+    "blip": ("text_decoder", _OF_IMAGE),
+    "kosmos-2": ("text_model", {}),
+    **dict.fromkeys(("blip-2", "instructblip", "instructblipvideo", "llama4"), ("language_model", {})),
+    "voxtral_realtime": ("model.language_model", {"t_cond": [[0.3] * 48]}),
+}
+"""Model types that run on images or sound only: the module that is their language model, which runs by itself, and what
+it is given besides the token.
+"""
+
 NOT_BUILT: dict[str, str] = dict.fromkeys(
     ("gemma3n", "fast_vlm", "perception_lm"), "its vision tower needs the package timm"
 )
 """Model types whose class cannot be built here, and why."""
 
 UNPROVEN: dict[str, dict[str, str]] = {
-    "voxtral_realtime": {"*": "it runs on sound only"},
-    **{name: {"*": "it runs on an image only"} for name in ("blip-2", "instructblip", "instructblipvideo")},
-    "llama4": {"*": "transformers 5.24 runs it on an image only; llama4_text is its language model"},
     "lara_mini": {"LINEAR_IN": "is four maps, which only the files join"},
     "paligemma": dict.fromkeys("QK", "its positions begin at 1, where rotary embeddings turn"),
     "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},
@@ -347,6 +358,9 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 """
 
 LISTED: dict[str, dict[str, str]] = {
+    "florence2": {"vision": "stages of different widths, which attend within windows, then among channels"},
+    "kosmos-2.5": {"vision": "the layout of Pix2Struct's"},
+    "molmo2": {"vision": "its MLP's maps are numbered"},
     "kimi_k25": {"vision": "its MLP's maps are numbered from 0"},
     "unlimited_ocr": {"vision": "two towers: SAM, with relative positions, then CLIP"},
     "gemma4_unified": {"vision": "patches go through one map"},

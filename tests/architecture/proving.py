@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
+from transformers import PreTrainedConfig
 
 from tests.architecture.tracing import Attention, Trace, traced
 
@@ -368,7 +369,7 @@ def attend_plainly(model: Any) -> None:
     """Let it compute its attentions and experts by the operations that a trace sees."""
     for module in model.modules():
         config = getattr(module, "config", None)
-        if config is not None:
+        if isinstance(config, PreTrainedConfig):
             config._attn_implementation = "eager"
             config._experts_implementation = "eager"
 

@@ -12,7 +12,7 @@ from tests.architecture.proving import attend_plainly
 from tests.architecture.tracing import Trace, traced
 
 _WORDS = {
-    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor|vit",
+    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor|vit|encoder",
     "video": "video_tower",
     "audio": "audio_tower",
 }
@@ -41,6 +41,9 @@ def _inputs(tower: Any) -> dict[str, Any]:
     """Arguments of the tower's ``forward``, by the names that transformers gives them."""
     names = inspect.signature(tower.forward).parameters
     config = tower.config
+    if "flattened_patches" in names:  # the row and the column of each, then its pixels
+        pixels = tower.embeddings.patch_projection.in_features
+        return {"flattened_patches": torch.rand(1, SIDE * SIDE, 2 + pixels)}
     if "input_values" in names:
         return {"input_values": torch.randn(1, 1, 800)}
     if "input_features" in names:

@@ -103,6 +103,7 @@ _GEMMA3N = {
     "intermediate_size": FF,
     "activation_sparsity_pattern": [0.0, 0.0],
 }
+_BY_KIND = {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}}
 _NEMOTRON_H = {
     "hybrid_override_pattern": "M*E-",
     "layers_block_type": ["mamba", "attention", "moe", "mlp"],
@@ -164,12 +165,19 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "chameleon": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "embed_dim": 8, "num_embeddings": 4}},
     "emu3": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32}},
-    "muse_spark": {"vision_config": {"num_hidden_layers": 4}},
+    "muse_spark": {"audio_config": {"num_hidden_layers": 4}},
     "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
     "dots3_note": {"text_config": _ALL_KEYS},
-    "hy_v4_vl": {"text_config": {**_ALL_KEYS, **_INDEXER, "rope_parameters": {**_ROPE, "mrope_section": [2, 1, 1]}}},
-    "glm5_next": {"text_config": {**_ALL_KEYS, **_INDEXER}},
+    "hy_v4_vl": {
+        "text_config": {**_ALL_KEYS, **_INDEXER, "rope_parameters": {**_ROPE, "mrope_section": [2, 1, 1]}},
+        "vision_config": _ALL_KEYS,
+    },
+    "glm5_next": {"text_config": {**_ALL_KEYS, **_INDEXER, "qk_rope_head_dim": 0, "qk_nope_head_dim": 12}},
     "nemotron_h_omni": {"text_config": _NEMOTRON_H, "vision_config": {"video_temporal_patch_size": 2}},
+    "cohere_compass_text": _BY_KIND,
+    "pix2struct": {"text_config": {"d_kv": 12}},
+    "cohere_compass": {"text_config": _BY_KIND},
+    "deepseek_ocr2": {"text_config": {**_ALL_KEYS, "mlp_layer_types": ["dense", "sparse"]}},
     "granite_docling": {"vision_config": {"scale_factor": 2}},
     "hunyuan_vl": {**_mrope(2, 2, 2, 2), "vision_config": _ALL_KEYS},
     "kimi_k25": {"text_config": _ALL_KEYS},
@@ -306,12 +314,14 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 
 _STATE = [[[n / 48 for n in range(48)]]]
 INPUTS: dict[str, dict[str, Any]] = {
+    "idefics": {"image_encoder_embeddings": [[[[n / 32 for n in range(32)]]]], "image_attention_mask": [[[1]]]},
     "trocr": {"encoder_hidden_states": _STATE},
     "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
 }
 """Inputs that a model type needs besides the token, or instead."""
 
 AGAIN: dict[str, dict[str, Any]] = {
+    "evolla": {"protein_input_ids": [[4, 5]], "protein_attention_mask": [[1, 1]]},
     "ernie4_5_vl_moe": {"moe_mm_token_type_ids": [[1]]},
     "molmo2": {"input_ids": [[VOCAB + 10]]},
     "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
@@ -324,6 +334,8 @@ GATE_FACTORS: dict[str, float] = {"dory": H**0.5}
 _OF_IMAGE = {"encoder_hidden_states": [[[n / 32 for n in range(32)]]]}
 ALONE: dict[str, tuple[str, dict[str, Any]]] = {
     "blip": ("text_decoder", _OF_IMAGE),
+    "pp_formulanet": ("model.decoder", {"encoder_hidden_states": _STATE}),
+    "pix2struct": ("decoder", {"encoder_hidden_states": _STATE}),
     "kosmos-2": ("text_model", {}),
     **dict.fromkeys(("blip-2", "instructblip", "instructblipvideo", "llama4"), ("language_model", {})),
     "voxtral_realtime": ("model.language_model", {"t_cond": [[0.3] * 48]}),
@@ -358,8 +370,9 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 """
 
 LISTED: dict[str, dict[str, str]] = {
+    "pp_formulanet": {"vision": "SAM: relative positions in each layer"},
+    "deepseek_ocr2": {"vision": "two towers: SAM, with relative positions, then a language model"},
     "florence2": {"vision": "stages of different widths, which attend within windows, then among channels"},
-    "kosmos-2.5": {"vision": "the layout of Pix2Struct's"},
     "molmo2": {"vision": "its MLP's maps are numbered"},
     "kimi_k25": {"vision": "its MLP's maps are numbered from 0"},
     "unlimited_ocr": {"vision": "two towers: SAM, with relative positions, then CLIP"},

@@ -321,6 +321,7 @@ INPUTS: dict[str, dict[str, Any]] = {
 """Inputs that a model type needs besides the token, or instead."""
 
 AGAIN: dict[str, dict[str, Any]] = {
+    "pp_formulanet": {"pixel_values": [[[[0.1, 0.7] * 4] * 8] * 3]},
     "evolla": {"protein_input_ids": [[4, 5]], "protein_attention_mask": [[1, 1]]},
     "ernie4_5_vl_moe": {"moe_mm_token_type_ids": [[1]]},
     "molmo2": {"input_ids": [[VOCAB + 10]]},

@@ -377,7 +377,7 @@ def run(model: Any, **inputs: Any) -> Trace:
     if getattr(model.config, "is_encoder_decoder", False):
         given["decoder_input_ids"] = torch.tensor([[5]])
     with traced(model) as trace:
-        if "input_features" in inputs:
+        if inputs.keys() & {"input_features", "encoder_outputs", "flattened_patches"}:
             del given["input_ids"]
         model(**{**given, **inputs}, use_cache=False)
     return trace

@@ -23,7 +23,7 @@ SIDE = 2
 def run_tower(model: Any, stack: str) -> Trace:
     """The trace of the tower on random input of its own kind."""
     attend_plainly(model)
-    tower = _tower(model, stack)
+    tower = model.encoder if model.config.model_type == "pix2struct" else _tower(model, stack)
     torch.manual_seed(1)
     given = _inputs(tower)
     with traced(tower) as trace:
@@ -45,6 +45,9 @@ def _inputs(tower: Any) -> dict[str, Any]:
         return {"input_values": torch.randn(1, 1, 800)}
     if "input_features" in names:
         return _sound(config, names)
+    if "flattened_patches" in names:
+        width = config.patch_embed_hidden_size
+        return {"flattened_patches": torch.cat([torch.tensor([[[1.0, 2.0]]]), torch.randn(1, 1, width)], dim=2)}
     patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
     channels = next((getattr(config, key) for key in ("in_channels", "in_chans") if hasattr(config, key)), 3)
     flat = torch.randn(SIDE * SIDE, channels * getattr(config, "temporal_patch_size", 1) * patch**2)

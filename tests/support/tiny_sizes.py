@@ -255,6 +255,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "indexer_budget": 4,
         "indexer_compress_ratio": 2,
     },
+    "pix2struct": {
+        "vision_config": {"hidden_size": H, "patch_embed_hidden_size": 48, "d_ff": 40, "d_kv": 8, "seq_len": 4},
+        "text_config": {"d_kv": H // HEADS},
+    },
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -273,11 +277,14 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 _STATE = [[[n / 48 for n in range(48)]]]
 INPUTS: dict[str, dict[str, Any]] = {
     "trocr": {"encoder_hidden_states": _STATE},
+    "udop": {"bbox": [[[0.1, 0.2, 0.3, 0.5]]]},
+    "pix2struct": {"encoder_outputs": [_STATE]},
     "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
 }
 """Inputs that a model type needs besides the token, or instead."""
 
 AGAIN: dict[str, dict[str, Any]] = {
+    "pix2struct": {"flattened_patches": [[[1.0, 2.0, *(n / 48 for n in range(48))]]]},
     "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
 }
 """Inputs of a second run, for maps that the first does not reach (of an image, of entities)."""

@@ -180,7 +180,8 @@ class Prover:
                         seen.append((event.at, row))
 
     def prove(self) -> Proof:
-        places = sorted({key[:3] for key in self.matrices}, key=lambda p: (p[0], p[1] or -1, p[2] or -1))
+        without = {key[:3] for key in self.matrices} - {key[:3] for key in self.matrices if key[3] in "QKV"}
+        places = sorted({key[:3] for key in self.matrices}, key=lambda p: (p[0], p[1] or -1, p in without, p[2] or -1))
         for place in places:
             own = {key[3]: matrix for key, matrix in self.matrices.items() if key[:3] == place}
             for roles in ATTENTIONS:
@@ -218,8 +219,8 @@ class Prover:
             return
         computed = {role: self._candidates(own[role]) for role in roles[:3] if role in own}
         best: dict[str, str] = {}
-        taken: Attention | None = None
         layers = self.taken.get((place[0], place[1], roles[0]))  # which its experts share
+        taken: Attention | None = None if computed else layers
         for attention in self.attentions if layers is None else [layers]:
             found = {}
             for role, vectors in computed.items():
@@ -381,7 +382,7 @@ def run(model: Any, **inputs: Any) -> Trace:
     if getattr(model.config, "is_encoder_decoder", False):
         given["decoder_input_ids"] = torch.tensor([[5]])
     with traced(model) as trace:
-        if "input_features" in inputs:
+        if inputs.keys() & {"input_features", "encoder_outputs", "flattened_patches"}:
             del given["input_ids"]
         model(**{**given, **inputs}, use_cache=False)
     return trace

@@ -23,7 +23,7 @@ SIDE = 2
 def run_tower(model: Any, stack: str) -> Trace:
     """The trace of the tower on random input of its own kind."""
     attend_plainly(model)
-    tower = _tower(model, stack)
+    tower = model.encoder if model.config.model_type == "pix2struct" else _tower(model, stack)
     torch.manual_seed(1)
     given = _inputs(tower)
     with traced(tower) as trace:

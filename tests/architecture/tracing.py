@@ -83,6 +83,8 @@ class Trace(TorchFunctionMode):
         active = [tensor for tensor in flat if not self._is_parameter(tensor)]
         if name == "linear":
             self._add("linear", flat[:1], output)
+        elif name == "conv1d" and (groups := _groups(args, kwargs)) > 1:
+            self._add("linear", [flat[0].reshape(groups, -1)], output.reshape(groups, -1))
         elif name in _LINEAR or len(active) < 2:
             self._add("linear", active[:1] if name not in _LINEAR else flat[:1], output)
         elif name != "__mul__":
@@ -114,6 +116,14 @@ class Trace(TorchFunctionMode):
             elif event.kind == "product":
                 scores.append(event)
         return _joined(found)
+
+
+def _groups(args: Any, kwargs: Any) -> int:
+    """In how many groups a convolution over one place maps one vector; 1 where it is none such."""
+    groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
+    shapes = [tuple(one.shape) for one in args[:2] if isinstance(one, torch.Tensor)]
+    one = len(shapes) == 2 and all(len(shape) == 3 and shape[2] == 1 for shape in shapes) and shapes[0][0] == 1
+    return int(groups) if one else 1
 
 
 def _of_scores(soft: torch.Tensor, scores: list[Event]) -> bool:

@@ -175,9 +175,9 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "glm5_next": {"text_config": {**_ALL_KEYS, **_INDEXER, "qk_rope_head_dim": 0, "qk_nope_head_dim": 12}},
     "nemotron_h_omni": {"text_config": _NEMOTRON_H, "vision_config": {"video_temporal_patch_size": 2}},
     "cohere_compass_text": _BY_KIND,
-    "pix2struct": {"text_config": {"d_kv": 12}},
     "cohere_compass": {"text_config": _BY_KIND},
     "deepseek_ocr2": {"text_config": {**_ALL_KEYS, "mlp_layer_types": ["dense", "sparse"]}},
+    "pp_formulanet": {"vision_config": {"decoder_hidden_size": H}},
     "granite_docling": {"vision_config": {"scale_factor": 2}},
     "hunyuan_vl": {**_mrope(2, 2, 2, 2), "vision_config": _ALL_KEYS},
     "kimi_k25": {"text_config": _ALL_KEYS},
@@ -297,6 +297,26 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "mlp_layer_types": ["moe", "moe", "moe"],
     },
     "jetmoe": {"num_attention_heads": KV * EXPERTS},
+    "squeezebert": {"embedding_size": H},
+    "qwen4_exp_text": {
+        "layer_types": ["linear_attention", "full_attention"],
+        **_LINEAR,
+        "hc_lowrank": 20,
+        "ple_layer_ids": [1],
+        "heads_per_ngram": 2,
+        "ngram_vocab_size_base": 20,
+        "make_ngram_vocab_size_divisible_by": 8,
+        "split_ngram_parts": 2,
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 16,
+        "indexer_budget": 4,
+        "indexer_compress_ratio": 2,
+    },
+    "pix2struct": {
+        "vision_config": {"hidden_size": H, "patch_embed_hidden_size": 48, "d_ff": 40, "d_kv": 8, "seq_len": 4},
+        "text_config": {"d_kv": H // HEADS},
+    },
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -316,6 +336,8 @@ _STATE = [[[n / 48 for n in range(48)]]]
 INPUTS: dict[str, dict[str, Any]] = {
     "idefics": {"image_encoder_embeddings": [[[[n / 32 for n in range(32)]]]], "image_attention_mask": [[[1]]]},
     "trocr": {"encoder_hidden_states": _STATE},
+    "udop": {"bbox": [[[0.1, 0.2, 0.3, 0.5]]]},
+    "pix2struct": {"encoder_outputs": [_STATE]},
     "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
 }
 """Inputs that a model type needs besides the token, or instead."""
@@ -325,6 +347,7 @@ AGAIN: dict[str, dict[str, Any]] = {
     "evolla": {"protein_input_ids": [[4, 5]], "protein_attention_mask": [[1, 1]]},
     "ernie4_5_vl_moe": {"moe_mm_token_type_ids": [[1]]},
     "molmo2": {"input_ids": [[VOCAB + 10]]},
+    "pix2struct": {"flattened_patches": [[[1.0, 2.0, *(n / 48 for n in range(48))]]]},
     "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
 }
 """Inputs of a second run, for maps that the first does not reach (of an image, of entities)."""
@@ -336,7 +359,6 @@ _OF_IMAGE = {"encoder_hidden_states": [[[n / 32 for n in range(32)]]]}
 ALONE: dict[str, tuple[str, dict[str, Any]]] = {
     "blip": ("text_decoder", _OF_IMAGE),
     "pp_formulanet": ("model.decoder", {"encoder_hidden_states": _STATE}),
-    "pix2struct": ("decoder", {"encoder_hidden_states": _STATE}),
     "kosmos-2": ("text_model", {}),
     **dict.fromkeys(("blip-2", "instructblip", "instructblipvideo", "llama4"), ("language_model", {})),
     "voxtral_realtime": ("model.language_model", {"t_cond": [[0.3] * 48]}),

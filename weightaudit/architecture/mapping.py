@@ -253,7 +253,7 @@ def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _S
 def _misfit(sizes: _Sizes, found: Match, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> str:
     """How the tensor's shape contradicts the config; "" where it does not."""
     rows, cols = sum(sizes.rows), sizes.cols
-    if sizes.stored == (rows, cols) and (not rule.experts or _stacks(info, sizes.experts)):
+    if sizes.stored == (rows, cols) and (not rule.experts or _stacks(rule, info, sizes.experts)):
         return ""
     expected = (cols, rows) if _turned(rule, info) else (rows, cols)
     each = f"{sizes.experts} matrices of {expected}" if rule.experts else f"it {expected}"
@@ -261,10 +261,12 @@ def _misfit(sizes: _Sizes, found: Match, rule: MatrixRule, info: TensorInfo, dim
     return f"its shape is {info.shape}, the config makes {each} ({why})"
 
 
-def _stacks(info: TensorInfo, experts: int) -> bool:
+def _stacks(rule: MatrixRule, info: TensorInfo, experts: int) -> bool:
     """Whether it holds the matrices of so many experts, in a dimension of their own or as equal parts of its rows."""
     first = info.shape[0]
-    return first == experts if len(info.shape) == 3 else 0 < experts <= first and first % experts == 0
+    if len(info.shape) == 3 and not rule.flat:
+        return first == experts
+    return 0 < experts <= first and first % experts == 0 and not (rule.flat and first == experts)
 
 
 def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, numbers: Mapping[str, int]) -> list[Piece]:
@@ -278,8 +280,9 @@ def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, num
             raise ConfigError("config.json", f"{where} cannot be split: {error}", HINT) from error
     pieces = []
     for expert in range(sizes.experts):
-        place = Place(found.stack, found.layer, expert if rule.experts else found.expert)
-        stacked = (expert, sizes.experts) if rule.experts else (None, 1)
+        several = rule.experts and not (rule.flat and sizes.experts == 1)
+        place = Place(found.stack, found.layer, expert if several else found.expert)
+        stacked = (expert, sizes.experts) if several else (None, 1)
         for role, size in zip(rule.roles, sizes.rows, strict=True):
             parts = tuple(Part(info.name, _turned(rule, info), ranges, *stacked) for ranges in layout[role])
             pieces.append(
@@ -291,10 +294,11 @@ def _pieces(found: Match, rule: MatrixRule, info: TensorInfo, sizes: _Sizes, num
 def _one_of(rule: MatrixRule, info: TensorInfo, experts: int) -> tuple[int, int]:
     """(out, in) of the matrix that the tensor holds, or of one of those that it stacks."""
     first, last = info.shape[0], info.shape[-1]
-    if rule.experts:
-        first = info.shape[1] if len(info.shape) == 3 else first // experts if experts else 0
-    elif len(info.shape) > 2:
+    if len(info.shape) > 2 and (rule.flat or not rule.experts):
         last = info.parameters // first
+    if rule.experts:
+        apart = len(info.shape) == 3 and not rule.flat
+        first = info.shape[1] if apart else first // experts if experts else 0
     return (last, first) if _turned(rule, info) else (first, last)
 
 

@@ -63,12 +63,16 @@ class Part:
             magnitude = alone.cut(magnitude[:, None])[:, 0]
         return replace(stored, left=alone.cut(left), right=right, magnitude=magnitude)
 
+    def _stacked_rows(self, shape: tuple[int, ...]) -> int:
+        """Rows of each matrix that a tensor stacks; where its first dimension stacks them, the second has theirs."""
+        return shape[1] if len(shape) == 3 and shape[0] == self.of else shape[0] // self.of
+
     def cut(self, stored: Array) -> Array:
         """View of ``stored`` as this part, (rows, in). No copy unless the rows come in several runs."""
         matrix = stored if stored.ndim == 2 else stored.reshape(stored.shape[0], math.prod(stored.shape[1:]))
         if self.index is not None:
-            rows = math.prod(stored.shape[:-1]) // self.of
-            matrix = stored.reshape(self.of, rows, stored.shape[-1])[self.index]
+            rows = self._stacked_rows(stored.shape)
+            matrix = stored.reshape(self.of, rows, math.prod(stored.shape) // (self.of * rows))[self.index]
         if self.transposed:
             matrix = matrix.T
         if self.rows is None:

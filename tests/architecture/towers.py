@@ -58,7 +58,7 @@ def _inputs(tower: Any) -> dict[str, Any]:
     if "merge_sizes" in names:
         return {"pixel_values": flat, **grid, "merge_sizes": torch.tensor([1])}
     if "grid_thw" in names:
-        if type(config).__name__.startswith("MuseGlimmer"):  # it adds one; at position 0 nothing is turned
+        if type(config).__name__.startswith("Muse"):  # it adds one; at position 0 nothing is turned
             grid["position_ids"] = torch.full((SIDE * SIDE, 2), -1)
         five = type(config).__name__.startswith("PaddleOCR")
         return {"pixel_values": flat.reshape(1, -1, channels, patch, patch) if five else flat, **grid}

@@ -165,7 +165,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "chameleon": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "embed_dim": 8, "num_embeddings": 4}},
     "emu3": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32}},
-    "muse_spark": {"audio_config": {"num_hidden_layers": 4}},
+    "muse_spark": {"audio_config": {"num_hidden_layers": 4}, "text_config": {"moe_hidden_size": 36}},
     "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
     "dots3_note": {"text_config": _ALL_KEYS},
     "hy_v4_vl": {
@@ -393,6 +393,7 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 """
 
 LISTED: dict[str, dict[str, str]] = {
+    "muse_spark": {"audio": "stages of convolutions"},
     "pp_formulanet": {"vision": "SAM: relative positions in each layer"},
     "deepseek_ocr2": {"vision": "two towers: SAM, with relative positions, then a language model"},
     "florence2": {"vision": "stages of different widths, which attend within windows, then among channels"},
@@ -400,11 +401,8 @@ LISTED: dict[str, dict[str, str]] = {
     "kimi_k25": {"vision": "its MLP's maps are numbered from 0"},
     "unlimited_ocr": {"vision": "two towers: SAM, with relative positions, then CLIP"},
     "gemma4_unified": {"vision": "patches go through one map"},
-    "got_ocr2": {"vision": "SAM: relative positions in each layer"},
-    "lfm3_vl": {"vision": "convolutions in most layers"},
     "mllama": {"vision": "two stacks of layers, one after the other"},
     "phi4_multimodal": {"audio": "a conformer"},
-    "pp_chart2table": {"vision": "SAM: relative positions in each layer"},
 }
 """Model type → towers of another layout than the plain one, and why; they are listed by a rule that names them."""
 

@@ -50,7 +50,9 @@ def _inputs(tower: Any) -> dict[str, Any]:
         return _sound(config, names)
     patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
     channels = next((getattr(config, key) for key in ("in_channels", "in_chans") if hasattr(config, key)), 3)
-    frames = next((getattr(config, key) for key in ("temporal_patch_size", "patch_temporal") if hasattr(config, key)), 1)
+    frames = next(
+        (getattr(config, key) for key in ("temporal_patch_size", "patch_temporal") if hasattr(config, key)), 1
+    )
     flat = torch.randn(SIDE * SIDE, channels * frames * patch**2)
     grid = {"grid_thw": torch.tensor([[1, SIDE, SIDE]])}
     if "hidden_states" in names:

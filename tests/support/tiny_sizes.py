@@ -163,8 +163,14 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "downsample_rate": "1/2",
         "vision_config": {"hidden_size": 64},
     },
-    "chameleon": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "embed_dim": 8, "num_embeddings": 4}},
-    "emu3": {"vocabulary_map": _IMAGE_TOKENS, "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32}},
+    "chameleon": {
+        "vocabulary_map": _IMAGE_TOKENS,
+        "vq_config": {"base_channels": 32, "embed_dim": 8, "num_embeddings": 4},
+    },
+    "emu3": {
+        "vocabulary_map": _IMAGE_TOKENS,
+        "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32},
+    },
     "muse_spark": {"audio_config": {"num_hidden_layers": 4}, "text_config": {"moe_hidden_size": 36}},
     "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
     "dots3_note": {"text_config": _ALL_KEYS},
@@ -320,7 +326,13 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
-    "longcat_flash": {**_ALL_KEYS, "head_dim": 8, "ffn_hidden_size": FF, "expert_ffn_hidden_size": EXPERT_FF, "zero_expert_num": 0},
+    "longcat_flash": {
+        **_ALL_KEYS,
+        "head_dim": 8,
+        "ffn_hidden_size": FF,
+        "expert_ffn_hidden_size": EXPERT_FF,
+        "zero_expert_num": 0,
+    },
     "hrm_text": {"num_layers_per_stack": LAYERS, "H_cycles": 1, "L_cycles": 1, "L_bp_cycles": [1]},
     "blt": {
         "encoder_hash_byte_group_vocab": 10,

@@ -36,6 +36,7 @@ UNMISSED: dict[str, dict[str, str]] = {
     **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), _SHARED),
     "gemma4": {**_SHARED, r"vision_tower\.patch_embedder|embed_vision": _NO_VISION},
     "gemma4_unified": {**_SHARED, "embed_vision|vision_embedder": _NO_VISION},
+    "granite_docling": {"deepstack_mergers": _LENGTH},
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
     "llama4": {"lm_head": "whether it is tied was not seen apart from other keys"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
@@ -45,6 +46,7 @@ UNMISSED: dict[str, dict[str, str]] = {
 """Tensors that may be absent without being told: model type → pattern of names → reason."""
 
 _ANY = "no expression over one config's numbers is its size"
+_JOINT = "its size was not varied alone: no model is built where it does not go with others"
 _LAYER = {"[qk]_norm": "it differs from layer to layer"}
 
 UNSHAPED: dict[str, dict[str, str]] = {
@@ -52,11 +54,12 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "got_ocr2": {"rel_pos": _ANY},
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
+    "granite_docling": {"fine.projection|mlp_fc2|text_model.*norm": _JOINT},
     "lfm3_vl": {"[qk]_layernorm": _ANY},
     "mllama": {"tile_embedding": _ANY},
     "olmoe": {"k_norm": "its class computes it of the hidden size, whatever the size of heads that it is given"},
     "t5gemma2": {
-        "norm|eoi_embedding": "its size was not varied alone: no model is built where it does not go with others"
+        "norm|eoi_embedding": _JOINT
     },
     "xlstm": {"multihead_norm": _ANY},
 }

@@ -183,6 +183,15 @@ def test_a_multimodal_model_is_read_by_the_language_model_that_its_config_names(
     assert map_model({"model_type": "llava", "text_config": {"model_type": "unheard-of"}}, tensors).guessed
 
 
+def test_layers_that_a_multimodal_model_calls_otherwise_are_found() -> None:
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 11}
+    config = {"model_type": "qianfan_ocr", "text_config": {"model_type": "qwen3", "head_dim": 4, **sizes}}
+    for layers in ("layers", "encoder.layers"):  # on the Hub, and as transformers saves them
+        name = f"language_model.model.{layers}.0.self_attn.q_proj.weight"
+        model_map = map_model(config, {name: info(name, (8, 8))})
+        assert [(matrix.layer, matrix.role) for matrix in model_map.matrices] == [(0, "Q")]
+
+
 def test_no_multimodal_model_is_of_a_family_too() -> None:
     own = {model_type for family in families() for model_type in family.model_types}
     assert own & set(multimodal().types) == set()

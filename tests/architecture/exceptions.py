@@ -54,6 +54,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "got_ocr2": {"rel_pos": _ANY},
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
+    "hunyuan_vl": {"(query|key)_layernorm": _ANY},
     "granite_docling": {"fine.projection|mlp_fc2|text_model.*norm": _JOINT},
     "lfm3_vl": {"[qk]_layernorm": _ANY},
     "mllama": {"tile_embedding": _ANY},

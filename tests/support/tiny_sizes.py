@@ -259,6 +259,39 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "vision_config": {"hidden_size": H, "patch_embed_hidden_size": 48, "d_ff": 40, "d_kv": 8, "seq_len": 4},
         "text_config": {"d_kv": H // HEADS},
     },
+    "zamba": {
+        "num_hidden_layers": 3,
+        "layer_types": ["mamba", "hybrid", "hybrid"],
+        "attention_head_dim": 24,
+        "mamba_d_state": 8,
+        "n_mamba_heads": 2,
+        "use_mamba_kernels": False,
+    },
+    "zamba2": {
+        "num_hidden_layers": 2,
+        "layers_block_type": ["mamba", "hybrid"],
+        "adapter_rank": 12,
+        "use_shared_attention_adapter": False,
+        "mamba_d_state": 8,
+        "use_mamba_kernels": False,
+    },
+    "reformer": {
+        "axial_pos_embds_dim": [16, 32],
+        "axial_pos_shape": [8, 8],
+        "attn_layers": ["local", "lsh"],
+        "attention_head_size": HEAD_DIM,
+        "feed_forward_size": FF,
+    },
+    "inkling_text": {
+        "layer_types": ["hybrid_sliding", "hybrid"],
+        "mlp_layer_types": ["dense", "sparse"],
+        "swa_head_dim": 20,
+        "swa_num_attention_heads": HEADS,
+        "swa_num_key_value_heads": KV,
+        "d_rel": 4,
+        "rel_extent": 8,
+        "sliding_window_size": 8,
+    },
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -273,6 +306,11 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "global_config": {"intermediate_size": FF},
     },
 }
+
+PASSING: dict[str, str] = {"inkling_text": r".*sconv\.conv1d\.weight"}
+"""Convolutions over time that are made to let the last token pass as it is, by pattern of names: what they do to keys and
+values is otherwise another factor for each entry, and no proof sees through it.
+"""
 
 _STATE = [[[n / 48 for n in range(48)]]]
 INPUTS: dict[str, dict[str, Any]] = {
@@ -331,6 +369,7 @@ LISTED: dict[str, dict[str, str]] = {
 """Model type → towers of another layout than the plain one, and why; they are listed by a rule that names them."""
 
 MORE_ATTENTIONS: dict[str, str] = {
+    "zamba": "several layers run one block of attention, stored in the first of them",
     "albert": "one layer's matrices run as every layer",
     "paligemma": "none of its attentions is known by query and key, as its positions begin at 1",
     "pegasus_x": "its encoder mixes blocks of tokens with global tokens",

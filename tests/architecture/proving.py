@@ -188,6 +188,8 @@ class Prover:
             for names in MLPS:
                 self._mlp(place, {role: own.pop(role) for role in names if role in own}, names)
             own.pop("QKV", None)  # by definition the stack of the three
+            if "HEAD_2" in own:
+                self._note(place, "HEAD_2", self._joined(own.pop("HEAD_2")), "no map of both was applied")
             for role, matrix in own.items():
                 self._note(place, role, self._applied(matrix), "no such map was applied")
         self.proof.left = len(self.attentions)
@@ -274,6 +276,17 @@ class Prover:
         for role in roles:
             if role in own:
                 self._note(place, role, how, "M2 does not map activation(GATE x) * (M1 x)")
+
+    def _joined(self, second: torch.Tensor) -> str:
+        """Whether what comes of a vector is the head's map of its first entries and this one's of the others."""
+        first = next((m for key, m in self.matrices.items() if key[3] in ("HEAD", "EMBED")), None)
+        for event in self.trace.events:
+            if first is not None and event.kind == "product" and len(first) == len(second):
+                both = torch.cat([first, second], dim=1)
+                for x in _rows(event.inputs[0]):
+                    if x.numel() == both.shape[1] and _gives(event.output, both @ x):
+                        return "part of a map that was applied"
+        return ""
 
     def _with_adapter(
         self, ups: list[tuple[int, torch.Tensor]], gates: list[tuple[int, torch.Tensor]], inner: list[torch.Tensor]

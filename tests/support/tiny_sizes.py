@@ -132,7 +132,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "codegen": {"rotary_dim": 4},
     "fsmt": {"src_vocab_size": VOCAB, "tgt_vocab_size": VOCAB},
-    "fuyu": {"image_size": 32, "patch_size": 4, "text_config": {"num_key_value_heads": HEADS}},
+    "fuyu": {"image_size": 32, "patch_size": 4, "image_token_id": 9, "text_config": {"num_key_value_heads": HEADS}},
     "whisper": {"max_source_positions": 1, "num_mel_bins": 4},
     "esm": {"vocab_size": VOCAB, "mask_token_id": 3},
     "distilbert": {"hidden_dim": FF},
@@ -322,6 +322,8 @@ INPUTS: dict[str, dict[str, Any]] = {
 """Inputs that a model type needs besides the token, or instead."""
 
 AGAIN: dict[str, dict[str, Any]] = {
+    "luke": {"entity_ids": [[3]], "entity_position_ids": [[[0]]]},
+    "fuyu": {"input_ids": [[9]], "pixel_values": [[[n / 48 for n in range(48)]]]},
     "pix2struct": {"flattened_patches": [[[1.0, 2.0, *(n / 48 for n in range(48))]]]},
     "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
 }
@@ -341,12 +343,9 @@ UNPROVEN: dict[str, dict[str, str]] = {
     "llama4": {"*": "transformers 5.24 runs it on an image only; llama4_text is its language model"},
     "lara_mini": {"LINEAR_IN": "is four maps, which only the files join"},
     "paligemma": dict.fromkeys("QK", "its positions begin at 1, where rotary embeddings turn"),
-    "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},
     "mllama": dict.fromkeys(
         ("XQ", "XK", "XV", "XO", "1/M1", "1/M2", "1/GATE"), "cross-attention runs on an image only, in layer 1"
     ),
-    "fuyu": {"PATCHES": "takes an image"},
-    "luke": dict.fromkeys(("Q_W2E", "Q_E2W", "Q_E2E"), "takes entities"),
     "pegasus_x": dict.fromkeys(
         ("encoder/V", "encoder/O", "decoder/O", "decoder/XO"), "its encoder mixes blocks of tokens with global tokens"
     ),

@@ -41,6 +41,9 @@ UNMISSED: dict[str, dict[str, str]] = {
     "llama4": {"lm_head": "whether it is tied was not seen apart from other keys"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
     "qwen3_vl": {"deepstack_merger_list": _LENGTH},
+    "blt": {"token_embedding_projection": _SMALL},
+    "deepseek_v4": {r"gate\.bias": "layers that choose experts by a table have none, which no condition says"},
+    "longcat_flash": {r"experts\.\d+\.down_proj": "experts that give back what they get have none"},
     "tapas": {"token_type_embeddings_": _LENGTH},
 }
 """Tensors that may be absent without being told: model type → pattern of names → reason."""
@@ -50,6 +53,7 @@ _JOINT = "its size was not varied alone: no model is built where it does not go 
 _LAYER = {"[qk]_norm": "it differs from layer to layer"}
 
 UNSHAPED: dict[str, dict[str, str]] = {
+    "deepseek_v4": {r"hc_(attn|ffn)_(base|scale)|\.ape": _ANY},
     "deepseek_vl_hybrid": {"rel_pos": _ANY},
     "got_ocr2": {"rel_pos": _ANY},
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),

@@ -189,6 +189,8 @@ class Prover:
             for names in MLPS:
                 self._mlp(place, {role: own.pop(role) for role in names if role in own}, names)
             own.pop("QKV", None)  # by definition the stack of the three
+            if "HEAD_2" in own:
+                self._note(place, "HEAD_2", self._joined(own.pop("HEAD_2")), "no map of both was applied")
             for role, matrix in own.items():
                 self._note(place, role, self._applied(matrix), "no such map was applied")
         self.proof.left = len(self.attentions)
@@ -266,12 +268,39 @@ class Prover:
             hidden = self.inputs.get(down.shape[1], [])
             ups = self._candidates(up)
             gates = self._candidates(self.gate_factor * gate) if gate is not None else []
-            how = _activated(self.activations, ups, gates if gate is not None else None, [x for _, x in hidden])
+            inner = [x for _, x in hidden]
+            how = _activated(self.activations, ups, gates if gate is not None else None, inner)
+            if gate is not None and not how:
+                how = self._with_adapter(ups, gates, inner)
             if how and not self._applied(down):
                 how = ""
         for role in roles:
             if role in own:
                 self._note(place, role, how, "M2 does not map activation(GATE x) * (M1 x)")
+
+    def _joined(self, second: torch.Tensor) -> str:
+        """Whether what comes of a vector is the head's map of its first entries and this one's of the others."""
+        first = next((m for key, m in self.matrices.items() if key[3] in ("HEAD", "EMBED")), None)
+        for event in self.trace.events:
+            if first is not None and event.kind == "product" and len(first) == len(second):
+                both = torch.cat([first, second], dim=1)
+                for x in _rows(event.inputs[0]):
+                    if x.numel() == both.shape[1] and _gives(event.output, both @ x):
+                        return "part of a map that was applied"
+        return ""
+
+    def _with_adapter(
+        self, ups: list[tuple[int, torch.Tensor]], gates: list[tuple[int, torch.Tensor]], inner: list[torch.Tensor]
+    ) -> str:
+        """`_activated` where what a low-rank adapter gives is added to GATE x and M1 x, one after the other."""
+        width = ups[0][1].numel() if ups else 0
+        for event in self.trace.events:
+            if event.kind == "linear" and event.output.numel() == 2 * width:
+                gate, up = event.output.flatten().split(width)
+                more = [(at, y + up) for at, y in ups], [(at, y + gate) for at, y in gates]
+                if how := _activated(self.activations, *more, inner):
+                    return f"{how}, with an adapter"
+        return ""
 
     def _applied(self, matrix: torch.Tensor) -> str:
         """Whether some linear map or embedding computed just this matrix."""

@@ -7,13 +7,14 @@ that does not divide the hidden size where the class lets them be chosen; `tiny_
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
-from tests.support.tiny_sizes import CLASSES, OVERRIDES, SIZES, TOWER_SIZES
+from tests.support.tiny_sizes import CLASSES, OVERRIDES, PASSING, SIZES, TOWER_SIZES
 
 _MAPPINGS = (
     modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
@@ -81,6 +82,16 @@ def tiny(model_type: str, **values: Any) -> Any:
                 parameter.fill_(1)
             elif "bias" in name.rsplit(".", 1)[-1]:
                 parameter.zero_()
+            elif re.fullmatch(PASSING.get(model_type, ""), name):
+                parameter.copy_(_passing(parameter))
             elif parameter.ndim > 1 and parameter.requires_grad and not name.endswith("norm.weight"):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return model
+
+
+def _passing(kernel: torch.Tensor) -> torch.Tensor:
+    """The convolution of the same shape that gives each channel of the last token as it is."""
+    channels, inputs, _ = kernel.shape
+    passing = torch.zeros_like(kernel)
+    passing[torch.arange(channels), torch.arange(channels) % inputs, -1] = 1.0
+    return passing

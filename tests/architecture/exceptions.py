@@ -4,6 +4,7 @@ from __future__ import annotations
 
 NOT_YET = "not learned yet"
 NO_INVENTORY: dict[str, str] = {
+    "blip": "names of its text encoder and of its text decoder become one without what they begin with",
     "janus": "its image tokenizer is a list of lists of blocks, of which no number tells the sizes",
     "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
@@ -11,6 +12,17 @@ NO_INVENTORY: dict[str, str] = {
             *("minicpmv4_6", "minicpmv4_7", "minimax_m3_vl", "moss_transcribe_diarize", "musicflamingo", "omniasr"),
             *("phi4_multimodal", "pp_chart2table", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t"),
             *("seamless_m4t_v2", "ultravbert", "video_llama_3"),
+            *(
+                "chameleon",
+                "cohere_compass",
+                "cosmos3_edge",
+                "cosmos3_omni",
+                "deepseek_ocr2",
+                "emu3",
+                "ernie4_5_vl_moe",
+            ),
+            *("granite4_vision", "hy_v4_vl", "kosmos-2", "kosmos-2.5", "mistral_large4", "muse_spark"),
+            *("nemotron_h_omni", "pp_formulanet", "vibevoice_asr"),
         ),
         NOT_YET,
     ),
@@ -63,9 +75,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "lfm3_vl": {"[qk]_layernorm": _ANY},
     "mllama": {"tile_embedding": _ANY},
     "olmoe": {"k_norm": "its class computes it of the hidden size, whatever the size of heads that it is given"},
-    "t5gemma2": {
-        "norm|eoi_embedding": _JOINT
-    },
+    "t5gemma2": {"norm|eoi_embedding": _JOINT},
     "xlstm": {"multihead_norm": _ANY},
 }
 """Tensors that may have another shape without being told, likewise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 NOT_YET = "not learned yet"
 NO_INVENTORY: dict[str, str] = {
+    "blip": "names of its text encoder and of its text decoder become one without what they begin with",
     "janus": "its image tokenizer is a list of lists of blocks, of which no number tells the sizes",
     "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
@@ -11,6 +12,17 @@ NO_INVENTORY: dict[str, str] = {
             *("minicpmv4_6", "minicpmv4_7", "minimax_m3_vl", "moss_transcribe_diarize", "musicflamingo", "omniasr"),
             *("phi4_multimodal", "pp_chart2table", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t"),
             *("seamless_m4t_v2", "ultravbert", "video_llama_3"),
+            *(
+                "chameleon",
+                "cohere_compass",
+                "cosmos3_edge",
+                "cosmos3_omni",
+                "deepseek_ocr2",
+                "emu3",
+                "ernie4_5_vl_moe",
+            ),
+            *("granite4_vision", "hy_v4_vl", "kosmos-2", "kosmos-2.5", "mistral_large4", "muse_spark"),
+            *("nemotron_h_omni", "pp_formulanet", "vibevoice_asr"),
         ),
         NOT_YET,
     ),
@@ -36,28 +48,34 @@ UNMISSED: dict[str, dict[str, str]] = {
     **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), _SHARED),
     "gemma4": {**_SHARED, r"vision_tower\.patch_embedder|embed_vision": _NO_VISION},
     "gemma4_unified": {**_SHARED, "embed_vision|vision_embedder": _NO_VISION},
+    "granite_docling": {"deepstack_mergers": _LENGTH},
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
     "llama4": {"lm_head": "whether it is tied was not seen apart from other keys"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
     "qwen3_vl": {"deepstack_merger_list": _LENGTH},
+    "blt": {"token_embedding_projection": _SMALL},
+    "deepseek_v4": {r"gate\.bias": "layers that choose experts by a table have none, which no condition says"},
+    "longcat_flash": {r"experts\.\d+\.down_proj": "experts that give back what they get have none"},
     "tapas": {"token_type_embeddings_": _LENGTH},
 }
 """Tensors that may be absent without being told: model type → pattern of names → reason."""
 
 _ANY = "no expression over one config's numbers is its size"
+_JOINT = "its size was not varied alone: no model is built where it does not go with others"
 _LAYER = {"[qk]_norm": "it differs from layer to layer"}
 
 UNSHAPED: dict[str, dict[str, str]] = {
+    "deepseek_v4": {r"hc_(attn|ffn)_(base|scale)|\.ape": _ANY},
     "deepseek_vl_hybrid": {"rel_pos": _ANY},
     "got_ocr2": {"rel_pos": _ANY},
     **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
+    "hunyuan_vl": {"(query|key)_layernorm": _ANY},
+    "granite_docling": {"fine.projection|mlp_fc2|text_model.*norm": _JOINT},
     "lfm3_vl": {"[qk]_layernorm": _ANY},
     "mllama": {"tile_embedding": _ANY},
     "olmoe": {"k_norm": "its class computes it of the hidden size, whatever the size of heads that it is given"},
-    "t5gemma2": {
-        "norm|eoi_embedding": "its size was not varied alone: no model is built where it does not go with others"
-    },
+    "t5gemma2": {"norm|eoi_embedding": _JOINT},
     "xlstm": {"multihead_norm": _ANY},
 }
 """Tensors that may have another shape without being told, likewise."""

@@ -23,7 +23,7 @@ from tests.architecture.proving import Key, Proof, Prover, run
 from tests.architecture.saved import infos, value
 from tests.architecture.towers import run_tower
 from tests.support.tiny import all_model_types, tiny
-from tests.support.tiny_sizes import AGAIN, GATE_FACTORS, INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
+from tests.support.tiny_sizes import AGAIN, ALONE, GATE_FACTORS, INPUTS, MORE_ATTENTIONS, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import map_model
 from weightaudit.architecture.dimensions import lookup
 from weightaudit.architecture.registry import for_model_type, layers_of_towers, multimodal, not_mapped
@@ -100,9 +100,11 @@ def _proof(model_type: str, model: Any, matrices: dict[Key, torch.Tensor]) -> Pr
     reasons = UNPROVEN.get(model_type, {})
     proof = Proof(missing={("", None, None, "*"): reasons.get("*", "")})
     if "*" not in reasons:
-        inputs = {name: torch.tensor(values) for name, values in INPUTS.get(model_type, {}).items()}
+        name, besides = ALONE.get(model_type, ("", INPUTS.get(model_type, {})))
+        inputs = {key: torch.tensor(values) for key, values in besides.items()}
+        alone = model.get_submodule(name)
         language = {key: matrix for key, matrix in matrices.items() if key[0] not in TOWERS}
-        proof = Prover(language, run(model, **inputs), model, GATE_FACTORS.get(model_type, 1.0)).prove()
+        proof = Prover(language, run(alone, **inputs), model, GATE_FACTORS.get(model_type, 1.0)).prove()
     if model_type in AGAIN:
         lacking = {key: matrices[key] for key in proof.missing if key in matrices}
         more = {name: torch.tensor(values) for name, values in AGAIN[model_type].items()}

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
+from transformers import PreTrainedConfig
 
 from tests.architecture.tracing import Attention, Trace, traced
 
@@ -188,6 +189,8 @@ class Prover:
             for names in MLPS:
                 self._mlp(place, {role: own.pop(role) for role in names if role in own}, names)
             own.pop("QKV", None)  # by definition the stack of the three
+            if "HEAD_2" in own:
+                self._note(place, "HEAD_2", self._joined(own.pop("HEAD_2")), "no map of both was applied")
             for role, matrix in own.items():
                 self._note(place, role, self._applied(matrix), "no such map was applied")
         self.proof.left = len(self.attentions)
@@ -265,12 +268,39 @@ class Prover:
             hidden = self.inputs.get(down.shape[1], [])
             ups = self._candidates(up)
             gates = self._candidates(self.gate_factor * gate) if gate is not None else []
-            how = _activated(self.activations, ups, gates if gate is not None else None, [x for _, x in hidden])
+            inner = [x for _, x in hidden]
+            how = _activated(self.activations, ups, gates if gate is not None else None, inner)
+            if gate is not None and not how:
+                how = self._with_adapter(ups, gates, inner)
             if how and not self._applied(down):
                 how = ""
         for role in roles:
             if role in own:
                 self._note(place, role, how, "M2 does not map activation(GATE x) * (M1 x)")
+
+    def _joined(self, second: torch.Tensor) -> str:
+        """Whether what comes of a vector is the head's map of its first entries and this one's of the others."""
+        first = next((m for key, m in self.matrices.items() if key[3] in ("HEAD", "EMBED")), None)
+        for event in self.trace.events:
+            if first is not None and event.kind == "product" and len(first) == len(second):
+                both = torch.cat([first, second], dim=1)
+                for x in _rows(event.inputs[0]):
+                    if x.numel() == both.shape[1] and _gives(event.output, both @ x):
+                        return "part of a map that was applied"
+        return ""
+
+    def _with_adapter(
+        self, ups: list[tuple[int, torch.Tensor]], gates: list[tuple[int, torch.Tensor]], inner: list[torch.Tensor]
+    ) -> str:
+        """`_activated` where what a low-rank adapter gives is added to GATE x and M1 x, one after the other."""
+        width = ups[0][1].numel() if ups else 0
+        for event in self.trace.events:
+            if event.kind == "linear" and event.output.numel() == 2 * width:
+                gate, up = event.output.flatten().split(width)
+                more = [(at, y + up) for at, y in ups], [(at, y + gate) for at, y in gates]
+                if how := _activated(self.activations, *more, inner):
+                    return f"{how}, with an adapter"
+        return ""
 
     def _applied(self, matrix: torch.Tensor) -> str:
         """Whether some linear map or embedding computed just this matrix."""
@@ -346,6 +376,10 @@ def _activated(
         gap = (_unit(vectors)[:, None] - live[None]).abs().amax(-1)
         if bool(((gap < 1e-4) & (vectors.abs().amax(-1) > 1e-6)[:, None]).any()):
             return name
+    for name, vectors in made.items():
+        gap = (_unit(_centred(vectors))[:, None] - live[None]).abs().amax(-1)
+        if bool(((gap < 1e-4) & (vectors.abs().amax(-1) > 1e-6)[:, None]).any()):
+            return f"{name}, then a norm"
     return ""
 
 
@@ -365,7 +399,7 @@ def attend_plainly(model: Any) -> None:
     """Let it compute its attentions and experts by the operations that a trace sees."""
     for module in model.modules():
         config = getattr(module, "config", None)
-        if config is not None:
+        if isinstance(config, PreTrainedConfig):
             config._attn_implementation = "eager"
             config._experts_implementation = "eager"
 
@@ -377,7 +411,7 @@ def run(model: Any, **inputs: Any) -> Trace:
     if getattr(model.config, "is_encoder_decoder", False):
         given["decoder_input_ids"] = torch.tensor([[5]])
     with traced(model) as trace:
-        if "input_features" in inputs:
+        if inputs.keys() & {"input_features", "encoder_outputs", "flattened_patches"}:
             del given["input_ids"]
         model(**{**given, **inputs}, use_cache=False)
     return trace

@@ -115,6 +115,8 @@ MULTIMODAL = """
 prefixes = ["model."]
 [ignored]
 "vision tower" = ["visual"]
+[layers]
+toy_vl = "blocks"
 [types]
 toy_vl = "toy"
 """
@@ -122,6 +124,7 @@ BAD_MULTIMODAL = {
     "an unknown key": ("[ignored]", "[ignoerd]", "unknown key 'ignoerd'. Did you mean ignored?"),
     "no types": ('[types]\ntoy_vl = "toy"', "", "'types' must be a table"),
     "a type that is no text": ('"toy"', "3", "key 'toy_vl' must be a text"),
+    "another name of layers that is no text": ('"blocks"', "3", "key 'toy_vl' must be a text"),
     "a tower that is no list": ('["visual"]', '"visual"', "key 'vision tower' must be a list of texts"),
     "a pattern for a tower": ('["visual"]', '[".*"]', "no tensor name has"),
     "prefixes that are none": ('["model."]', "[3]", "key 'prefixes' must be a list of texts"),

@@ -1,4 +1,4 @@
-"""Experts that lie (out, in) in some files and (in, out) in others: the shapes tell, and both give the same matrices."""
+"""Experts that lie (out, in) in some files and (in, out) in others: shapes tell, and both give the same matrices."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.architecture.proving import attend_plainly
 from tests.architecture.tracing import Trace, traced
 
 _WORDS = {
-    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor|vit",
+    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor|vit|encoder",
     "video": "video_tower",
     "audio": "audio_tower",
 }
@@ -23,7 +23,7 @@ SIDE = 2
 def run_tower(model: Any, stack: str) -> Trace:
     """The trace of the tower on random input of its own kind."""
     attend_plainly(model)
-    tower = _tower(model, stack)
+    tower = model.encoder if model.config.model_type == "pix2struct" else _tower(model, stack)
     torch.manual_seed(1)
     given = _inputs(tower)
     with traced(tower) as trace:
@@ -41,6 +41,9 @@ def _inputs(tower: Any) -> dict[str, Any]:
     """Arguments of the tower's ``forward``, by the names that transformers gives them."""
     names = inspect.signature(tower.forward).parameters
     config = tower.config
+    if "flattened_patches" in names:  # the row and the column of each, then its pixels
+        pixels = tower.embeddings.patch_projection.in_features
+        return {"flattened_patches": torch.rand(1, SIDE * SIDE, 2 + pixels)}
     if "input_values" in names:
         return {"input_values": torch.randn(1, 1, 800)}
     if "input_features" in names:
@@ -57,7 +60,7 @@ def _inputs(tower: Any) -> dict[str, Any]:
     if "merge_sizes" in names:
         return {"pixel_values": flat, **grid, "merge_sizes": torch.tensor([1])}
     if "grid_thw" in names:
-        if type(config).__name__.startswith("MuseGlimmer"):  # it adds one; at position 0 nothing is turned
+        if type(config).__name__.startswith("Muse"):  # it adds one; at position 0 nothing is turned
             grid["position_ids"] = torch.full((SIDE * SIDE, 2), -1)
         five = type(config).__name__.startswith("PaddleOCR")
         return {"pixel_values": flat.reshape(1, -1, channels, patch, patch) if five else flat, **grid}

@@ -58,7 +58,7 @@ class Trace(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in _LINEAR or name in _PRODUCTS:
             self._product(name, args, kwargs, output)
-        elif name in ("softmax", "_softmax", "log_softmax", "softmax_"):
+        elif name in ("softmax", "_softmax", "log_softmax", "softmax_", "logsumexp"):
             self._add("softmax", [_as_tensor(args, kwargs)], output)
         elif name == "embedding":
             self._add("embedding", [], output)

@@ -7,13 +7,14 @@ that does not divide the hidden size where the class lets them be chosen; `tiny_
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
-from tests.support.tiny_sizes import CLASSES, OVERRIDES, SIZES, TOWER_SIZES
+from tests.support.tiny_sizes import CLASSES, OVERRIDES, PASSING, SIZES, TOWER_SIZES
 
 _MAPPINGS = (
     modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
@@ -67,7 +68,8 @@ def tiny_config(model_type: str, **values: Any) -> Any:
 
 
 def tiny(model_type: str, **values: Any) -> Any:
-    """A random model in eval mode, float32, the same at every call; what has one dimension stays as initialised.
+    """A random model in eval mode, float32, the same at every call; what has one dimension and norms stay as
+    initialised.
 
     So biases are zero and norms are as at the start of training, and every matrix is random.
     """
@@ -76,8 +78,20 @@ def tiny(model_type: str, **values: Any) -> Any:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            if "bias" in name.rsplit(".", 1)[-1]:
+            if name.endswith("scaling.bias"):  # of a factor, which would be zero
+                parameter.fill_(1)
+            elif "bias" in name.rsplit(".", 1)[-1]:
                 parameter.zero_()
-            elif parameter.ndim > 1 and parameter.requires_grad:
+            elif re.fullmatch(PASSING.get(model_type, ""), name):
+                parameter.copy_(_passing(parameter))
+            elif parameter.ndim > 1 and parameter.requires_grad and not name.endswith("norm.weight"):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return model
+
+
+def _passing(kernel: torch.Tensor) -> torch.Tensor:
+    """The convolution of the same shape that gives each channel of the last token as it is."""
+    channels, inputs, _ = kernel.shape
+    passing = torch.zeros_like(kernel)
+    passing[torch.arange(channels), torch.arange(channels) % inputs, -1] = 1.0
+    return passing

@@ -103,6 +103,7 @@ _GEMMA3N = {
     "intermediate_size": FF,
     "activation_sparsity_pattern": [0.0, 0.0],
 }
+_BY_KIND = {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}}
 _NEMOTRON_H = {
     "hybrid_override_pattern": "M*E-",
     "layers_block_type": ["mamba", "attention", "moe", "mlp"],
@@ -170,17 +171,25 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "vocabulary_map": _IMAGE_TOKENS,
         "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32},
     },
-    "muse_spark": {"vision_config": {"num_hidden_layers": 4}},
+    "muse_spark": {"audio_config": {"num_hidden_layers": 4}, "text_config": {"moe_hidden_size": 36}},
     "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
     "dots3_note": {"text_config": _ALL_KEYS},
-    "hy_v4_vl": {"text_config": {**_ALL_KEYS, **_INDEXER, "rope_parameters": {**_ROPE, "mrope_section": [2, 1, 1]}}},
-    "glm5_next": {"text_config": {**_ALL_KEYS, **_INDEXER}},
+    "hy_v4_vl": {
+        "text_config": {**_ALL_KEYS, **_INDEXER, "rope_parameters": {**_ROPE, "mrope_section": [2, 1, 1]}},
+        "vision_config": _ALL_KEYS,
+    },
+    "glm5_next": {"text_config": {**_ALL_KEYS, **_INDEXER, "qk_rope_head_dim": 0, "qk_nope_head_dim": 12}},
     "nemotron_h_omni": {"text_config": _NEMOTRON_H, "vision_config": {"video_temporal_patch_size": 2}},
+    "cohere_compass_text": _BY_KIND,
+    "cohere_compass": {"text_config": _BY_KIND},
+    "deepseek_ocr2": {"text_config": {**_ALL_KEYS, "mlp_layer_types": ["dense", "sparse"]}},
+    "pp_formulanet": {"vision_config": {"decoder_hidden_size": H}},
     "granite_docling": {"vision_config": {"scale_factor": 2}},
     "hunyuan_vl": {**_mrope(2, 2, 2, 2), "vision_config": _ALL_KEYS},
     "kimi_k25": {"text_config": _ALL_KEYS},
     "step3p7": {"text_config": {"mlp_layer_types": ["dense", "sparse"], "sliding_window": 8}},
     "unlimited_ocr": {"text_config": _ALL_KEYS},
+    "mistral_large4": {"text_config": _ALL_KEYS},
     "gptj": {"rotary_dim": 4},
     "flint": {"mlp_only_layers": [0]},  # by default the first two layers, which are all that a tiny model has
     "janus": {
@@ -195,7 +204,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "codegen": {"rotary_dim": 4},
     "fsmt": {"src_vocab_size": VOCAB, "tgt_vocab_size": VOCAB},
-    "fuyu": {"image_size": 32, "patch_size": 4, "text_config": {"num_key_value_heads": HEADS}},
+    "fuyu": {"image_size": 32, "patch_size": 4, "image_token_id": 9, "text_config": {"num_key_value_heads": HEADS}},
     "whisper": {"max_source_positions": 1, "num_mel_bins": 4},
     "esm": {"vocab_size": VOCAB, "mask_token_id": 3},
     "distilbert": {"hidden_dim": FF},
@@ -310,6 +319,43 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "indexer_budget": 4,
         "indexer_compress_ratio": 2,
     },
+    "pix2struct": {
+        "vision_config": {"hidden_size": H, "patch_embed_hidden_size": 48, "d_ff": 40, "d_kv": 8, "seq_len": 4},
+        "text_config": {"d_kv": H // HEADS},
+    },
+    "zamba": {
+        "num_hidden_layers": 3,
+        "layer_types": ["mamba", "hybrid", "hybrid"],
+        "attention_head_dim": 24,
+        "mamba_d_state": 8,
+        "n_mamba_heads": 2,
+        "use_mamba_kernels": False,
+    },
+    "zamba2": {
+        "num_hidden_layers": 2,
+        "layers_block_type": ["mamba", "hybrid"],
+        "adapter_rank": 12,
+        "use_shared_attention_adapter": False,
+        "mamba_d_state": 8,
+        "use_mamba_kernels": False,
+    },
+    "reformer": {
+        "axial_pos_embds_dim": [16, 32],
+        "axial_pos_shape": [8, 8],
+        "attn_layers": ["local", "lsh"],
+        "attention_head_size": HEAD_DIM,
+        "feed_forward_size": FF,
+    },
+    "inkling_text": {
+        "layer_types": ["hybrid_sliding", "hybrid"],
+        "mlp_layer_types": ["dense", "sparse"],
+        "swa_head_dim": 20,
+        "swa_num_attention_heads": HEADS,
+        "swa_num_key_value_heads": KV,
+        "d_rel": 4,
+        "rel_extent": 8,
+        "sliding_window_size": 8,
+    },
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
@@ -331,14 +377,29 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
 }
 
+PASSING: dict[str, str] = {"inkling_text": r".*sconv\.conv1d\.weight"}
+"""Convolutions over time that are made to let the last token pass as it is, by pattern of names: what they do to keys and
+values is otherwise another factor for each entry, and no proof sees through it.
+"""
+
 _STATE = [[[n / 48 for n in range(48)]]]
 INPUTS: dict[str, dict[str, Any]] = {
+    "idefics": {"image_encoder_embeddings": [[[[n / 32 for n in range(32)]]]], "image_attention_mask": [[[1]]]},
     "trocr": {"encoder_hidden_states": _STATE},
+    "udop": {"bbox": [[[0.1, 0.2, 0.3, 0.5]]]},
+    "pix2struct": {"encoder_outputs": [_STATE]},
     "whisper": {"input_features": [[[0.1, 0.7], [0.3, -0.2], [-0.5, 0.6], [0.9, 0.2]]], "decoder_input_ids": [[5]]},
 }
 """Inputs that a model type needs besides the token, or instead."""
 
 AGAIN: dict[str, dict[str, Any]] = {
+    "pp_formulanet": {"pixel_values": [[[[0.1, 0.7] * 4] * 8] * 3]},
+    "evolla": {"protein_input_ids": [[4, 5]], "protein_attention_mask": [[1, 1]]},
+    "ernie4_5_vl_moe": {"moe_mm_token_type_ids": [[1]]},
+    "molmo2": {"input_ids": [[VOCAB + 10]]},
+    "luke": {"entity_ids": [[3]], "entity_position_ids": [[[0]]]},
+    "fuyu": {"input_ids": [[9]], "pixel_values": [[[n / 48 for n in range(48)]]]},
+    "pix2struct": {"flattened_patches": [[[1.0, 2.0, *(n / 48 for n in range(48))]]]},
     "neomme": {"input_ids": [[6]], "pixel_values": [[n / 48 for n in range(48)]]},
 }
 """Inputs of a second run, for maps that the first does not reach (of an image, of entities)."""
@@ -346,23 +407,29 @@ AGAIN: dict[str, dict[str, Any]] = {
 GATE_FACTORS: dict[str, float] = {"dory": H**0.5}
 """What a model type multiplies the gate of its MLP by, before the activation."""
 
+_OF_IMAGE = {"encoder_hidden_states": [[[n / 32 for n in range(32)]]]}
+ALONE: dict[str, tuple[str, dict[str, Any]]] = {
+    "blip": ("text_decoder", _OF_IMAGE),
+    "pp_formulanet": ("model.decoder", {"encoder_hidden_states": _STATE}),
+    "kosmos-2": ("text_model", {}),
+    **dict.fromkeys(("blip-2", "instructblip", "instructblipvideo", "llama4"), ("language_model", {})),
+    "voxtral_realtime": ("model.language_model", {"t_cond": [[0.3] * 48]}),
+}
+"""Model types that run on images or sound only: the module that is their language model, which runs by itself, and what
+it is given besides the token.
+"""
+
 NOT_BUILT: dict[str, str] = dict.fromkeys(
     ("gemma3n", "fast_vlm", "perception_lm"), "its vision tower needs the package timm"
 )
 """Model types whose class cannot be built here, and why."""
 
 UNPROVEN: dict[str, dict[str, str]] = {
-    "voxtral_realtime": {"*": "it runs on sound only"},
-    **{name: {"*": "it runs on an image only"} for name in ("blip-2", "instructblip", "instructblipvideo")},
-    "llama4": {"*": "transformers 5.24 runs it on an image only; llama4_text is its language model"},
     "lara_mini": {"LINEAR_IN": "is four maps, which only the files join"},
     "paligemma": dict.fromkeys("QK", "its positions begin at 1, where rotary embeddings turn"),
-    "mobilebert": {"HEAD_2": "is joined to the word embeddings before it is applied"},
     "mllama": dict.fromkeys(
         ("XQ", "XK", "XV", "XO", "1/M1", "1/M2", "1/GATE"), "cross-attention runs on an image only, in layer 1"
     ),
-    "fuyu": {"PATCHES": "takes an image"},
-    "luke": dict.fromkeys(("Q_W2E", "Q_E2W", "Q_E2E"), "takes entities"),
     "pegasus_x": dict.fromkeys(
         ("encoder/V", "encoder/O", "decoder/O", "decoder/XO"), "its encoder mixes blocks of tokens with global tokens"
     ),
@@ -375,18 +442,21 @@ may be a stack's or a layer's (``encoder/Q``, ``1/M1``); the role * is all, the 
 """
 
 LISTED: dict[str, dict[str, str]] = {
+    "muse_spark": {"audio": "stages of convolutions"},
+    "pp_formulanet": {"vision": "SAM: relative positions in each layer"},
+    "deepseek_ocr2": {"vision": "two towers: SAM, with relative positions, then a language model"},
+    "florence2": {"vision": "stages of different widths, which attend within windows, then among channels"},
+    "molmo2": {"vision": "its MLP's maps are numbered"},
     "kimi_k25": {"vision": "its MLP's maps are numbered from 0"},
     "unlimited_ocr": {"vision": "two towers: SAM, with relative positions, then CLIP"},
     "gemma4_unified": {"vision": "patches go through one map"},
-    "got_ocr2": {"vision": "SAM: relative positions in each layer"},
-    "lfm3_vl": {"vision": "convolutions in most layers"},
     "mllama": {"vision": "two stacks of layers, one after the other"},
     "phi4_multimodal": {"audio": "a conformer"},
-    "pp_chart2table": {"vision": "SAM: relative positions in each layer"},
 }
 """Model type → towers of another layout than the plain one, and why; they are listed by a rule that names them."""
 
 MORE_ATTENTIONS: dict[str, str] = {
+    "zamba": "several layers run one block of attention, stored in the first of them",
     "albert": "one layer's matrices run as every layer",
     "paligemma": "none of its attentions is known by query and key, as its positions begin at 1",
     "pegasus_x": "its encoder mixes blocks of tokens with global tokens",

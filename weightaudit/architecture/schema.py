@@ -7,6 +7,7 @@ Sizes are expressions over the family's dimensions (`expressions`). Names are te
     {pair}          is a number n of layer n // 2: an attention and its MLP are numbered apart
     {expert}        is the number of an expert in its layer
     {stack}         is encoder, decoder or patcher; {enc} is enc or dec, {module} is H_module or L_module (high, low)
+    {number}        is a number that is no layer's of the language model
     {rest}          is anything, in rules that ignore (a vision tower)
     {one|other}     is one of the words
 """

@@ -14,6 +14,7 @@ _GROUPS = {
     "stack": r"(?P<stack>encoder|decoder|patcher)",
     "enc": r"(?P<stack>enc|dec)",
     "module": r"(?P<stack>[HL]_module)",
+    "number": rf"(?:{_NUMBER})",
     "rest": r".+",
 }
 

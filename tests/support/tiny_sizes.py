@@ -295,7 +295,13 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "helium": {"head_dim": 12},
     "phimoe": {"num_local_experts": 2, "num_experts_per_tok": 2},
     "stablelm": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
-    "longcat_flash": {**_ALL_KEYS, "head_dim": 8, "ffn_hidden_size": FF, "expert_ffn_hidden_size": EXPERT_FF, "zero_expert_num": 0},
+    "longcat_flash": {
+        **_ALL_KEYS,
+        "head_dim": 8,
+        "ffn_hidden_size": FF,
+        "expert_ffn_hidden_size": EXPERT_FF,
+        "zero_expert_num": 0,
+    },
     "hrm_text": {"num_layers_per_stack": LAYERS, "H_cycles": 1, "L_cycles": 1, "L_bp_cycles": [1]},
     "blt": {
         "encoder_hash_byte_group_vocab": 10,

@@ -127,7 +127,7 @@ def own_family(spec: SpecFile, model_type: str, inner: str) -> Family:
             did_you_mean(model_type, family.model_types) + f'Add "{printable(model_type)}" to its model_types',
         )
     inside = model_type and model_type not in family.model_types
-    return multimodal().around(family) if inside else family
+    return multimodal().around(family, model_type) if inside else family
 
 
 def read_by(spec: SpecFile, model_map: ModelMap) -> ModelMap:

@@ -106,6 +106,7 @@ def test_yarn_multiplies_by_the_square_of_its_factor() -> None:
     scale, source = SCALES["yarn"](Asked({"rope_scaling": said}, "deepseek_v3", 0, 16))
     assert scale == pytest.approx(0.25 * (0.1 * np.log(40.0) + 1.0) ** 2)
     assert "YaRN" in source
+    odd: Any
     for odd in ({**said, "factor": "40"}, {**said, "factor": float("nan")}, {"rope_type": "yarn"}, []):
         assert SCALES["yarn"](Asked({"rope_scaling": odd}, "deepseek_v3", 0, 16))[0] == 0.25
 

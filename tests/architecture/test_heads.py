@@ -15,7 +15,7 @@ from weightaudit.architecture.heads import plan_heads
 from weightaudit.architecture.mapping import map_model
 from weightaudit.records import ModelMap, TensorInfo
 
-LINEAR = {
+LINEAR: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2": {},
     "gpt2": {},
@@ -29,7 +29,7 @@ LINEAR = {
     "deepseek_v2": {"q_lora_rank": None},
 }
 """Types in which queries and keys are linear in what the norm before gives, and config values."""
-NORMED = {"qwen3": {}, "gemma3_text": {}, "olmo2": {}, "cohere": {"use_qk_norm": True}}
+NORMED: dict[str, dict[str, Any]] = {"qwen3": {}, "gemma3_text": {}, "olmo2": {}, "cohere": {"use_qk_norm": True}}
 """Types that normalise queries and keys."""
 
 
@@ -114,7 +114,8 @@ def test_shared_keys_and_values_are_those_that_the_model_repeats() -> None:
 )
 def test_the_scale_is_the_families_own(model_type: str, scale: float, source: str) -> None:
     attention = _first(tiny(model_type)).attention
-    assert (attention.scale, attention.scale_source) == (pytest.approx(scale), source)
+    assert attention.scale == pytest.approx(scale)
+    assert attention.scale_source == source
 
 
 def test_gpt2_may_divide_by_the_number_of_the_layer() -> None:

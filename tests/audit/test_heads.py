@@ -193,6 +193,7 @@ def test_a_report_is_read_back_with_its_heads(tmp_path: Path) -> None:
     report = wa.scan(tiny("t5"), heads=True)
     report.to_json(tmp_path / "report.json")
     again = wa.load(tmp_path / "report.json")
+    assert isinstance(again, wa.ScanReport)
     assert again.heads == report.heads
     assert report.heads is not None
     assert {row.attention for row in report.heads.rows} == {"self", "cross"}

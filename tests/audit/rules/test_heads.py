@@ -37,7 +37,10 @@ def heads(layers: int = 4, count: int = 8, scatter: float = 0.3, head_norm: str 
             "self",
             head,
             head,
-            *(norms(1.0) for _ in range(4)),
+            q=norms(1.0),
+            k=norms(1.0),
+            v=norms(1.0),
+            o=norms(1.0),
             logit=norms(math.exp(rng.gauss(0, scatter))),
             ov=norms(math.exp(rng.gauss(0, scatter))),
             nearest=(head + 1) % count,
@@ -70,7 +73,11 @@ def test_healthy_heads_are_no_finding() -> None:
 
 @pytest.mark.parametrize("part", ["logit", "ov"])
 def test_a_head_next_to_nothing_is_dead(part: str) -> None:
-    dead = changed(heads(), (2, 5), lambda row: replace(row, **{part: norms(1e-4)}))
+    dead = changed(
+        heads(),
+        (2, 5),
+        lambda row: replace(row, logit=norms(1e-4)) if part == "logit" else replace(row, ov=norms(1e-4)),
+    )
     ((finding,), _) = judged(dead)
     assert (finding.id, finding.layer, finding.severity) == ("dead-head", 2, "warning")
     assert "1 of 8 heads" in finding.detail

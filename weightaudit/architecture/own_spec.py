@@ -81,9 +81,8 @@ def _faults(family: Family, bases: Sequence[Family]) -> Iterator[tuple[str, str]
             yield "prefixes", f"'{wrong[0]}' must be one part of a name and its dot, for example 'model.'"
         if len(set(family.prefixes)) < len(family.prefixes):
             yield "prefixes", "one is named twice"
-    rules = (*family.matrices, *family.ignored)
-    names = [name for rule in rules for name in rule.names]
-    if len(rules) > MAX_RULES or len(names) > MAX_NAMES:
+    names = _names(family)
+    if len(family.matrices) + len(family.ignored) > MAX_RULES or len(names) > MAX_NAMES:
         yield "", f"it has more than {MAX_RULES:,} rules, or {MAX_NAMES:,} names"
     if any(len(one.roles) > MAX_ROLES or max(map(len, one.roles)) > MAX_ROLES for one in family.matrices):
         yield "roles", f"more than {MAX_ROLES} of one tensor, or characters of one"
@@ -91,10 +90,16 @@ def _faults(family: Family, bases: Sequence[Family]) -> Iterator[tuple[str, str]
     sizes += [size for one in family.matrices for size in (*one.rows, one.cols, one.experts)]
     if wrong := [size for size in sizes if len(size) > MAX_SIZE_TEXT]:
         yield f"size '{wrong[0]}'", f"it has more than {MAX_SIZE_TEXT} characters"
-    known = {name for base in bases for rule in (*base.matrices, *base.ignored) for name in rule.names}
+    known = {name for base in bases for name in _names(base)}
     for name in names:
         if name not in known and (why := _fault_of_template(name)):
             yield f"name '{name}'", why
+
+
+def _names(family: Family) -> list[str]:
+    """The templates of all its rules."""
+    own = [name for rule in family.matrices for name in rule.names]
+    return [*own, *(name for rule in family.ignored for name in rule.names)]
 
 
 def _fault_of_template(name: str) -> str:

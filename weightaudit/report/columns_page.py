@@ -31,8 +31,8 @@ def _tables() -> Iterator[str]:
         yield f"## Of {reports}\n"
         yield from _table(columns)
     yield "## Of heads of attention\n"
-    yield "With `--heads`, a table of its own, one row a head: the DataFrame `report.heads_frame`; the JSON has the same,"
-    yield "nested, under `heads`. [Heads](heads.md) says what the numbers are.\n"
+    yield "With `--heads`, a table of its own, one row a head: the DataFrame `report.heads_frame`; the JSON has the"
+    yield "same, nested, under `heads`. [Heads](heads.md) says what the numbers are.\n"
     yield from _table(HEAD_COLUMNS)
 
 

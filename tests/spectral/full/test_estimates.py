@@ -104,4 +104,4 @@ def test_whole_models(model: str) -> None:
     for row, sigma in real(directory):
         holds(row, sigma)
         seen += 1
-    assert seen > 20
+    assert seen >= 8

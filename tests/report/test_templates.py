@@ -20,7 +20,7 @@ ADDRESSES = {"report/document.py": {"document"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
 MAKERS = ("html", "each", "join", "literal")
 """Functions whose first argument is our own words."""
-NO_PAGES = {"report/junit.py", "report/charts.py"}
+NO_PAGES = {"report/junit.py", "report/charts.py", "report/esd_chart.py"}
 """What writes markup of another kind: XML, with escapes of its own, and the templates of plotly's hover labels."""
 TAG = re.compile(r"</?[a-z][^<>]*>?")
 

@@ -314,8 +314,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 }
 
 PASSING: dict[str, str] = {"inkling_text": r".*sconv\.conv1d\.weight"}
-"""Convolutions over time that are made to let the last token pass as it is, by pattern of names: what they do to keys and
-values is otherwise another factor for each entry, and no proof sees through it.
+"""Convolutions over time that are made to let the last token pass as it is, by pattern of names: what they do to keys
+and values is otherwise another factor for each entry, and no proof sees through it.
 """
 
 _STATE = [[[n / 48 for n in range(48)]]]

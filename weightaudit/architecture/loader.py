@@ -319,7 +319,8 @@ def _check_size(item: _Table, expression: str, known: Collection[str]) -> None:
 def _inherit(values: Mapping[str, Any], read: Callable[[object], Mapping[str, Any]]) -> dict[str, Any]:
     """``values`` (a spec as TOML gives it) completed by the spec it extends, which ``read`` gives by name.
 
-    Dimensions keep the base's order, new ones come last, but for those that the rule of a restated one names. What is of a wrong type is left for the schema to refuse.
+    Dimensions keep the base's order, new ones come last, but for those that the rule of a restated one names.
+    What is of a wrong type is left for the schema to refuse.
     """
     if "extends" not in values:
         return dict(values)

@@ -56,8 +56,8 @@ class MatrixRule:
     ``experts`` is the number of experts where one tensor stacks the matrices of all, in three dimensions or two;
     ``rows`` and ``cols`` are then those of one. ``flat`` says that the tensor has more than two dimensions, all but the
     first of which are one; with ``experts`` it is a grouped convolution over one place: a block-diagonal map, whose
-    blocks are numbered as experts are. ``when`` are flags of the config ("multi_query", "not multi_query") that must hold.
-    ``beside`` are names after the layer's number: the rule counts only in layers where one of them is stored.
+    blocks are numbered as experts are. ``when`` are flags of the config ("multi_query", "not multi_query") that must
+    hold. ``beside`` are names after the layer's number: the rule counts only in layers where one of them is stored.
     """
 
     names: tuple[str, ...]

@@ -6,6 +6,9 @@ NOT_YET = "not learned yet"
 NO_INVENTORY: dict[str, str] = {
     "blip": "names of its text encoder and of its text decoder become one without what they begin with",
     "janus": "its image tokenizer is a list of lists of blocks, of which no number tells the sizes",
+    **dict.fromkeys(
+        ("zamba", "zamba2"), "a layer has its state space under one of two names, by lists that were not varied"
+    ),
     "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
         (
@@ -54,6 +57,7 @@ UNMISSED: dict[str, dict[str, str]] = {
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
     "qwen3_vl": {"deepstack_merger_list": _LENGTH},
     "blt": {"token_embedding_projection": _SMALL},
+    "inkling_text": {r"embed_tokens\.weight": "a head that is stored is taken for the one tied to it"},
     "deepseek_v4": {r"gate\.bias": "layers that choose experts by a table have none, which no condition says"},
     "longcat_flash": {r"experts\.\d+\.down_proj": "experts that give back what they get have none"},
     "tapas": {"token_type_embeddings_": _LENGTH},
@@ -68,7 +72,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "deepseek_v4": {r"hc_(attn|ffn)_(base|scale)|\.ape": _ANY},
     "deepseek_vl_hybrid": {"rel_pos": _ANY},
     "got_ocr2": {"rel_pos": _ANY},
-    **dict.fromkeys(("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
+    **dict.fromkeys(("inkling_text", "gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
     "hunyuan_vl": {"(query|key)_layernorm": _ANY},
     "granite_docling": {"fine.projection|mlp_fc2|text_model.*norm": _JOINT},

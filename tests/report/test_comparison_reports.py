@@ -209,7 +209,7 @@ def places(said: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
         yield from places(said[0], *path, 0)
 
 
-ODD = ([], [1], {}, {"x": 1}, "x", 7, 10**400, None)
+ODD: tuple[Any, ...] = ([], [1], {}, {"x": 1}, "x", 7, 10**400, None)
 
 
 @pytest.mark.parametrize("each", [3, pytest.param(1, marks=pytest.mark.slow)])

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("lightning") is None, r
 def module(model: Any, rate: float = 1e-3, nan_at: int = -1) -> Any:
     import lightning.pytorch as lightning
 
-    class Module(lightning.LightningModule):  # type: ignore[misc]  # the class is Lightning's
+    class Module(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.net = model

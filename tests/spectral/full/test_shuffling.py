@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -17,7 +18,7 @@ from weightaudit.spectral.full.values import all_values
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
-def test_the_entries_are_the_same(dtype: type) -> None:
+def test_the_entries_are_the_same(dtype: Any) -> None:
     W = np.arange(600.0).reshape(20, 30).astype(dtype)
     mixed = shuffled(BlockMatrix((W,)), np.random.default_rng(0))
     (block,) = mixed.blocks

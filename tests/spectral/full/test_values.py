@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -49,7 +50,7 @@ def test_planted(shape: tuple[int, int], spectrum: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
-def test_stored_types(dtype: type) -> None:
+def test_stored_types(dtype: Any) -> None:
     W = planted(90, 40, "geometric").astype(dtype)
     holds(full_of(W), W.astype(np.float64))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,11 +92,45 @@ def test_what_is_not_known_says_how_it_would_be() -> None:
     assert found.to_markdown().count("scan with --spectrum full") == 9
 
 
-@pytest.mark.parametrize("bad", [np.zeros((4, 4)), np.full((4, 4), np.nan)])
-def test_a_matrix_without_energy_has_no_rank(bad: np.ndarray) -> None:
+@pytest.mark.parametrize(("norm", "said"), [(0.0, "all zero"), (math.nan, "not finite")])
+def test_a_matrix_without_energy_has_no_rank(norm: float, said: str) -> None:
     matrix = RoleMatrix("", 0, None, "Q", (Part("w"),), (4, 4), "float32")
-    from dataclasses import replace
+    spectrum = replace(spectrum_of(np.eye(4), full=True), frobenius_norm=norm, full=None)
+    found = with_rows([LayerRow(matrix, spectrum)], []).compressibility()
+    assert found.matrices[0].source == "unknown"
+    assert found.to_markdown().count(said) == 3
+    assert "--spectrum" not in found.to_markdown()
 
-    spectrum = replace(spectrum_of(np.eye(4), full=True), frobenius_norm=float(np.linalg.norm(bad)), full=None)
-    (one,) = with_rows([LayerRow(matrix, spectrum)], []).compressibility().matrices
-    assert one.source == "unknown"
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e100, 1e200])
+def test_no_scale_of_the_weights_leaves_the_range_of_numbers(scale: float) -> None:
+    """Of those whose squares do, no rank but the whole one is known to do, and that is said."""
+    dense = MATRICES["tall"] * scale
+    matrix = RoleMatrix("", 0, None, "Q", (Part("w"),), dense.shape, "float64")
+    spectrum = replace(spectrum_of(MATRICES["tall"], full=True), frobenius_norm=cut_error(MATRICES["tall"], 0) * scale)
+    assert spectrum.full
+    values = tuple(scale * sigma for sigma in spectrum.full.singular_values)
+    error = math.nextafter(spectrum.full.squared_error * scale * scale, math.inf)
+    full = replace(spectrum.full, singular_values=values, squared_error=error)
+    (one,) = with_rows([LayerRow(matrix, replace(spectrum, full=full))], []).compressibility().matrices
+    for cut in one.cuts:
+        assert cut.rank is not None
+        assert cut.error_lower <= cut_error(MATRICES["tall"], cut.rank) * scale + 1e-10 * scale
+        assert cut.error_upper >= cut_error(MATRICES["tall"], cut.rank) * scale - 1e-10 * scale
+
+
+def test_a_norm_that_is_not_exact_makes_no_rank_too_low() -> None:
+    """The share is of the least energy that the singular values leave possible, as those of a product have room."""
+    matrix = RoleMatrix("", 0, None, "Q", (Part("w"),), (100, 100), "float32")
+    spectrum = spectrum_of(np.eye(100), full=True)
+    assert spectrum.full
+    loose = replace(spectrum, full=replace(spectrum.full, squared_error=0.06))
+    (one,) = with_rows([LayerRow(matrix, loose)], []).compressibility().matrices
+    # Of σ² from 0.94 to 1.06 those that are left hold at most a tenth of the least sum, 94; of 100 it would be nine.
+    assert [cut.rank for cut in one.cuts] == [92, 96, 100]
+
+
+def test_a_scan_that_was_asked_for_all_is_not_told_to_be() -> None:
+    asked = replace(scan(), options={"spectrum": "full"})
+    assert asked.compressibility().to_markdown().count("not all singular values are known") == 9
+    assert "--spectrum" not in asked.compressibility().to_markdown()

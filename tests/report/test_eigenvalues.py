@@ -83,3 +83,10 @@ def test_without_a_random_matrix(values: tuple[float, ...]) -> None:
 def test_nothing_to_count(values: tuple[float, ...]) -> None:
     assert log_histogram(of_values(*values)) is None
     assert linear_histogram(of_values(*values)) is None
+
+
+@pytest.mark.parametrize("largest", [1e-200, 1e200])
+def test_squares_that_leave_the_range_of_numbers_have_no_bins(largest: float) -> None:
+    told = of_values(largest, largest / 2)
+    assert log_histogram(told) is None
+    assert linear_histogram(told) is None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from weightaudit.advice.tables import Line
 from weightaudit.records import FullSpectrum, LayerRow, ModelIdentity, ScanResult, Spectrum, SpectrumDetail
+from weightaudit.report.full_columns import all_asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,6 @@ SHARES = (0.9, 0.95, 0.99)
 """Shares of ‖W‖_F² that a rank is asked to hold."""
 ROUNDING = 1e-9
 """Relative error of ‖W‖_F² that is allowed for: it is a sum of float64 squares, of fewer than a million million."""
-UNKNOWN = "scan with --spectrum full"
 Source = Literal["all singular values", "leading singular values", "unknown"]
 
 
@@ -60,10 +60,13 @@ class Compression:
         Whose they are.
     matrices
         The cuts of each.
+    whole
+        Whether the scan was asked for all singular values.
     """
 
     model: ModelIdentity
     matrices: tuple[Compressed, ...]
+    whole: bool = False
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -82,7 +85,7 @@ class Compression:
         """One line per matrix: for each share the rank, and what its factors save of the entries."""
         from weightaudit.advice.tables import markdown
 
-        return markdown(self._lines(), SHARES, UNKNOWN)
+        return markdown(self._lines(), SHARES, whole=self.whole)
 
     def _lines(self) -> Iterator[Line]:
         for one in self.matrices:
@@ -96,11 +99,12 @@ def compressibility(result: ScanResult) -> Compression:
     From all singular values where the scan has them (``--spectrum full``); else from leading ones (``--spectrum``), of
     which few hold enough; else unknown.
     """
-    return Compression(result.identity, tuple(map(_compressed, result.rows)))
+    return Compression(result.identity, tuple(map(_compressed, result.rows)), all_asked(result))
 
 
 Tails = Sequence[tuple[float, float]]
-"""Of each rank from 0 on the ends of the interval that holds the energy beyond it."""
+"""Of each rank from 0 on the ends of the interval that holds the energy beyond it, as a share of ‖W‖_F² as it was
+measured: squares of float64 numbers can leave its range."""
 
 
 def _compressed(row: LayerRow) -> Compressed:
@@ -109,7 +113,7 @@ def _compressed(row: LayerRow) -> Compressed:
     source: Source = "unknown"
     if math.isfinite(spectrum.frobenius_norm) and spectrum.frobenius_norm > 0:
         if spectrum.full is not None:
-            tails, source = _tails_of_all(spectrum.full), "all singular values"
+            tails, source = _tails_of_all(spectrum.full, spectrum.frobenius_norm), "all singular values"
         elif spectrum.detail is not None:
             tails, source = _tails_of_leading(spectrum, spectrum.detail, full_rank), "leading singular values"
     cuts = tuple(_cut(row, share, tails) for share in SHARES)
@@ -117,18 +121,21 @@ def _compressed(row: LayerRow) -> Compressed:
 
 
 def _cut(row: LayerRow, share: float, tails: Tails) -> Cut:
-    allowed = (1.0 - share) * row.spectrum.frobenius_norm**2 * (1.0 - ROUNDING)
+    # Of the least energy that there may be.
+    allowed = (1.0 - share) * tails[0][0] if tails else 0.0
     rank = next((rank for rank, (_, upper) in enumerate(tails) if upper <= allowed), None)
     if rank is None:
         return Cut(share, None, None, math.nan, math.nan)
     lower, upper = tails[rank]
-    down, up = math.sqrt(lower) * (1.0 - 1e-15), math.sqrt(upper) * (1.0 + 1e-15)
+    norm = row.spectrum.frobenius_norm
+    down, up = math.sqrt(lower) * norm * (1.0 - 1e-15), math.sqrt(upper) * norm * (1.0 + 1e-15)
     return Cut(share, rank, rank * sum(row.matrix.shape), down, up)
 
 
-def _tails_of_all(full: FullSpectrum) -> Tails:
+def _tails_of_all(full: FullSpectrum, norm: float) -> Tails:
     """Sums of what each σ² may be at least and at most, from the smallest on."""
-    squares, error = [sigma * sigma for sigma in reversed(full.singular_values)], full.squared_error
+    squares = [(sigma / norm) ** 2 for sigma in reversed(full.singular_values)]
+    error = full.squared_error / norm / norm
     lower = accumulate((max(square - error, 0.0) * (1.0 - ROUNDING) for square in squares), initial=0.0)
     upper = accumulate(((square + error) * (1.0 + ROUNDING) for square in squares), initial=0.0)
     return list(zip(lower, upper, strict=True))[::-1]
@@ -140,11 +147,12 @@ def _tails_of_leading(spectrum: Spectrum, detail: SpectrumDetail, full_rank: int
     Each is at most the singular value of its number, up to its bound (Cauchy's interlacing): together they hold no more
     than as many leading ones do. These hold at most σ₁² each.
     """
-    energy, most = spectrum.frobenius_norm**2, spectrum.spectral_norm_upper**2
+    norm = spectrum.frobenius_norm
+    most = (spectrum.spectral_norm_upper / norm) ** 2
     pairs = zip(detail.singular_values, detail.residual_bounds, strict=True)
-    held = accumulate((max(value - bound, 0.0) ** 2 for value, bound in pairs), initial=0.0)
+    held = accumulate((max((value - bound) / norm, 0.0) ** 2 for value, bound in pairs), initial=0.0)
     found = []
     for rank, inside in enumerate(held):
-        upper = max(energy * (1.0 + ROUNDING) - inside, 0.0) if rank < full_rank else 0.0
-        found.append((min(max(energy * (1.0 - ROUNDING) - rank * most, 0.0), upper), upper))
+        upper = max(1.0 + ROUNDING - inside, 0.0) if rank < full_rank else 0.0
+        found.append((min(max(1.0 - ROUNDING - rank * most, 0.0), upper), upper))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -69,19 +70,24 @@ def csv(model: ModelIdentity, lines: Iterable[Line]) -> str:
     return "".join(map(table_files.csv_line, cells))
 
 
-def markdown(lines: Iterable[Line], shares: Sequence[float], unknown: str) -> str:
-    """A line for each matrix: its shape, and for each share the rank, what it saves and ‖W − W_r‖_F/‖W‖_F."""
+def markdown(lines: Iterable[Line], shares: Sequence[float], *, whole: bool) -> str:
+    """A line for each matrix: its shape, and for each share the rank, what it saves and ‖W − W_r‖_F/‖W‖_F, or why
+    there is none; ``whole`` says that all singular values were asked for.
+    """
     heads = ["matrix", "shape", *(f"{percent(share)} of the energy" for share in shares)]
     cells = []
     for row, own in groupby(lines, key=lambda line: line.row):
         shape = "×".join(map(str, row.matrix.shape))
-        cells.append([neutral(row.matrix.place.words()), shape, *(_cell(line, unknown) for line in own)])
+        cells.append([neutral(row.matrix.place.words()), shape, *(_cell(line, whole) for line in own)])
     return table(heads, cells, numeric=tuple(range(1, len(heads)))) + "\n"
 
 
-def _cell(line: Line, unknown: str) -> str:
+def _cell(line: Line, whole: bool) -> str:
     if line.rank is None or line.saving is None:
-        return unknown
+        norm = line.row.spectrum.frobenius_norm
+        if not 0 < norm < math.inf:
+            return "all zero" if norm == 0 else "not finite"
+        return "not all singular values are known" if whole else "scan with --spectrum full"
     saved = f"saves {percent(line.saving / line.row.matrix.parameters)}" if line.saving > 0 else "saves nothing"
     error = number_text(line.error_upper / line.row.spectrum.frobenius_norm, "up", 3)
     return f"rank {line.rank:,}, {saved}, error ≤ {error}"

@@ -20,6 +20,8 @@ DECADES = 6.0
 """Of λ below its largest, as many as a logarithmic histogram shows: far below them is rounding."""
 NEARLY_ALL = 0.975
 """Share of the λ that a linear histogram shows at least; few large ones would leave no room for the others."""
+LEAST, MOST = 1e-145, 1e152
+"""Largest singular values between which histograms are made: the squares of others leave the range of float64."""
 BEYOND = 1.5
 """A linear histogram reaches this far beyond the threshold for spikes (ratio of λ), if λ does."""
 
@@ -54,8 +56,11 @@ class Histogram:
 
 
 def log_histogram(full: FullSpectrum) -> Histogram | None:
-    """Over log₁₀ λ, of what is more than rounding; None where all is."""
-    highest = max(_largest(full.singular_values), _largest(full.shuffled)) ** 2
+    """Over log₁₀ λ, of what is more than rounding; None where all is, or too small or large to be squared."""
+    highest = max(_largest(full.singular_values), _largest(full.shuffled))
+    if not LEAST <= highest <= MOST:
+        return None
+    highest *= highest
     floor = math.sqrt(max(full.squared_error, highest * 10**-DECADES))
     told = [values[: spikes_among(values, floor)] for values in (full.singular_values, full.shuffled)]
     lowest = min((values[-1] ** 2 for values in told if values), default=0.0)
@@ -70,10 +75,10 @@ def log_histogram(full: FullSpectrum) -> Histogram | None:
 
 
 def linear_histogram(full: FullSpectrum) -> Histogram | None:
-    """Over λ from 0, to where nearly all are shown; None where all are 0."""
-    end = _linear_end(full)
-    if end <= 0:
+    """Over λ from 0, to where nearly all are shown; None where all are 0, or too small or large to be squared."""
+    if not LEAST <= _largest(full.singular_values) <= MOST:
         return None
+    end = _linear_end(full)
     width = end / BINS
     steps = round(full.bulk.threshold**2 / width) if full.bulk else 0
     if full.bulk and steps:

@@ -36,10 +36,10 @@ def full_payload(report: ScanResult) -> list[dict[str, Any] | None] | None:
 
 
 def _matrix(full: FullSpectrum) -> dict[str, Any]:
-    bulk = full.bulk
+    bulk, largest = full.bulk, max(full.singular_values, default=0.0)
     return {
         "count": len(full.singular_values),
-        "largest": _rounded(full.singular_values[0] ** 2 if full.singular_values else 0.0),
+        "largest": _rounded(largest * largest),
         "log": _histogram(log_histogram(full)),
         "linear": _histogram(linear_histogram(full)),
         "bulk": bulk

@@ -152,6 +152,11 @@ def test_the_statistic_follows_the_law() -> None:
     assert LOWEST < min(values) < max(values) < HIGHEST
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_the_statistic_is_the_same_at_any_scale(scale: float) -> None:
+    assert edge_statistic(64, 64, 64 * scale, 17 * scale) == pytest.approx(edge_statistic(64, 64, 64.0, 17.0))
+
+
 def _far(row: LayerRow) -> tuple[float, float, float]:
     judgement = judge(row)
     assert judgement is not None

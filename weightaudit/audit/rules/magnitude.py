@@ -88,7 +88,9 @@ def _is_weight(one: Weight) -> bool:
         return False
     entry, facts = one.other.entry, one.other.facts
     other_than_zero = one.entries - facts.zeros
-    mask = facts.zeros > 0 and math.isclose(facts.mean_square * one.entries, other_than_zero * facts.max_abs**2)
+    mask = facts.zeros > 0 and math.isclose(
+        facts.mean_square * one.entries, other_than_zero * facts.max_abs * facts.max_abs
+    )
     scale = any(word in entry.tensor.rpartition(".")[2].lower() for word in SCALES)
     quantised = entry.dtype not in BY_NAME or not BY_NAME[entry.dtype].analysable
     free = entry.buffer or mask or scale or quantised or one.entries < LEAST_ENTRIES

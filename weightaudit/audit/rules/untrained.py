@@ -57,10 +57,11 @@ def edge_statistic(rows: int, cols: int, frobenius_norm: float, sigma: float) ->
         >>> edge_statistic(401, 400, math.sqrt(401 * 400), 40.0)  # entries of variance 1: the centre is (20 + 20)²
         0.0
     """
-    variance = frobenius_norm**2 / (rows * cols)
+    # A quotient first: squares of float64 norms can leave its range.
+    relative = sigma / (frobenius_norm / math.sqrt(rows * cols))
     a, b = math.sqrt(rows - 1), math.sqrt(cols)
     # Johnstone 2001, Theorem 1.1.
-    return (sigma**2 / variance - (a + b) ** 2) / ((a + b) * math.pow(1 / a + 1 / b, 1 / 3))
+    return (relative * relative - (a + b) ** 2) / ((a + b) * math.pow(1 / a + 1 / b, 1 / 3))
 
 
 def dispersion_statistics(rows: int, cols: int, dispersion: Dispersion) -> tuple[float, float]:

@@ -58,14 +58,17 @@ def test_odd_names_are_quoted() -> None:
     assert yaml.safe_load(found.to_yaml())["unfrozen_parameters"] == found.patterns
     assert trained(found.patterns, list(names)) == set(names)
     said = yaml.safe_load(found.to_mergekit())["parameters"]["weight"]
-    assert [one.get("filter") for one in said] == [*names, None]
+    assert [one.get("filter") for one in said] == [*(name.removesuffix("weight") for name in names), None]
 
 
 def test_mergekit_reads_the_weights() -> None:
     said = yaml.safe_load(scan_of(RANKS, ROLES).unfrozen_parameters(share=0.1).to_mergekit())["parameters"]["weight"]
     assert said[-1] == {"value": 0}
-    taken = {name for name in RANKS if next(one["value"] for one in said if one.get("filter", "") in name)}
-    assert taken == {f"model.layers.{i}.{one}.weight" for i in (0, 1) for one in ("q", "up")}
+    names = [*RANKS, *(name.replace(".weight", ".bias") for name in RANKS)]
+    taken = {name for name in names if next(one["value"] for one in said if one.get("filter", "") in name)}
+    assert taken == {
+        f"model.layers.{i}.{one}.{part}" for i in (0, 1) for one in ("q", "up") for part in ("weight", "bias")
+    }
     config = pytest.importorskip("mergekit.config")
     assert config.InputModelDefinition(model="a/b", parameters={"weight": said}).parameters
 

@@ -45,10 +45,38 @@ def test_what_cannot_be_said_is_told(
     none = weightaudit("advise", model)
     assert (none.code, "Name --lora, --train, --mergekit or --compress" in none.stderr) == (2, True)
     lacking = weightaudit("advise", model, "--lora", "-", "--by", "alpha", "--quiet")
-    assert (lacking.code, "the report has no whole spectra. Scan with --spectrum full" in lacking.stderr) == (2, True)
+    assert (lacking.code, "the scan would not measure it. Add --spectrum full" in lacking.stderr) == (2, True)
     assert lacking.stdout == ""
     weights = weightaudit("advise", model, "--lora", model / "model.safetensors", "--quiet")
     assert weights.code == 2
     odd = tmp_path / "odd.json"
     odd.write_text("{}")
     assert "it is no report of weightaudit" in weightaudit("advise", odd, "--lora", "-").stderr
+
+
+def test_nothing_is_scanned_in_vain(weightaudit: CommandLine, tmp_path: Path) -> None:
+    """What makes no sense is told before the model, of which there is none here, is looked for."""
+    nowhere = tmp_path / "nowhere"
+    for words, says in (
+        (("--lora", "-", "--min-rank", "9"), "ranks from 9 to 32 around 8"),
+        (("--lora", "-", "--lora-alpha", "0"), "alpha 0: it is no positive number"),
+        (("--train", "-", "--share", "2"), "share 2: it is no share"),
+        (("--train", "-", "--by", "entropy_effective_rank"), "Add --spectrum"),
+        (("--lora", tmp_path / "one", "--train", tmp_path / "one"), "two kinds of it go to one file"),
+    ):
+        done = weightaudit("advise", nowhere, *words)
+        assert (done.code, says in done.stderr) == (2, True), done.stderr
+
+
+def test_options_that_a_report_cannot_follow_are_refused(
+    weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
+) -> None:
+    report = tmp_path / "report.json"
+    assert weightaudit("scan", tiny_checkpoints["phi"], "--json", report, "--fail-on", "never").code == 0
+    asked = weightaudit("advise", report, "--lora", "-", "--by", "alpha", "--spectrum", "full")
+    assert (asked.code, "--spectrum of" in asked.stderr) == (2, True)
+    assert "a report is read, and nothing is measured. Scan the model with it" in asked.stderr
+    some = weightaudit("advise", report, "--compress", "-", "--roles", "Q")
+    assert some.code == 0
+    assert [line.split()[3] for line in some.stdout.splitlines()[2:]] == ["Q", "Q"]
+    assert "the report has no such role" in weightaudit("advise", report, "--compress", "-", "--roles", "XQ").stderr

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
+from weightaudit.advice.modules import check_roles
 from weightaudit.advice.tables import Line
 from weightaudit.records import FullSpectrum, LayerRow, ModelIdentity, ScanResult, Spectrum, SpectrumDetail
 from weightaudit.report.full_columns import all_asked
@@ -93,13 +94,15 @@ class Compression:
                 yield Line(one.row, one.source, cut.share, cut.rank, cut.parameters, cut.error_lower, cut.error_upper)
 
 
-def compressibility(result: ScanResult) -> Compression:
-    """The ranks that hold `SHARES` of the energy of each matrix, and the error of cutting it there.
+def compressibility(result: ScanResult, roles: Sequence[str] | None = None) -> Compression:
+    """The ranks that hold `SHARES` of the energy of each matrix, or of those with ``roles``, and the error of cutting there.
 
     From all singular values where the scan has them (``--spectrum full``); else from leading ones (``--spectrum``), of
-    which few hold enough; else unknown.
+    which few hold enough; else unknown. UsageError where a role is none of the scan's.
     """
-    return Compression(result.identity, tuple(map(_compressed, result.rows)), all_asked(result))
+    check_roles(result, roles)
+    rows = [row for row in result.rows if not roles or row.matrix.role in roles]
+    return Compression(result.identity, tuple(map(_compressed, rows)), all_asked(result))
 
 
 Tails = Sequence[tuple[float, float]]

@@ -85,10 +85,7 @@ def rank_pattern(
     default. UsageError for options that make no sense, and where the scan did not measure it.
     """
     known: By = check_measure(result, by)
-    least, most = _bounds(r, min_rank, max_rank)
-    scale = float(r) if alpha is None else alpha
-    if not (math.isfinite(scale) and scale > 0):
-        raise UsageError(f"alpha {scale:g}", "it is no positive number", "Write for example --lora-alpha 16")
+    least, most, scale = check_ranks(r, min_rank, max_rank, alpha)
     modules = modules_of(result, roles)
     numbers = [module.measure(known) for module in modules.found]
     finite = [number for number in numbers if math.isfinite(number) and number > 0]
@@ -108,14 +105,18 @@ def rank_pattern(
     return RankPattern(r, scale, named, known, tuple(notes))
 
 
-def _bounds(r: int, min_rank: int | None, max_rank: int | None) -> tuple[int, int]:
+def check_ranks(r: int, min_rank: int | None, max_rank: int | None, alpha: float | None) -> tuple[int, int, float]:
+    """The least and the largest rank and alpha, those that are None by ``r``. UsageError where they make no sense."""
     least = max(1, r // 4) if min_rank is None else min_rank
     most = 4 * r if max_rank is None else max_rank
     if not 1 <= least <= r <= most:
         raise UsageError(
             f"ranks from {least} to {most} around {r}", "they must rise, from 1 on", "Change --rank or these"
         )
-    return least, most
+    scale = float(r) if alpha is None else alpha
+    if not (math.isfinite(scale) and scale > 0):
+        raise UsageError(f"alpha {scale:g}", "it is no positive number", "Write for example --lora-alpha 16")
+    return least, most, scale
 
 
 def allocate(weights: Sequence[float], least: Sequence[int], most: Sequence[int], total: int) -> list[int]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from weightaudit.config import SPECTRA, Spectra
 from weightaudit.errors import UsageError
 from weightaudit.records import LAYER_ROLES, LayerRow, ScanResult
 from weightaudit.text import did_you_mean, listed, plural, printable
@@ -15,6 +16,14 @@ from weightaudit.text import did_you_mean, listed, plural, printable
 By = Literal["stable_rank", "entropy_effective_rank", "alpha"]
 MEASURES: tuple[By, ...] = get_args(By)
 """What advice may go by."""
+OPTION: dict[By, str] = {"stable_rank": "", "entropy_effective_rank": "--spectrum", "alpha": "--spectrum full"}
+"""With which option a scan measures it."""
+MEASURED_BY: dict[By, tuple[Spectra, ...]] = {
+    "stable_rank": SPECTRA,
+    "entropy_effective_rank": (True, "full"),
+    "alpha": ("full",),
+}
+"""The values of that option with which it does."""
 WEIGHT = ".weight"
 _NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
 
@@ -56,11 +65,7 @@ def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Module
     is no such module.
     """
     _check_names(result)
-    known = list(dict.fromkeys(row.matrix.role for row in result.rows))
-    for role in roles or ():
-        if role not in known:
-            hint = did_you_mean(role, known) + f"It has {listed(known)}"
-            raise UsageError(f"role '{printable(role)}'", "the report has no such role", hint)
+    check_roles(result, roles)
     plain = dict(zip(result.map.wrapping.names, result.map.wrapping.plain, strict=True)) if result.map.wrapping else {}
     sizes = {entry.tensor: entry.parameters for entry in result.coverage_entries}
     held: dict[str, list[LayerRow]] = {}
@@ -90,6 +95,15 @@ def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Module
     return Modules(tuple(found), (note,) if odd else ())
 
 
+def check_roles(result: ScanResult, roles: Sequence[str] | None) -> None:
+    """UsageError where one of the ``roles`` is none of the scan's matrices."""
+    known = list(dict.fromkeys(row.matrix.role for row in result.rows))
+    for role in roles or ():
+        if role not in known:
+            hint = did_you_mean(role, known) + f"It has {listed(known)}"
+            raise UsageError(f"role '{printable(role)}'", "the report has no such role", hint)
+
+
 def _check_names(result: ScanResult) -> None:
     if result.identity.adapter is not None:
         raise UsageError("advice", "the report is of an adapter", "Scan the model that it changes")
@@ -114,12 +128,14 @@ def check_measure(result: ScanResult, by: str) -> By:
     known = next((one for one in MEASURES if one == by), None)
     if known is None:
         raise UsageError(f"by '{printable(by)}'", f"it is none of {listed(MEASURES)}", did_you_mean(by, MEASURES))
-    lacking = {
-        "stable_rank": ("", ""),
-        "entropy_effective_rank": ("" if any(row.spectrum.detail for row in result.rows) else "spectra", "--spectrum"),
-        "alpha": ("" if any(row.spectrum.full for row in result.rows) else "whole spectra", "--spectrum full"),
-    }
-    what, option = lacking[known]
-    if what:
-        raise UsageError(f"advice by {known}", f"the report has no {what}", f"Scan with {option}")
+    if known == "entropy_effective_rank" and not any(row.spectrum.detail for row in result.rows):
+        raise UsageError(f"advice by {known}", "the report has no spectra", f"Scan with {OPTION[known]}")
+    if known == "alpha" and not any(row.spectrum.full for row in result.rows):
+        raise UsageError(f"advice by {known}", "the report has no whole spectra", f"Scan with {OPTION[known]}")
     return known
+
+
+def check_asked(by: By, spectrum: Spectra) -> None:
+    """UsageError where a scan with that ``spectrum`` will not measure what advice is to go ``by``."""
+    if spectrum not in MEASURED_BY[by]:
+        raise UsageError(f"advice by {by}", "the scan would not measure it", f"Add {OPTION[by]}")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from weightaudit.advice.modules import WEIGHT, By, Module, check_measure, modules_of
+from weightaudit.advice.modules import By, Module, check_measure, modules_of
 from weightaudit.architecture import family
 from weightaudit.errors import UsageError
 from weightaudit.records import ScanResult
@@ -57,10 +57,13 @@ class Unfrozen:
         return "\n".join([*lines, "unfrozen_parameters:", *(f"- {_scalar(one)}" for one in self.patterns)]) + "\n"
 
     def to_mergekit(self) -> str:
-        """``parameters`` of a model in a mergekit configuration: its weight is 1 in these modules, else 0."""
+        """``parameters`` of a model in a mergekit configuration: its weight is 1 in these modules, else 0.
+
+        A filter fits what its text is a part of: weight and bias both, as in `patterns`.
+        """
         lines = [f"# {note}" for note in self.notes]
         for name in self.modules:
-            lines += [f"  - filter: {_scalar(f'{name}{WEIGHT}')}", "    value: 1"]
+            lines += [f"  - filter: {_scalar(f'{name}.')}", "    value: 1"]
         top = lines[: len(self.notes)]
         return "\n".join([*top, "parameters:", "  weight:", *lines[len(self.notes) :], "  - value: 0"]) + "\n"
 
@@ -80,12 +83,7 @@ def unfrozen_parameters(
     that make no sense, and where the scan did not measure the number.
     """
     known: By = check_measure(result, by)
-    if take not in get_args(Take):
-        raise UsageError(
-            f"take '{printable(take)}'", f"it is none of {listed(get_args(Take))}", did_you_mean(take, get_args(Take))
-        )
-    if not 0 < share <= 1:
-        raise UsageError(f"share {share:g}", "it is no share above 0 and up to 1", "Write for example --share 0.25")
+    check_choice(share, take)
     modules = modules_of(result, roles)
     kinds: dict[str, list[tuple[float, Module]]] = {}
     for module in modules.found:
@@ -106,6 +104,16 @@ def unfrozen_parameters(
     if measured < len(modules.found):
         notes.append(f"Left out, for they have no {known}: {plural(len(modules.found) - measured, 'module')}.")
     return Unfrozen(tuple(chosen), _prefix(result, chosen), tuple(notes))
+
+
+def check_choice(share: float, take: str) -> None:
+    """UsageError for a ``share`` or ``take`` that makes no sense."""
+    if take not in get_args(Take):
+        raise UsageError(
+            f"take '{printable(take)}'", f"it is none of {listed(get_args(Take))}", did_you_mean(take, get_args(Take))
+        )
+    if not 0 < share <= 1:
+        raise UsageError(f"share {share:g}", "it is no share above 0 and up to 1", "Write for example --share 0.25")
 
 
 def _prefix(result: ScanResult, names: Sequence[str]) -> str:

@@ -156,15 +156,17 @@ class ScanReport(Written, ScanResult):
 
         return unfrozen_parameters(self, by=by, share=share, take=take, roles=parse_roles(roles))
 
-    def compressibility(self) -> Compression:
+    def compressibility(self, roles: str | Sequence[str] | None = None) -> Compression:
         """Find the rank that holds 90, 95 and 99 % of the energy of each matrix, what it saves, and its error.
+
+        ``roles`` are those of the matrices that are meant, None all.
 
         What is returned has a ``frame``, ``to_csv()`` and ``to_markdown()``. What the scan does not tell is missing
         there: whole spectra tell all.
         """
         from weightaudit.advice import compressibility
 
-        return compressibility(self)
+        return compressibility(self, parse_roles(roles))
 
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,15 +12,18 @@ import typer
 from weightaudit.cli import options
 from weightaudit.cli.scan_options import with_scan_options
 from weightaudit.cli.terminal import tell
-from weightaudit.config import AuditConfig
+from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
 from weightaudit.options import Panel
+from weightaudit.text import printable
 
 if TYPE_CHECKING:
     from weightaudit.api import ScanReport
 
 STDOUT = Path("-")
+MEASURING = ("all", "spec", "spectrum", "tol", "seed")
+"""Options that a report that was written does not have: what is measured, and how."""
 INDEX = ".index.json"
 """How an index of a model's shards ends, which is no report."""
 ADVICE: Panel = "Advice"
@@ -88,7 +92,7 @@ Take = Annotated[
 
 @with_scan_options(
     only=(
-        *("roles", "all", "spec", "spectrum", "tol", "seed", "device", "threads", "memory"),
+        *("roles", *MEASURING, "device", "threads", "memory"),
         *("revision", "token", "offline", "download", "max_wait"),
     )
 )
@@ -114,15 +118,29 @@ def advise(
     """Say what a scan is good for: ranks for LoRA, modules to train, ranks that compress.
 
     At least one of --lora, --train, --mergekit and --compress. A report that was written is read and nothing is
-    measured; options of a scan are for a model.
+    measured; options of a scan are for a model, but for --roles.
     """
     wanted = {"lora": lora, "train": train, "mergekit": mergekit, "compress": compress}
     files = {kind: path for kind, path in wanted.items() if path is not None}
-    if not files:
-        raise UsageError("advice", "none was asked for", "Name --lora, --train, --mergekit or --compress with a file")
-    models = ModelFiles.of([], read=[source]) if _is_report(source) else ModelFiles.of([source])
+    from weightaudit.advice.lora import check_ranks
+    from weightaudit.advice.modules import check_asked
+    from weightaudit.advice.training import check_choice
     from weightaudit.report.atomic_write import Attempts, check_writable, replacing
 
+    if not files:
+        raise UsageError("advice", "none was asked for", "Name --lora, --train, --mergekit or --compress with a file")
+    written = [os.path.realpath(path) for path in files.values() if path != STDOUT]
+    if len(set(written)) < len(written):
+        raise UsageError("advice", "two kinds of it go to one file", "Name a file for each")
+    if lora is not None:
+        check_ranks(rank, min_rank, max_rank, lora_alpha)
+    if train is not None or mergekit is not None:
+        check_choice(share, take)
+    if _is_report(source):
+        _check_unmeasured(source, config)
+    elif set(files) != {"compress"}:
+        check_asked(by, config.spectrum)
+    models = ModelFiles.of([], read=[source]) if _is_report(source) else ModelFiles.of([source])
     for path in files.values():
         if path != STDOUT:
             check_writable(path, models)
@@ -141,7 +159,7 @@ def advise(
         return unfrozen.to_yaml() if form == "axolotl" else unfrozen.to_mergekit()
 
     def cuts() -> str:
-        found = report.compressibility()
+        found = report.compressibility(config.roles)
         return found.to_csv() if compress is not None and compress.suffix.lower() == ".csv" else found.to_markdown()
 
     make: dict[str, Callable[[], str]] = {
@@ -162,6 +180,16 @@ def advise(
             if not quiet:
                 tell(f"wrote {path}")
     attempts.conclude()
+
+
+def _check_unmeasured(source: str, config: AuditConfig) -> None:
+    """UsageError where a number is asked for that only a scan can measure."""
+    for name in MEASURING:
+        if getattr(config, name) != getattr(DEFAULTS, name):
+            cause = "a report is read, and nothing is measured"
+            raise UsageError(
+                f"--{name} of {printable(source)}", cause, "Scan the model with it, or name the model here"
+            )
 
 
 def _is_report(source: str) -> bool:

@@ -123,6 +123,31 @@ def test_peft_gives_a_gpt2_these_ranks(tmp_path: Path) -> None:
     assert {name.rpartition(".")[2] for name in only.ranks} == {"c_attn"}
 
 
+@pytest.mark.parametrize("kind", ["llava", "qwen2_vl"])
+def test_peft_finds_a_language_model_beside_a_tower(tmp_path: Path, kind: str) -> None:
+    """Files call its layers otherwise than the model that transformers makes of them."""
+    model = tiny(kind)
+    model.save_pretrained(tmp_path)
+    pattern = wa.scan(tmp_path).rank_pattern(r=3, max_rank=6)
+    found = {name: rank for name, (rank, _) in adapted(model, pattern.for_peft()).items()}
+    for name, rank in pattern.ranks.items():
+        own = pattern.also.get(name, name)
+        (there,) = [one for one in found if one == own or one.endswith(f".{own}")]
+        assert found[there] == rank
+    assert len(found) == len(pattern.ranks)
+    assert any(name.startswith("model.language_model.layers.") for name in found)
+
+
+def test_experts_are_left_out_for_the_loaded_model_has_them_in_one_tensor(tmp_path: Path) -> None:
+    model = tiny("mixtral")
+    model.save_pretrained(tmp_path)
+    report = wa.scan(tmp_path)
+    assert any("experts.0." in row.matrix.tensors[0] for row in report.rows)
+    pattern = report.rank_pattern(r=3, max_rank=6)
+    assert {name: rank for name, (rank, _) in adapted(model, pattern.for_peft()).items()} == pattern.ranks
+    assert "they are no weight of one module" in pattern.notes[1]
+
+
 def test_one_name_within_another_does_not_take_its_rank() -> None:
     names = ("vision.model.layers.0.q.weight", "model.layers.0.q.weight", "model.layers.1.q.weight")
     report = scan_of(dict(zip(names, (6.0, 2.0, 10.0), strict=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -43,13 +44,22 @@ def test_axolotl_trains_these_and_no_others() -> None:
 
 
 def test_a_prefix_that_files_leave_out_is_optional() -> None:
-    from dataclasses import replace
-
     report = scan_of({"h.1.attn.c_attn.weight": 2.0, "h.11.attn.c_attn.weight": 3.0})
     report = replace(report, map=replace(report.map, family="gpt2"))
     (pattern,) = report.unfrozen_parameters(share=0.5).patterns
     names = [f"{before}h.{i}.attn.c_attn.weight" for before in ("", "transformer.") for i in (1, 11)]
     assert trained([pattern], names) == {"h.1.attn.c_attn.weight", "transformer.h.1.attn.c_attn.weight"}
+
+
+@pytest.mark.parametrize("before", ["language_model.model.", "model."])
+def test_layers_beside_a_tower_have_both_names(before: str) -> None:
+    report = scan_of({f"{before}layers.0.q.weight": 2.0, "visual.blocks.0.q.weight": 3.0})
+    rows = [*report.rows[:1], replace(report.rows[1], matrix=replace(report.rows[1].matrix, stack="vision"))]
+    found = replace(report, rows=tuple(rows)).unfrozen_parameters(share=1.0)
+    names = [f"{one}layers.0.q.weight" for one in (before, "model.language_model.")]
+    assert trained(found.patterns, names) == set(names)
+    assert "model.language_model" not in found.to_mergekit()
+    assert report.unfrozen_parameters(share=1.0).also == ()
 
 
 def test_odd_names_are_quoted() -> None:
@@ -87,8 +97,6 @@ def test_what_makes_no_sense_is_said(options: dict[str, object], says: str) -> N
 
 
 def test_names_that_are_no_modules_are_refused() -> None:
-    from dataclasses import replace
-
     report = scan_of(RANKS, ROLES)
     with pytest.raises(UsageError, match="names of a GGUF file are not those"):
         replace(report, map=replace(report.map, family="gguf")).unfrozen_parameters()

@@ -95,7 +95,8 @@ class Compression:
 
 
 def compressibility(result: ScanResult, roles: Sequence[str] | None = None) -> Compression:
-    """The ranks that hold `SHARES` of the energy of each matrix, or of those with ``roles``, and the error of cutting there.
+    """The ranks that hold `SHARES` of the energy of each matrix, or of those of ``roles``, and the error of cutting it
+    there.
 
     From all singular values where the scan has them (``--spectrum full``); else from leading ones (``--spectrum``), of
     which few hold enough; else unknown. UsageError where a role is none of the scan's.

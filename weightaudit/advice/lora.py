@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -37,6 +37,8 @@ class RankPattern:
         What they follow.
     notes
         Sentences for the reader.
+    also
+        Module → what it is called in the model that transformers makes of the files, where that is another name.
     """
 
     r: int
@@ -44,23 +46,29 @@ class RankPattern:
     ranks: dict[str, int]
     by: str
     notes: tuple[str, ...] = ()
+    also: dict[str, str] = field(default_factory=dict)
 
     def for_peft(self) -> dict[str, Any]:
-        """Keywords of `peft.LoraConfig`: the modules by their names, and patterns for those whose rank is not r.
+        """Keywords of `peft.LoraConfig`: the modules by their names, both where they have two, and patterns for those
+        whose rank is not r.
 
         A pattern is a regular expression that PEFT matches with the end of a module's name, the first that fits; so
         longer names come first.
         """
-        named = [name for name, rank in self.ranks.items() if rank != self.r]
-        ends = tuple(f".{name}" for name in named)
-        named += [name for name, rank in self.ranks.items() if rank == self.r and name.endswith(ends)]
-        named.sort(key=lambda name: -name.count("."))
+        names = {own: (own, self.also[own]) if own in self.also else (own,) for own in self.ranks}
+        keyed = [own for own, rank in self.ranks.items() if rank != self.r]
+        ends = tuple(f".{name}" for own in keyed for name in names[own])
+        keyed += [
+            own for own, rank in self.ranks.items() if rank == self.r and any(n.endswith(ends) for n in names[own])
+        ]
+        keyed.sort(key=lambda own: -own.count("."))
+        keys = {own: _pattern(names[own]) for own in keyed}
         return {
             "r": self.r,
             "lora_alpha": _whole(self.alpha),
-            "target_modules": list(self.ranks),
-            "rank_pattern": {re.escape(name): self.ranks[name] for name in named},
-            "alpha_pattern": {re.escape(name): _whole(self.alpha * self.ranks[name] / self.r) for name in named},
+            "target_modules": [name for own in self.ranks for name in names[own]],
+            "rank_pattern": {key: self.ranks[own] for own, key in keys.items()},
+            "alpha_pattern": {key: _whole(self.alpha * self.ranks[own] / self.r) for own, key in keys.items()},
         }
 
     def to_json(self) -> str:
@@ -102,7 +110,8 @@ def rank_pattern(
     if sum(ranks) < r * len(ranks):
         notes.append(f"The mean rank is {sum(ranks) / len(ranks):.3g}: the modules are too small for more.")
     named = {module.name: rank for module, rank in zip(modules.found, ranks, strict=True)}
-    return RankPattern(r, scale, named, known, tuple(notes))
+    also = {module.name: module.loaded for module in modules.found if module.loaded != module.name}
+    return RankPattern(r, scale, named, known, tuple(notes), also)
 
 
 def check_ranks(r: int, min_rank: int | None, max_rank: int | None, alpha: float | None) -> tuple[int, int, float]:
@@ -144,6 +153,12 @@ def allocate(weights: Sequence[float], least: Sequence[int], most: Sequence[int]
             if sum(found) < total and found[i] < most[i]:
                 found[i] += 1
     return found
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """A regular expression that fits each of ``names``; one, for PEFT warns of a pattern that fits nothing."""
+    escaped = [re.escape(name) for name in names]
+    return escaped[0] if len(escaped) == 1 else f"(?:{'|'.join(escaped)})"
 
 
 def _whole(number: float) -> float | int:

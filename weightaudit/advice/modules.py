@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from weightaudit.config import SPECTRA, Spectra
 from weightaudit.errors import UsageError
-from weightaudit.records import LAYER_ROLES, LayerRow, ScanResult
+from weightaudit.records import LAYER_ROLES, TOWERS, LayerRow, ScanResult
 from weightaudit.text import did_you_mean, listed, plural, printable
 
 By = Literal["stable_rank", "entropy_effective_rank", "alpha"]
@@ -25,19 +25,24 @@ MEASURED_BY: dict[By, tuple[Spectra, ...]] = {
 }
 """The values of that option with which it does."""
 WEIGHT = ".weight"
+BESIDE_TOWERS = "model.language_model."
+"""Under which transformers has the layers of a language model that stands beside towers, whatever its files say."""
+_LANGUAGE = re.compile(r"^(language_model\.model|model)\.(?=layers\.)")
 _NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
 
 
 @dataclass(frozen=True)
 class Module:
     """A module of the model: ``name`` is its path, ``rows`` are the matrices that its weight holds, (out, in) is its
-    ``shape``. ``whole`` is its weight as one matrix, None where only parts of it were measured.
+    ``shape``. ``whole`` is its weight as one matrix, None where only parts of it were measured. ``loaded`` is its path
+    in the model that transformers makes of the files.
     """
 
     name: str
     rows: tuple[LayerRow, ...]
     shape: tuple[int, int]
     whole: LayerRow | None
+    loaded: str
 
     @property
     def kind(self) -> str:
@@ -75,16 +80,20 @@ def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Module
         if not wanted or len(row.matrix.tensors) > 1:
             continue
         (name,) = row.matrix.tensors
-        if not name.endswith(WEIGHT) or any(part.index is not None for part in row.matrix.parts):
+        # Of files that have a tensor for each expert transformers makes models that have one for all.
+        alone = row.matrix.expert is None and all(part.index is None for part in row.matrix.parts)
+        if not (alone and name.endswith(WEIGHT)):
             odd.append(name)
         else:
             held.setdefault(name, []).append(row)
     found = []
+    towers = any(row.matrix.stack in TOWERS for row in result.rows)
     for name, rows in held.items():
         whole = next((row for row in rows if row.matrix.parameters == sizes.get(name)), None)
         others = [row for row in rows if row is not whole] or rows
         shape = whole.matrix.shape if whole else (sum(row.matrix.shape[0] for row in others), rows[0].matrix.shape[1])
-        found.append(Module(plain.get(name, name).removesuffix(WEIGHT), tuple(rows), shape, whole))
+        own = plain.get(name, name).removesuffix(WEIGHT)
+        found.append(Module(own, tuple(rows), shape, whole, _LANGUAGE.sub(BESIDE_TOWERS, own) if towers else own))
     if not found:
         raise UsageError("advice", "no module holds such matrices alone", "Name others with --roles")
     odd = list(dict.fromkeys(odd))

@@ -37,11 +37,14 @@ class Unfrozen:
         What the names in a model may begin with that those in its files leave out, "" for nothing.
     notes
         Sentences for the reader.
+    also
+        What they are called in the model that transformers makes of the files, where that is another name.
     """
 
     modules: tuple[str, ...]
     prefix: str = ""
     notes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def patterns(self) -> list[str]:
@@ -49,7 +52,8 @@ class Unfrozen:
         them is a dot. Weight and bias both fit.
         """
         before = f"({self.prefix})?" if self.prefix else ""
-        return [before + _escaped(name) + "." for name in self.modules]
+        own = [before + _escaped(name) + "." for name in self.modules]
+        return own + [_escaped(name) + "." for name in self.also]
 
     def to_yaml(self) -> str:
         """``unfrozen_parameters`` of an Axolotl configuration."""
@@ -92,10 +96,12 @@ def unfrozen_parameters(
             kinds.setdefault(module.kind, []).append((number, module))
     if not kinds:
         raise UsageError(f"advice by {known}", "no module has such a number", "Go by stable_rank")
-    chosen: list[str] = []
+    taken: list[Module] = []
     for own in kinds.values():
         ordered = sorted(own, key=lambda pair: pair[0], reverse=take == "highest")
-        chosen += [module.name for _, module in ordered[: math.ceil(share * len(own) - 1e-9)]]
+        taken += [module for _, module in ordered[: math.ceil(share * len(own) - 1e-9)]]
+    chosen = tuple(module.name for module in taken)
+    also = tuple(module.loaded for module in taken if module.loaded != module.name)
     measured = sum(map(len, kinds.values()))
     notes = [
         f"{plural(len(chosen), 'module')} of {measured}: of each kind the {percent(share)} whose {known} is {take}.",
@@ -103,7 +109,7 @@ def unfrozen_parameters(
     ]
     if measured < len(modules.found):
         notes.append(f"Left out, for they have no {known}: {plural(len(modules.found) - measured, 'module')}.")
-    return Unfrozen(tuple(chosen), _prefix(result, chosen), tuple(notes))
+    return Unfrozen(chosen, _prefix(result, chosen), tuple(notes), also)
 
 
 def check_choice(share: float, take: str) -> None:

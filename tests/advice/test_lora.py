@@ -78,6 +78,13 @@ def test_what_makes_no_sense_is_said(options: dict[str, Any], says: str) -> None
         scan_of({"layers.0.q.weight": 2.0}).rank_pattern(**options)
 
 
+def test_who_has_no_such_module_is_told_the_roles_that_there_are() -> None:
+    report = scan_of({"layers.0.mixer.in_proj.weight": 2.0}, {"layers.0.mixer.in_proj.weight": "SSM_IN"})
+    with pytest.raises(UsageError, match=r"Name others with --roles\. It has SSM_IN"):
+        report.rank_pattern()
+    assert report.rank_pattern(roles="SSM_IN").ranks == {"layers.0.mixer.in_proj": 8}
+
+
 def test_names_of_a_wrapper_are_those_of_the_model() -> None:
     from dataclasses import replace
 

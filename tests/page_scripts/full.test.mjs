@@ -81,6 +81,7 @@ test("what does not fit is told plainly", () => {
     assert.match(said, /an exponential is less likely \(log-likelihood ratio 2\.40, p\u00a0<\u00a00\.001\)/);
   }
   assert.match(words.tailWords(null), /^No power law was fitted/);
+  assert.doesNotMatch(words.tailWords({ ...matrices[0].tail, x_min: null, x_max: null }), /null/);
   const open = { ...matrices[0].tail, alpha_upper: null, exponential: [null, null] };
   assert.match(words.tailWords(open), / to ∞\).*an exponential could not be compared/);
 });

@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING, Literal
 
 from weightaudit.advice.modules import check_roles
 from weightaudit.advice.tables import Line
-from weightaudit.records import FullSpectrum, LayerRow, ModelIdentity, ScanResult, Spectrum, SpectrumDetail
+from weightaudit.records import (
+    ENERGY_SHARES,
+    FullSpectrum,
+    LayerRow,
+    ModelIdentity,
+    ScanResult,
+    Spectrum,
+    SpectrumDetail,
+)
 from weightaudit.report.full_columns import all_asked
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARES = (0.9, 0.95, 0.99)
-"""Shares of ‖W‖_F² that a rank is asked to hold."""
 ROUNDING = 1e-9
 """Relative error of ‖W‖_F² that is allowed for: it is a sum of float64 squares, of fewer than a million million."""
 Source = Literal["all singular values", "leading singular values", "unknown"]
@@ -86,7 +92,7 @@ class Compression:
         """One line per matrix: for each share the rank, and what its factors save of the entries."""
         from weightaudit.advice.tables import markdown
 
-        return markdown(self._lines(), SHARES, whole=self.whole)
+        return markdown(self._lines(), ENERGY_SHARES, whole=self.whole)
 
     def _lines(self) -> Iterator[Line]:
         for one in self.matrices:
@@ -95,8 +101,8 @@ class Compression:
 
 
 def compressibility(result: ScanResult, roles: Sequence[str] | None = None) -> Compression:
-    """The ranks that hold `SHARES` of the energy of each matrix, or of those of ``roles``, and the error of cutting it
-    there.
+    """The ranks that hold `ENERGY_SHARES` of the energy of each matrix, or those of ``roles``, and the error of
+    cutting there.
 
     From all singular values where the scan has them (``--spectrum full``); else from leading ones (``--spectrum``), of
     which few hold enough; else unknown. UsageError where a role is none of the scan's.
@@ -120,7 +126,7 @@ def _compressed(row: LayerRow) -> Compressed:
             tails, source = _tails_of_all(spectrum.full, spectrum.frobenius_norm), "all singular values"
         elif spectrum.detail is not None:
             tails, source = _tails_of_leading(spectrum, spectrum.detail, full_rank), "leading singular values"
-    cuts = tuple(_cut(row, share, tails) for share in SHARES)
+    cuts = tuple(_cut(row, share, tails) for share in ENERGY_SHARES)
     return Compressed(row, source if any(cut.rank is not None for cut in cuts) else "unknown", cuts)
 
 

@@ -95,7 +95,7 @@ def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Module
         own = plain.get(name, name).removesuffix(WEIGHT)
         found.append(Module(own, tuple(rows), shape, whole, _LANGUAGE.sub(BESIDE_TOWERS, own) if towers else own))
     if not found:
-        raise UsageError("advice", "no module holds such matrices alone", "Name others with --roles")
+        raise UsageError("advice", "no module holds such matrices alone", f"Name others with --roles. {_roles(result)}")
     odd = list(dict.fromkeys(odd))
     note = (
         f"Left out, for they are no weight of one module: {listed(map(printable, odd), 3, spare=1)} "
@@ -109,8 +109,12 @@ def check_roles(result: ScanResult, roles: Sequence[str] | None) -> None:
     known = list(dict.fromkeys(row.matrix.role for row in result.rows))
     for role in roles or ():
         if role not in known:
-            hint = did_you_mean(role, known) + f"It has {listed(known)}"
+            hint = did_you_mean(role, known) + _roles(result)
             raise UsageError(f"role '{printable(role)}'", "the report has no such role", hint)
+
+
+def _roles(result: ScanResult) -> str:
+    return f"It has {listed(dict.fromkeys(row.matrix.role for row in result.rows))}"
 
 
 def _check_names(result: ScanResult) -> None:

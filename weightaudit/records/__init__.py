@@ -16,7 +16,7 @@ from weightaudit.records.change import (
 )
 from weightaudit.records.diff import DiffResult, DiffSummary, OneSided
 from weightaudit.records.finding import SEVERITIES, BaselineState, Finding, NotJudged, Severity, Suppressed
-from weightaudit.records.full_spectrum import Alternative, Bulk, FullSpectrum, TailFit
+from weightaudit.records.full_spectrum import ENERGY_SHARES, Alternative, Bulk, FullSpectrum, TailFit
 from weightaudit.records.head import Attention, HeadNorms, HeadRow, Heads, SkippedAttention
 from weightaudit.records.interactions import Effect, InnerProducts, Interactions
 from weightaudit.records.matrix import Part, RoleMatrix, Rows
@@ -49,6 +49,7 @@ __all__ = [
     "DEAD_DIRECTION",
     "ELSEWHERE",
     "EMBEDDING_ROLES",
+    "ENERGY_SHARES",
     "EVENT_KINDS",
     "LAYER_ROLES",
     "LOW_RANK",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ENERGY_SHARES = (0.9, 0.95, 0.99)
+"""Shares of ‖W‖_F² of which it is told how few singular values hold them."""
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -103,7 +106,7 @@ class FullSpectrum:
     tail
         The power law; None where there are too few values.
     energy_ranks
-        (share, r) for 0.9, 0.95, 0.99: the r leading singular values hold at least that share of ‖W‖_F².
+        (share, r) for `ENERGY_SHARES`: the r leading singular values hold at least that share of ‖W‖_F².
     """
 
     singular_values: tuple[float, ...]

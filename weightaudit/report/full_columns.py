@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, get_type_hints
 
-from weightaudit.records import FullSpectrum, LayerRow, ModelIdentity, Place, ScanResult, Spectrum
+from weightaudit.records import ENERGY_SHARES, FullSpectrum, LayerRow, ModelIdentity, Place, ScanResult, Spectrum
 from weightaudit.records.full_spectrum import Bulk, TailFit
 from weightaudit.report.columns import Column, Rounding, Value, place_said
 
@@ -141,7 +141,7 @@ FULL: tuple[Column[LayerRow], ...] = (
             f"least number of singular values that hold {100 * share:.0f} % of the squared Frobenius norm",
             _energy_rank(share),
         )
-        for share in (0.9, 0.95, 0.99)
+        for share in ENERGY_SHARES
     ),
     _in_weights(
         "nuclear_norm",

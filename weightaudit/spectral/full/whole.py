@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from weightaudit.records import FullSpectrum
+from weightaudit.records import ENERGY_SHARES, FullSpectrum
 from weightaudit.spectral.full.bulk import bulk_of
 from weightaudit.spectral.full.shuffling import shuffled
 from weightaudit.spectral.full.tail import tail_of
@@ -27,8 +27,6 @@ class Start(Protocol):
     def __call__(self, purpose: str = "") -> np.random.Generator: ...
 
 
-SHARES = (0.9, 0.95, 0.99)
-"""Shares of ‖W‖_F² of which it is told how few singular values hold them."""
 ROUNDING = 1e-12
 """Relative error of such a share that is overlooked: equal singular values add up to it but for rounding."""
 
@@ -65,10 +63,12 @@ def full_spectrum(operator: Operator, known: Statistics, whole: Interval, start:
 
 
 def energy_ranks(ascending: Floats) -> tuple[tuple[float, int], ...]:
-    """For each of `SHARES` of the sum of σ² how few of these, the largest, add up to it."""
+    """For each of `ENERGY_SHARES` of the sum of σ² how few of these, the largest, add up to it."""
     sums = np.cumsum(np.maximum(ascending[::-1], 0.0))
-    needed = [share * float(sums[-1]) * (1.0 - ROUNDING) for share in SHARES]
-    return tuple((share, int(np.searchsorted(sums, least)) + 1) for share, least in zip(SHARES, needed, strict=True))
+    needed = [share * float(sums[-1]) * (1.0 - ROUNDING) for share in ENERGY_SHARES]
+    return tuple(
+        (share, int(np.searchsorted(sums, least)) + 1) for share, least in zip(ENERGY_SHARES, needed, strict=True)
+    )
 
 
 def _null(operator: Operator, known: Statistics, start: Start, team: Team) -> Floats | None:

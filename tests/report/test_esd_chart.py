@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.report.full_spectra import SPIKES, asked
 from tests.support import factory
 from weightaudit import ScanReport
 from weightaudit.errors import UsageError
-from weightaudit.records import FullSpectrum
+from weightaudit.records import OTHER, FullSpectrum, Part
 from weightaudit.report.densities import curve_points, random_density, tail_density
 
 
@@ -38,6 +39,17 @@ def test_a_matrix_is_drawn_beside_what_it_is_compared_with() -> None:
         if height > min(heights)
     )
     assert inside == pytest.approx(1.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["esd", "spectrum"])
+def test_names_are_no_markup(kind: Literal["esd", "spectrum"]) -> None:
+    """Plotly would make a link of one: the names of a model's tensors are anybody's."""
+    report = asked(factory.bert(1))
+    matrix = replace(report.rows[0].matrix, role=OTHER, layer=None, parts=(Part("<a href='https://e'>x</a>"),))
+    report = replace(report, rows=(replace(report.rows[0], matrix=matrix),))
+    drawn = report.plot(kind=kind, matrix=matrix.place.words()).to_json()
+    assert "&lt;a href" in drawn
+    assert "<a href" not in drawn.replace("\\u003c", "<")
 
 
 def test_what_is_not_known_is_not_drawn() -> None:

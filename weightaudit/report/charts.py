@@ -15,6 +15,7 @@ from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.by_layer import medians_by_layer, role_groups
 from weightaudit.report.columns import Column, Value
 from weightaudit.report.esd_chart import esd
+from weightaudit.report.hypertext import plot_text
 from weightaudit.report.scan_columns import columns_of
 from weightaudit.report.style import LINES, RoleStyle, role_styles
 from weightaudit.text import did_you_mean, listed
@@ -159,13 +160,13 @@ def _spectra(report: ScanResult) -> Figure:
             x=list(range(1, len(detail.singular_values) + 1)),
             y=list(detail.singular_values),
             error_y={"type": "data", "array": list(detail.residual_bounds), "thickness": 1, "width": 2},
-            name=row.matrix.place.words(),
+            name=plot_text(row.matrix.place.words()),
             mode="lines+markers",
             line={"color": style.light, "dash": style.dash, "width": 1},
             marker={"symbol": style.symbol, "color": style.light, "size": 4},
             hovertemplate="σ%{x} = %{y:.5g}",
         )
-    figure.update_layout(title=report.identity.name, template="plotly_white")
+    figure.update_layout(title=plot_text(report.identity.name), template="plotly_white")
     figure.update_xaxes(title="i")
     figure.update_yaxes(title="leading singular values σᵢ", type="log")
     return figure
@@ -174,7 +175,7 @@ def _spectra(report: ScanResult) -> Figure:
 def _lay_out(figure: Figure, report: ScanResult, column: Column[LayerRow]) -> None:
     layers = {row.matrix.layer for row in report.rows if row.matrix.layer is not None}
     every = math.ceil((max(layers) - min(layers) + 1) / MOST_TICKS)
-    figure.update_layout(title=f"{report.identity.name}: {_axis(column)} by layer", template="plotly_white")
+    figure.update_layout(title=f"{plot_text(report.identity.name)}: {_axis(column)} by layer", template="plotly_white")
     figure.update_xaxes(title="layer", dtick=every, tick0=0)
 
 

@@ -9,6 +9,7 @@ from weightaudit.errors import UsageError
 from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.densities import curve_points, random_density, tail_density
 from weightaudit.report.eigenvalues import Histogram, log_histogram
+from weightaudit.report.hypertext import plot_text
 from weightaudit.report.style import INK, role_styles
 from weightaudit.text import did_you_mean, listed
 
@@ -48,7 +49,7 @@ def esd(report: ScanResult, matrix: str) -> Figure:
     if full.tail:
         _add_tail(figure, full.tail, count)
     spikes = f", {full.bulk.spikes:,} spikes" if full.bulk else ""
-    title = f"{report.identity.name}: {row.matrix.place.words()}, {count:,} eigenvalues{spikes}"
+    title = plot_text(f"{report.identity.name}: {row.matrix.place.words()}") + f", {count:,} eigenvalues{spikes}"
     figure.update_layout(title=title, template="plotly_white")
     figure.update_xaxes(title="eigenvalue λ = σ²", type="log")
     figure.update_yaxes(title="density", type="log")

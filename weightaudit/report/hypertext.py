@@ -37,6 +37,11 @@ def shown(text: str, limit: int = 300) -> Html:
     return Html(entities.escape(printable(text, limit), quote=True))
 
 
+def plot_text(text: str) -> str:
+    """``text`` for a figure of plotly, which reads a little HTML in its texts, links among it."""
+    return entities.escape(printable(text, 300), quote=False)
+
+
 def html(template: LiteralString, /, *values: str | float, **named: str | float) -> Html:
     """``template``, in the syntax of `str.format`, with `Html` put in as it is and any other text as by `shown`.
 

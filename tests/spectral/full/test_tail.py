@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tests.spectral.full.synthetic import power_law_above
 from weightaudit.records import TailFit
+from weightaudit.spectral import measure
 from weightaudit.spectral.full.tail import LEVEL, SMALLEST_COUNT, hill_alpha, tail_of
 
 Floats = NDArray[np.float64]
@@ -112,3 +113,12 @@ def test_against_the_powerlaw_package() -> None:
         ratio, p_value = other.distribution_compare("power_law", "exponential", normalized_ratio=True)
         assert found.exponential.ratio == pytest.approx(ratio, rel=1e-3)
         assert found.exponential.p_value == pytest.approx(p_value, rel=1e-2, abs=1e-4)
+
+
+def test_rounding_is_no_tail() -> None:
+    """The singular values of an orthogonal matrix are one, and what is computed of them is not quite."""
+    orthogonal, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((100, 100)))
+    full = measure(orthogonal, spectrum="full").full
+    assert full
+    assert len(set(full.singular_values)) > 1
+    assert full.tail is None

@@ -65,7 +65,7 @@ function alphaWords({ alpha, alpha_lower, alpha_upper, level }) {
  * @returns {string}
  */
 function tailWords(tail) {
-  if (!tail) return "No power law was fitted: there are too few eigenvalues.";
+  if (!tail) return "No power law was fitted: there are too few eigenvalues that differ.";
   const range = `${grouped(tail.count)} eigenvalues from ${digitsOf(tail.x_min ?? NaN, 3)} to ${digitsOf(tail.x_max ?? NaN, 3)}`;
   const others = [
     alternativeWords("a log-normal", tail.lognormal),

@@ -28,15 +28,15 @@ NORMAL = 1.959964
 """`LEVEL` of the normal distribution lies within so many standard deviations."""
 
 
-def tail_of(squares: Floats, scale: float, rng: np.random.Generator) -> TailFit | None:
-    """The power law of the ``squares`` λ = (sσ)² > 0, ascending, s the ``scale``; None for few values, or such as do
-    not differ. Samples are drawn from ``rng``.
+def tail_of(squares: Floats, scale: float, rng: np.random.Generator, *, error: float = 0.0) -> TailFit | None:
+    """The power law of the ``squares`` λ = (sσ)² > 0, ascending, s the ``scale``, each off by ``error`` at most; None
+    for few values, and for a tail of such as do not differ by more. Samples are drawn from ``rng``.
     """
     if len(squares) < SMALLEST_COUNT:
         return None
     y = np.log(squares / squares[-1])
     fit = best_fit(y)
-    if fit is None:
+    if fit is None or squares[-1] - squares[fit.first] <= 2.0 * error:
         return None
     lower, upper = _interval(y, fit, rng)
     p_value = _p_value(y, fit, rng)

@@ -57,7 +57,7 @@ def full_spectrum(operator: Operator, known: Statistics, whole: Interval, start:
         squared_error=math.nextafter(error / scale / scale, math.inf),
         shuffled=() if null is None else _roots(null, scale),
         bulk=bulk,
-        tail=tail_of(ascending[ascending > error], scale, start("tail")),
+        tail=tail_of(ascending[ascending > error], scale, start("tail"), error=error),
         energy_ranks=energy_ranks(ascending),
     )
 

@@ -12,10 +12,14 @@ from tests.architecture.proving import attend_plainly
 from tests.architecture.tracing import Trace, traced
 
 _WORDS = {
-    "vision": "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor|vit|encoder",
-    "video": "video_tower",
-    "audio": "audio_tower",
+    "vision": (
+        "vision_tower|vision_model|visual|image_tower|vision_encoder|image_encoder|img_processor",
+        "vit|encoder",
+    ),
+    "video": ("video_tower",),
+    "audio": ("audio_tower",),
 }
+"""Names of such towers; later ones are other things, too, and count where no earlier one is there."""
 SIDE = 2
 """Patches of an image in each direction: so few that the proof tells one from the other."""
 
@@ -33,8 +37,11 @@ def run_tower(model: Any, stack: str) -> Trace:
 
 def _tower(model: Any, stack: str) -> Any:
     """The outermost module whose name is that of such a tower."""
-    pattern = re.compile(rf"(?:.*\.)?(?:{_WORDS[stack]})")
-    return model.get_submodule(min((name for name, _ in model.named_modules() if pattern.fullmatch(name)), key=len))
+    modules = [name for name, _ in model.named_modules()]
+    for words in _WORDS[stack]:
+        if named := [name for name in modules if re.fullmatch(rf"(?:.*\.)?(?:{words})", name)]:
+            return model.get_submodule(min(named, key=len))
+    raise LookupError(f"{model.config.model_type}: no module is called like a {stack} tower")
 
 
 def _inputs(tower: Any) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _resolve(
             return None
         if value is not None:
             return _whole_number(key, value), f"{key} = {value}"
-    if not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
+    if dimension.keys and not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
         defaults = class_defaults(model_type)
         for key in dimension.keys:
             value = defaults.get(key)
@@ -151,7 +151,7 @@ def _resolve(
             raise ConfigError(
                 "config.json", f"{dimension.name} follows to be absurdly large: more than 2**53 - 1", _HINT
             )
-        return followed, f"{dimension.keys[0]} = {dimension.rule}"
+        return followed, dimension.followed
     if dimension.optional or dimension.open:
         return None
     raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)

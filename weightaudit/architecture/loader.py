@@ -206,7 +206,7 @@ def _dimensions(table: _Table) -> tuple[Dimension, ...]:
         item = _Table(f"{table.where} dimension '{name}'", content, _DIMENSION_KEYS)
         dimension = Dimension(
             name,
-            item.texts("keys"),
+            item.texts("keys", [] if "rule" in content else None),
             item.text("rule", ""),
             item.flag("rule_if_missing", False),
             item.flag("optional", False),

@@ -29,7 +29,8 @@ _TIED = {True: "yes", False: "no", None: "as transformers' configuration class s
 
 @dataclass(frozen=True)
 class Dimension:
-    """A number: the first of ``keys`` in config.json, or ``rule`` where that is null or nobody says.
+    """A number: the first of ``keys`` in config.json, or ``rule`` where that is null or nobody says; one without keys
+    always follows from its rule.
 
     ``rule_if_missing``: where config.json has none of the keys the rule holds too, as the default of transformers'
     configuration class is null (a test holds it to that); so the class need not be asked. ``optional``: not every model
@@ -44,6 +45,11 @@ class Dimension:
     rule_if_missing: bool = False
     optional: bool = False
     open: bool = False
+
+    @property
+    def followed(self) -> str:
+        """What to say of a value that follows from the rule."""
+        return f"{(*self.keys, self.name)[0]} = {self.rule}"
 
 
 @dataclass(frozen=True)
@@ -168,8 +174,8 @@ class Family:
             "dimensions:",
         ]
         for dimension in self.dimensions:
-            rule = f", else {dimension.rule}" if dimension.rule else ""
-            lines.append(f"  {dimension.name} = {' or '.join(dimension.keys)}{rule}")
+            ways = [" or ".join(dimension.keys), dimension.rule]
+            lines.append(f"  {dimension.name} = {', else '.join(filter(None, ways))}")
         lines.append("matrices (out, in):")
         for matrix in self._in_report_order():
             shape = f"({' + '.join(matrix.rows)}, {matrix.cols})"

@@ -73,7 +73,7 @@ class Towers:
                 if dimension.rule and all(name in values for name in names_in(dimension.rule)):
                     try:
                         values[dimension.name] = evaluate(dimension.rule, values)
-                        origins[dimension.name] = f"{dimension.keys[0]} = {dimension.rule}"
+                        origins[dimension.name] = dimension.followed
                     except ValueError:
                         continue
         return values, origins

@@ -19,7 +19,8 @@ class SpectrumDetail:
     a singular value, on every route. The rest are estimates from a random start where ``estimated``, and exact up to
     rounding where not: ``density`` is (σ, share of the min(rows, cols) singular values), ascending, shares adding up
     to 1; ``entropy_effective_rank`` = exp(−Σ p log p), p = σ/Σσ (Roy & Vetterli 2007); ``participation_ratio`` =
-    (Σσ²)²/Σσ⁴.
+    (Σσ²)²/Σσ⁴; ``nuclear_norm`` = Σσ and ``schatten_4`` = (Σσ⁴)^¼, in the weights' unit. What ends in ``_error`` is the
+    standard error of the estimate before it, by the jackknife over the columns of the start; 0 where it is none.
     """
 
     singular_values: tuple[float, ...]
@@ -28,6 +29,12 @@ class SpectrumDetail:
     entropy_effective_rank: float
     participation_ratio: float
     estimated: bool
+    nuclear_norm: float = math.nan
+    schatten_4: float = math.nan
+    entropy_effective_rank_error: float = math.nan
+    participation_ratio_error: float = math.nan
+    nuclear_norm_error: float = math.nan
+    schatten_4_error: float = math.nan
 
 
 @dataclass(frozen=True)

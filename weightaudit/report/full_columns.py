@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, get_type_hints
 
-from weightaudit.records import ENERGY_SHARES, FullSpectrum, LayerRow, ModelIdentity, Place, ScanResult, Spectrum
+from weightaudit.records import ENERGY_SHARES, FullSpectrum, LayerRow, ModelIdentity, Place, ScanResult
 from weightaudit.records.full_spectrum import Bulk, TailFit
 from weightaudit.report.columns import Column, Rounding, Value, place_said
 
@@ -29,26 +29,6 @@ def _of_bulk(told: Callable[[Bulk], Value], unknown: Value = math.nan) -> Read:
 
 def _of_tail(told: Callable[[TailFit], Value], unknown: Value = math.nan) -> Read:
     return _of_full(lambda full: unknown if full.tail is None else told(full.tail), unknown)
-
-
-def _schatten(power: float) -> Read:
-    """(Σσ^p)^(1/p), from all singular values where they are known, else from the density."""
-    return lambda m, r: schatten_norm(r.spectrum, power, min(r.matrix.shape))
-
-
-def schatten_norm(spectrum: Spectrum, power: float, count: int) -> float:
-    """(Σσ^p)^(1/p) over all ``count`` singular values; an estimate where only their density is known, NaN where nothing
-    is."""
-    if spectrum.full is not None:
-        pairs = [(value, 1.0) for value in spectrum.full.singular_values]
-    elif spectrum.detail is not None:
-        pairs = [(node, count * share) for node, share in spectrum.detail.density]
-    else:
-        return math.nan
-    top = max((value for value, _ in pairs), default=0.0)
-    if top == 0.0:
-        return math.nan
-    return top * float(math.fsum(times * (value / top) ** power for value, times in pairs) ** (1.0 / power))
 
 
 def _energy_rank(share: float) -> Read:
@@ -143,13 +123,6 @@ FULL: tuple[Column[LayerRow], ...] = (
         )
         for share in ENERGY_SHARES
     ),
-    _in_weights(
-        "nuclear_norm",
-        "Nuclear norm",
-        "sum of all singular values; where not all are known, an estimate from their density",
-        _schatten(1.0),
-    ),
-    _in_weights("schatten_4", "Schatten 4-norm", "fourth root of the sum of σ⁴, likewise", _schatten(4.0)),
 )
 """Columns of scans that were asked for every singular value."""
 

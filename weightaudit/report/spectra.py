@@ -47,6 +47,11 @@ def _singular_value(i: int) -> Column[LayerRow]:
     return Column(f"sigma_{i + 1}", f"σ{i + 1}", meaning, "float64", _of_detail(value), unit="weight")
 
 
+def _error(of: str, called: str, told: Callable[[SpectrumDetail], float], unit: str = "") -> Column[LayerRow]:
+    meaning = f"standard error of {called}; 0 where that is no estimate"
+    return Column(f"{of}_error", f"± {called.removeprefix('the ')}", meaning, "float64", _of_detail(told), unit=unit)
+
+
 SPECTRAL: tuple[Column[LayerRow], ...] = (
     Column(
         "participation_ratio",
@@ -64,6 +69,28 @@ SPECTRAL: tuple[Column[LayerRow], ...] = (
         _of_detail(lambda d: d.entropy_effective_rank),
     ),
     *map(_singular_value, range(LEADING)),
+    Column(
+        "nuclear_norm",
+        "Nuclear norm",
+        "sum of all singular values; an estimate where method is krylov",
+        "float64",
+        _of_detail(lambda d: d.nuclear_norm),
+        unit="weight",
+    ),
+    Column(
+        "schatten_4",
+        "Schatten 4-norm",
+        "fourth root of the sum of σ⁴, likewise",
+        "float64",
+        _of_detail(lambda d: d.schatten_4),
+        unit="weight",
+    ),
+    *(
+        _error("participation_ratio", "the participation ratio", lambda d: d.participation_ratio_error),
+        _error("entropy_effective_rank", "the entropy rank", lambda d: d.entropy_effective_rank_error),
+        _error("nuclear_norm", "the nuclear norm", lambda d: d.nuclear_norm_error, unit="weight"),
+        _error("schatten_4", "the Schatten 4-norm", lambda d: d.schatten_4_error, unit="weight"),
+    ),
 )
 """Columns of scans that were asked for spectra."""
 

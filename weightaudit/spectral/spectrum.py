@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ SEPARATION = 4.0
 """Two neighbouring Ritz values are told apart if their gap is this many times the sum of their residuals."""
 
 
+class Density(NamedTuple):
+    """``weights[j]`` of A's singular values are the root of ``values[j]``, descending."""
+
+    values: Sequence[float]
+    weights: Sequence[float]
+
+
 @dataclass(frozen=True)
 class WholeSpectrum:
     """All min(m, n) eigenvalues of M = (sA)ᵀ(sA), ascending (float64), each off by at most ``error``; ``longer``
@@ -39,7 +47,7 @@ class WholeSpectrum:
         """The record, unscaled: ``frob_sq`` = ‖sA‖_F² > 0, ``scale`` = s, of a matrix ``distance`` from sA at most."""
         values = _floored(self.values[::-1], self.longer)
         leading = leading_values(values, [self.error] * len(values), scale, distance)
-        return _detail(leading, values, [1.0] * len(values), frob_sq, scale, estimated=False)
+        return _detail(leading, Density(values, [1.0] * len(values)), frob_sq, scale)
 
 
 @dataclass(frozen=True)
@@ -60,12 +68,17 @@ class Projection:
         values, radii = self.ritz()
         count = min(self.m, self.n)
         known = count if self.n == len(values) else min(count, resolved(values, radii, self.R1.shape[0]))
-        nodes, seen = self.rule()
         trace = frob_sq - math.fsum(values[:known])
-        rest = dimensions(nodes[known:], seen[known:], count - known, null=self.n - count, trace=trace)
-        nodes[:known] = values[:known]
+
+        def density(nodes: list[float], columns: NDArray[np.float64]) -> Density:
+            own = columns.sum(axis=0).tolist()
+            rest = dimensions(nodes[known:], own[known:], count - known, null=self.n - count, trace=trace)
+            return Density([*values[:known], *nodes[known:]], [1.0] * known + rest)
+
+        nodes, seen = self.rule()
+        others = [density(nodes, np.delete(seen, column, axis=0)) for column in range(len(seen))]
         leading = leading_values(values, radii, scale, distance)
-        return _detail(leading, nodes, [1.0] * known + rest, frob_sq, scale, estimated=True)
+        return _detail(leading, density(nodes, seen), frob_sq, scale, others, density(*self.gauss()))
 
     def ritz(self) -> tuple[list[float], list[float]]:
         """(θ, r), descending: an eigenvalue of M lies within r[j] of θ[j]."""
@@ -75,13 +88,13 @@ class Projection:
         radii = (np.linalg.norm(coupling, axis=0) + self.error + solver) * (1.0 + 1e-10)
         return values, radii.tolist()
 
-    def rule(self) -> tuple[list[float], list[float]]:
+    def rule(self) -> tuple[list[float], NDArray[np.float64]]:
         """Nodes, descending, and weights of the block Gauss-Radau rule with nodes at zero, where M's spectrum begins.
 
-        Σ weight·p(node) = tr(Gᵀp(M)G) for every p of degree ≤ twice the passes. It belongs to T_N grown by the block
-        row C = T[N:] and the corner C·T_N⁻¹·Cᵀ, the one that makes it singular c times (Golub & Meurant 2010,
-        ch. 6, for b = 1); here in the eigenbasis of T_N. Without the nodes at zero, the zeros of M beyond A's
-        singular values would have to be told from small ones.
+        Row j has the weights for column j of G: Σ weight·p(node) = gⱼᵀp(M)gⱼ for every p of degree ≤ twice the passes.
+        It belongs to T_N grown by the block row C = T[N:] and the corner C·T_N⁻¹·Cᵀ, the one that makes it singular c
+        times (Golub & Meurant 2010, ch. 6, for b = 1); here in the eigenbasis of T_N. Without the nodes at zero, the
+        zeros of M beyond A's singular values would have to be told from small ones.
         """
         values, s, coupling = self._eigen()
         N, c, b = len(values), coupling.shape[0], self.R1.shape[0]
@@ -91,10 +104,16 @@ class Projection:
         grown[N:, :N], grown[:N, N:], grown[N:, N:] = coupling, coupling.T, half @ half.T
         theta, turn = np.linalg.eigh(grown)
         theta, turn = theta[::-1], turn[:, ::-1]
-        seen = np.linalg.norm(self.R1.T @ s[:b] @ turn[:N], axis=0) ** 2
+        seen = (self.R1.T @ s[:b] @ turn[:N]) ** 2
         nodes = _floored(theta, max(self.m, self.n))
         nodes[N:] = [0.0] * c
-        return nodes, seen.tolist()
+        return nodes, seen
+
+    def gauss(self) -> tuple[list[float], NDArray[np.float64]]:
+        """The same without the nodes at zero: of √λ that rule gives too much and this one too little, so how far they
+        are apart says how much so few nodes leave open."""
+        values, s, _ = self._eigen()
+        return values, (self.R1.T @ s[: self.R1.shape[0]]) ** 2
 
     def _eigen(self) -> tuple[list[float], NDArray[np.float64], NDArray[np.float64]]:
         """(θ descending, S, C·S) of T_N = S·diag(θ)·Sᵀ with C = T[N:]."""
@@ -116,28 +135,55 @@ class Interval:
 
 def _detail(
     leading: tuple[tuple[float, ...], tuple[float, ...]],
-    values: Sequence[float],
-    weights: Sequence[float],
+    density: Density,
     frob_sq: float,
     scale: float,
-    *,
-    estimated: bool,
+    others: Sequence[Density] = (),
+    coarser: Density | None = None,
 ) -> SpectrumDetail:
-    """The record, where ``weights[j]`` of A's singular values are the root of ``values[j]``, descending."""
-    sigma = [math.sqrt(value) for value in values]
-    count = math.fsum(weights)
+    """The record. Of an estimate ``others`` are what each but one of the start's columns say, ``coarser`` is another
+    rule's density.
+    """
+    sigma = [math.sqrt(value) for value in density.values]
+    count = math.fsum(density.weights)
     shares: dict[float, float] = {}
-    for node, weight in zip(reversed(sigma), reversed(weights), strict=True):
+    for node, weight in zip(reversed(sigma), reversed(density.weights), strict=True):
         if weight > 0.0:
             shares[node / scale] = shares.get(node / scale, 0.0) + weight / count
+    told = _sums(density, frob_sq)
+    errors = [0.0] * len(told)
+    if coarser is not None:
+        apart = np.subtract(_sums(coarser, frob_sq), told)
+        errors = np.hypot(_jackknife([_sums(one, frob_sq) for one in others]), apart).tolist()
     return SpectrumDetail(
         singular_values=leading[0],
         residual_bounds=leading[1],
         density=tuple(shares.items()),
-        entropy_effective_rank=entropy_effective_rank(sigma, weights),
-        participation_ratio=frob_sq**2 / math.fsum(w * v**2 for v, w in zip(values, weights, strict=True)),
-        estimated=estimated,
+        entropy_effective_rank=told[0],
+        participation_ratio=told[1],
+        estimated=coarser is not None,
+        nuclear_norm=told[2] / scale,
+        schatten_4=told[3] / scale,
+        entropy_effective_rank_error=errors[0],
+        participation_ratio_error=errors[1],
+        nuclear_norm_error=errors[2] / scale,
+        schatten_4_error=errors[3] / scale,
     )
+
+
+def _sums(density: Density, frob_sq: float) -> tuple[float, float, float, float]:
+    """Entropy rank, participation ratio, Σσ and (Σσ⁴)^¼."""
+    sigma = [math.sqrt(value) for value in density.values]
+    fourth = math.fsum(w * v**2 for v, w in zip(*density, strict=True))
+    nuclear = math.fsum(w * s for s, w in zip(sigma, density.weights, strict=True))
+    return entropy_effective_rank(sigma, density.weights), frob_sq**2 / fourth, nuclear, fourth**0.25
+
+
+def _jackknife(without_one: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+    """Standard errors of numbers by what they are without each of the columns (Efron & Stein 1981)."""
+    several = np.array(without_one)
+    deviations = several - several.mean(axis=0)
+    return np.sqrt((len(several) - 1) * np.square(deviations).mean(axis=0))
 
 
 def leading_values(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from tests.support.minilm import minilm_directory, needs_minilm
 from tests.support.rxnmapper import rxnmapper_directory
 from tests.support.smollm2 import smollm2_file
 from weightaudit.records import LayerRow, Spectrum
-from weightaudit.report.full_columns import schatten_norm
 from weightaudit.spectral import measure
 
 Floats = NDArray[np.float64]
@@ -38,8 +37,8 @@ def close(estimated: Spectrum, sigma: Floats, *, ratio: float, entropy: float, n
     participation, rank = effective_ranks(sigma)
     assert detail.participation_ratio == pytest.approx(participation, rel=ratio)
     assert detail.entropy_effective_rank == pytest.approx(rank, rel=entropy)
-    assert schatten_norm(estimated, 1.0, len(sigma)) == pytest.approx(sigma.sum(), rel=nuclear)
-    assert schatten_norm(estimated, 4.0, len(sigma)) == pytest.approx((sigma**4).sum() ** 0.25, rel=ratio)
+    assert detail.nuclear_norm == pytest.approx(sigma.sum(), rel=nuclear)
+    assert detail.schatten_4 == pytest.approx((sigma**4).sum() ** 0.25, rel=ratio)
     for value, bound in zip(detail.singular_values, detail.residual_bounds, strict=True):
         assert np.abs(sigma - value).min() <= bound + 1e-12 * sigma[0]
 
@@ -58,10 +57,46 @@ def test_planted(spectrum: str) -> None:
 def test_norms_from_all_values(spectrum: str) -> None:
     W = planted(90, 60, spectrum)
     found, sigma = measure(W, spectrum="full"), np.linalg.svd(W, compute_uv=False)
-    assert schatten_norm(found, 1.0, 60) == pytest.approx(sigma.sum(), rel=1e-6)
-    assert schatten_norm(found, 4.0, 60) == pytest.approx((sigma**4).sum() ** 0.25, rel=1e-9)
     assert found.full is not None
+    assert found.detail is not None
+    assert found.detail.nuclear_norm == pytest.approx(sigma.sum(), rel=1e-6)
+    assert found.detail.schatten_4 == pytest.approx((sigma**4).sum() ** 0.25, rel=1e-9)
+    assert found.detail.nuclear_norm_error == found.detail.participation_ratio_error == 0.0
     assert math.sqrt(sum(np.square(found.full.singular_values))) == pytest.approx(found.frobenius_norm)
+
+
+def _spiked(rng: np.random.Generator) -> Floats:
+    return rng.standard_normal((240, 180)) + 3.0 * np.outer(rng.standard_normal(240), rng.standard_normal(180))
+
+
+MADE: dict[str, Callable[[np.random.Generator], Floats]] = {
+    "normal": lambda rng: rng.standard_normal((240, 180)),
+    "heavy tails": lambda rng: rng.standard_t(3, (240, 180)),
+    "wide": lambda rng: rng.standard_normal((180, 240)) * np.linspace(1.0, 3.0, 240),
+    "geometric": lambda rng: np.linalg.qr(rng.standard_normal((240, 180)))[0] * np.geomspace(1.0, 1e-2, 180),
+    "a spike": _spiked,
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_errors_hold_as_often_as_they_say(kind: str) -> None:
+    """±3.18 standard errors is 95 % of Student's t of three degrees of freedom: four columns."""
+    rng = np.random.default_rng(8)
+    within = []
+    for seed in range(12):
+        W = MADE[kind](rng)
+        detail, sigma = measure(W, method="krylov", spectrum=True, seed=seed).detail, np.linalg.svd(W, compute_uv=False)
+        assert detail is not None
+        assert detail.estimated
+        participation, rank = effective_ranks(sigma)
+        within += [
+            abs(detail.entropy_effective_rank - rank) <= 3.18 * detail.entropy_effective_rank_error,
+            abs(detail.participation_ratio - participation) <= 3.18 * detail.participation_ratio_error,
+            abs(detail.nuclear_norm - sigma.sum()) <= 3.18 * detail.nuclear_norm_error,
+            abs(detail.schatten_4 - (sigma**4).sum() ** 0.25) <= 3.18 * detail.schatten_4_error,
+        ]
+        assert 0.0 < detail.nuclear_norm_error < 0.2 * detail.nuclear_norm
+    assert np.mean(within) > 0.85
 
 
 @needs_minilm

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from weightaudit.architecture.attention import SCALES, Asked, Attends, attends, rotary_kind
+from weightaudit.architecture.attention import SCALES, Asked, Attends, attends, stretched
 from weightaudit.architecture.attention_plan import NO_GAINS, AttentionPlan, Gains
 from weightaudit.architecture.dimensions import (
     Dimensions,
@@ -47,8 +47,6 @@ HEAD_NORMS = (
 """Norms of queries and of keys, beside W_Q and W_K."""
 NORM_TENSORS = (("weight", "bias"), ("gamma", "beta"))
 """A norm's gains and bias, and what older files call them."""
-STRETCHED = ("yarn", "longrope")
-"""Rotary embeddings that also multiply queries and keys."""
 _ODD_NORM = re.compile(r"(?:q|k|query|key)_?(?:layer_?norm|norm|ln)\b.*")
 
 
@@ -122,7 +120,7 @@ class _Model:
         plan = AttentionPlan(attention, own, rotary=rotary, biases=self._biases(own))
         if kind == "self" and self._attends is not None:
             plan = self._with_norms(plan, known, latent)
-        if known.unbounded or rotary_kind(config) in STRETCHED:
+        if known.unbounded or stretched(config):
             plan = replace(plan, bounded=False)
         return _told(plan, kind, known)
 

@@ -122,6 +122,13 @@ def test_rows_are_the_same_for_any_number_of_threads() -> None:
     assert one.heads == several.heads
 
 
+def test_roles_may_leave_out_the_latents_of_which_the_bound_needs_a_part() -> None:
+    report = wa.scan(tiny("deepseek_v3"), heads=True, roles="Q,K")
+    assert report.heads is not None
+    assert len(report.heads.rows) == 8
+    assert all(row.logit is not None and math.isnan(row.logit_bound) for row in report.heads.rows)
+
+
 def test_roles_and_layers_choose_heads_too() -> None:
     model = tiny("llama")
     whole = wa.scan(model, heads=True)

@@ -86,6 +86,12 @@ def test_a_head_next_to_nothing_is_dead(part: str) -> None:
     assert finding.value < 0.01
 
 
+@pytest.mark.parametrize(("size", "ids"), [(1e-4, []), (0.0, ["dead-head"])])
+def test_a_norm_of_queries_and_keys_makes_up_for_a_small_map(size: float, ids: list[str]) -> None:
+    small = changed(heads(head_norm="q_norm"), (2, 5), lambda row: replace(row, logit=norms(size)))
+    assert [finding.id for finding in judged(small)[0]] == ids
+
+
 def test_a_layer_that_is_zero_has_no_dead_heads() -> None:
     zero = heads(layers=1)
     zero = replace(zero, rows=tuple(replace(row, logit=norms(0.0), ov=norms(0.0)) for row in zero.rows))

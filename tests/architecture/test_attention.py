@@ -29,6 +29,8 @@ proven too where slow tests run."""
 PROVEN["falcon"] = {"new_decoder_architecture": True, "num_kv_heads": 2}
 PROVEN["deepseek_v2"] = {"q_lora_rank": None}
 PROVEN["nanochat"] = {}
+PROVEN |= {"zamba": {}, "zamba2": {}}
+PROVEN["gpt_bigcode"] = {"scale_attn_weights": False}
 ELSEWHERE = ("modernbert", "modernbert-decoder", "t5gemma2", "exaone", "axk2", "whisper", "pegasus_x")
 """Types whose first layer has no norm, that read more than tokens, or pad them."""
 OTHERS = sorted(

@@ -119,6 +119,11 @@ def test_the_scale_is_the_families_own(model_type: str, scale: float, source: st
     assert attention.scale_source == source
 
 
+def test_mpt_may_say_its_scale() -> None:
+    assert _first(tiny("mpt", attn_config={"softmax_scale": 0.3})).attention.scale == 0.3
+    assert _first(tiny("mpt")).attention.scale_source == "1/√head_dim"
+
+
 def test_gpt2_may_divide_by_the_number_of_the_layer() -> None:
     first, second = (plan.attention for plan in plans_of(tiny("gpt2", scale_attn_by_inverse_layer_idx=True)))
     assert second.scale == pytest.approx(first.scale / 2)
@@ -219,4 +224,5 @@ def test_very_many_heads_are_left_out() -> None:
 def test_types_whose_heads_are_no_heads_say_why() -> None:
     with_pairs = tiny("diffllama")
     assert plans_of(with_pairs) == []
+    assert plans_of(tiny("falcon_h1")) == []  # attention_in_multiplier, key_multiplier
     assert plans_of(tiny("dots3_note_text")) == []  # √(hidden_size / q_lora_rank) stands after the norm

@@ -80,6 +80,7 @@ def test_a_head_next_to_nothing_is_dead(part: str) -> None:
     )
     ((finding,), _) = judged(dead)
     assert (finding.id, finding.layer, finding.severity) == ("dead-head", 2, "warning")
+    assert finding.detail.startswith("1 of 8 heads does next to nothing: head 5")
     assert "1 of 8 heads" in finding.detail
     assert "head 5" in finding.detail
     assert finding.value is not None

@@ -81,7 +81,8 @@ def _dead(rule: Rule, context: RuleContext) -> Iterator[Match]:
     for (stack, layer, attention), rows, dead in _with_dead(context.heads or Heads()):
         if dead:
             told = (f"head {head} ({name}: {share:.2g} of the median)" for head, (name, share) in dead.items())
-            detail = f"{len(dead):,} of {len(rows):,} heads{_kind(attention)} do next to nothing: {listed(told)}."
+            do = "does" if len(dead) == 1 else "do"
+            detail = f"{len(dead):,} of {len(rows):,} heads{_kind(attention)} {do} next to nothing: {listed(told)}."
             yield _match(rule, detail, min(share for _, share in dead.values()), [Place(stack, layer)])
 
 

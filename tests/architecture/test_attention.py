@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.support.heads import gains_of, plans_of, rough, stored_of
+from tests.support.tiny import all_model_types
 from weightaudit.architecture.attention import SCALES, Asked, attends, model_types
 from weightaudit.architecture.attention_plan import NO_GAINS, AttentionPlan
 from weightaudit.architecture.registry import families
@@ -23,17 +24,27 @@ PROVEN: dict[str, dict[str, Any]] = {
         *("cpmant", "esm", "megatron-bert", "xlm-roberta-xl", "mbart", "opt", "deepseek_v3", "jamba", "lfm2", "olmo"),
     )
 }
-"""A type of each table with a norm that transformers builds; the others of a table have the same layers."""
+"""A type of each table with a norm that transformers builds; the others of a table have the same layers, which is
+proven too where slow tests run."""
 PROVEN["falcon"] = {"new_decoder_architecture": True, "num_kv_heads": 2}
 PROVEN["deepseek_v2"] = {"q_lora_rank": None}
 PROVEN["nanochat"] = {}
+PROVEN |= {"zamba": {}, "zamba2": {}}
+PROVEN["gpt_bigcode"] = {"scale_attn_weights": False}
+ELSEWHERE = ("modernbert", "modernbert-decoder", "t5gemma2", "exaone", "axk2", "whisper", "pegasus_x")
+"""Types whose first layer has no norm, that read more than tokens, or pad them."""
+OTHERS = sorted(
+    model_type
+    for model_type in set(model_types()) & set(all_model_types()) - {*PROVEN, *ELSEWHERE}
+    if (table := attends(model_type)) is not None and table.norm and not table.when
+)
 SCALED = ("scaling", "inv_norm_factor", "softmax_scale")
 """What attentions of transformers call the scale."""
 
 
 @cache
 def _model(model_type: str) -> Any:
-    return rough(model_type, **PROVEN[model_type])
+    return rough(model_type, **PROVEN.get(model_type, {}))
 
 
 def _plans(model_type: str) -> Iterator[AttentionPlan]:
@@ -58,7 +69,7 @@ def _read_by(model: Any, module: str) -> torch.Tensor:
     return seen[0].reshape(-1, seen[0].shape[-1])
 
 
-@pytest.mark.parametrize("model_type", PROVEN)
+@pytest.mark.parametrize("model_type", [*PROVEN, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)])
 def test_queries_read_what_the_norm_gives(model_type: str) -> None:
     """Taken apart by the gains and the bias that are believed, its output has the length √n that bounds the logits."""
     model, stored = _model(model_type), stored_of(_model(model_type))

@@ -10,6 +10,7 @@ import torch
 
 from tests.support.heads import Seen, gains_of, maps_of, plans_of, rough, stored_of, watched
 from tests.support.tiny import tiny
+from weightaudit.architecture.attention import stretched
 from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.architecture.heads import plan_heads
 from weightaudit.architecture.mapping import map_model
@@ -118,9 +119,37 @@ def test_the_scale_is_the_families_own(model_type: str, scale: float, source: st
     assert attention.scale_source == source
 
 
+def test_mpt_may_say_its_scale() -> None:
+    assert _first(tiny("mpt", attn_config={"softmax_scale": 0.3})).attention.scale == 0.3
+    assert _first(tiny("mpt")).attention.scale_source == "1/√head_dim"
+
+
 def test_gpt2_may_divide_by_the_number_of_the_layer() -> None:
     first, second = (plan.attention for plan in plans_of(tiny("gpt2", scale_attn_by_inverse_layer_idx=True)))
     assert second.scale == pytest.approx(first.scale / 2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}},
+        {"rope_parameters": {"sliding_attention": {"rope_type": "default"}, "full_attention": {"rope_type": "yarn"}}},
+        {"rope_scaling": {"type": "su"}},
+        {"rope": {"scaling": {"type": "yarn"}}},
+    ],
+)
+def test_nothing_is_bounded_where_rotary_tables_multiply(said: dict[str, Any]) -> None:
+    """In all layers, in those of one type (OLMo 3, Laguna), in Phi-3's older word, and in a GGUF header."""
+    assert stretched(said)
+    assert not stretched({"rope_parameters": {"full_attention": {"rope_type": "linear"}}})
+
+
+def test_a_layer_type_with_yarn_leaves_the_logits_unbounded() -> None:
+    usual = {"rope_type": "default", "rope_theta": 10000.0}
+    yarn = {**usual, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+    rope = {"sliding_attention": usual, "full_attention": yarn}
+    assert _first(tiny("olmo3")).bounded
+    assert not _first(tiny("olmo3", rope_parameters=rope)).bounded
 
 
 def test_post_norm_models_have_no_gains_folded_in() -> None:
@@ -195,3 +224,5 @@ def test_very_many_heads_are_left_out() -> None:
 def test_types_whose_heads_are_no_heads_say_why() -> None:
     with_pairs = tiny("diffllama")
     assert plans_of(with_pairs) == []
+    assert plans_of(tiny("falcon_h1")) == []  # attention_in_multiplier, key_multiplier
+    assert plans_of(tiny("dots3_note_text")) == []  # √(hidden_size / q_lora_rank) stands after the norm

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.architecture.proofs import judge
-from tests.architecture.saved import info, statuses
+from tests.architecture.saved import info, infos, statuses
+from tests.support.tiny import tiny
 from weightaudit.architecture import layouts, map_model
 from weightaudit.architecture.loader import read_towers
 from weightaudit.architecture.registry import layers_of_towers
@@ -159,3 +160,13 @@ def test_what_a_towers_config_leaves_out_is_what_its_class_says(
 ) -> None:
     told = layers_of_towers().of({"vision_config": vision}, model_type).values
     assert (told["vision_hidden"], told.get("vision_layers")) == (hidden, layers)
+
+
+def test_a_projector_within_an_encoder_is_no_tower() -> None:
+    model = tiny("t5gemma2")
+    (inside,) = {
+        entry.detail
+        for entry in map_model(model.config.to_dict(), infos(model.state_dict())).coverage
+        if ".multi_modal_projector." in entry.tensor
+    }
+    assert inside == "projector from a tower to the language model"

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.support.adapters import saved_adapter, saved_model, shapes_of
+from tests.support.gguf_models import MODELS, Random, write_both
 from tests.support.heads import maps_of, plans_of, rough, stored_of, watched
 from tests.support.tiny import tiny
 from weightaudit.audit.head_numbers import rows_of
@@ -120,6 +122,39 @@ def test_rows_are_the_same_for_any_number_of_threads() -> None:
     model = rough("llama")
     one, several = (wa.scan(model, heads=True, threads=threads) for threads in (1, 3))
     assert one.heads == several.heads
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+def test_heads_of_a_gguf_file_are_those_of_the_model_that_it_was_made_from(family: str, tmp_path: Path) -> None:
+    own, file = (wa.scan(path, heads=True).heads for path in write_both(MODELS[family](Random(np.float32)), tmp_path))
+    assert own is not None
+    assert file is not None
+    assert len(own.rows) == len(file.rows)
+    for one, other in zip(own.attentions, file.attentions, strict=True):
+        assert (one.heads, one.kv_heads, one.scale) == (other.heads, other.kv_heads, other.scale)
+        assert "assumed" not in other.scale_source
+    for row, same in zip(own.rows, file.rows, strict=True):
+        assert row.logit is not None
+        assert same.logit is not None
+        assert same.logit.frobenius_norm == pytest.approx(row.logit.frobenius_norm, rel=1e-5)
+
+
+def test_a_shard_without_k_shares_keys_as_the_config_says(tmp_path: Path) -> None:
+    tiny("llama").save_pretrained(tmp_path / "own")
+    tensors = load_file(tmp_path / "own" / "model.safetensors")
+    save_file({name: each for name, each in tensors.items() if "k_proj" not in name}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text((tmp_path / "own" / "config.json").read_text())
+    report = wa.scan(tmp_path / "model.safetensors", heads=True)
+    assert report.heads is not None
+    assert [row.kv_head for row in report.heads.rows if row.layer == 0] == [0, 0, 1, 1]
+    assert any("no K" in words for words in report.heads.attentions[0].left_out)
+
+
+def test_roles_may_leave_out_the_latents_of_which_the_bound_needs_a_part() -> None:
+    report = wa.scan(tiny("deepseek_v3"), heads=True, roles="Q,K")
+    assert report.heads is not None
+    assert len(report.heads.rows) == 8
+    assert all(row.logit is not None and math.isnan(row.logit_bound) for row in report.heads.rows)
 
 
 def test_roles_and_layers_choose_heads_too() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -59,8 +60,17 @@ def test_a_page_without_heads_has_neither_data_nor_section() -> None:
 def test_the_section_says_how_the_numbers_are_made_and_what_is_left_out() -> None:
     text = Reader(scanned("llama").to_html()).text
     assert "1/√head_dim = 0.2500" in text
-    assert "model.layers.0.input_layernorm" in text
+    assert "model.layers.*.input_layernorm" in text
+    several = Reader(scanned("deepseek_v3").to_html()).text
+    assert "model.layers.*.self_attn.q_a_layernorm, model.layers.*.self_attn.kv_a_layernorm" in several
+    assert "decoder.block.*.layer.0.layer_norm" in Reader(scanned("t5").to_html()).text
     assert "none is known to come right before it" in Reader(scanned("bert").to_html()).text
+
+
+def test_no_two_elements_of_the_page_have_one_id() -> None:
+    ids = re.findall(r' id="([^"]*)"', scanned("bart").to_html())
+    assert "heads" in ids
+    assert len(ids) == len(set(ids))
 
 
 def test_attentions_that_were_not_taken_apart_are_listed_and_hostile_words_are_shown_harmlessly() -> None:
@@ -100,7 +110,7 @@ def test_the_map_is_drawn_chosen_and_leads_to_the_layer(tmp_path: Path) -> None:
         document.getElementById("heads").scrollIntoView();
         await new Promise((end) => setTimeout(end, 500));
         const drawn = () => [...document.querySelectorAll("#heads .plot")].map((node) => node.data?.[0].z.flat());
-        const words = () => document.querySelector("#plot-heads-0 .main-svg").getAttribute("aria-label");
+        const words = () => document.querySelector("#plot-head-map-0 .main-svg").getAttribute("aria-label");
         answer.first = drawn();
         answer.words = words();
         const buttons = [...document.querySelectorAll("#heads-choice button")];
@@ -108,7 +118,7 @@ def test_the_map_is_drawn_chosen_and_leads_to_the_layer(tmp_path: Path) -> None:
         answer.second = drawn();
         answer.other = words();
         answer.pressed = buttons.filter((one) => one.getAttribute("aria-pressed") === "true").length;
-        const node = document.getElementById("plot-heads-1");
+        const node = document.getElementById("plot-head-map-1");
         node.emit("plotly_click", { points: [{ customdata: node.data[0].customdata[0][1] }] });
         await new Promise((end) => setTimeout(end, 100));
         answer.hash = location.hash;

@@ -19,6 +19,8 @@ else:
 
 Gains = Literal["weight", "1 + weight", "none"]
 _FILE = "attention.toml"
+STRETCHED = ("yarn", "longrope", "su")
+"""Kinds of rotary embeddings that also multiply queries and keys; su is what Phi-3 called LongRoPE first."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,22 @@ class Asked:
 
 
 def rotary(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a config says of its rotary embedding."""
-    said = lookup(config, "rope_parameters") or lookup(config, "rope_scaling")
+    """What a config, or the header of a GGUF file, says of its rotary embedding."""
+    keys = ("rope_parameters", "rope_scaling", "rope.scaling")
+    said = next(filter(None, (lookup(config, key) for key in keys)), None)
     return said if isinstance(said, Mapping) else {}
 
 
-def rotary_kind(config: Mapping[str, Any]) -> str:
+def _kind(said: Mapping[str, Any]) -> str:
     """How it is stretched to longer texts; "default" where it is not."""
-    said = rotary(config)
     return str(said.get("rope_type", said.get("type", "default")))
+
+
+def stretched(config: Mapping[str, Any]) -> bool:
+    """Whether it multiplies queries and keys, in all layers or in those of one type, which may have their own."""
+    said = rotary(config)
+    own = (each for each in said.values() if isinstance(each, Mapping))
+    return any(_kind(each) in STRETCHED for each in (said, *own))
 
 
 Scale = tuple[float, str]
@@ -155,9 +164,9 @@ def disentangled(asked: Asked) -> Scale:
 def yarn(asked: Asked) -> Scale:
     """1/√d, by the square of YaRN's factor where the config has mscale_all_dim (multi-head latent attention)."""
     scale, source = root(asked)
-    said, kind = rotary(asked.config), rotary_kind(asked.config)
+    said = rotary(asked.config)
     each = [said.get(name) for name in ("factor", "mscale_all_dim")]
-    if kind == "default" or not all(isinstance(x, (int, float)) and 0 < x < 2.0**53 for x in each):
+    if _kind(said) == "default" or not all(isinstance(x, (int, float)) and 0 < x < 2.0**53 for x in each):
         return scale, source
     factor, mscale = float(each[0]), float(each[1])  # type: ignore[arg-type]  # numbers, as was just seen
     turned = 0.1 * mscale * math.log(factor) + 1.0 if factor > 1.0 else 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from weightaudit.architecture.attention import SCALES, Asked, Attends, attends, rotary_kind
+from weightaudit.architecture.attention import SCALES, Asked, Attends, attends, stretched
 from weightaudit.architecture.attention_plan import NO_GAINS, AttentionPlan, Gains
 from weightaudit.architecture.dimensions import (
     Dimensions,
@@ -47,8 +47,6 @@ HEAD_NORMS = (
 """Norms of queries and of keys, beside W_Q and W_K."""
 NORM_TENSORS = (("weight", "bias"), ("gamma", "beta"))
 """A norm's gains and bias, and what older files call them."""
-STRETCHED = ("yarn", "longrope")
-"""Rotary embeddings that also multiply queries and keys."""
 _ODD_NORM = re.compile(r"(?:q|k|query|key)_?(?:layer_?norm|norm|ln)\b.*")
 
 
@@ -112,17 +110,17 @@ class _Model:
             raise _Unknown("its keys come from latents, and how many rows of a head these are is not known")
         heads, rows = self._heads(own["Q"], config, numbers, stack, latent)
         rotary = numbers["rope"] if latent else 0
-        kv_heads = _kv_heads(own, heads, rows - rotary, latent)
+        kv_heads = _kv_heads(own, heads, rows - rotary, latent, numbers.get("kv_heads", heads))
         value_dim = _value_dim(own, heads, kv_heads)
         asked = Asked(config, model_type, layer, rows, known.key)
         scale, source = SCALES[known.scale](asked)
         if self._attends is None:
-            source += ", which is assumed: the model type is not known"
+            source += ", which is assumed: how models of this type scale logits is not known"
         attention = Attention(stack, layer, kind, heads, kv_heads, rows, value_dim, scale, source)
         plan = AttentionPlan(attention, own, rotary=rotary, biases=self._biases(own))
         if kind == "self" and self._attends is not None:
             plan = self._with_norms(plan, known, latent)
-        if known.unbounded or rotary_kind(config) in STRETCHED:
+        if known.unbounded or stretched(config):
             plan = replace(plan, bounded=False)
         return _told(plan, kind, known)
 
@@ -239,7 +237,7 @@ def _told(plan: AttentionPlan, kind: Kind, known: Attends) -> AttentionPlan:
     if known.unbounded:
         left.append(f"what is between: {known.unbounded}")
     if "K" not in plan.matrices:
-        left.append("keys and values: they are another layer's")
+        left.append("keys: this layer has no K, or none that was read")
     names = dict.fromkeys(norm.module for norm in norms if norm.tensor)
     norm = ", ".join(names) or (f"{known.norm}, which has no gains" if norms else "")
     after = plan.q_norm
@@ -258,9 +256,10 @@ def _dimensions(config: Mapping[str, Any], model_map: ModelMap) -> Dimensions | 
         return None
 
 
-def _kv_heads(own: Mapping[str, RoleMatrix], heads: int, rows: int, latent: bool) -> int:
+def _kv_heads(own: Mapping[str, RoleMatrix], heads: int, rows: int, latent: bool, said: int) -> int:
+    """How many heads keys and values have; where there is no K, the number that is ``said`` if it can be."""
     if "K" not in own:
-        return heads
+        return said if not latent and 0 < said <= heads and heads % said == 0 else heads
     out = own["K"].shape[0]
     kv_heads, left = divmod(out, rows) if rows else (0, 1)
     if left or kv_heads < 1 or heads % kv_heads or (latent and kv_heads != heads):

@@ -239,7 +239,7 @@ def _matrix(item: _Table, known: Collection[str]) -> MatrixRule:
         stack=_stack(item),
         experts=_experts(item, known),
         when=_when(item),
-        beside=item.texts("beside", []),
+        beside=_beside(item),
     )
 
 
@@ -268,7 +268,7 @@ def _fused(item: _Table, known: Collection[str]) -> MatrixRule:
         stack=_stack(item),
         experts=_experts(item, known),
         when=_when(item),
-        beside=item.texts("beside", []),
+        beside=_beside(item),
     )
 
 
@@ -304,9 +304,17 @@ def _names(item: _Table, known: Collection[str]) -> tuple[str, ...]:
         wrong = templates.check(name)
         if wrong:
             raise item.error(wrong)
-        if "{layer}" in name and "layers" not in known:
-            raise item.error("'{layer}' needs a dimension 'layers'")
+        numbered = next((word for word in ("{layer}", "{pair}") if word in name), "")
+        if numbered and "layers" not in known:
+            raise item.error(f"'{numbered}' needs a dimension 'layers'")
     return names
+
+
+def _beside(item: _Table) -> tuple[str, ...]:
+    others = item.texts("beside", [])
+    if others and not all("{layer}" in name for name in item.texts("names")):
+        raise item.error("'beside' is of tensors in the same layer, so each of 'names' needs {layer}")
+    return others
 
 
 def _roles(item: _Table, roles: tuple[str, ...]) -> tuple[str, ...]:

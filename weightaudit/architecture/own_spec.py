@@ -17,7 +17,7 @@ from weightaudit.architecture.registry import family_names, multimodal, shipped,
 from weightaudit.architecture.schema import Family
 from weightaudit.errors import MappingError, SpecError, UsageError
 from weightaudit.parse import SpecFile
-from weightaudit.records import ModelMap
+from weightaudit.records import OTHER, ModelMap
 from weightaudit.text import did_you_mean, listed, plural, printable
 
 HINT = "docs/adding-a-family.md describes the format"
@@ -31,7 +31,9 @@ MAX_TEXT = 500
 """Characters of a text that is shown."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PREFIX = re.compile(r"\w{1,100}\.")
-_PARTIAL = re.compile(r"(?<=[^.])\{(?:layer|stack|enc|rest)\}|\{(?:layer|expert|stack|enc|rest)\}(?=[^.])")
+_PARTIAL = re.compile(
+    r"(?<=[^.])\{(?:layer|pair|stack|enc|module|rest)\}|\{(?:layer|pair|expert|stack|enc|module|rest)\}(?=[^.])"
+)
 """A placeholder that does not end where a part of a name does; one for an expert may begin within one."""
 _WORDS = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
@@ -86,6 +88,8 @@ def _faults(family: Family, bases: Sequence[Family]) -> Iterator[tuple[str, str]
         yield "", f"it has more than {MAX_RULES:,} rules, or {MAX_NAMES:,} names"
     if any(len(one.roles) > MAX_ROLES or max(map(len, one.roles)) > MAX_ROLES for one in family.matrices):
         yield "roles", f"more than {MAX_ROLES} of one tensor, or characters of one"
+    if OTHER in family.roles:
+        yield "roles", f"{OTHER} is what weightaudit calls a matrix of no known role; give yours another name"
     sizes = [one.rule for one in family.dimensions]
     sizes += [size for one in family.matrices for size in (*one.rows, one.cols, one.experts)]
     if wrong := [size for size in sizes if len(size) > MAX_SIZE_TEXT]:

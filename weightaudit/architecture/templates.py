@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from weightaudit.text import listed
+
 # Bounded, because a name in a file may carry any number of digits; 18 fit every integer type.
 _NUMBER = r"0|[1-9][0-9]{0,17}"
 _GROUPS = {
@@ -18,6 +20,8 @@ _GROUPS = {
     "rest": r".+",
 }
 
+_SAME = (("stack", "enc", "module"), ("layer", "pair"))
+"""Placeholders that say the same, so that a template has one of them."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _WORDS = re.compile(r"[\w.]+(\|[\w.]+)+")
 
@@ -32,6 +36,9 @@ def check(template: str) -> str:
         return f"'{template}' has characters that no tensor name has"
     if any(template.count(f"{{{inner}}}") > 1 for inner in ("prefix", *_GROUPS)):
         return f"'{template}' repeats a placeholder"
+    for same in _SAME:
+        if sum(f"{{{inner}}}" in template for inner in same) > 1:
+            return f"'{template}' has more than one of {listed(f'{{{inner}}}' for inner in same)}"
     return ""
 
 

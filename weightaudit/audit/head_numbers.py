@@ -163,7 +163,9 @@ class HeadGroup:
         """Bound on the product of a head's rotated rows of queries with the key that all heads share, for inputs of
         the queries as they are: ‖W_Q·D‖₂·√n·‖W_K·D‖₂."""
         plan = self.plan
-        latents = plan.matrices["KV_A"]
+        latents = plan.matrices.get("KV_A")
+        if latents is None:
+            return math.nan
         shared = rows_of(latents, self._stored, latents.shape[0] - plan.rotary, plan.rotary)
         turned = self._norms(self._folded(query[self._nope :], plan.q_in), "rotary Q")
         key = self._norms(self._folded(shared, plan.hidden_in), "rotary K")

@@ -17,7 +17,7 @@ from weightaudit.records import TensorInfo
 from weightaudit.source import Repository
 from weightaudit.source.base import MAX_CONFIG
 from weightaudit.strict_json import parse_object
-from weightaudit.text import listed, printable
+from weightaudit.text import listed, plural, printable
 
 PARTS = (
     re.compile(r"(?P<before>consolidated\.)(?P<number>\d{2})(?P<after>\.(?:pth|safetensors))"),
@@ -70,7 +70,7 @@ def kv_heads(repository: Repository) -> int | None:
     hint = f"Get the model's own {SETTINGS} again"
     said = parse_object(data, thing=source.label, error=ConfigError, hint=hint, machine_made=False)
     heads = said.get("n_kv_heads", said.get("n_heads"))
-    return heads if isinstance(heads, int) and heads > 0 else None
+    return heads if isinstance(heads, int) and not isinstance(heads, bool) and heads > 0 else None
 
 
 def part_error(name: str, parts: Sequence[str], where: str, why: str = "") -> CheckpointError:
@@ -95,7 +95,7 @@ def join(held: Sequence[Sequence[TensorInfo]], heads: int | None = None) -> list
             one = min(other.keys() ^ names)
             raise ValueError(f"part {number} and part 0 do not have the same tensors, such as '{printable(one)}'")
     if heads is not None and heads < len(held) and any(map(KEYS_AND_VALUES.fullmatch, names)):
-        raise ValueError(f"keys and values have {heads} heads, so that some of the parts repeat them")
+        raise ValueError(f"keys and values have {plural(heads, 'head')}, so that some of the parts repeat them")
     norm = by_name[0].get(NORM)
     return [_whole([tensors[name] for tensors in by_name], norm) for name in names]
 

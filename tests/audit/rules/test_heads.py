@@ -80,10 +80,17 @@ def test_a_head_next_to_nothing_is_dead(part: str) -> None:
     )
     ((finding,), _) = judged(dead)
     assert (finding.id, finding.layer, finding.severity) == ("dead-head", 2, "warning")
+    assert finding.detail.startswith("1 of 8 heads does next to nothing: head 5")
     assert "1 of 8 heads" in finding.detail
     assert "head 5" in finding.detail
     assert finding.value is not None
     assert finding.value < 0.01
+
+
+@pytest.mark.parametrize(("size", "ids"), [(1e-4, []), (0.0, ["dead-head"])])
+def test_a_norm_of_queries_and_keys_makes_up_for_a_small_map(size: float, ids: list[str]) -> None:
+    small = changed(heads(head_norm="q_norm"), (2, 5), lambda row: replace(row, logit=norms(size)))
+    assert [finding.id for finding in judged(small)[0]] == ids
 
 
 def test_a_layer_that_is_zero_has_no_dead_heads() -> None:

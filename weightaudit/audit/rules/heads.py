@@ -34,6 +34,11 @@ def _attentions(heads: Heads) -> dict[tuple[str, int, str], list[HeadRow]]:
     return found
 
 
+def _normed(heads: Heads) -> set[tuple[str, int, str]]:
+    """The attentions whose queries and keys have a norm, which undoes the size of W_Q and W_K."""
+    return {(one.stack, one.layer, one.attention) for one in heads.attentions if one.head_norm}
+
+
 def _known_heads(context: RuleContext) -> Iterator[Unmet]:
     """That every attention was taken apart into heads."""
     heads = context.heads or Heads()
@@ -44,17 +49,28 @@ def _known_heads(context: RuleContext) -> Iterator[Unmet]:
         yield Unmet(what, partly=bool(heads.attentions))
 
 
-def _dead_in(rows: Sequence[HeadRow]) -> dict[int, tuple[str, float]]:
-    """Head → which of its two maps is next to nothing, and its norm over the median of the other heads'."""
+def _dead_in(rows: Sequence[HeadRow], *, normed: bool) -> dict[int, tuple[str, float]]:
+    """Head → which of its two maps is next to nothing, and its norm over the median of the other heads'.
+
+    Of queries and keys that are ``normed`` only a map that is zero is nothing.
+    """
     found: dict[int, tuple[str, float]] = {}
-    for name, of in (("the map to its logits", "logit"), ("what it writes", "ov")):
+    logits, writes = ("the map to its logits", "logit"), ("what it writes", "ov")
+    for (name, of), least in ((logits, 0.0 if normed else DEAD_SHARE), (writes, DEAD_SHARE)):
         known = {row.head: norms for row in rows if (norms := _finite(getattr(row, of))) is not None}
         for head, norms in known.items():
             others = [other.spectral_norm for number, other in known.items() if number != head]
             usual = median(others) if others else 0.0
-            if usual > 0.0 and norms.spectral_norm_upper < DEAD_SHARE * usual and head not in found:
+            if usual > 0.0 and norms.spectral_norm_upper <= least * usual and head not in found:
                 found[head] = name, norms.spectral_norm_upper / usual
     return found
+
+
+def _with_dead(heads: Heads) -> Iterator[tuple[tuple[str, int, str], list[HeadRow], dict[int, tuple[str, float]]]]:
+    """Of each attention its place, its heads and, as `_dead_in`, those that do next to nothing."""
+    normed = _normed(heads)
+    for key, rows in _attentions(heads).items():
+        yield key, rows, _dead_in(rows, normed=key in normed)
 
 
 def _finite(norms: HeadNorms | None) -> HeadNorms | None:
@@ -62,17 +78,16 @@ def _finite(norms: HeadNorms | None) -> HeadNorms | None:
 
 
 def _dead(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    for (stack, layer, attention), rows in _attentions(context.heads or Heads()).items():
-        dead = _dead_in(rows)
+    for (stack, layer, attention), rows, dead in _with_dead(context.heads or Heads()):
         if dead:
             told = (f"head {head} ({name}: {share:.2g} of the median)" for head, (name, share) in dead.items())
-            detail = f"{len(dead):,} of {len(rows):,} heads{_kind(attention)} do next to nothing: {listed(told)}."
+            do = "does" if len(dead) == 1 else "do"
+            detail = f"{len(dead):,} of {len(rows):,} heads{_kind(attention)} {do} next to nothing: {listed(told)}."
             yield _match(rule, detail, min(share for _, share in dead.values()), [Place(stack, layer)])
 
 
 def _duplicates(rule: Rule, context: RuleContext) -> Iterator[Match]:
-    for (stack, layer, attention), rows in _attentions(context.heads or Heads()).items():
-        dead = _dead_in(rows)
+    for (stack, layer, attention), rows, dead in _with_dead(context.heads or Heads()):
         near = [row for row in rows if row.distance <= COPY_DISTANCE and row.head not in dead and _alive(row)]
         pairs = dict.fromkeys(tuple(sorted((row.head, row.nearest))) for row in near if row.nearest is not None)
         if pairs:
@@ -90,10 +105,9 @@ def _alive(row: HeadRow) -> bool:
 
 def _outlying(rule: Rule, context: RuleContext) -> Iterator[Match]:
     heads = context.heads or Heads()
-    normed = {(one.stack, one.layer, one.attention) for one in heads.attentions if one.head_norm}
+    normed = _normed(heads)
     series: dict[tuple[str, str], list[tuple[HeadRow, HeadNorms]]] = defaultdict(list)
-    for key, rows in _attentions(heads).items():
-        dead = _dead_in(rows) if key not in normed else {}
+    for key, rows, dead in _with_dead(heads):
         for row in rows if key not in normed else ():
             norms = _finite(row.logit)
             if norms is not None and norms.spectral_norm > 0.0 and row.head not in dead:
@@ -138,7 +152,8 @@ RULES = (
         "the median of the other heads of its layer.",
         threshold=DEAD_SHARE,
         source="A choice, far below what trained heads show: of the 350 heads of MiniLM-L6, SmolLM2-135M and RXNMapper "
-        "the least is 0.27. Heads that were pruned by zeros have 0.",
+        "the least is 0.27. Heads that were pruned by zeros have 0. Logits after a norm of queries and keys do not "
+        "depend on the size of the map: there only zero is nothing.",
         advice="Look whether the head was pruned. A head without logits attends to everything alike; one that writes "
         "nothing can be removed.",
         check=_dead,

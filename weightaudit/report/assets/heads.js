@@ -135,7 +135,7 @@ function headWords(map, name, label) {
 function startHeads() {
   const heads = data.heads;
   if (!heads) return;
-  const nodes = heads.maps.map((_, i) => document.getElementById(`plot-heads-${i}`));
+  const nodes = heads.maps.map((_, i) => document.getElementById(`plot-head-map-${i}`));
   /** @param {Theme} theme */
   const draw = (theme) => {
     heads.maps.forEach((map, i) => {

@@ -116,7 +116,7 @@ def _drawn(report: ScanResult, heads: Heads) -> Html:
         '<div id="heads-choice" class="choice" role="group" aria-label="What the colours show">{}</div></figcaption>'
         "{}</figure>",
         buttons,
-        plot_hosts("heads", heights, drawn=bool(choices)),
+        plot_hosts("head-map", heights, drawn=bool(choices)),
     )
 
 
@@ -126,7 +126,7 @@ def _attentions(heads: Heads) -> Html:
     for one in heads.attentions:
         key = (one.stack, one.attention, one.heads, one.kv_heads, one.head_dim, one.value_dim, one.scale)
         alike.setdefault((*key, bool(one.norm), bool(one.head_norm), one.left_out), []).append(one)
-    lines = [[*_geometry(those), *_made(those[0])] for those in alike.values()]
+    lines = [[*_geometry(those), *_made(those[0], several=len(those) > 1)] for those in alike.values()]
     columns = ["Attention", "Layers", "Heads", "K/V heads", "Rows of a head", "Scale", "Norm folded in", "Left out"]
     return table("Attentions", columns, lines, numeric=(2, 3))
 
@@ -140,11 +140,18 @@ def _geometry(those: list[Attention]) -> list[str]:
     return [name, told, count(first.heads), count(first.kv_heads), rows]
 
 
-def _made(one: Attention) -> list[Html]:
+def _made(one: Attention, *, several: bool) -> list[Html]:
+    """Scale, norms and what is left out; the layer's number is * in a norm's name where ``several`` layers are told."""
     scale = html("{} = {}", one.scale_source, figure(one.scale)) if one.scale_source != "1" else html("1")
-    norms = [shown(one.norm, 200)] if one.norm else ["none"]
-    norms += [f"after W_Q and W_K: {shown(one.head_norm, 200)}"] if one.head_norm else []
+    before, after = (_of_all(names, one.layer) if several else names for names in (one.norm, one.head_norm))
+    norms = [shown(before, 200)] if before else ["none"]
+    norms += [f"after W_Q and W_K: {shown(after, 200)}"] if after else []
     return [scale, join("<br>", (html("{}", norm) for norm in norms)), html("{}", "; ".join(one.left_out) or "nothing")]
+
+
+def _of_all(names: str, layer: int) -> str:
+    """Names of norms in a layer as they are in each."""
+    return ", ".join(name.replace(f".{layer}.", ".*.", 1) for name in names.split(", "))
 
 
 def _skipped(heads: Heads) -> Html:

@@ -164,9 +164,9 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.stderr == (
         f"weightaudit: {path}: 2 lines cannot be used: line 2: 'rolls': it is no option of a line. Did you mean "
-        "roles? A line may set roles, layers, method, tol, delta, seed, spectrum, ignore, severity, min_coverage, "
-        "device, memory and download; line 4: 'me': it is no option. Options are written name=value; a name with "
-        "blanks needs double quotes\n"
+        "roles? A line may set roles, layers, all, spec, method, tol, delta, seed, spectrum, heads, ignore, severity, "
+        "min_coverage, device, memory and download; line 4: 'me': it is no option. Options are written name=value; a "
+        "name with blanks needs double quotes\n"
     )
     assert not (tmp_path / "out").exists()
 

@@ -123,7 +123,7 @@ def test_streams_that_cannot_be_written(name: str, forks: Forks, tmp_path: Path)
     )
     assert forks.run(words, stdout="gone") == (code, says)
     # Findings are not told after the failure: one line says why the code is what it is.
-    still = says if name == "batch" else ""  # where the results are is told all the same
+    still = says if name in ("batch", "advise") else ""  # where results are, and what is to be known, is told still
     assert forks.run(words, stdout="full") == ((3, still + FULL) if writes else (code, says))
     assert forks.run(words, stdout="closed") == ((3, still + CLOSED) if writes else (code, says))
     for lost in ("full", "closed"):

@@ -68,13 +68,19 @@ def test_a_size_that_is_not_all_tensors(value: int, attack: Attack, bert: Path) 
     assert f"intermediate_size = {value}" in left["detail"]
 
 
-@pytest.mark.parametrize("n_inner", [None, 2**53 - 1])
+@pytest.mark.parametrize(
+    ("n_inner", "says"),
+    [
+        (None, ("config.json", "ff follows to be absurdly large")),
+        (2**53 - 1, ("the config makes it", "n_embd = 9007199254740991")),
+    ],
+)
 def test_products_of_sizes_overflow_nothing(
-    n_inner: int | None, attack: Attack, model: Path, tiny_checkpoints: dict[str, Path]
+    n_inner: int | None, says: tuple[str, ...], attack: Attack, model: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:
     shutil.copytree(tiny_checkpoints["gpt2"], model, dirs_exist_ok=True)
     change(model, n_inner=n_inner, n_embd=2**53 - 1)
-    attack.refused(model, "the config makes it", "n_embd = 9007199254740991")
+    attack.refused(model, *says)
 
 
 def test_layers_without_end_take_no_time(attack: Attack, bert: Path) -> None:

@@ -15,7 +15,7 @@ import weightaudit as wa
 from tests.support.models import HIDDEN as GPT2_HIDDEN
 from tests.support.models import tiny_model
 from tests.support.trained import EMBED, HEAD, HIDDEN, LAYERS, Tensors, name, sound, trained, write
-from weightaudit.audit.rules import RULES, adapters, quantised
+from weightaudit.audit.rules import RULES, adapters, heads, quantised
 
 
 @dataclass(frozen=True)
@@ -248,9 +248,9 @@ def test_every_rule_is_put_to_the_test() -> None:
     of_quantised = {"zero-scales", *(rule.id for rule in quantised.RULES)}  # in test_others and test_quantised
     of_adapters = {rule.id for rule in adapters.RULES}  # in quantised/test_adapters_hostile
     of_tables = {"untrained-tokens", "identical-tokens", "undertrained-tokens"}  # in test_tables
-    assert {fault.rule for fault in FAULTS} | of_files | of_tokenizers | of_tables | of_quantised | of_adapters == {
-        rule.id for rule in RULES
-    }
+    of_heads = {rule.id for rule in heads.RULES}  # in test_heads
+    elsewhere = of_files | of_tokenizers | of_tables | of_quantised | of_adapters | of_heads
+    assert {fault.rule for fault in FAULTS} | elsewhere == {rule.id for rule in RULES}
 
 
 def test_a_quantised_checkpoint_does_not_pass_unread(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ DIGITS = 9
 _MODES = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 
+Unit = Literal["", "weight", "bits"]
+
+
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """One column: its name, its head in the page's table, what it means, its pandas dtype, where it comes from, how it
@@ -40,7 +43,7 @@ class Column(Generic[Row]):
     value: Callable[[ModelIdentity, Row], Value]
     rounding: Rounding = "nearest"
     of_entries: bool = False
-    unit: Literal["", "weight", "bits"] = ""
+    unit: Unit = ""
 
     def text(self, value: Value) -> str:
         """``value`` as the CSV prints it: NaN and None are empty, flags are ``true``/``false``."""

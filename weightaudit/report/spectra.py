@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, get_type_hints
 
 from weightaudit.records import LayerRow, ModelIdentity, Place, ScanResult, SpectrumDetail
-from weightaudit.report.columns import Column, Value, number_text, place_said
+from weightaudit.report.columns import Column, Unit, Value, number_text, place_said
 from weightaudit.report.full_spectra import eigenvalue_view
 from weightaudit.report.hypertext import NOTHING, Html, html, join
 from weightaudit.report.markup import captioned, plot_hosts, scale_choice, section
@@ -47,7 +47,7 @@ def _singular_value(i: int) -> Column[LayerRow]:
     return Column(f"sigma_{i + 1}", f"σ{i + 1}", meaning, "float64", _of_detail(value), unit="weight")
 
 
-def _error(of: str, called: str, told: Callable[[SpectrumDetail], float], unit: str = "") -> Column[LayerRow]:
+def _error(of: str, called: str, told: Callable[[SpectrumDetail], float], unit: Unit = "") -> Column[LayerRow]:
     meaning = f"standard error of {called}; 0 where that is no estimate"
     return Column(f"{of}_error", f"± {called.removeprefix('the ')}", meaning, "float64", _of_detail(told), unit=unit)
 

@@ -183,7 +183,8 @@ def _jackknife(without_one: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
     """Standard errors of numbers by what they are without each of the columns (Efron & Stein 1981)."""
     several = np.array(without_one)
     deviations = several - several.mean(axis=0)
-    return np.sqrt((len(several) - 1) * np.square(deviations).mean(axis=0))
+    errors: NDArray[np.float64] = np.sqrt((len(several) - 1) * np.square(deviations).mean(axis=0))
+    return errors
 
 
 def leading_values(

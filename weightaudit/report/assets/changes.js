@@ -117,13 +117,7 @@ function heatColours(cells, theme) {
     colorscale: "Cividis",
     zmin,
     zmax,
-    colorbar: {
-      thickness: 12,
-      outlinewidth: 0,
-      tickvals: ticks.map(Math.log10),
-      ticktext: heatColumn === "relative" ? ticks.map(heatWords) : tickTexts(ticks),
-      tickfont: { color: data.ink[theme].muted },
-    },
+    colorbar: colourBar(ticks, theme, heatColumn === "relative" ? ticks.map(heatWords) : tickTexts(ticks)),
   };
 }
 

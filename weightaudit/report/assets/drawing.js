@@ -148,6 +148,22 @@ function tickTexts(ticks) {
   return plain ? texts : ticks.map((_, i) => Number(texts[i]).toExponential());
 }
 
+/**
+ * The scale beside a heat map whose colours go by logarithms.
+ * @param {number[]} ticks
+ * @param {Theme} theme
+ * @param {string[]} texts what stands at the ticks
+ */
+function colourBar(ticks, theme, texts = tickTexts(ticks)) {
+  return {
+    thickness: 12,
+    outlinewidth: 0,
+    tickvals: ticks.map(Math.log10),
+    ticktext: texts,
+    tickfont: { color: data.ink[theme].muted },
+  };
+}
+
 // A page of a batch that was taken away from the file that all its pages share.
 function tellNoPlotly() {
   for (const figure of document.querySelectorAll("figure")) {

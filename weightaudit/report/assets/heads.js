@@ -95,13 +95,7 @@ function drawHeads(heads, map, theme, node) {
     colorscale: "Cividis",
     zmin: Math.log10(span.low),
     zmax: Math.log10(span.high),
-    colorbar: {
-      thickness: 12,
-      outlinewidth: 0,
-      tickvals: ticks.map(Math.log10),
-      ticktext: tickTexts(ticks),
-      tickfont: { color: data.ink[theme].muted },
-    },
+    colorbar: colourBar(ticks, theme),
   };
   const layout = baseLayout(theme, headMapWords(map));
   layout.dragmode = false;

@@ -27,7 +27,6 @@ function drawHeat(stack, theme, node) {
   /** @param {number | null | undefined} y */
   const drawable = (y) => y !== null && y !== undefined && y > 0;
   const ticks = logTicks(span.low, span.high);
-  const ink = data.ink[theme];
   const cell = node.clientWidth / (numbers.length + 3);
   const room = cell > 44;
   const trace = {
@@ -44,13 +43,7 @@ function drawHeat(stack, theme, node) {
     colorscale: "Cividis",
     zmin: Math.log10(span.low),
     zmax: Math.log10(span.high),
-    colorbar: {
-      thickness: 12,
-      outlinewidth: 0,
-      tickvals: ticks.map(Math.log10),
-      ticktext: tickTexts(ticks),
-      tickfont: { color: ink.muted },
-    },
+    colorbar: colourBar(ticks, theme),
   };
   const layout = baseLayout(theme, stack);
   layout.dragmode = false;

@@ -20,11 +20,8 @@ CPU_PANEL = 1 << 17
 GPU_PANEL = 1 << 24
 
 
-class PanelSource(Protocol):
-    """A matrix W (rows × cols) that can be read as often as needed in panels: some rows of A = W or Wᵀ at a time.
-
-    ``dtype`` is that of its entries as they are counted, by its name, ``device`` where the panels come.
-    """
+class Panels(Protocol):
+    """A matrix W (rows × cols) that comes in panels, some rows of A = W or Wᵀ at a time, on ``device``."""
 
     @property
     def rows(self) -> int: ...
@@ -33,15 +30,19 @@ class PanelSource(Protocol):
     def cols(self) -> int: ...
 
     @property
-    def dtype(self) -> str: ...
-
-    @property
     def device(self) -> Device: ...
 
     def panels(self, row_major: bool) -> Iterator[Panel]:
         """Row panels (p, n) of A, W if ``row_major`` or else Wᵀ, in float64: A once, in order. Each is the caller's
         until the next, which may overwrite it."""
         ...
+
+
+class PanelSource(Panels, Protocol):
+    """One that can be read as often as needed; ``dtype`` is that of its entries as they are counted, by its name."""
+
+    @property
+    def dtype(self) -> str: ...
 
     def entries(self, row_major: bool) -> Iterator[tuple[list[Panel], Panel]]:
         """The panels, each with some of ``dtype`` that hold its entries in any arrangement, not to be written."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from weightaudit.spectral.block_matrix import PanelSource
+from weightaudit.spectral.block_matrix import Panels
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.tensors import moved, namespace
 
 
-def exact(matrix: PanelSource, scale: float, frob_sq: float) -> Interval:
+def exact(matrix: Panels, scale: float, frob_sq: float) -> Interval:
     """Interval for λ₁ = ‖sA‖₂², A the taller of W and Wᵀ, as wide as rounding makes it (about 1e-12 relative).
 
     W has entries. Squaring loses small singular values, never the largest; the Gram matrix is n×n however tall A is,

@@ -13,6 +13,7 @@ import torch
 from weightaudit.arrays import as_array, is_tensor
 from weightaudit.spectral import Team, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
+from weightaudit.spectral.full import shuffling
 from weightaudit.spectral.full.shuffling import shuffled
 from weightaudit.spectral.full.values import all_values
 
@@ -81,3 +82,46 @@ def test_on_a_device_of_torchs(dtype: torch.dtype) -> None:
     with Team(0) as team:
         found = [all_values(one, 1.0, float(W.double().square().sum()), team).spectrum for one in (mixed, plain)]
     np.testing.assert_allclose(found[0].values, found[1].values, rtol=1e-9)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shuffling, "LARGEST_COPY", 100)
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+def test_entries_of_large_ones_are_drawn_however_they_lie(dtype: Any) -> None:
+    W = np.arange(1.0, 241.0).reshape(20, 12).astype(dtype)
+    blocks = (W[:7], np.asfortranarray(W[7:]))
+    for row_major in (True, False):
+        seen = []
+        for one in (BlockMatrix((W,)), BlockMatrix((np.asfortranarray(W),)), BlockMatrix(blocks)):
+            mixed = shuffling.disordered(one, np.random.default_rng(6))
+            assert isinstance(mixed, shuffling.Drawn)
+            seen.append(np.concatenate([panel.copy() for panel in mixed.panels(row_major)]))
+        assert seen[0].shape == (W.shape if row_major else W.T.shape)
+        assert set(seen[0].ravel()) <= set(W.astype(float).ravel())
+        assert all(np.array_equal(seen[0], other) for other in seen[1:])
+
+
+@pytest.mark.usefixtures("drawn")
+def test_each_entry_is_drawn_as_often() -> None:
+    W = np.arange(1.0, 7.0).reshape(3, 2)
+    mixed = shuffling.Drawn(BlockMatrix((W,)), np.random.default_rng(7))
+    times = Counter(value for _ in range(2000) for panel in mixed.panels(True) for value in panel.ravel())
+    assert sorted(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert all(1800 < count < 2200 for count in times.values())
+
+
+def test_drawn_or_shuffled_is_the_same_to_the_eye(monkeypatch: pytest.MonkeyPatch) -> None:
+    W = np.random.default_rng(8).standard_t(3, (600, 200))
+    copied = measure(W, spectrum="full").full
+    monkeypatch.setattr(shuffling, "LARGEST_COPY", 100)
+    found = measure(W, spectrum="full").full
+    assert copied is not None
+    assert found is not None
+    assert found.shuffled != copied.shuffled
+    np.testing.assert_allclose(found.shuffled[20:-20], copied.shuffled[20:-20], rtol=0.06)
+    assert np.square(found.shuffled).sum() == pytest.approx(np.square(W).sum(), rel=0.1)
+    assert found.singular_values == copied.singular_values

@@ -12,8 +12,9 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from weightaudit.spectral.block_matrix import PanelSource
+from weightaudit.spectral.block_matrix import Panels
 from weightaudit.spectral.exact import exact
+from weightaudit.spectral.full.shuffling import LARGEST_COPY
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.team import Team
@@ -28,7 +29,7 @@ TILE = 512
 """Rows and columns of a tile of M: 2 MB, and work enough for a product to run at full speed."""
 
 
-def all_values(matrix: PanelSource, scale: float, frob_sq: float, team: Team) -> Interval:
+def all_values(matrix: Panels, scale: float, frob_sq: float, team: Team) -> Interval:
     """As `exact`, of a matrix of any size."""
     if matrix.device != "cpu":
         return exact(matrix, scale, frob_sq)
@@ -54,7 +55,7 @@ def all_values(matrix: PanelSource, scale: float, frob_sq: float, team: Team) ->
 def workspace_bytes(rows: int, cols: int, itemsize: int) -> int:
     """Bytes needed beside a (rows, cols) matrix: its entries shuffled, M, the eigensolver's copy of it, and slabs."""
     n = min(rows, cols)
-    return rows * cols * itemsize + 2 * 8 * n * n + 2 * 8 * max(SLAB, n)
+    return min(rows * cols * itemsize, LARGEST_COPY) + 2 * 8 * n * n + 2 * 8 * max(SLAB, n)
 
 
 def _tiles(n: int) -> Iterator[tuple[int, int]]:
@@ -63,7 +64,7 @@ def _tiles(n: int) -> Iterator[tuple[int, int]]:
         yield down, across
 
 
-def _slabs(matrix: PanelSource) -> Iterator[NDArray[np.float64]]:
+def _slabs(matrix: Panels) -> Iterator[NDArray[np.float64]]:
     """A in slabs of rows, each valid until the next."""
     m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
     height = min(m, max(1, SLAB // n))

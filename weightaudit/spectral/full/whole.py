@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from weightaudit.records import ENERGY_SHARES, FullSpectrum
 from weightaudit.spectral.full.bulk import bulk_of
-from weightaudit.spectral.full.shuffling import shuffled
+from weightaudit.spectral.full.shuffling import disordered
 from weightaudit.spectral.full.tail import tail_of
 from weightaudit.spectral.full.values import LARGEST_SIDE, all_values
 from weightaudit.spectral.operators.base import Operator, Readable
@@ -75,7 +75,7 @@ def _null(operator: Operator, known: Statistics, start: Start, team: Team) -> Fl
     """The σ² of the scaled entries in random order, ascending; None where there are no entries at hand."""
     if not isinstance(operator, Readable):
         return None
-    mixed = shuffled(operator.entries, start("shuffled"))
+    mixed = disordered(operator.entries, start("shuffled"))
     found = all_values(mixed, known.scale, known.frob_sq, team).spectrum
     assert isinstance(found, WholeSpectrum)
     return found.values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -113,9 +114,13 @@ def measure(
         operator.on(device_called(device), threads) as ready,
     ):
 
-        def start(purpose: str = "") -> np.random.Generator:
+        @cache
+        def own_digest() -> str:
             # Of the matrix as it was given, so that the device changes nothing.
-            return rng_for(seed, f"{name} {purpose}" if purpose else name, digest or operator.digest())
+            return digest or operator.digest()
+
+        def start(purpose: str = "") -> np.random.Generator:
+            return rng_for(seed, f"{name} {purpose}" if purpose else name, own_digest())
 
         return _measure(ready, float(tol), float(delta), method, start, spectrum, threads)
 

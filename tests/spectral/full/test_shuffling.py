@@ -16,6 +16,7 @@ from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import shuffling
 from weightaudit.spectral.full.shuffling import shuffled
 from weightaudit.spectral.full.values import all_values
+from weightaudit.spectral.operators.dense import DenseOperator
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
@@ -125,3 +126,18 @@ def test_drawn_or_shuffled_is_the_same_to_the_eye(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(found.shuffled[20:-20], copied.shuffled[20:-20], rtol=0.06)
     assert np.square(found.shuffled).sum() == pytest.approx(np.square(W).sum(), rel=0.1)
     assert found.singular_values == copied.singular_values
+
+
+def test_all_that_is_drawn_goes_by_one_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes a pass over the matrix."""
+    taken, own = [], DenseOperator.digest
+
+    def digest(operator: DenseOperator) -> str:
+        taken.append(operator)
+        return own(operator)
+
+    monkeypatch.setattr(DenseOperator, "digest", digest)
+    found = measure(np.random.default_rng(9).standard_normal((90, 60)), spectrum="full", method="krylov")
+    assert found.full is not None
+    assert found.full.tail is not None
+    assert len(taken) == 1

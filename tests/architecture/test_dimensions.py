@@ -13,7 +13,7 @@ from tests.architecture.inventories import classes_of
 from tests.architecture.saved import info
 from tests.support.tiny import tiny_config
 from weightaudit.architecture import families, family, map_model
-from weightaudit.architecture.dimensions import class_defaults, embeddings_tied, resolve
+from weightaudit.architecture.dimensions import MOST_UNLIKE, class_defaults, embeddings_tied, resolve
 from weightaudit.architecture.mapping import CONFIG
 from weightaudit.architecture.registry import model_types
 from weightaudit.errors import ConfigError
@@ -101,6 +101,45 @@ def test_a_value_that_is_no_whole_number(values: dict[str, Any], cause: str) -> 
     assert len(str(caught.value)) < 300
 
 
+UNLIKE: list[tuple[dict[str, Any], list[int]]] = [
+    ({"no_rope_layers": [1, 0, 0, 1, 1, 1, 1, 1]}, [1, 2]),
+    ({"no_rope_layers": [0]}, [0]),  # of the others nothing is said
+    ({"no_rope_layers": []}, []),
+    ({}, [3, 7]),
+    ({"no_rope_layers": None, "no_rope_layer_interval": 3}, [2, 5]),
+    ({"no_rope_layer_interval": 0}, []),
+]
+
+
+@pytest.mark.parametrize(("said", "layers"), UNLIKE)
+def test_layers_that_a_spec_says_to_be_unlike_the_others(said: dict[str, Any], layers: list[int]) -> None:
+    config = {"num_hidden_layers": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 6, **said}
+    numbers = resolve(family("mistral_large4_text"), "mistral_large4_text", config)
+    found = {layer: numbers.of("", layer) for layer in range(8)}
+    assert {layer: (own["nope"], own["rope"]) for layer, own in found.items()} == {
+        layer: (10, 0) if layer in layers else (6, 4) for layer in range(8)
+    }
+    assert numbers.explain("rope", layer=0) == "qk_rope_head_dim = 4" or 0 in layers
+    assert all(numbers.explain("rope", layer=n) == "rope = 0 where no_rope_layers has 0" for n in layers)
+
+
+@pytest.mark.parametrize(
+    "said", [{"num_hidden_layers": 2**53 - 1}, {"per_layer_config": {"3": {"qk_rope_head_dim": 5}}}]
+)
+def test_unlike_layers_of_odd_configs(said: dict[str, Any]) -> None:
+    config = {"num_hidden_layers": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 6, **said}
+    numbers = resolve(family("mistral_large4_text"), "mistral_large4_text", config)
+    assert len(numbers.layers) <= MOST_UNLIKE
+    own = numbers.of("", 3)
+    assert (own["nope"], own["rope"]) == (6 + (5 if "per_layer_config" in said else 4), 0)
+
+
+def test_unlike_layers_of_absurd_sizes_are_refused() -> None:
+    config = {"qk_rope_head_dim": 2**53 - 1, "qk_nope_head_dim": 6}
+    with pytest.raises(ConfigError, match="nope follows to be absurdly large"):
+        resolve(family("mistral_large4_text"), "mistral_large4_text", config)
+
+
 def test_heads_that_do_not_divide_the_hidden_size() -> None:
     with pytest.raises(ConfigError, match="head_dim does not follow"):
         resolve(family("phi"), "phi", {"hidden_size": 24, "num_attention_heads": 5})
@@ -120,6 +159,7 @@ def test_tied_must_be_a_boolean() -> None:
 
 def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
     names = {"n_head_kv", "n_embed", "n_words"}  # of first codes: microsoft/phi-2's, BLOOM's, XLM's
+    names |= {"no_rope_layer_interval"}  # which the class of Mistral Large 4 takes and does not keep
     names |= {"padded_vocab_size", "kv_channels", "multi_query_group_num", "inner_hidden_size"}  # Qwen's, ChatGLM's
     for model_type in model_types():
         names |= class_defaults(model_type).keys()
@@ -127,6 +167,7 @@ def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
             names |= transformers.CONFIG_MAPPING[model_type].attribute_map.keys()
     for known in (one for one in families() if one.config_name == CONFIG):  # a GGUF header has keys of llama.cpp's
         keys = {key for dimension in known.dimensions for key in dimension.keys}
+        keys |= {known.otherwise.key} if known.otherwise is not None else set()
         assert {key.lstrip("#").split(".")[0] for key in keys} - names == set(), known.name
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from tests.architecture.proofs import judge
 from tests.architecture.proving import Prover, run
 from tests.architecture.saved import info, infos, value
 from tests.support.tiny import all_model_types, tiny
-from tests.support.tiny_sizes import LISTED, NOT_BUILT, UNPROVEN
+from tests.support.tiny_sizes import ALONE, CLASSES, LISTED, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import families, layouts, map_model
 from weightaudit.architecture.registry import for_model_type, model_types, multimodal, not_mapped
 from weightaudit.records import Rows
@@ -59,6 +60,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("t5", {"feed_forward_proj": "gated-gelu"}),
     ("deepseek_v2", {"q_lora_rank": None}),
     ("electra", {"embedding_size": 48}),
+    ("mistral_large4", {"text_config": {"no_rope_layers": [1, 0]}}),
     ("mixtral", {"num_local_experts": 2, "num_experts_per_tok": 2, "head_dim": 12}),
     ("switch_transformers", {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1, "num_experts": 1}),
 ]
@@ -67,6 +69,22 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("model_type", "values"), VARIANTS)
 def test_other_configs_of_a_model_type(model_type: str, values: dict[str, Any], tmp_path: Path) -> None:
     assert str(judge(model_type, tmp_path, **values)).endswith("proven")
+
+
+def test_both_stacks_of_text_that_blip_answers_questions_by_are_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLASSES, "blip", "BlipForQuestionAnswering")
+    model = tiny("blip")
+    tensors = model.state_dict()
+    found = map_model(model.config.to_dict(), infos(tensors))
+    assert found.discrepancies == ()
+    assert [entry.tensor for entry in found.coverage if entry.status == "unmapped"] == []
+    matrices = {(m.stack, m.layer, m.expert, m.role): value(m, tensors) for m in found.matrices}
+    inputs = {key: torch.tensor(values) for key, values in ALONE["blip"][1].items()}
+    for stack, module in (("encoder", model.text_encoder), ("", model.text_decoder)):
+        own = {key: matrix for key, matrix in matrices.items() if key[0] == stack}
+        proof = Prover(own, run(module, **inputs), model).prove()
+        assert (proof.missing, proof.left, proof.in_order) == ({}, 0, True)
+        assert {role for *_, role in proof.shown} >= {"Q", "K", "V", "O", "XQ", "XK", "XV", "XO", "M1", "M2", "EMBED"}
 
 
 # packing → a model type that uses it, with the config values that make it so
@@ -190,6 +208,19 @@ def test_layers_that_a_multimodal_model_calls_otherwise_are_found() -> None:
         name = f"language_model.model.{layers}.0.self_attn.q_proj.weight"
         model_map = map_model(config, {name: info(name, (8, 8))})
         assert [(matrix.layer, matrix.role) for matrix in model_map.matrices] == [(0, "Q")]
+
+
+def test_what_one_model_type_calls_its_tower_is_no_tower_of_another() -> None:
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 11}
+    names = ["language_model.model.blocks.0.unheard_of.weight", "blocks.0.unheard_of.weight"]
+    tensors = {name: info(name, (8, 8)) for name in [*names, "language_model.model.embed_tokens.weight"]}
+    tensors["language_model.model.embed_tokens.weight"] = info("language_model.model.embed_tokens.weight", (11, 8))
+    for kind, text, status in (("kimi_k25", "deepseek_v3", "unmapped"), ("llava", "llama", "unmapped"),
+                               ("cosmos3_omni", "qwen3_vl_text", "ignored")):  # fmt: skip
+        config = {"model_type": kind, "text_config": {"model_type": text, **sizes}}
+        found = {entry.tensor: entry.status for entry in map_model(config, tensors).coverage}
+        assert found["blocks.0.unheard_of.weight"] == status
+        assert found["language_model.model.blocks.0.unheard_of.weight"] == status
 
 
 def test_no_multimodal_model_is_of_a_family_too() -> None:

@@ -23,6 +23,10 @@ tied = false
 hidden = { keys = ["d"] }
 layers = { keys = ["n"] }
 ff = { keys = ["f"], rule = "4*hidden" }
+[otherwise]
+key = "narrow"
+every = "layers"
+ff = "2*hidden"
 [[matrix]]
 role = "M1"
 names = ["{prefix}layers.{layer}.up.weight"]
@@ -97,6 +101,11 @@ BAD = {
     "a promise misspelt": ('rule = "4', 'rule_if_mising = true, rule = "4', "Did you mean rule_if_missing?"),
     "transposed misspelt": ('role = "M1"', 'role = "M1"\ntransposd = true', "Did you mean transposed?"),
     "a tie misspelt": ('role = "M1"', 'role = "M1"\ntied_too = "Q"', "unknown key 'tied_too'. Did you mean tied_to?"),
+    "otherwise without a key": ('key = "narrow"', "", "key 'key' must be a text"),
+    "otherwise every what": ('every = "layers"', 'every = "x"', "'x' is no dimension"),
+    "otherwise what nobody defined": ('ff = "2*hidden"', 'f = "2*hidden"', "unknown key 'f'. Did you mean ff?"),
+    "otherwise of what nobody defined": ('ff = "2*hidden"', 'ff = "2*hiden"', "'hiden' is no dimension"),
+    "otherwise misspelt": ("[otherwise]", "[otherwize]", "unknown key 'otherwize'. Did you mean otherwise?"),
     "layers without their number": ('layers = { keys = ["n"] }', "", "needs a dimension 'layers'"),
 }  # fmt: skip
 
@@ -115,16 +124,21 @@ MULTIMODAL = """
 prefixes = ["model."]
 [ignored]
 "vision tower" = ["visual"]
+[ignored_of.toy_vl]
+"sound tower" = ["blocks"]
 [layers]
 toy_vl = "blocks"
 [types]
 toy_vl = "toy"
 """
 BAD_MULTIMODAL = {
+    "a tower of one type that is no list": ('["blocks"]', '"blocks"', "key 'sound tower' must be a list of texts"),
+    "a pattern for a tower of one type": ('["blocks"]', '[".*"]', "no tensor name has"),
+    "a type without rules": ("[ignored_of.toy_vl]", "[ignored_of]", "each value must be a table"),
     "an unknown key": ("[ignored]", "[ignoerd]", "unknown key 'ignoerd'. Did you mean ignored?"),
     "no types": ('[types]\ntoy_vl = "toy"', "", "'types' must be a table"),
     "a type that is no text": ('"toy"', "3", "key 'toy_vl' must be a text"),
-    "another name of layers that is no text": ('"blocks"', "3", "key 'toy_vl' must be a text"),
+    "another name of layers that is no text": ('toy_vl = "blocks"', "toy_vl = 3", "key 'toy_vl' must be a text"),
     "a tower that is no list": ('["visual"]', '"visual"', "key 'vision tower' must be a list of texts"),
     "a pattern for a tower": ('["visual"]', '[".*"]', "no tensor name has"),
     "prefixes that are none": ('["model."]', "[3]", "key 'prefixes' must be a list of texts"),

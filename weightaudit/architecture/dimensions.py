@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from weightaudit.architecture.expressions import evaluate, names_in
-from weightaudit.architecture.schema import Dimension, Family
+from weightaudit.architecture.schema import Dimension, Family, Otherwise
 from weightaudit.errors import ConfigError
 from weightaudit.records import TOWERS
 from weightaudit.text import printable
@@ -24,6 +24,8 @@ MAX_SIZE = 2**53 - 1
 """The largest number believed of a config.json; every reader of JSON keeps it exactly, and products of a few print."""
 PER_LAYER = "per_layer_config"
 """Key under which a config keeps what it says otherwise of single layers: ``{"05": {"head_dim": 512}}``."""
+MOST_UNLIKE = 2**16
+"""Layers that a rule of the spec says to differ, at most: a hostile config may claim any number."""
 _LAYER = re.compile(r"[0-9]{1,18}")
 
 
@@ -69,10 +71,34 @@ def _of_stack(table: Mapping[str, T], stack: str) -> dict[str, T]:
 def resolve(family: Family, model_type: str, config: Mapping[str, Any]) -> Dimensions:
     """All dimensions of ``family``. Raises ConfigError naming the key that is missing or no whole number."""
     config, model_type = inner_config(config, model_type)
+    everywhere = _resolve_all(family, model_type, config)
     layers = {
         layer: _resolve_all(family, model_type, {**config, **own}) for layer, own in layers_changed(config).items()
     }
-    return replace(_resolve_all(family, model_type, config), layers=layers)
+    if family.otherwise is not None:
+        unlike = _unlike(family.otherwise, everywhere, config)
+        layers |= {layer: _with(family.otherwise, layers.get(layer, everywhere)) for layer in unlike}
+    return replace(everywhere, layers=layers)
+
+
+def _unlike(otherwise: Otherwise, numbers: Dimensions, config: Mapping[str, Any]) -> list[int]:
+    """The layers that the rule is about."""
+    layers = range(min(numbers.values.get("layers", 0), MOST_UNLIKE))
+    said = config.get(otherwise.key)
+    if isinstance(said, list):
+        return [layer for layer, flag in zip(layers, said, strict=False) if not flag]
+    every = _follow(otherwise.key, otherwise.every, numbers.values)
+    return [layer for layer in layers if (layer + 1) % every == 0] if every else []
+
+
+def _with(otherwise: Otherwise, numbers: Dimensions) -> Dimensions:
+    """The numbers of a layer that the rule is about."""
+    values, origins = dict(numbers.values), dict(numbers.origins)
+    for name, rule in otherwise.values:
+        followed = _follow(name, rule, numbers.values)
+        if followed is not None:
+            values[name], origins[name] = followed, f"{name} = {rule} where {otherwise.key} has 0"
+    return Dimensions(values, origins)
 
 
 def layers_changed(config: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
@@ -141,20 +167,24 @@ def _resolve(
             if isinstance(value, int) and not isinstance(value, bool):
                 return value, f"{key} = {value} by default"
     if dimension.rule:
-        try:
-            followed = evaluate(dimension.rule, earlier)
-        except KeyError:
-            return None  # it follows from what the model has not
-        except ValueError as error:
-            raise ConfigError("config.json", f"{dimension.name} does not follow: {error}", _HINT) from error
-        if followed > MAX_SIZE:
-            raise ConfigError(
-                "config.json", f"{dimension.name} follows to be absurdly large: more than 2**53 - 1", _HINT
-            )
-        return followed, dimension.followed
+        followed = _follow(dimension.name, dimension.rule, earlier)
+        return None if followed is None else (followed, dimension.followed)
     if dimension.optional or dimension.open:
         return None
     raise ConfigError("config.json", f"it has no {' or '.join(dimension.keys)}", _HINT)
+
+
+def _follow(name: str, rule: str, numbers: Mapping[str, int]) -> int | None:
+    """What a rule makes of the numbers; None where it follows from what the model has not."""
+    try:
+        followed = evaluate(rule, numbers)
+    except KeyError:
+        return None
+    except ValueError as error:
+        raise ConfigError("config.json", f"{name} does not follow: {error}", _HINT) from error
+    if followed > MAX_SIZE:
+        raise ConfigError("config.json", f"{name} follows to be absurdly large: more than 2**53 - 1", _HINT)
+    return followed
 
 
 _HINT = "Take config.json from the model's own repository; the tensors are read by its numbers."

@@ -11,7 +11,7 @@ from typing import Any
 from weightaudit.architecture import expressions, templates
 from weightaudit.architecture.layouts import PACKINGS
 from weightaudit.architecture.multimodal import Multimodal, tower_rules
-from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule
+from weightaudit.architecture.schema import ANY, Dimension, Family, IgnoreRule, MatrixRule, Otherwise
 from weightaudit.architecture.towers import Tower, Towers
 from weightaudit.errors import SpecError
 from weightaudit.records import TOWERS
@@ -72,7 +72,7 @@ class _Table:
 _KEYS = (
     *("name", "extends", "model_types", "remote", "origin", "prefixes", "tied", "vectors", "hybrid", "note"),
     *("alternatives", "config_name"),
-    *("dimensions", "matrix", "fused", "ignored"),
+    *("dimensions", "otherwise", "matrix", "fused", "ignored"),
 )
 _RULE_KEYS = ("names", "rows", "cols", "transposed", "either", "stack", "experts", "when", "beside")
 
@@ -115,6 +115,7 @@ def parse_family(
         config_name=table.text("config_name", "config.json"),
         note=table.text("note", ""),
         remote=table.texts("remote", []),
+        otherwise=_otherwise(table, known),
     )
     if not called_freely and file_name != f"{family.name}.toml":
         raise table.error(f"the file of family '{family.name}' must be called {family.name}.toml")
@@ -136,6 +137,19 @@ def _alternatives(table: _Table) -> tuple[tuple[str, ...], ...]:
     return tuple(_roles(table, tuple(map(str, one))) for one in value)
 
 
+def _otherwise(table: _Table, known: Collection[str]) -> Otherwise | None:
+    if "otherwise" not in table.values:
+        return None
+    values = table.values["otherwise"]
+    if not isinstance(values, dict):
+        raise table.error("'otherwise' must be a table")
+    item = _Table(f"{table.where} [otherwise]", values, ("key", "every", *known))
+    rules = tuple((name, item.text(name)) for name in values if name not in ("key", "every"))
+    for expression in (item.text("every"), *(rule for _, rule in rules)):
+        _check_size(item, expression, known)
+    return Otherwise(item.text("key"), item.text("every"), rules)
+
+
 def _toml(file_name: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
@@ -152,22 +166,34 @@ def read_reasons(file_name: str, text: str) -> dict[str, str]:
 
 def read_multimodal(file_name: str, text: str) -> Multimodal:
     """What the file says of models that hold a language model. Raises SpecError for what the schema does not know."""
-    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "layers", "types"))
+    table = _Table(file_name, _toml(file_name, text), ("prefixes", "ignored", "ignored_of", "layers", "types"))
     parts: dict[str, _Table] = {}
-    for key in ("ignored", "layers", "types"):
-        values = table.values.get(key)
+    for key in ("ignored", "ignored_of", "layers", "types"):
+        values = table.values.get(key, {} if key == "ignored_of" else None)
         if not isinstance(values, dict):
             raise table.error(f"'{key}' must be a table")
         parts[key] = _Table(f"{file_name} [{key}]", values, tuple(values))
     types = {key: parts["types"].text(key) for key in parts["types"].values}
-    towers = {rule: parts["ignored"].texts(rule) for rule in parts["ignored"].values}
-    rules = tower_rules(towers)
+    rules = _tower_rules(parts["ignored"])
+    own = {one.where.rpartition(" ")[2]: _tower_rules(one) for one in _subtables(parts["ignored_of"])}
+    layers = {key: parts["layers"].text(key) for key in parts["layers"].values}
+    return Multimodal(types, table.texts("prefixes"), rules, layers, own)
+
+
+def _subtables(table: _Table) -> list[_Table]:
+    """The tables within one, each named after its key."""
+    if not all(isinstance(value, dict) for value in table.values.values()):
+        raise table.error("each value must be a table")
+    return [_Table(f"{table.where} {key}", value, tuple(value)) for key, value in table.values.items()]
+
+
+def _tower_rules(table: _Table) -> tuple[IgnoreRule, ...]:
+    rules = tower_rules({rule: table.texts(rule) for rule in table.values})
     for name in (name for rule in rules for name in rule.names):
         wrong = templates.check(name)
         if wrong:
-            raise parts["ignored"].error(wrong)
-    layers = {key: parts["layers"].text(key) for key in parts["layers"].values}
-    return Multimodal(types, table.texts("prefixes"), rules, layers)
+            raise table.error(wrong)
+    return rules
 
 
 def read_towers(file_name: str, text: str) -> Towers:

@@ -11,19 +11,21 @@ from weightaudit.architecture.schema import Family, IgnoreRule
 @dataclass(frozen=True)
 class Multimodal:
     """What ``multimodal.toml`` says: ``types`` is model type → the type of its language model where config.json does
-    not say; ``ignored`` are rules for the towers and what joins them to it; ``layers`` is model type → another name of
-    the list of its language model's layers.
+    not say; ``ignored`` are rules for the towers and what joins them to it, ``ignored_of`` more of them, by model type;
+    ``layers`` is model type → another name of the list of its language model's layers.
     """
 
     types: Mapping[str, str]
     prefixes: tuple[str, ...]
     ignored: tuple[IgnoreRule, ...]
     layers: Mapping[str, str]
+    ignored_of: Mapping[str, tuple[IgnoreRule, ...]]
 
     def around(self, family: Family, model_type: str) -> Family:
         """``family`` as it lies in such a model: behind more prefixes, the towers ignored by rules that name them."""
         prefixes = tuple(dict.fromkeys((*family.prefixes, *self.prefixes)))
-        within = replace(family, prefixes=prefixes, ignored=(*self.ignored, *family.ignored))
+        own = self.ignored_of.get(model_type, ())
+        within = replace(family, prefixes=prefixes, ignored=(*own, *self.ignored, *family.ignored))
         other = self.layers.get(model_type)
         return _with_layers_called(other, within) if other else within
 

@@ -53,6 +53,19 @@ class Dimension:
 
 
 @dataclass(frozen=True)
+class Otherwise:
+    """Layers in which dimensions are other numbers: those for which the list ``key`` of the config has 0, and, where it
+    has no such list, the last of every ``every`` layers (the name of a dimension).
+
+    ``values`` are the expressions, over the numbers of the other layers, of the dimensions that differ.
+    """
+
+    key: str
+    every: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class MatrixRule:
     """A stored tensor that holds the matrices of one role or, packed, of several.
 
@@ -113,8 +126,8 @@ class Family:
     silent; None where its model types differ in that, and the class is asked. ``vectors`` says that every tensor of one
     dimension is a norm or a bias, whatever its name, and so ignored. ``hybrid``: not every layer has every role.
     ``alternatives`` are sets of roles of which a layer has one: the others are not missed there. ``config_name`` is
-    what messages call the place of the sizes. ``note`` is said of every model of the family. ``remote`` are those of
-    ``model_types`` whose code lies beside the weights and is not transformers'; they are proved against a
+    what messages call the place of the sizes. ``note`` is said of every model of the family. ``otherwise`` says which
+    layers have other numbers. ``remote`` are those of ``model_types`` whose code lies beside the weights and is not transformers'; they are proved against a
     re-implementation of it.
 
     Example:
@@ -137,6 +150,7 @@ class Family:
     config_name: str = "config.json"
     note: str = ""
     remote: tuple[str, ...] = ()
+    otherwise: Otherwise | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -176,6 +190,9 @@ class Family:
         for dimension in self.dimensions:
             ways = [" or ".join(dimension.keys), dimension.rule]
             lines.append(f"  {dimension.name} = {', else '.join(filter(None, ways))}")
+        if self.otherwise is not None:
+            where = f"where {self.otherwise.key} has 0"
+            lines += [f"  {name} = {rule} in layers {where}" for name, rule in self.otherwise.values]
         lines.append("matrices (out, in):")
         for matrix in self._in_report_order():
             shape = f"({' + '.join(matrix.rows)}, {matrix.cols})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 NOT_YET = "not learned yet"
 NO_INVENTORY: dict[str, str] = {
-    "blip": "names of its text encoder and of its text decoder become one without what they begin with",
     "janus": "its image tokenizer is a list of lists of blocks, of which no number tells the sizes",
     **dict.fromkeys(
         ("zamba", "zamba2"), "a layer has its state space under one of two names, by lists that were not varied"
@@ -12,7 +11,6 @@ NO_INVENTORY: dict[str, str] = {
     "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
         (
-            *("minicpmv4_6", "minicpmv4_7", "minimax_m3_vl", "moss_transcribe_diarize", "musicflamingo", "omniasr"),
             *("phi4_multimodal", "pp_chart2table", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t"),
             *("seamless_m4t_v2", "ultravbert", "video_llama_3"),
             *(
@@ -55,7 +53,8 @@ UNMISSED: dict[str, dict[str, str]] = {
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
     "llama4": {"lm_head": "whether it is tied was not seen apart from other keys"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
-    "qwen3_vl": {"deepstack_merger_list": _LENGTH},
+    **{name: {"deepstack_merger_list": _LENGTH} for name in ("qwen3_vl", "qwen3_vl_moe")},
+    "qwen4_exp_text": {r"layers\.0\.ple\.": "which layers have n-gram embeddings is a list of their numbers"},
     "blt": {"token_embedding_projection": _SMALL},
     "inkling_text": {r"embed_tokens\.weight": "a head that is stored is taken for the one tied to it"},
     "deepseek_v4": {r"gate\.bias": "layers that choose experts by a table have none, which no condition says"},
@@ -71,6 +70,7 @@ _LAYER = {"[qk]_norm": "it differs from layer to layer"}
 UNSHAPED: dict[str, dict[str, str]] = {
     "deepseek_v4": {r"hc_(attn|ffn)_(base|scale)|\.ape": _ANY},
     "deepseek_vl_hybrid": {"rel_pos": _ANY},
+    "evolla": {"inv_freq": _ANY},
     "got_ocr2": {"rel_pos": _ANY},
     **dict.fromkeys(("inkling_text", "gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"), _LAYER),
     "glm_ocr": {"attn.[qk]_norm": _ANY},
@@ -80,6 +80,11 @@ UNSHAPED: dict[str, dict[str, str]] = {
     "mllama": {"tile_embedding": _ANY},
     "olmoe": {"k_norm": "its class computes it of the hidden size, whatever the size of heads that it is given"},
     "t5gemma2": {"norm|eoi_embedding": _JOINT},
+    "qwen4_exp_text": {
+        "ngram_": "its sizes are sums of the primes that follow a number of the config",
+        "self_attn.[qk]_norm": _ANY,
+    },
+    "unlimited_ocr": {"rel_pos|net_3": _ANY},
     "xlstm": {"multihead_norm": _ANY},
 }
 """Tensors that may have another shape without being told, likewise."""

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -418,6 +418,18 @@ class Solver:
                     return f"{name}*{table[rest]}"
         return ""
 
+    def share(self, values: Mapping[int, int]) -> str:
+        """The two numbers of which one goes ``values[b]`` whole times into the other in build b, as where each nth
+        layer is of a kind; "" where none do.
+        """
+        where = tuple(sorted(values))
+        wanted = tuple(values[b] for b in where)
+        self._table(where)
+        for (a, left), (b, right) in permutations(self._atoms[where], 2):
+            if all(right) and tuple(x // y for x, y in zip(left, right, strict=True)) == wanted:
+                return f"{a}//{b}"
+        return ""
+
     def _table(self, where: tuple[int, ...]) -> dict[tuple[int, ...], str]:
         if where not in self._tables:
             self._tables[where] = self._made(where)
@@ -474,7 +486,7 @@ def counted_paths(builds: Sequence[Build], solver: Solver) -> dict[tuple[str, ..
         if not found:
             return known
         for key, counts in found.items():
-            known[key] = "" if len(set(counts.values())) == 1 else solver.solve(counts)
+            known[key] = "" if len(set(counts.values())) == 1 else solver.solve(counts) or solver.share(counts)
 
 
 def _unknown(parts: Sequence[str], known: Mapping[tuple[str, ...], str]) -> tuple[tuple[str, ...] | None, int]:

@@ -126,9 +126,9 @@ class Family:
     silent; None where its model types differ in that, and the class is asked. ``vectors`` says that every tensor of one
     dimension is a norm or a bias, whatever its name, and so ignored. ``hybrid``: not every layer has every role.
     ``alternatives`` are sets of roles of which a layer has one: the others are not missed there. ``config_name`` is
-    what messages call the place of the sizes. ``note`` is said of every model of the family. ``otherwise`` says which
-    layers have other numbers. ``remote`` are those of ``model_types`` whose code lies beside the weights and is not transformers'; they are proved against a
-    re-implementation of it.
+    what messages call the place of the sizes. ``note`` is said of every model of the family.
+    ``otherwise`` says which layers have other numbers. ``remote`` are those of ``model_types`` whose code lies
+    beside the weights and is not transformers'; they are proved against a re-implementation of it.
 
     Example:
         >>> from weightaudit.architecture import family

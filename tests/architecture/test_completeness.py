@@ -80,6 +80,7 @@ ONE_CAUSE = [
     ("t5", r"EncDecAttention", "Decoder: Layers 0-1 lack XQ, XK, XV, XO."),
     ("jamba", r"self_attn", "Layer 1 lacks mamba or self_attn."),
     ("jamba", r"mamba", "Layer 0 lacks mamba or self_attn."),
+    ("idefics", r"gated_cross_attn_layers\.1\.mlp\.gate", "Layer 1 lacks X_GATE."),
     ("nemotron_h", r"layers\.0\.mixer\.A_log", "Layer 0 lacks mixer.A_log."),
     ("llava", "vision_tower", "The checkpoint has no vision_tower: LlavaForConditionalGeneration has one, and a loader "
      "would start it at random."),
@@ -130,6 +131,8 @@ WHOLE = [
     ("gpt2", "GPT2LMHeadModel", "nothing"),  # its head is the embedding
     ("roberta", "RobertaModel", "pooler"),
     ("mt5", "MT5EncoderModel", "nothing"),
+    ("blip", "BlipForQuestionAnswering", "nothing"),
+    ("blip", "BlipForImageTextRetrieval", "nothing"),
     ("blip-2", "Blip2ForImageTextRetrieval", "nothing"),  # has no language model
 ]
 

@@ -22,6 +22,7 @@ SAMPLE: list[tuple[str, dict[str, Any]]] = [
     ("lfm2", {}),
     ("mamba2", {}),
     ("marian", {}),
+    ("mistral_large4", {"text_config": {"num_hidden_layers": 8, "n_routed_experts": 4}}),  # two without rotary part
     ("xlnet", {}),
 ]
 

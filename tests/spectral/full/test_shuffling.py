@@ -109,8 +109,9 @@ def test_entries_of_large_ones_are_drawn_however_they_lie(dtype: Any) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_each_entry_is_drawn_as_often() -> None:
     W = np.arange(1.0, 7.0).reshape(3, 2)
-    mixed = shuffling.Drawn(BlockMatrix((W,)), np.random.default_rng(7))
-    times = Counter(value for _ in range(2000) for panel in mixed.panels(True) for value in panel.ravel())
+    rng = np.random.default_rng(7)
+    drawn = (shuffling.Drawn(BlockMatrix((W,)), rng) for _ in range(2000))
+    times = Counter(value for one in drawn for panel in one.panels(True) for value in panel.ravel())
     assert sorted(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert all(1800 < count < 2200 for count in times.values())
 

@@ -60,9 +60,7 @@ def slab_bytes(rows: int, cols: int) -> int:
     return 8 * (n * min(m, 2 * height) + 4 * min(n, TILE) ** 2)
 
 
-def _summed(
-    m: int, n: int, height: int, dtype: np.dtype[np.floating], fill: Fill, team: Team
-) -> NDArray[np.float64]:
+def _summed(m: int, n: int, height: int, dtype: np.dtype[np.floating], fill: Fill, team: Team) -> NDArray[np.float64]:
     M = np.zeros((n, n))
     tiles = list(_tiles(n))
     height = min(height, m)
@@ -89,7 +87,7 @@ def _add(M: NDArray[np.float64], slab: Panel, down: slice, across: slice) -> Non
 
 
 def _tiles(n: int) -> Iterator[tuple[slice, slice]]:
-    """The tiles of M that the eigensolver reads: those below its diagonal, and those on it, which take half the time."""
+    """The tiles of M that the eigensolver reads: those below its diagonal, and on it, which take half as long."""
     side = math.ceil(n / math.ceil(n / TILE))
     cuts = [slice(first, min(first + side, n)) for first in range(0, n, side)]
     yield from ((down, across) for across, down in combinations(cuts, 2))

@@ -13,9 +13,10 @@ from weightaudit.arrays import Array
 from weightaudit.spectral.block_matrix import BlockMatrix, PanelSource
 from weightaudit.spectral.tensors import Device, Panel, moved
 
-LARGEST_COPY = 4_000_000
-"""Bytes of the largest matrix of which a copy is shuffled: in larger ones an entry takes as long as thirty that are
-drawn."""
+LARGEST_SHUFFLED = 4_000_000
+"""Bytes of the largest matrix that is shuffled: in larger ones an entry takes some ten times as long as to be drawn."""
+LARGEST_COPY = 64_000_000
+"""Bytes of the largest matrix of which a copy is made to draw from, where it does not lie row by row."""
 LINE = 16
 """Entries, one after the other, that come into a pool together: of float32 a line of the cache."""
 POOL = 1 << 16
@@ -25,7 +26,7 @@ POOL = 1 << 16
 def disordered(matrix: PanelSource, rng: np.random.Generator) -> BlockMatrix | Drawn:
     """A matrix of the same shape and entries in random order: `shuffled`, or `Drawn` where that takes too long."""
     stored = matrix.blocks if isinstance(matrix, BlockMatrix) and matrix.device == "cpu" else ()
-    if sum(block.nbytes for block in stored) > LARGEST_COPY:
+    if sum(block.nbytes for block in stored) > LARGEST_SHUFFLED:
         return Drawn(BlockMatrix(tuple(stored)), rng)
     return shuffled(matrix, rng)
 
@@ -51,7 +52,7 @@ def _flat(block: Panel) -> Panel:
 
 
 class Drawn:
-    """A matrix of the shape of another, each entry drawn from all of that one's, and no copy is held.
+    """A matrix of the shape of another, each entry drawn from all of that one's.
 
     It comes in units of some rows. For each a pool is put together of lines of the matrix from all over it, and each
     entry is drawn from the pool by itself. A line has a place in one pool of each round of them, by an offset that is
@@ -62,7 +63,7 @@ class Drawn:
     device: Device = "cpu"
 
     def __init__(self, matrix: BlockMatrix, rng: np.random.Generator) -> None:
-        self._matrix = matrix
+        self._matrix = _row_by_row(matrix)
         self._total = matrix.elements
         lines = -(-self._total // LINE)
         each = min(lines, POOL // LINE)
@@ -99,7 +100,10 @@ class Drawn:
         pool = (self._pool(unit).astype(np.float64) * scale).astype(panel.dtype, copy=False)
         # Counted by the unit: each has random numbers of its own.
         draw = np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, unit]))
-        places = draw.integers(0, len(pool), panel.size, dtype=np.uint16)
+        if len(pool) == 1 << 16:  # four numbers of 16 bits at once
+            places = draw.integers(0, 1 << 64, -(-panel.size // 4), dtype=np.uint64).view(np.uint16)[: panel.size]
+        else:
+            places = draw.integers(0, len(pool), panel.size, dtype=np.uint16)
         np.take(pool, places, out=panel.reshape(-1), mode="clip")
 
     def _pool(self, unit: int) -> Array:
@@ -139,6 +143,17 @@ class Drawn:
         flat = _bits(block).reshape(-1)
         lines: Array = flat[: self._total - self._total % LINE].reshape(-1, LINE)
         return lines
+
+
+def _row_by_row(matrix: BlockMatrix) -> BlockMatrix:
+    """The matrix, in one piece whose rows run along the memory where that is no large copy."""
+    block, *others = matrix.blocks
+    if sum(one.nbytes for one in matrix.blocks) > LARGEST_COPY or (not others and block.flags.c_contiguous):
+        return matrix
+    together = np.empty((matrix.rows, matrix.cols), block.dtype)
+    for one, (first, end) in zip(matrix.blocks, pairwise(matrix.seams), strict=True):
+        together[first:end] = one
+    return BlockMatrix((together,))
 
 
 def _bits(block: Array) -> Array:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from weightaudit.records import ENERGY_SHARES, FullSpectrum, TailFit
 from weightaudit.spectral.full.bulk import bulk_of
+from weightaudit.spectral.full.null import null_values
 from weightaudit.spectral.full.shuffling import disordered
 from weightaudit.spectral.full.tail import tail_of
-from weightaudit.spectral.full.null import null_values
 from weightaudit.spectral.full.values import LARGEST_SIDE, is_paired, values_to_come
 from weightaudit.spectral.operators.base import Operator, Readable
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum

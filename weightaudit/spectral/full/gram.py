@@ -22,8 +22,11 @@ from weightaudit.spectral.tensors import Panel
 
 SLAB = 1 << 22
 """Elements of A that are worked on at once: 32 MB in float64. Of half as many a product took a tenth longer."""
-TILE = 640
-"""Rows and columns of a tile of M at most: work enough for a product to run at full speed."""
+TILE = 512
+"""Rows and columns of a tile of M at most: work enough for a product to run at full speed, and enough of them for some
+threads."""
+ALIGNED = 16
+"""Their number is a multiple of this, so that the rows of a tile begin on a cache line."""
 
 Fill = Callable[[int, Panel], "list[Callable[[], None]]"]
 """What writes A's rows from one on into a slab, each to be called once, in any order."""
@@ -88,7 +91,7 @@ def _add(M: NDArray[np.float64], slab: Panel, down: slice, across: slice) -> Non
 
 def _tiles(n: int) -> Iterator[tuple[slice, slice]]:
     """The tiles of M that the eigensolver reads: those below its diagonal, and on it, which take half as long."""
-    side = math.ceil(n / math.ceil(n / TILE))
+    side = ALIGNED * math.ceil(n / math.ceil(n / TILE) / ALIGNED)
     cuts = [slice(first, min(first + side, n)) for first in range(0, n, side)]
     yield from ((down, across) for across, down in combinations(cuts, 2))
     yield from ((cut, cut) for cut in cuts)

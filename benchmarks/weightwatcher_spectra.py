@@ -1,6 +1,7 @@
 """What WeightWatcher and powerlaw say of the matrices in a safetensors file, written to a JSON file.
 
-    PATH/TO/ITS/python benchmarks/weightwatcher_spectra.py FILE.safetensors OUT.json [--only-weightwatcher] [--names A]
+    PATH/TO/ITS/python benchmarks/weightwatcher_spectra.py FILE.safetensors OUT.json
+        [--only-weightwatcher] [--randomize] [--names A]
 
 Runs under an interpreter that has both, so it imports nothing of this project. Each matrix is the weight of a Linear
 layer of its own; WeightWatcher runs at its defaults but for ``mp_fit``, which counts spikes, and for its limit of
@@ -20,6 +21,7 @@ from safetensors import safe_open
 
 COLUMNS = (
     *("alpha", "xmin", "xmax", "D", "num_pl_spikes", "num_spikes", "bulk_max", "sigma_mp", "W_scale", "status"),
+    *("rand_num_spikes", "rand_bulk_max", "rand_sigma_mp", "rand_sv_max", "rand_distance"),
     *("stable_rank", "norm", "log_norm", "spectral_norm", "log_spectral_norm", "matrix_rank", "entropy", "num_evals"),
 )
 
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("file")
     parser.add_argument("out")
     parser.add_argument("--only-weightwatcher", action="store_true", help="as a user runs it, and nothing else")
+    parser.add_argument("--randomize", action="store_true", help="decompose the entries in random order, too")
     parser.add_argument("--names", nargs="*", help="tensors of the file, all where none is named")
     asked = parser.parse_args()
     with safe_open(asked.file, "pt") as file:
@@ -40,7 +43,8 @@ def main() -> None:
         layer.out_features, layer.in_features = weight.shape
         model[name] = layer
     watcher = weightwatcher.WeightWatcher()
-    details = watcher.analyze(model=model, mp_fit=not asked.only_weightwatcher, max_N=10**9)
+    options = {"mp_fit": not asked.only_weightwatcher, "randomize": asked.randomize, "max_N": 10**9}
+    details = watcher.analyze(model=model, **options)
     told = {}
     for _, row in details.iterrows():
         name = str(row["longname"]).rpartition(".")[2]

@@ -11,7 +11,7 @@ import numpy as np
 
 from weightaudit.config import DEFAULTS, Method, Spectra
 from weightaudit.records import FullSpectrum, Spectrum, SpectrumDetail
-from weightaudit.spectral.full.whole import Start, full_spectrum, is_small_enough, whole_interval
+from weightaudit.spectral.full.whole import Start, full_spectrum, is_small_enough, whole_of
 from weightaudit.spectral.inputs import block_matrix, device_of_blocks
 from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
 from weightaudit.spectral.operators.base import Operator
@@ -156,7 +156,7 @@ def _measure(
     known = not stats.nonfinite and stats.frob_sq > stats.error**2
     whole = None
     if spectrum == "full" and known and is_small_enough(operator):
-        whole = whole_interval(operator, stats, team)
+        whole = whole_of(operator, stats, start, team)
     # All singular values say what is left to choose at no further pass.
     exact = whole is not None and method == "auto"
     algorithm = "exact" if exact else choose_algorithm(method, *operator.cost_shape, tol)
@@ -165,13 +165,13 @@ def _measure(
     elif not known:  # zero, or nothing but rounding
         interval = Interval(0.0, stats.frob_sq, 0)
     elif algorithm == "exact":
-        interval = operator.spectrum(stats) if whole is None else whole
+        interval = operator.spectrum(stats) if whole is None else whole.interval
     else:
         gram, rng = operator.gram(stats.scale), start()
         interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
     seen = interval.spectrum if spectrum else None
     detail = seen.detail(stats.frob_sq, stats.scale, stats.error) if seen else None
-    full = None if whole is None else full_spectrum(operator, stats, whole, start, team)
+    full = None if whole is None else full_spectrum(operator, stats, whole)
     return _spectrum(stats, interval, algorithm, tol, detail, full, operator.shape)
 
 

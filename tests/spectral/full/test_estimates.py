@@ -18,7 +18,7 @@ from tests.support.rxnmapper import rxnmapper_directory
 from tests.support.smollm2 import smollm2_file
 from weightaudit.records import LayerRow, Spectrum
 from weightaudit.spectral import measure
-from weightaudit.spectral.full.shuffling import LARGEST_COPY
+from weightaudit.spectral.full.shuffling import LARGEST_SHUFFLED
 
 Floats = NDArray[np.float64]
 
@@ -128,7 +128,7 @@ def holds(row: LayerRow, sigma: Floats) -> None:
     found = np.array(full.singular_values)
     assert np.abs(found**2 - sigma**2).max() <= full.squared_error + 1e-13 * len(sigma) * sigma[0] ** 2
     np.testing.assert_allclose(found[: len(found) // 2], sigma[: len(sigma) // 2], rtol=1e-9)
-    drawn = 4 * row.matrix.parameters > LARGEST_COPY  # then no two entries need be the same
+    drawn = 4 * row.matrix.parameters > LARGEST_SHUFFLED  # then no two entries need be the same
     assert np.square(full.shuffled).sum() == pytest.approx(np.square(found).sum(), rel=1e-2 if drawn else 1e-9)
 
 

@@ -14,6 +14,7 @@ from weightaudit.arrays import as_array, is_tensor
 from weightaudit.spectral import Team, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import shuffling
+from weightaudit.spectral.full.gram import drawn_gram_matrix
 from weightaudit.spectral.full.shuffling import shuffled
 from weightaudit.spectral.full.values import all_values
 from weightaudit.spectral.operators.dense import DenseOperator
@@ -87,12 +88,16 @@ def test_on_a_device_of_torchs(dtype: torch.dtype) -> None:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shuffling, "LARGEST_COPY", 100)
+    monkeypatch.setattr(shuffling, "LARGEST_SHUFFLED", 100)
 
 
 @pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("largest_copy", [100, 10_000])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
-def test_entries_of_large_ones_are_drawn_however_they_lie(dtype: Any) -> None:
+def test_entries_of_large_ones_are_drawn_however_they_lie(
+    dtype: Any, largest_copy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shuffling, "LARGEST_COPY", largest_copy)
     W = np.arange(1.0, 241.0).reshape(20, 12).astype(dtype)
     blocks = (W[:7], np.asfortranarray(W[7:]))
     for row_major in (True, False):
@@ -109,16 +114,54 @@ def test_entries_of_large_ones_are_drawn_however_they_lie(dtype: Any) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_each_entry_is_drawn_as_often() -> None:
     W = np.arange(1.0, 7.0).reshape(3, 2)
-    mixed = shuffling.Drawn(BlockMatrix((W,)), np.random.default_rng(7))
-    times = Counter(value for _ in range(2000) for panel in mixed.panels(True) for value in panel.ravel())
+    rng = np.random.default_rng(7)
+    drawn = (shuffling.Drawn(BlockMatrix((W,)), rng) for _ in range(2000))
+    times = Counter(value for one in drawn for panel in one.panels(True) for value in panel.ravel())
     assert sorted(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert all(1800 < count < 2200 for count in times.values())
+
+
+@pytest.mark.usefixtures("drawn")
+def test_pools_leave_none_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pools, the last line not full: each entry is in one of each round, and is drawn as often as another."""
+    monkeypatch.setattr(shuffling, "POOL", 64)
+    W = np.arange(1.0, 601.0).reshape(30, 20)[:, :19].copy()
+    rng = np.random.default_rng(10)
+    times = Counter[float]()
+    for _ in range(300):
+        one = shuffling.Drawn(BlockMatrix((W,)), rng)
+        pools = [one._pool(unit) for unit in range(one._rounds)]
+        assert sorted(value for pool in pools for value in pool) == sorted(W.ravel())
+        assert len({frozenset(pool) for pool in pools}) == len(pools) > 2
+        times.update(value for panel in one.panels(True) for value in panel.ravel())
+    assert len(times) == W.size
+    assert all(200 < count < 400 for count in times.values())  # lines of a pool that is short are drawn more often
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("shape", [(5000, 60), (60, 5000)])
+def test_units_are_the_same_whoever_makes_them(shape: tuple[int, int]) -> None:
+    """Of float32 they are those of float64, rounded; the sums of the same by any number of threads are the same."""
+    W = np.random.default_rng(11).standard_normal(shape).astype(np.float32)
+    one = shuffling.Drawn(BlockMatrix((W,)), np.random.default_rng(12))
+    panels = [panel.copy() for panel in one.panels(shape[0] > shape[1])]
+    for unit in reversed(range(len(panels))):
+        again = np.empty(panels[unit].shape, np.float32)
+        one.draw(unit, again, 0.5)
+        assert np.array_equal(again, panels[unit] / 2)
+    A = np.concatenate(panels)
+    found = []
+    for threads in (1, 2, 3):
+        with Team(threads - 1) as team:
+            found.append(drawn_gram_matrix(one, 1.0, np.dtype(np.float64), team))
+    assert all(np.array_equal(other, found[0]) for other in found[1:])
+    np.testing.assert_allclose(np.tril(found[0]), np.tril(A.T @ A), atol=1e-9)
 
 
 def test_drawn_or_shuffled_is_the_same_to_the_eye(monkeypatch: pytest.MonkeyPatch) -> None:
     W = np.random.default_rng(8).standard_t(3, (600, 200))
     copied = measure(W, spectrum="full").full
-    monkeypatch.setattr(shuffling, "LARGEST_COPY", 100)
+    monkeypatch.setattr(shuffling, "LARGEST_SHUFFLED", 100)
     found = measure(W, spectrum="full").full
     assert copied is not None
     assert found is not None

@@ -17,7 +17,7 @@ from weightaudit.errors import UsageError
 from weightaudit.records import FullSpectrum
 from weightaudit.spectral import Difference, LowRank, Team, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
-from weightaudit.spectral.full import values
+from weightaudit.spectral.full import gram, values
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
@@ -58,8 +58,8 @@ def test_stored_types(dtype: Any) -> None:
 def test_tiles_and_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums by tiles and slabs of any size, and by any number of threads, are those of one product."""
     W = planted(700, 64, "linear")
-    monkeypatch.setattr(values, "TILE", 10)
-    monkeypatch.setattr(values, "SLAB", 64 * 33)
+    monkeypatch.setattr(gram, "TILE", 10)
+    monkeypatch.setattr(gram, "SLAB", 64 * 33)
     found = []
     for threads in (1, 2, 3):
         with Team(threads - 1) as team:

@@ -1,82 +1,65 @@
 """All singular values: M = AᵀA in float64, A the taller of W and Wᵀ, and a dense eigensolver.
 
-As `weightaudit.spectral.exact`, with M summed tile by tile: no more than M, one slab of A and a tile are in memory, and
-the threads of a team that are idle take part. Sums are in one order whoever does them.
+As `weightaudit.spectral.exact`, of a matrix of any size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations_with_replacement
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weightaudit.spectral.block_matrix import Panels
 from weightaudit.spectral.exact import exact
+from weightaudit.spectral.full.gram import gram_matrix, slab_bytes
 from weightaudit.spectral.full.shuffling import LARGEST_COPY
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.team import Team
-from weightaudit.spectral.tensors import Panel, room
 
 LARGEST_SIDE = 16_384
 """The smaller side of the largest matrix of which all singular values are computed: M then takes 2 GiB, the eigensolver
 as much again, and some twenty minutes of a core."""
-SLAB = 1 << 21
-"""Elements of A that are worked on at once: 16 MB in float64."""
-TILE = 512
-"""Rows and columns of a tile of M: 2 MB, and work enough for a product to run at full speed."""
+LARGEST_PAIR = 3072
+"""The smaller side of the largest matrix whose eigenvalues are computed beside those of its entries in random order,
+which needs memory for both: M takes 75 MB."""
 
 
 def all_values(matrix: Panels, scale: float, frob_sq: float, team: Team) -> Interval:
     """As `exact`, of a matrix of any size."""
+    return values_to_come(matrix, scale, frob_sq, team)()
+
+
+def values_to_come(matrix: Panels, scale: float, frob_sq: float, team: Team) -> Callable[[], Interval]:
+    """`all_values`, of which M is made, and the eigenvalues are computed by who calls what this returns."""
     if matrix.device != "cpu":
-        return exact(matrix, scale, frob_sq)
-    m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
-    M = np.zeros((n, n))
-    tiles = [(slice(i, i + TILE), slice(j, j + TILE)) for i, j in _tiles(n)]
-    for slab in _slabs(matrix):
-        if scale != 1.0:
-            slab *= scale
+        found = exact(matrix, scale, frob_sq)
+        return lambda: found
+    M = [gram_matrix(matrix, scale, team)]
+    m = max(matrix.rows, matrix.cols)
+    return lambda: _interval(m, eigenvalues(M.pop()), frob_sq)
 
-        def add(piece: int, slab: Panel = slab) -> None:
-            down, across = tiles[piece]
-            M[down, across] += slab[:, down].T @ slab[:, across]
 
-        team.share(len(tiles), add)
-    values: NDArray[np.float64] = np.linalg.eigvalsh(M, UPLO="L").astype(np.float64, copy=False)
+def eigenvalues(M: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those of a symmetric matrix, ascending, of which nothing above the diagonal is read."""
+    return np.linalg.eigvalsh(M, UPLO="L").astype(np.float64, copy=False)
+
+
+def _interval(m: int, values: NDArray[np.float64], frob_sq: float) -> Interval:
     largest = float(values[-1])
-    error = largest * gram_error(m, n, frob_sq / largest)
+    error = largest * gram_error(m, len(values), frob_sq / largest)
     upper = min(largest + error, frob_sq * (1.0 + SUM_ERROR))
     return Interval(largest - error, upper, 1, WholeSpectrum(values, error, m))
 
 
+def is_paired(rows: int, cols: int) -> bool:
+    """Whether eigenvalues of such a matrix, and of its entries in random order, are computed beside one another."""
+    return min(rows, cols) <= LARGEST_PAIR
+
+
 def workspace_bytes(rows: int, cols: int, itemsize: int) -> int:
-    """Bytes needed beside a (rows, cols) matrix: its entries shuffled, M, the eigensolver's copy of it, and slabs."""
-    n = min(rows, cols)
-    return min(rows * cols * itemsize, LARGEST_COPY) + 2 * 8 * n * n + 2 * 8 * max(SLAB, n)
-
-
-def _tiles(n: int) -> Iterator[tuple[int, int]]:
-    """Where the tiles of M begin that the eigensolver reads: those on its diagonal and below."""
-    for across, down in combinations_with_replacement(range(0, n, TILE), 2):
-        yield down, across
-
-
-def _slabs(matrix: Panels) -> Iterator[NDArray[np.float64]]:
-    """A in slabs of rows, each valid until the next."""
-    m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
-    height = min(m, max(1, SLAB // n))
-    slab, filled = room((height, n), "cpu"), 0
-    for panel in matrix.panels(matrix.rows >= matrix.cols):
-        taken = 0
-        while taken < len(panel):
-            some = panel[taken : taken + height - filled]
-            slab[filled : filled + len(some)] = some
-            filled, taken = filled + len(some), taken + len(some)
-            if filled == height:
-                yield slab
-                filled = 0
-    if filled:
-        yield slab[:filled]
+    """Bytes needed beside a (rows, cols) matrix: its entries shuffled, M and the eigensolver's copy of it, twice where
+    both are computed at once, slabs and tiles."""
+    squares = (4 if is_paired(rows, cols) else 2) * 8 * min(rows, cols) ** 2
+    return min(rows * cols * itemsize, LARGEST_COPY) + squares + slab_bytes(rows, cols)

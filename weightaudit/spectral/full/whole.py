@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weightaudit.records import ENERGY_SHARES, FullSpectrum
+from weightaudit.records import ENERGY_SHARES, FullSpectrum, TailFit
 from weightaudit.spectral.full.bulk import bulk_of
+from weightaudit.spectral.full.null import null_values
 from weightaudit.spectral.full.shuffling import disordered
 from weightaudit.spectral.full.tail import tail_of
-from weightaudit.spectral.full.values import LARGEST_SIDE, all_values
+from weightaudit.spectral.full.values import LARGEST_SIDE, is_paired, values_to_come
 from weightaudit.spectral.operators.base import Operator, Readable
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
@@ -36,20 +38,51 @@ def is_small_enough(operator: Operator) -> bool:
     return min(operator.cost_shape) <= LARGEST_SIDE
 
 
-def whole_interval(operator: Operator, known: Statistics, team: Team) -> Interval:
-    """σ₁ by all singular values, which the interval has with it. ``known`` are the statistics of W, which is not 0."""
-    if isinstance(operator, Readable):
-        return all_values(operator.entries, known.scale, known.frob_sq, team)
-    return operator.spectrum(known)
+@dataclass
+class Whole:
+    """What is computed of a matrix for its `full_spectrum`: σ₁ by all singular values, which the ``interval`` has with
+    it, the σ² of the scaled entries in random order, ascending, if there are entries at hand, and the tail."""
+
+    interval: Interval
+    shuffled: Floats | None
+    tail: TailFit | None
 
 
-def full_spectrum(operator: Operator, known: Statistics, whole: Interval, start: Start, team: Team) -> FullSpectrum:
-    """The record, unscaled, of W from its ``whole_interval``."""
-    assert isinstance(whole.spectrum, WholeSpectrum)
-    ascending, error = whole.spectrum.values, _squared_error(whole.spectrum, known)
+def whole_of(operator: Operator, known: Statistics, start: Start, team: Team) -> Whole:
+    """The work. ``known`` are the statistics of W, which is not 0."""
+    rng = start("tail")
+    if not isinstance(operator, Readable):
+        interval = operator.spectrum(known)
+        return Whole(interval, None, _tail(interval, known, rng))
+    entries = operator.entries
+    mixed = disordered(entries, start("shuffled"))
+    interval_to_come = values_to_come(entries, known.scale, known.frob_sq, team)
+    found: list[tuple[Interval, TailFit | None]] = []
+    null: list[Floats] = []
+
+    def own() -> None:
+        interval = interval_to_come()
+        found.append((interval, _tail(interval, known, rng)))
+
+    def in_disorder() -> None:
+        null.append(null_values(mixed, known.scale, known.frob_sq, team))
+
+    if is_paired(entries.rows, entries.cols):
+        # What takes longer comes first: whoever is done with the other helps with it.
+        team.together(in_disorder, own)
+    else:
+        own()
+        in_disorder()
+    return Whole(found[0][0], null[0], found[0][1])
+
+
+def full_spectrum(operator: Operator, known: Statistics, whole: Whole) -> FullSpectrum:
+    """The record, unscaled, of W from what `whole_of` found."""
+    spectrum, null = whole.interval.spectrum, whole.shuffled
+    assert isinstance(spectrum, WholeSpectrum)
+    ascending, error = spectrum.values, _squared_error(spectrum, known)
     rows, cols = operator.shape
     scale = known.scale
-    null = _null(operator, known, start, team)
     # A product of factors has no entries at hand, and most of its values are zero: it has no bulk.
     bulk = None if null is None else bulk_of(np.maximum(ascending[::-1], 0.0), rows, cols, error, scale)
     return FullSpectrum(
@@ -57,7 +90,7 @@ def full_spectrum(operator: Operator, known: Statistics, whole: Interval, start:
         squared_error=math.nextafter(error / scale / scale, math.inf),
         shuffled=() if null is None else _roots(null, scale),
         bulk=bulk,
-        tail=tail_of(ascending[ascending > error], scale, start("tail"), error=error),
+        tail=whole.tail,
         energy_ranks=energy_ranks(ascending),
     )
 
@@ -71,14 +104,10 @@ def energy_ranks(ascending: Floats) -> tuple[tuple[float, int], ...]:
     )
 
 
-def _null(operator: Operator, known: Statistics, start: Start, team: Team) -> Floats | None:
-    """The σ² of the scaled entries in random order, ascending; None where there are no entries at hand."""
-    if not isinstance(operator, Readable):
-        return None
-    mixed = disordered(operator.entries, start("shuffled"))
-    found = all_values(mixed, known.scale, known.frob_sq, team).spectrum
-    assert isinstance(found, WholeSpectrum)
-    return found.values
+def _tail(interval: Interval, known: Statistics, rng: np.random.Generator) -> TailFit | None:
+    assert isinstance(interval.spectrum, WholeSpectrum)
+    ascending, error = interval.spectrum.values, _squared_error(interval.spectrum, known)
+    return tail_of(ascending[ascending > error], known.scale, rng, error=error)
 
 
 def _squared_error(spectrum: WholeSpectrum, known: Statistics) -> float:

@@ -302,7 +302,7 @@ def families():
     from weightaudit.report.atomic_write import replacing
     from weightaudit.source import cache_writing
     from weightaudit.source.cache_writing import CacheFolder
-    from weightaudit.spectral.private_folder import PrivateFolder
+    from weightaudit.compiled.private_folder import PrivateFolder
     from pathlib import Path
 
     def stop(*_):

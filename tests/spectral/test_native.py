@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weightaudit.spectral import fused, kernels, measure, native, object_code
+from weightaudit.compiled import object_code
+from weightaudit.compiled.kernel_cache import kernel_cache
+from weightaudit.spectral import fused, kernels, measure, native
 from weightaudit.spectral.kernel_abi import PROTOTYPES, Kernel, Loop
-from weightaudit.spectral.kernel_cache import kernel_cache
 
 ONE: tuple[Loop, ...] = ("gram_rows", "row_statistics")
 CHANGES: Loop = "row_changes"
@@ -70,7 +71,7 @@ def answer() -> bytes:
 
 
 def kept() -> bytes | None:
-    cache = kernel_cache()
+    cache = kernel_cache(native.SOURCES)
     assert cache is not None
     return cache.read(STATISTICS)
 
@@ -147,7 +148,7 @@ def test_threads_that_need_it_at_once_wait_for_one(compiler: Compiler) -> None:
     ids=lambda kernel: "-".join((kernel.loop, *kernel.dtypes)),
 )
 def test_every_kernel_is_kept(kernel: Kernel) -> None:
-    cache = kernel_cache()
+    cache = kernel_cache(native.SOURCES)
     if cache is None:
         pytest.skip("no private folder here")
     assert native.available(kernel.loop, *kernel.dtypes)

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from weightaudit.compiled.jit import carray, intrinsic, numba, overload, types
 from weightaudit.spectral.float_bits import FLOAT_BITS
-from weightaudit.spectral.jit import carray, intrinsic, numba, overload, types
 from weightaudit.spectral.kernel_abi import ACROSS, ALONG, TOLD, WIDTH, Kernel, counted
-from weightaudit.spectral.object_code import Target
 
 FASTMATH = {"reassoc", "contract", "nsz"}
 CHUNK = 1 << 15
@@ -378,11 +377,6 @@ def compiled(kernel: Kernel) -> Any:
         call, arguments = _row_changes(_weights(kernel.stored)), (p, p, p, p, f, f, f)
     signature = types.void(p, i, p, i, i, i, *arguments)
     return numba.cfunc(signature, fastmath=FASTMATH, boundscheck=False)(call)
-
-
-def target() -> Target:
-    """The machine that numba compiles for: this one, unless settings say otherwise."""
-    return Target(*numba.core.registry.cpu_target.target_context.codegen().magic_tuple())
 
 
 def _weights(stored: Sequence[Any]) -> Any:

@@ -1,34 +1,30 @@
 """The compiled kernels, for whoever uses them: the loops of kernels.py for each dtype, or two.
 
-A kernel's object code is kept from one process to the next, and a process that finds it imports no numba, which takes
-longer to import than small models take to measure. Else numba compiles it, and object code is made, tried and kept.
+They are kept from one process to the next, and one that finds them imports no numba (`weightaudit.compiled`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weightaudit.spectral import object_code
+from weightaudit.compiled.functions import Function, kept_or_compiled
+from weightaudit.compiled.kernel_cache import kernel_cache
 from weightaudit.spectral.float_bits import FLOAT_BITS, FloatBits
 from weightaudit.spectral.kernel_abi import ACROSS, ALONG, NO_OTHER, PROTOTYPES, TOLD, WIDTH, Kernel, Loop, counted
-from weightaudit.spectral.kernel_cache import KernelCache, kernel_cache
 
-Function = Callable[..., None]
-"""A kernel. It runs without the GIL; what lies at the addresses must outlive the call and is not checked."""
-
+SOURCES = [Path(__file__).with_name(name) for name in ("kernels.py", "kernel_abi.py", "float_bits.py")]
+"""What the machine code, and how it is called, is written in."""
 TRIED = (21, 67, 70)
 """Rows, columns and stride of the matrix that a kernel is tried on: every loop has its main part and its rest."""
 
 _ONE_AT_A_TIME = threading.Lock()
 """Threads that need a kernel at the same time wait for the one that gets it."""
-_CALLBACKS: list[object] = []
-"""What numba compiled: the machine code goes when they do."""
 
 
 def function(loop: Loop, *dtypes: str) -> Function:
@@ -51,34 +47,13 @@ def _function(kernel: Kernel) -> Function | str:
 
 @cache
 def _found(kernel: Kernel) -> Function | str:
-    """``kernel``, kept or compiled by numba, or why numba cannot be used: its import is long even where it fails."""
-    kept = kernel_cache()
-    code = None if kept is None else kept.read(kernel)
-    address = None if code is None else object_code.load(code)
-    if address is not None:
-        return _called_at(kernel, address)
-    try:
-        return _compiled(kernel, kept)
-    except ImportError as error:
-        return str(error)
+    return kept_or_compiled(kernel, kernel_cache(SOURCES), _called_at, _compiled, _tried)
 
 
-def _compiled(kernel: Kernel, kept: KernelCache | None) -> Function:
-    """``kernel`` by numba; from the object code that is kept for later, where that does the same."""
+def _compiled(kernel: Kernel) -> Any:
     from weightaudit.spectral import kernels
 
-    callback = kernels.compiled(kernel)
-    made = _called_at(kernel, callback.address)
-    _CALLBACKS.append(callback)
-    code = None if kept is None else object_code.make(callback.inspect_llvm(), callback.native_name, kernels.target())
-    address = None if code is None else object_code.load(code)
-    if kept is None or code is None or address is None:
-        return made
-    loaded = _called_at(kernel, address)
-    if _tried(kernel, loaded) != _tried(kernel, made):
-        return made
-    kept.write(kernel, code)
-    return loaded
+    return kernels.compiled(kernel)
 
 
 def _called_at(kernel: Kernel, address: int) -> Function:

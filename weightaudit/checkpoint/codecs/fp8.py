@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from weightaudit.arrays import Array
+from weightaudit.checkpoint.codecs import native
 from weightaudit.checkpoint.codecs.base import Stored
 from weightaudit.checkpoint.codecs.bits import (
     E4M3,
@@ -199,12 +200,16 @@ def _table(info: TensorInfo) -> Array:
 
 def _plain(codes: Array, table: Array, out: Array) -> None:
     """Fill ``out`` from the ``codes``, both flat."""
+    if native.fill_scaled(codes, table, np.ones(1, np.float32), (1, codes.size), out[None]):
+        return
     for start, stop in tiles(len(codes), 1):
         table.take(codes[start:stop], out=out[start:stop], mode="clip")
 
 
 def _blockwise(codes: Array, table: Array, scales: Array, rows: int, columns: int, out: Array) -> None:
     """Fill ``out`` with the matrix of ``codes`` whose blocks of ``rows`` × ``columns`` have ``scales``."""
+    if native.fill_scaled(codes, table, scales, (rows, columns), out):
+        return
     width = codes.shape[1]
     for start, stop in tiles(*codes.shape):
         tile, its = out[start:stop], scales[np.arange(start, stop) // rows]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs import ggml_codebooks
+from weightaudit.checkpoint.codecs import ggml_codebooks, native
 from weightaudit.checkpoint.codecs.base import Stored
 from weightaudit.checkpoint.codecs.ggml_blocks import LAYOUTS, Blocks
 from weightaudit.checkpoint.codecs.ggml_types import BY_NAME, BlockType
@@ -35,6 +35,8 @@ class Ggml:
         for blocks in _tiles(info, parts["blocks"], kind):
             start, reached = reached, reached + len(blocks) * kind.entries
             tile = numbers[start:reached].reshape(len(blocks), kind.entries)
+            if native.fill_from_blocks(kind.name, out.size, blocks, tile):
+                continue
             if kind.name in LAYOUTS:
                 _multiply(LAYOUTS[kind.name].unpack(blocks), tile)
             else:

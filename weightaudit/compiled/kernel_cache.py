@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,13 +20,14 @@ from typing import Any
 import llvmlite
 import numpy as np
 
-from weightaudit.spectral import object_code
-from weightaudit.spectral.kernel_abi import Kernel
-from weightaudit.spectral.private_folder import PrivateFolder, private_folder
+from weightaudit.compiled import object_code
+from weightaudit.compiled.private_folder import PrivateFolder, private_folder
 
 DIGEST = hashlib.sha256().digest_size
-SOURCES = ("kernels.py", "kernel_abi.py", "float_bits.py", "object_code.py")
-"""What the machine code, and how it is called, is written in."""
+SOURCES = (Path(object_code.__file__),)
+"""What all machine code is made by, besides the loops' own sources."""
+KernelName = tuple[str, tuple[str, ...]]
+"""A loop, and the dtypes that it is for."""
 
 
 @dataclass(frozen=True)
@@ -35,40 +37,42 @@ class KernelCache:
     folder: PrivateFolder
     made_by: tuple[Any, ...]
 
-    def read(self, kernel: Kernel) -> bytes | None:
+    def read(self, kernel: KernelName) -> bytes | None:
         """The object file of ``kernel``; None where it is to be compiled."""
         key = self._key(kernel)
         kept = self.folder.read(_file(kernel, key)) or b""
         return kept[DIGEST:] if kept[:DIGEST] == _digest(key, kept[DIGEST:]) else None
 
-    def write(self, kernel: Kernel, code: bytes) -> None:
+    def write(self, kernel: KernelName, code: bytes) -> None:
         """Keep ``code``, if that can be done."""
         key = self._key(kernel)
         self.folder.write(_file(kernel, key), _digest(key, code) + code)
 
-    def _key(self, kernel: Kernel) -> bytes:
+    def _key(self, kernel: KernelName) -> bytes:
         return hashlib.sha256(repr((tuple(kernel), self.made_by)).encode("utf-8", "surrogateescape")).digest()
 
 
-def kernel_cache() -> KernelCache | None:
-    """The user's; None where there is no private folder for it, no numba, or no source that says whether the kernels
-    are still the same.
+def kernel_cache(sources: Sequence[Path]) -> KernelCache | None:
+    """The user's, of the kernels that are written, and said how to be called, in the files ``sources``.
+
+    None where there is no private folder for it, no numba, or no source that says whether they are still the same.
     """
     folder = private_folder()
     if folder is None:
         return None
     try:
-        sources = [Path(__file__).with_name(name).read_bytes() for name in SOURCES]
+        written = [path.read_bytes() for path in (*sources, *SOURCES)]
         numba = metadata.version("numba")
     except (OSError, metadata.PackageNotFoundError):
         return None
     versions = (sys.version, numba, llvmlite.__version__, np.__version__)
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if _matters(name))
-    return KernelCache(folder, (sources, versions, object_code.host(), settings))
+    return KernelCache(folder, (written, versions, object_code.host(), settings))
 
 
-def _file(kernel: Kernel, key: bytes) -> str:
-    return f"{'-'.join((kernel.loop, *kernel.dtypes))}-{key.hex()}.kernel"
+def _file(kernel: KernelName, key: bytes) -> str:
+    loop, dtypes = kernel
+    return f"{'-'.join((loop, *dtypes))}-{key.hex()}.kernel"
 
 
 def _digest(key: bytes, content: bytes) -> bytes:

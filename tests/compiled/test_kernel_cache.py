@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from weightaudit.spectral import kernel_cache as module
-from weightaudit.spectral import object_code
+from weightaudit.compiled import kernel_cache as module
+from weightaudit.compiled import object_code
+from weightaudit.compiled.kernel_cache import DIGEST, KernelCache, kernel_cache
+from weightaudit.compiled.object_code import Target
 from weightaudit.spectral.kernel_abi import Kernel
-from weightaudit.spectral.kernel_cache import DIGEST, KernelCache, kernel_cache
-from weightaudit.spectral.object_code import Target
+from weightaudit.spectral.native import SOURCES
 
 GRAM = Kernel("gram_rows", ("float32",))
 CODE = b"machine code" * 100
@@ -27,7 +28,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def cache() -> KernelCache:
     """As in a new process."""
-    found = kernel_cache()
+    found = kernel_cache(SOURCES)
     assert found is not None
     return found
 
@@ -121,7 +122,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "another numpy": lambda patch: patch.setattr("numpy.__version__", "0.1"),
     "another Python": lambda patch: patch.setattr("sys.version", "3.0"),
     "another processor": lambda patch: patch.setattr(object_code, "host", lambda: Target("x", "y", "z")),
-    "other kernels": lambda patch: patch.setattr(module, "SOURCES", (*module.SOURCES, "fused.py")),
+    "made in another way": lambda patch: patch.setattr(module, "SOURCES", (*module.SOURCES, Path(__file__))),
 }
 
 
@@ -134,10 +135,21 @@ def test_what_the_code_depends_on_is_in_the_key(caches: Path, monkeypatch: pytes
     assert cache().read(GRAM) == CODE
 
 
+def test_the_sources_of_the_loops_are_in_the_key(caches: Path, tmp_path: Path) -> None:
+    source = tmp_path / "loops.py"
+    source.write_text("one")
+    for content, known in (("one", False), ("one", True), ("two", False)):
+        source.write_text(content)
+        found = kernel_cache([source])
+        assert found is not None
+        assert (found.read(GRAM) == CODE) is known
+        found.write(GRAM, CODE)
+
+
 def test_no_folder_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
-    assert kernel_cache() is None
+    assert kernel_cache(SOURCES) is None
 
 
 def test_no_numba_no_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +157,7 @@ def test_no_numba_no_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
-    assert kernel_cache() is None
+    assert kernel_cache(SOURCES) is None
 
 
 def test_a_full_disk_fails_nothing(caches: Path) -> None:

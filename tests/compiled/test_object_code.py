@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from weightaudit.spectral.object_code import host, load, make
+from weightaudit.compiled.object_code import host, load, make
 
 DOUBLED = """
 define i64 @doubled(i64 %x) {{

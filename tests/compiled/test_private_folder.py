@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from weightaudit.spectral.private_folder import NAME, private_folder
+from weightaudit.compiled.private_folder import NAME, private_folder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 

@@ -7,6 +7,7 @@ or too old for this numpy, or variables NUMBA_… in the environment keep it fro
 
 from __future__ import annotations
 
+from weightaudit.compiled.object_code import Target
 from weightaudit.imports import unseen
 
 with unseen(".numba_config.yaml"):
@@ -25,3 +26,8 @@ if numba.config.DISABLE_JIT:
     raise ImportError("numba: NUMBA_DISABLE_JIT is set, and Python itself cannot run what is written for numba")
 if not all(feature.startswith(("+", "-")) for feature in (numba.config.CPU_FEATURES or "").split(",") if feature):
     raise ImportError("numba: LLVM would end the process over what NUMBA_CPU_FEATURES is set to")
+
+
+def target() -> Target:
+    """The machine that numba compiles for: this one, unless settings say otherwise."""
+    return Target(*numba.core.registry.cpu_target.target_context.codegen().magic_tuple())

@@ -22,6 +22,7 @@ from weightaudit.errors import CheckpointError
 NAMES = {
     "fp8": ("p.weight", "p.weight_scale_inv", "p.weight_zero_point"),
     "gptq": ("p.qweight", "p.qzeros", "p.scales", "p.g_idx"),
+    "embedding": tuple(f"wte.{part}" for part in ("qweight", "qzeros", "scales", "g_idx")),
     "awq": ("p.qweight", "p.qzeros", "p.scales"),
     "awq fast": ("p.qweight", "p.qzeros", "p.scales"),
     "packed": ("p.weight_packed", "p.weight_scale", "p.weight_zero_point", "p.weight_shape", "p.weight_g_idx"),
@@ -68,6 +69,7 @@ def fitting(draw: np.random.Generator, kind: str) -> dict[str, tuple[int, ...]]:
     shapes = {
         "fp8": ((rows, columns), scale, scale),
         "gptq": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns,)),
+        "embedding": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns - draw.integers(2),)),
         "awq": ((columns, rows // 8), (groups, rows // 8), (groups, rows)),
         "awq fast": ((rows // 4, columns), (8 * groups, rows), (8 * groups, rows)),
         "packed": ((rows, words), (rows, groups), (bits, groups), (2,), (columns,)),
@@ -83,8 +85,9 @@ def drawn(draw: np.random.Generator, kind: str) -> tuple[dict[str, Array], dict[
     for name, fit in fitting(draw, kind).items():
         if draw.random() < (0.6 if "zero_point" in name or "idx" in name or "global" in name else 0.05):
             continue
-        usual = USUAL.get((kind, name), DTYPES.get(name, SCALES[:3]))
-        dtype = draw.choice(np.array(usual if draw.random() < 0.9 else DTYPES.get(name, SCALES), dtype=object))
+        alike = name.replace("wte.", "p.")
+        usual = USUAL.get((kind, name), DTYPES.get(alike, SCALES[:3]))
+        dtype = draw.choice(np.array(usual if draw.random() < 0.9 else DTYPES.get(alike, SCALES), dtype=object))
         shape = fit
         if draw.random() < 0.15:
             shape = tuple(int(side) for side in draw.choice(SIDES, draw.choice([0, 1, 2, 2, 3])))

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Writes golden/{bitsandbytes,mxfp4,mlx,torchao,quanto,hqq}.safetensors with the formats' own libraries.
+"""Writes golden/{bitsandbytes,mxfp4,mlx,torchao,torchao-floats,quanto,hqq}.safetensors with the formats' own libraries.
 
 Run as ``python tests/quantised/make_libraries.py`` in an environment that has bitsandbytes, transformers, mlx, torchao,
 optimum-quanto, hqq, torch and safetensors. Each file holds tensors as its library stores them, its own dequantised
@@ -135,6 +135,32 @@ def torchao() -> None:
     save("torchao", tensors, "torchao", **metadata)
 
 
+def torchao_floats() -> None:
+    """Small floats with scales in rows and swizzled, of which the last pieces are not whole; multiplied in float32."""
+    from torchao.prototype.mx_formats.mx_tensor import MXTensor
+    from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor
+    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
+
+    tensors: dict[str, torch.Tensor] = {}
+    metadata: dict[str, str] = {}
+    W = drawn(130, 96) * torch.logspace(-3, 3, 130)[:, None]
+    made: dict[str, torch.Tensor] = {}
+    for turned in (False, True):
+        after, of = ("_swizzled", W) if turned else ("", W[:9])
+        for dtype in ("float8_e4m3fn", "float8_e5m2", "float4_e2m1fn_x2")[2 * turned :]:
+            made[f"mx_{dtype}{after}"] = MXTensor.to_mx(of, getattr(torch, dtype), 32, is_swizzled_scales=turned)
+        whole = torch.tensor(0.01)
+        made[f"nvfp4{after}"] = NVFP4Tensor.to_nvfp4(of, per_tensor_scale=whole, is_swizzled_scales=turned)
+    made["nvfp4_alone"] = NVFP4Tensor.to_nvfp4(W[60:69])
+    made["mx_stack"] = MXTensor.to_mx(drawn(3, 5, 64), torch.float4_e2m1fn_x2, 32)
+    for name, tensor in made.items():
+        flat, said = flatten_tensor_state_dict({f"{name}.weight": tensor})
+        tensors |= flat
+        metadata |= {key: value for key, value in said.items() if key != "tensor_names"}
+        tensors[f"expected.{name}.weight"] = tensor.dequantize(torch.float32)
+    save("torchao-floats", tensors, "torchao", **metadata)
+
+
 def quanto() -> None:
     from optimum.quanto import freeze, qfloat8, qint2, qint4, qint8, quantize
 
@@ -167,7 +193,7 @@ def hqq() -> None:
 
 
 if __name__ == "__main__":
-    for make in (bitsandbytes, mxfp4, mlx, torchao, quanto, hqq):
+    for make in (bitsandbytes, mxfp4, mlx, torchao, torchao_floats, quanto, hqq):
         if not sys.argv[1:] or make.__name__ in sys.argv[1:]:
             torch.manual_seed(0)
             make()

@@ -1,4 +1,4 @@
-"""Makes golden/awq.safetensors and golden/compressed-tensors-*.safetensors with the formats' own libraries.
+"""Makes golden/awq*.safetensors and golden/compressed-tensors-*.safetensors with the formats' own libraries.
 
     pip install compressed-tensors==0.19.0 autoawq==0.2.9 safetensors torch transformers
     python tests/quantised/make_packed.py
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from importlib.metadata import distribution, version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -76,14 +78,22 @@ def compressed_tensors() -> dict[str, torch.Tensor]:
     return made
 
 
-def awq() -> dict[str, torch.Tensor]:
-    """By AutoAWQ's packing functions, read from their file: the package itself needs an older transformers."""
-    path = distribution("autoawq").locate_file("awq/utils/packing_utils.py")
-    spec = importlib.util.spec_from_file_location("packing_utils", str(path))
+def of_autoawq(file: str) -> Any:
+    """A file of AutoAWQ's: the package itself needs an older transformers, and kernels for a GPU."""
+    kernels = ModuleType("awq.utils.module")
+    kernels.try_import = lambda name: (None, "")  # type: ignore[attr-defined]
+    sys.modules["awq.utils.module"] = kernels
+    path = distribution("autoawq").locate_file(f"awq/{file}.py")
+    spec = importlib.util.spec_from_file_location(file.rpartition("/")[2], str(path))
     assert spec is not None
     assert spec.loader is not None
     functions = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(functions)
+    return functions
+
+
+def awq() -> dict[str, torch.Tensor]:
+    functions = of_autoawq("utils/packing_utils")
     words = [torch.randint(-(2**31), 2**31, shape, dtype=torch.int32) for shape in ((96, 3), (3, 3))]
     scales = torch.rand(3, 24).half()
     means = functions.dequantize_gemm(*words, scales.float(), 4, 32)
@@ -95,7 +105,27 @@ def awq() -> dict[str, torch.Tensor]:
     }
 
 
+def awq_fast() -> dict[str, torch.Tensor]:
+    """As its linear layer stores it; on a CPU nothing of it multiplies, so means are those of the codes it is given."""
+    layer = of_autoawq("modules/linear/gemv_fast").WQLinear_GEMVFast
+    made: dict[str, torch.Tensor] = {}
+    for name, out, columns, size in (("small", 16, 128, 64), ("ragged", 8, 320, 32), ("whole", 8, 64, 64)):
+        codes = torch.randint(0, 16, (out, columns))
+        zeros = torch.randint(0, 16, (out, columns // size))
+        scales = torch.randint(1, 2048, zeros.shape).half() / 4096
+        index = torch.arange(columns) // size
+        linear = torch.nn.Linear(columns, out, bias=False)
+        linear.weight.data = scales[:, index].float() * (codes - zeros[:, index])
+        stored = layer.from_linear(linear, 4, size, scales=scales.float(), zeros=zeros.float()).state_dict()
+        made |= {f"{name}.p.{key}": value for key, value in stored.items()}
+        offsets = -(scales.float() * zeros).half().float()
+        made[f"expected.{name}"] = codes * scales[:, index].float() + offsets[:, index]
+    return made
+
+
 if __name__ == "__main__":
+    torch.manual_seed(1)
+    save_file(awq_fast(), GOLDEN / "awq-fast.safetensors", metadata={"autoawq": version("autoawq")})
     torch.manual_seed(0)
     save_file(awq(), GOLDEN / "awq.safetensors", metadata={"autoawq": version("autoawq")})
     every = compressed_tensors()

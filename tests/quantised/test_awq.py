@@ -1,4 +1,4 @@
-"""AWQ: entries, in both versions that are read; the others are named."""
+"""AWQ: entries, in the versions that are read; the others are named."""
 
 from __future__ import annotations
 
@@ -54,6 +54,62 @@ def gemv(size: int, width: int) -> tuple[dict[str, Array], Array]:
     return parts, weight
 
 
+def fast(size: int, rows: int) -> tuple[dict[str, Array], Array]:
+    """``rows`` of scales and offsets; four rows of the matrix in each row of words, sixteen words of each in turn."""
+    codes, scales, zeros, _ = drawn(size)
+    words = np.zeros((OUT // 4, IN), np.uint16)
+    for row, column in np.ndindex(OUT, IN):
+        d, g, c = column % 32 // 8, column % 8 // 2, column % 2
+        at = column // 32 * 32 + 8 * g + 4 * c + d  # place of the column in its row
+        word = at // 64 * 64 + row % 4 * 16 + at % 64 // 4
+        words[row // 4, word] |= int(codes[row, column]) << 4 * (at % 4)
+    offsets = (-scales.astype(np.float32) * zeros).astype(np.float16)
+    index = np.arange(IN) // size
+    weight = scales[:, index].astype(np.float32) * codes + offsets[:, index].astype(np.float32)
+    more = [(0, rows - scales.shape[1]), (0, 0)]
+    parts = {"p.qweight": words.view(np.int16), "p.qzeros": np.pad(offsets.T, more), "p.scales": np.pad(scales.T, more)}
+    return parts, weight
+
+
+FAST: Mapping[str, Any] = {**METHOD, "version": "gemv_fast"}
+
+
+@pytest.mark.parametrize(("size", "rows"), [(32, 32), (64, 16), (IN, 8)])
+@pytest.mark.parametrize("zeros", ["qzeros", "scaled_zeros"])
+def test_gemv_fast(size: int, rows: int, zeros: str) -> None:
+    """Whatever the config says of the version; llm-awq calls the offsets otherwise."""
+    parts, weight = fast(size, rows)
+    parts[f"p.{zeros}"] = parts.pop("p.qzeros")
+    for method in ({**FAST, "group_size": size}, {"w_bit": 4, "q_group_size": -1 if size == IN else size}, {}):
+        info, read = decoded(parts, method)
+        assert (info.shape, info.encoding.codec) == ((OUT, IN), "awq")
+        assert np.array_equal(read, weight)
+    found, counts = facts(parts, FAST | {"group_size": size}), np.bincount(drawn(size)[0].reshape(-1), minlength=16)
+    assert found is not None
+    assert (found.codes, found.extreme, found.scales) == (OUT * IN, counts[0] + counts[15], OUT * IN // size)
+    assert found.zero_scales == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"p.qweight": np.zeros((OUT // 4, IN - 32), np.int16)},
+        {"p.qweight": np.zeros((0, IN), np.int16)},
+        {"p.qzeros": np.ones((8, OUT), np.float16)},
+        {"p.scales": np.ones((16, OUT), np.uint8)},
+        {"p.scales": np.ones(OUT, np.float16)},
+    ],
+)
+def test_parts_of_gemv_fast_that_do_not_fit(changed: dict[str, Array]) -> None:
+    assert "do not fit each other" in logical({**fast(64, 16)[0], **changed}, FAST).why_unread
+
+
+@pytest.mark.parametrize("size", [48, 1, IN, 1 << 62])
+def test_groups_that_gemv_fast_would_have_other_scales_for(size: int) -> None:
+    why = logical(fast(64, 16)[0], {**FAST, "group_size": size}).why_unread
+    assert why == "quantised: AWQ, 4 bits, (16, 40) scales do not fit the config's group size"
+
+
 @pytest.mark.parametrize("size", [32, 64, IN])
 @pytest.mark.parametrize("method", [METHOD, {}])
 def test_gemm(size: int, method: Mapping[str, Any]) -> None:
@@ -96,16 +152,16 @@ def test_gptq_is_something_else() -> None:
     assert logical({**parts, "p.scales": np.ones((1, 64), np.float16)}).encoding.codec == "gptq"
 
 
-@pytest.mark.parametrize("version", ["gemv_fast", "llm-awq", "marlin"])
-def test_versions_that_are_not_read_are_named(version: str) -> None:
-    info = logical(gemm()[0], {**METHOD, "version": version.upper()})
-    assert info.why_unread == f"quantised: AWQ, 4 bits, the version {version} is not read here"
-    fast = {
-        "p.qweight": np.zeros((OUT // 4, IN), np.int16),
-        "p.scales": np.ones((8, OUT), np.float16),
-        "p.qzeros": np.ones((8, OUT), np.float16),
-    }
-    assert "gemv_fast is not read here" in logical(fast).why_unread
+def test_a_version_that_is_not_read_is_named() -> None:
+    info = logical(gemm()[0], {**METHOD, "version": "MARLIN"})
+    assert info.why_unread == "quantised: AWQ, 4 bits, the version marlin is not read here"
+
+
+@pytest.mark.parametrize("version", ["gemv_fast", "llm-awq"])
+def test_parts_decide_which_version_it_is(version: str) -> None:
+    """llm-awq's first files were what is called gemm now."""
+    parts, weight = gemm()
+    assert np.array_equal(decoded(parts, {**METHOD, "version": version})[1], weight)
 
 
 def test_parts_that_do_not_fit_are_said() -> None:

@@ -39,6 +39,16 @@ LABELS = {
         "int4.weight": "torchao, 4 bits, group 32",
         "int4_offset.weight": "torchao, 4 bits, group 32",
     },
+    "torchao-floats": {
+        "mx_float8_e4m3fn.weight": "MXFP8, group 32",
+        "mx_float8_e5m2.weight": "MXFP8 E5M2, group 32",
+        "mx_float4_e2m1fn_x2.weight": "MXFP4, group 32",
+        "mx_float4_e2m1fn_x2_swizzled.weight": "MXFP4, group 32",
+        "mx_stack.weight": "MXFP4, group 32",
+        "nvfp4.weight": "NVFP4, group 16",
+        "nvfp4_alone.weight": "NVFP4, group 16",
+        "nvfp4_swizzled.weight": "NVFP4, group 16",
+    },
     "quanto": {
         "qint8.weight": "quanto, 8 bits, a scale per row",
         "qfloat8_e4m3fn.weight": "quanto FP8 E4M3, a scale per row",

@@ -45,6 +45,16 @@ def test_awq() -> None:
     assert probes_agree(read, expected["gemm"])
 
 
+@pytest.mark.parametrize(("name", "size"), [("small", 64), ("ragged", 32), ("whole", 64)])
+def test_awq_s_fast_layout(name: str, size: int) -> None:
+    """Also with more rows of scales than groups, and where a group is a whole row."""
+    parts, expected = golden("awq-fast")
+    info, read = decoded(parts[name], {"quant_method": "awq", "version": "gemv_fast", "group_size": size})
+    assert info.shape == expected[name].shape
+    assert np.array_equal(read, expected[name])
+    assert probes_agree(read, expected[name])
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_gptq(bits: int, version: str) -> None:

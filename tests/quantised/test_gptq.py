@@ -189,10 +189,59 @@ def test_what_is_not_read_is_named() -> None:
         {"qweight": np.zeros((0, OUT), np.int32)},
     ):
         assert "do not fit each other" in why(**changed)
-    info = logical({name.replace("p.", "model.embed_tokens."): part for name, part in made.parts.items()})
-    assert "it is an embedding" in info.why_unread
     info = logical(made.without("p.qzeros"))
     assert "do not fit each other" in info.why_unread
+
+
+def ragged(bits: int, rows: int, columns: int, *, v1: bool = True) -> tuple[dict[str, Array], Array]:
+    """Parts of a matrix (out, in) of sides that need not fill words, and what they mean."""
+    draw = np.random.default_rng(bits)
+    index = (np.arange(columns) // 32).astype(np.int32)
+    codes = draw.integers(0, 1 << bits, (rows, columns), np.uint8)
+    zeros = draw.integers(0, 1 << bits, (rows, index[-1] + 1), np.uint8)
+    scales = draw.uniform(0.001, 0.1, zeros.shape).astype(np.float16)
+    parts = {
+        "qweight": packed_down(codes.T, bits),
+        "qzeros": stored_zeros(zeros.T, bits, v1=v1),
+        "scales": np.ascontiguousarray(scales.T),
+        "g_idx": index,
+    }
+    return parts, scaled(codes, scales, zeros, index)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_embedding_is_as_it_is_looked_up(bits: int, ordered: bool) -> None:
+    """Tokens are its inputs, in any order of groups, and need not fill the last word; nothing is turned."""
+    parts, weight = ragged(bits, 64, 77)
+    method = {"quant_method": "gptq", "checkpoint_format": "gptq"}
+    if not ordered:
+        made = Made(bits, index=np.random.default_rng(1).permutation(np.arange(IN) // 32).astype(np.int32))
+        parts, weight = {name.removeprefix("p."): part for name, part in made.parts.items()}, made.weight
+    named = {f"model.embed_tokens.{name}": part for name, part in parts.items()}
+    info, read = decoded(named, method)
+    assert (info.name, info.shape) == ("model.embed_tokens.weight", weight.T.shape)
+    assert np.array_equal(read, weight.T)
+    found = facts(named, method)
+    assert found is not None
+    assert (found.codes, found.scales) == (weight.size, parts["scales"].size)
+    named["model.embed_tokens.g_idx"][-1] = 3
+    with pytest.raises(ValueError, match="there are 3"):
+        decoded(named)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_head_for_a_vocabulary_that_does_not_fill_words(bits: int) -> None:
+    """The index tells how many inputs there are, and bits that small shapes leave open are the config's."""
+    for rows, columns in ((77, 96), (33, 61), (3, 5)):
+        parts, weight = ragged(bits, rows, columns)
+        named = {f"lm_head.{name}": part for name, part in parts.items()}
+        info, read = decoded(named, {"quant_method": "gptq", "bits": bits})
+        assert (info.name, info.shape) == ("lm_head.weight", (rows, columns))
+        assert np.array_equal(read, weight)
+        found = facts(named, {"quant_method": "gptq", "bits": bits})
+        assert found is not None
+        assert found.codes == weight.size
 
 
 def test_columns_of_groups_that_are_not_there() -> None:

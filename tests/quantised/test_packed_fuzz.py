@@ -22,7 +22,9 @@ from weightaudit.errors import CheckpointError
 NAMES = {
     "fp8": ("p.weight", "p.weight_scale_inv", "p.weight_zero_point"),
     "gptq": ("p.qweight", "p.qzeros", "p.scales", "p.g_idx"),
+    "embedding": tuple(f"wte.{part}" for part in ("qweight", "qzeros", "scales", "g_idx")),
     "awq": ("p.qweight", "p.qzeros", "p.scales"),
+    "awq fast": ("p.qweight", "p.qzeros", "p.scales"),
     "packed": ("p.weight_packed", "p.weight_scale", "p.weight_zero_point", "p.weight_shape", "p.weight_g_idx"),
     "floats": ("p.weight_packed", "p.weight_scale", "p.weight_global_scale"),
     "bytes": ("p.weight", "p.weight_scale", "p.weight_zero_point"),
@@ -50,6 +52,8 @@ USUAL: dict[tuple[str, str], tuple[Any, ...]] = {
     ("bytes", "p.weight"): DTYPES["p.weight"][2:],
     ("floats", "p.weight_packed"): (np.uint8,),
     ("floats", "p.weight_scale"): (ml_dtypes.float8_e4m3fn, np.uint8),
+    ("awq fast", "p.qweight"): (np.int16,),
+    ("awq fast", "p.qzeros"): SCALES[:2],
     ("packed", "p.weight_packed"): (np.int32,),
     ("packed", "p.weight_zero_point"): (np.int32,),
 }
@@ -65,7 +69,9 @@ def fitting(draw: np.random.Generator, kind: str) -> dict[str, tuple[int, ...]]:
     shapes = {
         "fp8": ((rows, columns), scale, scale),
         "gptq": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns,)),
+        "embedding": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns - draw.integers(2),)),
         "awq": ((columns, rows // 8), (groups, rows // 8), (groups, rows)),
+        "awq fast": ((rows // 4, columns), (8 * groups, rows), (8 * groups, rows)),
         "packed": ((rows, words), (rows, groups), (bits, groups), (2,), (columns,)),
         "floats": ((rows, columns // 2), (rows, columns // int(draw.choice([16, 32]))), (1,)),
         "bytes": ((rows, columns), scale, scale),
@@ -79,8 +85,9 @@ def drawn(draw: np.random.Generator, kind: str) -> tuple[dict[str, Array], dict[
     for name, fit in fitting(draw, kind).items():
         if draw.random() < (0.6 if "zero_point" in name or "idx" in name or "global" in name else 0.05):
             continue
-        usual = USUAL.get((kind, name), DTYPES.get(name, SCALES[:3]))
-        dtype = draw.choice(np.array(usual if draw.random() < 0.9 else DTYPES.get(name, SCALES), dtype=object))
+        alike = name.replace("wte.", "p.")
+        usual = USUAL.get((kind, name), DTYPES.get(alike, SCALES[:3]))
+        dtype = draw.choice(np.array(usual if draw.random() < 0.9 else DTYPES.get(alike, SCALES), dtype=object))
         shape = fit
         if draw.random() < 0.15:
             shape = tuple(int(side) for side in draw.choice(SIDES, draw.choice([0, 1, 2, 2, 3])))

@@ -15,10 +15,12 @@ from weightaudit.checkpoint.codecs.affine import (
     code_facts,
     dense,
     group_size,
+    of_levels,
     shaped,
 )
+from weightaudit.checkpoint.codecs.awq_fast import decode_fast, group_of, sizes_of
 from weightaudit.checkpoint.codecs.base import Stored
-from weightaudit.checkpoint.codecs.bits import float32, scale_facts, unpack
+from weightaudit.checkpoint.codecs.bits import float32, levels, scale_facts, unpack
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
 BITS, EACH = 4, 8
@@ -26,15 +28,19 @@ ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 """Of the fields of a word, from its lowest bits: which of its eight columns each is."""
 GROUP = 128
 """Inputs that share a scale where the config does not say how many do."""
-REFUSED = ("gemv_fast", "llm-awq", "marlin", "ipex")
+FAST = "gemv_fast"
+"""The version of `weightaudit.checkpoint.codecs.awq_fast`; llm-awq's files are of it, early ones of gemm."""
+REFUSED = ("marlin", "ipex")
 """Versions with other layouts under the same names."""
+ZEROS = ("qzeros", "scaled_zeros")
+"""What zero points, or what is added in their place, are called; the second by llm-awq."""
 
 
 class Awq:
-    """`Codec` of ``P.qweight``, ``P.qzeros`` and ``P.scales`` as AWQ's versions gemm and gemv have them.
+    """`Codec` of ``P.qweight``, ``P.qzeros`` and ``P.scales`` as AWQ's versions gemm, gemv and gemv_fast have them.
 
     gemm is (in, out/8) with (groups, …) scales, gemv (out, in/8) with (out, …) ones, more of them than there are
-    groups. The parameters are "version" and "group" (inputs that share a scale).
+    groups; gemv_fast is another file's. The parameters are "version" and "group" (inputs that share a scale).
     """
 
     def groups(self, stored: Stored) -> Iterator[TensorInfo]:
@@ -45,14 +51,22 @@ class Awq:
             module, dot, last = name.rpartition(".")
             if last != "qweight" or f"{module}{dot}g_idx" in stored.tensors:
                 continue
-            beside = {"scales": "scales", "zeros": "qzeros"}
-            parts = {use: stored.tensors.get(f"{module}{dot}{its}") for use, its in beside.items()}
-            there = {"codes": codes, **{use: part for use, part in parts.items() if part is not None}}
-            if len(there) == 3 and (info := _group(f"{module}{dot}weight", module, there, stored, said)):
+            scales = stored.tensors.get(f"{module}{dot}scales")
+            zeros = next(
+                (stored.tensors[key] for its in ZEROS if (key := f"{module}{dot}{its}") in stored.tensors), None
+            )
+            if scales is None or zeros is None:
+                continue
+            parts = {"codes": codes, "scales": scales, "zeros": zeros}
+            if info := _group(f"{module}{dot}weight", module, parts, stored, said):
                 yield info
 
     def decode(self, info: TensorInfo, parts: Mapping[str, Array], out: Array) -> None:
-        size, scales = int(info.encoding.parameter("group")), float32(parts["scales"])
+        size = int(info.encoding.parameter("group"))
+        if info.encoding.parameter("version") == FAST:
+            decode_fast(parts, size, out)
+            return
+        scales = float32(parts["scales"])
         if info.encoding.parameter("version") == "gemm":
             stored = unpack(parts["zeros"], BITS, out.shape[0]).reshape(len(scales), -1, EACH)
             zeros = np.empty(stored.shape, np.float32)
@@ -65,9 +79,11 @@ class Awq:
         Groups(scales[:, :used], zeros, size).decode(dense(parts["codes"], BITS, out.shape[1]), out)
 
     def facts(self, info: TensorInfo, parts: Mapping[str, Array]) -> CodeFacts | None:
-        scales = parts["scales"]
+        scales, groups = parts["scales"], -(-info.shape[1] // int(info.encoding.parameter("group")))
+        if info.encoding.parameter("version") == FAST:
+            return CodeFacts(**of_levels(levels(parts["codes"], BITS)), **scale_facts(scales[:groups]))
         if info.encoding.parameter("version") == "gemv":
-            scales = scales[:, : -(-info.shape[1] // int(info.encoding.parameter("group")))]
+            scales = scales[:, :groups]
         return CodeFacts(**code_facts(parts["codes"], BITS, EACH * parts["codes"].shape[1]), **scale_facts(scales))
 
 
@@ -90,14 +106,17 @@ def _group(
     codes, scales, zeros = parts["codes"], parts["scales"], parts["zeros"]
     method, said = stored.method, stored.text("version")
     ours = method.get("quant_method", "awq" if "w_bit" in method else "") == "awq"
+    ours = ours or (codes.dtype == "int16" and zeros.dtype in SCALES)
     zero_point = method.get("zero_point")
     symmetric = not zero_point if isinstance(zero_point, bool) else None
     sizes = [*said_sizes.of(module), method.get("q_group_size")]
     every = tuple(parts.items())
-    fast = codes.dtype == "int16" and zeros.dtype in SCALES
-    if fast or (ours and said in REFUSED):
-        why = f"the version {said if said in REFUSED else 'gemv_fast'} is not read here"
+    if ours and said in REFUSED:
+        why = f"the version {said} is not read here"
         return unread(name, codes.shape, every, Scheme("AWQ", BITS, symmetric=symmetric), why)
+    if fast := sizes_of(parts):
+        found = group_of(fast[1], scales.shape[0], sizes)
+        return _info(name, fast, every, FAST, found, scales, symmetric)
     fits = codes.dtype == "int32" and all(len(part.shape) == 2 for part in parts.values()) and codes.parameters > 0
     version = _version(parts, said) if fits else ""
     if not version:
@@ -111,11 +130,24 @@ def _group(
         found = size if -(-inputs // size) <= scales.shape[1] else None
     else:
         found = group_size(inputs, scales.shape[0], sizes)
-    if found is None:
+    return _info(name, (outputs, inputs), every, version, found, scales, symmetric)
+
+
+def _info(
+    name: str,
+    shape: tuple[int, int],
+    parts: tuple[tuple[str, TensorInfo], ...],
+    version: str,
+    group: int | None,
+    scales: TensorInfo,
+    symmetric: bool | None,
+) -> TensorInfo:
+    """The matrix of ``shape``, unread where its ``group`` is not known."""
+    if group is None:
         why = f"{scales.shape} scales do not fit the config's group size"
-        return unread(name, (outputs, inputs), every, Scheme("AWQ", BITS, symmetric=symmetric), why)
-    scheme = Scheme("AWQ", BITS, "row" if found >= inputs else str(found), symmetric)
-    return encoded(name, (outputs, inputs), "awq", every, scheme, parameters=(("version", version), ("group", found)))
+        return unread(name, shape, parts, Scheme("AWQ", BITS, symmetric=symmetric), why)
+    scheme = Scheme("AWQ", BITS, "row" if group >= shape[1] else str(group), symmetric)
+    return encoded(name, shape, "awq", parts, scheme, parameters=(("version", version), ("group", group)))
 
 
 def _version(parts: Mapping[str, TensorInfo], said: str) -> str:

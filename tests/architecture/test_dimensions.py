@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import transformers
 
-from tests.architecture import deletions
+from tests.architecture import class_defaults, deletions
 from tests.architecture.inventories import classes_of
 from tests.architecture.saved import info
 from tests.support.tiny import tiny_config
-from weightaudit.architecture import families, family, map_model
-from weightaudit.architecture.dimensions import MOST_UNLIKE, class_defaults, embeddings_tied, resolve
+from weightaudit.architecture import attention, families, family, map_model
+from weightaudit.architecture import class_defaults as defaults
+from weightaudit.architecture.class_defaults import asked_of_class, default_of, tower_type
+from weightaudit.architecture.dimensions import MOST_UNLIKE, embeddings_tied, resolve
 from weightaudit.architecture.mapping import CONFIG
-from weightaudit.architecture.registry import model_types
+from weightaudit.architecture.registry import layers_of_towers, model_types, multimodal
 from weightaudit.errors import ConfigError
 
 
@@ -146,7 +150,7 @@ def test_heads_that_do_not_divide_the_hidden_size() -> None:
 
 
 def test_a_model_type_without_a_class_has_no_defaults() -> None:
-    assert class_defaults("phi-msft") == {}
+    assert asked_of_class("phi-msft") == {}
     with pytest.raises(ConfigError, match="it has no hidden_size or n_embd"):
         resolve(family("phi"), "phi-msft", {"n_layer": 2})
 
@@ -162,7 +166,7 @@ def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
     names |= {"no_rope_layer_interval"}  # which the class of Mistral Large 4 takes and does not keep
     names |= {"padded_vocab_size", "kv_channels", "multi_query_group_num", "inner_hidden_size"}  # Qwen's, ChatGLM's
     for model_type in model_types():
-        names |= class_defaults(model_type).keys()
+        names |= asked_of_class(model_type).keys()
         if model_type in transformers.CONFIG_MAPPING:
             names |= transformers.CONFIG_MAPPING[model_type].attribute_map.keys()
     for known in (one for one in families() if one.config_name == CONFIG):  # a GGUF header has keys of llama.cpp's
@@ -177,7 +181,7 @@ def test_a_rule_for_a_missing_key_says_what_the_class_would() -> None:
     assert {known.name for known, _ in flagged} == {"gpt2", "gptj", "phi"}
     for known, dimension in flagged:
         for model_type in known.model_types:
-            defaults = class_defaults(model_type)
+            defaults = asked_of_class(model_type)
             assert [defaults[key] for key in dimension.keys if defaults.get(key) is not None] == []
 
 
@@ -187,7 +191,7 @@ def test_the_configs_on_the_hub_need_no_class(monkeypatch: pytest.MonkeyPatch) -
     def asked(model_type: str) -> dict[str, Any]:
         raise AssertionError(f"the class of {model_type} was asked")
 
-    monkeypatch.setattr("weightaudit.architecture.dimensions.class_defaults", asked)
+    monkeypatch.setattr("weightaudit.architecture.class_defaults.asked_of_class", asked)
     gpt2 = {"n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257, "n_positions": 1024}
     assert resolve(family("gpt2"), "gpt2", gpt2).values["ff"] == 3072
     phi = {"hidden_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 51200}
@@ -225,3 +229,44 @@ def test_an_mlp_of_another_width_than_the_config_says_contradicts_it() -> None:
     # One width for each layer tells none of them; where the config is silent, transformers' class makes it 11008.
     assert mlp_of(19, intermediate_size=[20]) == (["Q", "GATE", "M1", "M2"], [])
     assert mlp_of(20)[1] == ["M2", "GATE", "M1"]
+
+
+def test_the_defaults_that_are_shipped_are_the_classes() -> None:
+    """Of another version of transformers too: where one changes a default, this says so."""
+    shipped = json.loads(class_defaults.FILE.read_text("utf-8"))
+    assert shipped["keys"] == class_defaults.keys()
+    for model_type in model_types():
+        if model_type in transformers.CONFIG_MAPPING or model_type not in shipped["types"]:
+            assert shipped["types"][model_type] == class_defaults.defaults(model_type), model_type
+            assert shipped["towers"].get(model_type, {}) == class_defaults.towers(model_type), model_type
+
+
+@pytest.mark.slow
+def test_the_defaults_of_all_model_types_are_the_classes() -> None:
+    assert class_defaults.FILE.read_text("utf-8") == class_defaults.page() or transformers.__version__ != "5.24.0"
+
+
+def test_what_configs_leave_out_needs_no_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    silent = {key: {"model_type": "siglip_vision_model"} for key in ("vision_config", "audio_config")}
+    for known in families():
+        for model_type in known.model_types:
+            with suppress(ConfigError):
+                resolve(known, model_type, {})
+            embeddings_tied(known, model_type, {})
+            rule = attention.attends(model_type) or attention.Attends()
+            assert attention.SCALES[rule.scale](attention.Asked({}, model_type, 0, 8, rule.key))[0] > 0
+    for model_type in multimodal().types:
+        layers_of_towers().of(silent, model_type)
+    assert layers_of_towers().of(silent, "gemma3").values["vision_hidden"] == 768
+    with pytest.raises(ImportError):
+        class_defaults.defaults("llama")
+
+
+def test_what_is_not_shipped_is_asked_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "_read", lambda: {"types": {"bert": {}}, "towers": {}})
+    monkeypatch.setattr(defaults, "_keys", lambda: frozenset(("hidden_size",)))
+    found = [default_of(*asked) for asked in (("bert", "hidden_size"), ("bert", "vocab_size"), ("t5", "d_kv"))]
+    assert found == [None, 30522, 64]
+    assert (default_of("t5", "decoder.d_kv"), default_of("of-no-class", "d_kv")) == (None, None)
+    assert [tower_type(name, "vision_config") for name in ("gemma3n", "llava", "bert")] == ["gemma3n_vision", "", ""]

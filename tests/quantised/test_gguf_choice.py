@@ -359,7 +359,7 @@ def test_a_gguf_file_needs_no_class_of_transformers(tmp_path: Path, monkeypatch:
     def asked(model_type: str) -> dict[str, Any]:
         raise AssertionError(f"the class of {model_type} was asked")
 
-    monkeypatch.setattr("weightaudit.architecture.dimensions.class_defaults", asked)
+    monkeypatch.setattr("weightaudit.architecture.class_defaults.asked_of_class", asked)
     assert wa.scan(write(tmp_path / "m.gguf")).map.dimensions["layers"] == 2
 
 

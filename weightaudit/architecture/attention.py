@@ -10,7 +10,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from weightaudit.architecture.dimensions import class_defaults, lookup
+from weightaudit.architecture.class_defaults import default_of
+from weightaudit.architecture.dimensions import lookup
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -84,14 +85,15 @@ class Asked:
         """A positive, finite number of the config, or of the configuration class where that is silent."""
         value = lookup(self.config, key)
         if value is None:
-            value = class_defaults(self.model_type).get(key, default)
+            value = default_of(self.model_type, key)
+            value = default if value is None else value
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
         return float(value) if good and 0.0 < value < 2.0**53 else None
 
     def flag(self, key: str, default: bool) -> bool:
         """A true-or-false value of the config, or of the configuration class."""
         value = lookup(self.config, key)
-        value = class_defaults(self.model_type).get(key, default) if value is None else value
+        value = default_of(self.model_type, key) if value is None else value
         return value if isinstance(value, bool) else default
 
 

@@ -1,17 +1,17 @@
 """Config values → the numbers a family's shapes are written in.
 
-What config.json leaves out is what transformers' configuration class for the model type says; where that too
-is silent, or the value is null, the spec's rule. Nothing is guessed, and no code of the model's own is run.
+What config.json leaves out is what transformers' configuration class for the model type says (`class_defaults`); where
+that too is silent, or the value is null, the spec's rule. Nothing is guessed, and no code of the model's own is run.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from weightaudit.architecture.class_defaults import default_of
 from weightaudit.architecture.expressions import evaluate, names_in
 from weightaudit.architecture.schema import Dimension, Family, Otherwise
 from weightaudit.errors import ConfigError
@@ -135,7 +135,7 @@ def flag(key: str, config: Mapping[str, Any], model_type: str) -> bool:
     """A true-or-false value of the config, or of the configuration class where it is silent; no value is false."""
     config, model_type = inner_config(config, model_type)
     value = lookup(config, key)
-    return bool(class_defaults(model_type).get(key) if value is None else value)
+    return bool(default_of(model_type, key) if value is None else value)
 
 
 def lookup(config: Mapping[str, Any], key: str) -> Any:
@@ -161,9 +161,8 @@ def _resolve(
         if value is not None:
             return _whole_number(key, value), f"{key} = {value}"
     if dimension.keys and not dimension.rule_if_missing and not any(key in config for key in dimension.keys):
-        defaults = class_defaults(model_type)
         for key in dimension.keys:
-            value = defaults.get(key)
+            value = default_of(model_type, key)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value, f"{key} = {value} by default"
     if dimension.rule:
@@ -199,21 +198,6 @@ def _whole_number(key: str, value: object) -> int:
     return value
 
 
-def class_defaults(model_type: str) -> dict[str, Any]:
-    """Default values of transformers' configuration class for ``model_type``; {} where it has none."""
-    from transformers import CONFIG_MAPPING
-
-    if model_type not in CONFIG_MAPPING:
-        return {}
-    return signature_defaults(CONFIG_MAPPING[model_type])
-
-
-def signature_defaults(config_class: Any) -> dict[str, Any]:
-    """Default values of a configuration class."""
-    parameters = inspect.signature(config_class.__init__).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-
-
 def embeddings_tied(family: Family, model_type: str, config: Mapping[str, Any]) -> bool:
     """Whether the config ties head and embedding. Raises ConfigError for a value that is no boolean."""
     inner, inner_type = inner_config(config, model_type)
@@ -229,7 +213,7 @@ def embeddings_tied(family: Family, model_type: str, config: Mapping[str, Any]) 
 def _tied_by_default(model_type: str, inner_type: str) -> bool:
     """What the configuration class says, or the class of the language model within; transformers ties where neither."""
     for known in (model_type, inner_type):
-        value = class_defaults(known).get("tie_word_embeddings")
+        value = default_of(known, "tie_word_embeddings")
         if isinstance(value, bool):
             return value
     return True

@@ -9,9 +9,9 @@ from typing import Any
 
 from weightaudit.architecture.attention import SCALES, Asked, Attends, attends, stretched
 from weightaudit.architecture.attention_plan import NO_GAINS, AttentionPlan, Gains
+from weightaudit.architecture.class_defaults import default_of
 from weightaudit.architecture.dimensions import (
     Dimensions,
-    class_defaults,
     flag,
     inner_config,
     layers_changed,
@@ -168,7 +168,7 @@ class _Model:
         return None, ""
 
     def _looked_up(self, config: Mapping[str, Any], key: str) -> int | None:
-        return _whole(config if lookup(config, key) is not None else class_defaults(self._type), key)
+        return _whole(config, key) if lookup(config, key) is not None else _count(default_of(self._type, key))
 
     def _biases(self, own: Mapping[str, RoleMatrix]) -> dict[str, str]:
         found = {}
@@ -287,5 +287,8 @@ def _bias_of(tensor: str) -> str:
 
 
 def _whole(config: Mapping[str, Any], key: str) -> int | None:
-    value = lookup(config, key)
+    return _count(lookup(config, key))
+
+
+def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from weightaudit.architecture.dimensions import MAX_SIZE, class_defaults, lookup, signature_defaults
+from weightaudit.architecture.class_defaults import default_of, tower_type
+from weightaudit.architecture.dimensions import MAX_SIZE, lookup
 from weightaudit.architecture.expressions import evaluate, names_in
 from weightaudit.architecture.schema import ANY, Dimension, MatrixRule
 
@@ -50,7 +52,7 @@ class Towers:
             if not key:
                 continue
             own = lookup(config, key)
-            numbers, told = self._numbers(own, _defaults(own, key, model_type))
+            numbers, told = self._numbers(own, partial(_default, own, key, model_type))
             untold = [dimension.name for dimension in self.dimensions if dimension.name not in numbers]
             rules = [rule.without(untold) for rule in tower.matrices]
             matrices += [rule for rule in rules if len(rule.roles) == 1 or ANY not in rule.rows]  # others cannot be cut
@@ -58,24 +60,24 @@ class Towers:
             origins |= {f"{tower.stack}_{name}": f"{key}.{origin}" for name, origin in told.items()}
         return Found(tuple(matrices), values, origins)
 
-    def _numbers(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:
+    def _numbers(
+        self, config: Mapping[str, Any], default: Callable[[str], Any]
+    ) -> tuple[dict[str, int], dict[str, str]]:
         """(value, origin) by dimension; what is no whole number tells nothing: another layout's config has lists."""
         values: dict[str, int] = {}
         origins: dict[str, str] = {}
         for dimension in self.dimensions:
             silent = not any(key in config for key in dimension.keys)
-            for source, how in ((config, ""), *([(defaults, " by default")] if silent else [])):
-                key = next((key for key in dimension.keys if _is_size(source.get(key))), "")
-                if key:
-                    values[dimension.name], origins[dimension.name] = source[key], f"{key} = {source[key]}{how}"
-                    break
-            else:
-                if dimension.rule and all(name in values for name in names_in(dimension.rule)):
-                    try:
-                        values[dimension.name] = evaluate(dimension.rule, values)
-                        origins[dimension.name] = dimension.followed
-                    except ValueError:
-                        continue
+            source, how = (default, " by default") if silent else (config.get, "")
+            found = next(((key, value) for key in dimension.keys if _is_size(value := source(key))), None)
+            if found is not None:
+                values[dimension.name], origins[dimension.name] = found[1], f"{found[0]} = {found[1]}{how}"
+            elif dimension.rule and all(name in values for name in names_in(dimension.rule)):
+                try:
+                    values[dimension.name] = evaluate(dimension.rule, values)
+                    origins[dimension.name] = dimension.followed
+                except ValueError:
+                    continue
         return values, origins
 
 
@@ -83,13 +85,9 @@ def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_SIZE
 
 
-def _defaults(config: Mapping[str, Any], key: str, model_type: str) -> dict[str, Any]:
-    """Default values of the tower's configuration class: the one that the model's class names, or by its own type."""
-    from transformers import CONFIG_MAPPING, AutoConfig
-
-    if model_type in CONFIG_MAPPING:
-        inner = (getattr(CONFIG_MAPPING[model_type], "sub_configs", None) or {}).get(key)
-        if inner is not None and inner is not AutoConfig:
-            return signature_defaults(inner)
-    own = config.get("model_type")
-    return class_defaults(own) if isinstance(own, str) else {}
+def _default(config: Mapping[str, Any], within: str, model_type: str, key: str) -> Any:
+    """The default value of a key of a tower's configuration class: of that which the model's class names for the config
+    ``within`` it, or by the tower's own type.
+    """
+    own = tower_type(model_type, within) or config.get("model_type")
+    return default_of(own, key) if isinstance(own, str) else None

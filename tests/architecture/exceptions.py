@@ -22,7 +22,7 @@ NO_INVENTORY: dict[str, str] = {
                 "emu3",
                 "ernie4_5_vl_moe",
             ),
-            *("granite4_vision", "hy_v4_vl", "kosmos-2", "kosmos-2.5", "mistral_large4", "muse_spark"),
+            *("granite4_vision", "hy_v4_vl", "kosmos-2", "kosmos-2.5", "muse_spark"),
             *("nemotron_h_omni", "pp_formulanet", "vibevoice_asr"),
         ),
         NOT_YET,

@@ -78,6 +78,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
         "ngram_": "its sizes are sums of the primes that follow a number of the config",
         "self_attn.[qk]_norm": _ANY,
     },
+    "pp_chart2table": {"rel_pos": _ANY},
     "unlimited_ocr": {"rel_pos|net_3": _ANY},
     "xlstm": {"multihead_norm": _ANY},
 }

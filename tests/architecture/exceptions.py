@@ -11,19 +11,9 @@ NO_INVENTORY: dict[str, str] = {
     "mobilebert": "the values of its config that decide what there is were not seen apart",
     **dict.fromkeys(
         (
-            *("phi4_multimodal", "pp_chart2table", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t"),
-            *("seamless_m4t_v2", "ultravbert", "video_llama_3"),
-            *(
-                "chameleon",
-                "cohere_compass",
-                "cosmos3_edge",
-                "cosmos3_omni",
-                "deepseek_ocr2",
-                "emu3",
-                "ernie4_5_vl_moe",
-            ),
-            *("granite4_vision", "hy_v4_vl", "kosmos-2", "kosmos-2.5", "mistral_large4", "muse_spark"),
-            *("nemotron_h_omni", "pp_formulanet", "vibevoice_asr"),
+            *("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t", "seamless_m4t_v2", "ultravbert"),
+            *("video_llama_3", "deepseek_ocr2", "emu3", "ernie4_5_vl_moe", "granite4_vision", "hy_v4_vl", "kosmos-2"),
+            *("kosmos-2.5", "muse_spark", "nemotron_h_omni", "pp_formulanet", "vibevoice_asr"),
         ),
         NOT_YET,
     ),
@@ -53,7 +43,11 @@ UNMISSED: dict[str, dict[str, str]] = {
     "gpt_neox_japanese": {"dense_bias": "only the last layer has it"},
     "llama4": {"lm_head": "whether it is tied was not seen apart from other keys"},
     "mimo_v2_flash": {"attention_sink_bias": _KEYS},
-    **{name: {"deepstack_merger_list": _LENGTH} for name in ("qwen3_vl", "qwen3_vl_moe")},
+    **{
+        name: {"deepstack_merger_list": _LENGTH}
+        for name in ("qwen3_vl", "qwen3_vl_moe", "cohere_compass", "cosmos3_omni")
+    },
+    "chameleon": {"nin_shortcut": "is there where two entries of a list of the config differ"},
     "qwen4_exp_text": {r"layers\.0\.ple\.": "which layers have n-gram embeddings is a list of their numbers"},
     "blt": {"token_embedding_projection": _SMALL},
     "inkling_text": {r"embed_tokens\.weight": "a head that is stored is taken for the one tied to it"},
@@ -84,6 +78,7 @@ UNSHAPED: dict[str, dict[str, str]] = {
         "ngram_": "its sizes are sums of the primes that follow a number of the config",
         "self_attn.[qk]_norm": _ANY,
     },
+    "pp_chart2table": {"rel_pos": _ANY},
     "unlimited_ocr": {"rel_pos|net_3": _ANY},
     "xlstm": {"multihead_norm": _ANY},
 }

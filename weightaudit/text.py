@@ -95,6 +95,18 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
+def in_order(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Sort key of ``name`` in which numbers count as such.
+
+    Example:
+        >>> sorted(["layer.10", "layer.2", "head"], key=in_order)
+        ['head', 'layer.2', 'layer.10']
+    """
+    words, numbers = re.split("[0-9]+", name), [number.lstrip("0") for number in re.findall("[0-9]+", name)]
+    # Of two numbers the longer one is the larger: so none need be read, however long.
+    return tuple((word, len(number), number) for word, number in zip(words, [*numbers, ""], strict=True))
+
+
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 1) -> str:
     """``Did you mean method? `` for a ``word`` like one of ``known``, or like several; "" where none is near.
 

@@ -47,8 +47,8 @@ def test_ranks_follow_the_stable_rank_at_the_same_mean() -> None:
     assert list(pattern.ranks.values()) == [2, 4, 8, 10]
     assert sum(pattern.ranks.values()) == 6 * 4
     said = pattern.for_peft()
-    assert said["rank_pattern"]["model\\.layers\\.3\\.self_attn\\.q_proj"] == 10
-    assert said["alpha_pattern"]["model\\.layers\\.3\\.self_attn\\.q_proj"] == 20
+    assert said["rank_pattern"]["layers\\.3\\.self_attn\\.q_proj"] == 10
+    assert said["alpha_pattern"]["layers\\.3\\.self_attn\\.q_proj"] == 20
     assert "so that the mean rank over all modules is r" in pattern.notes[0]
     assert json.loads(pattern.to_json()) == said
 
@@ -128,6 +128,37 @@ def test_peft_gives_a_gpt2_these_ranks(tmp_path: Path) -> None:
     assert len([name for name in found if name.endswith("c_attn")]) == 2
     only = report.rank_pattern(r=3, roles="QKV")
     assert {name.rpartition(".")[2] for name in only.ranks} == {"c_attn"}
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama", "opt"])
+@pytest.mark.parametrize("saved", ["whole", "base"])
+def test_peft_gives_these_ranks_with_a_head_and_without(kind: str, saved: str, tmp_path: Path) -> None:
+    """Names have the model's prefix in one of both; the files may be those of either."""
+    model = tiny(kind)
+    base = getattr(model, model.base_model_prefix)
+    assert base is not model
+    (model if saved == "whole" else base).save_pretrained(tmp_path)
+    pattern = wa.scan(tmp_path).rank_pattern(r=3, max_rank=6)
+    assert len(set(pattern.ranks.values())) > 1
+    before = f"{model.base_model_prefix}."
+    wanted = {name.removeprefix(before): rank for name, rank in pattern.ranks.items()}
+    found = {name: rank for name, (rank, _) in adapted(base, pattern.for_peft()).items()}
+    assert found == wanted
+    whole = tiny(kind)
+    found = {name.removeprefix(before): rank for name, (rank, _) in adapted(whole, pattern.for_peft()).items()}
+    assert found == wanted
+
+
+def test_a_name_stays_whole_where_another_tensor_ends_like_it() -> None:
+    from weightaudit.advice.modules import Module, _shortened
+
+    names = [f"bert.encoder.layer.{i}.q" for i in range(2)]
+    modules = [Module(name, (), (4, 4), None, name, name) for name in names]
+    tensors = [f"{name}.weight" for name in names]
+    short = [one.removeprefix("bert.") for one in names]
+    assert [one.short for one in _shortened(modules, tensors, ["bert."])] == short
+    more = [*tensors, "other.encoder.layer.1.q.weight", "encoder.layer.10.q.weight"]
+    assert [one.short for one in _shortened(modules, more, ["bert."])] == [short[0], names[1]]
 
 
 @pytest.mark.parametrize("kind", ["llava", "qwen2_vl"])

@@ -29,6 +29,32 @@ def test_a_batch_of_one_is_the_matrix_that_it_holds() -> None:
     assert matrix.shape == (20, 16)
 
 
+def test_numbers_in_names_are_in_their_order() -> None:
+    names = [
+        "layer.10.a",
+        "layer.2.b",
+        "layer.2.a",
+        "layer.010.a",
+        "layer.9" + "9" * 900,
+        "head",
+        "layer.1.10",
+        "layer.1.9",
+    ]
+    found = mapped(*(info(name, (4, 6)) for name in names))
+    assert [matrix.tensors[0] for matrix in found.matrices] == [
+        *(
+            "head",
+            "layer.1.9",
+            "layer.1.10",
+            "layer.2.a",
+            "layer.2.b",
+            "layer.010.a",
+            "layer.10.a",
+            "layer.9" + "9" * 900,
+        )
+    ]
+
+
 def test_what_is_no_matrix_of_numbers_is_left() -> None:
     found = mapped(
         info("proj", (4, 6)),

@@ -39,6 +39,9 @@ class RankPattern:
         Sentences for the reader.
     also
         Module → what it is called in the model that transformers makes of the files, where that is another name.
+    short
+        Module → the end of its name that it has in a model of that family as such and in one with a head, where the
+        name in the files has more.
     """
 
     r: int
@@ -47,15 +50,16 @@ class RankPattern:
     by: str
     notes: tuple[str, ...] = ()
     also: dict[str, str] = field(default_factory=dict)
+    short: dict[str, str] = field(default_factory=dict)
 
     def for_peft(self) -> dict[str, Any]:
-        """Keywords of `peft.LoraConfig`: the modules by their names, both where they have two, and patterns for those
-        whose rank is not r.
+        """Keywords of `peft.LoraConfig`: the modules by their names, both where they have two, the short one where
+        they have one, and patterns for those whose rank is not r.
 
         A pattern is a regular expression that PEFT matches with the end of a module's name, the first that fits; so
         longer names come first.
         """
-        names = {own: (own, self.also[own]) if own in self.also else (own,) for own in self.ranks}
+        names = {own: (own, self.also[own]) if own in self.also else (self.short.get(own, own),) for own in self.ranks}
         keyed = [own for own, rank in self.ranks.items() if rank != self.r]
         ends = tuple(f".{name}" for own in keyed for name in names[own])
         keyed += [
@@ -111,7 +115,8 @@ def rank_pattern(
         notes.append(f"The mean rank is {sum(ranks) / len(ranks):.3g}: the modules are too small for more.")
     named = {module.name: rank for module, rank in zip(modules.found, ranks, strict=True)}
     also = {module.name: module.loaded for module in modules.found if module.loaded != module.name}
-    return RankPattern(r, scale, named, known, tuple(notes), also)
+    short = {module.name: module.short for module in modules.found if module.short != module.loaded}
+    return RankPattern(r, scale, named, known, tuple(notes), also, short)
 
 
 def check_ranks(r: int, min_rank: int | None, max_rank: int | None, alpha: float | None) -> tuple[int, int, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from weightaudit.architecture import family
 from weightaudit.config import SPECTRA, Spectra
 from weightaudit.errors import UsageError
 from weightaudit.records import LAYER_ROLES, TOWERS, LayerRow, ScanResult
@@ -35,7 +36,8 @@ _NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
 class Module:
     """A module of the model: ``name`` is its path, ``rows`` are the matrices that its weight holds, (out, in) is its
     ``shape``. ``whole`` is its weight as one matrix, None where only parts of it were measured. ``loaded`` is its path
-    in the model that transformers makes of the files.
+    in the model that transformers makes of the files; ``short`` what is left of it without what a model may have before
+    it and its bare part has not, the same where other tensors' names end so, too.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Module:
     shape: tuple[int, int]
     whole: LayerRow | None
     loaded: str
+    short: str
 
     @property
     def kind(self) -> str:
@@ -93,7 +96,8 @@ def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Module
         others = [row for row in rows if row is not whole] or rows
         shape = whole.matrix.shape if whole else (sum(row.matrix.shape[0] for row in others), rows[0].matrix.shape[1])
         own = plain.get(name, name).removesuffix(WEIGHT)
-        found.append(Module(own, tuple(rows), shape, whole, _LANGUAGE.sub(BESIDE_TOWERS, own) if towers else own))
+        loaded = _LANGUAGE.sub(BESIDE_TOWERS, own) if towers else own
+        found.append(Module(own, tuple(rows), shape, whole, loaded, loaded))
     if not found:
         raise UsageError("advice", "no module holds such matrices alone", f"Name others with --roles. {_roles(result)}")
     odd = list(dict.fromkeys(odd))
@@ -101,7 +105,32 @@ def modules_of(result: ScanResult, roles: Sequence[str] | None = None) -> Module
         f"Left out, for they are no weight of one module: {listed(map(printable, odd), 3, spare=1)} "
         f"({plural(len(odd), 'tensor')})."
     )
+    if not towers:
+        found = _shortened(found, [plain.get(name, name) for name in sizes], prefixes_of(result))
     return Modules(tuple(found), (note,) if odd else ())
+
+
+def prefixes_of(result: ScanResult) -> tuple[str, ...]:
+    """What names of a model of that family may begin with; nothing is known where the map was guessed or told."""
+    return () if result.map.guessed or result.map.spec else family(result.map.family).prefixes
+
+
+def _shortened(modules: Sequence[Module], tensors: Iterable[str], prefixes: Sequence[str]) -> list[Module]:
+    """The ``modules`` with their short names, by which no other of the ``tensors`` would be taken for one of them."""
+    short: dict[str, str] = {}
+    for module in modules:
+        prefix = next((one for one in prefixes if one.endswith(".") and module.name.startswith(one)), "")
+        short[module.name.removeprefix(prefix)] = module.name
+    depths = {name.count(".") + 1 for name in short}
+    several = set()
+    for tensor in tensors:
+        own = tensor.removesuffix(WEIGHT)
+        for depth in depths:
+            end = ".".join(own.rsplit(".", depth)[-depth:])
+            if short.get(end, own) != own:
+                several.add(end)
+    names = {own: end for end, own in short.items() if end not in several}
+    return [replace(module, short=names.get(module.name, module.name)) for module in modules]
 
 
 def check_roles(result: ScanResult, roles: Sequence[str] | None) -> None:

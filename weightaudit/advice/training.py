@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from weightaudit.advice.modules import By, Module, check_measure, modules_of
-from weightaudit.architecture import family
+from weightaudit.advice.modules import By, Module, check_measure, modules_of, prefixes_of
 from weightaudit.errors import UsageError
 from weightaudit.records import ScanResult
 from weightaudit.text import did_you_mean, listed, percent, plural, printable
@@ -124,9 +123,7 @@ def check_choice(share: float, take: str) -> None:
 
 def _prefix(result: ScanResult, names: Sequence[str]) -> str:
     """The first prefix of the model's family, where no name has any of them: files may leave it out, models do not."""
-    if result.map.guessed or result.map.spec:
-        return ""
-    prefixes = family(result.map.family).prefixes
+    prefixes = prefixes_of(result)
     return prefixes[0] if prefixes and not any(name.startswith(prefixes) for name in names) else ""
 
 

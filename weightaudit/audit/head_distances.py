@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.arrays import Array
 from weightaudit.audit.reading import cut
+from weightaudit.dtypes import BY_NAME
 
 COLUMNS = 128
 """Columns of a matrix that are made float64 at once."""
@@ -36,6 +37,14 @@ def nearest_heads(plan: AttentionPlan, stored: Mapping[str, Array]) -> list[tupl
     nearest = np.where(np.isnan(farthest), math.inf, farthest).argmin(axis=1)
     found = [(int(other), float(farthest[head, other])) for head, other in enumerate(nearest)]
     return [(other, d) if math.isfinite(d) else (None, math.nan) for other, d in found]
+
+
+def comparison_bytes(plan: AttentionPlan) -> int:
+    """Bytes that `nearest_heads` takes beside the weights, at most: a matrix that lies in several pieces in one, some
+    of its columns in float64, and distances."""
+    stored = [matrix.parameters * -(-BY_NAME[matrix.dtype].bits // 8) for matrix in plan.matrices.values()]
+    rows = max((matrix.shape[0] for matrix in plan.matrices.values()), default=0)
+    return max(stored, default=0) + 8 * (3 * COLUMNS * rows + 6 * plan.attention.heads**2)
 
 
 def _distances(blocks: list[Array], count: int) -> NDArray[np.float64]:

@@ -26,6 +26,9 @@ from weightaudit.spectral.team import Team
 ROUNDING = 1.0 + 1e-9
 """Factor that covers the rounding of the lengths of vectors and of products of bounds, whose relative error is far
 smaller."""
+COPIES = 10
+"""Copies in float64 of the rows of one head that are held at once: those of its queries, keys and values with the gains
+of a norm, and of both factors of a product, as they are, scaled, and decomposed."""
 Float = NDArray[np.float64]
 
 
@@ -38,6 +41,12 @@ class HeadGroup:
         self.plan, self.attention, self.kv_head = plan, plan.attention, kv_head
         self._stored, self._config, self._team = stored, config, team
         self._nope = self.attention.head_dim - plan.rotary
+
+    @property
+    def bytes_beside(self) -> int:
+        """Bytes that the work takes beside the weights, at most."""
+        sides = [side for matrix in self.plan.matrices.values() for side in matrix.shape]
+        return 8 * COPIES * max(self.attention.head_dim, self.attention.value_dim) * max(sides, default=0)
 
     def rows(self) -> Iterator[HeadRow]:
         """A row for each head of queries."""

@@ -12,9 +12,10 @@ import numpy as np
 from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.architecture.heads import plan_heads
 from weightaudit.arrays import Array
-from weightaudit.audit.head_distances import nearest_heads
+from weightaudit.audit.head_distances import comparison_bytes, nearest_heads
 from weightaudit.audit.head_numbers import HeadGroup
 from weightaudit.audit.reading import ReadGroup, groups_in_file_order, in_file
+from weightaudit.audit.workspace import Workspace
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
@@ -90,13 +91,19 @@ class HeadWork:
     distances: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
 
     def tasks(
-        self, plans: Sequence[AttentionPlan], stored: Mapping[str, Array], config: AuditConfig, team: Team
+        self,
+        plans: Sequence[AttentionPlan],
+        stored: Mapping[str, Array],
+        config: AuditConfig,
+        team: Team,
+        workspace: Workspace,
     ) -> Iterator[Callable[[], None]]:
-        """One for each head of keys and values and all that read it, and one that compares the heads."""
+        """One for each head of keys and values and all that read it, and one that compares the heads; their copies in
+        float64 lie in the ``workspace``."""
         for plan in plans:
             for kv_head in range(plan.attention.kv_heads):
-                yield partial(self._measure, HeadGroup(plan, kv_head, stored, config, team))
-            yield partial(self._compare, plan, stored)
+                yield partial(self._measure, HeadGroup(plan, kv_head, stored, config, team), workspace)
+            yield partial(self._compare, plan, stored, workspace)
 
     def result(self, planned: HeadPlans) -> Heads:
         """All of them, in report order."""
@@ -113,11 +120,11 @@ class HeadWork:
         attentions = tuple(plan.attention for plan in plans if plan.key in measured)
         return Heads(attentions, tuple(rows), planned.skipped)
 
-    def _measure(self, group: HeadGroup) -> None:
-        with np.errstate(all="ignore"):
+    def _measure(self, group: HeadGroup, workspace: Workspace) -> None:
+        with workspace.lent(group.bytes_beside), np.errstate(all="ignore"):
             for row in group.rows():
                 self.rows[group.plan.key, row.head] = row
 
-    def _compare(self, plan: AttentionPlan, stored: Mapping[str, Array]) -> None:
-        with np.errstate(all="ignore"):
+    def _compare(self, plan: AttentionPlan, stored: Mapping[str, Array], workspace: Workspace) -> None:
+        with workspace.lent(comparison_bytes(plan)), np.errstate(all="ignore"):
             self.distances[plan.key] = nearest_heads(plan, stored)

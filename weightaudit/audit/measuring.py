@@ -149,7 +149,8 @@ class _Work:
         return held
 
     def _head_tasks(self, held: Held) -> Iterator[Callable[[], None]]:
-        return self.seen.heads.tasks(held.group.attentions, held.own.arrays, self._config, self._team)
+        attentions, stored = held.group.attentions, held.own.arrays
+        return self.seen.heads.tasks(attentions, stored, self._config, self._team, self._workspace)
 
     @staticmethod
     def _of_heads(task: Callable[[], None], held: Held) -> Held:

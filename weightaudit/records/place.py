@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from weightaudit.text import in_order
+
 # The paper's roles first; a family may add names of its own (e.g. POOLER) in its spec.
 EMBEDDING_ROLES = ("EMBED", "POSITION", "TOKEN_TYPE")
 LAYER_ROLES = (
@@ -74,18 +76,19 @@ class Place:
         return between.join(word for word in words if word)
 
     @property
-    def order(self) -> tuple[int, int, int, int, int, str, str]:
+    def order(self) -> tuple[int, int, int, int, int, str, tuple[tuple[str, int, str], ...], str]:
         """Sort key of the report: embeddings; the encoder's layers, then the decoder's, then those of towers; then the
         rest, heads first.
 
         Within a layer what is shared comes before the experts, and roles run Q K V O QKV XQ … GATE M1 M2, a
-        family's own last. Those of no known role follow what is outside the layers, by name.
+        family's own last. Those of no known role follow what is outside the layers, by name, numbers by their size.
         """
+        name = in_order(self.tensor), self.tensor
         if self.layer is None:
             embedding = self.role in EMBEDDING_ROLES
             rank = EMBEDDING_ROLES.index(self.role) if embedding else int(self.role != "HEAD")
             group = 0 if embedding else 3 if self.role == OTHER else 2
-            return (group, STACKS.index(self.stack), -1, -1, rank, self.role, self.tensor)
+            return (group, STACKS.index(self.stack), -1, -1, rank, self.role, *name)
         rank = LAYER_ROLES.index(self.role) if self.role in LAYER_ROLES else len(LAYER_ROLES)
         expert = -1 if self.expert is None else self.expert
-        return (1, STACKS.index(self.stack), self.layer, expert, rank, self.role, self.tensor)
+        return (1, STACKS.index(self.stack), self.layer, expert, rank, self.role, *name)

@@ -29,6 +29,8 @@ def escaped(text: str) -> str:
         >>> escaped("a\\nb")
         'a\\\\nb'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

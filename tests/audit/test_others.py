@@ -39,13 +39,13 @@ def test_facts(dtype: torch.dtype, shape: tuple[int, ...], monkeypatch: pytest.M
 def test_facts_of_nothing_finite_and_of_a_scalar() -> None:
     assert facts_of(as_array(torch.full((3,), NAN))) == TensorFacts(3, 0, 0, 0.0, 0.0)
     assert facts_of(as_array(torch.tensor(-2.0))) == TensorFacts(0, 0, 0, 2.0, 4.0)
-    assert facts_of(as_array(torch.tensor([2 + 4j, complex(0, NAN), 2]))) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
+    assert facts_of(as_array(torch.tensor([2 + 4j, complex(0, NAN), 2]))) == TensorFacts(1, 0, 0, 4.0, 24 / 5)
 
 
 def test_facts_of_complex_numbers_that_do_not_lie_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others, "CHUNK", 2)
     values = torch.tensor([2 + 4j, 9, complex(0, NAN), 9, 2])
-    assert facts_of(as_array(values[::2])) == TensorFacts(1, 0, 2, 4.0, 24 / 5)
+    assert facts_of(as_array(values[::2])) == TensorFacts(1, 0, 0, 4.0, 24 / 5)
     assert facts_of(as_array(values[:1].expand(3))) == TensorFacts(0, 0, 0, 4.0, 10.0)
 
 
@@ -310,3 +310,10 @@ def test_reading_is_what_the_files_hold_and_no_more(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Checkpoint, "_read", counting)
     report = wa.scan(tmp_path)
     assert sorted(reads) == sorted(report.coverage.tensor)
+
+
+def test_real_numbers_stored_as_complex_are_not_zero() -> None:
+    assert facts_of(as_array(torch.ones(3, dtype=torch.complex64))).zeros == 0
+    both = torch.tensor([complex(NAN, NAN), complex(INF, NAN), complex(0, -INF), 0j])
+    facts = facts_of(as_array(both))
+    assert (facts.nan, facts.infinite, facts.zeros) == (2, 1, 1)

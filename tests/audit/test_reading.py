@@ -17,7 +17,15 @@ from weightaudit.arrays import CACHE_LINE, Array, aligned
 from weightaudit.audit import memory as memory_module
 from weightaudit.audit import reading
 from weightaudit.audit.memory import Closed
-from weightaudit.audit.reading import Held, ReadGroup, cut, plan_groups, read_groups, with_others
+from weightaudit.audit.reading import (
+    Held,
+    ReadGroup,
+    cut,
+    neighbours_together,
+    plan_groups,
+    read_groups,
+    with_others,
+)
 from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import Part, RoleMatrix, Rows, TensorInfo
 
@@ -167,6 +175,31 @@ def test_what_has_no_role_is_read_on_the_way_and_asks_for_little_more_memory(
     assert with_others([], others, memory=10_000)[1] == []
     large = plan_groups([_matrix(0, "M1", "m")], {"m": _info("m", 0, nbytes=1000)})
     assert with_others(large, others, memory=memory)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("memory", "together"),
+    [(None, [["a", "b"], ["q"], ["c", "d", "e"]]), (1000, [["a"], ["b"], ["q"], ["c"], ["d"], ["e"]])],
+)
+def test_neighbours_that_are_only_looked_at_are_read_as_one(
+    memory: int | None, together: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = {info.name: info for info in (_info(name, 16 * i) for i, name in enumerate("abqcde"))}
+    units = plan_groups([_matrix(0, "Q", "q")], tensors)
+    others = [ReadGroup((tensors[name],), ()) for name in "abcde"]
+    groups, _ = with_others(units, others, memory=memory)
+    read = list(neighbours_together(groups, memory=memory))
+    assert [[info.name for info in group.tensors] for group in read] == together
+    assert [len(group.matrices) for group in read if group.tensors[0].name == "q"] == [1]
+    monkeypatch.setattr(reading, "TOGETHER", 2 * others[0].buffer_bytes)
+    read = list(neighbours_together(groups))
+    assert [[info.name for info in group.tensors] for group in read] == [["a", "b"], ["q"], ["c", "d"], ["e"]]
+
+
+def test_what_is_read_beside_others_is_not_joined() -> None:
+    tensors = [_info(name, 16 * i) for i, name in enumerate("abc")]
+    groups = [ReadGroup((info,), (), ((info,),)) for info in tensors]
+    assert list(neighbours_together(groups)) == groups
 
 
 class FakeCheckpoint:

@@ -29,6 +29,7 @@ class Memory:
         self._room = room
         self._free: list[Array] = []
         self._used: dict[int, Array] = {}
+        self._in_use = 0
         self._change = threading.Condition()
         self._closed = False
 
@@ -43,6 +44,7 @@ class Memory:
                     raise Closed
                 if (buffer := self._given(nbytes)) is not None:
                     self._used[id(buffer)] = buffer
+                    self._in_use += buffer.size + CACHE_LINE
                     return buffer
                 self._change.wait()
 
@@ -50,6 +52,7 @@ class Memory:
         """Have ``buffer``, one that was taken, be used again; nothing may look at it any more."""
         with self._change:
             del self._used[id(buffer)]
+            self._in_use -= buffer.size + CACHE_LINE
             if buffer.size >= SMALL and not self._closed:
                 self._free.append(buffer)
                 self._let_go(max((used.size for used in self._used.values()), default=buffer.size) + KEPT)
@@ -65,7 +68,7 @@ class Memory:
     @property
     def held(self) -> int:
         """Bytes in use, and kept."""
-        return sum(buffer.size + CACHE_LINE for buffer in (*self._used.values(), *self._free))
+        return self._in_use + sum(buffer.size + CACHE_LINE for buffer in self._free)
 
     def _let_go(self, kept: int) -> None:
         """Let go of the largest free buffers, until there are at most ``kept`` bytes of them."""

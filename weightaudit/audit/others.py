@@ -66,25 +66,25 @@ def facts_of(tensor: Array) -> TensorFacts:
     if BY_NAME[tensor.dtype.name].kind in ("integer", "bool"):
         zeros = sum(chunk.size - int(np.count_nonzero(chunk)) for chunk in _chunks(flat))
         return TensorFacts(0, 0, zeros, float("nan"), float("nan"))
-    nan = infinite = zeros = entries = 0
+    nan = infinite = zeros = finite = 0
     largest = total = 0.0
     with np.errstate(all="ignore"):
         for chunk in _chunks(flat):
+            entries = chunk.astype(np.float32) if chunk.dtype.itemsize < 4 else chunk
+            values = entries  # of complex numbers their parts
             if chunk.dtype.kind == "c":
-                chunk = np.ascontiguousarray(chunk).view(chunk.real.dtype)
-            entries += chunk.size
-            values = chunk.astype(np.float32) if chunk.dtype.itemsize < 4 else chunk
+                values = np.ascontiguousarray(chunk).view(chunk.real.dtype)
+            zeros += entries.size - int(np.count_nonzero(entries))
             size = max(-float(values.min()), float(values.max()))
             if not math.isfinite(size):
-                missing, finite = int(np.isnan(values).sum()), np.isfinite(values)
-                values = values[finite]
-                nan, infinite = nan + missing, infinite + finite.size - missing - values.size
+                missing = int(np.isnan(entries).sum())
+                nan, infinite = nan + missing, infinite + entries.size - missing - int(np.isfinite(entries).sum())
+                values = values[np.isfinite(values)]
                 size = float(np.abs(values).max(initial=0.0))
-            zeros += values.size - int(np.count_nonzero(values))
+            finite += values.size
             largest = max(largest, size)
             total += float(np.square(values, dtype=np.float64).sum())
-    count = entries - nan - infinite
-    return TensorFacts(nan, infinite, zeros, largest, total / count if count else 0.0)
+    return TensorFacts(nan, infinite, zeros, largest, total / finite if finite else 0.0)
 
 
 def _chunks(flat: Array) -> Iterator[Array]:

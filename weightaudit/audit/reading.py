@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from types import MappingProxyType
 
@@ -39,6 +39,10 @@ MOST_AHEAD = 64
 """Groups that are read before their turn, at most."""
 AHEAD = 64_000_000
 """Bytes asked of a network ahead of need, where no limit on memory leaves less."""
+TOGETHER = 1 << 20
+"""Bytes of neighbours without a matrix that come in one group: of a model there may be hundreds of thousands, and each
+group has a price.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class ReadGroup:
         """Bytes read for it."""
         return sum(info.stored_nbytes for info in self.read)
 
-    @property
+    @cached_property
     def buffer_bytes(self) -> int:
         """Bytes that it takes in a buffer."""
         return self.scratch + sum(_place(info) for info in self.read)
@@ -208,6 +212,30 @@ def with_others(
     return groups_in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)]), left_out
 
 
+def neighbours_together(groups: Sequence[ReadGroup], *, memory: int | None = None) -> Iterator[ReadGroup]:
+    """The groups in their order, those that follow one another and are of nothing but tensors to be looked at as one,
+    as far as it takes no more memory than `TOGETHER`, nor, where ``memory`` is bounded, than the largest of them all.
+    """
+    most = TOGETHER
+    if memory is not None:
+        most = min(most, max((group.buffer_bytes for group in groups), default=0))
+    tensors: list[TensorInfo] = []
+    taken = 0
+    for group in groups:
+        alone = bool(group.matrices or group.beside or group.scratch or group.attentions)
+        nbytes = 0 if alone else sum(map(_place, group.tensors))
+        if tensors and (alone or taken + nbytes > most):
+            yield ReadGroup(tuple(tensors), ())
+            tensors, taken = [], 0
+        if alone:
+            yield group
+        else:
+            tensors += group.tensors
+            taken += nbytes
+    if tensors:
+        yield ReadGroup(tuple(tensors), ())
+
+
 def _ahead(memory: int | None) -> int:
     """Bytes asked of a network ahead of need."""
     return AHEAD if memory is None else min(AHEAD, memory // 4)
@@ -340,10 +368,14 @@ def read_groups(
             in_order = [info for group in groups if i < len(group.beside) for info in group.beside[i]]
             readings.append(reading.enter_context(other.reader(in_order, ahead=share)))
         begun: deque[tuple[Future[Held], int]] = deque()
+        lead = 0
         for group in groups:
-            while len(begun) > MOST_AHEAD or sum(nbytes for _, nbytes in begun) > LEAD:
-                yield begun.popleft()[0]
+            while len(begun) > MOST_AHEAD or lead > LEAD:
+                future, nbytes = begun.popleft()
+                lead -= nbytes
+                yield future
             begun.append((reader.submit(fill, group), group.buffer_bytes))
+            lead += group.buffer_bytes
         for future, _ in begun:
             yield future
 

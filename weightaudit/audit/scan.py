@@ -17,7 +17,7 @@ from weightaudit.audit.notes import notes
 from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import ReadGroup, plan_groups, with_others
+from weightaudit.audit.reading import ReadGroup, neighbours_together, plan_groups, with_others
 from weightaudit.audit.rules import RULES, Other, RuleContext, asked_for, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables
@@ -94,6 +94,7 @@ def _scan(
         read = {name for group in groups for name in group.looked_at}
         others = (ReadGroup((info,), ()) for name, (_, info) in wanted.items() if name not in read)
         groups, too_large = with_others(groups, others, memory=config.memory)
+        groups = list(neighbours_together(groups, memory=config.memory))
     else:
         groups = with_heads(groups, heads.plans, checkpoint.tensors, ())
     with reporting(progress) as display:

@@ -141,8 +141,8 @@ class TensorFacts:
     """What the entries of a tensor without a role are: a norm's, a bias's, one that could not be mapped.
 
     ``nan``, ``infinite`` and ``zeros`` count entries, ``max_abs`` is the largest finite magnitude and ``mean_square``
-    the mean of the finite entries' squares: 0 and 0 where there are none, NaN of integers, of which only zeros are
-    counted.
+    the mean of the finite entries' squares, of complex ones of their parts: 0 and 0 where there are none, NaN of
+    integers, of which only zeros are counted.
     """
 
     nan: int

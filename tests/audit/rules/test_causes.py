@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.support.trained import EMBED, HEAD, Tensors, name, write
+from weightaudit.audit.rules.causes import Weight, by_cause, label_of
+from weightaudit.records import Place
 
 Make = Callable[[torch.Tensor], torch.Tensor]
 FILLS: dict[str, Make] = {
@@ -51,6 +53,7 @@ BEFALLEN: dict[str, tuple[Callable[[str], bool], tuple[int | None, str], int, st
         3,
         "V of layers 1-2,8",
     ),
+    "an MLP": (lambda one: ".mlp." in one, (None, ""), 36, "GATE, M1 and M2 of layers 0-11"),
     "the norms": (
         lambda one: "norm" in one,
         (None, ""),
@@ -166,3 +169,45 @@ def test_what_befell_a_module_without_roles_is_one(tmp_path: Path) -> None:
     found = [one for one in wa.scan(write(tmp_path, spoil)).findings if one.id == "nonfinite"]
     assert [one.tensors for one in found] == [projector, (alone,)]
     assert "2 of 115 weights" in found[0].detail
+
+
+def weight(layer: int, role: str, expert: int | None = None) -> Weight:
+    place = Place(layer=layer, expert=expert, role=role)
+    return Weight(("matrix", str(place)), place, label_of(place), (str(place),), frozenset(("f",)), 9)
+
+
+EXPERTS = [weight(layer, role, expert) for layer in range(4) for expert in range(8) for role in ("GATE", "M1", "M2")]
+DENSE = [weight(layer, role) for layer in range(9) for role in ("Q", "K", "V", "O")]
+
+
+@pytest.mark.parametrize(
+    ("befallen", "groups"),
+    [
+        ("an expert", [3]),
+        ("most of an expert", [2]),
+        ("experts of several layers", [9]),
+        ("a role of an expert in each layer", [4]),
+        ("one matrix of an expert", [1]),
+        ("an expert and another's matrix", [3, 1]),
+    ],
+)
+def test_an_expert_is_one_cause(befallen: str, groups: list[int]) -> None:
+    which: dict[str, Callable[[Place], bool]] = {
+        "an expert": lambda one: (one.layer, one.expert) == (1, 2),
+        "most of an expert": lambda one: (one.layer, one.expert) == (1, 2) and one.role != "M2",
+        "experts of several layers": lambda one: (one.layer, one.expert) in ((1, 2), (2, 7), (3, 2)),
+        "a role of an expert in each layer": lambda one: (one.expert, one.role) == (5, "M1"),
+        "one matrix of an expert": lambda one: (one.layer, one.expert, one.role) == (1, 2, "M1"),
+        "an expert and another's matrix": lambda one: (
+            (one.layer, one.expert) == (1, 2) or (one.layer, one.expert, one.role) == (3, 0, "M1")
+        ),
+    }
+    faulty = [one for one in EXPERTS if which[befallen](one.place)]
+    assert [len(group) for group in by_cause(faulty, EXPERTS)] == groups
+
+
+@pytest.mark.parametrize(("layers", "groups"), [(4, [8]), (3, [4, 3])])
+def test_roles_in_the_same_layers_are_one_cause(layers: int, groups: list[int]) -> None:
+    ends = {"V": 4, "O": layers}
+    faulty = [one for one in DENSE if one.place.layer is not None and one.place.layer < ends.get(one.place.role, 0)]
+    assert [len(group) for group in by_cause(faulty, DENSE)] == groups

@@ -164,6 +164,7 @@ FAULTS = (
     Fault("untrained", _to(HEAD, lambda values: torch.nn.init.orthogonal_(values.clone())), ((None, "HEAD"),)),
     Fault("untrained", _every("layers.4.", _random), ((4, ""),)),
     Fault("untrained", _every("v_proj", _random), ((None, "V"),)),
+    Fault("untrained", _every(".mlp.", _random)),
     Fault("untrained-model", _every("", _random)),
     Fault("untrained-model", _every(".layers.", _random)),
     Fault("magnitude", _to(name(5, "q_proj"), lambda values: 1e30 * values), ((5, "Q"),)),

@@ -5,13 +5,16 @@ once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from weightaudit.audit.rules.context import Other, RuleContext, Subject
 from weightaudit.audit.rules.wording import MAX_NAMED, listed
 from weightaudit.records import CodeFacts, LayerRow, Place, Scheme
 from weightaudit.text import plural, printable, ranges, shortened
+
+Key = TypeVar("Key", bound=Hashable)
 
 SEVERAL = 3
 """Weights that a common cause is looked for from."""
@@ -49,7 +52,7 @@ class Weight:
 
 def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
     """The matrices of ``rows``, in their order."""
-    file_of = {entry.tensor: entry.file for entry in context.coverage_entries}
+    file_of = context.once(_files)
 
     def weight(row: LayerRow) -> Weight:
         matrix = row.matrix
@@ -62,6 +65,15 @@ def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
 
 def others(context: RuleContext) -> list[Weight]:
     """Tensors without a role that were looked at, in name order; each in the layer of the matrices it lies beside."""
+    return [one for one in context.once(_others) if one.subject not in context.suppressed]
+
+
+def _files(context: RuleContext) -> Mapping[str, str]:
+    """Each tensor → its file."""
+    return {entry.tensor: entry.file for entry in context.coverage_entries}
+
+
+def _others(context: RuleContext) -> list[Weight]:
     layer_of = _layers_by_path(context)
 
     def weight(name: str, other: Other) -> Weight:
@@ -71,7 +83,7 @@ def others(context: RuleContext) -> list[Weight]:
         files, entries = frozenset((other.entry.file,)), other.entry.parameters
         return Weight(("tensor", name), place, label, (name,), files, entries, other=other)
 
-    return [weight(name, other) for name, other in context.others.items() if ("tensor", name) not in context.suppressed]
+    return [weight(name, other) for name, other in context.others.items()]
 
 
 def _numbers_apart(name: str) -> str:
@@ -91,19 +103,22 @@ def _layers_by_path(context: RuleContext) -> Mapping[str, Place]:
     return found
 
 
-def _paths(name: str) -> list[str]:
+def _paths(name: str) -> Iterator[str]:
     """The beginnings of a dotted name that end after a number: "model.layers.3.", shortest first."""
-    parts = name.split(".")
-    return [".".join(parts[: i + 1]) + "." for i, part in enumerate(parts[:-1]) if part.isdecimal()]
+    end = 0
+    for part in name.split(".")[:-1]:
+        end += len(part) + 1
+        if part.isdecimal():
+            yield name[:end]
 
 
 def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[Weight]]:
     """``faulty``, some of the ``judged``, in groups that are one finding each.
 
     The whole where most of all are; else all of a file where there are several; most of the tensors without a role
-    whose names end alike, such as norms or scales; most of a layer, with other such layers of its stack; at least
-    `SEVERAL` of one role or name in layers or experts; those without a role or layer that are in one module, such as a
-    projector; the rest alone.
+    whose names end alike, such as norms or scales; most of a layer, with other such layers of its stack; most of an
+    expert, with other such experts; at least `SEVERAL` of one role or name in layers or experts, with other roles in
+    the same ones; those without a role or layer that are in one module, such as a projector; the rest alone.
     """
     if len(faulty) >= SEVERAL and len(faulty) > MOSTLY * len(judged):
         return [list(faulty)]
@@ -120,23 +135,32 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
     layers = {key for key, bad in _known(left, _layer) if len(bad) > MOSTLY * len(in_layer[key])}
     groups += _grouped((one for one in left if _layer(one) in layers), lambda one: one.place.stack).values()
     left = [one for one in left if _layer(one) not in layers]
+    in_expert = _grouped(judged, _expert)
+    bad_of = _grouped(left, _expert).items()
+    experts = {key for key, bad in bad_of if key is not None and len(bad) > max(1, MOSTLY * len(in_expert[key]))}
+    groups += _grouped((one for one in left if _expert(one) in experts), lambda one: one.place.stack).values()
+    left = [one for one in left if _expert(one) not in experts]
     labels = dict(_known(left, _label))
-    groups += labels.values()
+    places = {label: _everywhere(bad) for label, bad in labels.items()}
+    groups += _grouped((one for bad in labels.values() for one in bad), lambda one: places[_label(one)]).values()
     left = [one for one in left if _label(one) not in labels]
     modules = {key: bad for key, bad in _grouped(left, _module).items() if key is not None and len(bad) > 1}
     groups += modules.values()
     return [*groups, *([one] for one in left if _module(one) not in modules)]
 
 
-def _known(
-    weights: Iterable[Weight], key: Callable[[Weight], Hashable | None]
-) -> Iterable[tuple[Hashable, list[Weight]]]:
+def _known(weights: Iterable[Weight], key: Callable[[Weight], Key | None]) -> Iterable[tuple[Key, list[Weight]]]:
     """The groups of at least `SEVERAL` weights that have the ``key``."""
     return [(of, some) for of, some in _grouped(weights, key).items() if of is not None and len(some) >= SEVERAL]
 
 
 def _label(one: Weight) -> tuple[str, str]:
     return one.place.stack, one.label
+
+
+def _everywhere(weights: Iterable[Weight]) -> frozenset[tuple[str, int | None, int | None]]:
+    """Where they are: stack, layer and expert of each."""
+    return frozenset((one.place.stack, one.place.layer, one.place.expert) for one in weights)
 
 
 def _file(one: Weight) -> str | None:
@@ -159,8 +183,12 @@ def _layer(one: Weight) -> tuple[str, int] | None:
     return None if one.place.layer is None else (one.place.stack, one.place.layer)
 
 
-def _grouped(weights: Iterable[Weight], key: Callable[[Weight], Hashable]) -> dict[Hashable, list[Weight]]:
-    groups: dict[Hashable, list[Weight]] = defaultdict(list)
+def _expert(one: Weight) -> tuple[str, int | None, int] | None:
+    return None if one.place.expert is None else (one.place.stack, one.place.layer, one.place.expert)
+
+
+def _grouped(weights: Iterable[Weight], key: Callable[[Weight], Key]) -> dict[Key, list[Weight]]:
+    groups: dict[Key, list[Weight]] = defaultdict(list)
     for one in weights:
         groups[key(one)].append(one)
     return groups

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from weightaudit.audit.aggregates import each_weight_once
 from weightaudit.records import (
@@ -23,6 +23,7 @@ from weightaudit.records import (
 )
 from weightaudit.source.base import SHARD
 
+Made = TypeVar("Made")
 Subject = tuple[str, str]
 """What a finding is about: ("matrix", its key) or ("tensor", its name)."""
 
@@ -85,6 +86,7 @@ class RuleContext:
     tables: Mapping[str, TableFacts] = field(default_factory=dict)
     heads: Heads | None = None
     suppressed: frozenset[Subject] = frozenset()
+    _made: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def shards(self) -> int | None:
@@ -97,8 +99,16 @@ class RuleContext:
     def without(self, suppressed: frozenset[Subject]) -> RuleContext:
         """The same scan as a rule is shown it that ``suppressed`` suppresses."""
         shown = replace(self, suppressed=suppressed)
-        shown.__dict__["distinct"] = self.distinct  # the rows are the same, and each of many rules asks for them
+        # The rows and all else are the same, and each of many rules asks for them.
+        shown.__dict__.update(distinct=self.distinct, _made=self._made)
         return shown
+
+    def once(self, make: Callable[[RuleContext], Made]) -> Made:
+        """What ``make`` makes of this scan, whatever is suppressed; made for the first rule that asks."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
     @cached_property
     def distinct(self) -> list[LayerRow]:

@@ -236,7 +236,7 @@ def _subnormals(rule: Rule, context: RuleContext) -> Iterator[Match]:
     yield from _each_or_all(rule, matches, len(judged), have)
 
 
-_CAUSE = "What befell most of the model, a shard, layers or a role in several layers is one finding."
+_CAUSE = "What befell most of the model, a shard, layers, experts or roles in the same layers is one finding."
 _TOGETHER = f"Where at least {SEVERAL} matrices and more than {MOSTLY:.0%} of all have it, it is one finding."
 
 RULES = (

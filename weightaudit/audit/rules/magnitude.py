@@ -138,8 +138,8 @@ RULES = (
         f"{LARGEST:g} or, of matrices, below {LEAST:g}; an entry beyond {LARGEST_ENTRY:g}; a matrix with more than "
         f"{LARGEST_OF_ROLE:g} or less than {LEAST_OF_ROLE:g} times the median of its role, or {LARGEST_OF_MODEL:g} and "
         f"{LEAST_OF_MODEL:g} times that of all matrices, where there are {LEAST_PEERS} or more. Buffers, masks and "
-        "scales may be of any size. What befell most of the model, a shard, layers or a role in several layers is one "
-        "finding.",
+        "scales may be of any size. What befell most of the model, a shard, layers, experts or roles in the same "
+        "layers is one finding.",
         threshold=LARGEST,
         source="Root mean squares go from 0.009 to 0.40 in SmolLM2-135M, MiniLM-L6 and an ALBERT, and within a role by "
         "at most 7 times; the widest that we know of is T5, whose embedding has about 10, some 200 times its layers. "

@@ -251,7 +251,7 @@ RULES = (
         id="untrained",
         title="Weights that look as random as at the start of training",
         severity="warning",
-        measures=f"{_WHAT} Several in one layer or of one role are one finding.",
+        measures=f"{_WHAT} Several in one layer or expert, or of roles in the same layers, are one finding.",
         threshold=HIGHEST,
         source="Johnstone 2001 for the edge. Of 217,984 random matrices (normal, uniform, Xavier, truncated normal; "
         "bfloat16, float16; 16² to 4096²) none was missed: |z| of the norms was at most 5.9, the kurtosis 7.0 above 3. "

@@ -1,9 +1,10 @@
 """A whole scan against the floor and against WeightWatcher, each as a process of its own, their runs interleaved.
 
-    python -m benchmarks.scan DIR [--repeats 3] [--threads N] [--weightwatcher-python PATH]
+    python -m benchmarks.scan DIR [--repeats 3] [--threads N] [--before CHECKOUT] [--weightwatcher-python PATH]
 
-Prints Markdown: wall time, CPU time and peak memory of each process, their ratios, whether the memory goal holds, and,
-where DIR has a planted.json, how many of the certified intervals hold the true σ₁.
+CHECKOUT is a working tree of an earlier commit, whose scans take turns with this one's. Prints Markdown: wall time, CPU
+time and peak memory of each process, their ratios, whether the memory goal holds, and, where DIR has a planted.json,
+how many of the certified intervals hold the true σ₁.
 """
 
 from __future__ import annotations
@@ -23,33 +24,49 @@ from benchmarks.processes import Usage, usage
 from benchmarks.tables import markdown, times
 
 SCAN, FLOOR, TORCH, WEIGHTWATCHER = "weightaudit scan", "floor", "import torch", "WeightWatcher"
+ALONE, BEFORE, BEFORE_ALONE = f"{SCAN}, 1 thread", "before", "before, 1 thread"
 MB = 1e6
 
 
-def commands(directory: Path, csv_file: Path, threads: int, weightwatcher: str | None) -> dict[str, list[str]]:
+def commands(
+    directory: Path, csv_file: Path, threads: int, weightwatcher: str | None, before: Path | None
+) -> dict[str, list[str]]:
     """The processes to compare, in the order in which they take turns."""
     python, model, n = sys.executable, str(directory), str(threads)
-    scan = "import sys; from weightaudit.cli import main; sys.exit(main())"
+
+    def scan(threads: int, checkout: Path | None = None) -> list[str]:
+        found = "" if checkout is None else f"sys.path.insert(0, {str(checkout.resolve())!r}); "
+        code = f"import sys; {found}from weightaudit.cli import main; sys.exit(main())"
+        csv = csv_file if checkout is None else csv_file.with_name("before.csv")
+        return [python, "-c", code, "scan", model, "--csv", str(csv), "--quiet", "--threads", str(threads)]
+
     found = {
         TORCH: [python, "-c", "import torch"],
         FLOOR: [python, "-m", "benchmarks.floor", model, "--threads", n],
-        SCAN: [python, "-c", scan, "scan", model, "--csv", str(csv_file), "--quiet", "--threads", n],
+        SCAN: scan(threads),
+        ALONE: scan(1),
     }
+    if before:
+        found |= {BEFORE: scan(threads, before), BEFORE_ALONE: scan(1, before)}
     if weightwatcher:
         found[WEIGHTWATCHER] = [weightwatcher, str(Path(__file__).with_name("weightwatcher_run.py")), model, n]
     return found
 
 
 def race(found: dict[str, list[str]], repeats: int, weightwatcher_repeats: int, threads: int) -> dict[str, list[Usage]]:
-    """Runs of each process, in turn; the first of all warms the page cache and is not counted."""
+    """Runs of each process, in turn; the first ones warm the page cache and compile modules and are not counted."""
     env = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    usage(found[FLOOR], env)
     runs: dict[str, list[Usage]] = {name: [] for name in found}
-    for turn in range(repeats):
-        for name, command in found.items():
-            if name != WEIGHTWATCHER or turn < weightwatcher_repeats:
-                print(f"{turn + 1}/{repeats} {name} …", file=sys.stderr)
-                runs[name].append(usage(command, env))
+    with tempfile.TemporaryDirectory() as bytecode:
+        # An installed package is compiled, a working tree need not be, and the environment may forbid it.
+        env |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
+        for name in (FLOOR, SCAN, *([BEFORE] if BEFORE in found else [])):
+            usage(found[name], env)
+        for turn in range(repeats):
+            for name, command in found.items():
+                if name != WEIGHTWATCHER or turn < weightwatcher_repeats:
+                    print(f"{turn + 1}/{repeats} {name} …", file=sys.stderr)
+                    runs[name].append(usage(command, env))
     return runs
 
 
@@ -76,7 +93,10 @@ def report(runs: dict[str, list[Usage]], directory: Path) -> str:
         "",
         f"- Scan / floor: {times(wall[SCAN] / wall[FLOOR])} as whole processes. Beyond `import torch` the scan took "
         f"{beyond:.2f} s, {times(beyond / inside)} the floor's own pass ({inside:.2f} s).",
+        f"- One thread / all: {times(wall[ALONE] / wall[SCAN])}.",
     ]
+    if BEFORE in runs:
+        lines.append(f"- Before / scan: {times(wall[BEFORE] / wall[SCAN])}.")
     if WEIGHTWATCHER in runs:
         lines.append(f"- WeightWatcher / scan: {times(wall[WEIGHTWATCHER] / wall[SCAN])}.")
     return "\n".join([*lines, memory_goal(peak, directory)])
@@ -119,12 +139,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("directory", type=Path, help="a checkpoint, e.g. from benchmarks.checkpoints")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="working tree of an earlier commit")
     parser.add_argument("--weightwatcher-python", metavar="PATH", help="interpreter that has WeightWatcher")
     parser.add_argument("--weightwatcher-repeats", type=int, default=1, help="it is slow (default: 1)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         csv_file = Path(scratch) / "layers.csv"
-        found = commands(options.directory, csv_file, options.threads, options.weightwatcher_python)
+        found = commands(options.directory, csv_file, options.threads, options.weightwatcher_python, options.before)
         runs = race(found, options.repeats, options.weightwatcher_repeats, options.threads)
         nbytes = json.loads(runs[FLOOR][0].stdout)["bytes"]
         print(

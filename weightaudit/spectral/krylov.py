@@ -32,13 +32,12 @@ class Step:
     """What one pass adds to a block Lanczos run with N basis columns.
 
     ``block`` (n, c) is the next basis block and ``column`` (N + c, b) T's next block column. c < b, or 0,
-    where the residual is rounding in some directions: the Krylov space is invariant there. ``residual`` is
-    ‖MQ − QT‖₂ of the N columns, ``lost`` the part of it in the directions given up.
+    where the residual is rounding in some directions: the Krylov space is invariant there. ``lost`` is the part of
+    ‖MQ − QT‖₂ in the directions given up.
     """
 
     block: Panel
     column: NDArray[np.float64]
-    residual: float
     lost: float
 
 
@@ -76,15 +75,13 @@ def krylov(
         if theta <= 0.0:  # rounding is all that the products are
             return Interval(0.0, ceiling, passes)
         error = theta * lanczos_error(gram.m, n, N, frob_sq / theta, gram.amplification) + dropped
-        certificate.extend(T)
         lower = theta - error
         target = min(lower * (1.0 + tol) * (1.0 - 64.0 * UNIT), ceiling)  # the ends are yet to be rounded outwards
-        done = target >= ceiling or certificate.certifies(target, theta, step.residual, error)
-        if done or passes == max_passes or X.shape[1] == 0:
-            upper = certificate.upper_end(theta, step.residual, error)
-            # Bisection may stop just above a target that was certified.
-            found = Projection(T, R1, error, gram.m, n)
-            return Interval(max(0.0, lower), min(upper, target if done else ceiling), passes, found)
+        last = passes == max_passes or X.shape[1] == 0
+        if last or target >= ceiling or certificate.excludes(target, T, theta, error):
+            upper = min(certificate.upper_end(T, theta, error), ceiling)
+            if last or upper <= target:
+                return Interval(max(0.0, lower), upper, passes, Projection(T, R1, error, gram.m, n))
         basis.append(X)
     raise AssertionError("max_passes is positive")
 
@@ -150,7 +147,7 @@ def step_of(gram: GramOperator, Qt: Panel, b: int) -> Step:
         _take_out(Qt, Zt)
         Z, turn = xp.linalg.qr(Zt.T)
         column = np.concatenate([column[:N], moved(turn, "cpu") @ (singular[:keep, None] * Vh[:keep])])
-    return Step(Z, column, sizes[0], lost)
+    return Step(Z, column, lost)
 
 
 def _take_out(Qt: Panel, Yt: Panel) -> Panel:

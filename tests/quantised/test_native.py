@@ -17,6 +17,7 @@ from weightaudit.checkpoint.codecs import CODECS, native
 from weightaudit.checkpoint.codecs.fp8 import FORMATS
 from weightaudit.checkpoint.codecs.ggml import encoded_blocks
 from weightaudit.checkpoint.codecs.ggml_types import BY_NAME
+from weightaudit.checkpoint.codecs.loop_abi import HALVES, PROTOTYPES, Kernel
 from weightaudit.compiled.functions import Function
 from weightaudit.compiled.kernel_cache import kernel_cache
 from weightaudit.records import TensorInfo, encoded
@@ -33,7 +34,7 @@ def blocks_of(name: str, scales: Array = FINITE) -> tuple[TensorInfo, dict[str, 
     """A matrix whose codes are any bytes, whose float16 numbers are some of ``scales``."""
     kind, draw = BY_NAME[name], np.random.default_rng(3)
     stored = draw.integers(0, 256, (ROWS * COLUMNS // kind.entries, kind.nbytes), np.uint8)
-    for at in native.HALVES[name]:
+    for at in HALVES[name]:
         stored[:, at : at + 2] = draw.choice(scales, (len(stored), 1)).view(np.uint8)
     info = encoded_blocks(
         TensorInfo("w", "uint8", (ROWS, stored.size // ROWS), "f", 0, stored.size), (ROWS, COLUMNS), kind
@@ -102,14 +103,14 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> Callable[[TensorInfo, dict[str, Arr
 Ways = Callable[[TensorInfo, dict[str, Array]], tuple[bytes, bytes, int]]
 
 
-@pytest.mark.parametrize("name", native.HALVES)
+@pytest.mark.parametrize("name", HALVES)
 def test_blocks_give_the_same_bytes(name: str, ways: Ways) -> None:
     compiled, numpy_s, times = ways(*blocks_of(name))
     assert compiled == numpy_s
     assert times == 1
 
 
-@pytest.mark.parametrize("name", native.HALVES)
+@pytest.mark.parametrize("name", HALVES)
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 def test_blocks_with_a_scale_that_is_not_finite_are_numpys(name: str, bad: float, ways: Ways) -> None:
     """Their bytes are the same on every machine, whatever a compiler does with two NaN."""
@@ -179,13 +180,13 @@ def test_without_numba_numpy_decodes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process may have to compile")
-@pytest.mark.parametrize("loop", native.PROTOTYPES)
+@pytest.mark.parametrize("loop", PROTOTYPES)
 def test_every_loop_is_kept(loop: str) -> None:
     cache = kernel_cache(native.SOURCES)
     if cache is None:
         pytest.skip("no private folder here")
     assert native._function(loop) is not None
-    assert cache.read(native.Kernel(loop)) is not None
+    assert cache.read(Kernel(loop)) is not None
 
 
 def test_exponents_and_small_floats_as_scales(ways: Ways) -> None:

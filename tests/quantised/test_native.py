@@ -58,7 +58,7 @@ def bytes_of(
         stored.append(("scale", TensorInfo("w_scale", "float32", scale.shape, "f", 0, scale.nbytes)))
     rows, columns = sides or (0, 0)
     return encoded(
-        "w", shape, "fp8", stored, Scheme("FP8", 8), parameters=(("rows", rows), ("columns", columns))
+        "w", shape, "fp8", tuple(stored), Scheme("FP8", 8), parameters=(("rows", rows), ("columns", columns))
     ), parts
 
 
@@ -161,9 +161,9 @@ def test_no_loop_is_called_with_too_few_numbers(monkeypatch: pytest.MonkeyPatch)
     out, table = np.empty((4, 8), np.float32), np.zeros(256, np.float32)
     codes, scales = np.zeros((4, 8), np.uint8), np.ones((2, 2), np.float32)
     assert native.fill_scaled(codes, table, scales, (3, 5), out)
-    for few in ((codes[:3], table, scales), (codes, table[:9], scales), (codes, table, scales[:1])):
+    for some, known, few in ((codes[:3], table, scales), (codes, table[:9], scales), (codes, table, scales[:1])):
         with pytest.raises(ValueError, match="for \\(4, 8\\) numbers"):
-            native.fill_scaled(*few, (3, 5), out)
+            native.fill_scaled(some, known, few, (3, 5), out)
 
 
 def test_without_numba_numpy_decodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

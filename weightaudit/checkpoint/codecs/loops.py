@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from weightaudit.checkpoint.codecs.native import SCALED, Kernel
+from weightaudit.checkpoint.codecs.loop_abi import SCALED, Kernel
 from weightaudit.compiled.jit import carray, intrinsic, numba, types
 
 _inlined = numba.njit(inline="always")
@@ -173,7 +173,7 @@ BLOCKS = {
 
 
 def compiled(kernel: Kernel) -> Any:
-    """``kernel`` as a function of C, a `numba.cfunc` called as `native.PROTOTYPES` says."""
+    """``kernel`` as a function of C, a `numba.cfunc` called as `loop_abi.PROTOTYPES` says."""
     whole, address = types.int64, types.voidptr
     if kernel.loop == SCALED:
         signature = types.void(address, address, address, *[whole] * 5, address)

@@ -7,44 +7,26 @@ to numpy, and so is everything where there is no numba.
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from weightaudit.arrays import Array
+from weightaudit.checkpoint.codecs.loop_abi import HALVES, PROTOTYPES, SCALED, Kernel
 
 if TYPE_CHECKING:
     from weightaudit.compiled.functions import Function
 
 LEAST = 1 << 22
 """Numbers of a tensor from which on it is worth a compiled loop."""
-SCALED = "scaled"
-"""The loop over bytes that a table and a scale for each block turn into numbers."""
-
-_ADDRESS, _WHOLE = ctypes.c_void_p, ctypes.c_int64
-HALVES = {"Q4_0": (0,), "Q4_1": (0, 2), "Q8_0": (0,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
-"""ggml's types of blocks that there is a loop for, and where a block has float16 numbers."""
-PROTOTYPES: dict[str, Any] = {
-    **dict.fromkeys(HALVES, ctypes.CFUNCTYPE(None, _ADDRESS, _WHOLE, _ADDRESS)),  # blocks, how many, out
-    # codes, table, scales, rows, n, height and width of blocks, blocks side by side, out
-    SCALED: ctypes.CFUNCTYPE(None, *[_ADDRESS] * 3, *[_WHOLE] * 5, _ADDRESS),
-}
-SOURCES = [Path(__file__).with_name(name) for name in ("loops.py", "native.py")]
+SOURCES = [Path(__file__).with_name(name) for name in ("loops.py", "loop_abi.py")]
 """What the machine code, and how it is called, is written in."""
 
 _ONE_AT_A_TIME = threading.Lock()
 """Threads that need a loop at the same time wait for the one that gets it."""
-
-
-class Kernel(NamedTuple):
-    """The loop ``loop``; it is for one kind of codes only."""
-
-    loop: str
-    dtypes: tuple[str, ...] = ()
 
 
 def fill_from_blocks(name: str, size: int, blocks: Array, out: Array) -> bool:

@@ -185,7 +185,12 @@ def _floats(name: str, kind: str, data: Mapping[str, Any], parts: Mapping[str, T
         raise ValueError("the scale of all its scales is not one number")
     scheme = Scheme("NVFP4" if of_nvidia else what, bits, str(size), symmetric=True)
     codec = "float4" if bits == 4 else called
-    said = {"kind": codec, "columns": size, "powers": int(not of_nvidia), "swizzled": int(swizzled)}
+    said: dict[str, str | int] = {
+        "kind": codec,
+        "columns": size,
+        "powers": int(not of_nvidia),
+        "swizzled": int(swizzled),
+    }
     return _encoded(name, shape, parts, scheme, said)
 
 

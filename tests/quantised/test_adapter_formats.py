@@ -12,13 +12,14 @@ from safetensors.numpy import save_file
 
 import weightaudit as wa
 from tests.quantised.adapters import golden, write
-from tests.support.gguf_files import write_gguf
+from tests.support.gguf_files import split_gguf, write_gguf
 from tests.support.hub import pointed_at, serve
 from tests.support.models import tiny_model
 from weightaudit.arrays import Array
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.checkpoint.adapters.flat_names import named_as_in
 from weightaudit.checkpoint.adapters.kinds import scheme_of
+from weightaudit.errors import CheckpointError
 from weightaudit.records import LOW_RANK, TensorInfo, encoded
 
 R, OUT, IN = 3, 10, 8
@@ -186,6 +187,29 @@ def test_gguf(tmp_path: Path) -> None:
     (up,) = [row for row in report.rows if row.matrix.role == "M1"]
     assert up.spectrum.spectral_norm == pytest.approx(np.linalg.norm(scale * (B @ A), 2), rel=1e-5)
     assert not [note for note in report.notes if "llama.cpp's order" in note]
+
+
+def test_a_split_gguf_is_the_adapter_that_it_was(tmp_path: Path) -> None:
+    """The two factors of a weight in different files; whichever file is named, and the folder."""
+    tensors = {
+        f"blk.{layer}.{name}.weight.lora_{side}": one + np.float32(layer)
+        for layer, name in ((0, "attn_q"), (1, "ffn_up"))
+        for side, one in (("a", A), ("b", B))
+    }
+    values = {**GGUF, "llama.attention.head_count": HEADS}
+    whole = wa.scan(write_gguf(tmp_path / "whole" / "a.gguf", values, tensors))
+    paths = split_gguf(tmp_path / "split", "a", values, tensors, 3)
+    for model in (paths[0], paths[2], tmp_path / "split"):
+        report = wa.scan(model)
+        assert report.identity.adapter == whole.identity.adapter
+        assert [(row.matrix.key, row.spectrum) for row in report.rows] == [
+            (row.matrix.key, row.spectrum) for row in whole.rows
+        ]
+        assert len(report.identity.files) == 3
+    other = split_gguf(tmp_path / "other", "a", values, dict(list(tensors.items())[:2]), 3)
+    other[1].replace(paths[1])
+    with pytest.raises(CheckpointError, match="counts 2 tensors in all files, that of the first 4"):
+        wa.scan(tmp_path / "split")
 
 
 def test_gguf_of_names_that_collide(tmp_path: Path) -> None:

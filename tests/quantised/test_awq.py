@@ -84,7 +84,7 @@ def test_gemv_fast(size: int, rows: int, zeros: str) -> None:
         info, read = decoded(parts, method)
         assert (info.shape, info.encoding.codec) == ((OUT, IN), "awq")
         assert np.array_equal(read, weight)
-    found, counts = facts(parts, FAST | {"group_size": size}), np.bincount(drawn(size)[0].reshape(-1), minlength=16)
+    found, counts = facts(parts, {**FAST, "group_size": size}), np.bincount(drawn(size)[0].reshape(-1), minlength=16)
     assert found is not None
     assert (found.codes, found.extreme, found.scales) == (OUT * IN, counts[0] + counts[15], OUT * IN // size)
     assert found.zero_scales == 0

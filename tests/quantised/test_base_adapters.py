@@ -21,6 +21,7 @@ from tests.support.adapters import ALPHA, RANK, SCALE, saved_adapter, saved_mode
 from tests.support.gguf_files import write_gguf
 from tests.support.gguf_models import HEADS, KV, MODELS, Random, permuted, write_both
 from weightaudit.arrays import Array
+from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import MappingError, UsageError
 from weightaudit.records import LayerRow
 
@@ -106,6 +107,30 @@ def test_stacked_experts_beside_single_ones(tmp_path: Path) -> None:
             change = change[part.rows.start : part.rows.start + part.rows.size]
         W = weights[row.matrix.key]
         check(row, W, change, W + change)
+
+
+def test_one_of_stacked_experts_is_planned_and_read_at_a_time(tmp_path: Path) -> None:
+    """Beside a base one expert's matrices are held, and its factors are to the last bit those of the whole stack."""
+    case = golden("experts")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        MixtralForCausalLM(MixtralConfig(**case.base)).float().save_pretrained(tmp_path / "base")
+    adapter = case.write(tmp_path / "adapter")
+    with pytest.raises(
+        UsageError, match=r"gate_up_proj\[0\], [^,]+, [^,]+ of base must be held at once and take 5,312 bytes"
+    ):
+        wa.scan(adapter, base=tmp_path / "base", memory=2000)
+    with open_checkpoint(adapter) as checkpoint:
+        for name in ("gate_up_proj", "down_proj"):
+            stack = checkpoint.tensors[f"model.layers.0.mlp.experts.{name}"]
+            ones = [one for expert in range(3) if (one := stack.at(expert, 3)) is not None]
+            with checkpoint.reader([stack, *ones], ahead=0) as read:
+                whole = read.product(stack)
+                for expert, one in enumerate(ones):
+                    alone = read.product(one)
+                    assert np.array_equal(alone.left, whole.left[expert])
+                    assert np.array_equal(alone.right, whole.right[expert])
+            assert len(ones) == 3
 
 
 @pytest.mark.parametrize(("rows", "norms"), [(9, (7,)), (7, (7,)), (9, (9,))])

@@ -22,6 +22,7 @@ from tests.support.tiny import tiny
 from weightaudit import ScanReport
 from weightaudit.arrays import Array
 from weightaudit.checkpoint import open_checkpoint
+from weightaudit.report.verdict import verdict_line
 
 Pack = Callable[[Array], Packed]
 
@@ -153,6 +154,17 @@ def test_mixtral_whose_experts_are_files_own_matrices(tmp_path: Path) -> None:
 
     quantised, twin = written(tmp_path, "mixtral", packers.nf4, is_expert, {})
     assert_same(wa.scan(quantised, spectrum=True), wa.scan(twin, spectrum=True), at_least=18)
+
+
+@pytest.mark.parametrize("family", ["qwen2_moe", "qwen3_moe"])
+@pytest.mark.parametrize("pack", [packers.nf4, packers.int8])
+def test_qwen_s_experts_of_bitsandbytes(family: str, pack: Pack, tmp_path: Path) -> None:
+    """Each of its own, and one that is shared in the older family."""
+    quantised, twin = written(tmp_path, family, pack, is_layer, {})
+    scans = [wa.scan(model, spectrum=True) for model in (quantised, twin)]
+    assert_same(*scans, at_least=2 * (4 + 3 * 3))
+    assert scans[0].verdict == scans[1].verdict
+    assert "partial" not in verdict_line(scans[0])
 
 
 def test_mixtral_whose_experts_mlx_stacks(tmp_path: Path) -> None:

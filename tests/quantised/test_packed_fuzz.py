@@ -69,7 +69,7 @@ def fitting(draw: np.random.Generator, kind: str) -> dict[str, tuple[int, ...]]:
     shapes = {
         "fp8": ((rows, columns), scale, scale),
         "gptq": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns,)),
-        "embedding": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns - draw.integers(2),)),
+        "embedding": ((words, rows), (groups, rows * bits // 32), (groups, rows), (columns - int(draw.integers(2)),)),
         "awq": ((columns, rows // 8), (groups, rows // 8), (groups, rows)),
         "awq fast": ((rows // 4, columns), (8 * groups, rows), (8 * groups, rows)),
         "packed": ((rows, words), (rows, groups), (bits, groups), (2,), (columns,)),

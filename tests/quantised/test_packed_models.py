@@ -27,21 +27,22 @@ from tests.support.linear_packers import (
     tiny_of,
 )
 from weightaudit.arrays import Array, as_tensor
+from weightaudit.report.verdict import verdict_line
 
 CASES: list[tuple[str, Callable[[Array], Packed], Mapping[str, Any]]] = [
     *(("llama", pack, method) for pack, method in ((gptq, GPTQ), (awq, AWQ), (fp8, FP8), (compressed, COMPRESSED))),
     *(("mixtral", pack, method) for pack, method in ((gptq, GPTQ), (fp8, FP8), (compressed, COMPRESSED))),
     ("deepseek_v3", fp8, FP8),
+    *(("qwen2_moe", pack, method) for pack, method in ((gptq, GPTQ), (awq, AWQ), (fp8, FP8))),
+    *(("qwen3_moe", pack, method) for pack, method in ((gptq, GPTQ), (awq, AWQ), (fp8, FP8))),
     ("gpt2", gptq, GPTQ),
     ("gpt2", awq, AWQ),
 ]
 
 
-@pytest.mark.parametrize(("family", "pack", "method"), CASES, ids=[f"{case[0]}-{case[1].__name__}" for case in CASES])
-def test_a_scan_is_that_of_what_is_meant(
-    family: str, pack: Callable[[Array], Packed], method: Mapping[str, Any], tmp_path: Path
-) -> None:
-    twin, quantised = tmp_path / "twin" / "model", tmp_path / "quantised" / "model"
+def written(family: str, pack: Callable[[Array], Packed], method: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
+    """(a float32 model, the one of packed matrices that means it)."""
+    twin, quantised = folder / "twin" / "model", folder / "quantised" / "model"
     tiny_of(family, twin)
     quantised.mkdir(parents=True)
     stored: dict[str, torch.Tensor] = {}
@@ -64,7 +65,18 @@ def test_a_scan_is_that_of_what_is_meant(
     save_file(stored, quantised / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((twin / "config.json").read_text())
     (quantised / "config.json").write_text(json.dumps({**config, "quantization_config": method}))
+    return twin, quantised
+
+
+@pytest.mark.parametrize(("family", "pack", "method"), CASES, ids=[f"{case[0]}-{case[1].__name__}" for case in CASES])
+def test_a_scan_is_that_of_what_is_meant(
+    family: str, pack: Callable[[Array], Packed], method: Mapping[str, Any], tmp_path: Path
+) -> None:
+    twin, quantised = written(family, pack, method, tmp_path)
+    turned = family == "gpt2"
     got, expected = (wa.scan(model, spectrum=True) for model in (quantised, twin))
+    assert got.verdict == expected.verdict
+    assert "partial" not in verdict_line(got)
     assert len(got.rows) > 6
     assert [row.matrix.key for row in got.rows] == [row.matrix.key for row in expected.rows]
     packed_rows = [row for row in got.rows if row.codes is not None]

@@ -80,8 +80,12 @@ def compressed(weight: Array) -> Packed:
     return parts, means
 
 
+SIZES = {"qwen2_moe": {"shared_expert_intermediate_size": 32}}
+"""Of families whose usual ones here do not fill words."""
+
+
 def tiny_of(family: str, directory: Path) -> None:
     if family == "gpt2":
         tiny_model(family, directory)
     else:
-        tiny(family).save_pretrained(directory)
+        tiny(family, **SIZES.get(family, {})).save_pretrained(directory)

@@ -29,7 +29,7 @@ class Digests:
         for products, whose factors are hashed in no time."""
         products = {info.name for info in group.tensors if info.factored}
         for matrix in group.matrices:
-            if not products.isdisjoint(matrix.tensors):
+            if any(part.tensor in products or f"{part.tensor}[{part.index}]" in products for part in matrix.parts):
                 continue
             copied = any(part.rows and part.rows.count > 1 for part in matrix.parts)
             if matrix.key in self._wanted and not copied and not self._later.issuperset(matrix.tensors):

@@ -140,7 +140,8 @@ def plan_groups(
     pieces: dict[_Name, TensorInfo] = {}
     models = 1
     for matrix in matrices:
-        of_models = (pieces_of(matrix, tensors), *beside.get(matrix.key, _NOTHING).tensors)
+        own_pieces = pieces_of(matrix, tensors, apart=matrix.key in beside)
+        of_models = (own_pieces, *beside.get(matrix.key, _NOTHING).tensors)
         read = {(model, info.name): info for model, own in enumerate(of_models) for info in own}
         models = max(models, len(of_models))
         pieces |= read
@@ -166,9 +167,13 @@ def plan_groups(
     return groups_in_file_order(planned)
 
 
-def pieces_of(matrix: RoleMatrix, tensors: Mapping[str, TensorInfo]) -> list[TensorInfo]:
-    """What is read for ``matrix``, each once."""
-    return list({info.name: info for info in (_piece(part, tensors) for part in matrix.parts)}.values())
+def pieces_of(matrix: RoleMatrix, tensors: Mapping[str, TensorInfo], *, apart: bool = True) -> list[TensorInfo]:
+    """What is read for ``matrix``, each once.
+
+    A change of stacked experts is read for each of them ``apart``, its left factor each time: beside what it changes
+    that is little, and what all experts change would have to be held at once.
+    """
+    return list({info.name: info for info in (_piece(part, tensors, apart=apart) for part in matrix.parts)}.values())
 
 
 def in_file(info: TensorInfo) -> tuple[str, int]:
@@ -176,9 +181,11 @@ def in_file(info: TensorInfo) -> tuple[str, int]:
     return info.file, info.offset
 
 
-def _piece(part: Part, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
+def _piece(part: Part, tensors: Mapping[str, TensorInfo], *, apart: bool) -> TensorInfo:
     """What is read for ``part``: of a tensor that stacks matrices the bytes of its own, where they are told apart."""
     info = tensors[part.tensor]
+    if info.factored and not apart:
+        return info
     own = None if part.index is None else info.at(part.index, part.of)
     return info if own is None or own.name in tensors else own
 
@@ -195,7 +202,13 @@ def cut(matrix: RoleMatrix, stored: Mapping[str, Array]) -> list[Array]:
 
 def cut_products(matrix: RoleMatrix, products: Mapping[str, Product]) -> list[Product]:
     """The blocks of ``matrix`` by their factors; [] where it is no change that an adapter makes."""
-    return [part.cut_product(products[part.tensor]) for part in matrix.parts if part.tensor in products]
+    blocks = []
+    for part in matrix.parts:
+        if (whole := products.get(part.tensor)) is not None:
+            blocks.append(part.cut_product(whole))
+        elif (alone := products.get(f"{part.tensor}[{part.index}]")) is not None:
+            blocks.append(replace(part, index=None, of=1).cut_product(alone))
+    return blocks
 
 
 def with_others(

@@ -33,6 +33,15 @@ def gguf_model(files: Mapping[str, GgufFile]) -> GgufModel:
     """
     label, header = next(iter(files.items()))
     refuse_other_kinds(label, header)
+    stored = stored_together(files)
+    tensors = with_scales([stored[name] for name in sorted(stored)])
+    config = gguf_config(label, header, {info.name: info for info in tensors})
+    named = sorted(as_named(header, tensors, config), key=lambda info: info.name)
+    return GgufModel({info.name: info for info in named}, config, notes_of(header, stored.values()))
+
+
+def stored_together(files: Mapping[str, GgufFile]) -> dict[str, TensorInfo]:
+    """What ``files``, in their order, hold, by name; CheckpointError where they are not just those that each says."""
     _check_split(files)
     stored: dict[str, TensorInfo] = {}
     for name, file in files.items():
@@ -40,10 +49,7 @@ def gguf_model(files: Mapping[str, GgufFile]) -> GgufModel:
             if (known := stored.setdefault(info.name, info)) is not info:
                 cause = f"tensor '{printable(info.name)}' is in {printable(known.file)} too"
                 raise CheckpointError(name, cause, NOT_TOGETHER)
-    tensors = with_scales([stored[name] for name in sorted(stored)])
-    config = gguf_config(label, header, {info.name: info for info in tensors})
-    named = sorted(as_named(header, tensors, config), key=lambda info: info.name)
-    return GgufModel({info.name: info for info in named}, config, notes_of(header, stored.values()))
+    return stored
 
 
 def _check_split(files: Mapping[str, GgufFile]) -> None:

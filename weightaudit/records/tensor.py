@@ -159,6 +159,8 @@ class TensorInfo:
             parts.append((use, own))
         first = parts[0][1]
         encoding = replace(self.encoding, parts=tuple(parts))
+        if self.factored:  # whose left factor has the columns of all of them in turns
+            encoding = replace(encoding, parameters=(*encoding.parameters, ("expert", index)))
         return replace(
             self, name=name, shape=shape, file=first.file, offset=first.offset, nbytes=first.nbytes, encoding=encoding
         )

@@ -49,6 +49,7 @@ def change(
     B, A = by_use[LEFT], by_use[RIGHT]
     r, out, cols = A.shape[0], B.shape[0], math.prod(A.shape[1:])
     own: list[tuple[str, str | int | float]] = []
+    stacked: tuple[str, ...] = ()
     if turned_right:
         r, cols = A.shape[1], A.shape[0]
         own.append(("turned right", 1))
@@ -62,10 +63,11 @@ def change(
         if count > 1:
             own.append(("experts", count))
             shape = (count, *shape)
+            stacked = () if DIAGONAL in by_use else (RIGHT,)
     if keys.MAGNITUDE in by_use and not _of_rows(by_use[keys.MAGNITUDE], shape, turned):
         own.append(("alone", OTHER_NORMS))
     scale = _scale(alpha, r, rslora=rslora, adaptive=DIAGONAL in by_use)
-    return encoded(name, shape, NAME, parts, scheme, parameters=(("scale", scale), ("rank", r), *own))
+    return encoded(name, shape, NAME, parts, scheme, parameters=(("scale", scale), ("rank", r), *own), stacked=stacked)
 
 
 def _scale(alpha: float | None, r: int, *, rslora: bool, adaptive: bool) -> float:

@@ -1,4 +1,7 @@
-"""Adapters in GGUF files, as llama.cpp's converter writes them: ``NAME.lora_a`` and ``NAME.lora_b`` of each weight."""
+"""Adapters in GGUF files, as llama.cpp's converter writes them: ``NAME.lora_a`` and ``NAME.lora_b`` of each weight.
+
+llama.cpp splits any file, an adapter's too: the first has all that is said, and factors of one weight may be in two.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from weightaudit.checkpoint.adapters.peft import AdapterTensors, named_apart
 from weightaudit.checkpoint.adapters.peft_config import MAX_NUMBER
 from weightaudit.checkpoint.formats.gguf import GgufFile
 from weightaudit.checkpoint.gguf_config import architecture_of
+from weightaudit.checkpoint.gguf_model import stored_together
 from weightaudit.checkpoint.gguf_tensors import ATTENTION, PERMUTED
 from weightaudit.errors import CheckpointError
 from weightaudit.records import Adapter, TensorInfo
@@ -24,17 +28,20 @@ _ENDINGS = {".lora_a": keys.A, ".lora_b": keys.B}
 
 
 def gguf_adapter(files: Mapping[str, GgufFile]) -> AdapterTensors:
-    """The adapter in the one file of ``files``, by what messages call it; CheckpointError for another kind of it."""
+    """The adapter in ``files``, in their order, by what messages call each.
+
+    CheckpointError for another kind of it, and where they do not belong together.
+    """
     label, header = next(iter(files.items()))
     kind = header.values.get(TYPE)
-    if kind != "lora" or len(files) > 1:
-        cause = f"it holds an adapter of type {printable(repr(kind), 60)}" if kind != "lora" else "it is split"
-        raise CheckpointError(label, f"{cause}, and is not read", "Scan the adapter as PEFT saved it")
+    if kind != "lora":
+        cause = f"it holds an adapter of type {printable(repr(kind), 60)}, and is not read"
+        raise CheckpointError(label, cause, "Scan the adapter as PEFT saved it")
     alpha = header.values.get(ALPHA)
     known = isinstance(alpha, float) and math.isfinite(alpha) and abs(alpha) <= MAX_NUMBER
     modules: dict[str, dict[str, TensorInfo]] = {}
     logical: list[TensorInfo] = []
-    for info in header.tensors:
+    for info in stored_together(files).values():
         slot = next((slot for ending, slot in _ENDINGS.items() if info.name.endswith(ending)), None)
         if slot is None or len(info.name) == len(".lora_a"):
             logical.append(info)

@@ -2,7 +2,8 @@
 
 B is (out, r) and A is (r, in), with further dimensions of A those of a convolution. ``turned``: the matrix is
 s·(B·A)ᵀ, as of an embedding. ``turned right``: A is stored as (in, r). ``experts``: A has the factors of all experts
-one below the other, B those of all side by side, the first column of each before the second (PEFT's target_parameters).
+one below the other, B those of all side by side, the first column of each before the second (PEFT's target_parameters);
+``expert``: it is this one of them alone, of whose factors A is its own and B that of all.
 ``heads``: so many blocks of rows of B are stored with their two halves interleaved (llama.cpp). A third part, E,
 multiplies the rows of A (AdaLoRA). ``alone``: why a base's matrix and the product are not what the adapter makes of
 both (`TensorInfo.alone`).
@@ -65,7 +66,10 @@ def product_of(info: TensorInfo, parts: Mapping[str, Array]) -> Product:
         B, A = A.T, B.T
     elif experts := int(told.get("experts", 0)):
         B = B.reshape(B.shape[0], -1, experts).transpose(2, 0, 1)
-        A = A.reshape(experts, -1, A.shape[1])
+        if (expert := told.get("expert")) is not None:
+            B = np.ascontiguousarray(B[int(expert)])
+        else:
+            A = A.reshape(experts, -1, A.shape[1])
     made = (*B.shape[:-1], A.shape[-1])
     if B.shape[-1] != A.shape[-2] or made != info.shape:
         raise ValueError(f"its factors {B.shape} and {A.shape} do not make a matrix of shape {info.shape}")

@@ -184,8 +184,14 @@ def _floats(name: str, kind: str, data: Mapping[str, Any], parts: Mapping[str, T
     if whole is not None and (not of_nvidia or whole.dtype != "float32" or whole.parameters != 1):
         raise ValueError("the scale of all its scales is not one number")
     scheme = Scheme("NVFP4" if of_nvidia else what, bits, str(size), symmetric=True)
-    said = {"kind": "float4" if bits == 4 else called, "columns": size, "powers": int(not of_nvidia)}
-    return _encoded(name, shape, parts, scheme, said | {"swizzled": int(swizzled)})
+    codec = "float4" if bits == 4 else called
+    said: dict[str, str | int] = {
+        "kind": codec,
+        "columns": size,
+        "powers": int(not of_nvidia),
+        "swizzled": int(swizzled),
+    }
+    return _encoded(name, shape, parts, scheme, said)
 
 
 def _of_pairs(codes: TensorInfo, dtypes: tuple[str, ...]) -> tuple[int, ...]:
@@ -207,6 +213,7 @@ def _encoded(
     scheme: Scheme,
     said: Mapping[str, str | int],
 ) -> TensorInfo:
+    """It, its matrices one by one where it stacks them."""
     parameters = tuple(({"swizzled": 0} | dict(said)).items())
     stacked = tuple(use for use in ("codes", "scale", "zero_point") if use in parts) if len(shape) == 3 else ()
     every = tuple(parts.items())

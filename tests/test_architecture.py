@@ -78,7 +78,7 @@ FORBIDDEN = {
         "weightaudit.source.local",
     ),
     "architecture sees names, shapes and config values, never bytes": ("architecture.mapping", "numpy"),
-    "spectral sees arrays, never files, the Hub or model classes": ("spectral.inputs", "safetensors"),
+    "spectral sees arrays, never files, the Hub or model classes": ("spectral.inputs", "transformers"),
     "spectral: algorithms know operators by their protocol alone": (
         "spectral.spectrum",
         "weightaudit.spectral.operators.dense",

@@ -1,9 +1,19 @@
-"""Imports run one way: no module imports itself by way of others, not even for a type."""
+"""Imports run one way: no module imports itself by way of others, not even for a type, and each contract is one that
+sees what it forbids.
+"""
 
 from __future__ import annotations
 
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
 import grimp
 import pytest
+from importlinter import api
+from importlinter.configuration import configure
+from importlinter.contracts.forbidden import ForbiddenContract
+from importlinter.contracts.layers import LayersContract
 
 
 def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
@@ -56,3 +66,62 @@ def test_a_cycle_is_seen() -> None:
     graph.add_import(importer="b", imported="a")
     graph.add_import(importer="c", imported="a")
     assert cycles(graph) == [["a", "b"]]
+
+
+FORBIDDEN = {
+    "bytes flow one way: each room imports only the rooms below it": ("errors", "weightaudit.config"),
+    "report shows numbers; it never reads bytes, names or arrays itself": ("report.tables", "weightaudit.spectral.jit"),
+    "neither a scan nor a comparison of models knows how it is shown": ("merging.rules", "weightaudit.report.tables"),
+    "checkpoint knows sources, not roles, numbers or pages": ("checkpoint.index", "weightaudit.architecture.registry"),
+    "codecs turn bytes that are at hand into numbers; they read no file": (
+        "checkpoint.codecs.bits",
+        "weightaudit.source.local",
+    ),
+    "architecture sees names, shapes and config values, never bytes": ("architecture.mapping", "numpy"),
+    "spectral sees arrays, never files, the Hub or model classes": ("spectral.inputs", "transformers"),
+    "spectral: algorithms know operators by their protocol alone": (
+        "spectral.spectrum",
+        "weightaudit.spectral.operators.dense",
+    ),
+    "spectral computes with numpy; what is torch's own is in one module": ("spectral.krylov", "torch"),
+    "nothing knows the paper's experiments but their command": ("audit.scan", "weightaudit.paper.registry"),
+}
+"""An import that each contract of pyproject.toml is there to forbid."""
+
+
+@pytest.fixture(scope="module")
+def contracts() -> dict[str, Any]:
+    configure()
+    said = api.read_configuration(str(Path(__file__).parents[1] / "pyproject.toml"))
+    kinds = {"layers": LayersContract, "forbidden": ForbiddenContract}
+    return {
+        one["name"]: kinds[one["type"]](
+            name=one["name"],
+            session_options=said["session_options"],
+            contract_options={key: value for key, value in one.items() if key not in ("name", "type")},
+        )
+        for one in said["contracts_options"]
+    }
+
+
+@pytest.fixture(scope="module")
+def whole_graph() -> grimp.ImportGraph:
+    return grimp.build_graph(
+        "weightaudit", include_external_packages=True, exclude_type_checking_imports=False, cache_dir=None
+    )
+
+
+def test_every_contract_is_broken_below(contracts: dict[str, Any]) -> None:
+    assert contracts.keys() == FORBIDDEN.keys()
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_each_contract_sees_an_import_that_it_forbids(
+    name: str, contracts: dict[str, Any], whole_graph: grimp.ImportGraph
+) -> None:
+    assert contracts[name].check(deepcopy(whole_graph), verbose=False).kept
+    importer, imported = FORBIDDEN[name]
+    assert {f"weightaudit.{importer}", imported} <= whole_graph.modules
+    broken = deepcopy(whole_graph)
+    broken.add_import(importer=f"weightaudit.{importer}", imported=imported)
+    assert not contracts[name].check(broken, verbose=False).kept

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -352,6 +353,14 @@ def test_a_workers_answer_is_checked(batch: Batch, few: list[Path], change: str)
     with pytest.raises(WeightauditError, match="the workers: work could not be done there"):
         batch(few[1:2], pool=Lying())
     assert batch(few[1:2]).failed == {}
+
+
+def test_a_library_that_workers_lack_is_named(batch: Batch, few: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(
+        WeightauditError, match=r"huggingface_hub is not installed there\. pip install huggingface_hub\. "
+    ):
+        batch(few[1:2])
 
 
 def test_progress_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

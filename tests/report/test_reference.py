@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import factory
 from weightaudit.records import LayerRow
-from weightaudit.report.reference import MOST, gaussian_stable_rank, references
+from weightaudit.report.reference import MAX_REFERENCES, gaussian_stable_rank, references
 
 
 @pytest.mark.parametrize("shape", [(400, 400), (800, 200), (100, 900)])
@@ -34,4 +34,4 @@ def test_the_most_frequent_of_many_shapes() -> None:
         LayerRow(factory.matrix("Q", layer, (8 + layer % 9, 8), f"{layer}"), factory.spectrum(1.0, 2.0))
         for layer in range(40)
     ]
-    assert len(references(rows)) == MOST
+    assert len(references(rows)) == MAX_REFERENCES

@@ -24,7 +24,7 @@ from weightaudit.architecture.matching import Matcher
 from weightaudit.architecture.schema import ANY, MatrixRule
 from weightaudit.records import TensorInfo
 
-MOST = 1024
+MAX_LOOKED_AT = 1024
 """Layers looked at, and experts of one layer missed, at most: a hostile header or config may claim any number."""
 MOST_ABSENT = 2**16
 """Tensors missed one by one at most."""
@@ -229,7 +229,7 @@ class Expected:
             stack = self._stack(name, slots)
             if stack is not None:
                 stacks += [stack] if len(stack.present) < stack.layers else []
-                for layer in stack.present[:MOST]:
+                for layer in stack.present[:MAX_LOOKED_AT]:
                     absent += islice(self._of_one_layer(stack, layer, slots), max(0, MOST_ABSENT - len(absent)))
         return Lacking(tuple(stacks), tuple(absent))
 
@@ -266,7 +266,7 @@ class Expected:
         strangers = self._strangers(stack.name, layer)
         for part in ("", *sorted(there)):
             for slot in parts.get(part, ()):
-                if not slot.sure and not any(self._any_of(slot, other) for other in stack.present[:MOST]):
+                if not slot.sure and not any(self._any_of(slot, other) for other in stack.present[:MAX_LOOKED_AT]):
                     continue
                 if strangers and self._role(slot) is None:
                     continue
@@ -293,7 +293,7 @@ class Expected:
 
     def _not_found(self, slot: Slot, layer: int) -> Iterator[tuple[int, ...]]:
         lacking = (numbers for numbers in self._numbers_of(slot, layer) if not self._found(slot, numbers))
-        yield from islice(lacking, MOST)
+        yield from islice(lacking, MAX_LOOKED_AT)
 
     def _absent(self, slot: Slot, numbers: tuple[int, ...]) -> Absent:
         told = self._role(slot)

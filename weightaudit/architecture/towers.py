@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from weightaudit.architecture.class_defaults import default_of, tower_type
 from weightaudit.architecture.dimensions import MAX_SIZE, lookup
@@ -81,7 +81,7 @@ class Towers:
         return values, origins
 
 
-def _is_size(value: object) -> bool:
+def _is_size(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_SIZE
 
 

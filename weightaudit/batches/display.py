@@ -25,7 +25,7 @@ REDRAW = 0.25
 """Seconds after which counts are drawn anew, though no model is under way: finished ones are read one after another."""
 
 
-AGAIN = "--retry-failed scans it again"
+RETRY_HINT = "--retry-failed scans it again"
 """The way out for a model that is kept as failed."""
 
 
@@ -33,7 +33,7 @@ def failure(outcome: Outcome, *, kept: bool) -> str:
     """Why a model failed, and of one that failed in an earlier run how it is scanned again."""
     if not kept:
         return f"failed: {outcome.reason}"
-    return f"failed before: {outcome.reason}{'' if '--retry-failed' in outcome.reason else f'; {AGAIN}'}"
+    return f"failed before: {outcome.reason}{'' if '--retry-failed' in outcome.reason else f'; {RETRY_HINT}'}"
 
 
 class Display(Protocol):

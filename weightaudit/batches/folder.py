@@ -28,12 +28,12 @@ def prepare(directory: Path) -> None:
     try:
         for name in RESERVED:
             clear(directory / name)
-        sweep(directory)
+        remove_temporaries(directory)
     except OSError as error:
         raise unwritable(directory, error) from error
 
 
-def sweep(directory: Path) -> None:
+def remove_temporaries(directory: Path) -> None:
     """Remove what a killed run was writing there. Raises OSError."""
     with os.scandir(directory) as entries:
         names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
@@ -59,7 +59,7 @@ class ModelFolder:
             for name in WRITTEN:
                 remove(self.path / name)
             self._settle()
-            sweep(self.path)
+            remove_temporaries(self.path)
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -67,7 +67,7 @@ class ModelFolder:
         """Remove what a worker that was killed was writing there, if it had come so far as to make the folder."""
         with suppress(OSError):
             if not self.path.is_symlink():
-                sweep(self.path)
+                remove_temporaries(self.path)
 
     def finish(self, outcome: Outcome) -> None:
         """Write the outcome, once all that it speaks of is on the disk."""

@@ -46,12 +46,12 @@ def version_of(entry: Entry) -> ModelVersion:
         from weightaudit.source.http.client import Access
         from weightaudit.source.names import token_to_send
         from weightaudit.source.redaction import redact_logs
-        from weightaudit.source.resolve_revision import pin
+        from weightaudit.source.resolve_revision import resolve_revision
 
         redact_logs()
         access = Access(hub_id(entry.model), config.revision, token_to_send(config.token), config.max_wait)
         try:
-            commit = pin(access, config.revision).commit
+            commit = resolve_revision(access, config.revision).commit
             return ModelVersion(commit, commit)
         except ModelError as found:
             error = found

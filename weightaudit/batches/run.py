@@ -225,6 +225,10 @@ class _Work:
             raise
         except CancelledError as error:
             raise WeightauditError("the workers", "they are gone, and the work with them", GO_ON) from error
+        except ModuleNotFoundError as error:
+            package = printable((error.name or str(error)).partition(".")[0])
+            hint = f"pip install {package}. {GO_ON}"
+            raise WeightauditError("the workers", f"{package} is not installed there", hint) from error
         except Exception as error:  # whatever else the executor has to say is not about the model
             cause = f"{type(error).__name__}: {printable(str(error), limit=500)}"
             raise WeightauditError("the workers", f"work could not be done there: {cause}", GO_ON) from error

@@ -37,7 +37,7 @@ SHRUNK = 1e-3
 """Shrinkage of the base in each model from which on it is told."""
 EXACT = 1e-3
 """Share of a merge's change up to which a linear merge explains it."""
-MOST = 8
+MAX_MODELS_NAMED = 8
 """Models that can be named at once."""
 
 
@@ -62,7 +62,7 @@ def judge(result: MergeCheckResult, policy: Policy) -> MergeCheckResult:
 
 
 def _names(result: MergeCheckResult, which: Iterable[int]) -> str:
-    return listed((printable(result.names[i]) for i in which), MOST)
+    return listed((printable(result.names[i]) for i in which), MAX_MODELS_NAMED)
 
 
 def _unchanged(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
@@ -146,7 +146,7 @@ def _disturbed(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
         if one.disturbance >= DISTURBED and not result.summary.low_rank[i]
     ]
     if found and not all(result.summary.low_rank):
-        told = listed((f"{printable(result.names[i])} {_D(result, i)}" for i in found), MOST)
+        told = listed((f"{printable(result.names[i])} {_D(result, i)}" for i in found), MAX_MODELS_NAMED)
         worst = max(result.summary.standings[i].disturbance for i in found)
         yield rule.finding(
             f"Disturbance D of {told}: as far from its own update as the base is, or nearly.", value=worst
@@ -179,7 +179,8 @@ def _twice(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
     found = [i for i, one in enumerate(result.summary.standings) if one.retention >= TWICE]
     if found:
         told = listed(
-            (f"{printable(result.names[i])} {result.summary.standings[i].retention:.3g}" for i in found), MOST
+            (f"{printable(result.names[i])} {result.summary.standings[i].retention:.3g}" for i in found),
+            MAX_MODELS_NAMED,
         )
         yield rule.finding(
             f"Retention ρ of {told}: what acts on a model's inputs is its own update more than once, for the others' "
@@ -203,7 +204,9 @@ def _adapters(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
 def _decay(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
     shrink = result.summary.shrink
     if len(shrink) >= 2 and result.base is not None and all(c >= SHRUNK for c in shrink):
-        told = listed((f"{c:.3g} of {printable(name)}" for name, c in zip(result.names, shrink, strict=True)), MOST)
+        told = listed(
+            (f"{c:.3g} of {printable(name)}" for name, c in zip(result.names, shrink, strict=True)), MAX_MODELS_NAMED
+        )
         yield rule.finding(
             f"Every model has shrunk the base, as weight decay does: c = {told}. A sum of the updates shrinks it by "
             f"{sum(shrink):.3g}.",
@@ -215,7 +218,9 @@ def _linear(rule: MergeRule, result: MergeCheckResult) -> Iterator[Finding]:
     summary = result.summary
     if result.merged is None or math.isnan(summary.unexplained):
         return
-    told = listed((f"{w:.4g} × {printable(name)}" for w, name in zip(summary.fitted, result.names, strict=True)), MOST)
+    told = listed(
+        (f"{w:.4g} × {printable(name)}" for w, name in zip(summary.fitted, result.names, strict=True)), MAX_MODELS_NAMED
+    )
     if summary.unexplained <= EXACT:
         said = f"It is a linear merge, but for rounding: {told}."
     else:

@@ -14,7 +14,7 @@ from weightaudit.spectral.block_matrix import BlockMatrix
 
 SAMPLED = 64
 """Rows that are looked at first."""
-MOST = 0.5
+MAX_SHARE_MOVED = 0.5
 """Share of their entries that may be neither rounded nor zero."""
 
 
@@ -47,7 +47,7 @@ def _since_rounding(before: BlockMatrix, after: BlockMatrix, fine: str, coarse: 
     lines = np.unique(np.linspace(0, before.rows - 1, min(before.rows, SAMPLED)).astype(int)).tolist()
     first, last = (np.concatenate([one.between(line, line + 1)[0] for line in lines]) for one in (before, after))
     differ, zero = _differ(first, last, coarse)
-    if np.mean(differ & ~zero) > MOST:
+    if np.mean(differ & ~zero) > MAX_SHARE_MOVED:
         return None
     changed = cut = rows = 0
     for one, other in zip(before.panels(True), after.panels(True), strict=True):

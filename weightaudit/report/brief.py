@@ -18,9 +18,9 @@ MOST_FINDINGS = 8
 """Findings in a card."""
 WIDTH, HEIGHT, MARGIN = 160.0, 28.0, 3.0
 """Of a profile, in pixels."""
-LONGEST = 300
+MAX_SENTENCE_CHARS = 300
 """Characters of a sentence."""
-LONGEST_PROFILE = 100_000
+MAX_PROFILE_CHARS = 100_000
 _SEVERITY = {"error": INK["light"]["bad"], "warning": "#b26a00", "info": "#6b7480"}
 
 
@@ -63,7 +63,7 @@ def card(result: Reported) -> str:
         '<div style="font-size:15px;font-weight:600">{}</div><div>{} · {}</div>{}{}{}</div>',
         title(result),
         _size(result),
-        shown(verdict, LONGEST),
+        shown(verdict, MAX_SENTENCE_CHARS),
         join("", map(_finding, result.findings[:MOST_FINDINGS])),
         html("<div>and {} more: findings_frame has all.</div>", more) if more > 0 else NOTHING,
         _profiles(result) if isinstance(result, ScanResult) else _standings(result),
@@ -76,8 +76,8 @@ def _finding(finding: Finding) -> Html:
         '<div style="opacity:.75">{}</div></div>',
         _SEVERITY[finding.severity],
         finding.severity,
-        shown(located(finding), LONGEST),
-        shown(finding.advice, LONGEST),
+        shown(located(finding), MAX_SENTENCE_CHARS),
+        shown(finding.advice, MAX_SENTENCE_CHARS),
     )
 
 
@@ -117,7 +117,7 @@ def _profiles(result: ScanResult) -> Html:
                 role,
                 least,
                 most,
-                shown(" ".join(places), LONGEST_PROFILE),
+                shown(" ".join(places), MAX_PROFILE_CHARS),
                 styles[role].light,
             )
 
@@ -136,5 +136,5 @@ def _standings(result: DiffResult | MergeCheckResult) -> Html:
         '<table style="margin-top:8px"><tr><th></th><th>ρ</th><th>κ</th><th>D</th></tr>{}</table>'
         '<div style="opacity:.75">{}</div>',
         each("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
-        shown(TRUST, 4 * LONGEST),
+        shown(TRUST, 4 * MAX_SENTENCE_CHARS),
     )

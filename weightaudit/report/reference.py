@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from weightaudit.records import LayerRow
 
-MOST = 4
+MAX_REFERENCES = 4
 """References drawn for one stack: those of the shapes that most of its matrices have."""
 
 
@@ -49,6 +49,6 @@ def references(rows: Sequence[LayerRow]) -> list[Reference]:
         roles.setdefault(key, {})[matrix.role] = None
     found = []
     for stack in dict.fromkeys(stack for stack, _ in counts):
-        of_stack = [key for key, _ in counts.most_common() if key[0] == stack][:MOST]
+        of_stack = [key for key, _ in counts.most_common() if key[0] == stack][:MAX_REFERENCES]
         found += [Reference(stack, key[1], tuple(roles[key]), gaussian_stable_rank(*key[1])) for key in of_stack]
     return found

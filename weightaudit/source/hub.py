@@ -29,7 +29,7 @@ from weightaudit.source.hub_place import HubPlace
 from weightaudit.source.local import FileState, LocalFile, LocalRepository
 from weightaudit.source.names import check_model, check_revision, token_to_send
 from weightaudit.source.redaction import redact_logs
-from weightaudit.source.resolve_revision import Pinned, pin
+from weightaudit.source.resolve_revision import Pinned, resolve_revision
 from weightaudit.text import listed, printable
 
 
@@ -171,7 +171,7 @@ class HubRepository:
 
     def _ask_hub(self) -> Pinned:
         if self._pinned is None:
-            self._pinned = pin(self._access, self.revision)
+            self._pinned = resolve_revision(self._access, self.revision)
         return self._pinned
 
 
@@ -211,7 +211,7 @@ def hub_repository(
             f"no such file or directory here, and offline the Hugging Face cache has no weights of it{at}",
             "Download it first, or drop the offline option and unset HF_HUB_OFFLINE",
         )
-    pinned = pin(access, revision)
+    pinned = resolve_revision(access, revision)
     found = repository(pinned.commit, pinned=pinned)
     if download and (CONFIG in pinned.files or any(name.endswith(GGUF) for name in pinned.files)):
         found.fetch([CONFIG])

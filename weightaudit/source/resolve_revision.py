@@ -31,7 +31,7 @@ class Pinned:
     files: tuple[str, ...]
 
 
-def pin(access: Access, revision: str | None) -> Pinned:
+def resolve_revision(access: Access, revision: str | None) -> Pinned:
     """Ask the Hub for the model of ``access``. Raises ModelNotFound, ModelUnreachable.
 
     Not by the client's `model_info`: that also reads the model card, and fails where a stranger wrote an odd one.

@@ -12,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 from weightaudit.batches.executors import Pool
-from weightaudit.batches.folder import sweep
+from weightaudit.batches.folder import remove_temporaries
 from weightaudit.batches.identity import local_state
 from weightaudit.batches.lock import LOCK, RUN, locked, unwritable
 from weightaudit.batches.model_list import Entry
@@ -34,7 +34,7 @@ from weightaudit.version import __version__
 
 MOST_PAIRS = 10_000
 """Pairs of one list."""
-LONGEST = 40
+MAX_NAME_CHARS = 40
 """Characters of a model's name in the name of a pair's folder."""
 
 
@@ -79,7 +79,7 @@ def run_pairs(
     outcomes: dict[str, PairOutcome] = {}
     with attempting(attempts) as joining, locked(directory) as run:
         try:
-            sweep(directory)
+            remove_temporaries(directory)
             for name in (INDEX, PAIRS_CSV):
                 clear(directory / name)
         except OSError as error:
@@ -184,7 +184,7 @@ def _key(
 def _folder(titles: tuple[str, str]) -> str:
     """A name that no other pair has."""
     digest = hashlib.sha256(json.dumps(titles).encode()).hexdigest()[:8]
-    first, second = (slug(title, longest=LONGEST).strip(".-") or "model" for title in titles)
+    first, second = (slug(title, longest=MAX_NAME_CHARS).strip(".-") or "model" for title in titles)
     return f"{first}--{second}-{digest}"
 
 

@@ -40,7 +40,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Course:
+class CardSeries:
     """One role over the layers: the ``marks`` of those that have any, the ``ways`` to the matrices of each layer, and
     its line's dash.
     """
@@ -59,22 +59,22 @@ class CardNumber:
     rounding: tuple[Rounding, Rounding]
 
 
-def card_drawing(course: Course, number: CardNumber, points: Sequence[LayerPoint], scale: Scale) -> Html:
+def card_drawing(series: CardSeries, number: CardNumber, points: Sequence[LayerPoint], scale: Scale) -> Html:
     """The drawing, with its least and largest number as links to their matrices."""
     axis = number.figure.axis
     known = [point for point in points if math.isfinite(point.middle)]
     unknown = plural(len(points) - len(known), "layer") + " unknown" if len(known) < len(points) else ""
     if not known:
-        why = listed(dict.fromkeys(mark.unknown for mark in course.marks.values() if mark.unknown))
+        why = listed(dict.fromkeys(mark.unknown for mark in series.marks.values() if mark.unknown))
         return html('<p class="range">{}: no number is finite{}</p>', axis, f" ({why})" if why else "")
     least, most = min(known, key=lambda point: point.middle), max(known, key=lambda point: point.middle)
     low, high = figure(least.middle, 3, number.rounding[0]), figure(most.middle, 3, number.rounding[1])
-    said = f"{axis[0].upper()}{axis[1:]} of {course.name} by layer: from {low} at layer {least.layer} to "
+    said = f"{axis[0].upper()}{axis[1:]} of {series.name} by layer: from {low} at layer {least.layer} to "
     said += f"{high} at layer {most.layer}" + (f", {unknown}" if unknown else "")
     drawings = each(
         '<div class="scaled {}" data-scale="{}">{}</div>',
         (
-            ("" if one.name == scale.name else "off", one.name, _svg(course, points, one, {least, most}, said))
+            ("" if one.name == scale.name else "off", one.name, _svg(series, points, one, {least, most}, said))
             for one in (replace(scale, logarithmic=False), replace(scale, logarithmic=True))
         ),
     )
@@ -84,32 +84,32 @@ def card_drawing(course: Course, number: CardNumber, points: Sequence[LayerPoint
         id=number.figure.id,
         drawings=drawings,
         name=axis,
-        low=_end(course, least, low),
-        high=html(" – {}", _end(course, most, high)) if high != low else NOTHING,
-        unknown=_unknown(course, [point.layer for point in points if not math.isfinite(point.middle)]),
+        low=_end(series, least, low),
+        high=html(" – {}", _end(series, most, high)) if high != low else NOTHING,
+        unknown=_unknown(series, [point.layer for point in points if not math.isfinite(point.middle)]),
     )
 
 
-def _end(course: Course, point: LayerPoint, number: str) -> Html:
-    return link(course.ways[point.layer], html('<b title="layer {}">{}</b>', point.layer, number))
+def _end(series: CardSeries, point: LayerPoint, number: str) -> Html:
+    return link(series.ways[point.layer], html('<b title="layer {}">{}</b>', point.layer, number))
 
 
-def _unknown(course: Course, layers: list[int]) -> Html:
+def _unknown(series: CardSeries, layers: list[int]) -> Html:
     """Which layers have no number, and why; they lead to their matrices."""
     if not layers:
         return NOTHING
     if len(layers) > NAMED:
         return html(' <em class="unknown">{} unknown</em>', plural(len(layers), "layer"))
     words = (
-        link(course.ways[layer], f"layer {layer}: {course.marks[layer].unknown or 'unknown'}")
-        if layer in course.marks
+        link(series.ways[layer], f"layer {layer}: {series.marks[layer].unknown or 'unknown'}")
+        if layer in series.marks
         else html("layer {}: unknown", layer)
         for layer in layers
     )
     return html(' <em class="unknown">{}</em>', join(", ", words))
 
 
-def _svg(course: Course, points: Sequence[LayerPoint], scale: Scale, ends: set[LayerPoint], said: str) -> Html:
+def _svg(series: CardSeries, points: Sequence[LayerPoint], scale: Scale, ends: set[LayerPoint], said: str) -> Html:
     first, span = points[0].layer, points[-1].layer - points[0].layer
 
     def across(layer: int) -> float:
@@ -132,15 +132,15 @@ def _svg(course: Course, points: Sequence[LayerPoint], scale: Scale, ends: set[L
     dots = each("M{}h0", (at(d, d.middle) for d in points if d in dotted))
     rings, gaps = [], []
     for point in points:
-        mark = course.marks.get(point.layer)
+        mark = series.marks.get(point.layer)
         title = html("<title>{}</title>", _title(point.layer, mark)) if mark else NOTHING
         if not math.isfinite(point.middle):
             gaps.append(html('<path class="gap" d="M{:.4g} 0V{:g}">{}</path>', across(point.layer), HEIGHT, title))
         elif mark and mark.severity:
             ring = (SEVERITY_CSS[mark.severity], at(point, point.middle), title)
             rings.append(html('<path class="found {0}" d="M{1}h0">{2}</path><path class="eye" d="M{1}h0"/>', *ring))
-    if course.dash in DASHES:
-        stroke = html('<path class="line" d="{}" stroke-dasharray="{}"/>', line, DASHES[course.dash])
+    if series.dash in DASHES:
+        stroke = html('<path class="line" d="{}" stroke-dasharray="{}"/>', line, DASHES[series.dash])
     else:
         stroke = html('<path class="line" d="{}"/>', line)
     return html(

@@ -11,7 +11,7 @@ from operator import attrgetter
 from weightaudit.records import LayerRow, ScanResult
 from weightaudit.report.by_layer import LayerPoint, layer_points, no_number, role_groups
 from weightaudit.report.html.anchors import anchors, layer_view
-from weightaudit.report.html.card_drawing import CardNumber, Course, Mark, card_drawing
+from weightaudit.report.html.card_drawing import CardNumber, CardSeries, Mark, card_drawing
 from weightaudit.report.html.findings import Group, marked
 from weightaudit.report.hypertext import NOTHING, Html, each, html, join
 from weightaudit.report.markup import count, scale_choice
@@ -40,7 +40,7 @@ def sparklines(report: ScanResult, groups: list[Group]) -> Html:
         members: dict[int, list[int]] = {}
         for row in rows:
             members.setdefault(row.matrix.layer or 0, []).append(number_of[id(row)])
-        course = Course(
+        course = CardSeries(
             f"{stack} {role}".strip(),
             {layer: mark for layer, some in members.items() if (mark := _mark(report, groups, found, some))},
             {

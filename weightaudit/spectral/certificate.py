@@ -126,7 +126,8 @@ class _Resolvent:
         inverse = 1.0 / (gaps[:, None] + self._below)
         square = inverse * inverse
         H = inverse @ self._across
-        at_ends, power = [], inverse
+        at_ends: list[Numbers] = []
+        power = inverse
         for _ in ORDERS:
             at_ends.append(_norms(power @ self._across))
             power = power * square

@@ -126,7 +126,8 @@ class _Resolvent:
         inverse = 1.0 / (gaps[:, None] + self._below)
         square = inverse * inverse
         H = inverse @ self._across
-        at_ends, power = [], inverse
+        at_ends: list[Numbers] = []
+        power = inverse
         for _ in ORDERS:
             at_ends.append(_norms(power @ self._across))
             power = power * square
@@ -149,9 +150,9 @@ def _norms(rows: Numbers) -> Numbers:
 
 def _beta_squared(H: Numbers, gram: Numbers) -> Numbers:
     """The largest eigenvalue of H(I + ``gram``)⁻¹Hᵀ for H (…, b, c) and gram = YᵀY (…, c, c)."""
-    S = np.eye(gram.shape[-1]) + gram
-    largest = np.linalg.eigvalsh(H @ np.linalg.solve(S, np.swapaxes(H, -1, -2)))[..., -1]
     steep = np.trace(gram, axis1=-2, axis2=-1) > STEEP
+    S = np.eye(gram.shape[-1]) + np.where(steep[..., None, None], 0.0, gram)
+    largest = np.linalg.eigvalsh(H @ np.linalg.solve(S, np.swapaxes(H, -1, -2)))[..., -1]
     return np.where(steep, math.inf, largest)
 
 

@@ -119,8 +119,11 @@ def split_label(model: str) -> tuple[str, str]:
         (('org/name', 'Q4_K_M'), ('gpt2', ''))
     """
     named, colon, label = model.rpartition(":")
-    # One letter before the colon is a drive of Windows.
-    labelled = colon and len(named) > 1 and LABEL.fullmatch(label) and not os.path.lexists(os.path.expanduser(model))
+    # One letter before the colon is a drive of Windows, and elsewhere a directory where one is called so.
+    drive = len(named) == 1 and (os.name == "nt" or not os.path.isdir(named))
+    labelled = (
+        named and colon and not drive and LABEL.fullmatch(label) and not os.path.lexists(os.path.expanduser(model))
+    )
     return (named, label) if labelled else (model, "")
 
 

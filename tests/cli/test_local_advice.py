@@ -103,9 +103,7 @@ CASES = {
         "scan model --min-coverage 2", _named(r"for example (\S+)$", "scan", "model", "--min-coverage", "{}")
     ),
     "no baseline": Case("scan model --baseline known.json", _new_baseline),
-    "little memory": Case(
-        "scan model --memory 9KB", _named(r"at least (\d+) MB", "scan", "model", "--memory", "{}MB")
-    ),
+    "little memory": Case("scan model --memory 9KB", _named(r"at least (\d+) MB", "scan", "model", "--memory", "{}MB")),
     "a key that is none": Case("scan model --config-file own.toml", _corrected, _settings),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -327,6 +328,14 @@ def test_a_model_and_its_label_are_told_apart(tmp_path: Path) -> None:
         assert split_label(model) == (model, "")
     (tmp_path / "m:Q4_0").mkdir()
     assert split_label(f"{tmp_path}/m:Q4_0") == (f"{tmp_path}/m:Q4_0", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a letter before a colon is a drive")
+def test_a_directory_of_one_letter_is_no_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert split_label("g:Q4_1") == ("g:Q4_1", "")
+    (tmp_path / "g").mkdir()
+    assert split_label("g:Q4_1") == ("g", "Q4_1")
 
 
 def test_a_label_is_no_revisions_and_no_file_gets_one(tmp_path: Path) -> None:

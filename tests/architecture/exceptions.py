@@ -13,7 +13,7 @@ NO_INVENTORY: dict[str, str] = {
         (
             *("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "seamless_m4t", "seamless_m4t_v2", "ultravbert"),
             *("video_llama_3", "deepseek_ocr2", "emu3", "ernie4_5_vl_moe", "granite4_vision", "hy_v4_vl", "kosmos-2"),
-            *("kosmos-2.5", "muse_spark", "nemotron_h_omni", "pp_formulanet", "vibevoice_asr"),
+            *("kosmos-2.5", "muse_spark", "nemotron_h_omni", "pp_formulanet", "vibevoice_asr", "phi4_multimodal"),
         ),
         NOT_YET,
     ),

@@ -173,7 +173,11 @@ def pieces_of(matrix: RoleMatrix, tensors: Mapping[str, TensorInfo], *, apart: b
     A change of stacked experts is read for each of them ``apart``, its left factor each time: beside what it changes
     that is little, and what all experts change would have to be held at once.
     """
-    return list({info.name: info for info in (_piece(part, tensors, apart=apart) for part in matrix.parts)}.values())
+    found = (
+        _piece(part, tensors) if apart or not tensors[part.tensor].factored else tensors[part.tensor]
+        for part in matrix.parts
+    )
+    return list({info.name: info for info in found}.values())
 
 
 def in_file(info: TensorInfo) -> tuple[str, int]:
@@ -181,11 +185,9 @@ def in_file(info: TensorInfo) -> tuple[str, int]:
     return info.file, info.offset
 
 
-def _piece(part: Part, tensors: Mapping[str, TensorInfo], *, apart: bool) -> TensorInfo:
+def _piece(part: Part, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
     """What is read for ``part``: of a tensor that stacks matrices the bytes of its own, where they are told apart."""
     info = tensors[part.tensor]
-    if info.factored and not apart:
-        return info
     own = None if part.index is None else info.at(part.index, part.of)
     return info if own is None or own.name in tensors else own
 

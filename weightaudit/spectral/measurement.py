@@ -13,7 +13,7 @@ from weightaudit.config import DEFAULTS, Method, Spectra
 from weightaudit.records import FullSpectrum, Spectrum, SpectrumDetail
 from weightaudit.spectral.full.whole import Start, full_spectrum, is_small_enough, whole_of
 from weightaudit.spectral.inputs import block_matrix, device_of_blocks
-from weightaudit.spectral.krylov import MAX_PASSES, krylov, rng_for
+from weightaudit.spectral.krylov import MAX_PASSES, SPECTRUM_PASSES, krylov, rng_for
 from weightaudit.spectral.operators.base import Operator
 from weightaudit.spectral.operators.dense import DenseOperator
 from weightaudit.spectral.options import check_options
@@ -168,7 +168,8 @@ def _measure(
         interval = operator.spectrum(stats) if whole is None else whole.interval
     else:
         gram, rng = operator.gram(stats.scale), start()
-        interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng)
+        least = SPECTRUM_PASSES if spectrum else 0
+        interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng, least_passes=least)
     seen = interval.spectrum if spectrum else None
     detail = seen.detail(stats.frob_sq, stats.scale, stats.error) if seen else None
     full = None if whole is None else full_spectrum(operator, stats, whole)

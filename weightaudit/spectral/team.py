@@ -66,17 +66,17 @@ class Team:
         of a piece is raised when those that had begun are done; the others are left. CancelledError where an exception
         has left the team's block, so that a long measurement ends at its next pass.
         """
-        self._share(pieces, work, self._idle)
+        self._share(pieces, work, idle=True)
 
     def together(self, *tasks: Callable[[], None]) -> None:
         """`share` of long pieces: those that none is idle for now are also left to threads that will be meanwhile."""
-        self._share(len(tasks), lambda piece: tasks[piece](), self.size)
+        self._share(len(tasks), lambda piece: tasks[piece](), idle=False)
 
-    def _share(self, pieces: int, work: Callable[[int], None], most: int) -> None:
+    def _share(self, pieces: int, work: Callable[[int], None], *, idle: bool) -> None:
         if self._abandoned:
             raise CancelledError
         self._grow(pieces - 1)
-        helpers = min(most, len(self._threads), pieces - 1)
+        helpers = min(self._idle if idle else len(self._threads), pieces - 1)
         if helpers < 1:
             for piece in range(pieces):
                 work(piece)

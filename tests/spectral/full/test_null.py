@@ -13,12 +13,13 @@ from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import gram, null
 from weightaudit.spectral.full.null import SINGLE_ERROR, null_values
 from weightaudit.spectral.full.shuffling import Drawn
+from weightaudit.spectral.full.values import eigenvalues
 
 
 def both(W: Any, monkeypatch: pytest.MonkeyPatch, scale: float = 1.0) -> tuple[Any, Any, list[str]]:
     """The σ² as they are found, all of float64, and in which type the first were summed."""
     taken: list[str] = []
-    own = null.drawn_gram_matrix
+    own = gram.drawn_gram_matrix
 
     def summed(mixed: Drawn, by: float, dtype: Any, team: Team) -> Any:
         taken.append(dtype.name)
@@ -29,7 +30,7 @@ def both(W: Any, monkeypatch: pytest.MonkeyPatch, scale: float = 1.0) -> tuple[A
     frob_sq = float(np.square(W.astype(np.float64) * scale).sum())
     with Team(0) as team:
         found = null_values(mixed, scale, frob_sq, team)
-        truth = null.eigenvalues(own(mixed, scale, np.dtype(np.float64), team))
+        truth = eigenvalues(own(mixed, scale, np.dtype(np.float64), team))
     return found, truth, taken
 
 

@@ -1,7 +1,7 @@
 """The σ² of a matrix whose entries are in random order.
 
 Only where they lie is asked of them, beside a law that scatters by more than 1e-3 of itself. So products of tall
-matrices are summed in float32, some thousand rows at a time, and these sums in float64: each σ² was off by 1e-7 to 6e-7
+matrices are summed in float32, some thousand rows at a time, and these sums in float64: each σ² was off by 1e-8 to 8e-7
 of the largest (tests/spectral/full/test_null.py holds them to `SINGLE_ERROR`), in half the time.
 """
 

@@ -67,6 +67,13 @@ def _lost_shard(here: Path) -> None:
         save_file(part, here / "shards" / f"model-{shard:05}-of-00003.safetensors")
 
 
+def _no_names(here: Path) -> None:
+    (here / "odd").mkdir()
+    shutil.copy(here / "model" / "config.json", here / "odd")
+    tensors = load_file(here / "model" / "model.safetensors").values()
+    save_file({f"w{number}": one for number, one in enumerate(tensors)}, here / "odd" / "model.safetensors")
+
+
 def _settings(here: Path) -> None:
     (here / "own.toml").write_text("fail_onn = 'never'\n")
 
@@ -89,6 +96,7 @@ class Case:
 CASES = {
     "two models in a folder": Case("scan both", _commands, _two_models),
     "no config.json": Case("scan bare", _named(r"name (\S+) itself", "scan", "bare/{}"), _no_config),
+    "no names of a model": Case("scan odd", _named(r"(--all) measures", "scan", "odd", "{}"), _no_names),
     "some shards": Case("scan shards", _named(r"shards \((\S+) and (\S+)\)", "scan", "shards/{}"), _lost_shard),
     "no such layer": Case(
         "scan model --layers 99", _named(r"It has layers (\S+)\.", "scan", "model", "--layers", "{}")

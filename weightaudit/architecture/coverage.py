@@ -140,7 +140,10 @@ def nothing_mapped(tensors: Mapping[str, TensorInfo], unmapped: Mapping[str, str
 
     ``unmapped`` has the reason for each tensor that was left, ``model_type`` is the config's."""
     cause = f"not one of {len(tensors)} could be mapped to a matrix of the model"
-    hint = "Check that these files hold a language model's weights. `weightaudit archs` lists the families."
+    hint = (
+        "Check that these files hold a language model's weights. `weightaudit archs` lists the families; "
+        "--all measures the matrices of any model."
+    )
     # A vector would be no matrix whatever its name; it is an example only where there is no better.
     matrices = {name: why for name, why in unmapped.items() if len(tensors[name].shape) > 1} or unmapped
     if matrices:

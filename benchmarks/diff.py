@@ -24,7 +24,7 @@ from benchmarks.tables import markdown, times
 from benchmarks.threads import pin
 from weightaudit import measure
 from weightaudit.arrays import Array, as_array
-from weightaudit.spectral import Difference, Team
+from weightaudit.spectral import Difference, ThreadTeam
 from weightaudit.spectral.entry_changes import entry_changes
 
 HEAD = (
@@ -63,7 +63,7 @@ def row(shape: Shape, dtypes: tuple[str, str], change: float, repeats: int, fold
     files = [folder / "base", folder / "derived"]
     for file, array in zip(files, (base, derived), strict=True):
         array.tofile(file)
-    alone = Team(0)
+    alone = ThreadTeam(0)
     calls: dict[str, Callable[[], object]] = {
         "entries": lambda: entry_changes(base, derived, team=alone),
         "sum": lambda: summed((base, derived)),

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from weightaudit.audit.side_by_side import side_by_side
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 
 def _ready(value: int) -> Future[int]:
@@ -37,7 +37,7 @@ def test_each_task_is_carried_out_once(size: int) -> None:
         assert threading.current_thread() is threading.main_thread()
         return (partial(lambda item, part: (item, part), item, part) for part in range(item % 4))
 
-    with Team(size) as team, ThreadPoolExecutor(1) as reader:
+    with ThreadTeam(size) as team, ThreadPoolExecutor(1) as reader:
         coming = (reader.submit(_slowly, item) for item in range(30))
         found = list(side_by_side(team, coming, tasks_of))
     assert sorted(found) == [(item, part) for item in range(30) for part in range(item % 4)]
@@ -60,7 +60,7 @@ def test_one_task_more_than_there_are_workers_is_handed_out(size: int) -> None:
         handed.append(item)
         yield go.wait
 
-    with Team(size) as team:
+    with ThreadTeam(size) as team:
         results = side_by_side(team, coming(), tasks_of)
 
         def look() -> None:
@@ -81,7 +81,7 @@ def test_workers_go_on_while_one_task_is_long() -> None:
         else:
             yield lambda: item
 
-    with Team(2) as team:
+    with ThreadTeam(2) as team:
         found = list(side_by_side(team, map(_ready, range(10)), tasks_of))
     assert sorted(found) == list(range(10))
     assert found[0] == 1
@@ -100,7 +100,7 @@ def test_the_first_of_several_errors_is_raised_whichever_comes_first() -> None:
     def tasks_of(item: int) -> Iterator[Callable[[], None]]:
         yield partial(_raise, item, events[item], events[1] if item == 0 else None)
 
-    with pytest.raises(ValueError, match="task 0"), Team(2) as team:
+    with pytest.raises(ValueError, match="task 0"), ThreadTeam(2) as team:
         list(side_by_side(team, map(_ready, range(2)), tasks_of))
 
 
@@ -113,9 +113,9 @@ def test_an_item_that_fails_is_told_after_the_tasks_of_those_before_it() -> None
 
     coming = [_ready(0), _failed(OSError("unreadable")), _ready(2)]
     done: list[int] = []
-    with pytest.raises(OSError, match="unreadable"), Team(3) as team:
+    with pytest.raises(OSError, match="unreadable"), ThreadTeam(3) as team:
         done.extend(side_by_side(team, coming, tasks_of))
-    with pytest.raises(ValueError, match="task 0"), Team(3) as team:
+    with pytest.raises(ValueError, match="task 0"), ThreadTeam(3) as team:
         list(side_by_side(team, coming, failing))
 
 
@@ -127,7 +127,7 @@ def test_an_error_of_the_caller_leaves_the_rest(monkeypatch: pytest.MonkeyPatch)
             raise KeyboardInterrupt
         yield partial(carried_out.append, item)
 
-    with pytest.raises(KeyboardInterrupt), Team(1) as team:
+    with pytest.raises(KeyboardInterrupt), ThreadTeam(1) as team:
         list(side_by_side(team, map(_ready, range(10)), tasks_of))
     assert carried_out == list(range(len(carried_out)))
     assert len(carried_out) <= 3

@@ -15,7 +15,7 @@ from weightaudit.audit.heads import HeadWork
 from weightaudit.audit.workspace import Workspace, bytes_beside, is_too_large
 from weightaudit.config import AuditConfig
 from weightaudit.records import HeadRow, Part, RoleMatrix
-from weightaudit.spectral import Team
+from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral.full.values import LARGEST_SIDE
 
 
@@ -100,7 +100,7 @@ def test_copies_of_heads_lie_in_it(memory: int, beside: bool, monkeypatch: pytes
 
     monkeypatch.setattr(HeadGroup, "rows", rows)
     work = HeadWork()
-    with Team(2) as team:
+    with ThreadTeam(2) as team:
         tasks = list(work.tasks(plans[:1], stored, AuditConfig(), team, Workspace(memory)))
         for future in [team.submit(task) for task in tasks]:
             future.result()
@@ -113,7 +113,7 @@ def test_bytes_of_a_head_are_no_fewer_than_it_takes(model_type: str) -> None:
     sizes = {"llama": {"hidden_size": 512}, "deepseek_v3": {"hidden_size": 512}, "gpt2": {"n_embd": 512}}[model_type]
     model = rough(model_type, **sizes)
     stored, plan = stored_of(model), plans_of(model)[0]
-    with Team(0) as team:
+    with ThreadTeam(0) as team:
         group = HeadGroup(plan, 0, stored, AuditConfig(), team)
         list(group.rows())  # what is kept from a first time is none of its copies
         tracemalloc.start()

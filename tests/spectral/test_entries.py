@@ -18,7 +18,7 @@ from weightaudit.records import DEAD, EntryFacts
 from weightaudit.spectral import compute_threads, fused, measure
 from weightaudit.spectral.float_bits import FLOAT_BITS
 from weightaudit.spectral.inputs import block_matrix
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 
 def truth(W: torch.Tensor) -> EntryFacts | None:
@@ -177,7 +177,7 @@ def test_more_entries_in_a_row_than_a_counter_of_16_bits_holds(entries: int) -> 
     W = torch.zeros(9, entries, dtype=torch.bfloat16)
     W[:, 0] = 1.0
     W[8, 1:] = 1e-39
-    counts, sums = fused.entry_statistics(fused.shared_rows([block_matrix(W)], True), True, Team(0))
+    counts, sums = fused.entry_statistics(fused.shared_rows([block_matrix(W)], True), True, ThreadTeam(0))
     assert (counts.zeros, counts.small) == (8 * (entries - 1), 9 * (entries - 1))
     assert sums.cols[0] == 9.0
     assert np.all(sums.cols[1:] == float(W[8, 1]) ** 2)

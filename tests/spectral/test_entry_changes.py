@@ -15,7 +15,7 @@ import torch
 from weightaudit.arrays import Array
 from weightaudit.errors import UsageError
 from weightaudit.records import CASTS, EntryChanges
-from weightaudit.spectral import Team
+from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral import entry_changes as module
 from weightaudit.spectral.entry_changes import SAMPLE, entry_changes
 
@@ -334,9 +334,9 @@ def test_blocks_change_no_bit() -> None:
 
 def test_threads_change_no_bit() -> None:
     W0, W1 = random(1600, 1400, "float32"), random(1600, 1400, "float32", 1)
-    alone = entry_changes(W0, W1, team=Team(0))
+    alone = entry_changes(W0, W1, team=ThreadTeam(0))
     for size in (1, 3):
-        with Team(size) as team:
+        with ThreadTeam(size) as team:
             assert entry_changes(W0, W1, team=team) == alone
     assert entry_changes(W0, W1) == alone
 

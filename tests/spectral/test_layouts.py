@@ -21,7 +21,7 @@ from weightaudit.spectral import compute_threads, fused, measure
 from weightaudit.spectral.block_matrix import merged
 from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.operators import dense
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 
 def matrix(dtype: str = "f32", m: int = 150, n: int = 90) -> torch.Tensor:
@@ -161,7 +161,7 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
         numbers = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
         numbers = numbers[numbers.isfinite()].clone()
         numbers[0] = 1.0
-        gram = fused.FusedGram(fused.shared_rows([block_matrix(numbers[None, :])], True), 1.0, Team(0))
+        gram = fused.FusedGram(fused.shared_rows([block_matrix(numbers[None, :])], True), 1.0, ThreadTeam(0))
         start = np.zeros((numbers.numel(), 1))
         start[0] = 1.0
         assert np.array_equal(gram(start)[:, 0], numbers.double().numpy())
@@ -172,7 +172,7 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
 def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> None:
     A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
     X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
-    Y = fused.FusedGram(fused.shared_rows([block_matrix(A)], True), 0.5, Team(0))(X.numpy())
+    Y = fused.FusedGram(fused.shared_rows([block_matrix(A)], True), 0.5, ThreadTeam(0))(X.numpy())
     expected = 0.25 * A.double().t() @ (A.double() @ X)
     np.testing.assert_allclose(Y, expected.numpy(), rtol=1e-13, atol=1e-13)
 
@@ -197,7 +197,7 @@ def test_the_same_bytes_beside_other_measurements() -> None:
     """In threads of a team, of others, and in pieces that a team shares."""
     matrices = [large(seed) for seed in range(3)] + [matrix(), matrix("f64", 300, 200)]
     alone = [measure(W, tol=0.3, spectrum=True) for W in matrices]
-    with Team(2) as team, ThreadPoolExecutor(2) as others:
+    with ThreadTeam(2) as team, ThreadPoolExecutor(2) as others:
 
         def beside(W: torch.Tensor) -> Spectrum:
             return measure(W, tol=0.3, spectrum=True, team=team)

@@ -18,7 +18,7 @@ from weightaudit.spectral import Difference, LowRank, measure
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Device
 
 METHODS: tuple[Method, ...] = ("exact", "krylov")
@@ -127,7 +127,7 @@ class Diagonal:
         return "0" * 64
 
     @contextmanager
-    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+    def on(self, device: Device, team: ThreadTeam) -> Iterator[Operator]:
         yield self
 
     def statistics(self) -> Statistics:

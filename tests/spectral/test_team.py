@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 
 from tests.support.leaks import no_thread_left, our_threads
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 LONG = 30.0
 """Seconds after which a test that waits for a thread has failed."""
@@ -25,7 +25,7 @@ LONG = 30.0
 @pytest.mark.parametrize("pieces", [0, 1, 2, 3, 100])
 def test_each_piece_is_worked_on_once(size: int, pieces: int) -> None:
     done: list[int] = []
-    with Team(size) as team:
+    with ThreadTeam(size) as team:
         for _ in range(20):
             team.share(pieces, done.append)
     assert Counter(done) == Counter(dict.fromkeys(range(pieces), 20))
@@ -39,7 +39,7 @@ def test_idle_threads_take_part() -> None:
         together.wait(LONG)
         who.add(threading.current_thread())
 
-    with Team(2) as team:
+    with ThreadTeam(2) as team:
         for _ in range(3):
             team.share(3, work)
     assert len(who) == 3
@@ -48,7 +48,7 @@ def test_idle_threads_take_part() -> None:
 
 def test_threads_end_with_the_block() -> None:
     before = our_threads()
-    with no_thread_left(), Team(3) as team:
+    with no_thread_left(), ThreadTeam(3) as team:
         assert our_threads() == before
         team.share(4, lambda piece: None)
         assert len(our_threads() - before) == 3
@@ -65,7 +65,7 @@ def test_an_exception_in_a_piece_reaches_the_caller(bad: int) -> None:
             raise ZeroDivisionError(piece)
         done.append(piece)
 
-    with Team(2) as team:
+    with ThreadTeam(2) as team:
         with pytest.raises(ZeroDivisionError, match=str(bad)):
             team.share(3, work)
         assert sorted(done) == sorted({0, 1, 2} - {bad})
@@ -81,17 +81,17 @@ def test_after_an_exception_no_further_piece_begins() -> None:
             raise ZeroDivisionError
         done.append(piece)
 
-    with Team(0) as team, pytest.raises(ZeroDivisionError):
+    with ThreadTeam(0) as team, pytest.raises(ZeroDivisionError):
         team.share(1000, work)
     assert done == [0, 1, 2]
-    with Team(2) as team, pytest.raises(ZeroDivisionError):
+    with ThreadTeam(2) as team, pytest.raises(ZeroDivisionError):
         team.share(1000, work)
     assert len(done) < 1000
 
 
 def test_pieces_may_be_shared_in_their_turn() -> None:
     done: list[tuple[int, int]] = []
-    with Team(2) as team:
+    with ThreadTeam(2) as team:
         team.share(5, lambda i: team.share(7, lambda j: done.append((i, j))))
     assert sorted(done) == [(i, j) for i in range(5) for j in range(7)]
 
@@ -99,7 +99,7 @@ def test_pieces_may_be_shared_in_their_turn() -> None:
 def test_nobody_waits_for_threads_that_are_busy() -> None:
     let_go = threading.Event()
     done: list[int] = []
-    with Team(2) as team:
+    with ThreadTeam(2) as team:
         busy = [team.submit(lambda: let_go.wait(LONG)) for _ in range(4)]  # more than there are threads
         team.share(10, done.append)
         assert done == list(range(10))
@@ -117,7 +117,7 @@ def test_tasks_have_results_and_errors_and_may_share(size: int) -> None:
             raise ZeroDivisionError
         return sum(done)
 
-    with Team(size) as team:
+    with ThreadTeam(size) as team:
         futures = [team.submit(lambda i=i: task(i)) for i in range(10)]  # type: ignore[misc]  # of a lambda's default
     for i, future in enumerate(futures):
         if i == 7:
@@ -128,7 +128,7 @@ def test_tasks_have_results_and_errors_and_may_share(size: int) -> None:
 
 def test_an_exception_that_leaves_the_block_cancels_what_has_not_begun() -> None:
     begun = threading.Event()
-    team = Team(1)
+    team = ThreadTeam(1)
 
     def task() -> None:
         begun.set()
@@ -170,7 +170,7 @@ def test_nothing_keeps_what_a_task_has_seen() -> None:
         if fails:
             raise ZeroDivisionError
 
-    with Team(1) as team:
+    with ThreadTeam(1) as team:
         for fails in (False, True):
             arrays = _Arrays()
             seen = weakref.ref(arrays)
@@ -198,7 +198,7 @@ def test_nothing_keeps_what_shared_work_has_seen(fails: bool) -> None:
         with suppress(ZeroDivisionError):
             team.share(2, work)
 
-    with Team(1) as team:
+    with ThreadTeam(1) as team:
         team.share(2, lambda piece: None)
         _wait_until(lambda: team._idle == 1)
         team.submit(long)
@@ -233,7 +233,7 @@ def test_where_no_more_threads_start_there_are_as_many_as_did(let: int, monkeypa
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     done: list[int] = []
-    with Team(4) as team:
+    with ThreadTeam(4) as team:
         futures = [team.submit(lambda i=i: i) for i in range(5)]  # type: ignore[misc]  # of a lambda's default
         team.share(5, done.append)
     assert [future.result(0) for future in futures] == list(range(5))

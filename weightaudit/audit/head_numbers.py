@@ -21,7 +21,7 @@ from weightaudit.errors import UsageError
 from weightaudit.records import HeadNorms, HeadRow, RoleMatrix, Spectrum
 from weightaudit.spectral import LowRank, measure
 from weightaudit.spectral.rounding import UNIT
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 ROUNDING = 1.0 + 1e-9
 """Factor that covers the rounding of the lengths of vectors and of products of bounds, whose relative error is far
@@ -36,7 +36,7 @@ class HeadGroup:
     """A head of keys and values, and the heads of queries that read it."""
 
     def __init__(
-        self, plan: AttentionPlan, kv_head: int, stored: Mapping[str, Array], config: AuditConfig, team: Team
+        self, plan: AttentionPlan, kv_head: int, stored: Mapping[str, Array], config: AuditConfig, team: ThreadTeam
     ) -> None:
         self.plan, self.attention, self.kv_head = plan, plan.attention, kv_head
         self._stored, self._config, self._team = stored, config, team

@@ -20,7 +20,7 @@ from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import UsageError
 from weightaudit.records import HeadRow, Heads, ModelMap, RoleMatrix, SkippedAttention, TensorInfo
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class HeadWork:
         plans: Sequence[AttentionPlan],
         stored: Mapping[str, Array],
         config: AuditConfig,
-        team: Team,
+        team: ThreadTeam,
         workspace: Workspace,
     ) -> Iterator[Callable[[], None]]:
         """One for each head of keys and values and all that read it, and one that compares the heads; their copies in

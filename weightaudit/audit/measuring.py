@@ -30,7 +30,7 @@ from weightaudit.logs import timed
 from weightaudit.records import CodeFacts, LayerRow, Peak, RoleMatrix, TableFacts, TensorFacts, TensorInfo
 from weightaudit.spectral import measure
 from weightaudit.spectral.measurement import choose_algorithm
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.threads import usable_threads
 
 
@@ -64,7 +64,7 @@ def measure_groups(
     with, if anything.
     """
     # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
-    with Team(usable_threads() if config.device == "cpu" else 1) as team:
+    with ThreadTeam(usable_threads() if config.device == "cpu" else 1) as team:
         work = _Work(groups, ties, overlapping, tables, config, team, display, comparison)
         beside = [("base", comparison.checkpoint)] if comparison else []
         reading = read_groups(checkpoint, groups, beside=beside, memory=config.memory, look=work.look, codes=work.codes)
@@ -84,7 +84,7 @@ class _Work:
         overlapping: Collection[str],
         tables: Tables,
         config: AuditConfig,
-        team: Team,
+        team: ThreadTeam,
         display: Progress,
         comparison: Comparison | None,
     ) -> None:

@@ -21,7 +21,7 @@ from weightaudit.pairs.kinds import WITHOUT_SPECTRUM, Verdict, kind_of_entries, 
 from weightaudit.pairs.opening import Pair
 from weightaudit.pairs.permutations import digests_of_values
 from weightaudit.records import Change, RankFacts, RoleMatrix, Spectrum, TableFacts
-from weightaudit.spectral import Difference, LowRank, Team, digest, measure
+from weightaudit.spectral import Difference, LowRank, ThreadTeam, digest, measure
 from weightaudit.spectral.directions import directions
 from weightaudit.spectral.entry_changes import entry_changes
 from weightaudit.spectral.measurement import frobenius_norm
@@ -49,7 +49,7 @@ class Comparer:
     looked for. Thread-safe.
     """
 
-    def __init__(self, config: AuditConfig, team: Team, *, directions: bool, intruders: bool) -> None:
+    def __init__(self, config: AuditConfig, team: ThreadTeam, *, directions: bool, intruders: bool) -> None:
         self._team, self._directions, self._intruders = team, directions or intruders, intruders
         self._seed = config.seed
         self._measure = partial(

@@ -25,7 +25,7 @@ from weightaudit.pairs.rules import RULES, judge
 from weightaudit.pairs.summary import settle, summarise
 from weightaudit.pairs.vectors import Vectors, match_vectors, vector_change
 from weightaudit.records import Change, DiffResult, OneSided, Place
-from weightaudit.spectral import Team
+from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.text import printable
 from weightaudit.version import versions_of
@@ -111,7 +111,7 @@ class _Work:
         config, models = self._config, self._models
         display.start(models.derived.identity.name, sum(group.nbytes for group in self._groups))
         # On another device matrices are not measured side by side: its memory may be too small.
-        with Team(usable_threads() if config.device == "cpu" else 1) as team:
+        with ThreadTeam(usable_threads() if config.device == "cpu" else 1) as team:
             comparer = Comparer(config, team, **self._asked)
             reading = read_groups(models.derived, self._groups, beside=models.beside, memory=config.memory)
             with closing(reading) as coming:
@@ -128,7 +128,9 @@ class _Work:
         matrices = settle([self._found[pair.matrix.key] for pair in models.pairs], places, digests.derived)
         return (*matrices, *(change for _, change in sorted(self._found_vectors.items())))
 
-    def _tasks(self, comparer: Comparer, team: Team, display: Progress, held: Held) -> Iterator[Callable[[], Held]]:
+    def _tasks(
+        self, comparer: Comparer, team: ThreadTeam, display: Progress, held: Held
+    ) -> Iterator[Callable[[], Held]]:
         matrices = held.group.matrices
         self._left[held] = held.uses = max(1, len(matrices))
         for matrix in matrices:
@@ -142,7 +144,7 @@ class _Work:
             self._found[key] = comparer.change(self._pairs[key], held)
         return held
 
-    def _compare_vector(self, team: Team, held: Held) -> Held:
+    def _compare_vector(self, team: ThreadTeam, held: Held) -> Held:
         with held:
             (info,) = held.group.tensors
             self._found_vectors[info.name] = vector_change(self.vectors.pairs[info.name], held, team)

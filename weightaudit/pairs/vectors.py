@@ -17,7 +17,7 @@ from weightaudit.pairs.kinds import kind_of_vector
 from weightaudit.pairs.names import in_words_of_base, plain_names
 from weightaudit.pairs.opening import Models
 from weightaudit.records import Change, ModelMap, OneSided, Place, RoleMatrix, TensorInfo
-from weightaudit.spectral import Team, digest
+from weightaudit.spectral import ThreadTeam, digest
 from weightaudit.spectral.entry_changes import entry_changes
 from weightaudit.spectral.float_bits import FLOAT_BITS
 
@@ -124,7 +124,7 @@ def _common(shape: Sequence[int], other: Sequence[int]) -> int:
     return min(shape[0], other[0]) if shape else 1
 
 
-def vector_change(vector: Vector, held: Held, team: Team) -> Change:
+def vector_change(vector: Vector, held: Held, team: ThreadTeam) -> Change:
     """What became of the ``vector`` that ``held`` has been read for."""
     after, before = held.own.arrays[vector.derived.name], held.beside[0].arrays[vector.base.name]
     common = _common(after.shape, before.shape)

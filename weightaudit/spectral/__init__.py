@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from weightaudit.spectral.operators.difference import Difference as Difference
     from weightaudit.spectral.operators.low_rank import LowRank as LowRank
     from weightaudit.spectral.options import check_options as check_options
-    from weightaudit.spectral.team import Team as Team
+    from weightaudit.spectral.team import ThreadTeam as ThreadTeam
     from weightaudit.spectral.threads import compute_threads as compute_threads
     from weightaudit.spectral.threads import usable_threads as usable_threads
 
 _HOMES = {
     "Difference": "weightaudit.spectral.operators.difference",
     "LowRank": "weightaudit.spectral.operators.low_rank",
-    "Team": "weightaudit.spectral.team",
+    "ThreadTeam": "weightaudit.spectral.team",
     "check_options": "weightaudit.spectral.options",
     "compute_threads": "weightaudit.spectral.threads",
     "digest": "weightaudit.spectral.hashing",
@@ -29,7 +29,16 @@ _HOMES = {
     "usable_threads": "weightaudit.spectral.threads",
 }
 
-__all__ = ["Difference", "LowRank", "Team", "check_options", "compute_threads", "digest", "measure", "usable_threads"]
+__all__ = [
+    "Difference",
+    "LowRank",
+    "ThreadTeam",
+    "check_options",
+    "compute_threads",
+    "digest",
+    "measure",
+    "usable_threads",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -37,7 +37,7 @@ from weightaudit.spectral.operators.difference import Difference
 from weightaudit.spectral.operators.panels import PanelGram
 from weightaudit.spectral.ritz import RitzPairs, ritz_pairs
 from weightaudit.spectral.statistics import is_safe
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Panel
 from weightaudit.spectral.threads import one_blas_thread
 
@@ -74,7 +74,7 @@ def directions(
     seed: int = 0,
     name: str = "",
     digest: str | None = None,
-    team: Team | None = None,
+    team: ThreadTeam | None = None,
 ) -> Directions:
     """Where W₁ = ``derived`` has moved from W₀ = ``base``; some passes over W₁, three over both.
 
@@ -107,7 +107,7 @@ def directions(
         first = pair.looked_at(rng)
         if not count or first is None:
             return Directions(math.nan, math.nan, ())
-        with DenseOperator(W1).on("cpu", Team(0) if team is None else team) as ready:
+        with DenseOperator(W1).on("cpu", ThreadTeam(0) if team is None else team) as ready:
             leading = ritz_pairs(ready.gram(1.0), BLOCK, MOST_PASSES, rng, wanted=count, tol=ROUGH)
         lifts, novelty = pair.measured(first, leading.vectors[:, :count], rng)
         verdicts = _verdicts(W0, W1, count, rng) if intruders else None

@@ -25,7 +25,7 @@ from weightaudit.spectral.float_bits import FLOAT_BITS
 from weightaudit.spectral.inputs import block_matrix
 from weightaudit.spectral.measurement import own_team
 from weightaudit.spectral.statistics import is_safe
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 try:
     from weightaudit.spectral import fused
@@ -106,7 +106,7 @@ _ROUNDED: dict[str, Callable[[Array], Array]] = dict(
 """What each way of rounding makes of float32 numbers."""
 
 
-def entry_changes(base: Any, derived: Any, *, team: Team | None = None) -> EntryChanges:
+def entry_changes(base: Any, derived: Any, *, team: ThreadTeam | None = None) -> EntryChanges:
     """How the entries of ``derived`` differ from those of ``base``: matrices of one shape, as `measure` takes them.
 
     ``team`` are threads that may take part; they change no number. UsageError for what is no matrix, and for two
@@ -143,7 +143,7 @@ class _Sums:
     lost: tuple[int, int] = (0, 0)
 
 
-def _by_kernel(W0: BlockMatrix, W1: BlockMatrix, precisions: Precisions, team: Team) -> _Sums | None:
+def _by_kernel(W0: BlockMatrix, W1: BlockMatrix, precisions: Precisions, team: ThreadTeam) -> _Sums | None:
     """By the fused kernel; None where there is none."""
     if fused is None or not W0.elements or not fused.reads("row_changes", W0.dtype, W1.dtype):
         return None

@@ -22,7 +22,7 @@ from weightaudit.spectral.float_bits import FLOAT_BITS
 from weightaudit.spectral.kernel_abi import ACROSS, ALONG, NO_OTHER, TOLD, VIEW, WIDTH, Loop, counted
 from weightaudit.spectral.native import available, function
 from weightaudit.spectral.statistics import Counts, Sums
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Device, room, strides
 
 PIECE = 1 << 19
@@ -139,7 +139,7 @@ class FusedGram:
     device: Device = "cpu"
     amplification = 1.0
 
-    def __init__(self, rows: Rows, scale: float, team: Team) -> None:
+    def __init__(self, rows: Rows, scale: float, team: ThreadTeam) -> None:
         self.rows, self.scale, self.team = rows, scale, team
         self.m, self.n = rows.m, rows.n
         self._gram_rows = function("gram_rows", *rows.dtypes)
@@ -166,7 +166,7 @@ class FusedGram:
             self._gram_rows(*run.weights, run.rows, self.n, columns, sums, self.scale)
 
 
-def entry_statistics(rows: Rows, row_major: bool, team: Team) -> tuple[Counts, Sums]:
+def entry_statistics(rows: Rows, row_major: bool, team: ThreadTeam) -> tuple[Counts, Sums]:
     """What one pass over A, W if ``row_major`` or else Wᵀ, says of W, which is a stored matrix or a difference. The
     sums are void where there are non-finite entries."""
     row_statistics, kind = function("row_statistics", *rows.dtypes), FLOAT_BITS[counted(rows.dtypes)]
@@ -205,7 +205,7 @@ class Changes:
     told: NDArray[np.int64]
 
 
-def entry_changes(rows: Rows, least: tuple[float, float], ulp: float, team: Team) -> Changes:
+def entry_changes(rows: Rows, least: tuple[float, float], ulp: float, team: ThreadTeam) -> Changes:
     """One pass over two matrices. ``least`` are the smallest powers of two of either's precision, ``ulp`` is the
     spacing of the second's at 1."""
     row_changes = function("row_changes", *rows.dtypes)

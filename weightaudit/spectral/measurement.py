@@ -20,7 +20,7 @@ from weightaudit.spectral.options import check_options
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import device_called
 from weightaudit.spectral.threads import one_blas_thread, usable_threads
 
@@ -51,7 +51,7 @@ def measure(
     device: str | None = None,
     spectrum: Spectra = DEFAULTS.spectrum,
     digest: str | None = None,
-    team: Team | None = None,
+    team: ThreadTeam | None = None,
 ) -> Spectrum:
     """Measure norms and stable rank of one matrix W, with a certified interval on its spectral norm.
 
@@ -125,7 +125,7 @@ def measure(
         return _measure(ready, float(tol), float(delta), method, start, spectrum, threads)
 
 
-def frobenius_norm(matrix: Any, *, team: Team | None = None) -> float:
+def frobenius_norm(matrix: Any, *, team: ThreadTeam | None = None) -> float:
     """‖W‖_F of a matrix as `measure` takes it, by one pass; NaN where an entry is not finite. UsageError as there."""
     operator = matrix if isinstance(matrix, Operator) else DenseOperator(block_matrix(matrix))
     with (
@@ -138,9 +138,9 @@ def frobenius_norm(matrix: Any, *, team: Team | None = None) -> float:
     return math.sqrt(known.frob_sq) / known.scale
 
 
-def own_team(rows: int, cols: int) -> Team:
+def own_team(rows: int, cols: int) -> ThreadTeam:
     """Threads for a matrix of that cost."""
-    return Team(max(1, min(usable_threads(), rows * cols // PARALLEL_FROM)) - 1)
+    return ThreadTeam(max(1, min(usable_threads(), rows * cols // PARALLEL_FROM)) - 1)
 
 
 def _measure(
@@ -150,7 +150,7 @@ def _measure(
     method: Method,
     start: Start,
     spectrum: Spectra,
-    team: Team,
+    team: ThreadTeam,
 ) -> Spectrum:
     stats = operator.statistics()
     known = not stats.nonfinite and stats.frob_sq > stats.error**2

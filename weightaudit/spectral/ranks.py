@@ -36,7 +36,7 @@ from weightaudit.spectral.operators.base import GramOperator
 from weightaudit.spectral.operators.difference import Difference
 from weightaudit.spectral.ritz import ritz_pairs
 from weightaudit.spectral.rounding import UNIT
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.threads import one_blas_thread
 
 SMALLEST_SIDE = 8
@@ -106,7 +106,7 @@ def rank_facts(
     seed: int = 0,
     name: str = "",
     digest: str | None = None,
-    team: Team | None = None,
+    team: ThreadTeam | None = None,
 ) -> RankFacts:
     """Rank and flatness of Δ = ``difference``, whose entries are summed up in ``facts``.
 
@@ -145,7 +145,7 @@ def rank_facts(
         ]
         if not possible:
             return unknown
-        with difference.on("cpu", Team(0) if team is None else team) as ready:
+        with difference.on("cpu", ThreadTeam(0) if team is None else team) as ready:
             return _sketched(difference, ready.gram(1.0), possible, rng, unknown)
 
 

@@ -16,14 +16,14 @@ from weightaudit.text import plural
 Result = TypeVar("Result")
 
 
-class Team:
+class ThreadTeam:
     """``size`` threads beside those that use them, started when first needed; they end with the block.
 
     Tasks that have not begun when an exception leaves the block are cancelled. A team of none does everything in the
     calling thread; where the system lets no more threads start, there are as many as it did.
 
     Example:
-        >>> with Team(2) as team:
+        >>> with ThreadTeam(2) as team:
         ...     team.submit(lambda: 6 * 7).result()
         42
     """
@@ -36,7 +36,7 @@ class Team:
         self._idle = 0
         self._abandoned = False
 
-    def __enter__(self) -> Team:
+    def __enter__(self) -> ThreadTeam:
         step(f"computing with {plural(self.size, 'thread')}")
         return self
 

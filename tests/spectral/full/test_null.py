@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from weightaudit.spectral import Team
+from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import gram, null
 from weightaudit.spectral.full.null import SINGLE_ERROR, null_values
@@ -21,14 +21,14 @@ def both(W: Any, monkeypatch: pytest.MonkeyPatch, scale: float = 1.0) -> tuple[A
     taken: list[str] = []
     own = gram.drawn_gram_matrix
 
-    def summed(mixed: Drawn, by: float, dtype: Any, team: Team) -> Any:
+    def summed(mixed: Drawn, by: float, dtype: Any, team: ThreadTeam) -> Any:
         taken.append(dtype.name)
         return own(mixed, by, dtype, team)
 
     monkeypatch.setattr(null, "drawn_gram_matrix", summed)
     mixed = Drawn(BlockMatrix((W,)), np.random.default_rng(1))
     frob_sq = float(np.square(W.astype(np.float64) * scale).sum())
-    with Team(0) as team:
+    with ThreadTeam(0) as team:
         found = null_values(mixed, scale, frob_sq, team)
         truth = eigenvalues(own(mixed, scale, np.dtype(np.float64), team))
     return found, truth, taken

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from weightaudit.arrays import as_array, is_tensor
-from weightaudit.spectral import Team, measure
+from weightaudit.spectral import ThreadTeam, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import shuffling
 from weightaudit.spectral.full.gram import drawn_gram_matrix
@@ -81,7 +81,7 @@ def test_on_a_device_of_torchs(dtype: torch.dtype) -> None:
     plain = shuffled(BlockMatrix((as_array(W),)), np.random.default_rng(1))
     assert is_tensor(mixed.blocks[0])
     assert np.array_equal(as_array(mixed.blocks[0]).astype(float), plain.blocks[0].astype(float))
-    with Team(0) as team:
+    with ThreadTeam(0) as team:
         found = [all_values(one, 1.0, float(W.double().square().sum()), team).spectrum for one in (mixed, plain)]
     np.testing.assert_allclose(found[0].values, found[1].values, rtol=1e-9)  # type: ignore[union-attr]
 
@@ -152,7 +152,7 @@ def test_units_are_the_same_whoever_makes_them(shape: tuple[int, int]) -> None:
     A = np.concatenate(panels)
     found = []
     for threads in (1, 2, 3):
-        with Team(threads - 1) as team:
+        with ThreadTeam(threads - 1) as team:
             found.append(drawn_gram_matrix(one, 1.0, np.dtype(np.float64), team))
     assert all(np.array_equal(other, found[0]) for other in found[1:])
     np.testing.assert_allclose(np.tril(found[0]), np.tril(A.T @ A), atol=1e-9)

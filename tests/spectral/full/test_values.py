@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.spectral.planted import SPECTRA, planted
 from weightaudit.errors import UsageError
 from weightaudit.records import FullSpectrum
-from weightaudit.spectral import Difference, LowRank, Team, measure
+from weightaudit.spectral import Difference, LowRank, ThreadTeam, measure
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import gram, values
 from weightaudit.spectral.operators.base import GramOperator, Operator
@@ -62,7 +62,7 @@ def test_tiles_and_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gram, "SLAB", 64 * 33)
     found = []
     for threads in (1, 2, 3):
-        with Team(threads - 1) as team:
+        with ThreadTeam(threads - 1) as team:
             found.append(values.all_values(BlockMatrix((W,)), 1.0, float(np.square(W).sum()), team).spectrum)
     assert all(np.array_equal(one.values, found[0].values) for one in found)  # type: ignore[union-attr]
     truth = np.linalg.svd(W, compute_uv=False)
@@ -195,7 +195,7 @@ class Diagonal:
         return "0" * 64
 
     @contextmanager
-    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+    def on(self, device: Device, team: ThreadTeam) -> Iterator[Operator]:
         yield self
 
     def statistics(self) -> Statistics:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from weightaudit.arrays import aligned
 from weightaudit.spectral.block_matrix import Panels
 from weightaudit.spectral.full.shuffling import Drawn
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Panel
 
 SLAB = 1 << 22
@@ -32,13 +32,15 @@ Fill = Callable[[int, Panel], "list[Callable[[], None]]"]
 """What writes A's rows from one on into a slab, each to be called once, in any order."""
 
 
-def gram_matrix(matrix: Panels, scale: float, team: Team) -> NDArray[np.float64]:
+def gram_matrix(matrix: Panels, scale: float, team: ThreadTeam) -> NDArray[np.float64]:
     """M of ``scale`` times a matrix that lies on the CPU, in float64. Above its diagonal it is not written."""
     m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
     return _summed(m, n, slab_height(n), np.dtype(np.float64), _reader(matrix, scale), team)
 
 
-def drawn_gram_matrix(matrix: Drawn, scale: float, dtype: np.dtype[np.floating], team: Team) -> NDArray[np.float64]:
+def drawn_gram_matrix(
+    matrix: Drawn, scale: float, dtype: np.dtype[np.floating], team: ThreadTeam
+) -> NDArray[np.float64]:
     """The same of random entries; products over a slab are summed in ``dtype``, and these sums in float64."""
     tall = matrix.rows >= matrix.cols
     m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
@@ -63,7 +65,9 @@ def slab_bytes(rows: int, cols: int) -> int:
     return 8 * (n * min(m, 2 * height) + 4 * min(n, TILE) ** 2)
 
 
-def _summed(m: int, n: int, height: int, dtype: np.dtype[np.floating], fill: Fill, team: Team) -> NDArray[np.float64]:
+def _summed(
+    m: int, n: int, height: int, dtype: np.dtype[np.floating], fill: Fill, team: ThreadTeam
+) -> NDArray[np.float64]:
     M = np.zeros((n, n))
     tiles = list(_tiles(n))
     height = min(height, m)
@@ -80,7 +84,7 @@ def _summed(m: int, n: int, height: int, dtype: np.dtype[np.floating], fill: Fil
     return M
 
 
-def _carry_out(pieces: list[Callable[[], None]], team: Team) -> None:
+def _carry_out(pieces: list[Callable[[], None]], team: ThreadTeam) -> None:
     if pieces:
         team.share(len(pieces), lambda piece: pieces[piece]())
 

@@ -17,7 +17,7 @@ from weightaudit.spectral.full.gram import drawn_gram_matrix
 from weightaudit.spectral.full.shuffling import Drawn
 from weightaudit.spectral.full.values import all_values, eigenvalues
 from weightaudit.spectral.spectrum import WholeSpectrum
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 SINGLE_ERROR = 2e-6
@@ -29,7 +29,7 @@ LEAST = 1e-3
 """Share of the largest σ² that the smallest is at least where it is taken from float32."""
 
 
-def null_values(mixed: Panels, scale: float, frob_sq: float, team: Team) -> NDArray[np.float64]:
+def null_values(mixed: Panels, scale: float, frob_sq: float, team: ThreadTeam) -> NDArray[np.float64]:
     """The σ² of ``scale`` times that matrix, ascending; ``frob_sq`` is the sum of those of the one in order."""
     if not isinstance(mixed, Drawn):
         found = all_values(mixed, scale, frob_sq, team).spectrum

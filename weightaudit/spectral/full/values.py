@@ -16,7 +16,7 @@ from weightaudit.spectral.full.gram import gram_matrix, slab_bytes
 from weightaudit.spectral.full.shuffling import LARGEST_COPY
 from weightaudit.spectral.rounding import SUM_ERROR, gram_error
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 LARGEST_SIDE = 16_384
 """The smaller side of the largest matrix of which all singular values are computed: M then takes 2 GiB, the eigensolver
@@ -26,12 +26,12 @@ LARGEST_PAIR = 3072
 which needs memory for both: M takes 75 MB."""
 
 
-def all_values(matrix: Panels, scale: float, frob_sq: float, team: Team) -> Interval:
+def all_values(matrix: Panels, scale: float, frob_sq: float, team: ThreadTeam) -> Interval:
     """As `exact`, of a matrix of any size."""
     return values_to_come(matrix, scale, frob_sq, team)()
 
 
-def values_to_come(matrix: Panels, scale: float, frob_sq: float, team: Team) -> Callable[[], Interval]:
+def values_to_come(matrix: Panels, scale: float, frob_sq: float, team: ThreadTeam) -> Callable[[], Interval]:
     """`all_values`, of which M is made, and the eigenvalues are computed by who calls what this returns."""
     if matrix.device != "cpu":
         found = exact(matrix, scale, frob_sq)

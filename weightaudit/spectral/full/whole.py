@@ -18,7 +18,7 @@ from weightaudit.spectral.full.values import LARGEST_SIDE, is_paired, values_to_
 from weightaudit.spectral.operators.base import Operator, Readable
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Whole:
     tail: TailFit | None
 
 
-def whole_of(operator: Operator, known: Statistics, start: Start, team: Team) -> Whole:
+def whole_of(operator: Operator, known: Statistics, start: Start, team: ThreadTeam) -> Whole:
     """The work. ``known`` are the statistics of W, which is not 0."""
     rng = start("tail")
     if not isinstance(operator, Readable):

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from weightaudit.spectral.block_matrix import PanelSource
 from weightaudit.spectral.spectrum import Interval
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Device, Panel
 
 
@@ -46,7 +46,7 @@ class Operator(Protocol):
         """64 hex digits that nobody can predict but by choosing all that defines W: they key the random start."""
         ...
 
-    def on(self, device: Device, team: Team) -> AbstractContextManager[Operator]:
+    def on(self, device: Device, team: ThreadTeam) -> AbstractContextManager[Operator]:
         """The same W, ready to compute on ``device`` inside the block, its passes shared with ``team`` where that is
         worth it; what is below is only called there."""
         ...

@@ -10,7 +10,7 @@ from weightaudit.spectral.hashing import digest_of
 from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.operators.panels import PanelOperator
 from weightaudit.spectral.statistics import Statistics, finalize_statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Device
 
 try:
@@ -35,7 +35,7 @@ class FusedPasses(PanelOperator):
     """The part of `Operator` that the fused kernels do: for the stored matrix, or for the two that ``matrix`` is the
     difference of. What they cannot do is left to its panels."""
 
-    def __init__(self, matrix: PanelSource, stored: Sequence[BlockMatrix], team: Team) -> None:
+    def __init__(self, matrix: PanelSource, stored: Sequence[BlockMatrix], team: ThreadTeam) -> None:
         super().__init__(matrix, gram_side(stored[0])[0])
         self.team = team
         self.rows = fused.shared_rows(stored, self.row_major)
@@ -63,7 +63,7 @@ class DenseOperator(PanelOperator):
         return digest_of(self.matrix)
 
     @contextmanager
-    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+    def on(self, device: Device, team: ThreadTeam) -> Iterator[Operator]:
         """By the fused kernels where they read such a matrix."""
         matrix = self.matrix.to(device)
         yield FusedOperator(matrix, team) if kernels_read(matrix) else DenseOperator(matrix)
@@ -72,7 +72,7 @@ class DenseOperator(PanelOperator):
 class FusedOperator(DenseOperator, FusedPasses):
     """`Operator` by the fused kernels."""
 
-    def __init__(self, matrix: BlockMatrix, team: Team) -> None:
+    def __init__(self, matrix: BlockMatrix, team: ThreadTeam) -> None:
         FusedPasses.__init__(self, matrix, (matrix,), team)
 
 

@@ -25,7 +25,7 @@ from weightaudit.spectral.operators.dense import FusedPasses, gram_side, kernels
 from weightaudit.spectral.operators.panels import PanelOperator
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Device, Panel
 
 
@@ -87,7 +87,7 @@ class Difference(PanelOperator):
         return pair_digest(digest_of(self.matrix.minuend), digest_of(self.matrix.subtrahend))
 
     @contextmanager
-    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+    def on(self, device: Device, team: ThreadTeam) -> Iterator[Operator]:
         """By the fused kernels where they read two such matrices; one that does not lie as the first is copied."""
         A, B = self.matrix.minuend.to(device), self.matrix.subtrahend.to(device)
         yield FusedDifference(A, B, team) if kernels_read(A, B) else Difference(A.blocks, B.blocks)
@@ -108,5 +108,5 @@ def pair_digest(minuend: str, subtrahend: str) -> str:
 class FusedDifference(Difference, FusedPasses):
     """`Operator` of A − B by the fused kernels."""
 
-    def __init__(self, A: BlockMatrix, B: BlockMatrix, team: Team) -> None:
+    def __init__(self, A: BlockMatrix, B: BlockMatrix, team: ThreadTeam) -> None:
         FusedPasses.__init__(self, DifferencePanels(A, B), (A, B), team)

@@ -33,7 +33,7 @@ from weightaudit.spectral.operators.base import GramOperator, Operator
 from weightaudit.spectral.rounding import UNIT
 from weightaudit.spectral.spectrum import Interval, WholeSpectrum
 from weightaudit.spectral.statistics import Statistics
-from weightaudit.spectral.team import Team
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Device, Panel, moved
 
 RANGE = 1000
@@ -103,7 +103,7 @@ class LowRank:
         return blake3("low rank {} {} {}".format(*parts).encode()).hexdigest()
 
     @contextmanager
-    def on(self, device: Device, team: Team) -> Iterator[Operator]:
+    def on(self, device: Device, team: ThreadTeam) -> Iterator[Operator]:
         """A twin: the float64 copies of the factors that are made go with it."""
         yield LowRank(self._B.blocks, self._A.blocks, self._scale)
 

@@ -70,7 +70,7 @@ def test_a_cycle_is_seen() -> None:
 
 FORBIDDEN = {
     "bytes flow one way: each room imports only the rooms below it": ("errors", "weightaudit.config"),
-    "report shows numbers; it never reads bytes, names or arrays itself": ("report.tables", "weightaudit.spectral.jit"),
+    "report shows numbers; it never reads bytes, names or arrays itself": ("report.tables", "weightaudit.compiled.jit"),
     "neither a scan nor a comparison of models knows how it is shown": ("merging.rules", "weightaudit.report.tables"),
     "checkpoint knows sources, not roles, numbers or pages": ("checkpoint.index", "weightaudit.architecture.registry"),
     "codecs turn bytes that are at hand into numbers; they read no file": (

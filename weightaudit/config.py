@@ -117,8 +117,8 @@ class AuditConfig:
         changes_results=True,
         in_lists=True,
     )
-    """Whether leading singular values, density and effective ranks are wanted too, from the same passes; "full" asks
-    for every singular value, which takes a dense eigensolver."""
+    """Whether leading singular values, density and effective ranks are wanted too, from the same passes, ten at least;
+    "full" asks for every singular value, which takes a dense eigensolver."""
     heads: bool = option(
         False,
         help="Also measure each head of attention: norms of its Q, K, V and O, how large its logits can be, what it "

@@ -24,8 +24,8 @@ from weightaudit.compiled import object_code
 from weightaudit.compiled.private_folder import PrivateFolder, private_folder
 
 DIGEST = hashlib.sha256().digest_size
-SOURCES = (Path(object_code.__file__),)
-"""What all machine code is made by, besides the loops' own sources."""
+SOURCES = tuple(Path(object_code.__file__).with_name(f"{name}.py") for name in ("functions", "jit", "object_code"))
+"""What all machine code is made by, besides the loops' own sources; read, not imported."""
 KernelName = tuple[str, tuple[str, ...]]
 """A loop, and the dtypes that it is for."""
 

@@ -32,7 +32,7 @@ STEPS = ((1.2, 64), (1.02, 16), (1.001, 24))
 """The search for the upper end: by how much the gap shrinks from one λ to the next, and how many are looked at."""
 ORDERS = (1, 3, 5, 7, 9)
 """Powers of the resolvent whose norms between two λ are bounded by those at both; of the next by all it may be."""
-STEEP = 1e10
+STEEP = 1e8
 """‖Y‖² above which β is taken for infinite: beside it rounding would hide the 1 of 1 + YᵀY."""
 
 

@@ -78,8 +78,8 @@ def measure(
     device
         torch device that computes: "cpu", "cuda", "cuda:1"; None is where the matrix lies.
     spectrum
-        Whether ``detail`` is wanted, at no further pass; "full" wants ``full`` too, every singular value, which takes
-        a dense eigensolver, twice. Of matrices whose smaller side is more than 16384 there is none.
+        Whether ``detail`` is wanted, for which ten passes are made at least; "full" wants ``full`` too, every singular
+        value, which takes a dense eigensolver, twice. Of matrices whose smaller side is more than 16384 there is none.
     digest
         `weightaudit.spectral.digest` of the blocks, or an operator's own, where it has been taken already; a wrong one
         voids ``delta``.

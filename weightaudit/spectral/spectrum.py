@@ -1,4 +1,4 @@
-"""What a run knows beyond σ₁, at no further pass: leading singular values, the density and effective ranks.
+"""What a run knows beyond σ₁: leading singular values, the density and effective ranks.
 
 Two kinds of numbers. A *bound* follows from the residual of a Ritz pair, whatever the start: some eigenvalue of M lies
 within ‖Mv − θv‖ of θ (Parlett 1998, "The Symmetric Eigenvalue Problem", sec. 4.5). An *estimate* is stochastic Lanczos

@@ -12,21 +12,21 @@ from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import gram, null
 from weightaudit.spectral.full.null import SINGLE_ERROR, null_values
-from weightaudit.spectral.full.shuffling import Drawn
+from weightaudit.spectral.full.shuffling import Mixed
 from weightaudit.spectral.full.values import eigenvalues
 
 
 def both(W: Any, monkeypatch: pytest.MonkeyPatch, scale: float = 1.0) -> tuple[Any, Any, list[str]]:
     """The σ² as they are found, all of float64, and in which type the first were summed."""
     taken: list[str] = []
-    own = gram.drawn_gram_matrix
+    own = gram.mixed_gram_matrix
 
-    def summed(mixed: Drawn, by: float, dtype: Any, team: ThreadTeam) -> Any:
+    def summed(mixed: Mixed, by: float, dtype: Any, team: ThreadTeam) -> Any:
         taken.append(dtype.name)
         return own(mixed, by, dtype, team)
 
-    monkeypatch.setattr(null, "drawn_gram_matrix", summed)
-    mixed = Drawn(BlockMatrix((W,)), np.random.default_rng(1))
+    monkeypatch.setattr(null, "mixed_gram_matrix", summed)
+    mixed = Mixed(BlockMatrix((W,)), np.random.default_rng(1))
     frob_sq = float(np.square(W.astype(np.float64) * scale).sum())
     with ThreadTeam(0) as team:
         found = null_values(mixed, scale, frob_sq, team)
@@ -74,8 +74,25 @@ def test_what_is_small_beside_the_largest_is_not_lost(monkeypatch: pytest.Monkey
 
 
 def test_several_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a height that no unit has: they are cut where units end."""
+    """Of a height that no pool has: some pools are in two of them."""
     monkeypatch.setattr(gram, "SLAB", 1 << 17)
     found, truth, taken = both(np.random.default_rng(6).standard_normal((9000, 50)), monkeypatch)
     assert taken == ["float32"]
     np.testing.assert_allclose(found, truth, rtol=1e-5)
+
+
+def test_entries_of_the_least_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number of float64 brings them to magnitude 1."""
+    found, truth, taken = both(np.random.default_rng(7).standard_normal((2048, 300)) * 1e-310, monkeypatch, 2.0**1000)
+    assert taken == ["float64"]
+    assert found[-1] > 0.0
+    assert np.array_equal(found, truth)
+
+
+def test_one_entry_beside_which_the_others_are_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    W = np.random.default_rng(8).standard_normal((400, 40)) * 1e-3
+    W[3, 4] = 1e30
+    found, truth, taken = both(W, monkeypatch)
+    assert taken == ["float32", "float64"]
+    assert found[-1] == pytest.approx(1e60)
+    assert np.array_equal(found, truth)

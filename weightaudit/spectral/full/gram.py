@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from weightaudit.arrays import aligned
 from weightaudit.spectral.block_matrix import Panels
-from weightaudit.spectral.full.shuffling import Drawn
+from weightaudit.spectral.full.shuffling import Mixed
 from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import Panel
 
@@ -38,19 +38,17 @@ def gram_matrix(matrix: Panels, scale: float, team: ThreadTeam) -> NDArray[np.fl
     return _summed(m, n, slab_height(n), np.dtype(np.float64), _reader(matrix, scale), team)
 
 
-def drawn_gram_matrix(
-    matrix: Drawn, scale: float, dtype: np.dtype[np.floating], team: ThreadTeam
+def mixed_gram_matrix(
+    matrix: Mixed, scale: float, dtype: np.dtype[np.floating], team: ThreadTeam
 ) -> NDArray[np.float64]:
-    """The same of random entries; products over a slab are summed in ``dtype``, and these sums in float64."""
-    tall = matrix.rows >= matrix.cols
+    """The same of entries in random order; products over a slab are summed in ``dtype``, and these sums in float64."""
     m, n = max(matrix.rows, matrix.cols), min(matrix.rows, matrix.cols)
-    unit = matrix.unit_height(tall)
 
-    def fill(first: int, slab: Panel) -> list[Callable[[], None]]:
-        tops = range(0, len(slab), unit)
-        return [partial(matrix.draw, (first + top) // unit, slab[top : top + unit], scale) for top in tops]
+    def fill(top: int, slab: Panel) -> list[Callable[[], None]]:
+        flat, first = slab.reshape(-1), top * n
+        return [partial(matrix.write, pool, first, flat, scale) for pool in matrix.pools(first, first + flat.size)]
 
-    return _summed(m, n, max(unit, slab_height(n) // unit * unit), dtype, fill, team)
+    return _summed(m, n, slab_height(n), dtype, fill, team)
 
 
 def slab_height(n: int) -> int:

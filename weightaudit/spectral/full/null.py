@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightaudit.spectral.block_matrix import Panels
-from weightaudit.spectral.full.gram import drawn_gram_matrix
-from weightaudit.spectral.full.shuffling import Drawn
+from weightaudit.spectral.full.gram import mixed_gram_matrix
+from weightaudit.spectral.full.shuffling import Mixed
 from weightaudit.spectral.full.values import all_values, eigenvalues
 from weightaudit.spectral.spectrum import WholeSpectrum
 from weightaudit.spectral.team import ThreadTeam
@@ -28,18 +28,21 @@ hundredths of the largest, and of a square matrix next to nothing."""
 LEAST = 1e-3
 """Share of the largest σ² that the smallest is at least where it is taken from float32."""
 
+LARGEST_EXPONENT = 1000
+"""Of the factor by which entries are brought there; of float64's least numbers it would be beyond its largest."""
+
 
 def null_values(mixed: Panels, scale: float, frob_sq: float, team: ThreadTeam) -> NDArray[np.float64]:
     """The σ² of ``scale`` times that matrix, ascending; ``frob_sq`` is the sum of those of the one in order."""
-    if not isinstance(mixed, Drawn):
+    if not isinstance(mixed, Mixed):
         found = all_values(mixed, scale, frob_sq, team).spectrum
         assert isinstance(found, WholeSpectrum)
         return found.values
     m, n = max(mixed.rows, mixed.cols), min(mixed.rows, mixed.cols)
-    if m >= TALL * n:
-        # Entries are of magnitude 1, so that their squares are numbers of float32.
-        turns = round(math.log2(math.sqrt(frob_sq / m / n)))
-        values = eigenvalues(drawn_gram_matrix(mixed, math.ldexp(scale, -turns), SINGLE, team))
-        if values[0] >= LEAST * values[-1]:
+    # Entries are brought to magnitude 1, so that their squares are numbers of float32.
+    turns = round(math.log2(math.sqrt(frob_sq / m / n)))
+    if m >= TALL * n and math.frexp(scale)[1] - turns <= LARGEST_EXPONENT:
+        values = eigenvalues(mixed_gram_matrix(mixed, math.ldexp(scale, -turns), SINGLE, team))
+        if values[0] >= LEAST * values[-1] > 0.0:
             return np.ldexp(values, 2 * turns)
-    return eigenvalues(drawn_gram_matrix(mixed, scale, DOUBLE, team))
+    return eigenvalues(mixed_gram_matrix(mixed, scale, DOUBLE, team))

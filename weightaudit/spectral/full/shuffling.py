@@ -14,20 +14,20 @@ from weightaudit.spectral.block_matrix import BlockMatrix, PanelSource
 from weightaudit.spectral.tensors import Device, Panel, moved
 
 LARGEST_SHUFFLED = 4_000_000
-"""Bytes of the largest matrix that is shuffled: in larger ones an entry takes some ten times as long as to be drawn."""
+"""Bytes of the largest matrix that is shuffled as a whole: in larger ones an entry takes several times as long."""
 LARGEST_COPY = 64_000_000
-"""Bytes of the largest matrix of which a copy is made to draw from, where it does not lie row by row."""
+"""Bytes of the largest matrix of which a copy is made to mix, where it does not lie row by row."""
 LINE = 16
 """Entries, one after the other, that come into a pool together: of float32 a line of the cache."""
 POOL = 1 << 16
-"""Entries of a pool, from which as many are drawn: they stay in the cache of a core, and two bytes number them."""
+"""Entries of a pool, which are mixed: they stay in the cache of a core, and two bytes number them."""
 
 
-def disordered(matrix: PanelSource, rng: np.random.Generator) -> BlockMatrix | Drawn:
-    """A matrix of the same shape and entries in random order: `shuffled`, or `Drawn` where that takes too long."""
+def disordered(matrix: PanelSource, rng: np.random.Generator) -> BlockMatrix | Mixed:
+    """A matrix of the same shape and entries in random order: `shuffled`, or `Mixed` where that takes too long."""
     stored = matrix.blocks if isinstance(matrix, BlockMatrix) and matrix.device == "cpu" else ()
     if sum(block.nbytes for block in stored) > LARGEST_SHUFFLED:
-        return Drawn(BlockMatrix(tuple(stored)), rng)
+        return Mixed(BlockMatrix(tuple(stored)), rng)
     return shuffled(matrix, rng)
 
 
@@ -51,13 +51,13 @@ def _flat(block: Panel) -> Panel:
     return moved(block, "cpu").reshape(-1)
 
 
-class Drawn:
-    """A matrix of the shape of another, each entry drawn from all of that one's.
+class Mixed:
+    """A matrix of the same shape and entries as another, each once, in an order that is drawn; no copy is held.
 
-    It comes in units of some rows. For each a pool is put together of lines of the matrix from all over it, and each
-    entry is drawn from the pool by itself. A line has a place in one pool of each round of them, by an offset that is
-    drawn for it and as many others as make a pool: so the lines of one pool are drawn independently, and none is left
-    out. What a unit has depends on its number alone, whoever makes it, and when.
+    Its entries, counted row by row, come in pools. A pool is put together of lines of the other matrix from all over
+    it: each line is in one pool, by an offset that is drawn for it and as many others as make a pool, so that the lines
+    of one pool are drawn independently. Within a pool the order is drawn anew. What a pool has depends on its number
+    alone, whoever makes it, and when.
     """
 
     device: Device = "cpu"
@@ -70,6 +70,11 @@ class Drawn:
         self._rounds = -(-lines // each)
         self._offsets = rng.integers(0, self._rounds, each)
         self._key = rng.integers(0, 1 << 64, 2, dtype=np.uint64)
+        # The pools that the lines numbered last would come into: those that are not there, and one that is not full.
+        last = (self._rounds - 1 - self._offsets[lines - each * (self._rounds - 1) - 1 :]) % self._rounds
+        sizes = LINE * (each - np.bincount(last[1:], minlength=self._rounds))
+        sizes[last[0]] -= -self._total % LINE
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
 
     @property
     def rows(self) -> int:
@@ -81,38 +86,44 @@ class Drawn:
         """As of the other."""
         return self._matrix.cols
 
-    def unit_height(self, row_major: bool) -> int:
-        """Rows of a unit, of the matrix or, unless ``row_major``, of its transpose."""
-        return max(1, POOL // (self.cols if row_major else self.rows))
-
     def panels(self, row_major: bool) -> Iterator[Panel]:
-        """Its units, or those of its transpose, which are others, in float64; each is the caller's until the next."""
+        """Row panels, or those of a transpose mixed otherwise, in float64; each is the caller's until the next."""
         m, n = (self.rows, self.cols) if row_major else (self.cols, self.rows)
-        height = min(self.unit_height(row_major), m)
+        height = min(max(1, POOL // n), m)
         panel = np.empty((height, n))
-        for unit, top in enumerate(range(0, m, height)):
+        for top in range(0, m, height):
             some = panel[: min(height, m - top)]
-            self.draw(unit, some)
+            for pool in self.pools(top * n, top * n + some.size):
+                self.write(pool, top * n, some.reshape(-1))
             yield some
 
-    def draw(self, unit: int, panel: Panel, scale: float = 1.0) -> None:
-        """Write the unit of that number, times ``scale``, into the ``panel`` of its shape, of float64 or float32."""
-        pool = (self._pool(unit).astype(np.float64) * scale).astype(panel.dtype, copy=False)
-        # Counted by the unit: each has random numbers of its own.
-        draw = np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, unit]))
-        if len(pool) == 1 << 16:  # four numbers of 16 bits at once
-            places = draw.integers(0, 1 << 64, -(-panel.size // 4), dtype=np.uint64).view(np.uint16)[: panel.size]
-        else:
-            places = draw.integers(0, len(pool), panel.size, dtype=np.uint16)
-        np.take(pool, places, out=panel.reshape(-1), mode="clip")
+    def pools(self, first: int, end: int) -> range:
+        """The numbers of the pools that have its entries from ``first`` to ``end``, counted row by row."""
+        return range(
+            int(np.searchsorted(self._starts, first, "right")) - 1, int(np.searchsorted(self._starts, end, "left"))
+        )
 
-    def _pool(self, unit: int) -> Array:
-        """The entries from which that unit is drawn."""
-        lines = (self._offsets + unit) % self._rounds * len(self._offsets) + np.arange(len(self._offsets))
-        return self._at(lines[lines * LINE < self._total])
+    def write(self, pool: int, first: int, out: Panel, scale: float = 1.0) -> None:
+        """Write what that pool has of its entries from ``first`` on, times ``scale``, into ``out``: (entries,) of
+        float64 or float32."""
+        found = self._at(self._lines(pool))
+        values = (found.astype(np.float64) * scale).astype(out.dtype, copy=False)
+        # Counted by the pool: each has random numbers of its own.
+        draw = np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, pool]))
+        keys = draw.integers(0, 1 << 64, -(-len(values) // 4), dtype=np.uint64).view(np.uint16)[: len(values)]
+        order = np.argsort(keys, kind="stable")  # of 16 bits, so by counting; the few alike stay as they were
+        start = int(self._starts[pool]) - first
+        begin, stop = max(0, -start), min(len(values), len(out) - start)
+        np.take(values, order[begin:stop], out=out[start + begin : start + stop], mode="clip")
+
+    def _lines(self, pool: int) -> NDArray[np.int64]:
+        """The numbers of a pool's lines, the one that is not full last."""
+        lines = (self._offsets + pool) % self._rounds * len(self._offsets) + np.arange(len(self._offsets))
+        whole = lines < self._total // LINE
+        return np.concatenate([lines[whole], lines[~whole & (lines * LINE < self._total)]])
 
     def _at(self, lines: NDArray[np.int64]) -> Array:
-        """The entries of those lines, counted row by row."""
+        """The entries of those lines, of which the last alone need not be full, counted row by row."""
         if self._whole_lines is not None:
             within = lines < len(self._whole_lines)
             some = lines if within.all() else lines[within]

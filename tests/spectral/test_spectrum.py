@@ -116,6 +116,16 @@ def test_asking_moves_no_number_and_costs_what_estimates_want(
     assert measure(W, method=method, spectrum=True) == asked
 
 
+def test_an_upper_end_that_further_passes_contradict_is_none() -> None:
+    """At so large a δ the event fails often; what ten passes find must not lie above the end that fewer gave."""
+    rng = np.random.default_rng(3)
+    for seed in range(40):
+        found = measure(rng.standard_normal((10, 19)), method="krylov", delta=0.5, seed=seed, spectrum=True)
+        assert found.detail is not None
+        least = found.detail.singular_values[0] - found.detail.residual_bounds[0]
+        assert least <= found.spectral_norm_upper
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("spectrum", SPECTRA)
 def test_exact_route_is_the_whole_spectrum(spectrum: str, shape: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, metadata, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
 __version__ = "0.1.0.dev0"
 DISTRIBUTION = "llm-weightaudit"
@@ -34,3 +35,12 @@ def documentation() -> str:
         return ""
     pairs = (url.partition(",") for url in urls)
     return next((address.strip() for label, _, address in pairs if label.strip().lower() == "documentation"), "")
+
+
+def dependencies() -> frozenset[str]:
+    """The packages that this one requires, or takes for its extras, by the names of their modules."""
+    try:
+        lines = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        return frozenset()
+    return frozenset(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in lines)

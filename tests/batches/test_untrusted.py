@@ -363,6 +363,18 @@ def test_a_library_that_workers_lack_is_named(batch: Batch, few: list[Path], mon
         batch(few[1:2])
 
 
+@pytest.mark.parametrize("name", [None, "helpers", "weightaudit.report.nothing", "google.cloud.storage"])
+def test_what_else_cannot_be_imported_there_is_no_package_to_install(
+    name: str | None, batch: Batch, few: list[Path]
+) -> None:
+    def fail(job: Any) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    with pytest.raises(WeightauditError, match=rf"work could not be done there: No module named {name!r}") as told:
+        batch(few[1:2], pool=Recorded(fail))
+    assert "pip" not in str(told.value)
+
+
 def test_progress_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for said in (
         "[1e999, 0, 'x']",

@@ -133,6 +133,27 @@ def test_one_of_stacked_experts_is_planned_and_read_at_a_time(tmp_path: Path) ->
             assert len(ones) == 3
 
 
+@pytest.mark.parametrize("lies", ["beside other columns", "transposed"])
+def test_stacked_factors_that_do_not_lie_row_by_row(lies: str, tmp_path: Path) -> None:
+    """torch.save keeps how a tensor lies: no expert's factor is a piece of the file then."""
+    case = golden("experts")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        MixtralForCausalLM(MixtralConfig(**case.base)).float().save_pretrained(tmp_path / "base")
+    adapter = Path(case.write(tmp_path / "adapter"))
+    known = {row.matrix.key: row.spectrum.frobenius_norm for row in wa.scan(adapter, base=tmp_path / "base").rows}
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    for name, values in tensors.items():
+        if "lora_A" in name:
+            wider = torch.cat([values, values], 1)
+            tensors[name] = values.T.contiguous().T if lies == "transposed" else wider[:, : values.shape[1]]
+            assert not tensors[name].is_contiguous()
+    torch.save(tensors, adapter / "adapter_model.bin")
+    (adapter / "adapter_model.safetensors").unlink()
+    found = {row.matrix.key: row.spectrum.frobenius_norm for row in wa.scan(adapter, base=tmp_path / "base").rows}
+    assert found == known
+
+
 @pytest.mark.parametrize(("rows", "norms"), [(9, (7,)), (7, (7,)), (9, (9,))])
 def test_norms_of_an_embedding_s_columns_are_not_put_onto_rows(
     rows: int, norms: tuple[int, ...], tmp_path: Path

@@ -22,7 +22,7 @@ from weightaudit.architecture.missing import (
     without_head,
 )
 from weightaudit.architecture.schema import Family
-from weightaudit.records import LAYER_ROLES, Discrepancy, TensorInfo
+from weightaudit.records import LAYER_ROLES, TOWERS, Discrepancy, TensorInfo
 from weightaudit.text import printable
 
 MOST_NAMED = 8
@@ -86,11 +86,11 @@ class Account:
             self._named,
         )
         present = {(stack, layer, role) for stack, layer, _, role in self._roles}
-        if not self._whole:
-            found += absences_of_stacks(self._family, self._config, self._dimensions, present)
-        else:
-            judged = {stack for one in self._expected for stack in one.stacks()}
+        judged = {stack for one in self._expected for stack in one.stacks()} if self._whole else set()
+        if judged - set(TOWERS):
             found += absences_of_towers(self._dimensions, present, judged)
+        else:  # of no stack of text do all classes that it may be have a part
+            found += absences_of_stacks(self._family, self._config, self._dimensions, present, judged)
         if self._ending is None and not (
             self._tied and any(rule.tied_to for rule in self._family.matrices if "HEAD" in rule.roles)
         ):

@@ -34,8 +34,12 @@ def absences_of_stacks(
     config: Mapping[str, Any],
     dimensions: Dimensions,
     found: Collection[tuple[str, int | None, str]],
+    besides: Collection[str] = (),
 ) -> tuple[Discrepancy, ...]:
-    """`absences` of each stack that the checkpoint has; ``found``: (stack, layer, role). A tower may be left out."""
+    """`absences` of each stack that the checkpoint has, but for the towers ``besides``, which may be left out.
+
+    ``found``: (stack, layer, role).
+    """
     numbered = {stack: set[tuple[int, str]]() for stack, layer, _ in found if layer is not None}
     for stack, layer, role in found:
         if layer is not None:
@@ -49,7 +53,7 @@ def absences_of_stacks(
             stack,
             partial(_sizes_of, dimensions, stack),
         )
-    told += absences_of_towers(dimensions, found)
+    told += absences_of_towers(dimensions, found, besides)
     tokens = not class_of(config).endswith(WITHOUT_EMBED)
     if tokens and "EMBED" in family.roles and not any(role == "EMBED" for _, _, role in found):
         told.append(Discrepancy("missing", "The checkpoint has no EMBED.", role="EMBED"))

@@ -32,6 +32,7 @@ from weightaudit.model_files import ModelFiles
 from weightaudit.report.atomic_write import Attempts, attempting
 from weightaudit.report.document import share_plotly
 from weightaudit.text import printable
+from weightaudit.version import dependencies
 
 GO_ON = "What is finished is kept: the same command goes on from there"
 TICK = 0.25
@@ -226,9 +227,11 @@ class _Work:
         except CancelledError as error:
             raise WeightauditError("the workers", "they are gone, and the work with them", GO_ON) from error
         except ModuleNotFoundError as error:
-            package = printable((error.name or str(error)).partition(".")[0])
-            hint = f"pip install {package}. {GO_ON}"
-            raise WeightauditError("the workers", f"{package} is not installed there", hint) from error
+            package = (error.name or "").partition(".")[0]
+            cause, hint = f"work could not be done there: {printable(str(error), limit=500)}", GO_ON
+            if package in dependencies():  # of other modules no name of a package follows
+                cause, hint = f"{package} is not installed there", f"pip install {package}. {GO_ON}"
+            raise WeightauditError("the workers", cause, hint) from error
         except Exception as error:  # whatever else the executor has to say is not about the model
             cause = f"{type(error).__name__}: {printable(str(error), limit=500)}"
             raise WeightauditError("the workers", f"work could not be done there: {cause}", GO_ON) from error

@@ -170,7 +170,7 @@ def _slice(stacked: TensorInfo, index: int, of: int) -> TensorInfo | None:
     """One of the ``of`` equal parts of a contiguous tensor along its first dimension; None where it has none."""
     first, *rest = stacked.shape
     each, left = divmod(stacked.nbytes, of)
-    if left or first % of:
+    if left or first % of or stacked.strides is not None:
         return None
     shape = tuple(rest) if first == of else (first // of, *rest)
     return replace(stacked, shape=shape, offset=stacked.offset + index * each, nbytes=each)

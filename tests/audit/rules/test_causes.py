@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.support.trained import EMBED, HEAD, Tensors, name, write
-from weightaudit.audit.rules.causes import Weight, by_cause, label_of
+from weightaudit.audit.rules.causes import Weight, by_cause, label_of, labelled
 from weightaudit.records import Place
 
 Make = Callable[[torch.Tensor], torch.Tensor]
@@ -169,6 +169,37 @@ def test_what_befell_a_module_without_roles_is_one(tmp_path: Path) -> None:
     found = [one for one in wa.scan(write(tmp_path, spoil)).findings if one.id == "nonfinite"]
     assert [one.tensors for one in found] == [projector, (alone,)]
     assert "2 of 115 weights" in found[0].detail
+
+
+def test_what_befell_unlike_modules_outside_the_layers_is_not_one(tmp_path: Path) -> None:
+    spoilt = {
+        "vision_extra.blocks.{}.norm1.weight": (range(3), float("nan")),
+        "audio_extra.layers.{}.fc2.weight": (range(5, 8), float("inf")),
+    }
+
+    def spoil(tensors: Tensors) -> None:
+        for form, (numbers, value) in spoilt.items():
+            for number in numbers:
+                tensors[form.format(number)] = torch.full((8, 8), value)
+
+    found = [one for one in wa.scan(write(tmp_path, spoil)).findings if one.id == "nonfinite"]
+    assert sorted(one.tensors for one in found) == sorted(
+        tuple(form.format(number) for number in numbers) for form, (numbers, _) in spoilt.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("places", "says"),
+    [
+        ([(2, 3, "GATE"), (2, 3, "M1"), (2, 3, "M2")], "GATE, M1 and M2 of expert 3 of layer 2"),
+        ([(2, 3, "M1"), (2, 5, "M1"), (1, 0, "GATE")], "M1 of experts 3,5 of layer 2; GATE of expert 0 of layer 1"),
+        ([(layer, 5, "M1") for layer in range(4)], "M1 of expert 5 of layers 0-3"),
+        ([(2, 3, "M1"), (2, None, "M1")], "M1 of expert 3 of layer 2; M1 of layer 2"),
+        ([(None, 3, "M1"), (None, None, "EMBED")], "M1 of expert 3; EMBED"),
+    ],
+)
+def test_experts_are_named(places: list[tuple[int | None, int | None, str]], says: str) -> None:
+    assert labelled((Place(layer=layer, expert=expert), label) for layer, expert, label in places) == says
 
 
 def weight(layer: int, role: str, expert: int | None = None) -> Weight:

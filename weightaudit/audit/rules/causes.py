@@ -141,7 +141,7 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
     groups += _grouped((one for one in left if _expert(one) in experts), lambda one: one.place.stack).values()
     left = [one for one in left if _expert(one) not in experts]
     labels = dict(_known(left, _label))
-    places = {label: _everywhere(bad) for label, bad in labels.items()}
+    places: dict[Hashable, Hashable] = {label: _everywhere(bad) or label for label, bad in labels.items()}
     groups += _grouped((one for bad in labels.values() for one in bad), lambda one: places[_label(one)]).values()
     left = [one for one in left if _label(one) not in labels]
     modules = {key: bad for key, bad in _grouped(left, _module).items() if key is not None and len(bad) > 1}
@@ -154,12 +154,14 @@ def _known(weights: Iterable[Weight], key: Callable[[Weight], Key | None]) -> It
     return [(of, some) for of, some in _grouped(weights, key).items() if of is not None and len(some) >= SEVERAL]
 
 
-def _label(one: Weight) -> tuple[str, str]:
-    return one.place.stack, one.label
+def _label(one: Weight) -> tuple[str, bool, str]:
+    return one.place.stack, one.place.expert is None, one.label
 
 
-def _everywhere(weights: Iterable[Weight]) -> frozenset[tuple[str, int | None, int | None]]:
-    """Where they are: stack, layer and expert of each."""
+def _everywhere(weights: Sequence[Weight]) -> frozenset[tuple[str, int | None, int | None]]:
+    """Where they are, stack, layer and expert of each; nowhere, where one is in no layer."""
+    if any(one.place.layer is None for one in weights):
+        return frozenset()
     return frozenset((one.place.stack, one.place.layer, one.place.expert) for one in weights)
 
 
@@ -212,27 +214,36 @@ def named(weights: Sequence[Weight]) -> str:
 
 
 def labelled(places: Iterable[tuple[Place, str]]) -> str:
-    """Places and what stands there, several in a few words: "Q, K and V of layers 0-5, EMBED and HEAD"."""
-    layers_of: dict[tuple[str, str], set[int | None]] = defaultdict(set)
+    """Places and what stands there, several in a few words: "Q, K and V of layers 0-5; GATE of expert 3 of layer 2"."""
+    layers_of: dict[tuple[str, int | None, str], set[int | None]] = defaultdict(set)
     for place, label in places:
-        layers_of[place.stack, label].add(place.layer)
-    alike: dict[tuple[str, frozenset[int | None]], list[str]] = defaultdict(list)
-    for (stack, label), layers in layers_of.items():
-        alike[stack, frozenset(layers)].append(label)
+        layers_of[place.stack, place.expert, label].add(place.layer)
+    experts_of: dict[tuple[str, frozenset[int | None], bool, str], list[int]] = defaultdict(list)
+    for (stack, expert, label), layers in layers_of.items():
+        experts_of[stack, frozenset(layers), expert is None, label] += [] if expert is None else [expert]
+    alike: dict[tuple[str, frozenset[int | None], tuple[int, ...]], list[str]] = defaultdict(list)
+    for (stack, within, _, label), experts in experts_of.items():
+        alike[stack, within, tuple(experts)].append(label)
     return "; ".join(shortened((_together(*where, labels) for where, labels in alike.items()), MAX_NAMED, spare=1))
 
 
 def label_of(place: Place) -> str:
-    """What a matrix is called within its layer; one of no known role by its tensor's name, numbers apart."""
-    label = _numbers_apart(place.label)
-    return label if place.expert is None else f"expert {label}"
+    """What a matrix is called within its layer or expert; one of no known role by its tensor's name, numbers apart."""
+    return _numbers_apart(place.label)
 
 
-def _together(stack: str, layers: frozenset[int | None], labels: Sequence[str]) -> str:
-    numbers = [layer for layer in layers if layer is not None]
+def _together(stack: str, layers: frozenset[int | None], experts: Sequence[int], labels: Sequence[str]) -> str:
     what = listed(labels, 2 * MAX_NAMED)
-    if not numbers:
+    of = [_numbered("expert", experts), _numbered("layer", layers)]
+    *inner, where = [one for one in of if one] or [""]
+    what = " of ".join([what, *inner])
+    if not where:
         return f"{stack} {what}".strip()
-    runs = ",".join(shortened(ranges(numbers).split(","), 2 * MAX_NAMED, spare=1))
-    where = f"layer{'s' * (len(numbers) > 1)} {runs}"
     return f"{what} of {stack} {where}" if stack else f"{what} of {where}"
+
+
+def _numbered(noun: str, numbers: Iterable[int | None]) -> str:
+    """ "layers 0-5"; "" where no number is known."""
+    known = [number for number in numbers if number is not None]
+    runs = ",".join(shortened(ranges(known).split(","), 2 * MAX_NAMED, spare=1)) if known else ""
+    return f"{noun}{'s' * (len(known) > 1)} {runs}" if known else ""

@@ -55,6 +55,15 @@ def check_verdict(data: bytes, folder: Path) -> None:
         assert bits(found[name]) == bits(value)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_tensors_under_a_key_of_any_name(form: str, tmp_path: Path) -> None:
+    """One damaged byte of "state_dict" makes one."""
+    data = saved_bytes({"\0tate_dict": {"a": torch.ones(3)}, "e": "x"}, form)
+    (tmp_path / "damaged.bin").write_bytes(data)
+    with open_checkpoint(tmp_path / "damaged.bin") as checkpoint:
+        assert checkpoint.tensors.keys() == (loaded_by_torch(data) or {}).keys() == {"a"}
+
+
 @st.composite
 def damaged(draw: st.DrawFn, form: str) -> bytes:
     """A good file with a few places overwritten, cut out, or filled from elsewhere in a good file."""

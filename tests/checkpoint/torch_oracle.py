@@ -18,16 +18,20 @@ NESTED = ("state_dict", "model_state_dict", "model", "module")
 def loaded_by_torch(data: bytes) -> dict[str, torch.Tensor] | None:
     """The tensors as torch's restricted loader finds them; None where it refuses the file, in whatever way.
 
-    They are those under "state_dict" and the like where there are any.
+    They are those under "state_dict" and the like where there are any, and where none is at the top either, those under
+    the one key that has some.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             loaded = _updated(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
             nested = [_updated(loaded[key]) for key in NESTED if isinstance(loaded.get(key), dict)]
+            others = [_tensors(_updated(value)) for value in loaded.values() if isinstance(value, dict)]
         except Exception:  # it raises nearly anything
             return None
-    return next((tensors for tensors in map(_tensors, nested) if tensors), None) or _tensors(loaded)
+    alone = [tensors for tensors in others if tensors]
+    known = next((tensors for tensors in map(_tensors, nested) if tensors), None) or _tensors(loaded)
+    return known or (alone[0] if len(alone) == 1 else {})
 
 
 def _updated(table: Any) -> dict[str, Any]:

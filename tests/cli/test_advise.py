@@ -32,7 +32,7 @@ def test_all_advice_of_a_report_in_one_go(
 def test_a_model_is_scanned_for_it(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
     done = weightaudit("advise", tiny_checkpoints["gpt2"], "--lora", "-", "--quiet", "--roles", "QKV")
     assert done.code == 0, done.stderr
-    assert json.loads(done.stdout)["target_modules"] == ["transformer.h.0.attn.c_attn", "transformer.h.1.attn.c_attn"]
+    assert json.loads(done.stdout)["target_modules"] == ["h.0.attn.c_attn", "h.1.attn.c_attn"]
     table = tmp_path / "cuts.csv"
     assert weightaudit("advise", tiny_checkpoints["gpt2"], "--compress", table, "--quiet").code == 0
     assert ",unknown" in table.read_text().splitlines()[1]

@@ -58,7 +58,7 @@ def check_verdict(data: bytes, folder: Path) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_tensors_under_a_key_of_any_name(form: str, tmp_path: Path) -> None:
     """One damaged byte of "state_dict" makes one."""
-    data = saved_bytes({"\0tate_dict": {"a": torch.ones(3)}, "e": "x"}, form)
+    data = saved_bytes({"\0tate_dict": {"a": torch.ones(3, 2)}, "e": "x"}, form)
     (tmp_path / "damaged.bin").write_bytes(data)
     with open_checkpoint(tmp_path / "damaged.bin") as checkpoint:
         assert checkpoint.tensors.keys() == (loaded_by_torch(data) or {}).keys() == {"a"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,18 @@ def test_a_part_of_a_checkpoint_maps_what_it_holds(gpt2: dict[str, TensorInfo]) 
     model_map = map_model(CONFIG, {name: gpt2[name] for name in names})
     roles = [(matrix.layer, matrix.role) for matrix in model_map.matrices]
     assert roles == [(None, "POSITION"), *((1, role) for role in ("Q", "K", "V", "QKV", "M1"))]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint16"])
+def test_a_matrix_of_whole_numbers_is_no_weight(dtype: str, gpt2: dict[str, TensorInfo]) -> None:
+    """Of quantised ones each is a byte, or several share one and the shape is another."""
+    name = "h.0.attn.c_proj.weight"
+    found = map_model(CONFIG, {**gpt2, name: replace(gpt2[name], dtype=dtype)})
+    (one,) = found.discrepancies
+    assert (one.kind, one.tensors) == ("misshapen", (name,))
+    assert f"a weight has floating-point numbers, it is stored as {dtype}" in one.says
+    of_bytes = map_model(CONFIG, {**gpt2, name: replace(gpt2[name], dtype="int8")})
+    assert of_bytes.discrepancies == ()
 
 
 LEFT = [

@@ -27,6 +27,8 @@ WRAPPERS: dict[str, Names] = {
     "Fabric": lambda name: f"_forward_module.{name}",
     "a part of a trainer": lambda name: f"policy.{name}",
     "two parts deep": lambda name: f"learner.actor-0.{name}",
+    "the only module of a list": lambda name: f"0.{name}",
+    "a part of the only module of a list": lambda name: f"0.auto_model.{name}",
     "compiled part of a trainer": lambda name: f"_orig_mod.policy.module.{name}",
     "sharded, then each layer": lambda name: "_fsdp_wrapped_module." + name.replace(".0.", ".0._fsdp_wrapped_module."),
     "an unknown wrapper of layers": lambda name: name.replace(".0.", ".0.inner.").replace(".1.", ".1.inner."),

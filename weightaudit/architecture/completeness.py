@@ -205,12 +205,12 @@ class Expected:
     def _rules(self) -> dict[str, _Matrix | None]:
         return {}
 
-    def stacks(self) -> set[str]:
-        """The stacks of which layers are there under the names of the slots."""
+    def stacks(self, *, expected: bool = False) -> set[str]:
+        """The stacks of which layers are there under the names of the slots, or of which layers are ``expected``."""
         found: set[str] = set()
         for slot in self.slots:
             told = self._role(slot)
-            if told is not None and list_of(slot.name) and slot.name in self._at:
+            if told is not None and list_of(slot.name) and (expected or slot.name in self._at):
                 found.add(told.stack)
         return found
 

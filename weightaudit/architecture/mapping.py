@@ -27,6 +27,7 @@ from weightaudit.architecture.registry import for_model_type, layers_of_towers, 
 from weightaudit.architecture.schema import ANY, Family, IgnoreRule, MatrixRule
 from weightaudit.architecture.storage import settled
 from weightaudit.architecture.wrapping import as_stored, unwrap
+from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import ConfigError, MappingError
 from weightaudit.parse import SpecFile
 from weightaudit.records import ModelMap, Part, Place, Rows, TensorInfo
@@ -197,13 +198,16 @@ def _map_family(
             continue
         expert = ALL_EXPERTS if found.rule.experts else found.expert
         present.update((found.stack, found.layer, expert, role) for role in found.rule.roles)
+        own = dimensions.of(found.stack, found.layer)
         why = why_not_a_matrix(tensors[name], stacked=bool(found.rule.experts), flat=found.rule.flat)
         if why:
-            if not is_packed(tensors[name]):
+            packed = is_packed(tensors[name])
+            if packed and _is_whole(found, tensors[name], own, dimensions):
+                packed, why = False, f"a weight has floating-point numbers, it is stored as {tensors[name].dtype}"
+            if not packed:
                 contradictions.misshapen(tensors[name], found, found.rule.roles, why)
             coverage.leave(name, why)
             continue
-        own = dimensions.of(found.stack, found.layer)
         sizes = _sizes(found.rule, tensors[name], own)
         why = _misfit(sizes, found, found.rule, tensors[name], dimensions)
         if why:
@@ -299,6 +303,17 @@ def _sizes(rule: MatrixRule, info: TensorInfo, numbers: Mapping[str, int]) -> _S
     share = stored[0] // len(rule.rows)
     rows = tuple(share if size == ANY else _size(size, numbers) for size in rule.rows)
     return _Sizes(experts, stored, rows, stored[1] if rule.cols == ANY else _size(rule.cols, numbers))
+
+
+def _is_whole(found: Match, info: TensorInfo, numbers: Mapping[str, int], dimensions: Dimensions) -> bool:
+    """Whether a tensor of integers wider than a byte has the shape of the weight itself: nothing is packed so."""
+    dtype = BY_NAME.get(info.dtype)
+    if dtype is None or dtype.kind != "integer" or dtype.bits <= 8 or info.why_unread:
+        return False
+    rule = found.rule
+    if not isinstance(rule, MatrixRule) or len(info.shape) != (3 if rule.experts and not rule.flat else 2):
+        return False
+    return not _misfit(_sizes(rule, info, numbers), found, rule, info, dimensions)
 
 
 def _misfit(sizes: _Sizes, found: Match, rule: MatrixRule, info: TensorInfo, dimensions: Dimensions) -> str:

@@ -143,7 +143,10 @@ def _search(known: Found, tensors: Mapping[str, TensorInfo], family: Family) -> 
         return replace(known, leading=(*known.leading, repeated))
     unfit = {name: number for name, number in count.items() if not _is_matrix(matcher.match(name))}
     best, most = known, 0
+    several = len({name.partition(".")[0] for name in matrices if name[:1].isdigit()}) > 1
     for candidate in _candidates(unfit):
+        if several and candidate.prefix[:1].isdigit():
+            continue  # one model of a list of them
         changed = {name: new for name, new in candidate.plain(count).items() if new != name}
         matches = {name: match for name, new in changed.items() if (match := matcher.match(new)) is not None}
         score = sum(count[name] for name in matches)
@@ -171,7 +174,8 @@ def _candidates(unfit: Mapping[str, int]) -> Iterator[Found]:
         components = name.split(".")[:-1]
         if not all(map(_PLAIN_WORD.fullmatch, components)):
             continue
-        words = list(takewhile(lambda one: not one.isdigit(), components))
+        first = components[:1]  # a number only where a list of modules holds the model: "0.auto_model"
+        words = [*first, *takewhile(lambda one: not one.isdigit(), components[1:])]
         prefixes.update({".".join(words[:end]): count for end in range(1, min(len(words), MAX_PREFIX) + 1)})
         parts.update({word: count for word in components if not word.isdigit()})
     ranked = sorted(prefixes, key=lambda one: (-prefixes[one], len(one), one))[:MAX_CANDIDATES]

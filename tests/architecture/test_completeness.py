@@ -301,3 +301,15 @@ def test_a_hostile_config_is_told_in_a_few_words(key: str) -> None:
     config, tensors = saved_by("mixtral", classes_of("mixtral")[0])
     told = map_model({**config, key: HOSTILE[key]}, tensors).discrepancies
     assert sum(len(one.says) + len(one.layers) for one in told) < 10_000
+
+
+@pytest.mark.parametrize("within", ["text_decoder.bert.encoder.layer.1.", "attention.self.query.", "text_decoder."])
+def test_what_a_class_that_is_not_named_lacks_is_told_by_its_stacks(within: str) -> None:
+    """Classes of BLIP have text under unlike names, so that no tensor of it is in all of them."""
+    (found,) = (one for one in classes_of("blip") if one.__name__ == "BlipForConditionalGeneration")
+    config, tensors = saved_by("blip", found)
+    config = {key: value for key, value in config.items() if key != "architectures"}
+    assert map_model(config, tensors).discrepancies == ()
+    left = {name: info for name, info in tensors.items() if not (name.startswith("text_decoder") and within in name)}
+    assert len(left) < len(tensors)
+    assert "missing" in {one.kind for one in map_model(config, left).discrepancies}

@@ -87,9 +87,10 @@ class Account:
         )
         present = {(stack, layer, role) for stack, layer, _, role in self._roles}
         judged = {stack for one in self._expected for stack in one.stacks()} if self._whole else set()
-        if self._whole and any(one.stacks(expected=True) - set(TOWERS) for one in self._expected):
+        of_text = any(one.stacks(expected=True) - set(TOWERS) for one in self._expected)
+        if self._whole and (of_text or self._ending is not None):
             found += absences_of_towers(self._dimensions, present, judged)
-        else:  # of no stack of text do all classes that it may be have a part
+        else:  # the class is not known, and in no stack of text have all that it may be a part
             found += absences_of_stacks(self._family, self._config, self._dimensions, present, judged)
         if self._ending is None and not (
             self._tied and any(rule.tied_to for rule in self._family.matrices if "HEAD" in rule.roles)

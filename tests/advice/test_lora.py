@@ -21,9 +21,7 @@ from weightaudit.advice.lora import allocate
 from weightaudit.errors import UsageError
 from weightaudit.records import Wrapping
 
-peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers' own, by PEFT
-
 
 CASES = st.lists(st.tuples(st.floats(1e-3, 1e3), st.integers(1, 8), st.integers(0, 40)), min_size=1, max_size=30)
 
@@ -95,6 +93,7 @@ def test_names_of_a_wrapper_are_those_of_the_model() -> None:
 
 def adapted(model: Any, said: dict[str, Any], **more: Any) -> dict[str, tuple[int, float]]:
     """The rank and the scaling of each module that PEFT puts an adapter on."""
+    peft = pytest.importorskip("peft")  # here, for what it imports takes seconds of whoever collects the tests
     with_lora = peft.get_peft_model(model, peft.LoraConfig(**said, **more))
     return {
         name.removeprefix("base_model.model."): (module.r["default"], module.scaling["default"])

@@ -72,6 +72,37 @@ def test_a_quantised_matrix_is_there() -> None:
     assert map_model(model.config.to_dict(), tensors).discrepancies == ()
 
 
+@pytest.mark.parametrize(
+    ("known", "module", "says"),
+    [
+        ("bert", "cls.predictions.transform", "no TRANSFORM"),
+        ("bert", "cls.seq_relationship", "no NSP"),
+        ("roberta", "lm_head", "no HEAD"),
+        ("bert", "bert.embeddings", "EMBED (embeddings)"),
+    ],
+)
+def test_a_module_that_is_gone_is_one_absence_with_its_norms(known: str, module: str, says: str) -> None:
+    model = build(known)
+    tensors = infos(model.state_dict())
+    lost = [name for name in tensors if name.startswith(f"{module}.")]
+    assert len(lost) > 1
+    kept = {name: tensors[name] for name in tensors if name not in lost}
+    config = {**model.config.to_dict(), "architectures": [type(model).__name__], "tie_word_embeddings": False}
+    (told,) = map_model(config, kept).discrepancies
+    assert says in told.says
+
+
+def test_norms_alone_are_told_though_a_matrix_of_another_module_is_gone() -> None:
+    model = build("bert")
+    tensors = infos(model.state_dict())
+    for name in ("cls.seq_relationship.weight", "cls.predictions.transform.LayerNorm.weight"):
+        del tensors[name]
+    config = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+    matrix, norm = map_model(config, tensors).discrepancies
+    assert "NSP" in matrix.says
+    assert norm.says == "The checkpoint has no cls.predictions.transform.LayerNorm.weight."
+
+
 @pytest.mark.parametrize("case", ["float32", "int8", "another shape"])
 def test_an_absent_embedding(case: str) -> None:
     model = build("gpt2", "GPT2Model")

@@ -27,6 +27,7 @@ WRAPPERS: dict[str, Names] = {
     "Fabric": lambda name: f"_forward_module.{name}",
     "a part of a trainer": lambda name: f"policy.{name}",
     "two parts deep": lambda name: f"learner.actor-0.{name}",
+    "a part of a trainer, in other letters": lambda name: f"modèle.学習.{name}",
     "the only module of a list": lambda name: f"0.{name}",
     "a part of the only module of a list": lambda name: f"0.auto_model.{name}",
     "compiled part of a trainer": lambda name: f"_orig_mod.policy.module.{name}",

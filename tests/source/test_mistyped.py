@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import Hub, pointed_at, serve
-from weightaudit.errors import ModelError, ModelNotFound
+from weightaudit.errors import ModelError, ModelNotFound, ModelUnreachable
 from weightaudit.source import open_repository
 from weightaudit.source.mistyped import looks_like_path
 
@@ -102,3 +102,23 @@ def test_names_of_other_files_are_made_harmless(hub: Hub) -> None:
 )
 def test_ids_of_the_hub_are_no_paths(model: str) -> None:
     assert not looks_like_path(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    {
+        "gpt2-larg": "Did you mean gpt2-large, which is here? Check the network",
+        "my-modle": "Did you mean my-model, which is here? Check the network",
+        "nowhere": "Check the network",
+    }.items(),
+)
+def test_a_word_may_be_a_path_where_the_hub_cannot_be_reached(
+    model: str, said: str, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weightaudit.source.http.retry.FIRST_PAUSE", 0.001)
+    url = hub.url
+    hub.stop()
+    with pytest.raises(ModelUnreachable) as caught:
+        open_repository(model)
+    assert str(caught.value).startswith(f"{model}: no such file or directory here, and {url} cannot be reached")
+    assert f". {said}" in str(caught.value)

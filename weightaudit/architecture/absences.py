@@ -114,7 +114,8 @@ def told(lacking: Lacking, held: Collection[str], named: str) -> list[Discrepanc
     """The absences as discrepancies; ``held`` are the canonical names that are there, ``named`` is the class.
 
     Where whole layers are absent all else that is absent is told with them: a lost shard takes part of a layer, and
-    what lies outside. Modules of which nothing is there are told whole, and norms and biases together.
+    what lies outside. Modules of which nothing is there are told whole; norms and biases together, but for those of a
+    module within another, which go with its matrices.
     """
     # A module list that lies in no module is told by its layers.
     modules = {_top(name) for name in held} | {stack.name for stack in lacking.stacks if "." not in stack.name}
@@ -131,11 +132,14 @@ def told(lacking: Lacking, held: Collection[str], named: str) -> list[Discrepanc
     whole = [_module(module, slots, named) for module, slots in gone.items()]
     layers = {(slot.list, slot.layer) for slot in rest}
     names = {slot.name.rpartition(".")[0] for slot in rest}
+    emptied = {_parent(slot.name) for slot in rest if slot.layer is None} - {_parent(name) for name in held}
     alone: dict[str, list[Absent]] = {}
     for kind in ("norms", "biases"):
         for slot in plain[kind]:
             if slot.layer is not None and (slot.list, slot.layer) in layers:
                 rest += [slot] if slot.name.rpartition(".")[0] not in names else []  # a bias goes with its matrix
+            elif slot.layer is None and _parent(slot.name) in emptied:
+                rest.append(slot)
             elif _top(slot.name) not in gone:
                 alone.setdefault(kind, []).append(slot)
     found = _by_place(rest)
@@ -150,6 +154,11 @@ def told(lacking: Lacking, held: Collection[str], named: str) -> list[Discrepanc
 
 def _top(name: str) -> str:
     return name.partition(".")[0]
+
+
+def _parent(name: str) -> str:
+    """The module that holds a tensor's own: "cls.transform" of "cls.transform.dense.weight"; "" for none."""
+    return ".".join(name.split(".")[:-2])
 
 
 def _kind(slot: Absent) -> str:

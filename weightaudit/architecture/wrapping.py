@@ -33,8 +33,9 @@ MOST_REPEATS = 2
 _KNOWN = re.compile(
     rf"^(?:(?:{'|'.join(map(re.escape, (*LEADING, *ANYWHERE)))})\.)+|(?<![^.])(?:{'|'.join(ANYWHERE)})\."
 )
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_-]+")
-"""What a part of a name must be to be looked at: the pattern is shown as code to be run, and names are a stranger's."""
+_PLAIN_WORD = re.compile(r"[\w-]+")
+"""What a part of a name must be to be looked at, letters of any script: the pattern is shown as code to be run, and
+names are a stranger's."""
 _NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
 
 

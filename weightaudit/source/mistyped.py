@@ -12,6 +12,7 @@ from weightaudit.errors import ModelNotFound
 from weightaudit.model_files import FOREIGN_WEIGHT_SUFFIXES, WEIGHT_SUFFIXES
 from weightaudit.text import listed, printable
 
+NOT_HERE = "no such file or directory here"
 FILE_SUFFIXES = (
     *(".7z", ".bz2", ".csv", ".gz", ".html", ".json", ".md", ".parquet", ".rar", ".sarif", ".tar", ".tgz", ".toml"),
     *(".txt", ".xz", ".yaml", ".yml", ".zip", ".zst"),

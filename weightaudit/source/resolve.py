@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from weightaudit.config import DEFAULTS
-from weightaudit.errors import ModelNotFound, UsageError
+from weightaudit.errors import ModelError, ModelNotFound, ModelUnreachable, UsageError
 from weightaudit.model_files import split_label
 from weightaudit.source.addresses import check_endpoint
 from weightaudit.source.base import Repository
 from weightaudit.source.hub_place import agreed, hub_place
 from weightaudit.source.local import local_repository
-from weightaudit.source.mistyped import could_be_hub_id, looks_like_path, near_names, not_found
+from weightaudit.source.mistyped import NOT_HERE, could_be_hub_id, looks_like_path, near_names, not_found
 from weightaudit.source.schemes import BUCKETS, is_address, safely, scheme_of
 from weightaudit.text import printable
 
@@ -72,7 +73,7 @@ def open_repository(
     if looks_like_path(named):
         raise not_found(named, printable(named, limit=1000))
     if not could_be_hub_id(named):
-        raise not_found(named, shown, cause="no such file or directory here, and it cannot be a Hub id")
+        raise not_found(named, shown, cause=f"{NOT_HERE}, and it cannot be a Hub id")
     # Imported here: local models need neither the Hub's client nor the time that loading it takes.
     check_endpoint(shown)
     from weightaudit.source.hub import hub_repository
@@ -81,11 +82,19 @@ def open_repository(
         return hub_repository(
             named, revision=revision, token=token, offline=offline, download=download, max_wait=max_wait, label=label
         )
-    except ModelNotFound as error:
-        if revision is not None or not (near := near_names(named)):
-            raise
-        hint = f"Did you mean {' or '.join(map(printable, near))}, which is here? {error.hint}"
-        raise ModelNotFound(error.thing, error.cause, hint) from None
+    except (ModelNotFound, ModelUnreachable) as error:
+        failure = error
+    # Raised out here: the first error has another behind it, whose text could hold a secret.
+    raise _perhaps_a_path(failure, named, near_names(named) if revision is None else [])
+
+
+def _perhaps_a_path(error: ModelError, named: str, near: Sequence[str]) -> ModelError:
+    """``error`` about a Hub id, for one who may have meant a path; ``near`` are those that are called much like it."""
+    cause = error.cause
+    if isinstance(error, ModelUnreachable) and "/" not in named and NOT_HERE not in cause:
+        cause = f"{NOT_HERE}, and {cause}"
+    hint = f"Did you mean {' or '.join(map(printable, near))}, which is here? {error.hint}" if near else error.hint
+    return type(error)(error.thing, cause, hint)
 
 
 def _at_address(

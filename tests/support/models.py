@@ -10,9 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-
 HIDDEN, HEADS, LAYERS, FF, VOCAB, POSITIONS = 24, 3, 2, 40, 56, 32
 
 _NEW = {
@@ -53,6 +50,9 @@ def build(family: str, model_class: str = "", **overrides: Any) -> Any:
     ``model_class`` names another class of transformers than the one with the output head; ``overrides`` are
     config values.
     """
+    import torch  # here, for conftest.py imports this file, and whoever shares out the tests builds no model
+    import transformers
+
     recipe_class, config_class, values = RECIPES[family]
     config = getattr(transformers, config_class)(**{**values, **overrides})
     model = getattr(transformers, model_class or recipe_class)(config)

@@ -21,10 +21,16 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
+try:
+    import msvcrt
+except ImportError:  # all other systems
+    msvcrt = None  # type: ignore[assignment]  # a module on Windows
 
 LOCK = ".lock"
 RUN = ".run"
 """Holds the name of the run that may write: workers elsewhere outlive the process that sent them work."""
+_FAR = 1 << 30
+"""The byte that is locked on Windows, where nobody else may read what is locked: beyond what the file says."""
 MOST_TRIES = 20
 """Of opening a lock file that is exchanged meanwhile."""
 _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -125,10 +131,8 @@ def _locked_file(directory: Path) -> int:
 
 
 def _take(descriptor: int, directory: Path) -> None:
-    if fcntl is None:
-        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except BlockingIOError:
         raise OutputError(
             str(directory), f"another run is writing there{_holder(descriptor)}", "Wait for it, or name another one"
@@ -136,6 +140,20 @@ def _take(descriptor: int, directory: Path) -> None:
     except OSError as error:
         if error.errno not in _UNKNOWN:
             raise unwritable(directory, error) from error
+
+
+def _lock(descriptor: int) -> None:
+    """Lock the open file until it is closed, by whatever this system has. BlockingIOError where another has it."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    elif msvcrt is not None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(error.errno, error.strerror) from None
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 def _holder(descriptor: int) -> str:

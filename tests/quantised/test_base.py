@@ -66,7 +66,9 @@ CASES: dict[str, Callable[[Path], tuple[Path, Path]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if "compressed" in case else ()) for case in CASES]
+)
 def test_errors_are_those_of_float64(case: str, tmp_path: Path) -> None:
     model, base = CASES[case](tmp_path)
     report = wa.scan(model, base=base)
@@ -78,7 +80,17 @@ def test_errors_are_those_of_float64(case: str, tmp_path: Path) -> None:
     check(wa.scan(base, base=model), base, model)
 
 
-@pytest.mark.parametrize("family", ["llama", "llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param("llama", marks=pytest.mark.slow),  # as the fused one, and GPT-2 as among the packed ones
+        "llama, fused",
+        pytest.param("gpt2", marks=pytest.mark.slow),
+        "mixtral, stacked",
+        "deepseek, new",
+        "t5",
+    ],
+)
 def test_a_gguf_file_beside_the_float_model(family: str, tmp_path: Path) -> None:
     """Rows of Q and K come in the model's own order, and what is stacked or fused is compared place by place."""
     model = MODELS[family](Random(np.float32))

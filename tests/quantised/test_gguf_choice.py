@@ -14,6 +14,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import weightaudit as wa
+from tests.support.covering import covering
 from tests.support.gguf_files import split_gguf, write_gguf
 from tests.support.gguf_models import NUMBERS, Model, Random, entries, llama
 from tests.support.hub import pointed_at, serve
@@ -239,23 +240,24 @@ def test_of_any_number_of_shards_the_sizes_of_a_few_are_asked_for() -> None:
     assert asked == ["small-F16.gguf"]
 
 
-@pytest.mark.parametrize("value", [0, 1, 3, 2**31, 2**32 - 1])
+SIZES = [
+    "block_count",
+    "embedding_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "feed_forward_length",
+    "expert_count",
+    "rope.dimension_count",
+    "attention.kv_lora_rank",
+    "attention.key_length_mla",
+    "nextn_predict_layers",
+    "vocab_size",
+]
+
+
 @pytest.mark.parametrize(
-    "key",
-    [
-        "block_count",
-        "embedding_length",
-        "attention.head_count",
-        "attention.head_count_kv",
-        "attention.key_length",
-        "feed_forward_length",
-        "expert_count",
-        "rope.dimension_count",
-        "attention.kv_lora_rank",
-        "attention.key_length_mla",
-        "nextn_predict_layers",
-        "vocab_size",
-    ],
+    ("key", "value"), [*covering(SIZES, [0, 2**32 - 1]), *covering(SIZES, [1, 3, 2**31], together=1)]
 )
 def test_any_number_of_a_header_gives_a_report_or_an_error_of_ours(key: str, value: int, tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf", {**MODEL.values, f"llama.{key}": value}, MODEL.converted)

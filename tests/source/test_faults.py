@@ -25,6 +25,7 @@ from tests.support.hub.faults import API, HEADS, HUB, Fault
 from tests.support.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError, ModelUnavailable
 from weightaudit.source import open_repository
+from weightaudit.source.http import retry
 
 DATA = random.Random(0).randbytes(120_000)
 FILE = "model.safetensors"
@@ -141,8 +142,12 @@ TIMED = ("drop in mid-body", "drop later", "trickle", "503 later")
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_what_lasts_is_told_once(name: str, hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_lasts_is_told_once(
+    name: str, hub: Hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     making, cause = LASTING[name]
+    if name in TIMED:
+        monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.1)  # a second of tries is full of them else
     hub.faults.append(making(hub))
     with caplog.at_level("DEBUG"), pytest.raises(ModelUnavailable, match=cause) as caught:
         read(max_wait=1.0 if name in TIMED or "stall" in name else 60.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zlib
 from collections.abc import Iterable
@@ -37,6 +38,7 @@ def refused(server: RawServer | Hub, home: Path, model: str = "org/tiny") -> Mod
     return caught.value
 
 
+@functools.cache
 def bomb() -> bytes:
     """50 MB in gzip."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -34,14 +34,24 @@ from tests.support.gguf_models import (
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import MappingError
 
+KINDS = ("llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5")
+"""One of each way in which rows are permuted, fused, turned, stacked or split."""
+OF_EACH_KIND = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
 
 @pytest.mark.parametrize(("name", "dtype"), covering(list(MODELS), [np.float32, np.float16], together=1))
-def test_entries_and_scan_are_those_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
+def test_entries_are_those_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
     own, gguf = write_both(MODELS[name](Random(dtype)), tmp_path)
     theirs, ours = entries(own), entries(gguf.parent)
     assert theirs.keys() == ours.keys()
     for key, matrix in theirs.items():
         np.testing.assert_array_equal(matrix, ours[key], err_msg=key)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", OF_EACH_KIND)
+def test_a_scan_is_that_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
+    own, gguf = write_both(MODELS[name](Random(dtype)), tmp_path)
     first, second = wa.scan(own), wa.scan(gguf.parent)
     # Sums of squares go along memory, in which a split tensor lies otherwise than a fused one.
     assert_frame_equal(first.layers[NUMBERS], second.layers[NUMBERS], rtol=1e-6)
@@ -73,13 +83,7 @@ def test_quantised_entries_are_those_of_what_the_blocks_mean(name: str, tmp_path
         np.testing.assert_array_equal(found[key], matrix, err_msg=key)
 
 
-KINDS = ("llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5")
-"""One of each way in which rows are permuted, fused, turned, stacked or split."""
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
-)
+@pytest.mark.parametrize("name", OF_EACH_KIND)
 def test_a_scan_of_blocks_is_that_of_what_they_mean(name: str, tmp_path: Path) -> None:
     ours, twin = blocks_and_what_they_mean(name, tmp_path)
     first, second = wa.scan(ours), wa.scan(twin)

@@ -91,7 +91,13 @@ LLAMA: dict[str, tuple[Pack, Callable[[str], bool], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", LLAMA)
+USUAL = ("nf4", "int8", "MLX, 4 bits")
+"""Packed so are models of other families below."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case in USUAL else ()) for case in LLAMA]
+)
 def test_llama_with_fewer_key_heads(case: str, tmp_path: Path) -> None:
     pack, chosen, said = LLAMA[case]
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 8, "head_dim": 8}

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from tests.pairs.models import Tensors, at, derived, diff, noisy
 from tests.support.adapters import saved_adapter, saved_model, shapes_of
 from tests.support.bins import save_bin, save_bin_shards
-from tests.support.covering import covering
+from tests.support.covering import in_turn
 from tests.support.fault_table import PASSING
 from tests.support.forge import write_index
 from tests.support.gguf_models import MODELS, Random, write_both
@@ -247,7 +247,7 @@ def in_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("side", "lost"), covering(["base", "derived"], [1, 8, 4000], together=1))
+@pytest.mark.parametrize(("lost", "side"), in_turn([1, 8, 4000], ["base", "derived"]))
 def test_a_shard_that_ends_too_early(
     side: str, lost: int, in_shards: Path, tmp_path: Path, weightaudit: CommandLine
 ) -> None:
@@ -337,9 +337,7 @@ FILES: dict[str, Callable[[Tensors, Path], None]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("kind", "sides"), covering(list(FILES), [("base",), ("tuned",), ("base", "tuned")], together=1)
-)
+@pytest.mark.parametrize(("kind", "sides"), in_turn(list(FILES), [("base",), ("tuned",), ("base", "tuned")]))
 def test_files_of_any_kind_on_either_side(
     kind: str, sides: tuple[str, ...], gpt2: Path, tuned: Path, expected: list[tuple[str, str, float]], tmp_path: Path
 ) -> None:
@@ -353,7 +351,7 @@ def test_files_of_any_kind_on_either_side(
     assert numbers(diff(of["base"], of["tuned"])) == expected
 
 
-@pytest.mark.parametrize(("name", "turned"), covering(list(MODELS), [False, True], together=1))
+@pytest.mark.parametrize(("name", "turned"), in_turn(list(MODELS), [False, True]))
 def test_gguf_beside_safetensors(name: str, turned: bool, tmp_path: Path) -> None:
     """Permuted and fused as they are there, the matrices are the same."""
     own, converted = write_both(MODELS[name](Random(np.float32)), tmp_path)
@@ -474,11 +472,10 @@ def test_revisions_are_those_of_each_side(hub: Hub, expected: list[tuple[str, st
 
 
 @pytest.mark.parametrize(
-    ("repo", "name"),
-    covering(
-        ["org/base", "org/tuned"],
+    ("name", "repo"),
+    in_turn(
         ["drop in mid-body", "short 206", "403", "503", "an expiry told as 410", "429 with Retry-After"],
-        together=1,
+        ["org/base", "org/tuned"],
     ),
 )
 def test_faults_that_pass_leave_no_trace(

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.quantised import packers
-from tests.support.covering import covering
+from tests.support.covering import in_turn
 from tests.support.gguf_files import q8_0, write_gguf
 from tests.support.gguf_models import MODELS, Random, write_both
 from tests.support.hub import folder_files, pointed_at, serve
@@ -67,7 +67,7 @@ CASES: dict[str, Callable[[Path], tuple[Path, Path]]] = {
 }
 
 
-@pytest.mark.parametrize(("case", "turned"), covering(list(CASES), [False, True], together=1))
+@pytest.mark.parametrize(("case", "turned"), in_turn(list(CASES), [False, True]))
 def test_errors_are_those_of_float64(case: str, turned: bool, tmp_path: Path) -> None:
     model, base = CASES[case](tmp_path)
     if turned:  # what is quantised may be the base too
@@ -112,7 +112,7 @@ ROUTES = [(False, "exact"), (False, "krylov"), (True, "auto")]
 """Whether the base is in shards, and the method."""
 
 
-@pytest.mark.parametrize(("family", "route"), covering(["gpt2", "bert"], ROUTES, together=1))
+@pytest.mark.parametrize(("route", "family"), in_turn(ROUTES, ["gpt2", "bert"]))
 def test_nothing_is_nothing(family: str, route: tuple[bool, str], tmp_path: Path) -> None:
     """A model beside itself, in one file and in shards: exactly 0 in every matrix, whatever the route."""
     in_shards, method = route

@@ -11,7 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import weightaudit as wa
-from tests.support.covering import covering
+from tests.support.covering import in_turn
 from tests.support.gguf_files import Array, q8_0, write_gguf
 from tests.support.gguf_models import (
     FF,
@@ -39,7 +39,7 @@ KINDS = ("llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5")
 OF_EACH_KIND = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 
-@pytest.mark.parametrize(("name", "dtype"), covering(list(MODELS), [np.float32, np.float16], together=1))
+@pytest.mark.parametrize(("name", "dtype"), in_turn(list(MODELS), [np.float32, np.float16]))
 def test_entries_are_those_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
     own, gguf = write_both(MODELS[name](Random(dtype)), tmp_path)
     theirs, ours = entries(own), entries(gguf.parent)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from tests.quantised import packers
 from tests.quantised.packers import Packed, quantise
-from tests.support.covering import covering
+from tests.support.covering import in_turn
 from tests.support.tiny import tiny
 from weightaudit import ScanReport
 from weightaudit.arrays import Array
@@ -163,9 +163,7 @@ def test_mixtral_whose_experts_are_files_own_matrices(tmp_path: Path) -> None:
     assert_same(wa.scan(quantised, spectrum=True), wa.scan(twin, spectrum=True), at_least=18)
 
 
-@pytest.mark.parametrize(
-    ("family", "pack"), covering(["qwen2_moe", "qwen3_moe"], [packers.nf4, packers.int8], together=1)
-)
+@pytest.mark.parametrize(("family", "pack"), in_turn(["qwen2_moe", "qwen3_moe"], [packers.nf4, packers.int8]))
 def test_qwen_s_experts_of_bitsandbytes(family: str, pack: Pack, tmp_path: Path) -> None:
     """Each of its own, and one that is shared in the older family."""
     quantised, twin = written(tmp_path, family, pack, is_layer, {})

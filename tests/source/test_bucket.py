@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from tests.support.cloud import SECRET, Cloud, gs_server, pointed, s3_server
-from tests.support.covering import covering
+from tests.support.covering import in_turn
 from tests.support.impatience import shorten_pauses
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import (
@@ -140,7 +140,7 @@ NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize(("scheme", "path"), covering(["s3", "gs"], list(NOT_THERE), together=1))
+@pytest.mark.parametrize(("path", "scheme"), in_turn(list(NOT_THERE), ["s3", "gs"]))
 def test_what_is_not_there(path: str, scheme: str, cloud: Cloud) -> None:
     with pytest.raises(ModelNotFound) as caught:
         open_repository(f"{scheme}://{path}")

@@ -18,6 +18,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from tests.support.covering import covering
 from tests.support.fault_table import PASSING
 from tests.support.hub import Hub, faults, pointed_at, serve
 from tests.support.hub.answers import Answer, Request, plain
@@ -178,9 +179,9 @@ CHANGES: dict[str, Callable[[Hub], None]] = {
 }
 
 
-@pytest.mark.parametrize("etags", ["own", "linked", "none"])
-@pytest.mark.parametrize("expired", [False, True])
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    ("name", "expired", "etags"), covering(list(CHANGES), [False, True], ["own", "linked", "none"])
+)
 def test_a_file_that_changes_between_ranges_is_never_mixed(name: str, expired: bool, etags: str, hub: Hub) -> None:
     hub.cdn_etags = etags
     source = open_repository("org/name", max_wait=60.0).open(FILE)

@@ -13,6 +13,7 @@ from gguf.quants import dequantize, quantize
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import at_most
 from tests.support.gguf_headers import (
     ARRAY,
     F32,
@@ -449,6 +450,7 @@ entries = st.builds(
 )
 
 
+@at_most(50)
 @given(keys=st.lists(keys, max_size=3), entries=st.lists(entries, max_size=3), data=st.integers(0, 200))
 def test_any_header_gives_a_clean_verdict(
     keys: list[bytes], entries: list[bytes], data: int, tmp_path_factory: pytest.TempPathFactory

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from tests.support.examples import at_most
 from tests.support.safetensors_files import entry, packed
 from weightaudit.checkpoint.formats.safetensors import Header, read_header
 from weightaudit.dtypes import BY_CODE, DTYPES
@@ -295,6 +296,7 @@ def check_verdict(path: Path) -> None:
     assert reference_accepts(path)
 
 
+@at_most(50)
 @given(header=headers, data=st.binary(max_size=16))
 def test_any_json_header_gives_a_clean_verdict(
     header: Any, data: bytes, tmp_path_factory: pytest.TempPathFactory

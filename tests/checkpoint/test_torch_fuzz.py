@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests.checkpoint.torch_oracle import bits, loaded_by_torch
+from tests.support.examples import at_most
 from tests.support.torch_files import Applied, legacy, saved_bytes, storage, torch_zip
 from weightaudit.arrays import as_tensor
 from weightaudit.checkpoint import open_checkpoint
@@ -140,6 +142,7 @@ numbers = st.integers(-2, 8) | st.integers(0, 2**64)
 few = st.integers(0, 3)
 
 
+@cache
 def contents(form: str) -> st.SearchStrategy[dict[str, Any]]:
     """Dicts of anything that a pickle can hold, most often of tensors that are described nearly right."""
     view = () if form == "zip" else (None,)
@@ -174,6 +177,7 @@ def contents(form: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@at_most(50)
 @given(data=st.data())
 def test_any_contents_give_a_clean_verdict(
     form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -18,6 +18,7 @@ from tests.support.tiny import tiny
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, MappingError, UsageError
 from weightaudit.pairs.diff import diff_models
+from weightaudit.records import DiffResult
 
 ROUNDING = 1e-9
 
@@ -27,6 +28,17 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gpt2")
     tiny_model("gpt2", folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained_on(gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every number a little different."""
+    return derived(gpt2, tmp_path_factory.mktemp("noisy"), noisy)
+
+
+@pytest.fixture(scope="module")
+def compared(gpt2: Path, trained_on: Path) -> DiffResult:
+    return diff(gpt2, trained_on)
 
 
 def test_what_rounding_swallowed_has_no_spectrum(gpt2: Path, tmp_path: Path) -> None:
@@ -47,9 +59,8 @@ def test_what_rounding_swallowed_has_no_spectrum(gpt2: Path, tmp_path: Path) -> 
     assert {(change.spectrum, change.ranks, change.directions) for change in found} == {(None, None, None)}
 
 
-def test_numbers_are_those_of_float64(gpt2: Path, tmp_path: Path) -> None:
-    other = derived(gpt2, tmp_path, noisy)
-    result = diff(gpt2, other)
+def test_numbers_are_those_of_float64(gpt2: Path, trained_on: Path, compared: DiffResult) -> None:
+    other, result = trained_on, compared
     before, after = (
         {matrix.key: matrix.load().double().numpy() for matrix in wa.matrices(model)} for model in (gpt2, other)
     )
@@ -75,11 +86,10 @@ def test_numbers_are_those_of_float64(gpt2: Path, tmp_path: Path) -> None:
     assert not result.summary.identical
 
 
-def test_each_weight_once(gpt2: Path, tmp_path: Path) -> None:
+def test_each_weight_once(gpt2: Path, trained_on: Path, compared: DiffResult) -> None:
     """QKV repeats Q, K and V; asked for alone it is compared."""
-    other = derived(gpt2, tmp_path, noisy)
-    assert "QKV" not in {change.place.role for change in diff(gpt2, other).matrices}
-    alone = diff_models(str(gpt2), str(other), AuditConfig(roles=("QKV",)))
+    assert "QKV" not in {change.place.role for change in compared.matrices}
+    alone = diff_models(str(gpt2), str(trained_on), AuditConfig(roles=("QKV",)))
     assert {change.place.role for change in alone.changes} == {"QKV"}
     assert alone.partial == ("--roles",)
 
@@ -92,18 +102,18 @@ def test_the_same_twice(gpt2: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_numbers_do_not_depend_on_threads(gpt2: Path, tmp_path: Path, threads: int) -> None:
-    other = derived(gpt2, tmp_path, noisy)
-    one = diff_models(str(gpt2), str(other), AuditConfig(threads=threads))
-    assert one.changes == diff(gpt2, other).changes
+def test_numbers_do_not_depend_on_threads(gpt2: Path, trained_on: Path, compared: DiffResult, threads: int) -> None:
+    one = diff_models(str(gpt2), str(trained_on), AuditConfig(threads=threads))
+    assert one.changes == compared.changes
 
 
-def test_names_and_shards_and_order_are_no_matter(gpt2: Path, tmp_path: Path) -> None:
-    other = derived(gpt2, tmp_path / "plain", noisy)
+def test_names_and_shards_and_order_are_no_matter(
+    gpt2: Path, trained_on: Path, compared: DiffResult, tmp_path: Path
+) -> None:
     wrapped = derived(
-        other, tmp_path / "wrapped", lambda tensors: {f"module.{name}": tensors[name] for name in reversed(tensors)}
+        trained_on, tmp_path, lambda tensors: {f"module.{name}": tensors[name] for name in reversed(tensors)}
     )
-    plain, odd = (diff(gpt2, one) for one in (other, wrapped))
+    plain, odd = compared, diff(gpt2, wrapped)
     assert [one.relative for one in plain.changes] == [one.relative for one in odd.changes]
     assert len(plain.vectors) == len(odd.vectors) > 4
 

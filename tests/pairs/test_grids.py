@@ -86,18 +86,25 @@ def found(W0: Array, W1: Array, stored: np.dtype = FLOATS[0], base: np.dtype = F
     return grid_of(block_matrix(before), block_matrix(after), entry_changes(before, after))
 
 
-@pytest.mark.parametrize("stored", FLOATS)
-@pytest.mark.parametrize("group", [-1, 0, 128, 64, 32])
-def test_grids(stored: np.dtype, group: int) -> None:
+METHODS: dict[str, tuple[Callable[[Array, int], Array], int, bool]] = {
+    "absmax, 4 bits": (lambda W, g: absmax(W, g, 4), 4, True),
+    "absmax, 6 bits": (lambda W, g: absmax(W, g, 6), 6, True),
+    "absmax, 8 bits": (lambda W, g: absmax(W, g, 8), 8, True),
+    "minmax, 3 bits": (lambda W, g: minmax(W, g, 3), 3, True),
+    "minmax, 4 bits": (lambda W, g: minmax(W, g, 4), 4, True),
+    "minmax, 8 bits": (lambda W, g: minmax(W, g, 8), 8, True),
+    "NF4": (lambda W, g: coded(W, g, NF4), 4, False),
+    "FP4": (lambda W, g: coded(W, g, FP4), 4, False),
+    "FP8": (fp8, 8, False),
+    "ternary, most of it zeros": (lambda W, g: absmax(W, g, 2), 2, True),
+}
+
+
+@pytest.mark.parametrize(("stored", "group", "method"), covering(FLOATS, [-1, 0, 128, 64, 32], list(METHODS)))
+def test_grids(stored: np.dtype, group: int, method: str) -> None:
     W = weights()
-    for bits in (4, 6, 8):
-        assert found(W, absmax(W, group, bits), stored) == Grid(bits, group, even=True)
-    for bits in (3, 4, 8):
-        assert found(W, minmax(W, group, bits), stored) == Grid(bits, group, even=True)
-    for levels in (NF4, FP4):
-        assert found(W, coded(W, group, levels), stored) == Grid(4, group, even=False)
-    assert found(W, fp8(W, group), stored) == Grid(8, group, even=False)
-    assert found(W, absmax(W, group, 2), stored) == Grid(2, group, even=True)  # ternary, most of it zeros
+    quantised, bits, even = METHODS[method]
+    assert found(W, quantised(W, group), stored) == Grid(bits, group, even=even)
 
 
 def test_rounding_to_float8_without_a_scale() -> None:
@@ -153,17 +160,26 @@ def test_a_base_on_the_same_grid_was_not_quantised() -> None:
         assert found(before, absmax(before * np.sign(weights(seed=4)), group, bits)) is None
 
 
+DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "uniform": lambda rng, shape: rng.uniform(0.5, 1.0, shape),
+    "Student's": lambda rng, shape: rng.standard_t(3, shape),
+    "ones": lambda rng, shape: np.ones(shape),
+}
+
+
 @pytest.mark.parametrize(
-    ("base", "stored", "shape"), covering(FLOATS, FLOATS, [(8, 8), (64, 64), (20, 600), (700, 3), (1, 900)])
+    ("base", "stored", "shape", "drawn"),
+    covering(FLOATS, FLOATS, [(8, 8), (64, 64), (20, 600), (700, 3), (1, 900)], list(DISTRIBUTIONS)),
 )
-def test_no_grid(base: np.dtype, stored: np.dtype, shape: tuple[int, int]) -> None:
+def test_no_grid(base: np.dtype, stored: np.dtype, shape: tuple[int, int], drawn: str) -> None:
     """Trained, another model's, sparsely changed, pruned, rounded: whatever their distribution."""
     rng = np.random.default_rng(7)
-    for W in (rng.standard_normal(shape), rng.uniform(0.5, 1.0, shape), rng.standard_t(3, shape), np.ones(shape)):
-        noise = rng.standard_normal(shape)
-        kept = rng.random(shape) < 0.1
-        for W1 in (W + 0.01 * noise, noise, W + 5 * noise * kept, W * kept, (W + 0.1 * noise) * kept, W, 1e-6 * noise):
-            assert found(W, W1, stored, base) is None
+    W = DISTRIBUTIONS[drawn](rng, shape)
+    noise = rng.standard_normal(shape)
+    kept = rng.random(shape) < 0.1
+    for W1 in (W + 0.01 * noise, noise, W + 5 * noise * kept, W * kept, (W + 0.1 * noise) * kept, W, 1e-6 * noise):
+        assert found(W, W1, stored, base) is None
 
 
 def test_numbers_that_bfloat16_rounds_are_no_grid() -> None:

@@ -23,7 +23,13 @@ INT8 = {name: matrix.astype(np.int8) for name, matrix in PLAIN.items()} | {
 
 
 @pytest.mark.parametrize(
-    "models", [("plain", "lora"), ("lora", "plain", "loha"), ("int8", "lora", "plain"), ("lora", "plain", "int8")]
+    "models",
+    [
+        pytest.param(("plain", "lora"), marks=pytest.mark.slow),
+        ("lora", "plain", "loha"),
+        ("int8", "lora", "plain"),
+        pytest.param(("lora", "plain", "int8"), marks=pytest.mark.slow),
+    ],
 )
 def test_adapters_beside_models(models: tuple[str, ...], weightaudit: CommandLine, tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in models}

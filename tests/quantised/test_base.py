@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.quantised import packers
+from tests.support.covering import in_turn
 from tests.support.gguf_files import q8_0, write_gguf
 from tests.support.gguf_models import MODELS, Random, write_both
 from tests.support.hub import folder_files, pointed_at, serve
@@ -66,19 +67,30 @@ CASES: dict[str, Callable[[Path], tuple[Path, Path]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_errors_are_those_of_float64(case: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("case", "turned"), in_turn(list(CASES), [False, True]))
+def test_errors_are_those_of_float64(case: str, turned: bool, tmp_path: Path) -> None:
     model, base = CASES[case](tmp_path)
+    if turned:  # what is quantised may be the base too
+        check(wa.scan(base, base=model), base, model)
+        return
     report = wa.scan(model, base=base)
     check(report, model, base)
     assert not any("compared" in note for note in report.notes)
     assert report.base is not None
     assert report.base.name == "base"
-    # What is quantised may be the base too.
-    check(wa.scan(base, base=model), base, model)
 
 
-@pytest.mark.parametrize("family", ["llama", "llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param("llama", marks=pytest.mark.slow),  # as the fused one, and GPT-2 as among the packed ones
+        "llama, fused",
+        pytest.param("gpt2", marks=pytest.mark.slow),
+        "mixtral, stacked",
+        "deepseek, new",
+        "t5",
+    ],
+)
 def test_a_gguf_file_beside_the_float_model(family: str, tmp_path: Path) -> None:
     """Rows of Q and K come in the model's own order, and what is stacked or fused is compared place by place."""
     model = MODELS[family](Random(np.float32))
@@ -96,20 +108,25 @@ def test_a_gguf_file_beside_the_float_model(family: str, tmp_path: Path) -> None
     assert not any("ompared" in note for note in report.notes)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "bert"])
-def test_nothing_is_nothing(family: str, tmp_path: Path) -> None:
+ROUTES = [(False, "exact"), (False, "krylov"), (True, "auto")]
+"""Whether the base is in shards, and the method."""
+
+
+@pytest.mark.parametrize(("route", "family"), in_turn(ROUTES, ["gpt2", "bert"]))
+def test_nothing_is_nothing(family: str, route: tuple[bool, str], tmp_path: Path) -> None:
     """A model beside itself, in one file and in shards: exactly 0 in every matrix, whatever the route."""
+    in_shards, method = route
     model, shards = tmp_path / "model", tmp_path / "shards"
     tiny_model(family, model)
-    tiny_model(family, shards, max_shard_size="20KB")
-    assert (shards / "model.safetensors.index.json").exists()
-    for base, method in ((model, "exact"), (model, "krylov"), (shards, "auto")):
-        report = wa.scan(model, base=base, method=method)
-        assert len(report.rows) > 6
-        for row in report.rows:
-            assert row.base is not None
-            assert (row.base.relative_frobenius, row.base.relative_spectral_upper) == (0.0, 0.0)
-        assert not any("base" in note for note in report.notes)
+    if in_shards:
+        tiny_model(family, shards, max_shard_size="20KB")
+        assert (shards / "model.safetensors.index.json").exists()
+    report = wa.scan(model, base=shards if in_shards else model, method=method)
+    assert len(report.rows) > 6
+    for row in report.rows:
+        assert row.base is not None
+        assert (row.base.relative_frobenius, row.base.relative_spectral_upper) == (0.0, 0.0)
+    assert not any("base" in note for note in report.notes)
 
 
 def test_what_a_base_changes(tmp_path: Path) -> None:

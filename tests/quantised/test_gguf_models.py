@@ -11,6 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import weightaudit as wa
+from tests.support.covering import in_turn
 from tests.support.gguf_files import Array, q8_0, write_gguf
 from tests.support.gguf_models import (
     FF,
@@ -33,15 +34,24 @@ from tests.support.gguf_models import (
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import MappingError
 
+KINDS = ("llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5")
+"""One of each way in which rows are permuted, fused, turned, stacked or split."""
+OF_EACH_KIND = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("name", MODELS)
-def test_entries_and_scan_are_those_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(("name", "dtype"), in_turn(list(MODELS), [np.float32, np.float16]))
+def test_entries_are_those_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
     own, gguf = write_both(MODELS[name](Random(dtype)), tmp_path)
     theirs, ours = entries(own), entries(gguf.parent)
     assert theirs.keys() == ours.keys()
     for key, matrix in theirs.items():
         np.testing.assert_array_equal(matrix, ours[key], err_msg=key)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", OF_EACH_KIND)
+def test_a_scan_is_that_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
+    own, gguf = write_both(MODELS[name](Random(dtype)), tmp_path)
     first, second = wa.scan(own), wa.scan(gguf.parent)
     # Sums of squares go along memory, in which a split tensor lies otherwise than a fused one.
     assert_frame_equal(first.layers[NUMBERS], second.layers[NUMBERS], rtol=1e-6)
@@ -53,20 +63,29 @@ def errors(report: wa.ScanReport) -> set[str]:
     return {finding.id for finding in report.findings if finding.severity == "error"}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_quantised_entries_and_scan_are_those_of_what_the_blocks_mean(name: str, tmp_path: Path) -> None:
-    """Of Q8_0 blocks: the float twin is a GGUF file of float32 with the numbers that they decode to."""
+def blocks_and_what_they_mean(name: str, folder: Path) -> tuple[Path, Path]:
+    """A model in Q8_0 blocks; the float twin is a GGUF file of float32 with the numbers that they decode to."""
     model = MODELS[name](Random(np.float32))
     blocks, decoded = {}, {}
     for tensor, matrix in model.converted.items():
         quantised = matrix.ndim > 1 and matrix.shape[-1] % 32 == 0
         blocks[tensor], decoded[tensor] = q8_0(matrix) if quantised else (matrix, matrix)
-    ours = write_gguf(tmp_path / "q" / "model-Q8_0.gguf", model.values, blocks)
-    twin = write_gguf(tmp_path / "f" / "model-F32.gguf", model.values, decoded)
+    ours = write_gguf(folder / "q" / "model-Q8_0.gguf", model.values, blocks)
+    return ours, write_gguf(folder / "f" / "model-F32.gguf", model.values, decoded)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_quantised_entries_are_those_of_what_the_blocks_mean(name: str, tmp_path: Path) -> None:
+    ours, twin = blocks_and_what_they_mean(name, tmp_path)
     found, wanted = entries(ours), entries(twin)
     assert found.keys() == wanted.keys()
     for key, matrix in wanted.items():
         np.testing.assert_array_equal(found[key], matrix, err_msg=key)
+
+
+@pytest.mark.parametrize("name", OF_EACH_KIND)
+def test_a_scan_of_blocks_is_that_of_what_they_mean(name: str, tmp_path: Path) -> None:
+    ours, twin = blocks_and_what_they_mean(name, tmp_path)
     first, second = wa.scan(ours), wa.scan(twin)
     assert_frame_equal(first.layers[NUMBERS], second.layers[NUMBERS], check_exact=True)
     assert {entry.status for entry in first.coverage_entries} <= {"analysed", "ignored"}

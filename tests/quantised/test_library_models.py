@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from tests.quantised import packers
 from tests.quantised.packers import Packed, quantise
+from tests.support.covering import in_turn
 from tests.support.tiny import tiny
 from weightaudit import ScanReport
 from weightaudit.arrays import Array
@@ -90,7 +91,13 @@ LLAMA: dict[str, tuple[Pack, Callable[[str], bool], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", LLAMA)
+USUAL = ("nf4", "int8", "MLX, 4 bits")
+"""Packed so are models of other families below."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case in USUAL else ()) for case in LLAMA]
+)
 def test_llama_with_fewer_key_heads(case: str, tmp_path: Path) -> None:
     pack, chosen, said = LLAMA[case]
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 8, "head_dim": 8}
@@ -156,8 +163,7 @@ def test_mixtral_whose_experts_are_files_own_matrices(tmp_path: Path) -> None:
     assert_same(wa.scan(quantised, spectrum=True), wa.scan(twin, spectrum=True), at_least=18)
 
 
-@pytest.mark.parametrize("family", ["qwen2_moe", "qwen3_moe"])
-@pytest.mark.parametrize("pack", [packers.nf4, packers.int8])
+@pytest.mark.parametrize(("family", "pack"), in_turn(["qwen2_moe", "qwen3_moe"], [packers.nf4, packers.int8]))
 def test_qwen_s_experts_of_bitsandbytes(family: str, pack: Pack, tmp_path: Path) -> None:
     """Each of its own, and one that is shared in the older family."""
     quantised, twin = written(tmp_path, family, pack, is_layer, {})

@@ -10,6 +10,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
+from tests.support.covering import in_turn
 from tests.support.hub import pointed_at
 from tests.support.impatience import shorten_pauses
 from weightaudit.batches.job import Job
@@ -116,8 +117,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mon
         huggingface_hub.close_session()
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize(("password", "variable"), in_turn(PASSWORDS, ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"]))
 def test_the_password_of_a_proxy(
     password: str, variable: str, away: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save
 
 from tests.support.cloud import SECRET, Cloud, gs_server, pointed, s3_server
+from tests.support.covering import in_turn
 from tests.support.impatience import shorten_pauses
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import (
@@ -50,18 +51,33 @@ def scheme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@contextmanager
-def running(scheme: str, home: Path) -> Iterator[Cloud]:
-    with SERVERS[scheme](OBJECTS) as server, pointed(server, home):
+@pytest.fixture
+def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_pauses(monkeypatch)
+    monkeypatch.setattr("weightaudit.source.http.retry.STALL", 20.0)  # botocore's own patience is no stall
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Callable[[str], Cloud]]:
+    """One of each kind for all tests that leave it as it is."""
+    with ExitStack() as stack:
+        started: dict[str, Cloud] = {}
+
+        def server(scheme: str) -> Cloud:
+            if scheme not in started:
+                started[scheme] = stack.enter_context(SERVERS[scheme](OBJECTS))
+            return started[scheme]
+
         yield server
 
 
 @pytest.fixture
-def cloud(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    shorten_pauses(monkeypatch)
-    monkeypatch.setattr("weightaudit.source.http.retry.STALL", 20.0)  # botocore's own patience is no stall
-    monkeypatch.chdir(tmp_path)
-    with running(scheme, tmp_path) as server:
+def cloud(servers: Callable[[str], Cloud], scheme: str, patient: None, tmp_path: Path) -> Iterator[Cloud]:
+    server = servers(scheme)
+    server.refuse = lambda asked: None
+    server.log.clear()
+    with pointed(server, tmp_path):
         yield server
 
 
@@ -124,7 +140,7 @@ NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize("path", NOT_THERE)
+@pytest.mark.parametrize(("path", "scheme"), in_turn(list(NOT_THERE), ["s3", "gs"]))
 def test_what_is_not_there(path: str, scheme: str, cloud: Cloud) -> None:
     with pytest.raises(ModelNotFound) as caught:
         open_repository(f"{scheme}://{path}")
@@ -147,10 +163,9 @@ def test_refused(scheme: str, cloud: Cloud) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_nobody_who_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_pauses(monkeypatch)
-    monkeypatch.setattr("weightaudit.source.http.retry.STALL", 20.0)
-    with running("s3", tmp_path) as cloud, pointed(cloud, tmp_path) as patch:
+@pytest.mark.parametrize("scheme", ["s3"])
+def test_nobody_who_asks(scheme: str, cloud: Cloud, tmp_path: Path) -> None:
+    with pointed(cloud, tmp_path) as patch:
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         with pytest.raises(
@@ -160,8 +175,14 @@ def test_nobody_who_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert cloud.log == []
 
 
-def test_an_object_that_changes(scheme: str, cloud: Cloud) -> None:
-    path = f"{scheme}://models/a/tiny"
+@pytest.fixture
+def changing(cloud: Cloud) -> Iterator[Cloud]:
+    yield cloud
+    cloud.put("models/a/tiny/model.safetensors", DATA)
+
+
+def test_an_object_that_changes(scheme: str, changing: Cloud) -> None:
+    cloud, path = changing, f"{scheme}://models/a/tiny"
     other = save({**TENSORS, "wte.weight": torch.zeros(200, 300)})
     assert len(other) == len(DATA)
     with open_checkpoint(path) as checkpoint:
@@ -214,10 +235,11 @@ def test_trouble_that_passes(scheme: str, cloud: Cloud) -> None:
     assert len(struck) >= 2
 
 
-def test_nobody_answers(scheme: str, cloud: Cloud) -> None:
-    cloud.stop()
-    with pytest.raises(ModelUnreachable, match=r"the storage (cannot be reached|does not answer)") as caught:
-        open_repository(f"{scheme}://models/a/tiny", max_wait=1.0)
+def test_nobody_answers(scheme: str, patient: None, tmp_path: Path) -> None:
+    with SERVERS[scheme]({}) as gone, pointed(gone, tmp_path):
+        gone.stop()
+        with pytest.raises(ModelUnreachable, match=r"the storage (cannot be reached|does not answer)") as caught:
+            open_repository(f"{scheme}://models/a/tiny", max_wait=1.0)
     assert caught.value.temporary
 
 

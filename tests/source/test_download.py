@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from tests.support.covering import in_turn
 from tests.support.hub import SHA, Answer, Hub, Request, faults, pointed_at, serve
 from tests.support.hub.answers import redirect
 from tests.support.impatience import shorten_pauses
@@ -241,8 +242,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("header", ["ETag", "X-Linked-ETag"])
-@pytest.mark.parametrize("what", NAMES)
+@pytest.mark.parametrize(("what", "header"), in_turn(list(NAMES), ["ETag", "X-Linked-ETag"]))
 def test_no_etag_becomes_a_path(what: str, header: str, hub: Hub, home: Path, tmp_path: Path) -> None:
     etag = NAMES[what].format(top=str(tmp_path).lstrip("/"))
     hub.faults.append(faults.alter({header: etag}, where=faults.HEADS, times=None))

@@ -18,6 +18,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from tests.support.covering import covering
 from tests.support.fault_table import PASSING
 from tests.support.hub import Hub, faults, pointed_at, serve
 from tests.support.hub.answers import Answer, Request, plain
@@ -25,6 +26,7 @@ from tests.support.hub.faults import API, HEADS, HUB, Fault
 from tests.support.impatience import shorten_pauses
 from weightaudit.errors import CheckpointError, ModelUnavailable
 from weightaudit.source import open_repository
+from weightaudit.source.http import retry
 
 DATA = random.Random(0).randbytes(120_000)
 FILE = "model.safetensors"
@@ -141,8 +143,12 @@ TIMED = ("drop in mid-body", "drop later", "trickle", "503 later")
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_what_lasts_is_told_once(name: str, hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_lasts_is_told_once(
+    name: str, hub: Hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     making, cause = LASTING[name]
+    if name in TIMED:
+        monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.1)  # a second of tries is full of them else
     hub.faults.append(making(hub))
     with caplog.at_level("DEBUG"), pytest.raises(ModelUnavailable, match=cause) as caught:
         read(max_wait=1.0 if name in TIMED or "stall" in name else 60.0)
@@ -173,9 +179,9 @@ CHANGES: dict[str, Callable[[Hub], None]] = {
 }
 
 
-@pytest.mark.parametrize("etags", ["own", "linked", "none"])
-@pytest.mark.parametrize("expired", [False, True])
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    ("name", "expired", "etags"), covering(list(CHANGES), [False, True], ["own", "linked", "none"])
+)
 def test_a_file_that_changes_between_ranges_is_never_mixed(name: str, expired: bool, etags: str, hub: Hub) -> None:
     hub.cdn_etags = etags
     source = open_repository("org/name", max_wait=60.0).open(FILE)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from tests.support.authorities import trust_few
 from tests.support.hub import faults, pointed_at, serve
 from tests.support.impatience import shorten_pauses
 from tests.support.web import WEB, WEIGHTS, Web, certificate, web_server
@@ -46,6 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    trust_few(monkeypatch)
 
 
 @pytest.fixture

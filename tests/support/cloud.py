@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
@@ -117,7 +118,9 @@ def s3_server(objects: Mapping[str, bytes]) -> Iterator[Cloud]:
         client.put_object(Bucket=bucket, Key=name, Body=data)
 
     cloud = Cloud(DomainDispatcherApplication(create_backend_app), said, put)
+    remembering = pytest.MonkeyPatch()
     try:
+        _remember_definitions(remembering)
         client = boto3.client(
             "s3",
             endpoint_url=cloud.url,
@@ -133,7 +136,16 @@ def s3_server(objects: Mapping[str, bytes]) -> Iterator[Cloud]:
         cloud.log.clear()
         yield cloud
     finally:
+        remembering.undo()
         cloud.stop()
+
+
+def _remember_definitions(patch: pytest.MonkeyPatch) -> None:
+    """Have botocore read its definitions of S3 once, and not with each new session: they are most of its time."""
+    from botocore.loaders import JSONFileLoader
+
+    read = cache(JSONFileLoader().load_file)
+    patch.setattr(JSONFileLoader, "load_file", lambda self, path: read(path))
 
 
 @contextmanager

@@ -31,3 +31,16 @@ def covering(*axes: Sequence[Any], together: int = 2) -> list[Any]:
         values = tuple(axis[i] for axis, i in zip(axes, case, strict=True))
         found.append(values if case in chosen else pytest.param(*values, marks=pytest.mark.slow))
     return found
+
+
+def in_turn(many: Sequence[Any], few: Sequence[Any]) -> list[Any]:
+    """Every pair of them, for `pytest.mark.parametrize`; slow but for one of each of ``many``, with ``few`` in turn.
+
+    Example:
+        >>> [case for case in in_turn("abc", "xy") if type(case) is tuple]
+        [('a', 'x'), ('b', 'y'), ('c', 'x')]
+    """
+    return [
+        (one, other) if j == i % len(few) else pytest.param(one, other, marks=pytest.mark.slow)
+        for (i, one), (j, other) in product(enumerate(many), enumerate(few))
+    ]

@@ -13,6 +13,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
+from tests.support.authorities import trust_few
+
 CLEAN = ("HF_", "HUGGING", "TRANSFORMERS_", "http_proxy", "https_proxy", "all_proxy")
 NO_PROXY = "127.0.0.1,localhost"
 
@@ -46,6 +48,7 @@ def pointed_at(url: str, home: Path, *, token: str | None = None) -> Iterator[Pa
                 patch.delenv(name)
         patch.setenv("NO_PROXY", NO_PROXY)
         patch.setenv("no_proxy", NO_PROXY)
+        trust_few(patch)
         if token is not None:
             patch.setenv("HF_TOKEN", token)
         for name, value in settings.items():

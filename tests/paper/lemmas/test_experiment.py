@@ -47,7 +47,7 @@ TINY = LemmasConfig(
     relu_depths=(2,),
     relu_widths=(6,),
 )
-SHORT = dataclasses.replace(TINY, draws=2, steps=100, shallow_steps=10)
+SHORT = dataclasses.replace(TINY, draws=2, steps=30, shallow_steps=10, lifetimes=1.0, linear_rtol=1e-6)
 """Long enough for what does not depend on where training ends."""
 IDS = (
     "alignment",
@@ -125,7 +125,7 @@ def test_too_few_draws_decide_nothing_but_failures() -> None:
 
 def test_a_flow_that_takes_too_long_is_an_error_with_a_next_step() -> None:
     with pytest.raises(WeightauditError, match="100 evaluations"):
-        experiment.run(dataclasses.replace(SHORT, evaluations=100), Silent())
+        experiment.run(dataclasses.replace(SHORT, evaluations=100, lifetimes=20.0), Silent())
 
 
 def test_networks_that_collapse_or_diverge_prove_nothing() -> None:

@@ -63,7 +63,7 @@ def charts() -> tuple[Chart, ...]:
 
 
 def plain_charts() -> tuple[Chart, ...]:
-    """One that is soon drawn, in place of `charts` where pictures are not looked at: most of the time goes into them."""
+    """One that is soon drawn, in place of `charts` where pictures, which take longest, are not looked at."""
     return (Chart("plain", "x", "y", (Series("a", [1, 2], [1.0, 2.0]),)),)
 
 

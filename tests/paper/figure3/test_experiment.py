@@ -68,7 +68,9 @@ def test_a_run_has_all_points_claims_and_charts(tiny: Result) -> None:
 
 def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> None:
     """Without hidden layers f_{w+w'}(x) = f_w(x) + (1−ηλ)^T ⟨w'_0, x⟩ on inputs orthogonal to the other task's."""
-    config = dataclasses.replace(TINY, hidden_layers=0, rate=0.5, steps=1600, decay=2.5e-2, lambdas=(0.0,), measurements=1)
+    config = dataclasses.replace(
+        TINY, hidden_layers=0, rate=0.5, steps=1600, decay=2.5e-2, lambdas=(0.0,), measurements=1
+    )
     result = figure3.run(config, Silent())
     end = result.points.query("pair == 'orthogonal inputs' and step == 1600")
     gap = (end["sum_loss"] - end["own_loss"]).abs()

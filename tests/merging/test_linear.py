@@ -105,13 +105,30 @@ def test_torchs_sum_to_the_last_bit(
         assert same(stored(tmp_path / "sum"), {name: one[name] + other[name] for name in one})
 
 
+def smaller_minilm(folder: Path, layers: int, vocabulary: int) -> Path:
+    """The real model's files, with so many of its layers and words."""
+    whole = minilm_directory()
+    assert whole is not None
+
+    def cut(tensors: Tensors) -> Tensors:
+        words = "embeddings.word_embeddings.weight"
+        numbers = {name: int(name.split(".")[2]) if name.startswith("encoder.layer.") else 0 for name in tensors}
+        kept = {name: W for name, W in tensors.items() if numbers[name] < layers}
+        return {**kept, words: tensors[words][:vocabulary]}
+
+    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    return derived(whole, folder, cut, num_hidden_layers=layers, vocab_size=vocabulary)
+
+
 @needs_minilm
-def test_two_fine_tuned_minilms(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("layers", "vocabulary", "shard"), [(2, 1000, "4MB"), pytest.param(6, 30522, "40MB", marks=pytest.mark.slow)]
+)
+def test_two_fine_tuned_minilms(tmp_path: Path, layers: int, vocabulary: int, shard: str) -> None:
     """A real model's files; whole numbers are copied, transformers loads it, and diff finds its weights."""
-    base = minilm_directory()
-    assert base is not None
+    base = smaller_minilm(tmp_path / "minilm", layers, vocabulary)
     models = variants(base, tmp_path)
-    made = wa.merge(models, tmp_path / "both", base=base, weights=(0.9, 0.4), shard_size="40MB")
+    made = wa.merge(models, tmp_path / "both", base=base, weights=(0.9, 0.4), shard_size=shard)
     assert len(made.files) > 2
     assert {"config.json", "tokenizer.json", "vocab.txt"} <= {*made.copied}
     before, *tuned = (load_file(model / "model.safetensors") for model in (base, *models))
@@ -437,7 +454,7 @@ def slowly(self, piece, write=ShardWriter.write):
 os.fsync, ShardWriter.write = lambda fd: None, slowly
 
 def merge():
-    wa.merge(sys.argv[2:], sys.argv[1], shard_size=3_000_000)
+    wa.merge(sys.argv[2:], sys.argv[1], shard_size=480_000)
 
 merge()  # and everything is loaded
 print("ready", flush=True)
@@ -465,7 +482,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     """After each twentieth of what it writes: nothing under the name, or all; the next run leaves only its own."""
     rng = np.random.default_rng(0)
     tensors = {
-        f"layer.{i}.weight": torch.from_numpy(rng.standard_normal((500, 500)).astype(np.float32)) for i in range(24)
+        f"layer.{i}.weight": torch.from_numpy(rng.standard_normal((200, 200)).astype(np.float32)) for i in range(24)
     }
     for name in "ab":
         (tmp_path / name).mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,36 @@ def written(directory: Path, config: toy.ToyConfig | None = None) -> dict[str, A
     return outputs.write("toy", "Toys <1>", toy.run(config, Silent()), config, directory)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of all files. Read only."""
+    directory = tmp_path_factory.mktemp("whole")
+    written(directory)
+    return directory
+
+
+@pytest.fixture
+def copied(whole: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return shutil.copytree(whole, tmp_path / "copied")
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy, "charts", toy.plain_charts)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All files by other settings, with the plain charts. Read only."""
+    directory = tmp_path_factory.mktemp("other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toy, "charts", toy.plain_charts)
+        written(directory, toy.ToyConfig(seed=1))
+    return directory
+
+
+@pytest.mark.usefixtures("plain")
 def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     returned = written(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == NAMES
@@ -58,6 +89,7 @@ def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("plain")
 def test_links_where_files_belong_are_replaced_and_not_followed(tmp_path: Path) -> None:
     directory, kept = tmp_path / "toy", tmp_path / "kept"
     directory.mkdir()
@@ -79,14 +111,13 @@ def test_a_result_without_charts_has_its_files_too(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == NAMES
 
 
-def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        written(tmp_path / name)
+def test_the_same_result_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    written(tmp_path)
     for name in NAMES:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (whole / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.usefixtures("plain")
 def test_single_precision_survives_the_csv(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     result = replace(toy.run(toy.ToyConfig(), Silent()), points=pd.DataFrame({"x": values}))
@@ -94,6 +125,7 @@ def test_single_precision_survives_the_csv(tmp_path: Path) -> None:
     assert (pd.read_csv(tmp_path / "points.csv")["x"].to_numpy(np.float32) == values).all()
 
 
+@pytest.mark.usefixtures("plain")
 def test_finished_by_the_same_settings_and_versions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toy.ToyConfig()
     assert outputs.finished("toy", config, tmp_path) is None
@@ -105,55 +137,53 @@ def test_finished_by_the_same_settings_and_versions_only(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_not_finished_where_a_file_is_missing(name: str, tmp_path: Path) -> None:
-    written(tmp_path)
-    (tmp_path / name).unlink()
-    assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
+def test_not_finished_where_a_file_is_missing(name: str, copied: Path) -> None:
+    assert outputs.finished("toy", toy.ToyConfig(), copied) is not None
+    (copied / name).unlink()
+    assert outputs.finished("toy", toy.ToyConfig(), copied) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\udcff"])
-def test_not_finished_where_the_verdict_cannot_be_read(text: str, tmp_path: Path) -> None:
-    written(tmp_path)
-    (tmp_path / "verdict.json").write_text(text, "utf-8", "surrogateescape")
-    assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
+def test_not_finished_where_the_verdict_cannot_be_read(text: str, copied: Path) -> None:
+    (copied / "verdict.json").write_text(text, "utf-8", "surrogateescape")
+    assert outputs.finished("toy", toy.ToyConfig(), copied) is None
 
 
+@pytest.mark.usefixtures("plain")
 def test_what_lacked_something_is_not_finished(tmp_path: Path) -> None:
     config = toy.ToyConfig(data_dir="half")
     assert written(tmp_path, config)["lacking"] == ["half"]
     assert outputs.finished("toy", config, tmp_path) is None
 
 
-def test_an_interrupted_rewrite_leaves_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written(tmp_path)
+def test_an_interrupted_rewrite_leaves_no_verdict(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(outputs, "write_page", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        written(tmp_path, toy.ToyConfig(seed=1))
-    assert not (tmp_path / "verdict.json").exists()
-    assert outputs.finished("toy", toy.ToyConfig(), tmp_path) is None
-    assert outputs.finished("toy", toy.ToyConfig(seed=1), tmp_path) is None
+        written(copied, toy.ToyConfig(seed=1))
+    assert not (copied / "verdict.json").exists()
+    assert outputs.finished("toy", toy.ToyConfig(), copied) is None
+    assert outputs.finished("toy", toy.ToyConfig(seed=1), copied) is None
 
 
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_one_file_that_cannot_be_written_leaves_the_others(name: str, tmp_path: Path) -> None:
-    written(tmp_path)
-    (tmp_path / name).unlink()
-    (tmp_path / name).mkdir()
+def test_one_file_that_cannot_be_written_leaves_the_others(name: str, copied: Path, other: Path) -> None:
+    (copied / name).unlink()
+    (copied / name).mkdir()
     config = toy.ToyConfig(seed=1)
     with pytest.raises(OutputError, match=f"{name}: it is a directory"):
-        written(tmp_path, config)
-    assert outputs.finished("toy", config, tmp_path) is None
-    (tmp_path / name).rmdir()
+        written(copied, config)
+    assert outputs.finished("toy", config, copied) is None
+    (copied / name).rmdir()
     if name != "verdict.json":
-        assert json.loads((tmp_path / "verdict.json").read_text())["lacking"] == [name]
-    (tmp_path / "again").mkdir()
-    assert written(tmp_path / "again", config)["lacking"] == []
-    for other in NAMES - {name, "verdict.json"}:
-        assert (tmp_path / other).read_bytes() == (tmp_path / "again" / other).read_bytes()
+        assert json.loads((copied / "verdict.json").read_text())["lacking"] == [name]
+    assert json.loads((other / "verdict.json").read_text())["lacking"] == []
+    for one in NAMES - {name, "verdict.json"}:
+        assert (copied / one).read_bytes() == (other / one).read_bytes()
 
 
 def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
@@ -164,9 +194,8 @@ def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
         outputs.prepare(tmp_path / "file" / "toy")
 
 
-def test_the_page_needs_nothing_and_runs_nothing_foreign(tmp_path: Path) -> None:
-    written(tmp_path)
-    text = (tmp_path / "toy.html").read_text("utf-8")
+def test_the_page_needs_nothing_and_runs_nothing_foreign(whole: Path) -> None:
+    text = (whole / "toy.html").read_text("utf-8")
     own = text.partition("<script type=")[0]  # plotly.js, which follows, holds addresses that it never asks here
     assert "default-src 'none'" in own
     assert "http" not in own.replace('http-equiv="Content', "")
@@ -178,9 +207,8 @@ def test_the_page_needs_nothing_and_runs_nothing_foreign(tmp_path: Path) -> None
 
 @pytest.mark.browser
 @needs_chromium
-def test_a_claim_is_read_on_a_telephone(tmp_path: Path) -> None:
+def test_a_claim_is_read_on_a_telephone(whole: Path) -> None:
     """Its numbers lie in a closed fold, one a line; on a narrow screen each cell lies under its column's name."""
-    written(tmp_path)
     script = """
         const claims = document.querySelector("#claims table");
         answer.heads = claims.querySelector("thead").offsetHeight > 0;
@@ -189,7 +217,7 @@ def test_a_claim_is_read_on_a_telephone(tmp_path: Path) -> None:
         claims.querySelector("details").open = true;
         answer.numbers = claims.querySelector(".numbers").innerText.split("\\n");
     """
-    narrow, wide = (asked(tmp_path / "toy.html", script, width=width) for width in (NARROW, WIDE))
+    narrow, wide = (asked(whole / "toy.html", script, width=width) for width in (NARROW, WIDE))
     assert (narrow["heads"], wide["heads"], narrow["fits"]) == (False, True, True)
     claim = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
     assert wide["claim"] == claim
@@ -200,9 +228,8 @@ def test_a_claim_is_read_on_a_telephone(tmp_path: Path) -> None:
 
 @pytest.mark.browser
 @needs_chromium
-def test_the_page_draws_without_a_complaint(tmp_path: Path) -> None:
-    written(tmp_path)
-    dom, console = opened(tmp_path / "toy.html")
+def test_the_page_draws_without_a_complaint(whole: Path) -> None:
+    dom, console = opened(whole / "toy.html")
     assert console == []
     assert dom.count('class="main-svg"') >= len(toy.charts())
     assert dom.count('class="trace scatter') == 4  # three series and a band
@@ -212,11 +239,10 @@ def test_the_page_draws_without_a_complaint(tmp_path: Path) -> None:
 
 @pytest.mark.browser
 @needs_chromium
-def test_the_page_is_drawn_as_every_other(tmp_path: Path) -> None:
+def test_the_page_is_drawn_as_every_other(whole: Path) -> None:
     """No button that sends a chart anywhere, ticks that were chosen, and the colours of the theme."""
-    written(tmp_path)
     answer = asked(
-        tmp_path / "toy.html",
+        whole / "toy.html",
         """
         const plots = [...document.querySelectorAll(".plot")];
         const buttons = [...document.querySelectorAll(".modebar-btn")];

@@ -143,7 +143,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         for threads, workers in itertools.product((1, 2, 3), (None, 1, 4)):
             torch.set_num_threads(threads)
             ends.append(
-                descend(weights, x, y, rate=0.5, decay=1e-3, steps=25, activation="relu", group_size=2, workers=workers)
+                descend(weights, x, y, rate=0.5, decay=1e-3, steps=8, activation="relu", group_size=2, workers=workers)
             )
             assert torch.get_num_threads() == threads
     finally:

@@ -12,15 +12,24 @@ from tests.support.browser import NARROW, needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium, needs_axe]
 
+SLOW = {"clean", "mixture", "all_nan", "guessed", "spectrum", "quantised", "adapter", "diff_odd"}
+"""Pages all of whose parts are on one of the others: axe takes seconds of a processor for each."""
 
-@pytest.mark.parametrize("kind", KINDS)
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in KINDS])
 def test_axe_finds_nothing(kind: str, tmp_path: Path) -> None:
     page = KINDS[kind](tmp_path)
     assert violations(page) == []
     assert violations(page, dark=True, only=("color-contrast",)) == []
 
 
-@pytest.mark.parametrize("kind", ["damaged", "full_spectrum", "comparison", "diff", "pairs", "paper"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("damaged", "comparison", "diff"),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("full_spectrum", "pairs", "paper")),
+    ],
+)
 def test_axe_finds_nothing_on_a_telephone(kind: str, tmp_path: Path) -> None:
     assert violations(KINDS[kind](tmp_path), width=NARROW) == []
 

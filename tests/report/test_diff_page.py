@@ -138,9 +138,11 @@ def many(number: int = 5000) -> DiffResult:
 
 
 @needs_chromium
-@pytest.mark.parametrize("name", ["lora", "odd", "hostile", "mixture", "resized", "many"])
+@pytest.mark.parametrize(
+    "name", ["lora", "odd", "hostile", "mixture", "resized", "500", pytest.param("5000", marks=pytest.mark.slow)]
+)
 def test_a_browser_draws_the_page(name: str, tmp_path: Path) -> None:
-    result = many() if name == "many" else diffs.ALL[name]()
+    result = many(int(name)) if name.isdigit() else diffs.ALL[name]()
     path = tmp_path / "diff.html"
     write(result, path)
     answer = asked(

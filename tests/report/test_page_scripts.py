@@ -46,7 +46,7 @@ NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node on the PATH: the scripts were not run by themselves")
 
 
-def columns(draws: int = 300) -> list[dict[str, Any]]:
+def columns(draws: int = 100) -> list[dict[str, Any]]:
     """Columns of each kind that a report has, and odd ones."""
     rng = random.Random(7)
     found = [
@@ -76,7 +76,7 @@ def numbers() -> list[dict[str, Any]]:
     """
     rng = random.Random(11)
     long = [2 / 3, 1 / 7, 999.9512345, 9999.56789, 0.00012345678, *(rng.uniform(1, 10) * 10.0**k for k in range(-3, 8))]
-    long += [rng.uniform(1, 10) * 10.0 ** rng.randrange(-3, 8) for _ in range(300)]
+    long += [rng.uniform(1, 10) * 10.0 ** rng.randrange(-3, 8) for _ in range(100)]
     asked: list[tuple[float, int, Rounding]] = [
         (value, digits, "nearest") for value in (0.0, 1.0, 0.5, 999.95, 4096.0) for digits in (3, 4, 6)
     ]

@@ -29,7 +29,7 @@ def test_docs_have_what_the_code_makes() -> None:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_report_is_as_the_schema_says(name: str) -> None:
-    said = json.loads(getattr(factory, name)().to_json())
+    said = json.loads(factory.SMALL[name]().to_json())
     assert problems(said) == []
 
 

@@ -108,9 +108,9 @@ def test_experts_are_a_median_within_their_range() -> None:
         assert high < middle < low  # heights are from the top
 
 
-@pytest.mark.parametrize("name", factory.ALL)
+@pytest.mark.parametrize("name", factory.SMALL)
 def test_odd_reports_draw_no_unknown_number(name: str) -> None:
-    html = cards(factory.ALL[name]())
+    html = cards(factory.SMALL[name]())
     assert "nan" not in re.sub(r'aria-label="[^"]*"', "", html).replace("NaN", "")
     if name == "all_nan":
         assert html.count("no number is finite") == 4

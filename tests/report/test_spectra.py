@@ -28,9 +28,9 @@ def document(report: ScanReport, folder: Path) -> dict[str, list[dict[str, objec
     return read
 
 
-@pytest.mark.parametrize("name", factory.ALL)
+@pytest.mark.parametrize("name", factory.SMALL)
 def test_nothing_of_spectra_unless_asked(name: str, tmp_path: Path) -> None:
-    report = factory.ALL[name]()
+    report = factory.SMALL[name]()
     assert "spectra" not in document(report, tmp_path)
     assert 'id="spectra"' not in page(report)
     assert payload(report)["spectra"] is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from weightaudit import ScanReport
@@ -391,3 +392,5 @@ ALL = {
     "mixture": mixture,
     "judged_mixture": judged_mixture,
 }
+SMALL = {**ALL, "mixture": partial(mixture, 2, 8), "judged_mixture": partial(judged_mixture, 2, 8)}
+"""The same without a thousand rows, where their number is not what matters."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+
+# Of transformers' Trainer and models: imported where they are used. Every process that runs tests collects these files.
 
 VOCABULARY, LENGTH, LAYERS, HIDDEN = 64, 16, 2, 32
 
@@ -22,6 +23,8 @@ class Clock:
 
 
 def gpt2(seed: int = 0) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     torch.manual_seed(seed)
     return GPT2LMHeadModel(
         GPT2Config(vocab_size=VOCABULARY, n_positions=LENGTH, n_embd=HIDDEN, n_layer=LAYERS, n_head=4)
@@ -33,7 +36,9 @@ def texts(number: int = 64) -> list[dict[str, torch.Tensor]]:
     return [{"input_ids": text, "labels": text} for text in drawn]
 
 
-def trainer(directory: Path, model: Any = None, *, steps: int = 6, rate: float = 1e-3, **options: Any) -> Trainer:
+def trainer(directory: Path, model: Any = None, *, steps: int = 6, rate: float = 1e-3, **options: Any) -> Any:
+    from transformers import Trainer, TrainingArguments
+
     arguments = TrainingArguments(
         output_dir=str(directory),
         max_steps=steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import TrainerCallback
 
 from tests.training.runs import HIDDEN, LAYERS, gpt2, trainer
 from weightaudit.errors import UsageError
@@ -23,24 +23,34 @@ from weightaudit.training.rules import NONFINITE, judged
 ROLES = {"Q", "K", "V", "O", "M1", "M2"}
 
 
-class Spoiler(TrainerCallback):
-    """Plants a value into a weight after a step."""
+def spoiler(at: int, value: float) -> Any:
+    """A callback that plants ``value`` into a weight after step ``at``."""
+    from transformers import TrainerCallback
 
-    def __init__(self, step: int, value: float) -> None:
-        self.step, self.value = step, value
+    class Spoiler(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == at:
+                with torch.no_grad():
+                    kwargs["model"].transformer.h[1].mlp.c_fc.weight[3, 4] = value
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == self.step:
-            with torch.no_grad():
-                kwargs["model"].transformer.h[1].mlp.c_fc.weight[3, 4] = self.value
+    return Spoiler()
 
 
-def test_a_run_is_measured_as_its_weights_are(tmp_path: Path) -> None:
-    model = gpt2()
-    run = trainer(tmp_path, model, steps=4)
-    run.add_callback(WeightauditCallback(run, every=2, budget=None))
-    run.train()
-    rows, told = read_log(tmp_path / LOG_NAME)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A model after four steps, measured every second one, and its log."""
+    directory, model = tmp_path_factory.mktemp("measured"), gpt2()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run = trainer(directory, model, steps=4)
+        run.add_callback(WeightauditCallback(run, every=2, budget=None))
+        run.train()
+    return model, directory / LOG_NAME
+
+
+def test_a_run_is_measured_as_its_weights_are(measured: tuple[Any, Path]) -> None:
+    model, log = measured
+    rows, told = read_log(log)
     matrices = [row for row in rows if row.kind == "matrix"]
     assert {row.due for row in matrices} == {0, 2, 4}
     assert {row.place.role for row in matrices} == ROLES
@@ -70,6 +80,8 @@ def test_the_trainers_logger_gets_the_numbers_beside_its_own(tmp_path: Path) -> 
 
 
 def test_without_a_trainer_later_callbacks_get_the_numbers(tmp_path: Path) -> None:
+    from transformers import TrainerCallback
+
     seen: list[dict[str, float]] = []
 
     class Listener(TrainerCallback):
@@ -98,7 +110,7 @@ def test_a_weight_that_becomes_nan_is_told_once_and_stops_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = trainer(tmp_path, steps=6)
-    run.add_callback(Spoiler(3, float("nan")))
+    run.add_callback(spoiler(3, float("nan")))
     run.add_callback(WeightauditCallback(run, every=2, budget=None, stop_on_nonfinite=True))
     with caplog.at_level(logging.WARNING, "weightaudit.training"):
         run.train()
@@ -114,7 +126,7 @@ def test_an_infinite_weight_does_not_stop_a_run_that_was_not_asked_to(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = trainer(tmp_path, steps=4)
-    run.add_callback(Spoiler(2, float("inf")))
+    run.add_callback(spoiler(2, float("inf")))
     run.add_callback(WeightauditCallback(run, every=1, budget=None))
     with caplog.at_level(logging.WARNING, "weightaudit.training"):
         run.train()
@@ -206,10 +218,7 @@ def test_the_room_loads_no_library_of_training() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_log_is_a_plain_table(tmp_path: Path) -> None:
-    run = trainer(tmp_path, steps=2)
-    run.add_callback(WeightauditCallback(run, every=2, budget=None))
-    run.train()
-    table = pq.read_table(tmp_path / LOG_NAME).to_pandas()
+def test_the_log_is_a_plain_table(measured: tuple[Any, Path]) -> None:
+    table = pq.read_table(measured[1]).to_pandas()
     assert list(table.columns[:7]) == ["step", "due", "kind", "stack", "layer", "expert", "role"]
     assert table[table.role == "M1"].groupby("due").stable_rank.median().notna().all()

@@ -73,8 +73,10 @@ def test_panels(five: Result) -> None:
 
 
 def test_the_same_seed_gives_the_same_points(five: Result, tiny_checkpoints: dict[str, Path]) -> None:
-    again = run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in RECIPES)), Silent())
-    pd.testing.assert_frame_equal(again.points, five.points, check_exact=True)
+    two = ("gptj", "bert")
+    again = run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in two)), Silent())
+    before = pd.concat([five.points[five.points["model"] == family] for family in two], ignore_index=True)
+    pd.testing.assert_frame_equal(again.points, before, check_exact=True)
 
 
 def test_models_that_are_none_of_the_papers_are_told(five: Result) -> None:

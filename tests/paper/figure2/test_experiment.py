@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from tests.paper.small_runs import FIGURE2
 from tests.support.toy_experiment import Counting
 from weightaudit.audit.progress import Silent
 from weightaudit.paper import nets
@@ -18,12 +17,18 @@ from weightaudit.paper.data import generator_for, labels, sphere_inputs
 from weightaudit.paper.figure2 import claims
 from weightaudit.paper.figure2 import experiment as figure2
 from weightaudit.paper.figure2.experiment import Figure2Config
+from weightaudit.paper.results import Result
 
 TINY = Figure2Config(inputs=30, dimension=4, width=5, epochs=20, batch=8, lambdas=(0.0, 1e-2, 1e-1), draws=2)
 
 
-def test_every_network_is_that_of_a_plain_loop() -> None:
-    points = figure2.run(TINY, Silent()).points
+@pytest.fixture(scope="module")
+def tiny() -> Result:
+    return figure2.run(TINY, Silent())
+
+
+def test_every_network_is_that_of_a_plain_loop(tiny: Result) -> None:
+    points = tiny.points
     assert len(points) == 2 * 2 * 3 * 6
     final = points[points["epoch"] == 20].set_index(["labelling", "draw", "lambda"])
     order = generator_for(0, "order")
@@ -51,8 +56,8 @@ def test_every_network_is_that_of_a_plain_loop() -> None:
         assert row["margin_error"] == (margins < 1).double().mean().item()
 
 
-def test_networks_of_a_draw_start_alike_and_draws_differ() -> None:
-    points = figure2.run(TINY, Silent()).points
+def test_networks_of_a_draw_start_alike_and_draws_differ(tiny: Result) -> None:
+    points = tiny.points
     start = points[points["epoch"] == 0]
     assert start.groupby("draw")["inverse_stable_rank"].nunique().tolist() == [1, 1]
     assert start["inverse_stable_rank"].nunique() == 2
@@ -78,29 +83,25 @@ def test_collapse_is_seen_marked_and_left_out() -> None:
     assert claims.claims(altered)[0] == grows
 
 
-def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads() -> None:
-    # 77 networks a labelling: several groups for the threads, and a last one that is smaller.
-    made = "figure2.Figure2Config(inputs=120, epochs=3, batch=50, draws=7)"
-    config = Figure2Config(inputs=120, epochs=3, batch=50, draws=7)
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for made_of_the_points in ("claims.claims", "charts.charts"):
+        monkeypatch.setattr(f"weightaudit.paper.figure2.{made_of_the_points}", lambda *_: ())
     before = torch.get_num_threads()
     texts = []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            texts.append(figure2.run(config, Silent()).points.to_csv(index=False))
+            texts.append(figure2.run(FIGURE2, Silent()).points.to_csv(index=False))
     finally:
         torch.set_num_threads(before)
-    code = (
-        "from weightaudit.paper.figure2 import experiment as figure2; from weightaudit.audit.progress import Silent;"
-        f"print(figure2.run({made}, Silent()).points.to_csv(index=False), end='')"
-    )
-    elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert texts[0] == texts[1] == texts[2] == elsewhere
+    assert texts[0] == texts[1] == texts[2]
     assert texts[0].count("\n") == 1 + 2 * 7 * 11 * 4
-    assert texts[0] != figure2.run(dataclasses.replace(config, seed=1), Silent()).points.to_csv(index=False)
+    assert texts[0] != figure2.run(dataclasses.replace(FIGURE2, seed=1), Silent()).points.to_csv(index=False)
 
 
-def test_the_progress_ends_where_it_said() -> None:
+def test_the_progress_ends_where_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for made_of_the_points in ("claims.claims", "charts.charts"):
+        monkeypatch.setattr(f"weightaudit.paper.figure2.{made_of_the_points}", lambda *_: ())
     for epochs in (1, 3, 20, 57, 101):
         progress = Counting()
         figure2.run(dataclasses.replace(TINY, epochs=epochs, draws=1, lambdas=(0.0,)), progress)

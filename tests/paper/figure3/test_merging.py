@@ -94,6 +94,6 @@ def test_the_grid_has_zero_and_the_own_decay_once() -> None:
 def test_progress_ends_where_it_said() -> None:
     for steps, measurements in ((1, 1), (7, 3), (30, 4), (101, 20)):
         progress = Counting()
-        config = MergingConfig(width=3, steps=steps, measurements=measurements, lambdas=(0.0,), draws=2)
-        merge_all(drawn(), PAIRS, config, progress, 1)
+        config = MergingConfig(width=3, steps=steps, measurements=measurements, lambdas=(0.0,), draws=1)
+        merge_all(drawn()[:1], PAIRS[:1], config, progress, 1)
         assert [counted for _, *counted in progress.stages] == [[steps, steps]]

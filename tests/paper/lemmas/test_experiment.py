@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from weightaudit.audit.progress import Silent
+from weightaudit.audit.progress import Progress, Silent
 from weightaudit.errors import WeightauditError
 from weightaudit.paper import nets
 from weightaudit.paper.data import leaning
@@ -29,7 +29,7 @@ from weightaudit.paper.lemmas.experiment import LemmasConfig
 from weightaudit.paper.lemmas.flow import Flow, balanced, gradient_flow
 from weightaudit.paper.lemmas.tasks import largest_overlap, tasks, two_tasks
 from weightaudit.paper.results import Claim, Result
-from weightaudit.paper.training import descend
+from weightaudit.paper.training import descend, single_threaded
 
 TINY = LemmasConfig(
     draws=5,
@@ -47,6 +47,8 @@ TINY = LemmasConfig(
     relu_depths=(2,),
     relu_widths=(6,),
 )
+SHORT = dataclasses.replace(TINY, draws=2, steps=30, shallow_steps=10, lifetimes=1.0, linear_rtol=1e-6)
+"""Long enough for what does not depend on where training ends."""
 IDS = (
     "alignment",
     "rank-one",
@@ -104,10 +106,24 @@ def test_what_is_a_theorem_by_an_elementary_proof_holds_at_any_size(result: Resu
     assert found["deep-linear-merging"] == found["balance-kept"] == "true"
 
 
-def test_the_same_seed_gives_the_same_points(result: Result) -> None:
-    again = experiment.run(TINY, Silent())
-    pd.testing.assert_frame_equal(result.points, again.points, check_exact=True)
-    assert result.claims == again.claims
+@pytest.mark.parametrize(
+    ("part", "check"),
+    [
+        ("descent", stationary_points.check),
+        ("shallow", shallow.check),
+        pytest.param("deep linear", deep_linear.check, marks=pytest.mark.slow),
+        pytest.param("deep ReLU", deep_relu.check, marks=pytest.mark.slow),
+    ],
+)
+def test_the_same_seed_gives_the_same_points(
+    result: Result, part: str, check: Callable[[LemmasConfig, Progress], Result]
+) -> None:
+    with single_threaded():
+        again = check(TINY, Silent())
+    of_part = result.points[result.points["part"] == part].reset_index(drop=True)
+    assert len(again.points) > 0
+    pd.testing.assert_frame_equal(of_part[again.points.columns], again.points, check_exact=True, check_dtype=False)
+    assert all(claim in result.claims for claim in again.claims)
 
 
 def test_another_seed_gives_others() -> None:
@@ -116,14 +132,26 @@ def test_another_seed_gives_others() -> None:
     assert not torch.equal(a.x, b.x)
 
 
+@pytest.mark.slow
 def test_too_few_draws_decide_nothing_but_failures() -> None:
     few = experiment.run(dataclasses.replace(TINY, draws=2), Silent())
     assert set(outcomes(few).values()) <= {"inconclusive", "false"}
 
 
+def test_two_draws_of_these_decide_nothing_but_failures(result: Result, descended: pd.DataFrame) -> None:
+    few = result.points[result.points["draw"] < 2]
+    narrow, deep = (few[few["part"] == part].astype({common.HELD: bool}) for part in ("shallow", "deep linear"))
+    found = [
+        *stationary_points.claims(descended[descended["draw"] < 2], TINY),
+        *(shallow.lemma_5(narrow), shallow.corollary_1(narrow), deep_linear.theorem_1(deep)),
+    ]
+    assert len(found) == 7
+    assert {claim.outcome for claim in found} <= {"inconclusive", "false"}
+
+
 def test_a_flow_that_takes_too_long_is_an_error_with_a_next_step() -> None:
     with pytest.raises(WeightauditError, match="100 evaluations"):
-        experiment.run(dataclasses.replace(TINY, evaluations=100), Silent())
+        experiment.run(dataclasses.replace(SHORT, evaluations=100, lifetimes=20.0), Silent())
 
 
 def test_networks_that_collapse_or_diverge_prove_nothing() -> None:

@@ -112,7 +112,7 @@ def test_the_identity_behind_theorem_1() -> None:
     """⟨w_t,x'⟩ = e^{−λt}(‖w_t‖/‖w_0‖)^{1−1/K}⟨w_0,x'⟩ − ∫ e^{−λ(t−s)}(‖w_t‖‖w_s‖)^{1−1/K}⟨∇L(w_s),x'⟩ ds."""
     decay, end = 0.2, 5.0
     x, y = data(1)
-    times = np.linspace(0, end, 401)
+    times = np.linspace(0, end, 161)
     start = balanced((4, 3, 3, 1), 1, generator=seeded(5), norm=1.1)
     found = gradient_flow(start, x, y, decays(decay), times.tolist(), "linear", **TIGHT)
     w = np.stack([end_to_end(weights)[0].numpy() for weights in found.weights])

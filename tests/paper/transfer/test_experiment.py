@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from torch.nn import functional
 
 from tests.support.running import CommandLine
@@ -25,7 +25,26 @@ from weightaudit.paper.transfer.experiment import TransferConfig
 from weightaudit.paper.transfer.predictors import PREDICTORS, Predictors
 from weightaudit.paper.transfer.transformers import LENGTH, LETTERS, Shape
 
-QUICK = TransferConfig(quick=True)
+QUICK = TransferConfig(quick=True, resamples=400)
+"""With 20 resamples instead of 50, which take longer than all the training."""
+SMALL = TransferConfig(
+    seeds=(11,),
+    tasks=3,
+    width=8,
+    layers=1,
+    base_steps=2,
+    steps=4,
+    batch=2,
+    tried=4,
+    draws=1,
+    dimension=4,
+    inputs=4,
+    net_width=3,
+    net_steps=20,
+    decays=(0.0,),
+    resamples=20,
+)
+"""Of every part a little."""
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +150,8 @@ def test_scores() -> None:
     y = x + rng.standard_normal(200)
     assert scores.spearman(x, y) == pytest.approx(spearmanr(x, y).statistic)
     assert math.isnan(scores.spearman(np.ones(5), np.arange(5.0)))
+    tied = rng.integers(0, 9, 40).astype(float)
+    assert scores._ranks(tied).tolist() == rankdata(tied).tolist()
     positive = y > 0.5
     pairs = [(a > b) + 0.5 * (a == b) for a in x[positive] for b in x[~positive]]
     assert scores.auc(x, positive) == pytest.approx(np.mean(pairs))
@@ -151,7 +172,7 @@ def test_scores() -> None:
             "disturbance": [quality[b] for _, b in sides],
         }
     )
-    found = scores.scored(table.assign(half_lost=0.0, suggested_lost=0.1), ["sum", "half", "suggested"], 200)
+    found = scores.scored(table.assign(half_lost=0.0, suggested_lost=0.1), ["sum", "half", "suggested"], 60)
     assert found.by["disturbance"].correlation == pytest.approx(1.0)
     assert found.by["disturbance"].low > 0.99
     assert found.by["cosine"].low < 0 < found.by["cosine"].high
@@ -160,7 +181,7 @@ def test_scores() -> None:
     assert found.lost["suggested"] == pytest.approx(0.1)
     # Sides of one model are not independent: resampling models gives the wider interval.
     by_model = scores.scored(
-        table.assign(half_lost=0.0, suggested_lost=0.0, cosine=[quality[a] for a, _ in sides]), ["sum"], 200
+        table.assign(half_lost=0.0, suggested_lost=0.0, cosine=[quality[a] for a, _ in sides]), ["sum"], 60
     )
     assert by_model.by["cosine"].high - by_model.by["cosine"].low > 0.1
 
@@ -208,13 +229,13 @@ def test_a_side_is_its_own_merge(quick: Any) -> None:
     assert loss == pytest.approx(row["sum_loss"], rel=1e-5)
 
 
-def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Any) -> None:
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After any part; the same to the last digit, and parts of other settings are not taken."""
 
     class Stopped(Exception):
         pass
 
-    whole = quick.points.to_csv(index=False)
+    whole = experiment.run(SMALL, Silent(), Cells(None, SMALL)).points.to_csv(index=False)
     computed: list[str] = []
     measured = sums.measured
 
@@ -233,14 +254,14 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fine_tunes, "measured", counted)
     computed.append("stop")
     with pytest.raises(Stopped):
-        experiment.run(QUICK, Silent(), Cells(tmp_path, QUICK))
+        experiment.run(SMALL, Silent(), Cells(tmp_path, SMALL))
     assert computed[1:] == ["full", "decay", "long", "lora"]
     computed.clear()
-    cells = Cells(tmp_path, QUICK)
-    found = experiment.run(QUICK, Silent(), cells)
+    cells = Cells(tmp_path, SMALL)
+    found = experiment.run(SMALL, Silent(), cells)
     assert computed == []
     assert found.points.to_csv(index=False) == whole
-    other = dataclasses.replace(QUICK, seeds=(11, 12), resamples=40)
+    other = dataclasses.replace(SMALL, resamples=40)
     computed.append("stop")
     with pytest.raises(Stopped):
         experiment.run(other, Silent(), Cells(tmp_path, other))
@@ -252,13 +273,14 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("quick")
 def test_the_command(parts: Path, weightaudit: CommandLine, tmp_path: Path) -> None:
     """From the parts of the run above, as if that had been stopped before its outputs."""
+    options = ("--quick", "--resamples", QUICK.resamples, "--out", tmp_path)
     shutil.copytree(parts / FOLDER, tmp_path / "transfer" / FOLDER)
-    done = weightaudit("paper", "transfer", "--quick", "--out", tmp_path, "--quiet")
+    done = weightaudit("paper", "transfer", *options, "--quiet")
     assert done.code == 0, done.stderr
     assert {path.name for path in (tmp_path / "transfer").iterdir()} == {
         *("config.json", "points.csv", "transfer.html", "transfer.png", "verdict.json")
     }
     verdict = json.loads((tmp_path / "transfer" / "verdict.json").read_text("utf-8"))
     assert verdict["settings"]["quick"] is True
-    again = weightaudit("paper", "transfer", "--quick", "--out", tmp_path)
+    again = weightaudit("paper", "transfer", *options)
     assert "has it already" in again.stderr

@@ -39,6 +39,8 @@ MOST_AHEAD = 64
 """Groups that are read before their turn, at most."""
 AHEAD = 64_000_000
 """Bytes asked of a network ahead of need, where no limit on memory leaves less."""
+TRIES = 8
+"""How often the memory that a scan needs is looked for: the more there is, the larger the blocks that are kept."""
 TOGETHER = 1 << 20
 """Bytes of neighbours without a matrix that come in one group: of a model there may be hundreds of thousands, and each
 group has a price.
@@ -214,15 +216,21 @@ def cut_products(matrix: RoleMatrix, products: Mapping[str, Product]) -> list[Pr
 
 
 def with_others(
-    groups: Sequence[ReadGroup], others: Iterable[ReadGroup], *, memory: int | None = None
+    groups: Sequence[ReadGroup],
+    others: Iterable[ReadGroup],
+    *,
+    memory: int | None = None,
+    checkpoints: Sequence[Checkpoint] = (),
 ) -> tuple[list[ReadGroup], list[TensorInfo]]:
     """The ``groups`` and, in file order among them, the ``others``, each of a tensor without a matrix; and the tensors
     of those that are left out: they ask for more memory than any group does and than ``memory`` allows (None:
-    `LOOKED_AT`).
+    `LOOKED_AT`), of which reading them all from ``checkpoints`` in this order keeps some.
     """
-    allowed = LOOKED_AT if memory is None else memory - _ahead(memory)
-    most = max(allowed, *(group.buffer_bytes for group in groups)) if groups else allowed
     more = list(others)
+    allowed = LOOKED_AT
+    if memory is not None:
+        allowed = memory - _ahead(memory) - _kept(groups_in_file_order([*groups, *more]), checkpoints, memory)
+    most = max(allowed, *(group.buffer_bytes for group in groups)) if groups else allowed
     left_out = [group.tensors[0] for group in more if group.buffer_bytes > most]
     return groups_in_file_order([*groups, *(group for group in more if group.buffer_bytes <= most)]), left_out
 
@@ -256,9 +264,30 @@ def _ahead(memory: int | None) -> int:
     return AHEAD if memory is None else min(AHEAD, memory // 4)
 
 
+def _kept(groups: Sequence[ReadGroup], checkpoints: Sequence[Checkpoint], memory: int) -> int:
+    """Bytes that came over a network and are kept, at most, until all groups that they are read for have come.
+
+    ``checkpoints`` are that of the groups and those beside them.
+    """
+    share = _ahead(memory) // max(1, len(checkpoints))
+    orders = _orders(groups, len(checkpoints))
+    return sum(checkpoint.kept(order, ahead=share) for checkpoint, order in zip(checkpoints, orders, strict=True))
+
+
+def _orders(groups: Sequence[ReadGroup], models: int) -> list[list[TensorInfo]]:
+    """What is read of each of the ``models``, that of the groups and those beside it, in order."""
+    read = [(group.tensors, *group.beside) for group in groups]
+    return [[info for of in read if model < len(of) for info in of[model]] for model in range(models)]
+
+
 def groups_in_file_order(groups: Iterable[ReadGroup]) -> list[ReadGroup]:
-    """The groups by where the first tensor of each lies."""
-    return sorted(groups, key=lambda group: in_file(group.tensors[0]))
+    """The groups by where the first tensor of each lies; where something changes matrices, by where these lie.
+
+    Matrices are what is large. Those of one expert lie together, their changes among those of its layer's others.
+    """
+    return sorted(
+        groups, key=lambda group: in_file(next((one for one in group.read if not one.factored), group.read[0]))
+    )
 
 
 @dataclass(frozen=True)
@@ -343,13 +372,15 @@ def read_groups(
     """
     if not groups:
         return
+    checkpoints = [checkpoint, *(other for _, other in beside)]
     ahead = _ahead(memory)
     if memory is None:
         largest = max(sum(map(_largest, (group.tensors, *group.beside))) + group.scratch for group in groups)
         room = largest + min(largest, BESIDE) + SLACK
     else:
-        room = memory - ahead
-        _check_fits(groups, room, memory, [other.identity.name for _, other in beside])
+        kept = _kept(groups, checkpoints, memory)
+        room = memory - ahead - kept
+        _check_fits(groups, room, memory, kept, checkpoints)
     nbytes = sum(group.nbytes for group in groups)
     step(f"reading {size(nbytes)} in {plural(len(groups), 'group')} of tensors, at most {size(room)} in memory at once")
     buffers = Memory(room)
@@ -365,23 +396,22 @@ def read_groups(
                 for info in infos:
                     into.read(info, read, buffer[start:])
                     start += _place(info)
-        own, *others = stored
-        held = Held(group, own, partial(buffers.give_back, buffer), tuple(others), scratch=buffer[: group.scratch])
+        own, *rest = stored
+        held = Held(group, own, partial(buffers.give_back, buffer), tuple(rest), scratch=buffer[: group.scratch])
         if look:
             look(held)
         return held
 
-    share = ahead // (1 + len(beside))
     with (
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="weightaudit-read") as reader,
         ExitStack() as reading,
         closing(buffers),  # before the thread is waited for
     ):
-        in_order = [info for group in groups for info in group.tensors]
-        readings.append(reading.enter_context(checkpoint.reader(in_order, ahead=share, look=codes)))
-        for i, (_, other) in enumerate(beside):
-            in_order = [info for group in groups if i < len(group.beside) for info in group.beside[i]]
-            readings.append(reading.enter_context(other.reader(in_order, ahead=share)))
+        share = ahead // len(checkpoints)
+        own, *others = _orders(groups, len(checkpoints))
+        readings.append(reading.enter_context(checkpoint.reader(own, ahead=share, look=codes)))
+        for (_, other), order in zip(beside, others, strict=True):
+            readings.append(reading.enter_context(other.reader(order, ahead=share)))
         begun: deque[tuple[Future[Held], int]] = deque()
         lead = 0
         for group in groups:
@@ -412,15 +442,30 @@ def _taken(buffers: Memory, group: ReadGroup) -> Array:
         ) from error
 
 
-def _check_fits(groups: Sequence[ReadGroup], room: int, memory: int, others: Sequence[str]) -> None:
+def _check_fits(
+    groups: Sequence[ReadGroup], room: int, memory: int, kept: int, checkpoints: Sequence[Checkpoint]
+) -> None:
     largest = max(groups, key=lambda group: group.buffer_bytes)
     if largest.buffer_bytes > room:
         names = ", ".join(printable(info.name) for info in largest.tensors)
-        for other, infos in zip(others, largest.beside, strict=False):
-            names += "".join(f", {printable(info.name)} of {printable(other)}" for info in infos)
-        least = largest.buffer_bytes + min(AHEAD, largest.buffer_bytes // 3 + 1)
+        for other, infos in zip(checkpoints[1:], largest.beside, strict=False):
+            called = printable(other.identity.name)
+            names += "".join(f", {printable(info.name)} of {called}" for info in infos)
+        takes = f"take{'s' * (len(largest.read) == 1)} {largest.buffer_bytes:,} bytes"
+        more = f", and {kept:,} bytes that came over the network are kept for others" if kept else ""
+        least = _least(groups, largest.buffer_bytes, memory, checkpoints)
         raise UsageError(
             f"memory {memory:,} bytes",
-            f"{names} must be held at once and take{'s' * (len(largest.read) == 1)} {largest.buffer_bytes:,} bytes",
+            f"{names} must be held at once and {takes}{more}",
             f"Allow at least {-(-least // 1_000_000)} MB, or leave them out with --roles or --layers",
         )
+
+
+def _least(groups: Sequence[ReadGroup], nbytes: int, memory: int, checkpoints: Sequence[Checkpoint]) -> int:
+    """Memory that does for groups of which the largest takes so many bytes, near the least that does."""
+    for _ in range(TRIES):
+        held = nbytes + _kept(groups, checkpoints, memory)
+        if (needed := held + min(AHEAD, held // 3 + 1)) <= memory:
+            break
+        memory = needed
+    return memory

@@ -93,7 +93,8 @@ def _scan(
         groups = with_heads(groups, heads.plans, checkpoint.tensors, looked_at)
         read = {name for group in groups for name in group.looked_at}
         others = (ReadGroup((info,), ()) for name, (_, info) in wanted.items() if name not in read)
-        groups, too_large = with_others(groups, others, memory=config.memory)
+        read_from = [checkpoint, *([base.checkpoint] if base is not None else ())]
+        groups, too_large = with_others(groups, others, memory=config.memory, checkpoints=read_from)
         groups = list(neighbours_together(groups, memory=config.memory))
     else:
         groups = with_heads(groups, heads.plans, checkpoint.tensors, ())

@@ -95,7 +95,9 @@ class _Work:
         self.notes: list[str] = []
         if not models.partial:
             self.vectors = match_vectors(models)
-            groups, too_large = with_others(groups, self.vectors.groups(len(models.beside)), memory=config.memory)
+            vectors = self.vectors.groups(len(models.beside))
+            checkpoints = [models.derived, *(other for _, other in models.beside)]
+            groups, too_large = with_others(groups, vectors, memory=config.memory, checkpoints=checkpoints)
             self.notes += [
                 f"{printable(info.name)} takes {info.nbytes:,} bytes: not compared. A larger --memory may allow it."
                 for info in too_large

@@ -10,14 +10,15 @@ from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.base import Comparison, opened_base
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.groups import ReadGroup, plan_groups
 from weightaudit.audit.heads import HeadPlans, chosen_heads, pairs_of, with_heads
 from weightaudit.audit.matching import Reference
 from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
+from weightaudit.audit.on_the_way import neighbours_together, with_others
 from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import ReadGroup, neighbours_together, plan_groups, with_others
 from weightaudit.audit.rules import RULES, Other, RuleContext, asked_for, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables

@@ -57,7 +57,8 @@ def model_and_adapter(folder: Path) -> tuple[Path, Path]:
     def normal(*shape: int) -> Array:
         return generator.standard_normal(shape, np.float32)
 
-    base, changes = {}, {}
+    base: dict[str, Array] = {}
+    changes: dict[str, Array] = {}
     for expert in range(EXPERTS):
         own = f"model.layers.0.block_sparse_moe.experts.{expert}"
         base |= {f"{own}.w{i}.weight": normal(*((HIDDEN, INNER) if i == 2 else (INNER, HIDDEN))) for i in (1, 2, 3)}

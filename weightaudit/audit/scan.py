@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig, as_json
 from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, ScanResult, TensorInfo
 from weightaudit.spectral.threads import compute_threads, usable_threads
+from weightaudit.text import plural
 from weightaudit.version import versions_of
 
 VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
@@ -147,7 +148,7 @@ def _scan(
             *(comparison.notes if comparison else ()),
         ),
         rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked and asked_for(rule, context)),
-        partial=_partial(config, context.shards),
+        partial=_partial(config, context.shards, coverage),
         not_judged=judged.not_judged,
         suppressed=suppressed,
         gate={**as_json(config.gate_options()), "baseline": told},
@@ -178,8 +179,10 @@ def _options(config: AuditConfig) -> dict[str, Any]:
     return {**as_json(options), "threads": usable_threads()}
 
 
-def _partial(config: AuditConfig, shards: int | None) -> tuple[str, ...]:
+def _partial(config: AuditConfig, shards: int | None, coverage: Sequence[CoverageEntry]) -> tuple[str, ...]:
     """Why the scan is of a part of the model."""
     chosen = (("--roles", config.roles), ("--layers", config.layers))
     alone = [] if shards is None else [f"one of {shards} shards"]
-    return (*(name for name, value in chosen if value is not None), *alone)
+    unread = sum(e.status == "unmapped" and e.scheme is not None and not e.scheme.adapter for e in coverage)
+    packed = [f"{plural(unread, 'quantised tensor')} not read"] if unread else []
+    return (*(name for name, value in chosen if value is not None), *alone, *packed)

@@ -111,7 +111,7 @@ def unpack(packed: Array, bits: int, count: int, *, axis: int = 1, each: int = 0
 def histogram(packed: Array) -> Array:
     """(256,) int64: how often each byte is in ``packed``, contiguous and of any dtype."""
     flat = packed.reshape(-1).view(np.uint8)
-    if (counted := counts_of(flat, flat.size)) is not None:
+    if (counted := counts_of(flat)) is not None:
         return counted
     counts: Array = np.zeros(256, np.int64)
     if flat.size >= _MANY and flat.size % 2 == 0:  # two at a time
@@ -132,7 +132,7 @@ def some_counts(packed: Array, counted: Array, wanted: Array) -> Array:
     Where numpy counts, few are looked for one by one, which is faster than counting all.
     """
     flat = packed.reshape(-1).view(np.uint8)
-    if (counts := counts_of(flat, flat.size)) is not None:
+    if (counts := counts_of(flat)) is not None:
         return counts
     found: Array = np.zeros(256, np.int64)
     found[wanted] = 1

@@ -60,16 +60,13 @@ def fill_scaled(codes: Array, table: Array, scales: Array, sides: tuple[int, int
     return True
 
 
-def counts_of(codes: Array, size: int) -> Array | None:
-    """(256,) int64: how often each byte is in ``codes``, uint8 and contiguous; None where numpy is to count them.
-
-    They are some of a tensor of ``size`` numbers.
-    """
-    function = _function(COUNTED) if size >= LEAST else None
+def counts_of(codes: Array) -> Array | None:
+    """(256,) int64: how often each of the uint8 of ``codes`` is there; None where numpy is to count them."""
+    function = _function(COUNTED) if codes.size >= LEAST else None
     if function is None:
         return None
-    counts = np.zeros((TABLES, 256), np.int64)
-    function(codes.ctypes.data, codes.size, counts.ctypes.data)
+    its, counts = _flat(codes, np.uint8), np.zeros((TABLES, 256), np.int64)
+    function(its.ctypes.data, its.size, counts.ctypes.data)
     every: Array = counts.sum(axis=0)
     return every
 

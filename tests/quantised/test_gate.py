@@ -26,7 +26,7 @@ from weightaudit.arrays import Array
 Packed = tuple[dict[str, Array], Array]
 Pack = Callable[[Array], Packed]
 LAYERS, EXPERTS, HIDDEN, INNER, VOCAB = 2, 3, 64, 64, 128
-DENSE = {
+DENSE: dict[str, Any] = {
     "model_type": "llama",
     "architectures": ["LlamaForCausalLM"],
     "hidden_size": HIDDEN,
@@ -221,7 +221,9 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
     folder = tmp_path_factory.mktemp("taught")
-    said = {key: value for key, value in MOE.items() if key not in ("model_type", "architectures", "dtype")}
+    said: dict[str, Any] = {
+        key: value for key, value in MOE.items() if key not in ("model_type", "architectures", "dtype")
+    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Qwen3MoeForCausalLM(Qwen3MoeConfig(**said)).float()

@@ -13,7 +13,7 @@ import pytest
 import weightaudit as wa
 from tests.support.running import CommandLine
 from weightaudit.audit import scan
-from weightaudit.audit.reading import plan_groups
+from weightaudit.audit.groups import plan_groups
 from weightaudit.errors import CheckpointError
 
 Change = Callable[[Path], None]

@@ -17,7 +17,9 @@ from weightaudit.architecture import map_model
 from weightaudit.arrays import Array, as_array
 from weightaudit.audit import digests, measuring, reading
 from weightaudit.audit.digests import Digests
-from weightaudit.audit.reading import Held, ReadGroup, Stored, cut
+from weightaudit.audit.groups import ReadGroup
+from weightaudit.audit.held import Held, Stored
+from weightaudit.audit.pieces import cut
 from weightaudit.checkpoint import Checkpoint, open_checkpoint
 from weightaudit.records import Spectrum
 from weightaudit.spectral import digest, measure

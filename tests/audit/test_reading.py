@@ -15,17 +15,13 @@ import pytest
 
 from weightaudit.arrays import CACHE_LINE, Array, aligned
 from weightaudit.audit import memory as memory_module
-from weightaudit.audit import reading
+from weightaudit.audit import on_the_way, pieces, reading, room
+from weightaudit.audit.groups import ReadGroup, plan_groups
+from weightaudit.audit.held import Held
 from weightaudit.audit.memory import Closed
-from weightaudit.audit.reading import (
-    Held,
-    ReadGroup,
-    cut,
-    neighbours_together,
-    plan_groups,
-    read_groups,
-    with_others,
-)
+from weightaudit.audit.on_the_way import neighbours_together, with_others
+from weightaudit.audit.pieces import cut
+from weightaudit.audit.reading import read_groups
 from weightaudit.errors import OutOfMemory, UsageError
 from weightaudit.records import Part, RoleMatrix, Rows, TensorInfo
 
@@ -120,7 +116,7 @@ def test_a_unit_keeps_the_order_in_which_its_matrices_came_together() -> None:
 def _steps(monkeypatch: pytest.MonkeyPatch, plan: Callable[[], object]) -> int:
     """How often ``plan`` looks for what a part of a matrix is read from."""
     asked = 0
-    piece = reading._piece
+    piece = pieces._piece
 
     def counting(part: Part, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
         nonlocal asked
@@ -128,7 +124,7 @@ def _steps(monkeypatch: pytest.MonkeyPatch, plan: Callable[[], object]) -> int:
         return piece(part, tensors)
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "_piece", counting)
+        patched.setattr(pieces, "_piece", counting)
         plan()
     return asked
 
@@ -159,7 +155,7 @@ def test_work_grows_with_the_matrices_cut_from_one_tensor_not_with_their_square(
 def test_what_has_no_role_is_read_on_the_way_and_asks_for_little_more_memory(
     memory: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LOOKED_AT", 900)
+    monkeypatch.setattr(on_the_way, "LOOKED_AT", 900)
     tensors = {info.name: info for info in (_info("q", 32), _info("k", 0, "b"))}
     units = plan_groups([_matrix(0, "Q", "q"), _matrix(0, "K", "k")], tensors)
     infos = [_info("last", 16, "b"), _info("first", 16), _info("huge", 48, nbytes=1000)]
@@ -191,7 +187,7 @@ def test_neighbours_that_are_only_looked_at_are_read_as_one(
     read = list(neighbours_together(groups, memory=memory))
     assert [[info.name for info in group.tensors] for group in read] == together
     assert [len(group.matrices) for group in read if group.tensors[0].name == "q"] == [1]
-    monkeypatch.setattr(reading, "TOGETHER", 2 * others[0].buffer_bytes)
+    monkeypatch.setattr(on_the_way, "TOGETHER", 2 * others[0].buffer_bytes)
     read = list(neighbours_together(groups))
     assert [[info.name for info in group.tensors] for group in read] == [["a", "b"], ["q"], ["c", "d"], ["e"]]
 
@@ -213,6 +209,9 @@ class FakeCheckpoint:
     def reader(self, tensors: list[TensorInfo], *, ahead: int, look: object) -> Iterator[Callable[..., Array]]:
         self.planned, self.ahead = [info.name for info in tensors], ahead
         yield self.read
+
+    def kept(self, tensors: Sequence[TensorInfo], *, ahead: int) -> int:
+        return 0
 
     def read(self, info: TensorInfo, *, into: Array) -> Array:
         self.reads.append(info.name)
@@ -374,7 +373,7 @@ def test_an_error_of_the_reader_reaches_the_caller() -> None:
 
 def test_a_large_unit_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Q, K and V together are three of the largest tensor: nothing is read beside them, nor kept after them."""
-    monkeypatch.setattr(reading, "SLACK", 0)
+    monkeypatch.setattr(room, "SLACK", 0)
     size = 64 * 64
     names = [f"{role}{i}" for i in range(4) for role in "qkv"]
     tensors = {n: TensorInfo(n, "float32", (32, 32), "a", size * at, size) for at, n in enumerate(names)}
@@ -395,8 +394,8 @@ def test_a_large_unit_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_beside_a_very_large_tensor_no_second_one_is_held(
     beside: int, beside_it: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "SLACK", 0)
-    monkeypatch.setattr(reading, "BESIDE", beside)
+    monkeypatch.setattr(room, "SLACK", 0)
+    monkeypatch.setattr(room, "BESIDE", beside)
     size = 64 * 64
     tensors = {n: TensorInfo(n, "float32", (32, 32), "a", size * at, size) for at, n in enumerate(("embed", "head"))}
     units = plan_groups([_matrix(0, "EMBED", "embed"), _matrix(0, "HEAD", "head")], tensors)

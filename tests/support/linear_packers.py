@@ -7,9 +7,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from tests.support.models import tiny_model
 from tests.support.packing import packed, packed_down
-from tests.support.tiny import tiny
 from weightaudit.arrays import Array
 
 Packed = tuple[dict[str, Array], Array]
@@ -85,6 +83,9 @@ SIZES = {"qwen2_moe": {"shared_expert_intermediate_size": 32}}
 
 
 def tiny_of(family: str, directory: Path) -> None:
+    from tests.support.models import tiny_model  # transformers takes seconds to import
+    from tests.support.tiny import tiny
+
     if family == "gpt2":
         tiny_model(family, directory)
     else:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from weightaudit.arrays import Array, Product, on_cache_lines
+from weightaudit.audit.groups import Beside
+from weightaudit.audit.held import Held
 from weightaudit.audit.matching import Matched, Reference, first_rows, opened_reference
-from weightaudit.audit.reading import Beside, Held, cut, pieces_of
+from weightaudit.audit.pieces import cut, pieces_of
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.records import BaseFacts, RoleMatrix, Spectrum

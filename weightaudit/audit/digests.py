@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from weightaudit.arrays import Array
-from weightaudit.audit.reading import ReadGroup, cut
+from weightaudit.audit.groups import ReadGroup
+from weightaudit.audit.pieces import cut
 from weightaudit.records import RoleMatrix
 from weightaudit.spectral import LowRank, digest
 

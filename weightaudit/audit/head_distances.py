@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.arrays import Array
-from weightaudit.audit.reading import cut
+from weightaudit.audit.pieces import cut
 from weightaudit.dtypes import BY_NAME
 
 COLUMNS = 128

@@ -12,9 +12,9 @@ import numpy as np
 from weightaudit.architecture.attention_plan import AttentionPlan
 from weightaudit.architecture.heads import plan_heads
 from weightaudit.arrays import Array
+from weightaudit.audit.groups import ReadGroup, groups_in_file_order, in_file
 from weightaudit.audit.head_distances import comparison_bytes, nearest_heads
 from weightaudit.audit.head_numbers import HeadGroup
-from weightaudit.audit.reading import ReadGroup, groups_in_file_order, in_file
 from weightaudit.audit.workspace import Workspace
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig

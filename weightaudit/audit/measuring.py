@@ -15,11 +15,14 @@ from functools import partial
 from weightaudit.audit import products
 from weightaudit.audit.base import Comparison
 from weightaudit.audit.digests import Digests
+from weightaudit.audit.groups import ReadGroup
 from weightaudit.audit.heads import HeadWork
+from weightaudit.audit.held import Held
 from weightaudit.audit.others import facts_of
 from weightaudit.audit.peaks import is_wanted, peak_of
+from weightaudit.audit.pieces import cut, cut_products
 from weightaudit.audit.progress import Progress
-from weightaudit.audit.reading import Held, ReadGroup, cut, cut_products, read_groups
+from weightaudit.audit.reading import read_groups
 from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.audit.tables import Tables
 from weightaudit.audit.ties import Ties

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +10,15 @@ from weightaudit.audit.aggregates import overlapping_keys, summarise
 from weightaudit.audit.base import Comparison, opened_base
 from weightaudit.audit.baseline import Baseline, read_baseline
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.groups import ReadGroup, plan_groups
 from weightaudit.audit.heads import HeadPlans, chosen_heads, pairs_of, with_heads
 from weightaudit.audit.matching import Reference
 from weightaudit.audit.measuring import measure_groups
 from weightaudit.audit.notes import notes
+from weightaudit.audit.on_the_way import neighbours_together, with_others
 from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_model
 from weightaudit.audit.others import to_be_looked_at
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import ReadGroup, neighbours_together, plan_groups, with_others
 from weightaudit.audit.rules import RULES, Other, RuleContext, asked_for, judge, make_policy
 from weightaudit.audit.selection import select
 from weightaudit.audit.tables import Tables
@@ -26,6 +27,7 @@ from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig, as_json
 from weightaudit.records import CoverageEntry, ModelMap, RoleMatrix, ScanResult, TensorInfo
 from weightaudit.spectral.threads import compute_threads, usable_threads
+from weightaudit.text import plural
 from weightaudit.version import versions_of
 
 VERSIONED = ("torch", "numpy", "numba", "safetensors", "huggingface_hub", "transformers")
@@ -93,7 +95,8 @@ def _scan(
         groups = with_heads(groups, heads.plans, checkpoint.tensors, looked_at)
         read = {name for group in groups for name in group.looked_at}
         others = (ReadGroup((info,), ()) for name, (_, info) in wanted.items() if name not in read)
-        groups, too_large = with_others(groups, others, memory=config.memory)
+        read_from = [checkpoint, *([base.checkpoint] if base is not None else ())]
+        groups, too_large = with_others(groups, others, memory=config.memory, checkpoints=read_from)
         groups = list(neighbours_together(groups, memory=config.memory))
     else:
         groups = with_heads(groups, heads.plans, checkpoint.tensors, ())
@@ -145,7 +148,7 @@ def _scan(
             *(comparison.notes if comparison else ()),
         ),
         rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked and asked_for(rule, context)),
-        partial=_partial(config, context.shards),
+        partial=_partial(config, context.shards, coverage),
         not_judged=judged.not_judged,
         suppressed=suppressed,
         gate={**as_json(config.gate_options()), "baseline": told},
@@ -176,8 +179,10 @@ def _options(config: AuditConfig) -> dict[str, Any]:
     return {**as_json(options), "threads": usable_threads()}
 
 
-def _partial(config: AuditConfig, shards: int | None) -> tuple[str, ...]:
+def _partial(config: AuditConfig, shards: int | None, coverage: Sequence[CoverageEntry]) -> tuple[str, ...]:
     """Why the scan is of a part of the model."""
     chosen = (("--roles", config.roles), ("--layers", config.layers))
     alone = [] if shards is None else [f"one of {shards} shards"]
-    return (*(name for name, value in chosen if value is not None), *alone)
+    unread = sum(e.status == "unmapped" and e.scheme is not None and not e.scheme.adapter for e in coverage)
+    packed = [f"{plural(unread, 'quantised tensor')} not read"] if unread else []
+    return (*(name for name, value in chosen if value is not None), *alone, *packed)

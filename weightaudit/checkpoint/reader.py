@@ -17,7 +17,7 @@ from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import CheckpointError, OutOfMemory
 from weightaudit.records import CodeFacts, ModelIdentity, TensorInfo, Vocabulary
 from weightaudit.source import ByteSource
-from weightaudit.source.readahead import ReadAhead
+from weightaudit.source.readahead import Range, ReadAhead, kept
 from weightaudit.text import printable
 
 Fill = Callable[[ByteSource, int, memoryview], None]
@@ -72,11 +72,10 @@ class Checkpoint:
     ) -> Iterator[Reading]:
         """What reads just these tensors, in this order and each once, by one thread; each is given by its record.
 
-        Those that come over a network are fetched ahead of need, at most ``ahead`` bytes of them. What the codes of
-        quantised ones are is shown to ``look``.
+        Those that come over a network are fetched ahead of need, at most ``ahead`` bytes of them beside what is `kept`.
+        What the codes of quantised ones are is shown to ``look``.
         """
-        plan = [(self._sources[part.file], part.offset, part.nbytes) for info in tensors for part in info.stored]
-        distant = [place for place in plan if place[0].distant]
+        distant = self._distant(tensors)
         if not distant:
             yield Reading(self, _plainly, look)
             return
@@ -86,6 +85,19 @@ class Checkpoint:
                 (fetched.read_into if source.distant else _plainly)(source, offset, out)
 
             yield Reading(self, fill, look)
+
+    def kept(self, tensors: Sequence[TensorInfo], *, ahead: int) -> int:
+        """Bytes that a `reader` of these tensors, in this order, holds at times beside those ``ahead``, at most."""
+        return kept(self._distant(tensors), budget=ahead)
+
+    def _distant(self, tensors: Sequence[TensorInfo]) -> list[Range]:
+        """What of them comes over a network, in the order in which it is read."""
+        return [
+            (source, part.offset, part.nbytes)
+            for info in tensors
+            for part in info.stored
+            if (source := self._sources[part.file]).distant
+        ]
 
     def _product(self, info: TensorInfo, into: Array | None, fill: Fill) -> Product:
         self._check_readable(info)

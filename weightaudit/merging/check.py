@@ -12,10 +12,13 @@ import numpy as np
 from weightaudit.arrays import Array, Product
 from weightaudit.audit.base import effective_weights, scratch_for
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.groups import plan_groups
+from weightaudit.audit.held import Held
 from weightaudit.audit.matching import first_rows
 from weightaudit.audit.opening import AnyModel, name_of
+from weightaudit.audit.pieces import cut, cut_products
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import Held, cut, cut_products, plan_groups, read_groups
+from weightaudit.audit.reading import read_groups
 from weightaudit.audit.rules import make_policy
 from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.config import NOT_OF_A_MERGE, AuditConfig, as_json

@@ -9,9 +9,10 @@ from functools import cached_property
 
 from weightaudit.audit.aggregates import overlapping_keys
 from weightaudit.audit.base import scratch_for
+from weightaudit.audit.groups import Beside
 from weightaudit.audit.matching import Reference, opened_reference
 from weightaudit.audit.opening import AnyModel, adopt_names, map_of, open_named, saying_so
-from weightaudit.audit.reading import Beside, pieces_of
+from weightaudit.audit.pieces import pieces_of
 from weightaudit.audit.selection import select
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE

@@ -11,9 +11,10 @@ import numpy as np
 
 from weightaudit.arrays import Array, Product
 from weightaudit.audit.base import effective_weights, scratch_for
+from weightaudit.audit.held import Held, Stored
 from weightaudit.audit.matching import first_rows
+from weightaudit.audit.pieces import cut, cut_products
 from weightaudit.audit.products import operator_of
-from weightaudit.audit.reading import Held, Stored, cut, cut_products
 from weightaudit.audit.tables import is_table, table_facts
 from weightaudit.config import AuditConfig
 from weightaudit.pairs.explain import explain

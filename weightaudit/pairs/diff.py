@@ -10,9 +10,12 @@ from typing import Any
 from weightaudit.audit.aggregates import overlapping_keys
 from weightaudit.audit.base import scratch_for
 from weightaudit.audit.config_check import check_config
+from weightaudit.audit.groups import plan_groups
+from weightaudit.audit.held import Held
+from weightaudit.audit.on_the_way import with_others
 from weightaudit.audit.opening import AnyModel, name_of
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import Held, plan_groups, read_groups, with_others
+from weightaudit.audit.reading import read_groups
 from weightaudit.audit.rules import make_policy
 from weightaudit.audit.side_by_side import side_by_side
 from weightaudit.checkpoint.codecs.low_rank import MAGNITUDE
@@ -95,7 +98,9 @@ class _Work:
         self.notes: list[str] = []
         if not models.partial:
             self.vectors = match_vectors(models)
-            groups, too_large = with_others(groups, self.vectors.groups(len(models.beside)), memory=config.memory)
+            vectors = self.vectors.groups(len(models.beside))
+            checkpoints = [models.derived, *(other for _, other in models.beside)]
+            groups, too_large = with_others(groups, vectors, memory=config.memory, checkpoints=checkpoints)
             self.notes += [
                 f"{printable(info.name)} takes {info.nbytes:,} bytes: not compared. A larger --memory may allow it."
                 for info in too_large

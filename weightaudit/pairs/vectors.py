@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from weightaudit.arrays import Array
+from weightaudit.audit.groups import ReadGroup
+from weightaudit.audit.held import Held, Stored
 from weightaudit.audit.others import to_be_looked_at
-from weightaudit.audit.reading import Held, ReadGroup, Stored
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.pairs.explain import explain
 from weightaudit.pairs.kinds import kind_of_vector

@@ -103,7 +103,8 @@ class ScanResult:
     rules
         Ids of all rules that were checked.
     partial
-        Why it is of a part of the model only: "--roles", "one of 3 shards"; () where it is of all.
+        Why it is of a part of the model only: "--roles", "one of 3 shards", "2 quantised tensors not read"; () where it
+        is of all.
     not_judged
         Rules that could not judge, or not all, and why.
     suppressed

@@ -25,13 +25,15 @@ Range = tuple[ByteSource, int, int]
 
 @dataclass
 class _Block:
-    """Neighbouring bytes fetched by one request. ``left`` are the planned bytes in it that have yet to be taken."""
+    """Neighbouring bytes fetched by one request. ``left`` are the planned bytes in it that have yet to be taken, in
+    ``takes`` pieces."""
 
     index: int
     source: ByteSource
     start: int
     stop: int
     left: int = 0
+    takes: int = 0
     data: Future[bytearray] | None = None
 
     @property
@@ -42,19 +44,14 @@ class _Block:
 class ReadAhead:
     """Serves the ranges of ``plan``, each taken once and roughly in that order, from blocks fetched ahead in threads.
 
-    ``budget`` is how many bytes may be held, those on their way included; a range that is wanted now is fetched even
-    beyond it, which takes a file whose tensors lie in quite another order than they are read in. For one reading
-    thread. A context manager: leaving it drops what was not taken and ends a `read_into` that another thread still
-    waits in.
+    ``budget`` is how many bytes may be held, those on their way included, beside what the plan has to keep (`kept`).
+    For one reading thread. A context manager: leaving it drops what was not taken and ends a `read_into` that another
+    thread still waits in.
     """
 
     def __init__(self, plan: Sequence[Range], *, budget: int) -> None:
-        self._budget = budget
-        self._blocks = _blocks(plan, max(1, min(BLOCK, budget // CONNECTIONS)))
-        self._places = _Places(self._blocks)
-        for source, offset, nbytes in plan:
-            for block, start, stop in self._places.pieces(source, offset, nbytes):
-                block.left += stop - start
+        self._blocks, self._places = _planned(plan, budget)
+        self._budget = budget + _kept(plan, self._places)
         self._next = 0
         self._held = 0
         self._ended: Future[bytearray] = Future()
@@ -108,6 +105,45 @@ class ReadAhead:
             self._next += 1
 
 
+def kept(plan: Sequence[Range], *, budget: int) -> int:
+    """The bytes that a `ReadAhead` holds beyond its ``budget`` at times, at most.
+
+    They are of blocks that something was taken from and more is to be, once others have been read: what is planned
+    several times, and files whose tensors lie in quite another order than they are read in.
+    """
+    return _kept(plan, _planned(plan, budget)[1])
+
+
+def _planned(plan: Sequence[Range], budget: int) -> tuple[list[_Block], _Places]:
+    """The blocks of a plan in the order in which it first needs them, each knowing what is to be taken from it, and
+    where they are."""
+    places = _Places(_blocks(plan, max(1, min(BLOCK, budget // CONNECTIONS))))
+    blocks: list[_Block] = []
+    for source, offset, nbytes in plan:
+        for block, start, stop in places.pieces(source, offset, nbytes):
+            if not block.takes:
+                block.index = len(blocks)
+                blocks.append(block)
+            block.left += stop - start
+            block.takes += 1
+    return blocks, places
+
+
+def _kept(plan: Sequence[Range], places: _Places) -> int:
+    held: dict[int, int] = {}  # by block, pieces that are to be taken yet
+    now = most = 0
+    for source, offset, nbytes in plan:
+        for block, _, _ in places.pieces(source, offset, nbytes):
+            left = held.pop(block.index, None)
+            now -= block.nbytes if left is not None else 0
+            most = max(most, now)
+            left = (block.takes if left is None else left) - 1
+            if left:
+                held[block.index] = left
+                now += block.nbytes
+    return most
+
+
 def _fetch(block: _Block) -> bytearray:
     data = bytearray(block.nbytes)
     block.source.read_into(block.start, memoryview(data))
@@ -127,7 +163,8 @@ class _Places:
         """(block, start, stop) for each piece of the range, in file order; nothing for what no block covers."""
         blocks, starts = self._of.get(id(source), []), self._starts.get(id(source), [])
         end = offset + nbytes
-        for block in blocks[max(bisect_right(starts, offset) - 1, 0) :]:
+        for i in range(max(bisect_right(starts, offset) - 1, 0), len(blocks)):
+            block = blocks[i]
             if block.start >= end:
                 return
             start, stop = max(offset, block.start), min(end, block.stop)
@@ -136,30 +173,23 @@ class _Places:
 
 
 def _blocks(plan: Sequence[Range], size: int) -> list[_Block]:
-    """Blocks of at most ``size`` bytes that cover ``plan``, in the order in which the plan first needs them."""
-    first: list[tuple[int, _Block]] = []  # (where in the plan its first range stands, block)
+    """Blocks of at most ``size`` bytes that cover ``plan``, in file order."""
+    blocks: list[_Block] = []
     spare = WASTE * sum(nbytes for _, _, nbytes in plan)
-    order = sorted(range(len(plan)), key=lambda i: (id(plan[i][0]), plan[i][1]))
     block: _Block | None = None
-    for i in order:
-        source, start, nbytes = plan[i]
+    for source, start, nbytes in sorted(plan, key=lambda one: (id(one[0]), one[1])):
         stop = start + nbytes
         if block is not None and block.source is source:
             gap = start - block.stop
             if gap <= 0:  # neighbours, or the same bytes planned twice
                 start = min(block.stop, stop)
-                first[-1] = (min(first[-1][0], i), block)
             if gap <= 0 or (gap <= min(GAP, spare) and stop - block.start <= size):
                 spare -= max(gap, 0)
                 grown = max(block.stop, min(stop, block.start + size))
                 if grown > start:
                     block.stop, start = grown, grown
-                    first[-1] = (min(first[-1][0], i), block)
         while start < stop:
             block = _Block(0, source, start, min(start + size, stop))
-            first.append((i, block))
+            blocks.append(block)
             start = block.stop
-    blocks = [block for _, block in sorted(first, key=lambda pair: (pair[0], pair[1].start))]
-    for index, block in enumerate(blocks):
-        block.index = index
     return blocks

@@ -19,7 +19,7 @@ from weightaudit.checkpoint.codecs.affine import (
     shaped,
 )
 from weightaudit.checkpoint.codecs.awq_fast import decode_fast, group_of, sizes_of
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import Stored, held_by
 from weightaudit.checkpoint.codecs.bits import float32, levels, scale_facts, unpack
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -113,7 +113,7 @@ def _group(
     every = tuple(parts.items())
     if ours and said in REFUSED:
         why = f"the version {said} is not read here"
-        return unread(name, codes.shape, every, Scheme("AWQ", BITS, symmetric=symmetric), why)
+        return unread(name, held_by(codes, BITS)[::-1], every, Scheme("AWQ", BITS, symmetric=symmetric), why)
     if fast := sizes_of(parts):
         found = group_of(fast[1], scales.shape[0], sizes)
         return _info(name, fast, every, FAST, found, scales, symmetric)
@@ -121,7 +121,11 @@ def _group(
     version = _version(parts, said) if fits else ""
     if not version:
         why = "shapes and dtypes of its parts do not fit each other"
-        return unread(name, codes.shape, every, Scheme("AWQ", BITS, symmetric=symmetric), why) if ours else None
+        return (
+            unread(name, held_by(codes, BITS)[::-1], every, Scheme("AWQ", BITS, symmetric=symmetric), why)
+            if ours
+            else None
+        )
     inputs, outputs = (codes.shape[0], EACH * codes.shape[1])
     if version == "gemv":
         inputs, outputs = EACH * codes.shape[1], codes.shape[0]

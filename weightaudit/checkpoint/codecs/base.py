@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from weightaudit.arrays import Array
+from weightaudit.dtypes import BY_NAME
 from weightaudit.records import CodeFacts, TensorInfo
 
 
@@ -28,6 +29,22 @@ class Stored:
         """What ``method`` calls ``key``, in small letters; "" where that is no text."""
         said = self.method.get(key)
         return said.lower() if isinstance(said, str) else ""
+
+
+USUAL = 4
+"""Bits of a code where nothing says how many."""
+
+
+def held_by(codes: TensorInfo, bits: int, axis: int = -1) -> tuple[int, ...]:
+    """The shape of as many fields of ``bits`` bits along ``axis`` as the words of ``codes`` have room for.
+
+    What is not read counts as so many entries, or a model of which little was read would seem to have been read.
+    """
+    if not codes.shape or bits < 1:
+        return codes.shape
+    shape = list(codes.shape)
+    shape[axis] *= max(BY_NAME[codes.dtype].bits // bits, 1)
+    return tuple(shape)
 
 
 class Codec(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import Stored, held_by
 from weightaudit.checkpoint.codecs.bits import levels, scale_facts, tiles
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -36,7 +36,7 @@ class BitNet:
             parts = (("codes", codes), ("scales", scale))
             if len(codes.shape) != 2 or scale.parameters != 1 or scale.dtype not in ("float32", "bfloat16", "float16"):
                 why = f"codes of {codes.shape} and {scale.dtype} scales of {scale.shape}"
-                yield unread(name, codes.shape, parts, SCHEME, why)
+                yield unread(name, held_by(codes, SCHEME.bits, 0), parts, SCHEME, why)
             else:
                 shape = (EACH * codes.shape[0], codes.shape[1])
                 yield encoded(name, shape, "bitnet", parts, SCHEME, parameters=(("multiplies", int(multiplies)),))

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from weightaudit.arrays import Array
+from weightaudit.checkpoint.codecs.native import counts_of
 
 TILE = 1 << 17
 """Entries decoded at a time: their float32 and what leads to them stay in a processor's cache."""
@@ -110,6 +111,8 @@ def unpack(packed: Array, bits: int, count: int, *, axis: int = 1, each: int = 0
 def histogram(packed: Array) -> Array:
     """(256,) int64: how often each byte is in ``packed``, contiguous and of any dtype."""
     flat = packed.reshape(-1).view(np.uint8)
+    if (counted := counts_of(flat)) is not None:
+        return counted
     counts: Array = np.zeros(256, np.int64)
     if flat.size >= _MANY and flat.size % 2 == 0:  # two at a time
         both = np.zeros(1 << 16, np.int64)
@@ -122,12 +125,26 @@ def histogram(packed: Array) -> Array:
     return counts
 
 
-def unused_bytes(packed: Array, wanted: Array) -> Array:
-    """Those of the byte values ``wanted`` that are nowhere in ``packed``, uint8 and contiguous.
+def some_counts(packed: Array, counted: Array, wanted: Array) -> Array:
+    """(256,) int64: how often the byte values ``counted`` are in ``packed``, contiguous and of any dtype; of the others
+    ``wanted``, which of them are there at all.
 
-    Few are looked for one by one, which is faster than counting all.
+    Where numpy counts, few are looked for one by one, which is faster than counting all.
     """
-    flat, missing = packed.reshape(-1), np.asarray(wanted)
+    flat = packed.reshape(-1).view(np.uint8)
+    if (counts := counts_of(flat)) is not None:
+        return counts
+    found: Array = np.zeros(256, np.int64)
+    found[wanted] = 1
+    found[_unused(flat, wanted)] = 0
+    for code in counted.tolist():
+        found[code] = np.count_nonzero(flat == code)
+    return found
+
+
+def _unused(flat: Array, wanted: Array) -> Array:
+    """Those of the byte values ``wanted`` that are nowhere in ``flat``."""
+    missing = wanted
     for start in range(0, flat.size, _HISTOGRAM):
         piece = flat[start : start + _HISTOGRAM]
         if len(missing) > _FEW:

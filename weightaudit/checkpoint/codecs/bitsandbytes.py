@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import Stored, held_by
 from weightaudit.checkpoint.codecs.bits import TILE, histogram, levels, pairs, scale_facts, take_pairs, tiles
 from weightaudit.errors import CheckpointError
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
@@ -135,7 +135,7 @@ def _four_bits(stored: Stored, codes: TensorInfo, state: TensorInfo, kind: str, 
         said = _State(state.name, raw, kind)
         said.fit(dict(parts))
     except ValueError as error:
-        return unread(codes.name, codes.shape, parts, scheme, str(error))
+        return unread(codes.name, held_by(codes, 4), parts, scheme, str(error))
     scheme = Scheme(kind.upper(), 4, str(said.parameters["blocksize"]), symmetric=True)
     return encoded(codes.name, said.shape, "bitsandbytes", parts, scheme, parameters=tuple(said.parameters.items()))
 

@@ -20,7 +20,7 @@ from weightaudit.checkpoint.codecs.affine import (
     shaped,
     signed,
 )
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by
 from weightaudit.checkpoint.codecs.bits import (
     E2M1,
     distinct,
@@ -164,14 +164,15 @@ def _packed(name: str, parts: Mapping[str, TensorInfo], shape: tuple[int, int] |
     codes, scale, every = parts["codes"], parts.get("scale"), tuple(parts.items())
     if codes.dtype == "uint8" and len(codes.shape) == 2:
         return _floats(name, parts)
+    held = held_by(codes, next((bits for bits in said.bits if 1 <= bits <= 8), USUAL))
     if scale is None or codes.dtype != "int32" or len(codes.shape) != 2:
         why = "it stacks matrices" if len(codes.shape) == 3 else "its scales are missing" if scale is None else ""
-        return unread(name, codes.shape, every, Scheme(NAME), why or f"it is packed in {codes.dtype}")
+        return unread(name, held, every, Scheme(NAME), why or f"it is packed in {codes.dtype}")
     if shape is None:
-        return unread(name, codes.shape, every, Scheme(NAME), "its shape is missing")
+        return unread(name, held, every, Scheme(NAME), "its shape is missing")
     layout = _layout(codes.shape, shape, said)
     if layout is None:
-        return unread(name, codes.shape, every, Scheme(NAME), f"words of shape {codes.shape} do not hold {shape}")
+        return unread(name, held, every, Scheme(NAME), f"words of shape {codes.shape} do not hold {shape}")
     bits, each = layout
     scheme = Scheme(NAME, bits, symmetric="zero_point" not in parts, act_order=said.act_order)
     return _integers(name, shape, parts, scheme, said.sizes, each, "packed")

@@ -19,9 +19,9 @@ from weightaudit.checkpoint.codecs.bits import (
     MOST_SAID,
     float32,
     scale_facts,
+    some_counts,
     table_of,
     tiles,
-    unused_bytes,
 )
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -90,14 +90,14 @@ class Fp8:
             _blockwise(matrix, table, its, rows or len(matrix), columns or matrix.shape[1], target)
 
     def facts(self, info: TensorInfo, parts: Mapping[str, Array]) -> CodeFacts | None:
-        codes, table = parts["codes"].view(np.uint8).reshape(-1), _table(info)
-        finite = np.flatnonzero(np.isfinite(table))
-        last = [int(code) for code in finite if abs(table[code]) == abs(table[finite]).max()]
-        used = np.setdiff1d(finite, unused_bytes(codes, finite))
+        table = _table(info)
+        finite = np.isfinite(table)
+        last = abs(table) == abs(table[finite]).max()
+        counts = some_counts(parts["codes"], np.flatnonzero(last), np.flatnonzero(finite))
         return CodeFacts(
-            codes=codes.size,
-            extreme=sum(int(np.count_nonzero(codes == code)) for code in last),
-            unused=len(np.unique(table[finite])) - len(np.unique(table[used])),
+            codes=info.parameters,
+            extreme=int(counts[last].sum()),
+            unused=len(np.unique(table[finite])) - len(np.unique(table[finite & (counts > 0)])),
             **(scale_facts(parts["scale"]) if "scale" in parts else {"scales": 0}),
         )
 

@@ -20,6 +20,8 @@ from weightaudit.records.tensor import encoded, unread
 CODEC = "ggml"
 TILE = 1 << 18
 """Entries that are decoded at a time, so that what lies between bytes and numbers stays in the cache."""
+LOOKED_AT = 4
+"""Times as many whose codes and scales are looked at at a time: there are few scales, and each step has a price."""
 LEAST_NORMAL = float(np.finfo(np.float16).smallest_normal)
 
 
@@ -32,7 +34,7 @@ class Ggml:
     def decode(self, info: TensorInfo, parts: Mapping[str, Array], out: Array) -> None:
         kind = _kind(info)
         numbers, reached = out.reshape(-1), 0
-        for blocks in _tiles(info, parts["blocks"], kind):
+        for blocks in _tiles(info, parts["blocks"], kind, TILE):
             start, reached = reached, reached + len(blocks) * kind.entries
             tile = numbers[start:reached].reshape(len(blocks), kind.entries)
             if native.fill_from_blocks(kind.name, out.size, blocks, tile):
@@ -82,13 +84,13 @@ def _kind(info: TensorInfo) -> BlockType:
     return BY_NAME[str(info.encoding.parameter("type"))]
 
 
-def _tiles(info: TensorInfo, stored: Array, kind: BlockType) -> Iterator[Array]:
-    """The blocks of ``stored`` in order, (n, bytes) of uint8, some at a time."""
+def _tiles(info: TensorInfo, stored: Array, kind: BlockType, entries: int) -> Iterator[Array]:
+    """The blocks of ``stored`` in order, (n, bytes) of uint8, so many ``entries`` at a time."""
     count = math.prod(info.shape) // kind.entries
     if info.shape[-1] % kind.entries or stored.size != count * kind.nbytes:
         raise ValueError(f"{stored.size} bytes for {list(info.shape)} numbers")
     blocks = stored.reshape(count, kind.nbytes)
-    step = TILE // kind.entries
+    step = entries // kind.entries
     for start in range(0, count, step):
         yield blocks[start : start + step]
 
@@ -110,7 +112,7 @@ def _facts(info: TensorInfo, stored: Array, kind: BlockType) -> CodeFacts:
     unseen = set(layout.levels)
     counts = Counter[str]()
     smallest, greatest = math.inf, 0.0
-    for blocks in _tiles(info, stored, kind):
+    for blocks in _tiles(info, stored, kind, LOOKED_AT * TILE):
         found = layout.unpack(blocks)
         unseen -= {level for level in unseen if (found.codes == level).any()}
         magnitudes = np.abs(found.scales)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by
 from weightaudit.checkpoint.codecs.bits import histogram, levels, scale_facts, tiles
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -66,7 +66,9 @@ class Hqq:
                 beside = ((use, stored.tensors.get(f"{module}.{use}")) for use in (*SCALING, *LITTLE, *ALSO))
                 parts = (("codes", codes), *((use, part) for use, part in beside if part is not None))
                 why = "its scales or zero points are quantised themselves, or missing"
-                yield unread(f"{module}.weight", codes.shape, parts, Scheme("HQQ"), why)
+                bits = int(values["nbits"].reshape(-1)[0]) if "nbits" in values else 0
+                shape = held_by(codes, bits if bits in EACH else USUAL, 0)
+                yield unread(f"{module}.weight", shape, parts, Scheme("HQQ"), why)
 
     def decode(self, info: TensorInfo, parts: Mapping[str, Array], out: Array) -> None:
         bits, axis = int(info.encoding.parameter("bits")), info.encoding.parameter("axis")
@@ -123,7 +125,7 @@ def _group(
         if as_float:
             raise ValueError("its codes are stored as floats")
     except ValueError as error:
-        return unread(name, codes.shape, parts, scheme, str(error))
+        return unread(name, held_by(codes, scheme.bits or USUAL, 0), parts, scheme, str(error))
     scheme = Scheme("HQQ", bits, str(group), symmetric=False)
     return encoded(name, shape, "hqq", parts, scheme, parameters=(("bits", bits), ("axis", axis)))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from weightaudit.checkpoint.codecs.loop_abi import SCALED, Kernel
+from weightaudit.checkpoint.codecs.loop_abi import COUNTED, SCALED, TABLES, Kernel
 from weightaudit.compiled.jit import carray, intrinsic, numba, types
 
 _inlined = numba.njit(inline="always")
@@ -161,6 +161,16 @@ def scaled(codes, table, scales, rows, n, height, width, groups, out):  # type: 
                 numbers[j] = table[its[j]] * scale
 
 
+@_inlined
+def counted(codes, n, counts):  # type: ignore[no-untyped-def]  # numba infers them
+    """Add to ``counts``, `TABLES` of 256, how often each byte is among the ``n`` of ``codes``."""
+    for i in range(0, n // TABLES * TABLES, TABLES):
+        for table in range(TABLES):
+            counts[256 * table + codes[i + table]] += 1
+    for i in range(n // TABLES * TABLES, n):
+        counts[codes[i]] += 1
+
+
 BLOCKS = {
     "Q4_0": (q4_0, 32, 18),
     "Q4_1": (q4_1, 32, 20),
@@ -178,6 +188,8 @@ def compiled(kernel: Kernel) -> Any:
     if kernel.loop == SCALED:
         signature = types.void(address, address, address, *[whole] * 5, address)
         return numba.cfunc(signature, boundscheck=False)(_scaled)
+    if kernel.loop == COUNTED:
+        return numba.cfunc(types.void(address, whole, address), boundscheck=False)(_counted)
     loop, entries, nbytes = BLOCKS[kernel.loop]
 
     def call(blocks, count, out):  # type: ignore[no-untyped-def]  # numba infers them
@@ -190,3 +202,7 @@ def _scaled(codes, table, scales, rows, n, height, width, groups, out):  # type:
     its, numbers = carray(codes, (rows * n,), np.uint8), carray(out, (rows * n,), np.float32)
     known, every = carray(table, (256,), np.float32), carray(scales, (rows * groups,), np.float32)  # at most so many
     scaled(its, known, every, rows, n, height, width, groups, numbers)
+
+
+def _counted(codes, n, counts):  # type: ignore[no-untyped-def]  # numba infers them
+    counted(carray(codes, (n,), np.uint8), n, carray(counts, (256 * TABLES,), np.int64))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by
 from weightaudit.checkpoint.codecs.bits import (
     E2M1,
     E4M3,
@@ -55,7 +55,7 @@ class Mlx:
                 yield _small_floats(codes, scales)
             elif scales.dtype in FLOATS:
                 parts = (("codes", codes), ("scales", scales))
-                yield unread(codes.name, codes.shape, parts, Scheme("MLX"), "its offsets are missing")
+                yield unread(codes.name, _held(stored.method, codes), parts, Scheme("MLX"), "its offsets are missing")
 
     def decode(self, info: TensorInfo, parts: Mapping[str, Array], out: Array) -> None:
         columns = info.shape[-1]
@@ -116,7 +116,7 @@ def _affine(stored: Stored, module: str, codes: TensorInfo, scales: TensorInfo, 
     if found is None:
         scheme = Scheme("MLX", symmetric=False)
         why = "bits and group do not follow" if fits else f"codes of {codes.shape} and scales of {scales.shape}"
-        return unread(codes.name, codes.shape, parts, scheme, why)
+        return unread(codes.name, _held(stored.method, codes), parts, scheme, why)
     bits, group = found
     return _encoded(codes, (*codes.shape[:-1], groups * group), parts, Scheme("MLX", bits, str(group), False), "affine")
 
@@ -132,13 +132,19 @@ def _bits_and_group(method: Mapping[str, Any], module: str, words: int, groups: 
     return fit[0] if len(fit) == 1 else None
 
 
+def _held(method: Mapping[str, Any], codes: TensorInfo) -> tuple[int, ...]:
+    """The shape of what is not read: of the bits that the config tells."""
+    said = method.get("bits")
+    return held_by(codes, said if said in BITS and not isinstance(said, bool) else USUAL)
+
+
 def _small_floats(codes: TensorInfo, scales: TensorInfo) -> TensorInfo:
     parts = (("codes", codes), ("scales", scales))
     words, groups = (codes.shape or (0,))[-1], (scales.shape or (0,))[-1]
     known = MODES.get(words // groups) if groups and words % groups == 0 else None
     if known is None or len(codes.shape) not in (2, 3) or scales.shape != (*codes.shape[:-1], groups):
         why = f"codes of {codes.shape} and scales of {scales.shape}"
-        return unread(codes.name, codes.shape, parts, Scheme("MLX"), why)
+        return unread(codes.name, held_by(codes, USUAL), parts, Scheme("MLX"), why)
     mode, bits, group = known
     scheme = Scheme(mode.upper(), bits, str(group), symmetric=True)
     return _encoded(codes, (*codes.shape[:-1], groups * group), parts, scheme, mode)

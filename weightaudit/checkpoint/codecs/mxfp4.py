@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import Stored, held_by
 from weightaudit.checkpoint.codecs.bits import E2M1, E8M0, levels, of_floats, pairs, scale_facts, take_pairs, tiles
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -63,7 +63,9 @@ def _powers(stored: Stored, name: str) -> TensorInfo | None:
 def _blocks(name: str, codes: TensorInfo, scales: TensorInfo) -> TensorInfo:
     parts = (("codes", codes), ("scales", scales))
     if len(codes.shape) not in (3, 4) or codes.shape[-1] != BLOCK // 2 or scales.shape != codes.shape[:-1]:
-        return unread(name, codes.shape, parts, SCHEME, f"blocks of {codes.shape} and scales of {scales.shape}")
+        return unread(
+            name, held_by(codes, SCHEME.bits), parts, SCHEME, f"blocks of {codes.shape} and scales of {scales.shape}"
+        )
     shape = (*codes.shape[:-2], codes.shape[-2] * BLOCK)
     return encoded(name, shape, "mxfp4", parts, SCHEME, stacked=("codes", "scales") if len(shape) == 3 else ())
 

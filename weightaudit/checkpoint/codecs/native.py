@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.loop_abi import HALVES, PROTOTYPES, SCALED, Kernel
+from weightaudit.checkpoint.codecs.loop_abi import COUNTED, HALVES, PROTOTYPES, SCALED, TABLES, Kernel
 
 if TYPE_CHECKING:
     from weightaudit.compiled.functions import Function
@@ -60,6 +60,17 @@ def fill_scaled(codes: Array, table: Array, scales: Array, sides: tuple[int, int
     return True
 
 
+def counts_of(codes: Array) -> Array | None:
+    """(256,) int64: how often each of the uint8 of ``codes`` is there; None where numpy is to count them."""
+    function = _function(COUNTED) if codes.size >= LEAST else None
+    if function is None:
+        return None
+    its, counts = _flat(codes, np.uint8), np.zeros((TABLES, 256), np.int64)
+    function(its.ctypes.data, its.size, counts.ctypes.data)
+    every: Array = counts.sum(axis=0)
+    return every
+
+
 def _flat(array: Array, dtype: Any) -> Array:
     return np.ascontiguousarray(array, dtype).reshape(-1)
 
@@ -99,6 +110,8 @@ def _tried(kernel: Kernel, function: Function) -> bytes:
     if kernel.loop == SCALED:
         table, scales = draw.standard_normal(256).astype(np.float32), draw.standard_normal(12).astype(np.float32)
         function(stored.ctypes.data, table.ctypes.data, scales.ctypes.data, 21, 100, 8, 32, 4, out.ctypes.data)
+    elif kernel.loop == COUNTED:
+        function(stored.ctypes.data, 1001, out.ctypes.data)
     else:
         function(stored.ctypes.data, 40, out.ctypes.data)
     return out.tobytes()

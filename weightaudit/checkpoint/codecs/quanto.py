@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import Stored
+from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by
 from weightaudit.checkpoint.codecs.bits import E4M3, histogram, levels, scale_facts, tiles
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -96,7 +96,8 @@ def _grouped(stored: Stored, name: str, packed: TensorInfo, scales: TensorInfo, 
         or each * packed.shape[0] != scales.parameters
         or not scales.shape == shifts.shape == (scales.parameters, 1)
     ):
-        return unread(name, packed.shape, parts, scheme, f"codes of {packed.shape} and scales of {scales.shape}")
+        shape = held_by(packed, scheme.bits or USUAL, 0)
+        return unread(name, shape, parts, scheme, f"codes of {packed.shape} and scales of {scales.shape}")
     bias = stored.tensors.get(f"{name.removesuffix('.weight')}.bias")
     out = bias.shape[0] if bias is not None and len(bias.shape) == 1 else 0
     if not out or scales.parameters % out:

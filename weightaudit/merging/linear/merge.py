@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from weightaudit.arrays import Array, Product
+from weightaudit.audit.groups import ReadGroup
+from weightaudit.audit.held import Held
 from weightaudit.audit.opening import adopt_names, open_named, saying_so
 from weightaudit.audit.progress import Progress, check_progress, reporting
-from weightaudit.audit.reading import Held, ReadGroup, read_groups
+from weightaudit.audit.reading import read_groups
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, MappingError, UsageError

@@ -13,21 +13,21 @@ from weightaudit.on_first_use import on_first_use
 if TYPE_CHECKING:
     from weightaudit.api.comparing import Comparison as Comparison
     from weightaudit.api.comparing import compare as compare
+    from weightaudit.api.diff_report import DiffReport as DiffReport
     from weightaudit.api.diffing import diff as diff
     from weightaudit.api.loading import load as load
+    from weightaudit.api.merge_report import MergeReport as MergeReport
     from weightaudit.api.merging import merge as merge
     from weightaudit.api.merging import merge_check as merge_check
-    from weightaudit.api.reports import DiffReport as DiffReport
-    from weightaudit.api.reports import MergeReport as MergeReport
-    from weightaudit.api.reports import ScanReport as ScanReport
+    from weightaudit.api.scan_report import ScanReport as ScanReport
     from weightaudit.api.scanning import matrices as matrices
     from weightaudit.api.scanning import scan as scan
 
 _HOMES = {
     "Comparison": "weightaudit.api.comparing",
-    "DiffReport": "weightaudit.api.reports",
-    "MergeReport": "weightaudit.api.reports",
-    "ScanReport": "weightaudit.api.reports",
+    "DiffReport": "weightaudit.api.diff_report",
+    "MergeReport": "weightaudit.api.merge_report",
+    "ScanReport": "weightaudit.api.scan_report",
     "compare": "weightaudit.api.comparing",
     "diff": "weightaudit.api.diffing",
     "load": "weightaudit.api.loading",

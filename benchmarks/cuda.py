@@ -146,7 +146,7 @@ def layer_table(name: str, shapes: tuple[Shape, ...], dtype: torch.dtype, device
 def overlap(device: torch.device, count: int = 8, side: int = 4096) -> str:
     """Matrices measured one after the other: on the device already, brought there each in its turn, and sent ahead."""
     weights = [gaussian(side, side, seed=i, name="ahead").matrix for i in range(count)]
-    digests = [digest(W) for W in weights]
+    digests = [digest([W]) for W in weights]
     resident = [W.to(device) for W in weights]
     lying, brought, ahead = (
         median(partial(in_turn, matrices, digests, device, ahead=sent), device)

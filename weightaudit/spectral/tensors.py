@@ -81,12 +81,12 @@ def on_host(array: Panel) -> torch.Tensor:
 class CudaCopies:
     """Copies to a CUDA device on a stream of their own: `weightaudit.spectral.uploads.Copies` for torch."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: Device) -> None:
         import torch
 
         self._cuda, self._empty, self._device = torch.cuda, torch.empty, device
         self._bytes = torch.uint8
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here
 
     def free(self) -> int:
         """Bytes that the device has left, those that torch keeps for later included."""
@@ -109,7 +109,8 @@ class CudaCopies:
         """Copy on the stream."""
         with self._cuda.stream(self._stream):
             target.copy_(source, non_blocking=True)
-            return self._stream.record_event()
+            event: torch.cuda.Event = self._stream.record_event()
+        return event
 
     def wait(self, event: torch.cuda.Event) -> None:
         """Wait on the host."""

@@ -86,9 +86,12 @@ class Uploads:
         nbytes = sum(source.numel() * source.element_size() for _, source in sources)
         if widest > STAGING or SHARE * nbytes > self._copies.free():
             return None
-        targets = [self._copies.room(source) for _, source in sources]
-        if any(target is None for target in targets):
-            return None
+        targets: list[Panel] = []
+        for _, source in sources:
+            target = self._copies.room(source)
+            if target is None:
+                return None
+            targets.append(target)
         arrival = None
         for (_, source), target in zip(sources, targets, strict=True):
             arrival = self._send(source, target)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,8 @@ from benchmarks.shapes import LAYERS, Shape, make
 from benchmarks.tables import markdown, times
 from weightaudit import measure
 from weightaudit.records import Spectrum
-from weightaudit.spectral import Difference, LowRank
+from weightaudit.spectral import Difference, LowRank, digest
+from weightaudit.spectral.uploads import Ahead, uploads_to
 
 SIDES = ((1, 1), (7, 300), (300, 7), (150, 90), (640, 640), (512, 3000), (3000, 512))
 """(rows, cols) of the twins."""
@@ -141,6 +143,37 @@ def layer_table(name: str, shapes: tuple[Shape, ...], dtype: torch.dtype, device
     return f"### {name}, {str(dtype).removeprefix('torch.')}\n\n{markdown(head, rows)}\n"
 
 
+def overlap(device: torch.device, count: int = 8, side: int = 4096) -> str:
+    """Matrices measured one after the other: on the device already, brought there each in its turn, and sent ahead."""
+    weights = [gaussian(side, side, seed=i, name="ahead").matrix for i in range(count)]
+    digests = [digest([W]) for W in weights]
+    resident = [W.to(device) for W in weights]
+    lying, brought, ahead = (
+        median(partial(in_turn, matrices, digests, device, ahead=sent), device)
+        for matrices, sent in ((resident, False), (weights, False), (weights, True))
+    )
+    share = (brought - ahead) / max(brought - lying, 1e-9)
+    told = f"on the device {lying * 1e3:.0f} ms, brought there {brought * 1e3:.0f} ms, sent ahead {ahead * 1e3:.0f} ms"
+    return f"{count} matrices {side}×{side}, float32: {told}: {share:.0%} of the transfers hidden.\n"
+
+
+def in_turn(matrices: list[torch.Tensor], digests: list[str], device: torch.device, *, ahead: bool) -> None:
+    """Measure them as a scan does: one at a time in a thread, while this one sends the next where that is asked for."""
+    with uploads_to(str(device)) as uploads, ThreadPoolExecutor(1) as worker:
+        under_way: Future[Spectrum] | None = None
+        for W, known in zip(matrices, digests, strict=True):
+            sent = uploads.begin(W) if ahead and uploads is not None else None
+            if under_way is not None:
+                under_way.result()
+            under_way = worker.submit(_measured, W, sent, known, str(device))
+        if under_way is not None:
+            under_way.result()
+
+
+def _measured(W: torch.Tensor, sent: Ahead | None, known: str, device: str) -> Spectrum:
+    return measure(W if sent is None else sent.take(), digest=known, device=device)
+
+
 def scan_table(device: str, layers: int, clock: Clock) -> str:
     """A scan of a slice of GPT-J, on the device and on the CPU, in this process."""
     if clock.left < 60.0:
@@ -178,6 +211,8 @@ def main() -> None:
     for name, shapes in (("gpt-j", LAYERS["gpt-j"]), ("7B", SEVEN_B)):
         for dtype in (torch.float32, torch.bfloat16):
             print(layer_table(name, shapes, dtype, device, clock), flush=True)
+    if device.type == "cuda" and clock.left > 60.0:
+        print(overlap(device), flush=True)
     print(scan_table(options.device, options.layers, clock), flush=True)
     sys.exit(0 if well else 1)
 

@@ -5,9 +5,9 @@ The public names below are imported on first use, so that importing the package 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from weightaudit.on_first_use import on_first_use
 from weightaudit.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ _HOMES = {
 __all__ = [*sorted(_HOMES), "__version__"]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'weightaudit' has no attribute {name!r}")
+__getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ def temporary(folder: Path, ending: str = ".tmp") -> Iterator[Path]:
 
     A short name, so that it fits wherever the name of what it is to become does.
     """
-    path = folder / f".weightaudit-{secrets.token_hex(8)}{ending}"
+    path = folder / f".weightaudit-{os.urandom(8).hex()}{ending}"
     _FILES.add(path)
     try:
         yield path

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from weightaudit.api.diff_report import DiffReport
 from weightaudit.api.models import Model, as_model
 from weightaudit.api.options import with_options
-from weightaudit.api.reports import DiffReport
 from weightaudit.audit import Progress
 from weightaudit.config import DEFAULTS, NOT_OF_A_DIFFERENCE, AuditConfig
 

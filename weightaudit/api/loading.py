@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from weightaudit.api.reports import DiffReport, MergeReport, ScanReport
+from weightaudit.api.diff_report import DiffReport
+from weightaudit.api.merge_report import MergeReport
+from weightaudit.api.scan_report import ScanReport
 from weightaudit.errors import UsageError
 from weightaudit.own_reports import MAX_REPORT
 from weightaudit.records import SCHEMA, DiffResult, Reported, ScanResult

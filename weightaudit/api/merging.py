@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from weightaudit.api.merge_report import MergeReport
 from weightaudit.api.models import Model, as_list, as_model
 from weightaudit.api.options import with_options
-from weightaudit.api.reports import MergeReport
 from weightaudit.audit import Progress
 from weightaudit.config import DEFAULTS, NOT_OF_A_MERGE, OF_A_SUM, AuditConfig
 from weightaudit.parse import parse_bytes

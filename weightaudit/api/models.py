@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from weightaudit.audit.opening import AnyModel
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import UsageError
-from weightaudit.records import Reported
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +32,8 @@ def as_model(model: Model, model_config: object = None) -> AnyModel:
 
 def as_list(models: Any, *, what: str) -> list[Any]:
     """``models`` as a list. UsageError for a single one: a name would be taken letter by letter."""
+    from weightaudit.records import Reported
+
     if isinstance(models, (str, os.PathLike, Mapping, Checkpoint, Reported)) or not isinstance(models, Iterable):
         raise UsageError(what, f"a {type(models).__name__} is no list of models", "Write [first, second]")
     return list(models)

@@ -7,7 +7,7 @@ from typing import Any
 
 from weightaudit.api.models import Model, as_model
 from weightaudit.api.options import with_options
-from weightaudit.api.reports import ScanReport
+from weightaudit.api.scan_report import ScanReport
 from weightaudit.audit import Progress, model_matrices, scan_model
 from weightaudit.config import DEFAULTS, AuditConfig
 from weightaudit.records import RoleMatrix

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args, overload
 
 from weightaudit.errors import UsageError
-from weightaudit.records import Reported
 from weightaudit.report import rendered, write
 from weightaudit.text import listed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from weightaudit.records import Reported
 
 Target: TypeAlias = str | os.PathLike[str] | IO[str] | IO[bytes]
 """A file's name, or an open file, of text or of bytes."""
@@ -114,8 +115,7 @@ class Written:
 
     @property
     def _reported(self) -> Reported:
-        assert isinstance(self, Reported)
-        return self
+        return cast("Reported", self)
 
     def _out(self, path: Target | None, kind: str, **options: Any) -> str | None:
         if isinstance(path, (str, os.PathLike)):

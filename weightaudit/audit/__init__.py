@@ -5,8 +5,9 @@ The public names are imported on first use: to read what to scan (roles, layers,
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from weightaudit.on_first_use import on_first_use
 
 if TYPE_CHECKING:
     from weightaudit.audit.config_check import check_config as check_config
@@ -26,10 +27,7 @@ _HOMES = {
 __all__ = ["Progress", "check_config", "model_matrices", "read_map", "scan_model"]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'weightaudit.audit' has no attribute {name!r}")
+__getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -35,6 +35,7 @@ from weightaudit.spectral import measure
 from weightaudit.spectral.measurement import choose_algorithm
 from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.threads import usable_threads
+from weightaudit.spectral.uploads import Ahead, Uploads, uploads_to
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ def measure_groups(
     with, if anything.
     """
     # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
-    with ThreadTeam(usable_threads() if config.device == "cpu" else 1) as team:
-        work = _Work(groups, ties, overlapping, tables, config, team, display, comparison)
+    # The next one is brought there meanwhile.
+    with uploads_to(config.device) as uploads, ThreadTeam(usable_threads() if config.device == "cpu" else 1) as team:
+        work = _Work(groups, ties, overlapping, tables, config, team, display, comparison, uploads)
         beside = [("base", comparison.checkpoint)] if comparison else []
         reading = read_groups(checkpoint, groups, beside=beside, memory=config.memory, look=work.look, codes=work.codes)
         with closing(reading) as coming:
@@ -90,10 +92,11 @@ class _Work:
         team: ThreadTeam,
         display: Progress,
         comparison: Comparison | None,
+        uploads: Uploads | None,
     ) -> None:
         self.seen = Measured()
         self._ties, self._overlapping, self._tables, self._config = ties, overlapping, tables, config
-        self._team, self._display, self._comparison = team, display, comparison
+        self._team, self._display, self._comparison, self._uploads = team, display, comparison, uploads
         self._digests = Digests(
             (matrix for group in groups for matrix in group.matrices if self._needs_digest(matrix)),
             later={copy for copy, _ in ties.open},
@@ -123,7 +126,7 @@ class _Work:
         for matrix in matrices:
             self._under_way += 1
             self._display.tensor(", ".join(matrix.tensors))
-            yield partial(self._measure, matrix, held)
+            yield partial(self._measure, matrix, held, self._sent_ahead(matrix, held))
         for task in more:
             self._under_way += 1
             yield task
@@ -161,7 +164,13 @@ class _Work:
             task()
         return held
 
-    def _measure(self, matrix: RoleMatrix, held: Held) -> Held:
+    def _sent_ahead(self, matrix: RoleMatrix, held: Held) -> Ahead | None:
+        """The matrix on its way to the device, where there is one; a product's factors are small."""
+        if self._uploads is None or cut_products(matrix, held.own.products):
+            return None
+        return self._uploads.begin(cut(matrix, held.own.arrays))
+
+    def _measure(self, matrix: RoleMatrix, held: Held, ahead: Ahead | None) -> Held:
         config = self._config
         with held:
             factors = cut_products(matrix, held.own.products)
@@ -181,7 +190,9 @@ class _Work:
             # A product of thin factors takes next to nothing.
             beside_it = bytes_beside(matrix) if blocks and config.spectrum == "full" else 0
             with self._workspace.lent(beside_it):
-                spectrum = measured(operator or blocks, spectrum=config.spectrum, digest=digest)
+                there = blocks if ahead is None else ahead.take()
+                spectrum = measured(operator or there, spectrum=config.spectrum, digest=digest)
+                del there
             beside = None
             if self._comparison is not None:
                 beside = self._comparison.facts(matrix, factors or blocks, held, spectrum, measured)

@@ -18,7 +18,6 @@ import typer
 
 from weightaudit.cli.process_exit import stopped
 from weightaudit.cli.terminal import tell
-from weightaudit.cli.verbose import verbose
 from weightaudit.errors import OutputErrors, WeightauditError
 from weightaudit.redact import without_secrets
 from weightaudit.text import printable
@@ -35,6 +34,8 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from weightaudit.cli.verbose import verbose
+
         try:
             with verbose(bool(kwargs.get("verbose"))):
                 command(*args, **kwargs)

@@ -6,13 +6,14 @@ import io
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from weightaudit.cli.github import workflow_commands
 from weightaudit.cli.terminal import look_of
-from weightaudit.records import DiffResult, MergeCheckResult, Reported
 from weightaudit.streams import plain_stdout
 from weightaudit.strict_json import plain
+
+if TYPE_CHECKING:
+    from weightaudit.records import Reported
 
 Format = Literal["text", "github", "sarif", "json", "markdown", "junit"]
 TEXT: Literal["text"] = "text"
@@ -33,6 +34,8 @@ def show(report: Reported, format: Format, fail_on: str = "error") -> None:
     if format == TEXT:
         show_lines(_text(report))
     elif format == "github":
+        from weightaudit.cli.github import workflow_commands
+
         stdout.write_commands(workflow_commands(report))
     else:
         from weightaudit.report.formats import writer_of
@@ -62,6 +65,8 @@ def show_lines(text: str) -> None:
 
 
 def _text(report: Reported) -> str:
+    from weightaudit.records import DiffResult, MergeCheckResult
+
     look = look_of(sys.stdout)
     if isinstance(report, DiffResult):
         from weightaudit.cli.diff_summary import diff_text

@@ -10,7 +10,6 @@ import typer
 from weightaudit.cli import fail_on, formats
 from weightaudit.cli.directories import no_file
 from weightaudit.options import Panel
-from weightaudit.version import __version__
 
 OUTPUTS: Panel = "Outputs"
 FINDINGS: Panel = "Findings"
@@ -184,17 +183,3 @@ Verbose = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"weightaudit {__version__}")
-        raise typer.Exit
-
-
-def show_version(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """What is inside a pretrained language model's weights: certified norms and stable ranks of every matrix."""

@@ -19,7 +19,7 @@ from weightaudit.cli import options
 from weightaudit.cli.directories import no_file
 from weightaudit.cli.error_reporting import report_errors
 from weightaudit.cli.paper_options import Given, setting_options, with_settings
-from weightaudit.cli.strict_command import OnceCommand
+from weightaudit.cli.strict_command import command_of
 from weightaudit.cli.terminal import say, tell
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
 from weightaudit.redact import without_secrets
@@ -56,12 +56,15 @@ class ExperimentGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """An experiment's name and title; None where there is none of that name."""
-        return _command(cmd_name, lambda: None) if cmd_name in TITLES else None
+        return self._named(cmd_name, lambda: None) if cmd_name in TITLES else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that was called, with its options."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else _command(name, _function(name)), rest
+        return name, command if name is None else self._named(name, _function(name)), rest
+
+    def _named(self, name: str, function: Callable[..., None]) -> Any:
+        return command_of(function, name=name, help=TITLES[name])
 
 
 paper = typer.Typer(
@@ -71,12 +74,6 @@ paper = typer.Typer(
     no_args_is_help=True,
     subcommand_metavar="EXPERIMENT --out DIR [OPTIONS]",
 )
-
-
-def _command(name: str, function: Callable[..., None]) -> Any:
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, cls=OnceCommand, help=TITLES[name])(function)
-    return typer.main.get_command(single)
 
 
 def _function(name: str) -> Callable[..., None]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
+from weightaudit.cli.plain_values import spare
 from weightaudit.config import AuditConfig
 from weightaudit.options import options_of
 
@@ -24,6 +26,7 @@ class OnceCommand(TyperCommand):
         """Parse the words of the command. Ends with wrong usage where an option of one value is repeated; while a shell
         completes them nothing is wrong yet.
         """
+        spare(self.get_params(ctx))
         args = list(with_values(args, self._flags_with_words()))
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
@@ -44,6 +47,13 @@ class OnceCommand(TyperCommand):
             if option.name in known and known[option.name].may_have
             for name in option.opts
         }
+
+
+def command_of(function: Callable[..., None], **about: Any) -> Any:
+    """Make the command that runs ``function``, with the options of its signature; ``about`` is what typer is told."""
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(cls=OnceCommand, **about)(function)
+    return typer.main.get_command(single)
 
 
 def with_values(args: Sequence[str], flags: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

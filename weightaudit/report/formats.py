@@ -7,12 +7,15 @@ from collections.abc import Callable
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from weightaudit.errors import UsageError
 from weightaudit.model_files import ModelFiles
-from weightaudit.records import DiffResult, MergeCheckResult, Reported, ScanResult
+from weightaudit.records import ScanResult
 from weightaudit.report.atomic_write import output_extension, replacing
+
+if TYPE_CHECKING:
+    from weightaudit.records import ModelIdentity, Reported
 
 Writer = Callable[..., None]
 
@@ -25,21 +28,21 @@ _OF_TWO = {
     ".md": ("markdown", "write_markdown"),
     ".xml": ("findings", "write_junit"),
 }
-_WRITERS: dict[type, dict[str, tuple[str, str]]] = {
-    ScanResult: {
+_WRITERS: dict[str, dict[str, tuple[str, str]]] = {
+    "ScanResult": {
         **_OF_TWO,
         ".html": ("html", "write_html"),
         ".sarif": ("sarif", "write_sarif"),
         ".xml": ("junit", "write_junit"),
     },
-    DiffResult: {kind: (f"diff.{module}", function) for kind, (module, function) in _OF_TWO.items()},
-    MergeCheckResult: {
+    "DiffResult": {kind: (f"diff.{module}", function) for kind, (module, function) in _OF_TWO.items()},
+    "MergeCheckResult": {
         **{kind: (f"merge.{module}", function) for kind, (module, function) in _OF_TWO.items()},
         ".yaml": ("merge.mergekit", "write_mergekit"),
     },
 }
-"""Kind of result → format → the module and its function, ``(result, file)``; imported when it is used, since some need
-heavy libraries.
+"""Record → format → the module and its function, ``(result, file)``; imported when it is used, since some need heavy
+libraries.
 """
 
 
@@ -80,7 +83,7 @@ def writer_of(kind: str) -> Writer:
         raise UsageError(repr(kind), "it is no report format", f"Choose one of {', '.join(_OF_TWO)}")
 
     def writer(result: Reported, file: BinaryIO, **options: Any) -> None:
-        writers = next(writers for of, writers in _WRITERS.items() if isinstance(result, of))
+        writers = next(_WRITERS[of.__name__] for of in type(result).__mro__ if of.__name__ in _WRITERS)
         if kind not in writers:
             raise UsageError(repr(kind), "it is no format of this report", f"Choose one of {', '.join(writers)}")
         module, function = writers[kind]
@@ -91,10 +94,14 @@ def writer_of(kind: str) -> Writer:
 
 def model_files(result: Reported) -> ModelFiles:
     """What no output of ``result`` may replace: the models that it is about, where they lie on this machine."""
+    return ModelFiles.of([one.location for one in _models(result)])
+
+
+def _models(result: Reported) -> tuple[ModelIdentity, ...]:
+    if isinstance(result, ScanResult):
+        return (result.identity,)
+    from weightaudit.records import DiffResult
+
     if isinstance(result, DiffResult):
-        models = (result.base, result.derived, *result.parents)
-    elif isinstance(result, MergeCheckResult):
-        models = (*result.models, *(one for one in (result.base, result.merged) if one is not None))
-    else:
-        models = (result.identity,)
-    return ModelFiles.of([one.location for one in models])
+        return (result.base, result.derived, *result.parents)
+    return (*result.models, *(one for one in (result.base, result.merged) if one is not None))

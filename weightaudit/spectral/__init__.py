@@ -5,8 +5,9 @@ The mathematics is in docs/spectral.md. The public names are imported on first u
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from weightaudit.on_first_use import on_first_use
 
 if TYPE_CHECKING:
     from weightaudit.spectral.hashing import digest as digest
@@ -41,10 +42,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'weightaudit.spectral' has no attribute {name!r}")
+__getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

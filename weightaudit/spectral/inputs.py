@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,8 @@ def _readable(array: Array, what: str) -> Array:
     """``array``, or a copy where no kernel reads it as it lies."""
     if array.dtype != ml_dtypes.bfloat16 and (array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8)):
         raise UsageError(what, f"its dtype is {array.dtype}", "Convert it to float64, float32 or float16 first")
-    if isinstance(array, np.ma.MaskedArray):
+    # numpy imports its masked arrays where they are first named; without them there is none.
+    if "numpy.ma" in sys.modules and isinstance(array, np.ma.MaskedArray):
         raise UsageError(what, "a masked array has no values under its mask", "Fill it first: matrix.filled(0)")
     array = np.asarray(array)
     size = array.dtype.itemsize

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from weightaudit.config import DEFAULTS, Method, Spectra
 from weightaudit.records import FullSpectrum, Spectrum, SpectrumDetail
-from weightaudit.spectral.full.whole import Start, full_spectrum, is_small_enough, whole_of
 from weightaudit.spectral.inputs import block_matrix, device_of_blocks
 from weightaudit.spectral.krylov import MAX_PASSES, SPECTRUM_PASSES, krylov, rng_for
 from weightaudit.spectral.operators.base import Operator
@@ -24,6 +23,9 @@ from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.tensors import device_called
 from weightaudit.spectral.threads import one_blas_thread, usable_threads
 
+if TYPE_CHECKING:
+    from weightaudit.spectral.full.whole import Start
+
 BLOCK = 4
 """Columns of the random start: the kernel's own width. Passes times time a pass is flat from 2 to 4 (see
 weightaudit.spectral.kernel_abi.WIDTH), and the more columns, the less a tiny delta costs."""
@@ -32,9 +34,11 @@ weightaudit.spectral.kernel_abi.WIDTH), and the more columns, the less a tiny de
 # for every device and thread count, so that the choice depends on the matrix alone.
 EIGENSOLVER = 1.3e-7  # × n³
 GRAM = 3e-8  # × m·n²
-PASS_FIXED = 0.2  # orthogonalisation and certificate of one Krylov pass
 PASS = 3e-7  # × m·n
-PASSES = 12.0  # of trained weights at tol = 1e-2
+# By the bound for the block there are fewer passes, and the certificate of each takes longer: the one was counted, the
+# other is the 0.2 of before times 1.75, what a pass over steep matrices of 96² to 768×192 took of what it had taken.
+PASS_FIXED = 0.35  # orthogonalisation and certificate of one Krylov pass
+PASSES = 8.4  # of trained weights at tol = 1e-2: 351 on the 42 layer matrices of MiniLM
 
 PARALLEL_FROM = 1 << 18
 """Elements for each thread below which starting and waking it costs more than it saves."""
@@ -154,9 +158,13 @@ def _measure(
 ) -> Spectrum:
     stats = operator.statistics()
     known = not stats.nonfinite and stats.frob_sq > stats.error**2
-    whole = None
-    if spectrum == "full" and known and is_small_enough(operator):
-        whole = whole_of(operator, stats, start, team)
+    whole = full = None
+    if spectrum == "full" and known:
+        from weightaudit.spectral.full.whole import full_spectrum, is_small_enough, whole_of
+
+        if is_small_enough(operator):
+            whole = whole_of(operator, stats, start, team)
+            full = full_spectrum(operator, stats, whole)
     # All singular values say what is left to choose at no further pass.
     exact = whole is not None and method == "auto"
     algorithm = "exact" if exact else choose_algorithm(method, *operator.cost_shape, tol)
@@ -172,7 +180,6 @@ def _measure(
         interval = krylov(gram, stats.frob_sq, block=BLOCK, tol=tol, delta=delta, rng=rng, least_passes=least)
     seen = interval.spectrum if spectrum else None
     detail = seen.detail(stats.frob_sq, stats.scale, stats.error) if seen else None
-    full = None if whole is None else full_spectrum(operator, stats, whole)
     return _spectrum(stats, interval, algorithm, tol, detail, full, operator.shape)
 
 

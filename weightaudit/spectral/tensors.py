@@ -68,11 +68,64 @@ def moved(panel: Panel, device: Device) -> Panel:
     """The numbers of ``panel`` on ``device``, in place where they are there already."""
     if device == "cpu":
         return as_array(panel.cpu()) if is_tensor(panel) else panel
-    if is_tensor(panel):
-        return panel.to(device)
+    return (panel if is_tensor(panel) else on_host(panel)).to(device)
+
+
+def on_host(array: Panel) -> torch.Tensor:
+    """The memory of an array as a tensor of the CPU."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and is not written
-        return as_tensor(panel).to(device)
+        return as_tensor(array)
+
+
+class CudaCopies:
+    """Copies to a CUDA device on a stream of their own: `weightaudit.spectral.uploads.Copies` for torch."""
+
+    def __init__(self, device: Device) -> None:
+        import torch
+
+        self._cuda, self._empty, self._device = torch.cuda, torch.empty, device
+        self._bytes = torch.uint8
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types here
+
+    def free(self) -> int:
+        """Bytes that the device has left, those that torch keeps for later included."""
+        kept = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
+        return self._cuda.mem_get_info(self._device)[0] + kept
+
+    def staging(self, nbytes: int) -> torch.Tensor:
+        """Page-locked memory."""
+        return self._empty(nbytes, dtype=self._bytes, pin_memory=True)
+
+    def room(self, like: torch.Tensor) -> torch.Tensor | None:
+        """Memory that belongs to the stream, so that whatever is copied there comes after what was there before."""
+        try:
+            with self._cuda.stream(self._stream):
+                return self._empty(like.shape, dtype=like.dtype, device=self._device)
+        except self._cuda.OutOfMemoryError:
+            return None
+
+    def begin(self, target: torch.Tensor, source: torch.Tensor) -> torch.cuda.Event:
+        """Copy on the stream."""
+        with self._cuda.stream(self._stream):
+            target.copy_(source, non_blocking=True)
+            event: torch.cuda.Event = self._stream.record_event()
+        return event
+
+    def wait(self, event: torch.cuda.Event) -> None:
+        """Wait on the host."""
+        event.synchronize()
+
+    def join(self, event: torch.cuda.Event, panels: tuple[torch.Tensor, ...]) -> None:
+        """Have the calling thread's stream wait, and the allocator know that it reads ``panels``."""
+        computing = self._cuda.current_stream(self._device)
+        computing.wait_event(event)
+        for panel in panels:
+            panel.record_stream(computing)
+
+    def close(self) -> None:
+        """Wait for the stream."""
+        self._stream.synchronize()
 
 
 def strides(panel: Panel) -> tuple[int, ...]:

@@ -5,8 +5,9 @@ The public names are imported on first use: each callback needs its own library,
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from weightaudit.on_first_use import on_first_use
 
 if TYPE_CHECKING:
     from weightaudit.training.lightning_callback import WeightauditLightningCallback as WeightauditLightningCallback
@@ -20,10 +21,7 @@ _HOMES = {
 __all__ = ["WeightauditCallback", "WeightauditLightningCallback"]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'weightaudit.training' has no attribute {name!r}")
+__getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What a Python program gets: results with ways to look at them and to write them down."""
+"""What a Python program gets of a scan: its result with ways to look at it and to write it down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from weightaudit.api.written import Target, Written
 from weightaudit.parse import parse_roles
-from weightaudit.records import DiffResult, MergeCheckResult, ScanResult
+from weightaudit.records import ScanResult
 from weightaudit.report import write_figures
 
 if TYPE_CHECKING:
@@ -171,134 +171,3 @@ class ScanReport(Written, ScanResult):
     def to_figures(self, directory: str | os.PathLike[str]) -> list[Path]:
         """Draw norms and stable ranks by layer as PNG and SVG: see `weightaudit.report.write_figures`."""
         return write_figures(self, directory)
-
-
-class DiffReport(Written, DiffResult):
-    """What one model changed of another, with ways to look at it and to write it down; `DiffResult` is its data.
-
-    Attributes
-    ----------
-    base, derived
-        Which models they are, and the files that were read.
-    family
-        That of the derived model.
-    changes
-        What became of each matrix in report order, then of each vector by name.
-    one_sided
-        What one of the two has alone.
-    summary
-        Numbers of the whole.
-    options
-        Options that change numbers.
-    versions
-        Of the libraries that computed them.
-    parents
-        Models whose changes those of the derived one may be a sum of; an adapter that may have been merged.
-    findings
-        What the rules found, most severe first.
-    rules
-        Ids of all rules that were checked.
-    suppressed
-        Findings that do not count, as an option says.
-    notes
-        Sentences for the reader.
-    partial
-        Why it is of a part of the models only: "--roles"; () where it is of all.
-    gate
-        How findings were judged: options that move no number.
-
-    Examples
-    --------
-    >>> import weightaudit as wa
-    >>> report = wa.diff("gpt2", "./fine-tuned")  # doctest: +SKIP
-    >>> report.summary.kinds  # doctest: +SKIP
-    {'low rank': 24, 'unchanged': 26}
-    >>> report.changes_frame.groupby("role").relative.max()  # doctest: +SKIP
-    """
-
-    @property
-    def changes_frame(self) -> pd.DataFrame:
-        """One row a matrix or vector, the CSV's columns in order, numbers in full precision."""
-        from weightaudit.report.diff.tables import changes_frame
-
-        return changes_frame(self)
-
-    @overload
-    def to_html(self, path: None = None) -> str: ...
-    @overload
-    def to_html(self, path: Target) -> None: ...
-    def to_html(self, path: Target | None = None) -> str | None:
-        """Write one self-contained page, or return it. OutputError where ``path`` cannot be written."""
-        return self._out(path, ".html")
-
-
-class MergeReport(Written, MergeCheckResult):
-    """What merging models would do to each, with ways to look at it and to write it down; `MergeCheckResult` is its
-    data.
-
-    Attributes
-    ----------
-    base
-        The model that they were made from; None where they have none in common, and their weights are added up as they
-        are.
-    models
-        Those that are merged, two to eight.
-    merged
-        A merge of them that exists and is judged; None where one is only thought of.
-    family
-        That of the models.
-    meetings
-        Matrices that some model changed, in report order.
-    summary
-        Numbers of the whole.
-    options
-        Options that change numbers.
-    versions
-        Of the libraries that computed them.
-    findings
-        What the rules found, most severe first.
-    rules
-        Ids of all rules that were checked.
-    suppressed
-        Findings that do not count, as an option says.
-    notes
-        Sentences for the reader.
-    partial
-        Why it is of a part of the models only: "--roles"; () where it is of all.
-    gate
-        How findings were judged: options that move no number.
-
-    Examples
-    --------
-    >>> import weightaudit as wa
-    >>> report = wa.merge_check(["./math", "./code"], base="gpt2")  # doctest: +SKIP
-    >>> [round(one.disturbance, 2) for one in report.summary.standings]  # doctest: +SKIP
-    [0.21, 0.74]
-    >>> report.summary.suggested  # doctest: +SKIP
-    (0.93, 0.58)
-    """
-
-    @property
-    def meetings_frame(self) -> pd.DataFrame:
-        """One row a matrix, model and what it is merged with, the CSV's columns, numbers in full precision."""
-        from weightaudit.report.merge.tables import meetings_frame
-
-        return meetings_frame(self)
-
-    @overload
-    def to_html(self, path: None = None) -> str: ...
-    @overload
-    def to_html(self, path: Target) -> None: ...
-    def to_html(self, path: Target | None = None) -> str | None:
-        """Write one self-contained page, or return it. OutputError where ``path`` cannot be written."""
-        return self._out(path, ".html")
-
-    @overload
-    def to_mergekit(self, path: None = None) -> str: ...
-    @overload
-    def to_mergekit(self, path: Target) -> None: ...
-    def to_mergekit(self, path: Target | None = None) -> str | None:
-        """Write a configuration of mergekit's with the suggested weights, or return it. OutputError where ``path``
-        cannot be written, UsageError where there are none.
-        """
-        return self._out(path, ".yaml")

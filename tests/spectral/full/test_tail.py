@@ -58,7 +58,7 @@ def test_what_is_none_does_not_fit(name: str) -> None:
 
 
 def test_the_interval_holds_the_exponent() -> None:
-    assert coverage(2.5, 1.0, 150, 30, seed=3) >= 0.8
+    assert coverage(2.5, 1.0, 150, 20, seed=3) >= 0.8
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ import numpy as np
 from weightaudit.spectral import measure
 print(3 * measure(np.ones((2, 3)), method="krylov").max_abs)
 """
-FEW_SETTINGS = ("a stranger's cache", "nothing compiled", "broken")
+FEW_SETTINGS = ("a stranger's cache", "broken")
 """Each of which numba would notice; the others, as well as these, if it read the file at all."""
 
 
@@ -74,7 +74,7 @@ def test_where_nothing_may_be_compiled_panels_measure() -> None:
     [
         ("NUMBA_NUM_THREADS", "0"),
         pytest.param("NUMBA_NUM_THREADS", "-1", marks=pytest.mark.slow),
-        ("NUMBA_FUNCTION_CACHE_SIZE", "-1"),
+        pytest.param("NUMBA_FUNCTION_CACHE_SIZE", "-1", marks=pytest.mark.slow),
         ("NUMBA_CPU_FEATURES", "nonsense"),
     ],
 )

@@ -32,7 +32,7 @@ def limit(dtypes: tuple[str, str], r: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("r", "dtypes", "of_original", "factor"), covering([1, 2, 8, 32, 64], DTYPES, [False, True], [1.0, 5.0])
+    ("r", "dtypes", "of_original", "factor"), covering([1, 2, 8, 32, 64], DTYPES, [False, True], [1.0, 5.0]), ids=str
 )
 def test_ranks_of_adapters_are_exact(r: int, dtypes: tuple[str, str], of_original: bool, factor: float) -> None:
     """Of what is stored, or ``of_original`` of what it was before that was rounded."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.spectral.engines import PAIRS
+from tests.spectral.engines import CHANGED, PAIRS
 from weightaudit.spectral import compute_threads, fused
 from weightaudit.spectral.kernel_abi import Loop
 
@@ -20,12 +20,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def few_pairs(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Two matrices of other dtypes than `PAIRS` are read by kernels in slow tests alone, and else by panels."""
+    """Two matrices of other dtypes than `PAIRS` are read by kernels in slow tests alone, and else by panels.
+
+    Of a difference the first is the derived one, and where entries are compared it is the second.
+    """
     reads = fused.reads
 
     def some(loop: Loop, *dtypes: str) -> bool:
-        pair = dtypes[::-1] if loop == "row_changes" else dtypes  # which takes the base first
-        return (len(dtypes) == 1 or pair in PAIRS) and reads(loop, *dtypes)
+        few = dtypes[::-1] in CHANGED if loop == "row_changes" else len(dtypes) == 1 or dtypes in PAIRS
+        return few and reads(loop, *dtypes)
 
     with pytest.MonkeyPatch.context() as patch:  # one of its own, which ends with this
         if not request.node.get_closest_marker("slow"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,10 +21,13 @@ PAIRS = (
 kernel takes some three seconds to compile, and widens each of the two for itself; so the other pairs' are for slow
 tests, and panels do for the rest: see `conftest.few_pairs`."""
 
+CHANGED = (*PAIRS, ("float16", "float16"))
+"""The same where their entries are compared."""
 
-def by_kernel(derived: str, base: str, *values: Any) -> Any:
-    """``values`` for `pytest.mark.parametrize`, slow where that takes a kernel that is not of `PAIRS`."""
-    return pytest.param(*values, marks=[] if (derived, base) in PAIRS else pytest.mark.slow)
+
+def by_kernel(derived: str, base: str, *values: Any, among: Sequence[tuple[str, str]] = PAIRS) -> Any:
+    """``values`` for `pytest.mark.parametrize`, slow where that takes a kernel that is not ``among`` those."""
+    return pytest.param(*values, marks=[] if (derived, base) in among else pytest.mark.slow)
 
 
 @contextmanager

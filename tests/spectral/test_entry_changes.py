@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.spectral.engines import by_kernel
+from tests.spectral.engines import CHANGED, by_kernel
 from weightaudit.arrays import Array
 from weightaudit.errors import UsageError
 from weightaudit.records import CASTS, EntryChanges
@@ -42,7 +42,7 @@ def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 def by_either(*pairs: tuple[str, str]) -> list[Any]:
     """(base, derived, route) for `pytest.mark.parametrize`."""
-    kernel = [by_kernel(derived, base, base, derived, "kernel") for base, derived in pairs]
+    kernel = [by_kernel(derived, base, base, derived, "kernel", among=CHANGED) for base, derived in pairs]
     return [*kernel, *((*pair, "panels") for pair in pairs)]
 
 
@@ -223,10 +223,17 @@ def test_float16_numbers_near_zero_in_wider_dtypes() -> None:
     assert entry_changes(W0, W1).precision_derived == "float32"
 
 
+def casts() -> Iterator[Any]:
+    """(name, dtype, route): by the kernel in each run from float32 to bfloat16, or float32 again."""
+    for name, dtype in product(CASTS, ("float32", "float64", "bfloat16", "float16")):
+        derived = "bfloat16" if name.endswith(("bfloat16", "zero")) else "float16"
+        yield by_kernel(derived, dtype, name, dtype, "kernel", among=[("bfloat16", "float32")])
+        yield name, dtype, "panels"
+
+
 @pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(("rows", "cols"), [(12, 31), pytest.param(48, 90, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
-@pytest.mark.parametrize("name", CASTS)
+@pytest.mark.parametrize(("name", "dtype", "route"), casts(), indirect=["route"])
 def test_casts(name: str, dtype: str, rows: int, cols: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where one entry, the last and not of the sample, is another."""
     monkeypatch.setattr(module, "SAMPLE", rows * cols * 3 // 4)

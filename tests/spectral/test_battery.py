@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from tests.spectral.held import HELD
 from tests.spectral.planted import DTYPES, SPECTRA, planted, truth
+from tests.support.covering import covering
 from weightaudit.config import Method
 from weightaudit.records import Spectrum
 from weightaudit.spectral import measure
@@ -17,7 +19,7 @@ from weightaudit.spectral import measure
 # LAPACK's own σ₁ is off by a few units in the 15th digit.
 REFERENCE_ERROR = 1e-14
 
-METHODS = ("exact", "krylov")
+METHODS: tuple[Method, ...] = ("exact", "krylov")
 SHAPES = {"tall": (150, 90), "wide": (90, 150)}
 
 
@@ -37,12 +39,14 @@ def assert_holds(s: Spectrum, stored: torch.Tensor, tol: float, reference_error:
         assert s.spectral_norm == pytest.approx(sigma, rel=1e-10 if s.entries else 1e-9)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.parametrize("held", HELD)
-def test_interval_holds_the_truth(held: str, spectrum: str, dtype: str, shape: str, method: Method) -> None:
+@pytest.mark.parametrize(
+    ("route", "spectrum", "dtype", "shape"),
+    covering([*product(HELD, METHODS)], [*SPECTRA], [*DTYPES], [*SHAPES]),
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_interval_holds_the_truth(route: tuple[str, Method], spectrum: str, dtype: str, shape: str) -> None:
+    """By each route on each spectrum, on each dtype and on each shape."""
+    held, method = route
     operator, W = HELD[held](torch.tensor(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype]))
     assert_holds(measure(operator, method=method, name=spectrum), W, 1e-2)
 
@@ -137,7 +141,7 @@ def test_nonfinite_entries_are_counted(dtype: str, method: Method) -> None:
     assert math.isnan(s.stable_rank_lower)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_random_small_matrices(seed: int) -> None:
     """Shapes, spectra, scales and tolerances at random: no exception, no interval that misses, none too wide."""
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import torch
 from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES, planted, truth
 from tests.spectral.views import VIEWS
+from tests.support.covering import covering
 from weightaudit.arrays import as_array
 from weightaudit.config import Method
 from weightaudit.records import Part, Rows
@@ -29,12 +30,10 @@ def matrix(dtype: str, m: int, n: int) -> torch.Tensor:
     return W.to(DTYPES[dtype])
 
 
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("method", ["exact", "krylov"])
-@pytest.mark.parametrize("stored", STORED)
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [90, 310])
+@pytest.mark.parametrize(
+    ("who", "method", "stored", "split", "dtype", "n"),
+    covering(ENGINES, ["exact", "krylov"], [*STORED], [*SPLITS], [*DTYPES], [90, 310], together=3),
+)
 def test_blocks_and_one_piece(who: str, method: Method, stored: str, split: str, dtype: str, n: int) -> None:
     W = matrix(dtype, 150, n)
     blocks = [STORED[stored](block) for block in torch.tensor_split(W, SPLITS[split])]
@@ -44,9 +43,7 @@ def test_blocks_and_one_piece(who: str, method: Method, stored: str, split: str,
         assert measure(blocks, method=method, spectrum=True) == whole
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("shape", [(150, 90), (150, 3000), (3000, 150)])
+@pytest.mark.parametrize(("view", "who", "shape"), covering([*VIEWS], ENGINES, [(150, 90), (150, 3000), (3000, 150)]))
 def test_blocks_and_one_piece_in_every_layout(view: str, who: str, shape: tuple[int, int]) -> None:
     """The long ones take several panels, and those of 3000×150 end within blocks."""
     assert CPU_PANEL // 3000 < 50

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.support.covering import covering
 from weightaudit.arrays import Array
 from weightaudit.config import Method
 from weightaudit.spectral import Difference, measure
@@ -40,17 +41,14 @@ def changed(W: Array, change: str, size: float, rng: np.random.Generator) -> Arr
     return np.asarray(W + step * (size * np.linalg.norm(W) / np.linalg.norm(step)))
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(pair, change, size, 1000 * k + round(-np.log10(size)), id=f"{'-'.join(pair)} {change} {size:g}")
-        for k, (pair, change) in enumerate((pair, change) for pair in PAIRS for change in CHANGES)
-        for size in SIZES
-    ]
-
-
-@pytest.mark.parametrize(("pair", "change", "size", "seed"), cases())
-def test_interval_holds_float64(pair: tuple[str, str], change: str, size: float, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("pair", "change", "size"),
+    covering(PAIRS, CHANGES, SIZES),
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_interval_holds_float64(pair: tuple[str, str], change: str, size: float) -> None:
     """Rounding to a coarse dtype is a part of the change; of one below that, none or all is left."""
+    seed = 1000 * (len(CHANGES) * PAIRS.index(pair) + CHANGES.index(change)) + round(-np.log10(size))
     rng = np.random.default_rng(seed)
     spectrum = np.diag(np.arange(1, SHAPE[1] + 1) ** -0.7)
     W = rng.standard_normal(SHAPE) @ spectrum @ rng.standard_normal((SHAPE[1], SHAPE[1])) * 0.02

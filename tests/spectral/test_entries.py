@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.spectral.engines import ENGINES, by
 from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
+from tests.support.covering import covering
 from weightaudit.dtypes import BY_NAME
 from weightaudit.records import DEAD, EntryFacts
 from weightaudit.spectral import compute_threads, fused, measure
@@ -60,10 +61,10 @@ def peculiar(dtype: torch.dtype, m: int, n: int, seed: int = 0) -> torch.Tensor:
     return out
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("shape", [(150, 90), (90, 151), (33, 400), (400, 33)])
+@pytest.mark.parametrize(
+    ("dtype", "view", "who", "shape"),
+    covering([*DTYPES], [*VIEWS], ENGINES, [(150, 90), (90, 151), (33, 400), (400, 33)]),
+)
 def test_every_layout_and_engine(dtype: str, view: str, who: str, shape: tuple[int, int]) -> None:
     W = peculiar(DTYPES[dtype], *shape)
     expected = truth(W)
@@ -78,10 +79,10 @@ def test_every_layout_and_engine(dtype: str, view: str, who: str, shape: tuple[i
         assert measure(VIEWS[view](W), method="exact").entries == expected
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("splits", [[60], [7, 8], [1, 2, 3, 50, 149]])
+@pytest.mark.parametrize(
+    ("dtype", "who", "turned", "splits"),
+    covering([*DTYPES], ENGINES, [False, True], [[60], [7, 8], [1, 2, 3, 50, 149]]),
+)
 def test_rows_are_numbered_over_all_blocks(dtype: str, who: str, turned: bool, splits: list[int]) -> None:
     W = peculiar(DTYPES[dtype], 150, 90)
     blocks = [block.t().contiguous().t() if turned else block.clone() for block in torch.tensor_split(W, splits)]
@@ -104,9 +105,9 @@ def test_entries_at_the_limit(dtype: str, who: str) -> None:
         assert measure(W).entries == expected
 
 
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-100, 1e100, 1e200, 1e300])
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("who", "scale", "turned"), covering(ENGINES, [1e-310, 1e-200, 1e-100, 1e100, 1e200, 1e300], [False, True])
+)
 @pytest.mark.filterwarnings("error")
 def test_squares_beyond_the_range_of_float64(who: str, scale: float, turned: bool) -> None:
     W = peculiar(torch.float64, 150, 90) * scale

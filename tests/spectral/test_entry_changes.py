@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 import ml_dtypes
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.spectral.engines import CHANGED, by_kernel
 from weightaudit.arrays import Array
 from weightaudit.errors import UsageError
 from weightaudit.records import CASTS, EntryChanges
@@ -36,6 +38,12 @@ def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     if which == "panels":
         monkeypatch.setattr(module, "fused", None)
     return which
+
+
+def by_either(*pairs: tuple[str, str]) -> list[Any]:
+    """(base, derived, route) for `pytest.mark.parametrize`."""
+    kernel = [by_kernel(derived, base, base, derived, "kernel", among=CHANGED) for base, derived in pairs]
+    return [*kernel, *((*pair, "panels") for pair in pairs)]
 
 
 def stored(numbers: Any, dtype: str) -> Array:
@@ -157,8 +165,7 @@ def assert_same(found: EntryChanges, wanted: EntryChanges) -> None:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("derived", DTYPES)
-@pytest.mark.parametrize("base", DTYPES)
+@pytest.mark.parametrize(("base", "derived", "route"), by_either(*product(DTYPES, DTYPES)), indirect=["route"])
 def test_dtypes(base: str, derived: str) -> None:
     """A small change, then stored otherwise: some entries move by an ulp, some by more, some not at all."""
     W0 = random(13, 12, base)
@@ -216,11 +223,21 @@ def test_float16_numbers_near_zero_in_wider_dtypes() -> None:
     assert entry_changes(W0, W1).precision_derived == "float32"
 
 
+def casts() -> Iterator[Any]:
+    """(name, dtype, route): by the kernel in each run from float32 to bfloat16, or float32 again."""
+    for name, dtype in product(CASTS, ("float32", "float64", "bfloat16", "float16")):
+        derived = "bfloat16" if name.endswith(("bfloat16", "zero")) else "float16"
+        yield by_kernel(derived, dtype, name, dtype, "kernel", among=[("bfloat16", "float32")])
+        yield name, dtype, "panels"
+
+
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
-@pytest.mark.parametrize("name", CASTS)
-def test_casts(name: str, dtype: str) -> None:
-    single = random(48, 90, dtype, 3)
+@pytest.mark.parametrize(("rows", "cols"), [(12, 31), pytest.param(48, 90, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "dtype", "route"), casts(), indirect=["route"])
+def test_casts(name: str, dtype: str, rows: int, cols: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one entry, the last and not of the sample, is another."""
+    monkeypatch.setattr(module, "SAMPLE", rows * cols * 3 // 4)
+    single = random(rows, cols, dtype, 3)
     single[0, :4] = stored([7e4, -1e5, 3e-6, 2e-8], dtype)  # float16 overflows, and is subnormal, and zero
     numbers = single.astype(np.float32)
     with np.errstate(all="ignore"):
@@ -237,7 +254,7 @@ def test_casts(name: str, dtype: str) -> None:
         changes = (rounded.astype(np.float64) != single.astype(np.float64)).any()
         assert (name in found.casts) == (changes and dtype != "float64")
         if found.casts:
-            W1[47, 89] += 1
+            W1[-1, -1] += 1
             assert entry_changes(single, W1).casts == ()
 
 
@@ -307,7 +324,11 @@ def layouts(W: Array) -> Iterator[Any]:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize(("base", "derived"), [("float32", "float32"), ("float32", "bfloat16"), ("float16", "float64")])
+@pytest.mark.parametrize(
+    ("base", "derived", "route"),
+    by_either(("float32", "float32"), ("float32", "bfloat16"), ("bfloat16", "float16"), ("float16", "float64")),
+    indirect=["route"],
+)
 def test_layouts(base: str, derived: str) -> None:
     W0 = random(17, 12, base)
     W1 = stored(W0.astype(np.float64) + random(17, 12, "float64", 1, 0.01), derived)

@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
+from tests.support.covering import covering
 from weightaudit.arrays import as_array
 from weightaudit.records import Part, Rows
 from weightaudit.spectral import digest
@@ -30,11 +31,14 @@ def test_what_is_hashed(dtype: str, turned: bool) -> None:
     assert digest([stored]) == blake3(head + raw).hexdigest()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "shape", [(150, 90), (90, 3000), (3000, 90), (1, 70), (70, 1), (1, 1), (4, 300_000), (300_000, 4)]
+    ("dtype", "shape", "turned"),
+    covering(
+        [*DTYPES],
+        [(150, 90), (90, 3000), (3000, 90), (1, 70), (70, 1), (1, 1), (4, 300_000), (300_000, 4)],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("turned", [False, True])
 def test_views_copies_and_blocks(dtype: str, shape: tuple[int, int], turned: bool) -> None:
     W = matrix(dtype, *shape)
     wide = torch.zeros(W.shape[0] + 9, W.shape[1] + 9, dtype=W.dtype)

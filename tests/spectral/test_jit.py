@@ -22,17 +22,27 @@ print(settings.DISABLE_JIT, repr(settings.CACHE_DIR), settings.NUMBA_NUM_THREADS
     repr(settings.CHROME_TRACE))
 """
 MEASURED = """
-import torch, weightaudit
+import numpy as np
+from weightaudit.spectral import measure
 from weightaudit.spectral.operators import dense
-found = weightaudit.measure(torch.ones(6, 4))
+found = measure(np.ones((6, 4), np.float32))
 print(dense.fused.reads("row_statistics", "float32"), round(found.spectral_norm ** 2))
 """
 COMPILED = """
 from weightaudit.spectral.native import function
-function("gram_rows", "float64")
-import numpy as np, weightaudit
-print(weightaudit.measure(np.ones((2, 3)), method="krylov").max_abs)
+gram_rows = function("gram_rows", "float64")
+import numpy as np
+A, X, Y = np.ones((1, 3)), np.ones((4, 3)), np.zeros((4, 3))
+gram_rows(A.ctypes.data, 3, None, 0, 1, 3, X.ctypes.data, Y.ctypes.data, 1.0)
+print(Y.mean())
 """
+MEASURED_BY_ALL = """
+import numpy as np
+from weightaudit.spectral import measure
+print(3 * measure(np.ones((2, 3)), method="krylov").max_abs)
+"""
+FEW_SETTINGS = ("a stranger's cache", "broken")
+"""Each of which numba would notice; the others, as well as these, if it read the file at all."""
 
 
 def python(program: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +53,10 @@ def python(program: str, *words: str, **variables: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("kind", NUMBA_SETTINGS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[] if kind in FEW_SETTINGS else pytest.mark.slow) for kind in NUMBA_SETTINGS],
+)
 def test_a_settings_file_in_the_working_directory_is_not_read(tmp_path: Path, kind: str) -> None:
     """At the import of numba; and at each compilation it reads its settings again."""
     (tmp_path / ".numba_config.yaml").write_bytes(NUMBA_SETTINGS[kind])
@@ -60,8 +73,8 @@ def test_where_nothing_may_be_compiled_panels_measure() -> None:
     ("variable", "value"),
     [
         ("NUMBA_NUM_THREADS", "0"),
-        ("NUMBA_NUM_THREADS", "-1"),
-        ("NUMBA_FUNCTION_CACHE_SIZE", "-1"),
+        pytest.param("NUMBA_NUM_THREADS", "-1", marks=pytest.mark.slow),
+        pytest.param("NUMBA_FUNCTION_CACHE_SIZE", "-1", marks=pytest.mark.slow),
         ("NUMBA_CPU_FEATURES", "nonsense"),
     ],
 )
@@ -72,8 +85,9 @@ def test_settings_that_keep_numba_from_working_are_as_if_it_were_missing(variabl
     assert done.stderr.splitlines()[-1].startswith("ImportError: numba: ")
 
 
-def test_settings_that_the_kernels_do_without() -> None:
+@pytest.mark.parametrize("program", [COMPILED, pytest.param(MEASURED_BY_ALL, marks=pytest.mark.slow)])
+def test_settings_that_the_kernels_do_without(program: str) -> None:
     done = python(
-        COMPILED, NUMBA_CACHE_LOCATOR_CLASSES="nonsense", NUMBA_CACHE_DIR=os.devnull, NUMBA_THREADING_LAYER="x"
+        program, NUMBA_CACHE_LOCATOR_CLASSES="nonsense", NUMBA_CACHE_DIR=os.devnull, NUMBA_THREADING_LAYER="x"
     )
-    assert (done.stdout, done.stderr) == ("1.0\n", "")
+    assert (done.stdout, done.stderr) == ("3.0\n", "")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.spectral.changes import Array, adapter, facts_of, few_directions, of_size, pair, stored, weights
+from tests.support.covering import covering
 from weightaudit.spectral import Difference, measure
 from weightaudit.spectral.entry_changes import entry_changes
 from weightaudit.spectral.ranks import SMALLEST_SIDE, rank_facts
@@ -30,23 +31,25 @@ def limit(dtypes: tuple[str, str], r: int) -> float:
     return max(LIMITS[dtype] for dtype in dtypes) * (2 if r > 32 else 1)
 
 
-@pytest.mark.parametrize("of_original", [False, True], ids=["of what is stored", "of the original"])
-@pytest.mark.parametrize("dtypes", DTYPES, ids="-".join)
-@pytest.mark.parametrize("r", [1, 2, 8, 32, 64])
-def test_ranks_of_adapters_are_exact(r: int, dtypes: tuple[str, str], of_original: bool) -> None:
+@pytest.mark.parametrize(
+    ("r", "dtypes", "of_original", "factor"), covering([1, 2, 8, 32, 64], DTYPES, [False, True], [1.0, 5.0]), ids=str
+)
+def test_ranks_of_adapters_are_exact(r: int, dtypes: tuple[str, str], of_original: bool, factor: float) -> None:
+    """Of what is stored, or ``of_original`` of what it was before that was rounded."""
     rng = np.random.default_rng(r)
     m, n = (320, 256) if r % 2 else (256, 384)
-    for factor in (1.0, 5.0):
-        W = weights(m, n, rng)
-        D = of_size(adapter(m, n, r, rng), factor * limit(dtypes, r), W)
-        found, _ = facts_of(*pair(W, D, dtypes, of_original=of_original))
-        assert found.rank == r
-        assert found.rest < 1.06
-        assert len(found.singular_values) == r
+    W = weights(m, n, rng)
+    D = of_size(adapter(m, n, r, rng), factor * limit(dtypes, r), W)
+    found, _ = facts_of(*pair(W, D, dtypes, of_original=of_original))
+    assert found.rank == r
+    assert found.rest < 1.06
+    assert len(found.singular_values) == r
 
 
-@pytest.mark.parametrize("r", [1, 4, 8])
-@pytest.mark.parametrize("dtypes", [("float32", "bfloat16"), ("bfloat16", "bfloat16"), ("float16", "float16")])
+@pytest.mark.parametrize(
+    ("r", "dtypes"),
+    covering([1, 4, 8], [("float32", "bfloat16"), ("bfloat16", "bfloat16"), ("float16", "float16")], together=1),
+)
 def test_below_the_limit_a_rank_is_right_or_not_claimed(dtypes: tuple[str, str], r: int) -> None:
     rng = np.random.default_rng(r)
     found = []

@@ -156,7 +156,6 @@ class _Arrays:
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     """What no reference leads to goes at once, what refers to itself never."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()

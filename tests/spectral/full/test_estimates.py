@@ -103,15 +103,15 @@ def test_errors_hold_as_often_as_they_say(kind: str) -> None:
 
 @needs_minilm
 def test_real_weights() -> None:
-    """Two layers of MiniLM: all singular values, and the estimates beside them."""
+    """A layer of MiniLM: all singular values, and the estimates beside them."""
     directory = minilm_directory()
     assert directory is not None
     seen = 0
-    for row, sigma in real(directory, layers=(1, 5), roles=("Q", "O", "M1")):
+    for row, sigma in real(directory, layers=(5,), roles=("Q", "O", "M1")):
         holds(row, sigma)
         close(row.spectrum, sigma, ratio=0.1, entropy=0.12, nuclear=0.12)
         seen += 1
-    assert seen == 6
+    assert seen == 3
 
 
 def real(directory: Path, **chosen: Any) -> Iterator[tuple[LayerRow, Floats]]:

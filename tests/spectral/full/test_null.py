@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.support.covering import covering
 from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral.block_matrix import BlockMatrix
 from weightaudit.spectral.full import gram, null
@@ -34,9 +35,14 @@ def both(W: Any, monkeypatch: pytest.MonkeyPatch, scale: float = 1.0) -> tuple[A
     return found, truth, taken
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
-@pytest.mark.parametrize("kind", ["normal", "t", "mean"])
-@pytest.mark.parametrize("shape", [(400, 200), (6000, 100), (100, 6000)])
+@pytest.mark.parametrize(
+    ("shape", "kind", "dtype"),
+    covering(
+        [(400, 200), (6000, 100), (100, 6000)],
+        ["normal", "t", "mean"],
+        [np.float32, np.float16, ml_dtypes.bfloat16],
+    ),
+)
 def test_of_tall_ones(shape: tuple[int, int], kind: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     drawn = rng.standard_t(3, shape) if kind == "t" else rng.standard_normal(shape) + (0.3 if kind == "mean" else 0.0)

@@ -58,7 +58,7 @@ def test_what_is_none_does_not_fit(name: str) -> None:
 
 
 def test_the_interval_holds_the_exponent() -> None:
-    assert coverage(2.5, 1.0, 150, 30, seed=3) >= 0.8
+    assert coverage(2.5, 1.0, 150, 20, seed=3) >= 0.8
 
 
 @pytest.mark.slow
@@ -76,9 +76,10 @@ def test_power_laws_are_rejected_as_seldom_as_said() -> None:
 
 def test_same_draws_same_numbers() -> None:
     y = power_law_above(np.random.default_rng(6), 200, 2.5, 0.6)
-    assert tail(y, seed=1) == tail(y, seed=1)
-    assert tail(y, seed=1) != tail(y, seed=2)
-    assert tail(y, seed=1).alpha == tail(y, seed=2).alpha
+    one, again, other = (tail(y, seed=seed) for seed in (1, 1, 2))
+    assert one == again
+    assert one != other
+    assert one.alpha == other.alpha
 
 
 @pytest.mark.parametrize("squares", [np.arange(1.0, SMALLEST_COUNT), np.ones(500), np.array([])])

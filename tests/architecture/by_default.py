@@ -19,5 +19,28 @@ BY_DEFAULT = (
     *("xlstm", "xmod", "zamba", "zamba2"),
 )
 
-NOT_PROVED: dict[str, str] = {}
-"""Features that none of them has, and why."""
+_HEADS = ("CLASSIFIER", "CLASSIFIER_DENSE", "MASK_CLASSIFIER", "NSP", "QA")
+_BY_CONFIG = (
+    "K_POS",
+    "Q_POS",
+    "LANGUAGE",
+    "EMBED_OUT",
+    "HEAD_NEW",
+    *(f"{one}_ADAPTER_{ab}" for one in "QKV" for ab in "AB"),
+)
+_BUFFERS = (
+    *("causal mask", "experts of each token", "position and token-type numbers", "position numbers"),
+    *("rotary frequencies", "rotary table", "sinusoidal positions"),
+)
+NOT_PROVED: dict[str, str] = {
+    **{f"role {role}": "of classes without the language model's head" for role in _HEADS},
+    **{f"role {role}": "of a config other than the tiny one, or of files that no class saves" for role in _BY_CONFIG},
+    **{f"ignored buffer: {rule}": "of older files" for rule in _BUFFERS},
+    "ignored layer that predicts further tokens": "no class has it",
+    "ignored resampler of images": "of code that lies beside the weights",
+    "{pair}": "of names that transformers does not save",
+    "packing grouped": "by another config of Falcon, below",
+    **dict.fromkeys(("audio tower: packing contiguous", "video tower: packing contiguous"), "no class fuses them so"),
+    "video tower: role GATE": "no class has one",
+}
+"""Features that none of them has, and why; none of the others has them either."""

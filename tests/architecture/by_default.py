@@ -19,7 +19,7 @@ BY_DEFAULT = (
     *("xlstm", "xmod", "zamba", "zamba2"),
 )
 
-_HEADS = ("CLASSIFIER", "CLASSIFIER_DENSE", "MASK_CLASSIFIER", "NSP", "QA")
+_HEADS = ("CLASSIFIER", "CLASSIFIER_DENSE", "MASK_CLASSIFIER", "NSP", "QA", "TEXT_PROJECTION")
 _BY_CONFIG = (
     "K_POS",
     "Q_POS",

@@ -12,13 +12,13 @@ import safetensors.torch
 import torch
 
 import weightaudit as wa
+from tests.support.covering import covering
 from tests.support.models import RECIPES, tiny_model
 from tests.support.running import CommandLine
 from weightaudit.arrays import as_tensor
 
 
-@pytest.mark.parametrize("family", RECIPES)
-@pytest.mark.parametrize("method", ["exact", "krylov"])
+@pytest.mark.parametrize(("family", "method"), covering(list(RECIPES), ["exact", "krylov"], together=1))
 def test_sharded_twin_and_second_scan_give_the_same_csv(
     weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path], family: str, method: str
 ) -> None:
@@ -107,8 +107,7 @@ def in_one_piece(blocks: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([block.t() for block in blocks], dim=1).t()
 
 
-@pytest.mark.parametrize("family", RECIPES)
-@pytest.mark.parametrize("method", ["exact", "krylov"])
+@pytest.mark.parametrize(("family", "method"), covering(list(RECIPES), ["exact", "krylov"], together=1))
 def test_a_matrix_and_its_twin_give_the_same_numbers_to_the_last_bit(
     tiny_checkpoints: dict[str, Path], family: str, method: Literal["exact", "krylov"]
 ) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import weightaudit as wa
 from tests.support.minilm import minilm_directory, needs_minilm
 
 
 @needs_minilm
-def test_the_error_of_a_cut_matrix_lies_in_its_interval() -> None:
+@pytest.mark.parametrize(
+    ("roles", "layers", "matrices"), [("Q,M2", "5", 2), pytest.param("Q,O,M2", "0,5", 6, marks=pytest.mark.slow)]
+)
+def test_the_error_of_a_cut_matrix_lies_in_its_interval(roles: str, layers: str, matrices: int) -> None:
     directory = minilm_directory()
     assert directory is not None
-    asked = {"roles": "Q,O,M2", "layers": "0,5"}
-    report = wa.scan(str(directory), spectrum="full", **asked)  # type: ignore[arg-type]  # options by name
+    report = wa.scan(str(directory), spectrum="full", roles=roles, layers=layers)
     dense = {m.key: m.load().double().numpy() for m in wa.matrices(str(directory))}
     found = report.compressibility()
-    assert len(found.matrices) == 6
+    assert len(found.matrices) == matrices
     for one in found.matrices:
         matrix = dense[one.row.matrix.key]
         u, sigma, v = np.linalg.svd(matrix, full_matrices=False)

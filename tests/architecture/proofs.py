@@ -19,6 +19,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from tests.architecture.features import used
 from tests.architecture.proving import Key, Proof, Prover, run
 from tests.architecture.saved import infos, value
 from tests.architecture.towers import run_tower
@@ -35,7 +36,8 @@ _TOWERS = {rule.rule for rule in multimodal().ignored}
 @dataclass(frozen=True)
 class Verdict:
     """What was shown of a model type; ``shown`` and ``missing`` map a role to how, and to why not; ``towers`` are the
-    tensors beside the language model of a multimodal one, ``listed`` the towers of which no layer is mapped.
+    tensors beside the language model of a multimodal one, ``listed`` the towers of which no layer is mapped; ``used``
+    are the features of the specs by which it was read.
     """
 
     model_type: str
@@ -51,6 +53,7 @@ class Verdict:
     left: int
     in_order: bool
     listed: tuple[str, ...]
+    used: frozenset[str]
 
     @property
     def ordinary(self) -> bool:
@@ -164,6 +167,7 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         proof.left,
         proof.in_order,
         tuple(sorted(with_config - {matrix.stack for matrix in model_map.matrices})),
+        frozenset(used(config, tensors)),
     )
 
 

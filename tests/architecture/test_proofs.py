@@ -5,6 +5,8 @@ Nothing compares names with names: `proving` holds what the mapped matrices comp
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +14,55 @@ import pytest
 import torch
 import transformers
 
-from tests.architecture.proofs import judge
+from tests.architecture.by_default import BY_DEFAULT, NOT_PROVED
+from tests.architecture.features import features
+from tests.architecture.proofs import Verdict, judge
 from tests.architecture.proving import Prover, run
 from tests.architecture.saved import info, infos, value
+from tests.support.covering import covering
 from tests.support.tiny import all_model_types, tiny
 from tests.support.tiny_sizes import ALONE, CLASSES, LISTED, NOT_BUILT, UNPROVEN
 from weightaudit.architecture import families, layouts, map_model
 from weightaudit.architecture.registry import for_model_type, model_types, multimodal, not_mapped
 from weightaudit.records import Rows
 
-FAMILIES = [family.name for family in families()]
+BUILT = [
+    *(
+        name
+        for known in families()
+        for name in known.model_types
+        if name in all_model_types() and name not in NOT_BUILT
+    ),
+    *(name for name in multimodal().types if name not in NOT_BUILT),
+]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_each_role_of_each_model_type_is_proved(family: str, tmp_path: Path) -> None:
-    types = next(known.model_types for known in families() if known.name == family)
-    built = [model_type for model_type in types if model_type in all_model_types() and model_type not in NOT_BUILT]
-    verdicts = [judge(model_type, tmp_path) for model_type in built]
-    wrong = [verdict for verdict in verdicts if not verdict.proven and not verdict.excused]
-    assert [str(verdict) for verdict in wrong] == []
-    # No tensor is dropped: each is analysed, ignored by a rule, or listed with a reason.
-    assert all(verdict.tensors == verdict.accounted for verdict in verdicts)
-    assert {verdict.model_type: verdict.stale for verdict in verdicts if verdict.stale} == {}
-    for verdict in verdicts:
-        assert set(verdict.listed) == LISTED.get(verdict.model_type, {}).keys()
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Verdict]:
+    """The verdict on a model type, which is built once."""
+    return cache(lambda model_type: judge(model_type, tmp_path_factory.mktemp("proved")))
 
 
-WRAPPED = [name for name in multimodal().types if name not in NOT_BUILT]
-
-
-@pytest.mark.parametrize("model_type", WRAPPED)
-def test_the_language_model_within_a_multimodal_one_is_proved(model_type: str, tmp_path: Path) -> None:
-    verdict = judge(model_type, tmp_path)
+@pytest.mark.parametrize(
+    "model_type",
+    [name if name in BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in BUILT],
+)
+def test_each_role_of_each_model_type_is_proved(model_type: str, proved: Callable[[str], Verdict]) -> None:
+    verdict = proved(model_type)
     assert verdict.proven or verdict.excused, str(verdict)
     assert verdict.stale == ()
+    # No tensor is dropped: each is analysed, ignored by a rule, or listed with a reason.
     assert verdict.tensors == verdict.accounted
-    assert verdict.towers  # what is no part of it is ignored by a rule that says so
+    if model_type in multimodal().types:
+        assert verdict.towers  # what is no part of the language model is ignored by a rule that says so
     assert set(verdict.listed) == LISTED.get(model_type, {}).keys()
+
+
+def test_what_is_proved_by_default_is_read_by_every_feature_of_the_specs(proved: Callable[[str], Verdict]) -> None:
+    """A family, a role or a kind of rule that none of them has needs a model type that does among them."""
+    assert set(BY_DEFAULT) <= set(BUILT)
+    read = set[str]().union(*(proved(model_type).used for model_type in BY_DEFAULT))
+    assert sorted(features(BUILT) - read) == sorted(NOT_PROVED)
 
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -149,8 +163,9 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("case", WRAPPERS)
-@pytest.mark.parametrize("model_type", ["llama", "bloom", "t5", "modernbert"])
+@pytest.mark.parametrize(
+    ("case", "model_type"), covering(list(WRAPPERS), ["llama", "bloom", "t5", "modernbert"], together=1)
+)
 def test_a_wrapped_checkpoint_equals_its_plain_twin(case: str, model_type: str) -> None:
     model = tiny(model_type)
     tensors = infos(model.state_dict())

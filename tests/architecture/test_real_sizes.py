@@ -14,15 +14,17 @@ from weightaudit.architecture import map_model
 
 SAMPLE: list[tuple[str, dict[str, Any]]] = [
     ("bamba", {}),
+    ("lfm2", {}),
+    ("mamba2", {}),
+    ("marian", {}),
+    ("mistral_large4", {"text_config": {"num_hidden_layers": 8, "n_routed_experts": 4}}),  # two without rotary part
+]
+COSTLY: list[tuple[str, dict[str, Any]]] = [
     ("beam", {"num_hidden_layers": 5}),  # of which three have experts
     ("convbert", {}),
     ("dots3_note_text", {"n_routed_experts": 4}),  # sizes of its own in three layers of four
     ("falcon_h1", {}),
     ("flint", {"num_experts": 4}),
-    ("lfm2", {}),
-    ("mamba2", {}),
-    ("marian", {}),
-    ("mistral_large4", {"text_config": {"num_hidden_layers": 8, "n_routed_experts": 4}}),  # two without rotary part
     ("xlnet", {}),
 ]
 
@@ -33,7 +35,9 @@ def accused(model_type: str, **values: Any) -> dict[str, tuple[str, ...]]:
     return {name: says for name, says in said.items() if says and name not in NO_LANGUAGE_MODEL}
 
 
-@pytest.mark.parametrize(("model_type", "values"), SAMPLE)
+@pytest.mark.parametrize(
+    ("model_type", "values"), [*SAMPLE, *(pytest.param(*case, marks=pytest.mark.slow) for case in COSTLY)]
+)
 def test_a_model_of_the_class_s_own_sizes_is_whole(model_type: str, values: dict[str, Any]) -> None:
     assert accused(model_type, **values) == {}
 

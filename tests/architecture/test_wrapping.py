@@ -12,6 +12,7 @@ import transformers
 from tests.architecture.deletions import saved_by
 from tests.architecture.inventories import classes_of
 from tests.architecture.saved import info, infos
+from tests.support.covering import covering
 from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
 from weightaudit.architecture.registry import for_model_type
@@ -65,8 +66,7 @@ def test_plain_names_carry_nothing(model_type: str, models: Models) -> None:
     assert map_model({**config, "model_type": "nobody_knows"}, tensors).wrapping is None
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
-@pytest.mark.parametrize("model_type", TYPES)
+@pytest.mark.parametrize(("model_type", "wrapper"), covering(list(TYPES), list(WRAPPERS), together=1))
 def test_wrapped_names_are_read_as_the_plain_ones(model_type: str, wrapper: str, models: Models) -> None:
     config, tensors = models[model_type]
     change = WRAPPERS[wrapper]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,11 @@ def test_the_content_of_a_spec_is_part_of_what_a_scan_is(tmp_path: Path) -> None
     assert len(keys) == 3
 
 
+def test_a_spec_goes_to_another_process(tmp_path: Path) -> None:
+    config = AuditConfig(spec=parse_spec(toy(tmp_path)[1]), all=True)
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
 def test_the_command_line_takes_both(weightaudit: CommandLine, tmp_path: Path) -> None:
     folder, spec = toy(tmp_path)
     done = weightaudit("scan", folder, "--spec", spec, "--csv", tmp_path / "out.csv")
@@ -220,14 +226,16 @@ def test_the_command_line_takes_both(weightaudit: CommandLine, tmp_path: Path) -
     assert "spec broken.toml: key 'name' must be a text" in refused.stderr
 
 
-def test_a_line_of_a_list_may_have_either(weightaudit: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [("--workers", "1"), pytest.param((), marks=pytest.mark.slow)])
+def test_a_line_of_a_list_may_have_either(options: tuple[str, ...], weightaudit: CommandLine, tmp_path: Path) -> None:
+    """In this process, and in several."""
     folder, spec = toy(tmp_path)
     other = tmp_path / "other"
     other.mkdir()
     model(other, unet(), None)
     lines = tmp_path / "models.txt"
     lines.write_text(f"{folder} spec={spec}\n{other} all=yes\n")
-    done = weightaudit("batch", lines, "--out", tmp_path / "out")
+    done = weightaudit("batch", lines, "--out", tmp_path / "out", *options)
     assert done.code == 0, done.stderr
     reports = [json.loads(path.read_text()) for path in sorted((tmp_path / "out").rglob("summary.json"))]
     assert {one["architecture"]["family"] for one in reports if "architecture" in one} == {"toy", "structural guess"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 
 
+def cases(model_types: Iterable[str], *like_others: str) -> list[Any]:
+    """The types, those whose attention is that of others here but for names and sizes when all tests run."""
+    return [pytest.param(each, marks=pytest.mark.slow if each in like_others else ()) for each in model_types]
+
+
 def _holds(norms: HeadNorms | None, matrix: np.ndarray[Any, Any]) -> None:
     """``norms`` are those of ``matrix``: the interval holds its spectral norm."""
     assert norms is not None
@@ -54,7 +60,7 @@ def _row(rows: tuple[HeadRow, ...], plan: Any, head: int) -> HeadRow:
     return row
 
 
-@pytest.mark.parametrize("model_type", TYPES)
+@pytest.mark.parametrize("model_type", cases(TYPES, "bert", "qwen3", "gemma"))
 def test_every_number_is_that_of_the_matrix_formed_in_float64(model_type: str) -> None:
     model = rough(model_type, **TYPES[model_type])
     report, stored = wa.scan(model, heads=True), stored_of(model)
@@ -82,7 +88,7 @@ def test_every_number_is_that_of_the_matrix_formed_in_float64(model_type: str) -
 
 @pytest.mark.parametrize(
     "model_type",
-    ["llama", "qwen2", "gpt2", "gpt_bigcode", "gemma", "gemma3_text", "qwen3", "olmo2", "cohere", "deepseek_v3"],
+    cases(["llama", "qwen2", "gpt2", "gpt_bigcode", "gemma", "gemma3_text", "qwen3", "olmo2", "cohere", "deepseek_v3"]),
 )
 def test_no_logit_of_the_model_exceeds_its_bound_at_any_distance(model_type: str) -> None:
     """With biases, norms of queries and keys, and rotations, over all pairs of eight tokens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import weightaudit as wa
-from tests.support.trained import HIDDEN, LAYERS, Tensors, trained, write
+from tests.support.trained import FEW, HIDDEN, Tensors, trained, write
 from weightaudit.arrays import Array, as_array
 from weightaudit.audit import others
 from weightaudit.audit.others import facts_of
@@ -20,6 +21,7 @@ from weightaudit.checkpoint import Checkpoint
 from weightaudit.records import TensorFacts, TensorInfo
 
 NAN, INF = math.nan, math.inf
+few = partial(write, layers=FEW)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
@@ -92,7 +94,7 @@ NOT_FINITE = {
 @pytest.mark.parametrize("kind", NOT_FINITE)
 def test_whatever_is_not_finite_is_found(kind: str, tmp_path: Path) -> None:
     tensor, values = NOT_FINITE[kind]
-    write(tmp_path, with_one(tensor, values))
+    few(tmp_path, with_one(tensor, values))
     assert found(tmp_path) == [("nonfinite", (tensor,))]
     assert found(tmp_path, roles="Q,K") == []  # was not asked for
 
@@ -112,9 +114,9 @@ ZERO = {
 @pytest.mark.parametrize("kind", ZERO)
 def test_whatever_training_never_leaves_zero_is_found(kind: str, tmp_path: Path) -> None:
     tensor, values = ZERO[kind]
-    write(tmp_path / "sound", with_one(tensor, values))
+    few(tmp_path / "sound", with_one(tensor, values))
     assert found(tmp_path / "sound") == []
-    write(tmp_path / "zero", with_one(tensor, torch.zeros_like(values)))
+    few(tmp_path / "zero", with_one(tensor, torch.zeros_like(values)))
     assert found(tmp_path / "zero") == [("zero-matrix", (tensor,))]
 
 
@@ -157,9 +159,9 @@ def put(parts: Tensors, part: str = "", fill: float = 0.0) -> Callable[[Tensors]
 @pytest.mark.parametrize(("format", "part"), [("GPTQ", "scales"), ("FP8", "weight_scale")])
 def test_a_scale_of_zero_is_a_group_of_zeros(format: str, part: str, tmp_path: Path) -> None:
     parts = DECODED[format]
-    write(tmp_path / "sound", put(parts))
+    few(tmp_path / "sound", put(parts))
     assert found(tmp_path / "sound") == []
-    write(tmp_path / "zero", put(parts, part))
+    few(tmp_path / "zero", put(parts, part))
     (finding,) = [one for one in wa.scan(tmp_path / "zero").findings if one.id != "unmapped"]
     assert (finding.id, finding.severity, finding.value) == ("zero-scales", "warning", 1.0)
     assert finding.detail == f"1 of {parts[part].numel()} scales of model.layers.2.x.weight is zero."
@@ -170,28 +172,28 @@ def test_of_what_nothing_decodes_the_stored_numbers_are_looked_at(format: str, t
     parts = UNREAD[format]
     scales = list(parts)[-1]
     tensor = f"model.layers.2.x.{scales}"
-    write(tmp_path / "sound", put(parts))
+    few(tmp_path / "sound", put(parts))
     assert found(tmp_path / "sound", min_coverage=0) == []
-    write(tmp_path / "zero", put(parts, scales))
+    few(tmp_path / "zero", put(parts, scales))
     (finding,) = [one for one in wa.scan(tmp_path / "zero", min_coverage=0).findings if one.id != "unmapped"]
     assert (finding.id, finding.severity, finding.tensors) == ("zero-scales", "warning", (tensor,))
     assert finding.detail == f"1 of {parts[scales].numel()} scales of {tensor} is zero."
-    write(tmp_path / "nan", put(parts, scales, NAN))
+    few(tmp_path / "nan", put(parts, scales, NAN))
     assert found(tmp_path / "nan", min_coverage=0) == [("nonfinite", (tensor,))]
     codes = next(iter(parts))
-    write(tmp_path / "zeros", put({**parts, codes: torch.zeros_like(parts[codes])}))
+    few(tmp_path / "zeros", put({**parts, codes: torch.zeros_like(parts[codes])}))
     assert found(tmp_path / "zeros", min_coverage=0) == [("zero-matrix", (f"model.layers.2.x.{codes}",))]
 
 
 @pytest.mark.parametrize("fill", [NAN, -0.01, 1e-7])
 def test_scales_of_weights_without_a_role_are_judged_as_those_of_others(fill: float, tmp_path: Path) -> None:
-    write(tmp_path, put(DECODED["GPTQ"], "scales", fill))
+    few(tmp_path, put(DECODED["GPTQ"], "scales", fill))
     rules = {-0.01: "negative-scales", 1e-7: "subnormal-scales"}
     assert found(tmp_path) == [(rules.get(fill, "nonfinite"), ("model.layers.2.x.weight",))]
 
 
 def test_zeros_of_what_scales_no_codes_are_no_fault(tmp_path: Path) -> None:
-    write(tmp_path, with_one("model.layers.2.x.scales", of(2, 30, fill=0.0)))
+    few(tmp_path, with_one("model.layers.2.x.scales", of(2, 30, fill=0.0)))
     assert found(tmp_path) == []
 
 
@@ -217,7 +219,7 @@ SOUND = {
 
 @pytest.mark.parametrize("kind", SOUND)
 def test_what_sound_models_have_is_no_fault(kind: str, tmp_path: Path) -> None:
-    write(tmp_path, with_one(*SOUND[kind]))
+    few(tmp_path, with_one(*SOUND[kind]))
     assert found(tmp_path) == []
 
 
@@ -232,19 +234,19 @@ def test_what_sound_models_have_is_no_fault(kind: str, tmp_path: Path) -> None:
     ],
 )
 def test_sizes_that_no_weight_has(tensor: str, values: torch.Tensor, tmp_path: Path) -> None:
-    write(tmp_path, with_one(tensor, values))
+    few(tmp_path, with_one(tensor, values))
     assert found(tmp_path) == [("magnitude", (tensor,))]
 
 
 @pytest.mark.parametrize("model_type", ["gemma2", "qwen3_next", "nemotron"])
 def test_norms_that_multiply_by_one_more_may_be_zero(model_type: str, tmp_path: Path) -> None:
-    write(tmp_path, with_one("model.layers.2.input_layernorm.weight", torch.zeros(HIDDEN)), model_type=model_type)
+    few(tmp_path, with_one("model.layers.2.input_layernorm.weight", torch.zeros(HIDDEN)), model_type=model_type)
     assert "zero-matrix" not in [rule for rule, _ in found(tmp_path)]
 
 
 def test_eight_bits_near_their_limit_are_no_fault_where_a_scale_stands_beside(tmp_path: Path) -> None:
     codes, scale = (3e4 * of(9, 9).sign()).to(torch.float8_e5m2), torch.tensor(1e-6)
-    write(tmp_path, put({"weight": codes, "weight_scale": scale}))
+    few(tmp_path, put({"weight": codes, "weight_scale": scale}))
     assert found(tmp_path) == []
 
 
@@ -270,8 +272,9 @@ def packed(tensors: Tensors) -> None:
     [("scales", NAN, "nonfinite"), ("scales", 0.0, "zero-matrix"), ("qweight", -0x77777778, "zero-matrix")],
 )
 def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: float, rule: str, tmp_path: Path) -> None:
-    quantisation = {"quant_method": "gptq", "bits": 4}
-    write(tmp_path / "sound", packed, quantization_config=quantisation)
+    layers = 8  # of more than 50 weights, which is how many a finding names
+    make = partial(write, layers=layers, quantization_config={"quant_method": "gptq", "bits": 4})
+    make(tmp_path / "sound", packed)
     assert found(tmp_path / "sound") == []
 
     def spoiled(tensors: Tensors) -> None:
@@ -280,16 +283,16 @@ def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: floa
             if one.endswith(part):
                 tensors[one] = torch.full_like(tensors[one], fill)
 
-    write(tmp_path / "spoiled", spoiled, quantization_config=quantisation)
+    make(tmp_path / "spoiled", spoiled)
     (finding,) = [one for one in wa.scan(tmp_path / "spoiled").findings if one.severity == "error"]
     assert (finding.id, len(finding.tensors)) == (rule, 50)
-    assert f"{7 * LAYERS} of " in finding.detail
-    assert f"M2 of layers 0-{LAYERS - 1}" in finding.detail
+    assert f"{7 * layers} of " in finding.detail
+    assert f"M2 of layers 0-{layers - 1}" in finding.detail
 
 
 def test_what_is_too_large_to_be_held_is_said(tmp_path: Path) -> None:
     large = trained((2000, 300), torch.Generator().manual_seed(4))
-    write(tmp_path, with_one("model.adapter.weight", large * NAN))
+    few(tmp_path, with_one("model.adapter.weight", large * NAN))
     report = wa.scan(tmp_path, memory="1500KB")
     assert "nonfinite" not in [one.id for one in report.findings]
     (said,) = [note for note in report.notes if "model.adapter.weight" in note]
@@ -299,7 +302,7 @@ def test_what_is_too_large_to_be_held_is_said(tmp_path: Path) -> None:
 
 def test_reading_is_what_the_files_hold_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each tensor once."""
-    write(tmp_path, with_one("model.adapter.weight", of(40, 50)))
+    few(tmp_path, with_one("model.adapter.weight", of(40, 50)))
     reads: list[str] = []
     plain = Checkpoint._read
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import weightaudit as wa
-from tests.support.trained import EMBED, HEAD, HIDDEN, Tensors, trained, write
+from tests.support.trained import EMBED, FEW, HEAD, HIDDEN, Tensors, trained, write
 from weightaudit.arrays import Array, as_tensor
 from weightaudit.audit import tables
 from weightaudit.audit.tables import TAIL, table_facts
@@ -25,6 +26,7 @@ ROWS = 600
 START = 0.02
 DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16, np.float64)
 RULES = ("untrained-tokens", "identical-tokens", "undertrained-tokens")
+few = partial(write, layers=FEW)
 
 
 def table(rows: int = ROWS, cols: int = HIDDEN, seed: int = 0) -> Array:
@@ -187,7 +189,7 @@ def grown(change: Callable[[Array], Array], *changed: str) -> Callable[[Tensors]
 
 
 def told(tmp_path: Path, change: Callable[[Tensors], None], tokens: dict[str, int] | None = None) -> list[Finding]:
-    model = write(tmp_path / "model", change, vocab_size=ROWS + 8)
+    model = few(tmp_path / "model", change, vocab_size=ROWS + 8)
     if tokens is not None:
         (model / "vocab.json").write_text(json.dumps(tokens))
     return list(wa.scan(model).findings)
@@ -229,7 +231,7 @@ def test_the_scale_of_new_rows_is_that_of_the_config(tmp_path: Path) -> None:
         return np.concatenate([values, values[:4] + 0.1, random_rows(4, 0.3)])
 
     for scale, rules in ((0.3, ["untrained-tokens"]), (0.02, [])):
-        model = write(tmp_path / str(scale), grown(change, HEAD), vocab_size=ROWS + 8, initializer_range=scale)
+        model = few(tmp_path / str(scale), grown(change, HEAD), vocab_size=ROWS + 8, initializer_range=scale)
         (model / "vocab.json").write_text(json.dumps(words(ROWS + 8)))
         findings = wa.scan(model).findings
         assert [(one.id, one.role) for one in findings] == [(rule, "HEAD") for rule in rules]
@@ -274,7 +276,7 @@ def test_a_tied_head_that_is_stored_too_is_told_once(tmp_path: Path) -> None:
         grown(with_mean)(tensors)
         tensors[HEAD] = tensors[EMBED].clone()
 
-    model = write(tmp_path, change, vocab_size=ROWS + 8, tie_word_embeddings=True)
+    model = few(tmp_path, change, vocab_size=ROWS + 8, tie_word_embeddings=True)
     assert [(one.id, one.role) for one in wa.scan(model).findings] == [("untrained-tokens", "EMBED")]
 
 
@@ -335,5 +337,5 @@ def test_a_scale_that_is_none_is_not_taken(value: Any, tmp_path: Path) -> None:
     def change(values: Array) -> Array:
         return np.concatenate([values, values[:5] + 0.1, random_rows(3)])
 
-    model = write(tmp_path, grown(change, EMBED), vocab_size=ROWS + 8, initializer_range=value)
+    model = few(tmp_path, grown(change, EMBED), vocab_size=ROWS + 8, initializer_range=value)
     assert [one.id for one in wa.scan(model).findings] == ["untrained-tokens"]

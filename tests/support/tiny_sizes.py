@@ -171,7 +171,16 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "vocabulary_map": _IMAGE_TOKENS,
         "vq_config": {"base_channels": 32, "codebook_size": 4, "hidden_size": 32},
     },
-    "muse_spark": {"audio_config": {"num_hidden_layers": 4}, "text_config": {"moe_hidden_size": 36}},
+    "muse_spark": {
+        "audio_config": {"num_hidden_layers": 4, "hidden_sizes": [8, 12, 16, 20]},
+        "text_config": {"moe_hidden_size": 36},
+        "out_hidden_size": H,
+        "projector_hidden_size": 28,
+    },
+    "vibevoice_asr": dict.fromkeys(
+        ("semantic_tokenizer_encoder_config", "acoustic_tokenizer_encoder_config"),
+        {"num_filters": 2, "depths": [1, 1, 1, 1, 1, 1, 1]},
+    ),
     "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
     "dots3_note": {"text_config": _ALL_KEYS},
     "hy_v4_vl": {

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-HIDDEN, FF, VOCAB, LAYERS = 64, 160, 200, 12
+HIDDEN, FF, VOCAB, LAYERS, FEW = 64, 160, 200, 12, 3
 CONFIG = {
     "model_type": "llama",
     "architectures": ["LlamaForCausalLM"],
@@ -58,11 +59,16 @@ def trained(shape: tuple[int, int], generator: torch.Generator, power: float = 0
     return values * (rows**0.5 / values.norm())
 
 
-def sound() -> Tensors:
-    """Tensors of the whole model, the same at every call."""
+def sound(layers: int = LAYERS) -> Tensors:
+    """Tensors of the whole model, the same at every call; of fewer ``layers``, those are its first."""
+    return {one: tensor.clone() for one, tensor in _sound(layers).items()}
+
+
+@cache
+def _sound(layers: int) -> Tensors:
     generator = torch.Generator().manual_seed(0)
     tensors = {EMBED: trained((VOCAB, HIDDEN), generator), HEAD: trained((VOCAB, HIDDEN), generator)}
-    for layer in range(LAYERS):
+    for layer in range(layers):
         drift = 1 + 0.05 * layer
         for inside, shape in INSIDE.items():
             tensors[f"model.layers.{layer}.{inside}.weight"] = drift * trained(shape, generator)
@@ -72,16 +78,23 @@ def sound() -> Tensors:
     return tensors
 
 
-def write(directory: Path, change: Callable[[Tensors], object] | None = None, shards: int = 1, **config: Any) -> Path:
+def write(
+    directory: Path,
+    change: Callable[[Tensors], object] | None = None,
+    shards: int = 1,
+    layers: int = LAYERS,
+    **config: Any,
+) -> Path:
     """The sound model with ``change`` made to its tensors and ``config`` to its config.json; saved to ``directory``.
 
-    Tensors go to the ``shards`` in turn.
+    Tensors go to the ``shards`` in turn. A scan takes as long as there are ``layers``: `FEW` are enough for whatever
+    does not compare them with one another.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    tensors = sound()
+    tensors = sound(layers)
     if change:
         change(tensors)
-    (directory / "config.json").write_text(json.dumps({**CONFIG, **config}))
+    (directory / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": layers, **config}))
     stored = {one: tensor.contiguous().clone() for one, tensor in tensors.items()}
     if shards == 1:
         save_file(stored, directory / "model.safetensors")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import weightaudit as wa
-from tests.support.trained import EMBED, VOCAB, write
+from tests.support.trained import EMBED, FEW, VOCAB, write
 from weightaudit.records import Finding
 
 RULES = ("tokenizer-size", "rows-without-token")
+few = partial(write, layers=FEW)
 
 
 def words(count: int) -> dict[str, int]:
@@ -58,7 +60,7 @@ def told(model: Path) -> list[Finding]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_token_without_a_row_is_an_error_and_one_for_each_row_is_none(form: Form, tmp_path: Path) -> None:
-    model = write(tmp_path / "model")
+    model = few(tmp_path / "model")
     form(model, VOCAB)
     assert told(model) == []
     form(model, VOCAB + 1)
@@ -75,13 +77,13 @@ def test_a_token_without_a_row_is_an_error_and_one_for_each_row_is_none(form: Fo
 
 @pytest.mark.parametrize(("size", "found"), [(VOCAB, []), (1, []), (513, [])])
 def test_padding_is_no_fault(size: int, found: list[str], tmp_path: Path) -> None:
-    model = write(tmp_path / "model", _of_rows(1024) if size == 513 else None, vocab_size=max(VOCAB, 2 * (size - 1)))
+    model = few(tmp_path / "model", _of_rows(1024) if size == 513 else None, vocab_size=max(VOCAB, 2 * (size - 1)))
     lines(model, size)
     assert [one.id for one in told(model) if one.id in RULES] == found
 
 
 def test_rows_beyond_padding_are_told(tmp_path: Path) -> None:
-    model = write(tmp_path / "model", _of_rows(1025), vocab_size=1025)
+    model = few(tmp_path / "model", _of_rows(1025), vocab_size=1025)
     lines(model, 512)
     (finding,) = [one for one in told(model) if one.id in RULES]
     assert (finding.id, finding.severity, finding.value) == ("rows-without-token", "info", 513.0)
@@ -97,7 +99,7 @@ def _of_rows(count: int) -> Callable[[dict[str, Any]], None]:
 
 @pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\n", "[]", '{"model": ', "[" * 5000])
 def test_a_file_that_is_no_tokenizer_is_told_and_the_weights_are_measured(content: str, tmp_path: Path) -> None:
-    model = write(tmp_path / "model")
+    model = few(tmp_path / "model")
     put(model, "tokenizer.json", content)
     report = wa.scan(model)
     (finding,) = report.findings
@@ -122,27 +124,27 @@ def test_a_file_that_is_no_tokenizer_is_told_and_the_weights_are_measured(conten
     ],
 )
 def test_what_lists_its_tokens_in_another_way_is_not_judged(content: object, tmp_path: Path) -> None:
-    model = write(tmp_path / "model")
+    model = few(tmp_path / "model")
     put(model, "tokenizer.json", content)
     put(model, "tokenizer_config.json", {"added_tokens_decoder": {"²": {}, "9" * 5000: {}, "-1": 3, "1": 3}})
     assert [one.id for one in told(model) if one.id in RULES] == []
 
 
 def test_names_of_tokens_are_made_harmless(tmp_path: Path) -> None:
-    model = write(tmp_path / "model")
+    model = few(tmp_path / "model")
     put(model, "vocab.json", {"\x1b[31mred\n": VOCAB + 7})
     (finding,) = told(model)
     assert finding.detail.isprintable()
 
 
 def test_a_device_in_the_place_of_a_tokenizer_stops_no_scan(tmp_path: Path) -> None:
-    model = write(tmp_path / "model")
+    model = few(tmp_path / "model")
     (model / "tokenizer.json").symlink_to("/dev/null")
     (finding,) = told(model)
     assert finding.id == "tokenizer-size"
 
 
 def test_one_file_of_a_model_is_not_held_to_the_tokenizer_beside_it(tmp_path: Path) -> None:
-    model = write(tmp_path / "model")
+    model = few(tmp_path / "model")
     lines(model, VOCAB + 1)
     assert [one.id for one in told(model / "model.safetensors")] == []

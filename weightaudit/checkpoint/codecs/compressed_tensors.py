@@ -164,7 +164,9 @@ def _packed(name: str, parts: Mapping[str, TensorInfo], shape: tuple[int, int] |
     codes, scale, every = parts["codes"], parts.get("scale"), tuple(parts.items())
     if codes.dtype == "uint8" and len(codes.shape) == 2:
         return _floats(name, parts)
-    held = held_by(codes, next((bits for bits in said.bits if 1 <= bits <= 8), USUAL))
+    held = codes.shape
+    if shape is None:
+        held = held_by(codes, next((bits for bits in said.bits if 1 <= bits <= 8), USUAL))
     if scale is None or codes.dtype != "int32" or len(codes.shape) != 2:
         why = "it stacks matrices" if len(codes.shape) == 3 else "its scales are missing" if scale is None else ""
         return unread(name, held, every, Scheme(NAME), why or f"it is packed in {codes.dtype}")

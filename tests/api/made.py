@@ -10,7 +10,7 @@ from weightaudit.api import DiffReport, MergeReport
 
 REPORTS: dict[str, Any] = {
     **{name: getattr(factory, name)() for name in ("clean", "judged", "all_nan", "guessed", "hostile", "seq2seq")},
-    "mixture": factory.judged_mixture(),
+    "mixture": factory.judged_mixture(layers=3, experts=12),
     "embeddings": factory.embeddings_only(),
     **{f"diff {name}": DiffReport(**vars(make())) for name, make in diffs.ALL.items()},
     "merge check": MergeReport(**vars(merge_check_result())),

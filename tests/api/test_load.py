@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import weightaudit as wa
@@ -54,6 +54,13 @@ def test_a_loaded_matrix_is_bound_to_no_checkpoint(tmp_path: Path) -> None:
         again.rows[0].matrix.load()
 
 
+def test_a_shortened_report_is_one(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(JUDGED)
+    report = wa.load(tmp_path / "r.json")
+    assert isinstance(report, wa.ScanReport)
+    assert len(report.rows) == len(report.findings) == 5
+
+
 def _without(key: str) -> Callable[[dict[str, Any]], Any]:
     return lambda said: {name: value for name, value in said.items() if name != key}
 
@@ -78,6 +85,15 @@ def test_what_is_no_report_is_told(change: Callable[[dict[str, Any]], Any], caus
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("value", [5, True, None, [], {}])
+def test_a_name_that_is_no_text_is_told(value: object, tmp_path: Path) -> None:
+    said = json.loads(JUDGED)
+    said["record"]["scan"]["identity"]["name"] = value
+    (tmp_path / "r.json").write_text(json.dumps(said))
+    with pytest.raises(UsageError, match="it is no valid report"):
+        wa.load(tmp_path / "r.json")
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text(factory.clean().to_csv())
     for path, cause in (
@@ -89,15 +105,22 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             wa.load(path)
 
 
-JUDGED = factory.judged().to_json()
+def _shortened(said: Any) -> Any:
+    """The same with lists of five at most: what can be wrong with one row can be with any."""
+    if isinstance(said, dict):
+        return {key: _shortened(value) for key, value in said.items()}
+    return [_shortened(value) for value in said[:5]] if isinstance(said, list) else said
+
+
+JUDGED = json.dumps(_shortened(json.loads(factory.judged().to_json())))
 VALUES: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just([]) | st.just({})
 )
 
 
 @given(data=st.data())
-@settings(max_examples=150)
-def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path: Path) -> None:
     """Whatever value somewhere in the record is another: an error of ours, or a report that can be written."""
     said = json.loads(JUDGED)
     inside: Any = said["record"]
@@ -110,7 +133,7 @@ def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path_factory: p
             continue
         inside[key] = data.draw(VALUES)
         break
-    path = tmp_path_factory.mktemp("changed") / "r.json"
+    path = tmp_path / "r.json"
     path.write_text(json.dumps(said))
     try:
         report = wa.load(path)

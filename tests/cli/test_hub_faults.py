@@ -83,7 +83,18 @@ def as_local(csv: Path, kind: str) -> bytes:
     return text.replace(f"org/{kind},{SHA},".encode(), b"bert,,")
 
 
-@pytest.mark.parametrize("name", PASSING)
+WHOLE_SCANS = (
+    *("no answer", "no answer of the hub", "drop in mid-body, with a reset", "drop in the hub's listing"),
+    *("stall before the answer", "stall in the hub's listing", "short 206 that says so", "200 ignoring the range"),
+    *("wrong Content-Range, earlier", "nonsense in Content-Range", "compressed", "416", "429 with Retry-After"),
+    *("429 of HEAD", "503 in the midst", "503 of the listing", "addresses that expire at once", "redirect of a range"),
+)
+"""By default, one of each kind at each place where it can be met; `tests/source/test_faults.py` reads through all."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in WHOLE_SCANS else pytest.param(name, marks=pytest.mark.slow) for name in PASSING]
+)
 def test_what_passes_leaves_no_trace(name: str, hub: Hub, scan: Scan, local: bytes, tmp_path: Path) -> None:
     fault = PASSING[name](hub, MIDST)
     hub.faults.append(fault)
@@ -98,12 +109,12 @@ def test_what_passes_leaves_no_trace(name: str, hub: Hub, scan: Scan, local: byt
     "name",
     [
         "drop in mid-body",
-        "stall in mid-body",
-        "short 206",
+        pytest.param("stall in mid-body", marks=pytest.mark.slow),
+        pytest.param("short 206", marks=pytest.mark.slow),
         "200 ignoring the range",
-        "403",
-        "503",
-        "an expiry told as 410",
+        pytest.param("403", marks=pytest.mark.slow),
+        pytest.param("503", marks=pytest.mark.slow),
+        pytest.param("an expiry told as 410", marks=pytest.mark.slow),
     ],
 )
 def test_other_formats(kind: str, name: str, hub: Hub, scan: Scan, local: bytes, tmp_path: Path) -> None:

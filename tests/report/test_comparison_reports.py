@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -214,13 +216,15 @@ ODD: tuple[Any, ...] = ([], [1], {}, {"x": 1}, "x", 7, 10**400, None)
 
 @pytest.mark.parametrize("each", [8, pytest.param(1, marks=pytest.mark.slow)])
 def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path, each: int) -> None:
-    """In each place every ``each``-th of what is odd there, others than in the place before."""
+    """In each place every ``each``-th of what is odd there, others than before; for a number one too large."""
     path = tmp_path / "r.json"
     report = factory.judged()
     replace(report, rows=report.rows[:2], findings=report.findings[:1], coverage_entries=()).write(path)
     whole = path.read_text("utf-8")
-    for number, place in enumerate(places(json.loads(whole))):
-        for odd in ODD[number % each :: each]:
+    there = json.loads(whole)
+    for number, place in enumerate(places(there)):
+        too_large = [10**400] * (type(reduce(getitem, place, there)) in (int, float))
+        for odd in (*ODD[number % each :: each], *too_large):
             said = json.loads(whole)
             if place:
                 *above, last = place

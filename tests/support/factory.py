@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -392,5 +393,9 @@ ALL = {
     "mixture": mixture,
     "judged_mixture": judged_mixture,
 }
-SMALL = {**ALL, "mixture": partial(mixture, 2, 8), "judged_mixture": partial(judged_mixture, 2, 8)}
+SMALL: dict[str, Callable[[], ScanReport]] = {
+    **ALL,
+    "mixture": partial(mixture, 2, 8),
+    "judged_mixture": partial(judged_mixture, 2, 8),
+}
 """The same without a thousand rows, where their number is not what matters."""

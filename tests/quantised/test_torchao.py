@@ -132,16 +132,16 @@ def test_parts_and_headers_that_do_not_fit(tensors: Tensors, kind: str, data: di
     assert why in found({**int4(4, 64)[0], **tensors}, kind, **data).why_unread
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
-def test_anything(seed: int) -> None:
+@pytest.mark.parametrize("draws", [300, pytest.param(600, marks=pytest.mark.slow)])
+def test_anything(draws: int) -> None:
     """Shapes, dtypes and headers of all kinds: what reads is as large as its parts bear out, and nothing else fails."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     dtypes = (np.uint8, np.int8, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2, np.float32, E8M0, ml_dtypes.bfloat16)
     sides, seen = (0, 1, 2, 4, 4, 16, 32, 64, 128, 130), []
     kinds = ("Int4Tensor", "MXTensor", "NVFP4Tensor", "Int8Tensor", "Int4TilePackedTo4dTensor")
     elements = ("float4_e2m1fn_x2", "float8_e4m3fn", "float8_e5m2", None)
     tracemalloc.start()
-    for _ in range(300):
+    for _ in range(draws):
         kind = kinds[draw.integers(len(kinds))]
         rows, columns, size = (int(draw.choice(sides[3:])) for _ in range(3))
         element = elements[draw.integers(4)] if kind == "MXTensor" else elements[0]

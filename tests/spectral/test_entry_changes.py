@@ -233,7 +233,7 @@ def casts() -> Iterator[Any]:
 
 @pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(("rows", "cols"), [(12, 31), pytest.param(48, 90, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("name", "dtype", "route"), casts(), indirect=["route"])
+@pytest.mark.parametrize(("name", "dtype", "route"), [*casts()], indirect=["route"])
 def test_casts(name: str, dtype: str, rows: int, cols: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where one entry, the last and not of the sample, is another."""
     monkeypatch.setattr(module, "SAMPLE", rows * cols * 3 // 4)

@@ -36,6 +36,10 @@ A, X, Y = np.ones((1, 3)), np.ones((4, 3)), np.zeros((4, 3))
 gram_rows(A.ctypes.data, 3, None, 0, 1, 3, X.ctypes.data, Y.ctypes.data, 1.0)
 print(Y.mean())
 """
+AT_HAND = """
+import weightaudit.spectral.kernels
+print(3.0)
+"""
 MEASURED_BY_ALL = """
 import numpy as np
 from weightaudit.spectral import measure
@@ -85,7 +89,9 @@ def test_settings_that_keep_numba_from_working_are_as_if_it_were_missing(variabl
     assert done.stderr.splitlines()[-1].startswith("ImportError: numba: ")
 
 
-@pytest.mark.parametrize("program", [COMPILED, pytest.param(MEASURED_BY_ALL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "program", [AT_HAND, *(pytest.param(one, marks=pytest.mark.slow) for one in (COMPILED, MEASURED_BY_ALL))]
+)
 def test_settings_that_the_kernels_do_without(program: str) -> None:
     done = python(
         program, NUMBA_CACHE_LOCATOR_CLASSES="nonsense", NUMBA_CACHE_DIR=os.devnull, NUMBA_THREADING_LAYER="x"

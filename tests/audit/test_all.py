@@ -17,6 +17,8 @@ import weightaudit as wa
 from tests.support.running import CommandLine
 from tests.support.toy_spec import CONFIG, TOY
 from weightaudit import AuditConfig, ScanReport
+from weightaudit.batches import read_model_list, run_batch
+from weightaudit.batches.executors import InlinePool
 from weightaudit.batches.identity import cache_key
 from weightaudit.errors import ConfigError, MappingError, UsageError
 from weightaudit.parse import parse_spec
@@ -226,16 +228,19 @@ def test_the_command_line_takes_both(weightaudit: CommandLine, tmp_path: Path) -
     assert "spec broken.toml: key 'name' must be a text" in refused.stderr
 
 
-@pytest.mark.parametrize("options", [("--workers", "1"), pytest.param((), marks=pytest.mark.slow)])
-def test_a_line_of_a_list_may_have_either(options: tuple[str, ...], weightaudit: CommandLine, tmp_path: Path) -> None:
-    """In this process, and in several."""
+@pytest.mark.parametrize("inline", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_line_of_a_list_may_have_either(inline: bool, weightaudit: CommandLine, tmp_path: Path) -> None:
+    """In this process, and by the command line in several."""
     folder, spec = toy(tmp_path)
     other = tmp_path / "other"
     other.mkdir()
     model(other, unet(), None)
     lines = tmp_path / "models.txt"
     lines.write_text(f"{folder} spec={spec}\n{other} all=yes\n")
-    done = weightaudit("batch", lines, "--out", tmp_path / "out", *options)
-    assert done.code == 0, done.stderr
+    if inline:
+        run_batch(read_model_list(lines, AuditConfig()), tmp_path / "out", InlinePool, threads=1, title="models")
+    else:
+        done = weightaudit("batch", lines, "--out", tmp_path / "out")
+        assert done.code == 0, done.stderr
     reports = [json.loads(path.read_text()) for path in sorted((tmp_path / "out").rglob("summary.json"))]
     assert {one["architecture"]["family"] for one in reports if "architecture" in one} == {"toy", "structural guess"}

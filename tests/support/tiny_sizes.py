@@ -177,10 +177,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "out_hidden_size": H,
         "projector_hidden_size": 28,
     },
-    "vibevoice_asr": dict.fromkeys(
-        ("semantic_tokenizer_encoder_config", "acoustic_tokenizer_encoder_config"),
-        {"num_filters": 2, "depths": [1, 1, 1, 1, 1, 1, 1]},
-    ),
+    "vibevoice_asr": {
+        f"{kind}_tokenizer_encoder_config": {"num_filters": 2, "depths": [1, 1, 1, 1, 1, 1, 1]}
+        for kind in ("semantic", "acoustic")
+    },
     "cosmos3_edge": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [4, 2, 2]}}},
     "dots3_note": {"text_config": _ALL_KEYS},
     "hy_v4_vl": {

@@ -17,8 +17,9 @@ from weightaudit.batches import BatchResult
 ROOT = Path(__file__).parent.parent.parent
 
 
-GROWTH = 50_000
-"""Bytes that a model may add to the peak: what the page says of it, and no table of its layers."""
+GROWTH = 30_000_000
+"""Bytes by which the peak of 200 models may be beyond that of 20: 22 MB were measured, a row group and what the page
+says of each model, and 39 MB where all tables are gathered."""
 
 
 @pytest.mark.parametrize("models", [200, *(pytest.param(count, marks=pytest.mark.slow) for count in (1000, 5000))])
@@ -34,11 +35,11 @@ def test_thousands_of_models(models: int, batch: Callable[..., BatchResult], tmp
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
     assert (said["scanned"], said["kept"]) == (models, models)
-    print(said)
+    assert models > 200 or said["peak"] - said["tenth"] < GROWTH
     assert said["peak"] < 1_000_000_000
     with (tmp_path / "out" / "all.csv").open() as file:
         assert sum(1 for _ in file) == 1 + models * rows
     table = pq.ParquetFile(tmp_path / "out" / "all.parquet")
     assert table.metadata.num_rows == models * rows
-    assert table.metadata.num_row_groups < 20
+    assert 1 < table.metadata.num_row_groups < 20
     assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 1 + models

@@ -1,9 +1,11 @@
 """Results faked at the executor's edge: a run of thousands of models without a scan.
 
-    python -m tests.batches.faked MODELS TEMPLATE DIRECTORY
+    python -m tests.batches.faked MODELS TEMPLATE DIRECTORY [ROWS]
 
-TEMPLATE is the folder of one model that was really scanned; every model of the list gets its files (links to them) and
-an outcome of its own. Prints, as JSON, seconds for the run and for the joining in it, and the peak of memory in bytes.
+ROWS are those of a row group in the joined table, for fewer models to fill some. TEMPLATE is the folder of one model
+that was really scanned; every model of the list gets its files (links to them) and an outcome of its own. Prints, as
+JSON, seconds for the run and for the joining in it, and the peak of memory in bytes, that of a run of a tenth of the
+models before it, too.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from weightaudit.batches import BatchResult, Entry, run_batch
+from weightaudit.batches import BatchResult, Entry, aggregate, run_batch
 from weightaudit.batches.display import Silent
 from weightaudit.batches.job import Job
 from weightaudit.batches.outcome import Outcome, read_outcome
@@ -91,13 +93,16 @@ def peak_memory() -> int:
 
 def main() -> None:
     models, template, out = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    display, began = Timed(), time.monotonic()
+    aggregate.ROWS = int(sys.argv[4]) if len(sys.argv) > 4 else aggregate.ROWS
+    display = Timed()
+    fake_run(models // 10, template, out.with_name("tenth"), display)
+    tenth, began = peak_memory(), time.monotonic()
     result = fake_run(models, template, out, display)
     ended = time.monotonic()
     ran, joined = ended - began, ended - display.began
     again = fake_run(models, template, out, display)
-    said = {"scanned": len(result.scanned), "kept": len(again.kept), "run": ran, "join": joined, "peak": peak_memory()}
-    print(json.dumps(said))
+    counts = {"scanned": len(result.scanned), "kept": len(again.kept)}
+    print(json.dumps({**counts, "run": ran, "join": joined, "tenth": tenth, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
     python -m tests.batches.killable LIST
 
-LIST is run once, so that everything is loaded. Then each line of its input is ``LIST DIRECTORY [STEP]``: it forks,
+LIST is run once, so that everything is loaded. Then each line of its input is ``LIST DIRECTORY [KIND STEP]``: it forks,
 prints the child's id, and the child runs the list into the directory; with STEP it kills itself before its STEP-th
-change to the file system. Then the parent prints how the child ended: the exit code, or minus the signal.
+call that may change the file system, or, of the KIND "changed", before the STEP-th that does: what a kill leaves is the
+same before each of the calls between two of these. Then the parent prints how the child ended: the exit code, or minus
+the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how that ended.
 
 What is changed is not waited for until it is on the disk: a process that is killed leaves all that it has written.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -31,22 +34,33 @@ def run(models: Path, out: Path) -> None:
     run_batch(read_model_list(models, AuditConfig()), out, InlinePool, threads=1, title=models.stem)
 
 
-def kill_before(step: int) -> Callable[[], int]:
-    """Have this process kill itself before its ``step``-th change (0: never); gives how many there were."""
+def changes(name: str, path: Any, flags: int = 0, *_: Any, dir_fd: int | None = None) -> bool:
+    """Whether this call of the function of os leaves other files or names than it finds."""
+    if name == "open":
+        return bool(flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR | os.O_TRUNC))
+    if name == "fsync":
+        return False
+    there = name == "replace" or os.path.lexists(path) or dir_fd is not None
+    return there is not (name == "mkdir")
+
+
+def kill_before(step: int, kind: str) -> Callable[[], int]:
+    """Have this process kill itself before its ``step``-th call or change (0: never); gives how many there were."""
     count = 0
 
-    def counting(function: Callable[..., Any]) -> Callable[..., Any]:
+    def counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
             nonlocal count
-            count += 1
-            if count == step:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if kind == "called" or changes(name, *args, **kwargs):
+                count += 1
+                if count == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
             return function(*args, **kwargs)
 
         return counted
 
     for name in CHANGES:
-        setattr(os, name, counting(getattr(os, name)))
+        setattr(os, name, counting(name, getattr(os, name)))
     return lambda: count
 
 
@@ -54,22 +68,33 @@ def main() -> None:
     os.fsync = lambda fd: None
     with tempfile.TemporaryDirectory() as scratch:
         run(Path(sys.argv[1]), Path(scratch) / "out")
+    gc.collect()
+    gc.freeze()  # or each child's first collection copies all that is loaded
     print("ready", flush=True)
     for line in sys.stdin:
-        models, out, *step = line.split()
+        models, out, *how = line.split()
+        if how == ["here"]:
+            print(f"ended {tried(Path(models), Path(out))}", flush=True)
+            continue
         child = os.fork()
         if child == 0:
-            try:
-                changes = kill_before(int(step[0])) if step else lambda: 0
-                run(Path(models), Path(out))
-                print(f"changes {changes()}", flush=True)
-                os._exit(0)
-            except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-                os._exit(1)
+            changes = kill_before(int(how[1]), how[0]) if how else lambda: 0
+            code = tried(Path(models), Path(out))
+            print(f"changes {changes()}", flush=True)
+            os._exit(code)
         print(f"child {child}", flush=True)
         _, status = os.waitpid(child, 0)
         print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+
+
+def tried(models: Path, out: Path) -> int:
+    """The exit code of a run: 1 where it failed, which stderr tells."""
+    try:
+        run(models, out)
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ from typing import Any
 import pytest
 
 from tests.batches import tasks
-from tests.batches.checkpoints import many
+from tests.batches.checkpoints import corrupt, many
 from tests.batches.dask_cluster import DaskCluster, dask_cluster, needs_dask
 from tests.batches.lists import entries_of
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.cluster import Cluster
+from weightaudit.batches.display import Silent
+from weightaudit.batches.outcome import Outcome
 from weightaudit.errors import OutputError, UsageError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,90 +36,127 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DaskCluster]:
-    """Two workers, to be killed."""
-    with dask_cluster(tmp_path / "cluster", environment()) as running:
-        yield running
+class Lasting:
+    """The cluster of all tests here, as long as its scheduler lasts."""
 
+    def __init__(self, root: Path) -> None:
+        self.root, self.stack = root, ExitStack()
+        self.running: DaskCluster | None = None
 
-@pytest.fixture
-def lone(tmp_path: Path) -> Iterator[DaskCluster]:
-    """One worker, to be killed with its scheduler."""
-    with dask_cluster(tmp_path / "cluster", environment(), workers=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    """One worker, which has everything loaded once it has run something. Nobody kills it or adds another one."""
-    with dask_cluster(tmp_path_factory.mktemp("lasting") / "cluster", environment(), workers=1) as running:
-        yield running
+    def get(self) -> DaskCluster:
+        if self.running is None or self.running.scheduler.poll() is not None:
+            self.stack.close()
+            folder = self.root / f"cluster{len(list(self.root.iterdir()))}"
+            self.running = self.stack.enter_context(dask_cluster(folder, environment(), workers=0))
+        if all(worker.poll() is not None for worker in self.running.workers):
+            self.running.add_worker()
+        return self.running
 
 
 @pytest.fixture(scope="module")
-def restarting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    """One worker, which is started again when it has died; the scheduler gives up work over which two have died."""
-    env = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="1")
-    with dask_cluster(tmp_path_factory.mktemp("restarting") / "cluster", env, workers=0) as running:
-        running.add_worker("--nthreads", "1", "--nanny")
-        yield running
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    lasting = Lasting(tmp_path_factory.mktemp("lasting"))
+    with lasting.stack:
+        yield lasting
+
+
+@pytest.fixture
+def cluster(lasting: Lasting) -> DaskCluster:
+    """One worker, which has everything loaded once it has run something. It may be killed, and the scheduler too; who
+    adds another one ends it.
+    """
+    return lasting.get()
+
+
+@contextmanager
+def at(cluster: DaskCluster) -> Iterator[Cluster]:
+    """The pool of the cluster's workers."""
+    pool = Cluster(str(cluster.file))
+    try:
+        yield pool
+    finally:
+        pool.close(kill=True)
+
+
+def allow_failures(cluster: DaskCluster, count: int) -> None:
+    """Have the scheduler give up work over which more workers than that have died."""
+
+    def change(dask_scheduler: Any) -> None:
+        dask_scheduler.allowed_failures = count
+
+    with at(cluster) as pool:
+        pool._client.run_on_scheduler(change)
+
+
+@contextmanager
+def replaced(cluster: DaskCluster) -> Iterator[None]:
+    """In the block, another worker is started whenever none is left."""
+    over = threading.Event()
+
+    def replace() -> None:
+        while not over.wait(0.05):
+            if all(worker.poll() is not None for worker in cluster.workers):
+                cluster.add_worker()
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def words(tmp_path: Path, *more: str) -> list[str]:
     return [*WEIGHTAUDIT, "batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), *more]
 
 
+class Killing(Silent):
+    """Kills ``worker`` when two models have ended, and keeps what they had left."""
+
+    def __init__(self, worker: subprocess.Popen[bytes], out: Path) -> None:
+        self.worker, self.out = worker, out
+        self.ends = 0
+        self.before: dict[Path, int] = {}
+
+    def ended(self, title: str, outcome: Outcome, *, kept: bool) -> None:
+        self.ends += 1
+        if self.ends == 2:
+            self.worker.kill()
+            self.worker.wait()
+            self.before = {path: path.stat().st_ino for path in self.out.glob("*/outcome.json")}
+
+
+def added_with_many_threads(cluster: DaskCluster, pool: Cluster) -> subprocess.Popen[bytes]:
+    """A second worker, and what is to be known of a cluster before and after it came."""
+    pool._client.wait_for_workers(1)
+    assert not pool.notes
+    assert pool.max_in_flight == 32
+    added = cluster.add_worker("--nthreads", "20", "--no-nanny")
+    pool._client.wait_for_workers(2)
+    (note,) = pool.notes
+    assert "start them with --nthreads 1" in note
+    assert pool.max_in_flight == 42
+    return added
+
+
 @needs_dask
-def test_a_worker_killed_in_mid_run(batch: Callable[..., BatchResult], cluster: DaskCluster, tmp_path: Path) -> None:
+def test_a_worker_killed_in_mid_run(
+    batch: Callable[..., BatchResult], few: list[Path], cluster: DaskCluster, tmp_path: Path
+) -> None:
     """Its model is given to the other worker; the result is the uninterrupted one's, nothing finished is redone."""
-    models = many(tmp_path / "models", 8)
-    batch(models, tmp_path / "whole")
+    models = [*few, corrupt(few[0], tmp_path / "corrupt"), *many(tmp_path / "models", 1)]
+    failed = batch(models, tmp_path / "whole").failed
+    assert list(failed) == ["corrupt"]
     out = tmp_path / "out"
-    run = subprocess.Popen(words(tmp_path, "--scheduler", str(cluster.file)), stderr=subprocess.PIPE, text=True)
-    while len(list(out.glob("*/outcome.json"))) < 2 and run.poll() is None:
-        time.sleep(0.005)
-    cluster.workers[0].kill()
-    before = {path: path.stat().st_ino for path in out.glob("*/outcome.json")}
-    _, stderr = run.communicate(timeout=300)
-    assert run.returncode == 0, stderr
-    assert len(before) < len(models)
-    assert {path: path.stat().st_ino for path in before} == before
-    for name in ("all.csv", "all.parquet", "summary.csv"):
+    with at(cluster) as pool:
+        killing = Killing(added_with_many_threads(cluster, pool), out)
+        result = batch(models, out, pool=partial(Cluster, str(cluster.file)), display=killing)
+    assert result.failed == failed
+    assert 2 <= len(killing.before) < len(models)
+    assert {path: path.stat().st_ino for path in killing.before} == killing.before
+    for name in ("all.csv", "all.parquet", "summary.csv", "index.html"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-@needs_dask
-@pytest.mark.parametrize("end", ["scheduler", "interrupt"])
-def test_a_run_that_ends_early(few: list[Path], request: pytest.FixtureRequest, tmp_path: Path, end: str) -> None:
-    """One message, no library's talk; and nothing goes on in the directory afterwards."""
-    cluster: DaskCluster = request.getfixturevalue("lasting" if end == "interrupt" else "lone")
-    out = tmp_path / "out"
-    links = [tmp_path / f"model{i}" for i in range(60)]
-    for link in links:
-        link.symlink_to(few[0])
-    entries_of(links, tmp_path)
-    command = words(tmp_path, "--quiet", "--scheduler", str(cluster.file))
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while len(list(out.glob("*/outcome.json"))) < 3 and run.poll() is None:
-        time.sleep(0.005)
-    if end == "scheduler":
-        cluster.scheduler.kill()
-    else:
-        run.send_signal(signal.SIGINT)
-    _, stderr = run.communicate(timeout=120)
-    if end == "scheduler":
-        assert run.returncode == 3
-        assert stderr.startswith("weightaudit: the workers: they are gone, and the work with them. What is finished")
-        assert stderr.count("\n") == 1
-    else:
-        assert run.returncode == 130
-        assert stderr.splitlines()[-1] == "weightaudit: interrupted"
-    time.sleep(0.5)  # what was begun may end
-    left = len(list(out.glob("*/outcome.json")))
-    assert 3 <= left < len(links)
-    time.sleep(0.5)
-    assert len(list(out.glob("*/outcome.json"))) == left
 
 
 class Through(Cluster):
@@ -138,57 +179,18 @@ class _Passing(Executor):
 
 
 @needs_dask
-def test_a_model_that_kills_every_worker(few: list[Path], restarting: DaskCluster, tmp_path: Path) -> None:
-    """The scheduler gives up on it, the run goes on with the rest."""
-    (tmp_path / "deadly").mkdir()
-    entries = entries_of([tmp_path / "deadly", *few[:2]], tmp_path)
-    result = run_batch(entries, tmp_path / "out", partial(Through, restarting.file, tasks.deadly), threads=1)
-    assert list(result.failed) == ["deadly"]
-    assert "died while running it" in result.failed["deadly"]
-
-
-@needs_dask
-def test_an_answer_lost_with_its_worker_costs_no_second_scan(
-    few: list[Path], restarting: DaskCluster, tmp_path: Path
-) -> None:
-    """A worker may die between the end of a scan and the arrival of its answer."""
-    entries = entries_of(few[:1], tmp_path)
-    out = tmp_path / "out"
-    result = run_batch(entries, out, partial(Through, restarting.file, tasks.die_after_the_first), threads=1)
-    assert result.failed == {}
-    first, second = (out / few[0].name / "seen").read_text().split()
-    assert first == second == str((out / few[0].name / "outcome.json").stat().st_ino)
-
-
-@needs_dask
-def test_workers_that_do_not_see_the_directory(lasting: DaskCluster, few: list[Path], tmp_path: Path) -> None:
+def test_workers_that_do_not_see_the_directory(cluster: DaskCluster, few: list[Path], tmp_path: Path) -> None:
     """As on machines that do not share a file system."""
     entries = entries_of(few[:1], tmp_path)
     with pytest.raises(OutputError, match="Workers need the output directory under the same path"):
-        run_batch(entries, tmp_path / "out", partial(Through, lasting.file, tasks.elsewhere), threads=1)
+        run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.elsewhere), threads=1)
 
 
 @needs_dask
-def test_workers_of_another_version(lasting: DaskCluster, few: list[Path], tmp_path: Path) -> None:
+def test_workers_of_another_version(cluster: DaskCluster, few: list[Path], tmp_path: Path) -> None:
     entries = entries_of(few[:1], tmp_path)
     with pytest.raises(UsageError, match=r"it has weightaudit .*, and this work was made by 0\.0"):
-        run_batch(entries, tmp_path / "out", partial(Through, lasting.file, tasks.of_version_zero), threads=1)
-
-
-@needs_dask
-def test_what_is_to_be_known_of_a_cluster(cluster: DaskCluster) -> None:
-    pool = Cluster(str(cluster.file))
-    try:
-        pool._client.wait_for_workers(2)
-        assert not pool.notes
-        assert pool.max_in_flight >= 4
-        cluster.add_worker("--nthreads", "20", "--no-nanny")
-        pool._client.wait_for_workers(3)
-        (note,) = pool.notes
-        assert "start them with --nthreads 1" in note
-        assert pool.max_in_flight == 44
-    finally:
-        pool.close(kill=True)
+        run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.of_version_zero), threads=1)
 
 
 @needs_dask
@@ -218,3 +220,64 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"Dask is not installed here. pip install distributed"):
         Cluster("tcp://127.0.0.1:1")
+
+
+@needs_dask
+@pytest.mark.slow
+def test_an_answer_lost_with_its_worker_costs_no_second_scan(
+    few: list[Path], cluster: DaskCluster, tmp_path: Path
+) -> None:
+    """A worker may die between the end of a scan and the arrival of its answer. See `test_run` for any workers."""
+    entries = entries_of(few[:1], tmp_path)
+    allow_failures(cluster, 1)
+    out = tmp_path / "out"
+    with replaced(cluster):
+        result = run_batch(entries, out, partial(Through, cluster.file, tasks.die_after_the_first), threads=1)
+    assert result.failed == {}
+    first, second = (out / few[0].name / "seen").read_text().split()
+    assert first == second == str((out / few[0].name / "outcome.json").stat().st_ino)
+
+
+@needs_dask
+def test_a_model_that_kills_every_worker(few: list[Path], cluster: DaskCluster, tmp_path: Path) -> None:
+    """The scheduler gives up on it, the run goes on with the rest."""
+    (tmp_path / "deadly").mkdir()
+    entries = entries_of([tmp_path / "deadly", corrupt(few[0], tmp_path / "corrupt")], tmp_path)
+    allow_failures(cluster, 0)
+    with replaced(cluster):
+        result = run_batch(entries, tmp_path / "out", partial(Through, cluster.file, tasks.deadly), threads=1)
+    assert result.failed.keys() == {"corrupt", "deadly"}
+    assert "died while running it" in result.failed["deadly"]
+    assert "died" not in result.failed["corrupt"]
+
+
+@needs_dask
+@pytest.mark.parametrize("end", ["interrupt", "scheduler"])
+def test_a_run_that_ends_early(few: list[Path], cluster: DaskCluster, tmp_path: Path, end: str) -> None:
+    """One message, no library's talk; and nothing goes on in the directory afterwards."""
+    out = tmp_path / "out"
+    links = [tmp_path / f"model{i}" for i in range(60)]
+    for link in links:
+        link.symlink_to(few[0])
+    entries_of(links, tmp_path)
+    command = words(tmp_path, "--quiet", "--scheduler", str(cluster.file))
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(list(out.glob("*/outcome.json"))) < 3 and run.poll() is None:
+        time.sleep(0.005)
+    if end == "scheduler":
+        cluster.scheduler.kill()
+    else:
+        run.send_signal(signal.SIGINT)
+    _, stderr = run.communicate(timeout=120)
+    if end == "scheduler":
+        assert run.returncode == 3
+        assert stderr.startswith("weightaudit: the workers: they are gone, and the work with them. What is finished")
+        assert stderr.count("\n") == 1
+    else:
+        assert run.returncode == 130
+        assert stderr.splitlines()[-1] == "weightaudit: interrupted"
+    time.sleep(0.5)  # what was begun may end
+    left = len(list(out.glob("*/outcome.json")))
+    assert 3 <= left < len(links)
+    time.sleep(0.5)
+    assert len(list(out.glob("*/outcome.json"))) == left

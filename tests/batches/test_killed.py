@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,14 @@ import pytest
 from tests.batches.checkpoints import many
 from tests.batches.lists import entries_of
 from tests.support.running import CommandLine
-from weightaudit.batches import BatchResult
+from weightaudit.batches import BatchResult, run_batch
+from weightaudit.batches.executors import InlinePool
 from weightaudit.batches.outcome import read_outcome
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
 
 ROOT = Path(__file__).parent.parent.parent
 JOINED = ("all.csv", "all.parquet", "summary.csv", "index.html")
-KILLS = 20
 
 
 class Killable:
@@ -44,12 +45,20 @@ class Killable:
         assert self.process.stdout is not None
         return self.process.stdout.readline().split()
 
-    def start(self, models: Path, out: Path, step: int | None = None) -> int:
-        """Start a run of the list ``models``; its process."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{models} {out}{'' if step is None else f' {step}'}\n")
-        self.process.stdin.flush()
+    def start(self, models: Path, out: Path, *kill: object) -> int:
+        """Start a run of the list ``models``, which ``kill`` (KIND, STEP) may end; its process."""
+        self._say(models, out, *kill)
         return int(self.said()[1])
+
+    def here(self, models: Path, out: Path) -> int:
+        """Run the list without a process of its own; the exit code."""
+        self._say(models, out, "here")
+        return int(self.said()[1])
+
+    def _say(self, *words: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
 
     def end(self) -> tuple[int, int]:
         """How it ended, and the changes it made if it was counting and came to its end."""
@@ -62,7 +71,7 @@ class Killable:
 @pytest.fixture(scope="module")
 def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     folder = tmp_path_factory.mktemp("warm")
-    entries_of(few, folder)
+    entries_of(few[:2], folder)
     running = Killable(folder / "list.txt")
     try:
         yield running
@@ -74,6 +83,23 @@ def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterato
         running.process.wait()
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A list of models, and what a run of it that nobody disturbed leaves."""
+
+    listed: Path
+    models: list[Path]
+    joined: list[bytes]
+
+
+@pytest.fixture(scope="module")
+def whole(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    models = [*few, *many(folder / "more", 3)]
+    run_batch(entries_of(models, folder), folder / "out", InlinePool, threads=1, title="list")
+    return Whole(folder / "list.txt", models, joined(folder / "out"))
+
+
 def finished(out: Path) -> dict[str, tuple[int, int]]:
     """Models that count as finished, each with what would change if it were scanned again."""
     found = {}
@@ -83,24 +109,39 @@ def finished(out: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
+def outcomes(out: Path) -> int:
+    """How many models have an outcome, quickly told."""
+    return len(list(out.glob("*/outcome.json")))
+
+
+def ended(child: int) -> bool:
+    """Whether the process is no more: as a zombie it may be waited for by its parent at any moment."""
+    try:
+        return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
 
 
-def test_killed_at_random_moments(batch: Callable[..., BatchResult], runner: Killable, tmp_path: Path) -> None:
-    models = many(tmp_path / "models", 10)
-    batch(models, tmp_path / "whole")
-    whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
+@pytest.mark.parametrize("most", [6, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(whole: Whole, runner: Killable, tmp_path: Path, most: int) -> None:
+    """Some time after a run has finished one or more models, or none."""
     rng = random.Random(1)
     out, kills, moments = tmp_path / "out0", 0, []
     before: dict[str, tuple[int, int]] = {}
     began = time.monotonic()
-    runner.start(listed, tmp_path / "timed")
+    runner.start(whole.listed, tmp_path / "timed")
     assert runner.end() == (0, 0)
-    took = time.monotonic() - began
-    while kills < KILLS:
-        child = runner.start(listed, out)
-        time.sleep(rng.uniform(0, took / 4))
+    took = (time.monotonic() - began) / len(whole.models)
+    while kills < most:
+        child = runner.start(whole.listed, out)
+        more = rng.choice([0, 1, 1, 2])
+        while outcomes(out) < len(before) + more and not ended(child):
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, took))
         with suppress(ProcessLookupError):  # it may have come to its end
             os.kill(child, signal.SIGKILL)
         code, _ = runner.end()
@@ -111,18 +152,32 @@ def test_killed_at_random_moments(batch: Callable[..., BatchResult], runner: Kil
             kills += 1
             moments.append(len(after))
         else:  # it came to its end first: the next kills are for a new run
-            assert joined(out) == whole
+            assert code == 0
+            assert joined(out) == whole.joined
             out, before = tmp_path / f"out{kills}", {}
-    runner.start(listed, out)
+    runner.start(whole.listed, out)
     assert runner.end() == (0, 0)
     assert before.items() <= finished(out).items()
-    assert joined(out) == whole
-    assert any(0 < moment < len(models) for moment in moments)
+    assert joined(out) == whole.joined
+    assert any(0 < moment < len(whole.models) for moment in moments)
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kind", "least", "count"),
+    [
+        ("changed", 25, 1),
+        pytest.param("called", 80, 1, marks=pytest.mark.slow),
+        pytest.param("called", 120, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_before_every_change(
-    batch: Callable[..., BatchResult], few: list[Path], runner: Killable, tmp_path: Path, count: int
+    batch: Callable[..., BatchResult],
+    few: list[Path],
+    runner: Killable,
+    tmp_path: Path,
+    kind: str,
+    least: int,
+    count: int,
 ) -> None:
     """One model's run makes every kind of change that two make; that a finished one stays is tested above, too."""
     batch(few[:count], tmp_path / "whole")
@@ -135,39 +190,33 @@ def test_killed_before_every_change(
         os.link(tmp_path / "whole" / "plotly.js", out / "plotly.js")
         return out
 
-    runner.start(listed, fresh(0), 0)
+    runner.start(listed, fresh(0), kind, 0)
     code, changes = runner.end()
     assert code == 0
-    assert changes > 40
+    assert changes > least
     for step in range(1, changes + 1):
         out = fresh(step)
-        runner.start(listed, out, step)
+        runner.start(listed, out, kind, step)
         assert runner.end()[0] == -signal.SIGKILL
         before = finished(out)
-        runner.start(listed, out)
-        assert runner.end()[0] == 0
+        assert runner.here(listed, out) == 0
         assert before.items() <= finished(out).items()
         assert joined(out) == whole
         assert not list(out.rglob("*.tmp"))
 
 
-def test_the_command_killed_with_its_workers(
-    few: list[Path], batch: Callable[..., BatchResult], weightaudit: CommandLine, tmp_path: Path
-) -> None:
+def test_the_command_killed_with_its_workers(whole: Whole, weightaudit: CommandLine, tmp_path: Path) -> None:
     """As it is run: the processes of a killed command end too, and the same command goes on."""
-    models = [*few, *many(tmp_path / "more", 5)]
-    batch(models, tmp_path / "whole")
     out = tmp_path / "out"
-    entries_of(models, tmp_path)
-    words = ["batch", str(tmp_path / "list.txt"), "--out", str(out), "--threads", "1", "--workers"]
+    words = ["batch", str(whole.listed), "--out", str(out), "--threads", "1", "--workers"]
     process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, "2"], stderr=subprocess.DEVNULL)
     while len(finished(out)) < 2 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
     before = finished(out)
-    assert 2 <= len(before) < len(models)
+    assert 2 <= len(before) < len(whole.models)
     done = weightaudit(*words, "0")
     assert done.code == 0, done.stderr
     assert before.items() <= finished(out).items()
-    assert joined(out) == joined(tmp_path / "whole")
+    assert joined(out) == whole.joined

@@ -291,6 +291,24 @@ def test_a_lost_worker_is_tried_again_and_then_given_up(batch: Batch, few: list[
     assert pool.closed == [False]
 
 
+def test_an_answer_lost_with_its_worker_costs_no_second_scan(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    """A worker may die between the end of a scan and the arrival of its answer."""
+    from weightaudit.batches.worker import run_job
+
+    seen: list[int] = []
+
+    def die(job: Any) -> None:
+        if not seen:
+            assert run_job(job).status == "done"
+            seen.append((tmp_path / "out" / job.folder / "outcome.json").stat().st_ino)
+            raise Lost("its worker died")
+
+    pool = Recorded(die)
+    assert batch(few[:1], pool=pool).failed == {}
+    assert pool.models == [few[0].name] * 2
+    assert seen == [(tmp_path / "out" / few[0].name / "outcome.json").stat().st_ino]
+
+
 def test_what_is_wrong_with_the_workers_ends_the_run(batch: Batch, few: list[Path]) -> None:
     def break_down(job: Any) -> None:
         raise ModuleNotFoundError("No module named 'weightaudit'")

@@ -17,7 +17,12 @@ from weightaudit.batches import BatchResult
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("models", [1000, pytest.param(5000, marks=pytest.mark.slow)])
+GROWTH = 30_000_000
+"""Bytes by which the peak of 200 models may be beyond that of 20: 22 MB were measured, a row group and what the page
+says of each model, and 39 MB where all tables are gathered."""
+
+
+@pytest.mark.parametrize("models", [200, *(pytest.param(count, marks=pytest.mark.slow) for count in (1000, 5000))])
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
 def test_thousands_of_models(models: int, batch: Callable[..., BatchResult], tmp_path: Path) -> None:
     template = random_model(tmp_path / "models", "gpt2", 0, layers=24)
@@ -26,13 +31,15 @@ def test_thousands_of_models(models: int, batch: Callable[..., BatchResult], tmp
     rows = len((folder / "layers.csv").read_text().splitlines()) - 1
     assert rows > 150
     words = [sys.executable, "-m", "tests.batches.faked", str(models), str(folder), str(tmp_path / "out")]
+    words += ["4096"] if models < 1000 else []
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
     assert (said["scanned"], said["kept"]) == (models, models)
+    assert models > 200 or said["peak"] - said["tenth"] < GROWTH
     assert said["peak"] < 1_000_000_000
     with (tmp_path / "out" / "all.csv").open() as file:
         assert sum(1 for _ in file) == 1 + models * rows
     table = pq.ParquetFile(tmp_path / "out" / "all.parquet")
     assert table.metadata.num_rows == models * rows
-    assert table.metadata.num_row_groups < 20
+    assert 1 < table.metadata.num_row_groups < 20
     assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 1 + models

@@ -89,9 +89,11 @@ def test_whole_parts_are_joined(joined: Callable[[], dict[str, str]], few: list[
     assert before[0] == _rows(tmp_path / "out", *(path.name for path in few[:3]))
 
 
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_part_cut_off_anywhere_leaves_no_row(
-    joined: Callable[[], dict[str, str]], few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    joined: Callable[[], dict[str, str]], few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
+    """At its beginning and end, between and within rows and headers; ``step``: at each of so many of these places."""
     out = tmp_path / "out"
     monkeypatch.setattr(
         aggregate, "write_index", lambda *_, **__: (out / "index.html").write_text("1 of 3 models failed")
@@ -103,11 +105,13 @@ def test_a_part_cut_off_anywhere_leaves_no_row(
             0,
             1,
             len(csv_line(NAMES)),
-            *range(len(whole) - 40, len(whole)),
-            *range(0, len(whole), len(whole) // 40),
+            len(whole) - 1,
+            *range(len(whole) - 40, len(whole), step),
+            *range(0, len(whole), len(whole) // 40 * step),
         }
         if name == LAYERS_CSV:
-            ends |= {i + 1 for i, byte in enumerate(whole) if byte == 10} - {len(whole)}  # whole rows, but not all
+            rows = [i + 1 for i, byte in enumerate(whole) if byte == 10]
+            ends |= {*rows[::step], rows[-2]} - {len(whole)}  # whole rows, but not all
         for end in sorted(ends):
             part.write_bytes(whole[:end])
             found = joined()

@@ -57,21 +57,25 @@ def state(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.name not in changing}
 
 
-def test_spoilt_directories(batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rounds", [25, pytest.param(60, marks=pytest.mark.slow)])
+def test_spoilt_directories(
+    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
     """Thousands more by hand: see `mutations`."""
     batch(few[1:2], tmp_path / "one")
     quick(monkeypatch.setattr)
     trial = Trial(tmp_path / "trial", tmp_path / "one" / few[1].name, seed=1)
-    for _ in range(60):
+    for _ in range(rounds):
         trial.round()
     assert trial.counts["merged"]
 
 
-def test_spoilt_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("share", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_spoilt_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int) -> None:
     quick(monkeypatch.setattr)
     rng = random.Random(1)
     (tmp_path / "spoilt").mkdir()
-    for kind, rounds in (("json", 100), ("parquet", 40)):
+    for kind, rounds in (("json", 34 * share), ("parquet", 14 * share)):
         factory.judged().write(tmp_path / f"report.{kind}")
         for _ in range(rounds):
             spoilt_report(tmp_path / f"report.{kind}", tmp_path / "spoilt", rng)

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.support import forge
 from tests.support.traps import lay_traps
 
 NOBODY = 65534
@@ -81,28 +83,38 @@ def state(directory: Path) -> dict[str, tuple[int, ...]]:
     }
 
 
-def scans(out: Path) -> list[tuple[list[str], int]]:
+def scans(out: Path, model: str = ".") -> list[tuple[list[str], int]]:
     """Scans with every kind of output: words, and the exit code."""
     outputs = [f"--out={out / f'report.{kind}'}" for kind in ("html", "csv", "json", "parquet", "sarif")]
     figures = ["--figures", str(out / "figures")] if importlib.util.find_spec("matplotlib") else []
     return [
-        (["scan", ".", "--fail-on", "never", *outputs, *figures, "--spectrum", "--format", "github"], 0),
+        (["scan", model, "--fail-on", "never", *outputs, *figures, "--spectrum", "--format", "github"], 0),
         (["scan", "pickled", "--csv", str(out / "none.csv")], 3),
     ]
+
+
+def wide(traps: Path) -> list[str]:
+    """Two models for whose matrices, of rows so long, nothing is compiled; their names."""
+    draw = torch.Generator().manual_seed(0)
+    for name in ("wide", "wider"):
+        (traps / name).mkdir()
+        forge.write_model(traps / name, {forge.LAYER + forge.ROLES["Q"]: torch.randn(4, 80, generator=draw)})
+    (traps / "wide.txt").write_text("wide\nwider\n")
+    return ["wide", "wider"]
 
 
 def batches(out: Path, *kinds: tuple[str, str, str]) -> list[tuple[list[str], int]]:
     return [(["batch", "list.txt", "--out", str(out / name), *words], 0) for name, *words in kinds]
 
 
-def everything(out: Path) -> list[tuple[list[str], int]]:
+def everything(out: Path, compared: list[str]) -> list[tuple[list[str], int]]:
     cluster = [("dask", "--scheduler", "CLUSTER")] if importlib.util.find_spec("distributed") else []
     paper = ["paper", "figure1", "--models", ".", "--offline", "--out", str(out / "paper")]
     return [
         *scans(out),
-        *batches(out, ("processes", "--workers", "2"), ("threads", "--workers", "0"), *cluster),
+        *batches(out, ("processes", "--workers", "1"), ("threads", "--workers", "0"), *cluster),
         (["batch", "--merge", str(out / "processes"), "--out", str(out / "merged")], 0),
-        (["compare", ".", "other", "--out", str(out / "comparison")], 0),
+        (["compare", *compared, "--out", str(out / "comparison")], 0),
         (["archs"], 0),
         (["archs", "--check", "."], 0),
         (["rules"], 0),
@@ -128,19 +140,26 @@ def check(place: Place, commands: list[tuple[list[str], int]], *before: str, hom
     assert {path.parts[1] for path in kept} <= set(FOLDERS)
 
 
-def test_every_command(place: Place) -> None:
-    check(place, everything(place.out), home=place.home)
+@pytest.mark.parametrize("alike", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_command(place: Place, alike: bool) -> None:
+    """Loops are compiled for the scans; where models ``alike`` are compared, for their difference too."""
+    compared = [".", "other"] if alike else wide(place.traps)
+    check(place, everything(place.out, compared), home=place.home)
+    assert list((place.home / ".cache" / "weightaudit").iterdir())
     assert (place.home / ".cache" / "weightaudit").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: -1)() != 0, reason="only root can become nobody")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
-def test_nobody_who_has_no_home(place: Place) -> None:
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_nobody_who_has_no_home(place: Place, compiled: bool) -> None:
+    """Where loops are ``compiled``, each process does it for itself, as there is no place to keep them."""
+    model, listed = (".", "list.txt") if compiled else (wide(place.traps)[0], "wide.txt")
     for folder in (place.traps, place.out, place.tmp):
         for path in (folder, *folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     place.log.touch()
     os.chown(place.log, NOBODY, NOBODY)
     place.canary.parent.chmod(0o1777)  # so that a trap could leave its line
-    commands = [*scans(place.out), *batches(place.out, ("processes", "--workers", "1"))]
+    commands = [*scans(place.out, model), (["batch", listed, "--out", str(place.out / "batch"), "--workers", "1"], 0)]
     check(place, commands, *AS_NOBODY, home=place.clean / "missing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Executor
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,16 @@ class Cluster:
     @property
     def max_in_flight(self) -> int:
         """Twice what the cluster can work on now."""
-        return max(LEAST_ROOM, 2 * int(sum(self._client.nthreads().values())))
+        try:
+            known = self._client.nthreads()
+        except OSError:  # no scheduler answers any more, which the work under way will tell
+            known = {}
+        return max(LEAST_ROOM, 2 * int(sum(known.values())))
 
     def close(self, *, kill: bool) -> None:
         """Leave the cluster, which goes on without us; what it has not begun for us is taken back."""
-        self.executor.shutdown(wait=not kill)
+        with suppress(Exception) if kill else nullcontext():  # a client without its scheduler has nothing to take back
+            self.executor.shutdown(wait=not kill)
         self._client.close()
 
 

@@ -25,8 +25,9 @@ from tests.support.bins import save_bin, save_bin_shards
 from tests.support.covering import covering
 from tests.support.hub import SHA, Hub, environment, folder_files, pointed_at, run, serve
 from tests.support.models import RECIPES, build, tiny_model
-from tests.support.running import CommandLine
+from tests.support.running import CommandLine, Outcome
 from weightaudit.checkpoint import open_checkpoint
+from weightaudit.compiled.private_folder import private_folder
 
 KINDS = ("safetensors", "safetensors shards", "bin", "bin shards")
 MEDIUM = "gpt2"
@@ -56,10 +57,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Pat
 
 @pytest.fixture(scope="session")
 def medium(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Some 40 MB with the names, buffers and layout of GPT-2's own file, in both formats, shards too. Read only."""
+    """Some 20 MB with the names, buffers and layout of GPT-2's own file, in both formats, shards too. Read only."""
     root = tmp_path_factory.mktemp("medium")
     folders = {kind: root / kind.replace(" ", "-") / MEDIUM for kind in ("safetensors", "bin", "bin shards")}
-    sizes = {"n_embd": 512, "n_head": 8, "vocab_size": 4000}
+    sizes = {"n_embd": 384, "n_head": 8, "vocab_size": 2000}
     generate(MEDIUM, folders["safetensors"], layers=2, heavy=False, overrides=sizes)
     (folders["safetensors"] / "planted.json").unlink()
     tensors = load_file(folders["safetensors"] / "model.safetensors")
@@ -145,8 +146,7 @@ def check_transfers(hub: Hub, directory: Path, report: wa.ScanReport) -> None:
     assert all(request.token is None for request in hub.log)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", RECIPES)
+@pytest.mark.parametrize(("family", "kind"), covering(list(RECIPES), KINDS, together=1))
 def test_streamed_and_local_scans_are_twins(
     weightaudit: CommandLine,
     tmp_path: Path,
@@ -217,8 +217,9 @@ runpy.run_module("weightaudit", run_name="__main__", alter_sys=True)
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where machine code is kept: made by the first command, found by the next."""
-    return tmp_path_factory.mktemp("kernels")
+    """Where machine code is kept: where this process does, which has some."""
+    folder = private_folder()
+    return folder.path if folder else tmp_path_factory.mktemp("caches") / "weightaudit"
 
 
 @pytest.mark.parametrize("kind", ["safetensors shards", "bin"])
@@ -240,7 +241,7 @@ def test_nothing_is_written_but_the_output(
             USERPROFILE=str(folders["user"]),
             XDG_CACHE_HOME=str(folders["user"] / "cache"),
             TMPDIR=str(folders["tmp"]),
-            NUMBA_CACHE_DIR=str(kernels),
+            NUMBA_CACHE_DIR=str(kernels.parent),
             TRACE_TO=str(tmp_path / "trace"),
             PYTHONDONTWRITEBYTECODE="1",
         )
@@ -302,7 +303,10 @@ def test_offline_asks_nothing(
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in ("safetensors", "bin shards") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 def test_download_keeps_the_files(
     weightaudit: CommandLine,
     tmp_path: Path,
@@ -355,11 +359,29 @@ def test_a_revision_is_pinned_before_anything_is_read(
         assert wa.scan("org/gptj", revision=revision).layers.equals(before)
 
 
-@pytest.mark.parametrize(("access", "kind"), [("gated", "safetensors"), ("private", "bin shards")])
+def authorised(hub: Hub, words: list[str], folder: Path, weightaudit: CommandLine | None) -> Outcome:
+    """What the command does in a process of its own, or as ``weightaudit`` in this one."""
+    if weightaudit is not None:
+        with pointed_at(hub.url, folder / "hf"):
+            return weightaudit(*words)
+    done = run(words, environment(hub.url, folder / "hf"), folder / "cwd")
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("access", "kind", "alone"),
+    [
+        ("gated", "safetensors", True),
+        ("private", "bin shards", False),
+        pytest.param("private", "bin shards", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_token_opens_a_model_and_goes_nowhere_else(
-    weightaudit: CommandLine, tmp_path: Path, stored: Callable[[str, str], Path], access: str, kind: str
+    weightaudit: CommandLine, tmp_path: Path, stored: Callable[[str, str], Path], access: str, kind: str, alone: bool
 ) -> None:
-    """Read by a process of its own, with every output: the token is in none, nor are signed addresses."""
+    """Read with every output, by a process of its own where it is ``alone``: the token is in none, nor are signed
+    addresses.
+    """
     directory = stored("bert", kind)
     for name in ("cwd", "hf"):
         (tmp_path / name).mkdir()
@@ -369,7 +391,6 @@ def test_a_token_opens_a_model_and_goes_nowhere_else(
         words += [f"--{name}", str(outputs[name])]
     with serve({"org/bert": folder_files(directory)}) as hub:
         getattr(hub, access).add("org/bert")
-        env = environment(hub.url, tmp_path / "hf")
         with pointed_at(hub.url, tmp_path / "hf"):
             nameless = weightaudit(*words)
         assert nameless.code == 3
@@ -382,8 +403,8 @@ def test_a_token_opens_a_model_and_goes_nowhere_else(
         assert not any(output.exists() for output in outputs.values())
         assert hub.asked("cdn") == []
         hub.log.clear()
-        done = run([*words, "--token", hub.token, "--debug"], env, tmp_path / "cwd")
-        assert done.returncode == 0, done.stderr
+        done = authorised(hub, [*words, "--token", hub.token, "--debug"], tmp_path, weightaudit if not alone else None)
+        assert done.code == 0, done.stderr
         assert {request.token for request in hub.asked("hub") if "agent-harnesses" not in request.path} == {hub.token}
         assert {request.token for request in hub.asked("cdn")} == {None}
         signatures = {request.query["X-Signature"] for request in hub.asked("cdn")}

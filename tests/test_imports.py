@@ -71,7 +71,7 @@ def _draw(place: Path, what: str, **variables: str) -> subprocess.CompletedProce
     ("what", "content"),
     [
         ("figures", b"figure.dpi: 7\nbackend: module://evil\n"),
-        ("figures", b"\xff\n"),
+        pytest.param("figures", b"\xff\n", marks=pytest.mark.slow),
         ("paper", b"figure.dpi: 7\nnonsense"),
         ("paper", None),
     ],
@@ -87,7 +87,7 @@ def test_a_matplotlibrc_in_the_working_directory_is_not_read(tmp_path: Path, wha
     assert (done.stdout, done.stderr) == ("100.0 None\n", "")
 
 
-@pytest.mark.parametrize("what", ["figures", "paper"])
+@pytest.mark.parametrize("what", ["figures", pytest.param("paper", marks=pytest.mark.slow)])
 def test_settings_of_the_users_own_that_matplotlib_refuses(tmp_path: Path, what: str) -> None:
     pytest.importorskip("matplotlib")
     done = _draw(tmp_path, what, MPLBACKEND="nonsense")

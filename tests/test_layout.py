@@ -66,7 +66,7 @@ def test_what_may_not_be_imported_is_noticed(tmp_path: Path) -> None:
     assert [why_not(asking, name) for name in imported(source)] == [
         *["is a file of tests"] * 3,
         "is pytest's to import",
-        None,
-        None,
         "belongs to another folder",
+        None,
+        None,
     ]

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.support.running import CommandLine, on_a_terminal
+from tests.support.running import CommandLine, a_terminal, on_a_terminal
 from weightaudit.records import ScanResult
 from weightaudit.report import tables
 
@@ -177,9 +177,9 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
     [
         ("0", signal.SIGINT, "interrupted", True),
         ("2", signal.SIGINT, "interrupted", True),
-        ("0", signal.SIGTERM, "terminated", False),
+        pytest.param("0", signal.SIGTERM, "terminated", False, marks=pytest.mark.slow),
         ("2", signal.SIGTERM, "terminated", False),
-        ("2", signal.SIGTERM, "terminated", True),
+        pytest.param("2", signal.SIGTERM, "terminated", True, marks=pytest.mark.slow),
     ],
 )
 def test_stopped(
@@ -198,7 +198,7 @@ def test_stopped(
     copies = [tmp_path / f"model{i}" for i in range(12)]
     for copy in copies:
         copy.symlink_to(next(iter(tiny_checkpoints.values())))
-    path.write_text("".join(f"{copy}\n" for copy in copies))
+    path.write_text("".join(f"{copy} layers=0\n" for copy in copies))
     words = ["batch", str(path), "--out", str(out), "--quiet", "--workers"]
     command = [*WEIGHTAUDIT, *words, workers]
     process = subprocess.Popen(
@@ -234,16 +234,36 @@ def test_stopped(
     assert len((out / "summary.csv").read_text().splitlines()) == 1 + len(copies)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_the_live_table(models: Path, tmp_path: Path) -> None:
-    """On a terminal: a table that comes and goes, failures that stay, and names that are not taken for markup."""
-    models.write_text(models.read_text() + f"{tmp_path}/[red]gone\n")
-    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
-    words = [*WEIGHTAUDIT, "batch", str(models), "--out", str(tmp_path / "out"), "--workers", "1"]
-    code, shown = on_a_terminal(words, env)
-    assert code == 1
+def _check_shown(shown: bytes, tmp_path: Path) -> None:
     text = shown.decode()
     assert " of 4 models, 2 failed, " in text  # on one line, however few models are under way
     assert "[red]gone" in text.rpartition("first finding")[2]
     assert "[red]gone: failed: " in text
     assert text.rstrip().endswith("4 models, 2 failed: " + str(tmp_path / "out" / "index.html"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_the_live_table(
+    weightaudit: CommandLine, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal: a table that comes and goes, failures that stay, and names that are not taken for markup."""
+    models.write_text(models.read_text() + f"{tmp_path}/[red]gone\n")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    with a_terminal() as (stream, shown), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stdout", stream)
+        patched.setattr(sys, "stderr", stream)
+        done = weightaudit("batch", models, "--out", tmp_path / "out", "--workers", "0")
+    assert done.code == 1
+    _check_shown(b"".join(shown), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_the_live_table_of_a_process(models: Path, tmp_path: Path) -> None:
+    models.write_text(models.read_text() + f"{tmp_path}/[red]gone\n")
+    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    words = [*WEIGHTAUDIT, "batch", str(models), "--out", str(tmp_path / "out"), "--workers", "1"]
+    code, shown = on_a_terminal(words, env)
+    assert code == 1
+    _check_shown(shown, tmp_path)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.support.forks import Forks, posix
 from tests.support.running import CommandLine
 from weightaudit.cli.completion import ASKED_BY_A_SHELL, keep_help_on_one_line
 
@@ -79,8 +78,9 @@ def test_what_a_word_means_is_one_line(weightaudit: CommandLine, monkeypatch: py
     assert unasked == {"COLUMNS": "20"}
 
 
+@posix
 @pytest.mark.parametrize("line", ["scan --", "scan m --roles Q", "scan m --ignore dead", "archs be", "batch @"])
-def test_nothing_heavy_is_loaded(line: str) -> None:
+def test_nothing_heavy_is_loaded(line: str, bare: Forks) -> None:
     words = {
         "COMP_WORDS": f"weightaudit {line}",
         "COMP_CWORD": str(len(line.split())),
@@ -90,8 +90,6 @@ def test_nothing_heavy_is_loaded(line: str) -> None:
         "import sys\nfrom weightaudit.cli import main\ntry:\n    main()\nfinally:\n"
         f"    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **words}, check=True
-    )
+    done = bare.done(program, "weightaudit", env={**os.environ, **words})
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
     assert done.stdout
-    assert done.stderr.strip() == "[]"

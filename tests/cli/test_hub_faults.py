@@ -89,7 +89,7 @@ WHOLE_SCANS = (
     *("wrong Content-Range, earlier", "nonsense in Content-Range", "compressed", "416", "429 with Retry-After"),
     *("429 of HEAD", "503 in the midst", "503 of the listing", "addresses that expire at once", "redirect of a range"),
 )
-"""By default, one of every kind at every place where it can be met; `tests/source/test_faults.py` reads through each."""
+"""By default, one of each kind at each place where it can be met; `tests/source/test_faults.py` reads through all."""
 
 
 @pytest.mark.parametrize(

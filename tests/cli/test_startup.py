@@ -13,16 +13,17 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.support.bins import save_bin
+from tests.support.forks import Forks, posix
 from tests.support.running import CommandLine
 
 HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub", "scipy", "pyarrow")
+CHECK = f"import sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
 
 
+@posix
 @pytest.mark.parametrize(
     "program",
     [
-        "import weightaudit",
-        "import weightaudit.cli",
         "import weightaudit.audit, weightaudit.spectral; dir(weightaudit.audit); weightaudit.spectral.check_options",
         "import sys; sys.argv = ['weightaudit', '--help']; from weightaudit.cli import app; app(standalone_mode=False)",
         "import sys; sys.argv = ['weightaudit', 'scan', '--help']; from weightaudit.cli import app; "
@@ -30,36 +31,43 @@ HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub"
         "import sys; sys.argv = ['weightaudit', 'rules']; from weightaudit.cli import app; app(standalone_mode=False)",
     ],
 )
-def test_loads_nothing_heavy(program: str) -> None:
-    check = f"{program}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+def test_loads_nothing_heavy(program: str, bare: Forks) -> None:
+    done = bare.done(f"{program}\n{CHECK}")
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+def test_the_package_and_its_commands_load_nothing_heavy() -> None:
+    program = f"import weightaudit, weightaudit.cli\n{CHECK}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
 
 
 NOT_FOR_A_SCAN = ("torch", "transformers", "pandas", "plotly", "pyarrow", "huggingface_hub", "safetensors")
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
-def test_tables_need_few_libraries(file: str, tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_tables_need_few_libraries(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
     """Neither the command nor `weightaudit.scan`, whichever format the weights have, whatever the config leaves out."""
-    model, outputs = tmp_path / "model", [str(tmp_path / f"r.{kind}") for kind in ("csv", "json", "sarif", "html")]
-    shutil.copytree(tiny_checkpoints["bert"], model)
-    config = json.loads((model / "config.json").read_text("utf-8"))
-    silent = {key: value for key, value in config.items() if key not in ("tie_word_embeddings", "type_vocab_size")}
-    (model / "config.json").write_text(json.dumps(silent), "utf-8")
-    if file.endswith(".bin"):
-        save_bin(load_file(model / "model.safetensors"), model)
-        (model / "model.safetensors").unlink()
-    words = ["scan", str(model), *(word for path in outputs for word in ("--out", path)), "-q"]
+    models = [tmp_path / "safetensors", tmp_path / "bin"]
+    outputs = [tmp_path / f"r.{kind}" for kind in ("csv", "json", "sarif", "html")]
+    for model in models:
+        shutil.copytree(tiny_checkpoints["bert"], model)
+        config = json.loads((model / "config.json").read_text("utf-8"))
+        silent = {key: value for key, value in config.items() if key not in ("tie_word_embeddings", "type_vocab_size")}
+        (model / "config.json").write_text(json.dumps(silent), "utf-8")
+    save_bin(load_file(models[1] / "model.safetensors"), models[1])
+    (models[1] / "model.safetensors").unlink()
+    words = ["scan", str(models[1]), *(word for path in outputs for word in ("--out", str(path))), "-q"]
     program = (
         "import sys\nfrom weightaudit.cli import app\n"
         f"app({words!r}, standalone_mode=False)\n"
-        f"import weightaudit\nassert weightaudit.scan({str(model)!r}).rows\n"
+        f"app(['scan', {str(models[0])!r}, '-q'], standalone_mode=False)\n"
+        f"import weightaudit\nfor model in {[str(model) for model in models]!r}:\n"
+        "    assert weightaudit.scan(model).rows\n"
         f"print([name for name in {NOT_FOR_A_SCAN!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert all(Path(output).exists() for output in outputs)
+    assert all(output.exists() for output in outputs)
 
 
 def test_a_library_that_is_absent_is_named(

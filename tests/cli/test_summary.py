@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import factory
+from tests.support.covering import covering
 from tests.support.findings import FINDINGS, found, with_findings
 from tests.support.page import read
-from tests.support.running import on_a_terminal
+from tests.support.running import CommandLine, a_terminal
 from weightaudit import ScanReport
+from weightaudit.cli.formats import show
 from weightaudit.cli.layout import cut
 from weightaudit.cli.profile import by_layer, drawn, narrowed
 from weightaudit.cli.summary import summary_text
@@ -30,9 +32,10 @@ DEEP = factory.bert(96, 12288, 49152)
 REPORTS = {**{name: make() for name, make in factory.ALL.items()}, "found": found(), "deep": DEEP}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
-@pytest.mark.parametrize("width", [NARROWEST, PIPED, 120, WIDEST])
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize(
+    ("name", "width", "encoding"),
+    covering(list(REPORTS), [NARROWEST, PIPED, 120, WIDEST], ["utf-8", "ascii", "latin-1", "cp437"]),
+)
 def test_fits_the_columns_that_there_are_in_any_encoding(name: str, width: int, encoding: str) -> None:
     text = summary_text(REPORTS[name], TerminalStyle(encoding, width=width))
     text.encode(encoding)
@@ -269,33 +272,35 @@ def test_a_name_cannot_steer_a_log_or_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("words", [("scan", "--help"), ("rules",)])
-def test_ascii_alone_is_enough(words: tuple[str, ...]) -> None:
-    done = run_ascii(*words)
-    assert (done.returncode, done.stderr) == (0, b"")
-    done.stdout.decode("ascii")
+def test_ascii_alone_is_enough(
+    words: tuple[str, ...], weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    done = weightaudit(*words)
+    sys.stdout.flush()
+    assert (done.code, done.stderr) == (0, "")
+    assert written.getvalue().decode("ascii")
 
 
 def test_a_scan_in_ascii(tiny_checkpoints: dict[str, Path]) -> None:
-    done = run_ascii("scan", str(tiny_checkpoints["gpt2"]), "--fail-on", "never")
+    """By a process that is told so."""
+    words = [sys.executable, "-m", "weightaudit", "scan", str(tiny_checkpoints["gpt2"]), "--fail-on", "never"]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, capture_output=True, env=env, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert "24x24" in done.stdout.decode("ascii")
 
 
-def run_ascii(*words: str) -> subprocess.CompletedProcess[bytes]:
-    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    return subprocess.run([sys.executable, "-m", "weightaudit", *words], capture_output=True, env=env, check=False)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
-def test_on_a_terminal(no_color: str, coloured: bool) -> None:
-    """The real stream of a real process."""
-    program = (
-        "import sys; from tests.support.findings import found; from weightaudit.cli.formats import show; "
-        "show(found(), 'text')"
-    )
-    env = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color, "PYTHONIOENCODING": "utf-8"}
-    code, shown = on_a_terminal([sys.executable, "-c", program], env)
-    assert code == 0
+def test_on_a_terminal(no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    with a_terminal() as (stream, pieces):
+        monkeypatch.setattr(sys, "stdout", stream)
+        show(found(), "text")
+        monkeypatch.undo()
+    shown = b"".join(pieces)
     assert (b"\x1b[31merror  \x1b[0m  nonfinite:" in shown) is coloured
     assert (b"\x1b" in shown) is coloured

@@ -6,24 +6,45 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.support.hub import Hub, environment, folder_files, run, serve
+from tests.support.forks import Forks, forks_in, posix
+from tests.support.hub import Hub, environment, folder_files, serve
 from tests.support.models import tiny_model
 
-HF = [sys.executable, "-m", "huggingface_hub.cli.hf"]
+pytestmark = posix
+# Each a process of its own, where huggingface_hub reads its settings from the environment when it is loaded.
+HF = "from huggingface_hub.cli.hf import main\nmain()"
+WEIGHTAUDIT = "from weightaudit.cli import main\nmain()"
+BY_THE_HUB_ALONE = [name for name in ("httpx", "httpx2", "anyio", "yaml", "tqdm", "filelock") if find_spec(name)]
+"""What huggingface_hub loads, whichever of them its version does: most of the time that it takes."""
 SCAN = ["scan", "org/bert", "--csv", "layers.csv"]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes | Path]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("advised") / "bert"
     tiny_model("bert", folder)
-    return folder_files(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(local: Path) -> Mapping[str, bytes | Path]:
+    return folder_files(local)
+
+
+@pytest.fixture(scope="module")
+def forks(local: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    folder = tmp_path_factory.mktemp("forks")
+    scan = ["scan", str(local), "--csv", str(folder / "layers.csv")]
+    with forks_in(folder, BY_THE_HUB_ALONE, [scan]) as runner:
+        loaded = runner.done("import sys\nprint('huggingface_hub.constants' in sys.modules)")
+        assert (loaded.returncode, loaded.stdout) == (0, "False\n"), loaded.stderr
+        yield runner
 
 
 @pytest.fixture
@@ -36,17 +57,20 @@ def hub(files: Mapping[str, bytes | Path]) -> Iterator[Hub]:
 class Shell:
     """Commands of a user whose Hub is the stand-in."""
 
-    def __init__(self, hub: Hub, tmp_path: Path) -> None:
+    def __init__(self, hub: Hub, forks: Forks, tmp_path: Path) -> None:
         self.variables: dict[str, str] = {}
-        self._hub, self._home, self._here = hub, tmp_path / "home", tmp_path
+        self._hub, self._forks, self._home, self._here = hub, forks, tmp_path / "home", tmp_path
+
+    def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        env = environment(self._hub.url, self._home, **self.variables)
+        return self._forks.done(program, *words, cwd=self._here, env=env)
 
     def weightaudit(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return run(list(words), environment(self._hub.url, self._home, **self.variables), self._here)
+        return self._run(WEIGHTAUDIT, "weightaudit", *words)
 
     def hf(self, *words: str) -> None:
         """The Hub's own command, which has to succeed."""
-        env = environment(self._hub.url, self._home, **self.variables)
-        done = subprocess.run([*HF, *words], env=env, cwd=self._here, capture_output=True, text=True, check=False)
+        done = self._run(HF, "hf", *words)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def type(self, line: str) -> subprocess.CompletedProcess[str] | None:
@@ -60,8 +84,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(hub: Hub, tmp_path: Path) -> Shell:
-    return Shell(hub, tmp_path)
+def shell(hub: Hub, forks: Forks, tmp_path: Path) -> Shell:
+    return Shell(hub, forks, tmp_path)
 
 
 def refused(done: subprocess.CompletedProcess[str], *says: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+posix = pytest.mark.skipif(os.name == "nt", reason="forks, and signals")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has libraries loaded")
 
 

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import TextIO
 
 import pytest
 import typer.main
@@ -92,3 +94,26 @@ def on_a_terminal(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, by
         shown += piece
     os.close(controller)
     return process.wait(), shown
+
+
+@contextmanager
+def a_terminal() -> Iterator[tuple[TextIO, list[bytes]]]:
+    """A stream that is a terminal of its own, and all that it has shown once the block has ended."""
+    import pty  # which not every system has
+
+    controller, terminal = pty.openpty()
+    shown: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):  # which Linux raises when the other end is closed
+            while piece := os.read(controller, 65536):
+                shown.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with open(terminal, "w", encoding="utf-8") as stream:
+            yield stream, shown
+    finally:
+        reader.join()
+        os.close(controller)

@@ -3,102 +3,61 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 
 
-class Fork:
-    """A kernel that is a fork of this process, which has PyTorch and transformers loaded: as `subprocess.Popen` has it."""
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, command: Sequence[str], cwd: str, env: dict[str, str]) -> None:
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            run_kernel(command, cwd, env)
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-    def wait(self) -> int:
-        while self.poll() is None:
-            with suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        assert self.returncode is not None
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+def by_a_kernel(folder: Path, cells: list[Any], notebook: Any) -> dict[str, list[Any]]:
+    """A process of its own, as a notebook has it."""
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    resources = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    return {cell.source: cell.outputs for cell in cells}
 
 
-def run_kernel(command: Sequence[str], cwd: str, env: dict[str, str]) -> NoReturn:
-    """What ``python -m ipykernel_launcher …`` does, in a session of its own."""
-    code = 1
-    try:
-        os.setsid()
-        os.environ.clear()
-        os.environ.update(env)
-        os.chdir(cwd)
-        sys.path.insert(0, "")
-        streams = open(os.devnull, "w")  # noqa: SIM115  # for good
-        sys.stdout = sys.__stdout__ = sys.stderr = sys.__stderr__ = streams
-        sys.argv = list(command[command.index("-m") + 1 :])
-        from ipykernel.kernelapp import launch_new_instance
+def by_a_shell(folder: Path, cells: list[Any]) -> dict[str, list[Any]]:
+    """IPython's in this process, which has loaded PyTorch: what it would show."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
 
-        launch_new_instance()
-        code = 0
-    finally:
-        os._exit(code)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("IPYTHONDIR", str(folder))
+        patched.setattr("plotly.io.renderers.default", "plotly_mimetype")
+        shell = InteractiveShell.instance()
+        try:
+            found = {}
+            for cell in cells:
+                with capture_output():
+                    ran = shell.run_cell(cell.source)
+                ran.raise_error()
+                with capture_output() as displayed:
+                    data, _ = shell.display_formatter.format(ran.result)
+                given = [SimpleNamespace(output_type="execute_result", data=data)] if data else []
+                shown = [SimpleNamespace(output_type="display_data", data=one.data) for one in displayed.outputs]
+                found[cell.source] = [*given, *shown]
+            return found
+        finally:
+            InteractiveShell.clear_instance()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("fork", marks=pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks PyTorch")),
-        pytest.param("process", marks=pytest.mark.slow),
-    ],
-)
+@pytest.fixture(scope="module", params=["shell", pytest.param("kernel", marks=pytest.mark.slow)])
 def shown(
     request: pytest.FixtureRequest, tiny_checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[Any]]:
     """Source → outputs, run where a folder is called gpt2 as the model is."""
-    nbclient = pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
-    import nbformat
-
+    nbformat = pytest.importorskip("nbformat")
     folder = tmp_path_factory.mktemp("notebook")
     (folder / "gpt2").symlink_to(tiny_checkpoints["gpt2"])
     notebook = nbformat.reads(NOTEBOOK.read_text("utf-8"), as_version=4)
-    resources = {"metadata": {"path": str(folder)}}
-    with pytest.MonkeyPatch.context() as patched:
-        if request.param == "fork":
-            patched.setattr(
-                "jupyter_client.provisioning.local_provisioner.launch_kernel",
-                lambda command, cwd=None, env=None, **_: Fork(command, cwd, env or dict(os.environ)),
-            )
-        nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
-    return {cell.source: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return by_a_kernel(folder, cells, notebook) if request.param == "kernel" else by_a_shell(folder, cells)
 
 
 def outputs(shown: dict[str, list[Any]], words: str) -> list[Any]:
@@ -125,6 +84,8 @@ def test_a_report_is_a_card(shown: dict[str, list[Any]]) -> None:
     assert len(said["text/plain"]) < 200
 
 
+@pytest.mark.slow  # only a kernel has such a bar
+@pytest.mark.parametrize("shown", ["kernel"], indirect=True)
 def test_the_bar_has_gone_when_the_scan_has_ended(shown: dict[str, list[Any]]) -> None:
     bars = [one for one in outputs(shown, "progress=True") if one.output_type == "display_data"]
     assert [one.data["text/plain"] for one in bars] == [""]

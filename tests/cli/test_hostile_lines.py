@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from tests.support.pictures import draw_coarsely
 from tests.support.running import CommandLine, Outcome
 
 WORD = "::error::x"
@@ -59,7 +60,8 @@ def check(done: Outcome, annotations: int = 0, *, traceback: bool = False) -> No
     assert "This is a bug" not in done.stderr
 
 
-def test_scan(weightaudit: CommandLine, hostile: Path, tmp_path: Path) -> None:
+def test_scan(weightaudit: CommandLine, hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_coarsely(monkeypatch)
     out = tmp_path / f"{WORD}\n{WORD}.json"
     done = weightaudit(
         "scan", hostile, "--json", out, "--figures", tmp_path / f"{WORD}\n{WORD}", "--fail-on", "warning"

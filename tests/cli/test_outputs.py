@@ -262,13 +262,12 @@ def test_links_where_results_belong_are_not_followed(weightaudit: CommandLine, m
 
 def test_a_figure_replaces_a_link(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    figures = tmp_path / "figures"
-    assert weightaudit("scan", model, "--figures", figures).code == 0
-    drawn = next(figures.glob("*.svg"))
-    drawn.unlink()
+    drawn = tmp_path / "figures" / "stable-rank.svg"
+    drawn.parent.mkdir()
     (tmp_path / "kept").write_text("mine")
     drawn.symlink_to(tmp_path / "kept")
-    assert weightaudit("scan", model, "--figures", figures).code == 0
+    assert weightaudit("scan", model, "--figures", drawn.parent, "--layers", "0", "--roles", "Q").code == 0
+    assert drawn.is_file()
     assert (tmp_path / "kept").read_text() == "mine"
     assert not drawn.is_symlink()
 
@@ -340,7 +339,7 @@ def test_a_figure_replaces_no_picture_of_the_model_s(weightaudit: CommandLine, m
     pytest.importorskip("matplotlib")
     put(model, "figure.png", "architecture.svg")
     for _ in range(2):  # other pictures are in nobody's way, and the second time there are ours
-        assert weightaudit("scan", model, "--figures", model, "--layers", "0").code == 0
+        assert weightaudit("scan", model, "--figures", model, "--layers", "0", "--roles", "Q").code == 0
     for name in ("stable-rank.svg", "heat-map.png", "encoder-heat-map.svg"):
         drawn = model / name
         drawn.unlink(missing_ok=True)
@@ -360,7 +359,10 @@ def test_every_kind_of_report_is_written_again(weightaudit: CommandLine, model: 
     options = ("--out", "--out", "--csv", "--json", "--parquet")
     words = [word for pair in zip(options, (model / name for name in names), strict=False) for word in pair]
     for _ in range(2):
-        assert weightaudit("scan", model, *words, "--figures", model / "figures", "--layers", "0").code == 0
+        assert (
+            weightaudit("scan", model, *words, "--figures", model / "figures", "--layers", "0", "--roles", "Q").code
+            == 0
+        )
     for _ in range(2):  # in another format than its extension says
         assert weightaudit("scan", model, "--csv", model / names[-1], "--layers", "0").code == 0
     assert (model / "odd.html").read_bytes() == (model / "l.csv").read_bytes()
@@ -610,7 +612,8 @@ def test_figures_that_fail_are_told_each_beside_the_others(
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
     monkeypatch.setattr(os, "replace", gone)
-    words = ("scan", model, "--layers", "0", "--quiet", "--csv", tmp_path / "l.csv", "--figures", tmp_path / "drawn")
+    words = ("scan", model, "--layers", "0", "--roles", "Q", "--quiet", "--csv", tmp_path / "l.csv")
+    words = (*words, "--figures", tmp_path / "drawn")
     done = weightaudit(*words)
     told = [line for line in done.stderr.splitlines() if line.startswith("weightaudit: ")]
     assert (done.code, done.stderr.count("File too large")) == (2, len(told))

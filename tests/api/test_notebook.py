@@ -31,6 +31,7 @@ def by_a_shell(folder: Path, cells: list[Any]) -> dict[str, list[Any]]:
         patched.setenv("IPYTHONDIR", str(folder))
         patched.setattr("plotly.io.renderers.default", "plotly_mimetype")
         shell = InteractiveShell.instance()
+        show: Any = shell.display_formatter
         try:
             found = {}
             for cell in cells:
@@ -38,7 +39,7 @@ def by_a_shell(folder: Path, cells: list[Any]) -> dict[str, list[Any]]:
                     ran = shell.run_cell(cell.source)
                 ran.raise_error()
                 with capture_output() as displayed:
-                    data, _ = shell.display_formatter.format(ran.result)
+                    data, _ = show.format(ran.result)
                 given = [SimpleNamespace(output_type="execute_result", data=data)] if data else []
                 shown = [SimpleNamespace(output_type="display_data", data=one.data) for one in displayed.outputs]
                 found[cell.source] = [*given, *shown]

@@ -85,6 +85,15 @@ def test_what_is_no_report_is_told(change: Callable[[dict[str, Any]], Any], caus
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("value", [5, True, None, [], {}])
+def test_a_name_that_is_no_text_is_told(value: object, tmp_path: Path) -> None:
+    said = json.loads(JUDGED)
+    said["record"]["scan"]["identity"]["name"] = value
+    (tmp_path / "r.json").write_text(json.dumps(said))
+    with pytest.raises(UsageError, match="it is no valid report"):
+        wa.load(tmp_path / "r.json")
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text(factory.clean().to_csv())
     for path, cause in (

@@ -24,6 +24,7 @@ from tests.support.trained import Tensors, name, write
 from weightaudit.arrays import CACHE_LINE, Array
 from weightaudit.audit import measuring, reading
 from weightaudit.audit import memory as memory_module
+from weightaudit.audit import room as room_module
 from weightaudit.audit.memory import Memory
 from weightaudit.checkpoint import Checkpoint
 from weightaudit.errors import CheckpointError
@@ -126,7 +127,7 @@ def test_what_is_held_at_once_is_bounded(
     model: Path, threads: int, memory: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tensor at hand has its place in memory that is counted, whoever looks at it, and gives it back."""
-    monkeypatch.setattr(reading, "SLACK", 200_000)
+    monkeypatch.setattr(room_module, "SLACK", 200_000)
     largest = 9000 * 64 * 4 + 2 * CACHE_LINE
     room = memory * 3 // 4 if memory is not None else 2 * largest + 200_000
     memories: list[Memory] = []

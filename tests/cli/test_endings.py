@@ -200,7 +200,7 @@ WAITING = {
 IMPORTING = """
 class Slow:
     def find_spec(self, name, path=None, target=None):
-        if name == 'weightaudit.cli.scan':
+        if name == 'weightaudit.cli.archs':
             print('waiting', flush=True)
             time.sleep(60)
 sys.meta_path.insert(0, Slow())

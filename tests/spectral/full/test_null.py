@@ -71,9 +71,10 @@ def test_square_ones_are_summed_in_float64(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.array_equal(found, truth)
 
 
-def test_what_is_small_beside_the_largest_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries of nearly one size: all values but the first lie below the rounding of float32."""
-    W = 1.0 + 1e-5 * np.random.default_rng(5).standard_normal((600, 60))
+@pytest.mark.parametrize("spread", [1e-5, 0.02])
+def test_what_is_small_beside_the_largest_is_not_lost(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of nearly one size: all values but the first lie below the rounding of float32, or not far above it."""
+    W = 1.0 + spread * np.random.default_rng(5).standard_normal((600, 60))
     found, truth, taken = both(W, monkeypatch)
     assert taken == ["float32", "float64"]
     assert np.array_equal(found, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import mpmath
@@ -136,6 +137,21 @@ def test_the_error_bound_covers_the_rounding_of_each_entry() -> None:
         (Fraction(r) - e) ** 2 for rows in zip(rounded.tolist(), exact, strict=True) for r, e in zip(*rows, strict=True)
     )
     assert 0.9 * operator.statistics().error <= math.sqrt(off) <= operator.statistics().error
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_that_is_told_allows_for_the_error(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a matrix known to within E every singular value and the Frobenius norm may be E larger or smaller."""
+    A, B = random("f64", 60, 40), random("f64", 60, 40, seed=1)
+    sigma, frob = (float(number) for number in exactly(A, B))
+    stats = Difference(A, B).statistics()
+    error = 0.1 * sigma
+    monkeypatch.setattr(Difference, "statistics", lambda self: replace(stats, error=error * stats.scale))
+    s = measure(Difference(A, B), method=method)
+    assert s.spectral_norm <= (sigma - error) * (1 + 1e-14)
+    assert s.spectral_norm_upper >= (sigma + error) * (1 - 1e-14)
+    assert s.stable_rank >= ((frob + error) / (sigma - error)) ** 2 * (1 - 1e-14)
+    assert s.stable_rank_lower <= ((frob - error) / (sigma + error)) ** 2 * (1 + 1e-14)
 
 
 def test_a_difference_of_half_precision_is_not_taken_in_half_precision() -> None:

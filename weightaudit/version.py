@@ -1,7 +1,7 @@
 """The version of this package and of those that it computes with; nothing else need be imported for it.
 
 importlib.metadata brings the package ``email`` and was a seventh of what ``weightaudit --version`` took: it is imported
-where the name of a folder does not say a version.
+where no folder as pip makes them says a version.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 DISTRIBUTION = "llm-weightaudit"
-_FOLDER = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info")
-"""What an installed package's metadata lie in: https://packaging.python.org/specifications/recording-installed-packages."""
+_FOLDER = re.compile(r"(?P<name>[^-]+)(?:-.*)?\.(?:dist|egg)-info", re.IGNORECASE)
+"""What an installed package's metadata lie in: https://packaging.python.org/specifications/recording-installed-packages;
+and what they lay in once."""
 
 
 def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> dict[str, str]:
@@ -32,29 +33,53 @@ def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> di
 @cache
 def _installed(package: str) -> str:
     """Its version, "" where it is not there. Kept: looking it up costs milliseconds, and a batch scans thousands."""
-    if found := _folders().get(_normal(package)):
-        return found
+    for folder in _folders().get(_normal(package), ()):
+        if not folder.endswith(".dist-info"):
+            break  # it comes first, and is read by importlib.metadata
+        if said := _said(folder):
+            return said
     from importlib.metadata import version
 
     try:
-        return version(package)
+        return version(package) or ""  # None of a folder in which nothing is left
     except ModuleNotFoundError:
         return ""
 
 
 @cache
-def _folders() -> dict[str, str]:
-    """Package → version by the names of folders where Python looks for modules; of several the first, as it does."""
-    found: dict[str, str] = {}
-    for place in sys.path:
+def _folders() -> dict[str, list[str]]:
+    """Package → what its metadata lie in, in the order in which Python looks; nothing behind a place that is an archive
+    or a package by itself, as importlib.metadata may find it there.
+    """
+    found: dict[str, list[str]] = {}
+    for place in map(str, sys.path):
+        if place.lower().endswith(".egg"):
+            break
         try:
             names = os.listdir(place or os.curdir)
-        except OSError:  # a zip file, or nothing
+        except NotADirectoryError:  # a zip file
+            break
+        except (OSError, ValueError):  # nothing
             continue
         for name in names:
             if said := _FOLDER.fullmatch(name):
-                found.setdefault(_normal(said["name"]), said["version"])
+                found.setdefault(_normal(said["name"]), []).append(os.path.join(place, name))
     return found
+
+
+def _said(folder: str) -> str:
+    """The version that the metadata in ``folder`` say; "" where there are none."""
+    try:
+        with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                key, _, value = line.partition(":")
+                if key.lower() == "version":
+                    return value.strip()
+                if not line.strip():
+                    break
+    except OSError:
+        pass
+    return ""
 
 
 def _normal(package: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import importlib
 import inspect
 import re
 import sys
@@ -51,6 +52,12 @@ def section(thing: Any, title: str) -> list[str]:
             names += line.split(", ")
     assert described, names[-1]
     return names
+
+
+@pytest.mark.parametrize("name", ["", ".api", ".audit", ".records", ".spectral", ".training"])
+def test_packages_list_the_names_that_they_import_on_first_use(name: str) -> None:
+    package = importlib.import_module(f"weightaudit{name}")
+    assert dir(package) == sorted(package.__all__)
 
 
 def test_the_page_has_every_public_name() -> None:

@@ -57,9 +57,4 @@ _HOMES = {
 
 __all__ = [*sorted(_HOMES), "__version__"]
 
-
-__getattr__ = on_first_use(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = on_first_use(__name__, _HOMES, ["__version__"])

@@ -26,9 +26,4 @@ _HOMES = {
 
 __all__ = ["Progress", "check_config", "model_matrices", "read_map", "scan_model"]
 
-
-__getattr__ = on_first_use(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -192,4 +192,4 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)
 
-__getattr__ = on_first_use(__name__, _HOMES)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -20,9 +20,4 @@ _HOMES = {
 
 __all__ = ["WeightauditCallback", "WeightauditLightningCallback"]
 
-
-__getattr__ = on_first_use(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -26,4 +26,5 @@ _HOMES = {
 
 __all__ = ["Progress", "check_config", "model_matrices", "read_map", "scan_model"]
 
-__getattr__, __dir__ = on_first_use(__name__, _HOMES)
+if not TYPE_CHECKING:  # by which a name that is not there would seem to be
+    __getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -613,8 +613,7 @@ def test_figures_that_fail_are_told_each_beside_the_others(
 
     monkeypatch.setattr(os, "replace", gone)
     words = ("scan", model, "--layers", "0", "--roles", "Q", "--quiet", "--csv", tmp_path / "l.csv")
-    words = (*words, "--figures", tmp_path / "drawn")
-    done = weightaudit(*words)
+    done = weightaudit(*words, "--figures", tmp_path / "drawn")
     told = [line for line in done.stderr.splitlines() if line.startswith("weightaudit: ")]
     assert (done.code, done.stderr.count("File too large")) == (2, len(told))
     assert {Path(line.split(": ")[1]).suffix for line in told} == {".csv", ".png", ".svg"}

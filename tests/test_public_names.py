@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import doctest
+import importlib
 import inspect
 import re
 import sys
@@ -51,6 +53,15 @@ def section(thing: Any, title: str) -> list[str]:
             names += line.split(", ")
     assert described, names[-1]
     return names
+
+
+@pytest.mark.parametrize("name", ["", ".api", ".audit", ".records", ".spectral", ".training"])
+def test_packages_list_the_names_that_they_import_on_first_use(name: str) -> None:
+    """Type checkers are told these alone, and not that there is a ``__getattr__``, or no misspelt name is an error."""
+    package = importlib.import_module(f"weightaudit{name}")
+    assert dir(package) == sorted(package.__all__)
+    shown = [ast.unparse(node) for node in ast.parse(inspect.getsource(package)).body]
+    assert not [code for code in shown if "__getattr__" in code and not code.startswith("if not TYPE_CHECKING:")]
 
 
 def test_the_page_has_every_public_name() -> None:

@@ -57,9 +57,5 @@ _HOMES = {
 
 __all__ = [*sorted(_HOMES), "__version__"]
 
-
-__getattr__ = on_first_use(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:  # by which a name that is not there would seem to be
+    __getattr__, __dir__ = on_first_use(__name__, _HOMES, ["__version__"])

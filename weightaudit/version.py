@@ -1,26 +1,17 @@
 """The version of this package and of those that it computes with; nothing else need be imported for it.
 
-importlib.metadata brings the package ``email`` and was a seventh of what ``weightaudit --version`` took: it is imported
-where the name of a folder does not say a version.
+importlib.metadata is imported where it is asked: with all that it brings it was a fifth of `weightaudit --version`.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-import sys
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from importlib.metadata import PackageMetadata
 
 __version__ = "0.1.0.dev0"
 DISTRIBUTION = "llm-weightaudit"
-_FOLDER = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info")
-"""What an installed package's metadata lie in: https://packaging.python.org/specifications/recording-installed-packages."""
 
 
 def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> dict[str, str]:
@@ -32,48 +23,21 @@ def versions_of(packages: Iterable[str], *, absent: str = "not installed") -> di
 @cache
 def _installed(package: str) -> str:
     """Its version, "" where it is not there. Kept: looking it up costs milliseconds, and a batch scans thousands."""
-    if found := _folders().get(_normal(package)):
-        return found
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version(package)
-    except ModuleNotFoundError:
+    except PackageNotFoundError:
         return ""
-
-
-@cache
-def _folders() -> dict[str, str]:
-    """Package → version by the names of folders where Python looks for modules; of several the first, as it does."""
-    found: dict[str, str] = {}
-    for place in sys.path:
-        try:
-            names = os.listdir(place or os.curdir)
-        except OSError:  # a zip file, or nothing
-            continue
-        for name in names:
-            if said := _FOLDER.fullmatch(name):
-                found.setdefault(_normal(said["name"]), said["version"])
-    return found
-
-
-def _normal(package: str) -> str:
-    """The same for all spellings of a name."""
-    return re.sub(r"[-_.]+", "_", package).lower()
-
-
-def metadata(distribution: str) -> PackageMetadata:
-    """What is said of an installed package. ModuleNotFoundError where there is none."""
-    from importlib.metadata import metadata
-
-    return metadata(distribution)
 
 
 def documentation() -> str:
     """Address of the documentation's site, as the installed package's [project.urls] have it; "" where they do not."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
     try:
         urls = metadata(DISTRIBUTION).get_all("Project-URL") or []
-    except ModuleNotFoundError:
+    except PackageNotFoundError:
         return ""
     pairs = (url.partition(",") for url in urls)
     return next((address.strip() for label, _, address in pairs if label.strip().lower() == "documentation"), "")
@@ -81,10 +45,10 @@ def documentation() -> str:
 
 def dependencies() -> frozenset[str]:
     """The packages that this one requires, or takes for its extras, by the names of their modules."""
-    from importlib.metadata import requires
+    from importlib.metadata import PackageNotFoundError, requires
 
     try:
         lines = requires(DISTRIBUTION) or []
-    except ModuleNotFoundError:
+    except PackageNotFoundError:
         return frozenset()
     return frozenset(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].replace("-", "_").lower() for line in lines)

@@ -612,9 +612,8 @@ def test_figures_that_fail_are_told_each_beside_the_others(
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
     monkeypatch.setattr(os, "replace", gone)
-    csv, drawn = tmp_path / "l.csv", tmp_path / "drawn"
-    words = ("scan", model, "--layers", "0", "--roles", "Q", "--quiet", "--csv", csv, "--figures", drawn)
-    done = weightaudit(*words)
+    words = ("scan", model, "--layers", "0", "--roles", "Q", "--quiet", "--csv", tmp_path / "l.csv")
+    done = weightaudit(*words, "--figures", tmp_path / "drawn")
     told = [line for line in done.stderr.splitlines() if line.startswith("weightaudit: ")]
     assert (done.code, done.stderr.count("File too large")) == (2, len(told))
     assert {Path(line.split(": ")[1]).suffix for line in told} == {".csv", ".png", ".svg"}

@@ -175,6 +175,20 @@ def test_what_was_only_cast_lies_as_its_family_has_it(tmp_path: Path, scaled: bo
     assert all(torch.equal(torch.as_tensor(read[key]), torch.as_tensor(wanted[key])) for key in wanted)
 
 
+def test_what_is_read_and_has_no_role_leaves_no_scan_partial(tmp_path: Path) -> None:
+    codes = torch.randn(128, 128, generator=torch.Generator().manual_seed(0)).to(torch.float8_e4m3fn)
+    names = ("model.layers.0.self_attn.q_proj.weight", "model.strange.weight")
+    parts = {part: value for name in names for part, value in ((name, codes.clone()), (f"{name}_scale", torch.ones(1)))}
+    save_file(parts, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 128}')
+    report = wa.scan(tmp_path)
+    assert [(entry.status, entry.scheme is None) for entry in report.coverage_entries] == [
+        ("analysed", False),
+        ("unmapped", False),
+    ]
+    assert report.partial == ()
+
+
 @pytest.mark.parametrize("turned", ["p.weight", "p.weight_scale"])
 def test_parts_that_are_not_stored_row_by_row_are_no_weights(tmp_path: Path, turned: str) -> None:
     """Codes are not measured as weights because a torch file has them, or their scales, column by column."""

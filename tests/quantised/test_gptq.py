@@ -165,6 +165,13 @@ def test_facts(bits: int) -> None:
     assert (found.scales, found.zero_scales) == (OUT * IN // 32, 0)
 
 
+@pytest.mark.parametrize(("said", "each"), [(8, 4), (4.0, 8), (True, 8), ([4], 8), (1 << 70, 8)])
+def test_what_is_not_read_has_whole_sides(said: object, each: int) -> None:
+    info = logical(Made(4).parts, {"checkpoint_format": "marlin", "bits": said})
+    assert info.shape == (OUT, IN // 8 * each)
+    assert {type(side) for side in info.shape} == {int}
+
+
 def test_what_is_not_read_is_named() -> None:
     made = Made(4)
 

@@ -215,7 +215,7 @@ def test_rules_lead_to_the_documentation_where_the_package_has_one(monkeypatch: 
     urls = Message()
     urls["Project-URL"] = "Paper, https://arxiv.org/abs/2502.17340"
     urls["Project-URL"] = "Documentation, https://weights.example/docs/"
-    monkeypatch.setattr("weightaudit.version.metadata", lambda name: urls)
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: urls)
     first = written(found())["tool"]["driver"]["rules"][0]
     assert first["helpUri"] == "https://weights.example/docs/findings.html#nonfinite"
 

@@ -97,6 +97,15 @@ def test_no_more_is_held_than_the_budget_allows() -> None:
         assert len(file.asked) <= 1 + 4
 
 
+@pytest.mark.parametrize("budget", [1, 1000])
+def test_no_budget_splits_a_plan_into_more_blocks_than_memory_has_room_for(
+    budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readahead, "MOST_BLOCKS", 100)
+    blocks, _ = readahead._planned([(Recorded(0), 0, 1_000_000), (Recorded(0), 0, 1_000_000)], budget)
+    assert len(blocks) <= 100 + 2
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_requests_are_under_way_at_once() -> None:
     file = Recorded(50_000)

@@ -36,7 +36,7 @@ class LateCopies:
     def free(self) -> int:
         return self.memory
 
-    def staging(self, nbytes: int) -> torch.Tensor:
+    def staging(self, nbytes: int) -> torch.Tensor | None:
         self.log.append(f"staging {nbytes}")
         return torch.empty(nbytes, dtype=torch.uint8)
 
@@ -149,6 +149,14 @@ def test_what_goes_ahead_is_bounded() -> None:
         def room(self, like: torch.Tensor) -> None: ...
 
     assert Uploads(Full()).begin(W) is None
+
+    class Locked(LateCopies):
+        def staging(self, nbytes: int) -> None:
+            self.log.append("staging")
+
+    refused = Uploads(copies := Locked())
+    assert [refused.begin(W), refused.begin(W)] == [None, None]
+    assert copies.log.count("staging") == 2, "the system is asked once for each buffer"
 
 
 @contextmanager

@@ -39,4 +39,5 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)
 
-__getattr__ = on_first_use(__name__, _HOMES)
+if not TYPE_CHECKING:  # by which a name that is not there would seem to be
+    __getattr__, __dir__ = on_first_use(__name__, _HOMES)

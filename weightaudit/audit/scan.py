@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -148,7 +148,7 @@ def _scan(
             *(comparison.notes if comparison else ()),
         ),
         rules=tuple(rule.id for rule in RULES if rule.id not in policy.unchecked and asked_for(rule, context)),
-        partial=_partial(config, context.shards, coverage),
+        partial=_partial(config, context.shards, coverage, checkpoint.tensors),
         not_judged=judged.not_judged,
         suppressed=suppressed,
         gate={**as_json(config.gate_options()), "baseline": told},
@@ -179,10 +179,13 @@ def _options(config: AuditConfig) -> dict[str, Any]:
     return {**as_json(options), "threads": usable_threads()}
 
 
-def _partial(config: AuditConfig, shards: int | None, coverage: Sequence[CoverageEntry]) -> tuple[str, ...]:
-    """Why the scan is of a part of the model."""
+def _partial(
+    config: AuditConfig, shards: int | None, coverage: Sequence[CoverageEntry], tensors: Mapping[str, TensorInfo]
+) -> tuple[str, ...]:
+    """Why the scan is of a part of the model. What can be read and has no role was looked at: it is no such part."""
     chosen = (("--roles", config.roles), ("--layers", config.layers))
     alone = [] if shards is None else [f"one of {shards} shards"]
-    unread = sum(e.status == "unmapped" and e.scheme is not None and not e.scheme.adapter for e in coverage)
+    left = [e for e in coverage if e.status == "unmapped" and not (e.scheme and e.scheme.adapter)]
+    unread = sum(bool(tensors[entry.tensor].why_unread) for entry in left)
     packed = [f"{plural(unread, 'quantised tensor')} not read"] if unread else []
     return (*(name for name, value in chosen if value is not None), *alone, *packed)

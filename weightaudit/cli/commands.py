@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from weightaudit.cli.plain_values import spare
 from weightaudit.version import __version__
 
 NAMES = ("scan", "diff", "merge-check", "merge", "batch", "compare", "advise", "archs", "rules", "paper")
@@ -54,11 +53,6 @@ class CommandGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, without a command being made."""
         return list(NAMES)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words before the name of a command."""
-        spare(self.get_params(ctx))
-        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(

@@ -9,7 +9,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from weightaudit.cli.plain_values import spare
 from weightaudit.config import AuditConfig
 from weightaudit.options import options_of
 
@@ -26,7 +25,6 @@ class OnceCommand(TyperCommand):
         """Parse the words of the command. Ends with wrong usage where an option of one value is repeated; while a shell
         completes them nothing is wrong yet.
         """
-        spare(self.get_params(ctx))
         args = list(with_values(args, self._flags_with_words()))
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)

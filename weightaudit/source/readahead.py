@@ -12,6 +12,8 @@ from weightaudit.source.base import ByteSource
 
 BLOCK = 8 << 20
 """Bytes asked for at once: long enough to make a round trip's latency small, short enough to lose little in a drop."""
+MOST_BLOCKS = 1 << 17
+"""Blocks that a plan is split into because of its budget, at most: each takes some hundred bytes to know of."""
 CONNECTIONS = 4
 """Requests under way at once; two already hide the latency, more help where one connection is slow."""
 GAP = 64 << 10
@@ -117,7 +119,8 @@ def kept(plan: Sequence[Range], *, budget: int) -> int:
 def _planned(plan: Sequence[Range], budget: int) -> tuple[list[_Block], _Places]:
     """The blocks of a plan in the order in which it first needs them, each knowing what is to be taken from it, and
     where they are."""
-    places = _Places(_blocks(plan, max(1, min(BLOCK, budget // CONNECTIONS))))
+    least = sum(nbytes for _, _, nbytes in plan) // MOST_BLOCKS + 1
+    places = _Places(_blocks(plan, max(least, min(BLOCK, budget // CONNECTIONS))))
     blocks: list[_Block] = []
     for source, offset, nbytes in plan:
         for block, start, stop in places.pieces(source, offset, nbytes):

@@ -93,9 +93,12 @@ class CudaCopies:
         kept = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
         return self._cuda.mem_get_info(self._device)[0] + kept
 
-    def staging(self, nbytes: int) -> torch.Tensor:
-        """Page-locked memory."""
-        return self._empty(nbytes, dtype=self._bytes, pin_memory=True)
+    def staging(self, nbytes: int) -> torch.Tensor | None:
+        """Page-locked memory, of which systems have less than of other."""
+        try:
+            return self._empty(nbytes, dtype=self._bytes, pin_memory=True)
+        except RuntimeError:  # torch has no class for it
+            return None
 
     def room(self, like: torch.Tensor) -> torch.Tensor | None:
         """Memory that belongs to the stream, so that whatever is copied there comes after what was there before."""

@@ -29,8 +29,8 @@ class Copies(Protocol):
     def free(self) -> int:
         """Bytes that the device has left."""
 
-    def staging(self, nbytes: int) -> Panel:
-        """A buffer of the host, uint8, that copies need not wait for."""
+    def staging(self, nbytes: int) -> Panel | None:
+        """A buffer of the host, uint8, that copies need not wait for; None where the system gives none."""
 
     def room(self, like: Panel) -> Panel | None:
         """Memory on the device for what is ``like`` this; None where it has none left."""
@@ -68,13 +68,13 @@ class Uploads:
 
     def __init__(self, copies: Copies) -> None:
         self._copies = copies
-        self._buffers: list[Panel] = []
+        self._buffers: list[Panel] | None = None
         self._under_way: list[Event] = [None, None]
         self._turn = 0
 
     def begin(self, blocks: Any) -> Ahead | None:
         """Send the matrix of these blocks, as `measure` takes them; None where it had better be brought when it is
-        measured: it is too large, or lies in no order. After this the host's memory is not read any more.
+        measured: it is too large, lies in no order, or there is no memory. After this the host's is not read any more.
         """
         matrix = block_matrix(blocks)
         if matrix.device != "cpu":
@@ -84,7 +84,7 @@ class Uploads:
             return None
         widest = max(source.shape[1] * source.element_size() for _, source in sources)
         nbytes = sum(source.numel() * source.element_size() for _, source in sources)
-        if widest > STAGING or SHARE * nbytes > self._copies.free():
+        if widest > STAGING or SHARE * nbytes > self._copies.free() or not self._has_buffers():
             return None
         targets: list[Panel] = []
         for _, source in sources:
@@ -110,17 +110,23 @@ class Uploads:
 
     def _buffer(self) -> Panel:
         """The buffer whose turn it is, when what it held has been copied."""
+        assert self._buffers, "nothing begins without"
         self._turn = 1 - self._turn
-        if not self._buffers:
-            self._buffers = [self._copies.staging(STAGING) for _ in self._under_way]
         if self._under_way[self._turn] is not None:
             self._copies.wait(self._under_way[self._turn])
         return self._buffers[self._turn]
 
+    def _has_buffers(self) -> bool:
+        """Whether there are any; the system is asked once."""
+        if self._buffers is None:
+            found = [self._copies.staging(STAGING) for _ in self._under_way]
+            self._buffers = [] if any(buffer is None for buffer in found) else found
+        return bool(self._buffers)
+
     def close(self) -> None:
         """Wait for what is under way, and let go of the buffers."""
         self._copies.close()
-        self._buffers.clear()
+        self._buffers = None
 
 
 @contextmanager

@@ -150,6 +150,8 @@ def test_scores() -> None:
     y = x + rng.standard_normal(200)
     assert scores.spearman(x, y) == pytest.approx(spearmanr(x, y).statistic)
     assert math.isnan(scores.spearman(np.ones(5), np.arange(5.0)))
+    tied = rng.integers(0, 9, 40).astype(float)
+    assert scores.spearman(tied, y[:40]) == pytest.approx(spearmanr(tied, y[:40]).statistic)
     positive = y > 0.5
     pairs = [(a > b) + 0.5 * (a == b) for a in x[positive] for b in x[~positive]]
     assert scores.auc(x, positive) == pytest.approx(np.mean(pairs))

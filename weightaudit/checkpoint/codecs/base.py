@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,6 +33,11 @@ class Stored:
 
 USUAL = 4
 """Bits of a code where nothing says how many."""
+
+
+def told_bits(said: object, known: Collection[int]) -> int:
+    """The bits of a code that a config says, where they are a whole number and one of the ``known``; else `USUAL`."""
+    return said if type(said) is int and said in known else USUAL
 
 
 def held_by(codes: TensorInfo, bits: int, axis: int = -1) -> tuple[int, ...]:

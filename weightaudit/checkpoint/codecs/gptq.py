@@ -21,7 +21,7 @@ from weightaudit.checkpoint.codecs.affine import (
     grouping,
     shaped,
 )
-from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by
+from weightaudit.checkpoint.codecs.base import Stored, held_by, told_bits
 from weightaudit.checkpoint.codecs.bits import float32, scale_facts, tiles, unpack, words
 from weightaudit.records import CodeFacts, Scheme, TensorInfo, encoded, unread
 
@@ -103,8 +103,8 @@ def _group(name: str, module: str, parts: Mapping[str, TensorInfo], stored: Stor
     elif sizes is None:
         why = "shapes and dtypes of its parts do not fit each other"
     if why or sizes is None:
-        bits = said if (said := method.get("bits")) in BITS and not isinstance(said, bool) else USUAL
-        return unread(name, held_by(codes, bits, 0)[::-1], every, Scheme(label, symmetric=symmetric), why)
+        shape = held_by(codes, told_bits(method.get("bits"), BITS), 0)[::-1]
+        return unread(name, shape, every, Scheme(label, symmetric=symmetric), why)
     bits, columns = sizes
     size = group_size(columns, parts["scales"].shape[0], said_sizes.of(module))
     scheme = Scheme(label, bits, "row" if size == columns else str(size or ""), symmetric, act_order)

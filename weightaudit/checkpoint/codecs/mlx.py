@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from weightaudit.arrays import Array
-from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by
+from weightaudit.checkpoint.codecs.base import USUAL, Stored, held_by, told_bits
 from weightaudit.checkpoint.codecs.bits import (
     E2M1,
     E4M3,
@@ -134,8 +134,7 @@ def _bits_and_group(method: Mapping[str, Any], module: str, words: int, groups: 
 
 def _held(method: Mapping[str, Any], codes: TensorInfo) -> tuple[int, ...]:
     """The shape of what is not read: of the bits that the config tells."""
-    said = method.get("bits")
-    return held_by(codes, said if said in BITS and not isinstance(said, bool) else USUAL)
+    return held_by(codes, told_bits(method.get("bits"), BITS))
 
 
 def _small_floats(codes: TensorInfo, scales: TensorInfo) -> TensorInfo:

@@ -20,6 +20,8 @@ from weightaudit.records import ScanResult
 from weightaudit.report import tables
 
 WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
+LITTLE = ("--layers", "0", "--roles", "Q")
+"""One matrix: as good as all where numbers are not looked at."""
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_findings_count_where_they_are_shown(
 
     monkeypatch.setattr(tables, "write_parquet", cut_off)
     spoiled = [_with_a_nan(Path(model), tmp_path) for model in (first, second)]
-    models.write_text("".join(f"{model} layers=0\n" for model in spoiled))
+    models.write_text("".join(f"{model} layers=0 roles=Q\n" for model in spoiled))
     out = tmp_path / "out"
     words = ("--out", out, "--fail-on", "warning", "--quiet")
     done = weightaudit("batch", models, *words, "--workers", "0")
@@ -108,7 +110,7 @@ def test_findings_count_where_they_are_shown(
 
 
 def test_quiet(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
-    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0", "--quiet")
+    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0", "--quiet", *LITTLE)
     done = weightaudit(*words)
     assert done.code == 1
     assert done.stderr.splitlines()[0].startswith("failed: none: ")
@@ -130,7 +132,7 @@ def test_options_reach_the_scans(weightaudit: CommandLine, models: Path, tmp_pat
 def test_shards_and_merge(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
     parts = [tmp_path / "part1", tmp_path / "part2"]
     for i, part in enumerate(parts, 1):
-        weightaudit("batch", models, "--out", part, "--workers", "0", "--shard", f"{i}/2")
+        weightaudit("batch", models, "--out", part, "--workers", "0", "--shard", f"{i}/2", *LITTLE)
     done = weightaudit("batch", "--merge", *parts, "--out", tmp_path / "all")
     assert done.code == 1
     assert done.stderr.splitlines()[-1] == f"3 models, 1 failed: {tmp_path}/all/index.html"
@@ -175,8 +177,9 @@ def test_a_malformed_list(weightaudit: CommandLine, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("workers", "number", "said", "group"),
     [
-        ("0", signal.SIGINT, "interrupted", True),
-        ("2", signal.SIGINT, "interrupted", True),
+        ("1", signal.SIGINT, "interrupted", True),
+        pytest.param("0", signal.SIGINT, "interrupted", True, marks=pytest.mark.slow),  # as in test_endings.py
+        pytest.param("2", signal.SIGINT, "interrupted", True, marks=pytest.mark.slow),
         pytest.param("0", signal.SIGTERM, "terminated", False, marks=pytest.mark.slow),
         ("2", signal.SIGTERM, "terminated", False),
         pytest.param("2", signal.SIGTERM, "terminated", True, marks=pytest.mark.slow),
@@ -198,7 +201,7 @@ def test_stopped(
     copies = [tmp_path / f"model{i}" for i in range(12)]
     for copy in copies:
         copy.symlink_to(next(iter(tiny_checkpoints.values())))
-    path.write_text("".join(f"{copy} layers=0\n" for copy in copies))
+    path.write_text("".join(f"{copy} layers=0 roles=Q\n" for copy in copies))
     words = ["batch", str(path), "--out", str(out), "--quiet", "--workers"]
     command = [*WEIGHTAUDIT, *words, workers]
     process = subprocess.Popen(
@@ -253,7 +256,7 @@ def test_the_live_table(
     with a_terminal() as (stream, shown), pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "stdout", stream)
         patched.setattr(sys, "stderr", stream)
-        done = weightaudit("batch", models, "--out", tmp_path / "out", "--workers", "0")
+        done = weightaudit("batch", models, "--out", tmp_path / "out", "--workers", "0", *LITTLE)
     assert done.code == 1
     _check_shown(b"".join(shown), tmp_path)
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.support.models import build
 from tests.support.running import CommandLine, Outcome
-from tests.support.tiny import tiny
+
+LITTLE = ("--layers", "0", "--roles", "Q")
 
 
 def lines(out: Path) -> list[dict[str, str]]:
@@ -129,7 +131,7 @@ def test_the_same_weights_are_identical(
     assert set(found.values()) == {("true", "0")}
 
 
-@pytest.mark.parametrize("change", [permuted, negated])
+@pytest.mark.parametrize("change", [permuted, pytest.param(negated, marks=pytest.mark.slow)])
 def test_matrices_of_equal_norms_differ_and_by_how_much(
     change: Callable[[dict[str, torch.Tensor]], None],
     weightaudit: CommandLine,
@@ -173,7 +175,7 @@ def test_a_part_says_nothing_of_vectors(
     assert "weights are identical: 4 matrices\n" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["json", "parquet"])
+@pytest.mark.parametrize("kind", ["json", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_reports_show_differences_and_no_identity(
     kind: str, weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:
@@ -204,8 +206,8 @@ def test_reports_show_differences_and_no_identity(
 def test_models_of_other_architectures_are_compared_by_their_norms(
     weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:
-    tiny("gpt2", n_embd=48).save_pretrained(tmp_path / "wide")
-    words = ("compare", tiny_checkpoints["gpt2"], tmp_path / "wide", "--out", tmp_path / "out")
+    build("gpt2", n_embd=48, n_layer=1).save_pretrained(tmp_path / "wide")
+    words = ("compare", tiny_checkpoints["gpt2"], tmp_path / "wide", *LITTLE, "--out", tmp_path / "out")
     done = weightaudit(*words)
     assert done.code == 0, done.stderr
     assert "wide: weights cannot be told to be identical: base " in done.stderr
@@ -217,5 +219,7 @@ def test_rules_of_a_scan_may_be_judged_otherwise(
     weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:
     base = tiny_checkpoints["gpt2"]
-    done = weightaudit("compare", base, base, "--out", tmp_path, "--ignore", "untrained", "--severity", "duplicate=off")
+    done = weightaudit(
+        "compare", base, base, *LITTLE, "--out", tmp_path, "--ignore", "untrained", "--severity", "duplicate=off"
+    )
     assert done.code == 0, done.stderr

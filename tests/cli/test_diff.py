@@ -267,11 +267,12 @@ def test_a_report_beside_the_model_is_written_again_and_its_files_are_not(
     base, other = tuned
     report = other / f"diff.{kind}"
     for _ in range(2):
-        assert weightaudit("diff", base, other, "--out", report, "--quiet").code == 0
+        assert weightaudit("diff", base, other, "--roles", "M1", "--out", report, "--quiet").code == 0
+    found = wa.diff(base, other, roles="M1")
     with pytest.raises(OutputError, match="file of the model"):
-        wa.diff(base, other).write(other / "model.safetensors", ".json")
+        found.write(other / "model.safetensors", ".json")
     with pytest.raises(OutputError, match="file of the model"):
-        wa.diff(base, other).write(base / "config.json")
+        found.write(base / "config.json")
 
 
 @pytest.mark.parametrize("kind", ["json", "parquet"])
@@ -279,7 +280,7 @@ def test_it_is_no_report_of_one_model(
     kind: str, weightaudit: CommandLine, tmp_path: Path, tuned: tuple[Path, Path]
 ) -> None:
     report = tmp_path / f"diff.{kind}"
-    wa.diff(*tuned).write(report)
+    wa.diff(*tuned, roles="M1").write(report)
     done = weightaudit("compare", report, tuned[0], "--out", tmp_path / "out")
     assert (done.code, "it is not the whole report of one model" in done.stderr) == (2, True)
     done = weightaudit("scan", tuned[0], "--baseline", report)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -36,16 +37,8 @@ def filled(words: list[str], model: Path, folder: Path) -> list[str]:
 def forks(tmp_path_factory: pytest.TempPathFactory, damaged: Path) -> Iterator[Forks]:
     """Commands with streams of every kind, without loading anything anew."""
     folder = tmp_path_factory.mktemp("streams")
-    loading = ("paper figure1 --help", "archs", "advise", "scan --format json", "batch")
-    with forks_in(folder, commands=[filled(COMMANDS[name][0], damaged, folder) for name in loading]) as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """Programs that have what most of them want loaded."""
-    folder = tmp_path_factory.mktemp("programs")
-    with forks_in(folder, ["weightaudit.batches.merge_batches"], [["archs"]]) as runner:
+    commands = [filled(COMMANDS[name][0], damaged, folder) for name in ("archs", "scan --format json", "batch")]
+    with forks_in(folder, ["weightaudit.batches.merge_batches"], commands) as runner:
         yield runner
 
 
@@ -59,7 +52,8 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str
     return folder
 
 
-ONE = ("--threads", "1")
+ONE = ("--layers", "0", "--roles", "Q", "--threads", "1")
+"""The matrix in which the error is."""
 # words, exit code, whether they write on stdout
 COMMANDS = {
     "--version": (["--version"], 0, True),
@@ -79,7 +73,7 @@ COMMANDS = {
     "scan --format json": (["scan", "MODEL", "--format", "json", "--quiet", *ONE], 1, True),
     "scan --format github": (["scan", "MODEL", "--format", "github", *ONE], 1, True),
     "scan --quiet": (["scan", "MODEL", "--quiet", *ONE], 1, False),
-    "batch": (["batch", "LIST", "--out", "OUT", "--workers", "0", "--threads", "1"], 0, True),
+    "batch": (["batch", "LIST", "--out", "OUT", "--workers", "0", *ONE], 0, True),
     "compare": (["compare", "MODEL", "MODEL", "--out", "OUT", *ONE], 0, False),
     "a missing model": (["scan", "MODEL/none"], 3, False),
     "wrong usage": (["scan", "MODEL", "--bogus"], 2, False),
@@ -95,10 +89,10 @@ LOST = {
     "no stderr": ({"stderr": "closed"}, None),
     "neither": ({"stdout": "closed", "stderr": "closed"}, ""),
 }
-SAME_WAY = ("paper --help", "scan without findings that count", "scan --format github")
-"""Commands that write as others do."""
 IN_ALL = ("--help", "rules", "scan", "batch", "a missing model")
-"""By default these meet every loss, one of each way of writing, and others a full disk."""
+"""By default these meet every loss, one of each way of writing."""
+ALONE = ("--version", "archs --check", "scan --format json", "scan --quiet", "wrong usage")
+"""These a full disk, and others, which write as one of all these does, nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +116,7 @@ def undisturbed(forks: Forks, damaged: Path, tmp_path_factory: pytest.TempPathFa
     ("name", "lost"),
     [
         (name, lost)
-        if name in IN_ALL or (lost == "a full disk" and name not in SAME_WAY)
+        if name in IN_ALL or (lost == "a full disk" and name in ALONE)
         else pytest.param(name, lost, marks=pytest.mark.slow)
         for name in COMMANDS
         for lost in LOST
@@ -139,7 +133,7 @@ def test_streams_that_cannot_be_written(name: str, lost: str, forks: Forks, undi
 
 
 @posix
-@pytest.mark.parametrize("words", [["--version"], ["scan", "MODEL"]])
+@pytest.mark.parametrize("words", [["--version"], pytest.param(["scan", "MODEL"], marks=pytest.mark.slow)])
 def test_processes_of_their_own(words: list[str], damaged: Path) -> None:
     """Nothing is said by the interpreter either, at its end."""
     process = subprocess.Popen(_alone(words, damaged), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -147,6 +141,19 @@ def test_processes_of_their_own(words: list[str], damaged: Path) -> None:
     process.stdout.close()
     code, says = ended(process)
     assert (code, says.count("\n")) == ((0, 0) if words == ["--version"] else (1, 1))
+
+
+def main_of(*words: str) -> str:
+    """A program that is that command line."""
+    return f"import sys\nsys.argv = ['weightaudit', *{words!r}]\nfrom weightaudit.cli import main\nmain()"
+
+
+@linux
+def test_the_end_of_an_interpreter(forks: Forks, damaged: Path) -> None:
+    """That of a process that has all loaded and nobody who reads says nothing either."""
+    process = forks.start(main_of("scan", str(damaged), *ONE))
+    os.close(process.stdout)
+    assert (forks.answer(), process.stderr.read_text("utf-8").count("\n")) == (1, 1)
 
 
 @linux
@@ -233,9 +240,9 @@ def source(program: str, before: str) -> str:
     )
 
 
-def waiting(programs: Forks, program: str, folder: Path, *, before: str = "") -> Fork:
+def waiting(forks: Forks, program: str, folder: Path, *, before: str = "") -> Fork:
     """That command as a process of its own in ``folder``, once it waits."""
-    process = programs.start(source(program, before), cwd=folder)
+    process = forks.start(source(program, before), cwd=folder)
     while (line := process.line()) != "waiting\n":
         assert line, process.ended().stderr
     return process
@@ -262,8 +269,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
         ("with a file begun", 1),
     ],
 )
-def test_stopped(where: str, number: int, programs: Forks, tmp_path: Path) -> None:
-    process = waiting(programs, WAITING[where], tmp_path)
+def test_stopped(where: str, number: int, forks: Forks, tmp_path: Path) -> None:
+    process = waiting(forks, WAITING[where], tmp_path)
     process.send_signal(number)
     assert told(process) == (128 + number, f"weightaudit: {SAID[signal.Signals(number)]}\n")
     assert list(tmp_path.iterdir()) == []
@@ -284,7 +291,7 @@ def test_stopped_while_commands_are_loaded(tmp_path: Path) -> None:
 
 
 @posix
-def test_stopped_where_a_library_must_not_see_an_exception(programs: Forks, tmp_path: Path) -> None:
+def test_stopped_where_a_library_must_not_see_an_exception(forks: Forks, tmp_path: Path) -> None:
     """Native code that is being loaded may abort: nothing is raised there, and what was begun is removed."""
     (tmp_path / "slow.py").write_text(
         "import time\n"
@@ -292,7 +299,7 @@ def test_stopped_where_a_library_must_not_see_an_exception(programs: Forks, tmp_
         "except BaseException:\n    import os\n    os.abort()\n"
     )
     process = waiting(
-        programs,
+        forks,
         "def families():\n"
         "    from weightaudit.report.atomic_write import replacing\n"
         "    with replacing('report.csv'):\n        import slow\n",
@@ -350,10 +357,10 @@ def families():
 
 @posix
 @pytest.mark.parametrize("what", MAKING)
-def test_stopped_while_something_is_made(what: str, programs: Forks, tmp_path: Path) -> None:
+def test_stopped_while_something_is_made(what: str, forks: Forks, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(60)\n")
     process = waiting(
-        programs,
+        forks,
         STOPPED_IN + textwrap.indent(MAKING[what], "    "),
         tmp_path,
         before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
@@ -366,9 +373,9 @@ def test_stopped_while_something_is_made(what: str, programs: Forks, tmp_path: P
 
 
 @posix
-def test_stopped_twice(programs: Forks, tmp_path: Path) -> None:
+def test_stopped_twice(forks: Forks, tmp_path: Path) -> None:
     """What does not come to its end after the first signal ends with the second, and leaves nothing."""
-    process = waiting(programs, STUCK, tmp_path)
+    process = waiting(forks, STUCK, tmp_path)
     process.send_signal(signal.SIGTERM)
     assert process.line() == "stuck\n"
     assert len(list(tmp_path.iterdir())) == 1
@@ -378,12 +385,41 @@ def test_stopped_twice(programs: Forks, tmp_path: Path) -> None:
 
 
 @posix
-def test_a_signal_that_is_ignored_stays_so(programs: Forks, tmp_path: Path) -> None:
+def test_a_signal_that_is_ignored_stays_so(forks: Forks, tmp_path: Path) -> None:
     """As nohup has it."""
-    process = waiting(programs, WAITING["at work"], tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    process = waiting(forks, WAITING["at work"], tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
     assert told(process) == (143, "weightaudit: terminated\n")
+
+
+@linux
+def test_a_batch_stopped(forks: Forks, damaged: Path, weightaudit: CommandLine, tmp_path: Path) -> None:
+    """Without workers; `test_batch.py` has those."""
+    copies = [tmp_path / f"model{number}" for number in range(12)]
+    for copy in copies:
+        copy.symlink_to(damaged)
+    (tmp_path / "list.txt").write_text("".join(f"{copy}\n" for copy in copies))
+    out = tmp_path / "out"
+    words = ("batch", str(tmp_path / "list.txt"), "--out", str(out), "--quiet", "--workers", "0", *ONE)
+    process = forks.start(main_of(*words))
+    until = time.monotonic() + 60
+    while len(list(out.glob("*/outcome.json"))) < 3 and time.monotonic() < until:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    done = process.ended()
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
+        130,
+        "",
+        [f"What is finished in {out} is kept; the same command goes on from there.", "weightaudit: interrupted"],
+    )
+    assert not list(out.rglob("*.tmp"))
+    finished = {file: file.stat().st_ino for file in out.glob("*/outcome.json")}
+    assert 3 <= len(finished) < len(copies)
+    again = weightaudit(*words)
+    assert (again.code, again.stderr) == (0, "")
+    assert {file: file.stat().st_ino for file in finished} == finished
+    assert len((out / "summary.csv").read_text().splitlines()) == 1 + len(copies)
 
 
 def test_a_bug_is_told_in_one_line(weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

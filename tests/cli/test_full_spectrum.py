@@ -47,7 +47,7 @@ def test_the_flag_eats_no_model(weightaudit: CommandLine, tmp_path: Path, tiny_c
         "joined": (model, "--spectrum=full"),
     }.items():
         path = tmp_path / f"{name}.json"
-        assert weightaudit("scan", *words, "--json", path, "--quiet").code == 0
+        assert weightaudit("scan", *words, "--layers", "0", "--roles", "Q", "--json", path, "--quiet").code == 0
         said[name] = path.read_text()
     assert said["before"] == said["behind"]
     assert said["full"] == said["joined"]
@@ -73,8 +73,8 @@ def test_a_model_called_full(
 ) -> None:
     shutil.copytree(tiny_checkpoints["bert"], tmp_path / "full")
     monkeypatch.chdir(tmp_path)
-    assert weightaudit("scan", "full", "--spectrum", "--quiet").code == 0
-    assert weightaudit("scan", "--spectrum", "./full", "--quiet").code == 0
+    assert weightaudit("scan", "full", "--spectrum", "--quiet", "--layers", "0").code == 0
+    assert weightaudit("scan", "--spectrum", "./full", "--quiet", "--layers", "0").code == 0
 
 
 def test_outputs(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
@@ -111,13 +111,13 @@ def test_what_was_not_asked_is_not_there(
 
 def test_any_number_of_threads(tiny_checkpoints: dict[str, Path]) -> None:
     model = tiny_checkpoints["phi"]
-    first, *others = (wa.scan(model, spectrum="full", threads=threads).rows for threads in (1, 2, 3))
+    first, *others = (wa.scan(model, spectrum="full", layers=0, threads=threads).rows for threads in (1, 2, 3))
     assert all(other == first for other in others)
     assert all(row.spectrum.full for row in first)
 
 
 def test_it_comes_back(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
-    report = wa.scan(tiny_checkpoints["bert"], spectrum="full")
+    report = wa.scan(tiny_checkpoints["bert"], spectrum="full", layers=0)
     report.to_json(tmp_path / "r.json")
     again = wa.load(tmp_path / "r.json")
     assert isinstance(again, wa.ScanReport)
@@ -146,5 +146,10 @@ def test_the_page_says_how_to_repeat_it(
     weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:
     path = tmp_path / "r.html"
-    assert weightaudit("scan", tiny_checkpoints["bert"], "--spectrum", "full", "--out", path, "--quiet").code == 0
+    assert (
+        weightaudit(
+            "scan", tiny_checkpoints["bert"], "--spectrum", "full", "--layers", "0", "--out", path, "--quiet"
+        ).code
+        == 0
+    )
     assert "--spectrum full" in path.read_text()

@@ -26,6 +26,8 @@ from tests.support.running import CommandLine
 from tests.support.trained import HEAD, HIDDEN, Tensors, name, trained, write
 from weightaudit.cli import app
 
+LAYERS = 7
+"""In which the faults are, and no more."""
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gate.md").read_text("utf-8")
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
@@ -77,7 +79,7 @@ class Job:
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weightaudit: CommandLine) -> Path:
     """A checkout with the page's settings and a baseline; the working directory."""
     path = tmp_path / "checkout"
-    write(path / "model", known_faults)
+    write(path / "model", known_faults, layers=LAYERS)
     monkeypatch.chdir(path)
     (settings,) = blocks("toml")
     Path("weightaudit.toml").write_text(settings)
@@ -133,7 +135,7 @@ def test_the_gate(repository: Path, tmp_path: Path) -> None:
     assert "Beside the baseline audit-baseline.json: 0 new, 2 known, 0 gone." in sound.summary
     assert "Suppressed: 1 finding, by untrained:HEAD (1)." in sound.summary
 
-    write(repository / "model", new_fault)
+    write(repository / "model", new_fault, layers=LAYERS)
     failed = run_action(tmp_path, **inputs)
     assert (failed.code, failed.outputs["exit-code"]) == (1, "1")
     assert failed.stderr.splitlines()[-1] == "1 finding at or above warning: exit code 1 (--fail-on)"

@@ -12,7 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.support.pictures import draw_coarsely
+from tests.support.covering import in_turn
+from tests.support.pictures import draw_coarsely, draw_few
 from tests.support.running import CommandLine, Outcome
 
 WORD = "::error::x"
@@ -62,6 +63,7 @@ def check(done: Outcome, annotations: int = 0, *, traceback: bool = False) -> No
 
 def test_scan(weightaudit: CommandLine, hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_coarsely(monkeypatch)
+    draw_few(monkeypatch)
     out = tmp_path / f"{WORD}\n{WORD}.json"
     done = weightaudit(
         "scan", hostile, "--json", out, "--figures", tmp_path / f"{WORD}\n{WORD}", "--fail-on", "warning"
@@ -152,8 +154,9 @@ def broken(folder: Path, name: str) -> None:
     (folder / "model.safetensors").write_bytes(name.encode() * 9)
 
 
-@pytest.mark.parametrize("spoil", [shards, config, sizes, broken])
-@pytest.mark.parametrize("name", [NAMES[1], NAMES[4], NAMES[5], WORD])
+@pytest.mark.parametrize(
+    ("spoil", "name"), in_turn([shards, config, sizes, broken], [NAMES[1], NAMES[5], NAMES[4], WORD])
+)
 def test_models_that_cannot_be_read(
     weightaudit: CommandLine, hostile: Path, spoil: Callable[[Path, str], None], name: str
 ) -> None:
@@ -166,7 +169,9 @@ def test_models_that_cannot_be_read(
 OPTIONS = ("--roles", "--layers", "--method", "--device", "--ignore", "--memory", "--seed", "--format", "--fail-on")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if i in (0, 1, 5) else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(NAMES)]
+)
 def test_words_of_the_command_line(weightaudit: CommandLine, name: str, tiny_checkpoints: dict[str, Path]) -> None:
     for option in OPTIONS:
         done = weightaudit("scan", tiny_checkpoints["bert"], f"{option}={name}")

@@ -20,6 +20,7 @@ from tests.support.impatience import shorten_pauses
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine, Outcome
 
+LITTLE = ("--layers", "0")
 MIDST = 300
 """Bytes; most answers to a scan of a tiny model are longer."""
 
@@ -41,7 +42,7 @@ def directories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def local(directories: dict[str, Path]) -> bytes:
     """The CSV of the local scan, of any of them."""
     csv = directories["whole"].parent / "local.csv"
-    wa.scan(directories["whole"]).write(csv)
+    wa.scan(directories["whole"], layers=0).write(csv)
     return csv.read_bytes()
 
 
@@ -65,10 +66,10 @@ def hub(
 
 @pytest.fixture
 def scan(weightaudit: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Scan:
-    """``scan("whole", *options)`` scans org/whole; ``tmp_path / "layers.csv"`` is the output."""
+    """``scan("whole", *options)`` scans a layer of org/whole; ``tmp_path / "layers.csv"`` is the output."""
 
     def command(kind: str, *options: object) -> Outcome:
-        done = weightaudit("scan", f"org/{kind}", "--csv", tmp_path / "layers.csv", *options)
+        done = weightaudit("scan", f"org/{kind}", *LITTLE, "--csv", tmp_path / "layers.csv", *options)
         for secret in ("hf_secret", "X-Signature=", "Expires="):
             assert secret not in done.stdout + done.stderr + caplog.text
         return done
@@ -84,12 +85,10 @@ def as_local(csv: Path, kind: str) -> bytes:
 
 
 WHOLE_SCANS = (
-    *("no answer", "no answer of the hub", "drop in mid-body, with a reset", "drop in the hub's listing"),
-    *("stall before the answer", "stall in the hub's listing", "short 206 that says so", "200 ignoring the range"),
-    *("wrong Content-Range, earlier", "nonsense in Content-Range", "compressed", "416", "429 with Retry-After"),
-    *("429 of HEAD", "503 in the midst", "503 of the listing", "addresses that expire at once", "redirect of a range"),
+    *("no answer of the hub", "drop in mid-body, with a reset", "stall before the answer", "200 ignoring the range"),
+    *("429 of HEAD", "503 of the listing", "addresses that expire at once", "redirect of a range"),
 )
-"""By default, one of each kind at each place where it can be met; `tests/source/test_faults.py` reads through all."""
+"""By default, one of each kind of fault, of the Hub or its CDN; `tests/source/test_faults.py` reads through all."""
 
 
 @pytest.mark.parametrize(
@@ -104,17 +103,22 @@ def test_what_passes_leaves_no_trace(name: str, hub: Hub, scan: Scan, local: byt
     assert as_local(tmp_path / "layers.csv", "shards") == local
 
 
-@pytest.mark.parametrize("kind", ["whole", "bin"])
+OTHER_FORMATS = (("bin", "drop in mid-body"), ("whole", "200 ignoring the range"))
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("kind", "name"),
     [
-        "drop in mid-body",
-        pytest.param("stall in mid-body", marks=pytest.mark.slow),
-        pytest.param("short 206", marks=pytest.mark.slow),
-        "200 ignoring the range",
-        pytest.param("403", marks=pytest.mark.slow),
-        pytest.param("503", marks=pytest.mark.slow),
-        pytest.param("an expiry told as 410", marks=pytest.mark.slow),
+        *OTHER_FORMATS,
+        *(
+            pytest.param(kind, name, marks=pytest.mark.slow)
+            for kind in ("whole", "bin")
+            for name in (
+                *("drop in mid-body", "stall in mid-body", "short 206", "200 ignoring the range", "403", "503"),
+                "an expiry told as 410",
+            )
+            if (kind, name) not in OTHER_FORMATS
+        ),
     ],
 )
 def test_other_formats(kind: str, name: str, hub: Hub, scan: Scan, local: bytes, tmp_path: Path) -> None:
@@ -168,7 +172,16 @@ def told_once(done: Outcome, cause: str) -> None:
     assert line.isprintable()
 
 
-@pytest.mark.parametrize("name", LASTING)
+TOLD = (
+    *("stall", "short 206", "403", "401 of the hub", "404 of the hub", "429 with Retry-After", "503 of the hub"),
+    *("expired addresses", "redirect of every range", "no answer"),
+)
+"""By default, one of each kind."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in TOLD else pytest.param(name, marks=pytest.mark.slow) for name in LASTING]
+)
 def test_what_lasts_is_told_once(name: str, hub: Hub, scan: Scan, tmp_path: Path) -> None:
     making, cause = LASTING[name]
     hub.faults.append(making(hub))
@@ -176,7 +189,7 @@ def test_what_lasts_is_told_once(name: str, hub: Hub, scan: Scan, tmp_path: Path
     assert not (tmp_path / "layers.csv").exists()
 
 
-@pytest.mark.parametrize("kind", ["whole", "shards", "bin"])
+@pytest.mark.parametrize("kind", [pytest.param("whole", marks=pytest.mark.slow), "shards", "bin"])
 def test_a_file_that_changes_between_ranges(kind: str, hub: Hub, scan: Scan, directories: dict[str, Path]) -> None:
     (weights, *_) = sorted(path for path in directories[kind].iterdir() if path.suffix in (".safetensors", ".bin"))
     data = bytearray(weights.read_bytes())
@@ -196,7 +209,14 @@ def test_the_hub_is_unreachable(weightaudit: CommandLine, tmp_path: Path, monkey
         told_once(weightaudit("scan", "org/whole"), "org/whole: http://127.0.0.1:9 cannot be reached (ConnectError)")
 
 
-@pytest.mark.parametrize("where", [API, HEADS, HUB], ids=["the listing", "the files", "all"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param(API, marks=pytest.mark.slow, id="the listing"),
+        pytest.param(HEADS, marks=pytest.mark.slow, id="the files"),
+        pytest.param(HUB, id="all"),
+    ],
+)
 def test_a_redirect_to_another_host_is_followed_without_the_token(
     where: faults.Where, hub: Hub, scan: Scan, local: bytes, directories: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -209,21 +229,40 @@ def test_a_redirect_to_another_host_is_followed_without_the_token(
     assert {request.token for request in hub.asked("hub")} == {hub.token}
 
 
-def test_as_a_process_of_its_own(directories: dict[str, Path], local: bytes, tmp_path: Path) -> None:
-    """With its real pauses, every output, and tracebacks: each pause is a line on stderr, and no secret is anywhere."""
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_with_real_pauses(
+    alone: bool,
+    weightaudit: CommandLine,
+    directories: dict[str, Path],
+    local: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With every output, and tracebacks, by a process of its own where it is ``alone``: each pause is a line on stderr,
+    and no secret is anywhere.
+    """
     (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
     outputs = [tmp_path / f"r.{kind}" for kind in ("html", "csv", "json")]
-    words = ["scan", "org/shards", "--debug", *(word for path in outputs for word in ("--out", str(path)))]
+    words = ["scan", "org/shards", *LITTLE, "--debug", *(word for path in outputs for word in ("--out", str(path)))]
     with serve({"org/shards": folder_files(directories["shards"])}) as hub:
-        env = environment(hub.url, tmp_path / "home", HF_TOKEN=hub.token)
+
+        def command(*more: str) -> Outcome:
+            if alone:
+                env = environment(hub.url, tmp_path / "home", HF_TOKEN=hub.token)
+                ended = run([*words, *more], env, tmp_path / "cwd")
+                return Outcome(ended.returncode, ended.stdout, ended.stderr)
+            with pointed_at(hub.url, tmp_path / "home", token=hub.token):
+                return weightaudit(*words, *more)
+
         hub.faults += [faults.status(503), faults.drop_after(MIDST, where=faults.Where(min_bytes=MIDST + 1))]
-        done = run(words, env, tmp_path / "cwd")
-        assert done.returncode == 0, done.stderr
+        done = command()
+        assert done.code == 0, done.stderr
         assert done.stderr.count(f"{hub.cdn_url} answered HTTP 503; trying again in 0.") == 1
         assert as_local(outputs[1], "shards") == local
         hub.faults.append(faults.status(503, times=None))
-        failed = run([*words, "--max-wait", "1"], env, tmp_path / "cwd")
-        assert failed.returncode != 0
+        failed = command("--max-wait", "1")
+        assert failed.code != 0
         assert "Traceback" in failed.stderr
         assert "answered HTTP 503" in failed.stderr
         shown = [done.stdout, done.stderr, failed.stdout, failed.stderr, *(path.read_text() for path in outputs)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +19,24 @@ LONG = "1" * 5000
 """More digits than Python reads as a whole number."""
 NEVER = (LONG, f"-{LONG}", f"{LONG}.5", f"1e{LONG}", "nan", "inf", "1e999", "x", "")
 """No option takes any of these, but --seed, --tol and --delta their own kind."""
-OPTIONS = ("memory", "seed", "tol", "delta", "max-wait", "threads", "layers")
+SOME = (LONG, "nan", "1e999", "")
+"""By default, where each is one of several."""
+OPTIONS = ("memory", "seed", "tol", "layers")
+"""Of each kind of number one."""
+MORE_OPTIONS = ("delta", "max-wait", "threads")
 
 
-@pytest.mark.parametrize("value", NEVER)
-@pytest.mark.parametrize("option", OPTIONS)
+def some_of(*values: str) -> list[Any]:
+    return [value if value in (*SOME, "-1") else pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((option, value) for option in OPTIONS for value in NEVER),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(MORE_OPTIONS, NEVER)),
+    ],
+)
 def test_options_of_a_scan(
     weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], option: str, value: str
 ) -> None:
@@ -32,7 +47,7 @@ def test_options_of_a_scan(
     assert "bug" not in done.stderr
 
 
-@pytest.mark.parametrize("value", NEVER)
+@pytest.mark.parametrize("value", some_of(*NEVER))
 def test_options_of_a_batch(weightaudit: CommandLine, tmp_path: Path, value: str) -> None:
     models = tmp_path / "list.txt"
     models.write_text("gpt2\n")
@@ -52,7 +67,7 @@ def test_options_of_a_batch(weightaudit: CommandLine, tmp_path: Path, value: str
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("value", [*NEVER, "1" * 400, "-1"])
+@pytest.mark.parametrize("value", some_of(*NEVER, "1" * 400, "-1"))
 def test_settings_of_an_experiment(weightaudit: CommandLine, tmp_path: Path, value: str) -> None:
     done = weightaudit("paper", "lemmas", f"--draws={value}", "--out", tmp_path / "out")
     assert (done.code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr[:500]
@@ -70,7 +85,9 @@ def test_amounts_and_shards() -> None:
             parse_shard(shard)
 
 
-@pytest.mark.parametrize("number", [LONG, "1" * 4200, "1" * 400, "1e999", "-1", "NaN", "0.5", "1e18"])
+@pytest.mark.parametrize(
+    "number", [*some_of(LONG, "1" * 4200, "1" * 400, "1e999", "-1"), "NaN", "0.5", *some_of("1e18")]
+)
 def test_numbers_in_a_config(
     weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], tmp_path: Path, number: str
 ) -> None:

@@ -21,7 +21,7 @@ def steps(stderr: str) -> list[str]:
     return [re.sub(r": \d+\.\d\d s$", ": …", one) for one in told]
 
 
-@pytest.mark.parametrize("asked", ["-v", "--verbose"])
+@pytest.mark.parametrize("asked", ["-v", pytest.param("--verbose", marks=pytest.mark.slow)])
 def test_a_scan_tells_its_steps(
     weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], tmp_path: Path, asked: str
 ) -> None:

@@ -10,3 +10,8 @@ from weightaudit.report import figures
 def draw_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
     """An eighth of the pixels across."""
     monkeypatch.setattr(figures, "DPI", figures.DPI // 8)
+
+
+def draw_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of lines by layer the stable rank's alone, beside the heat map."""
+    monkeypatch.setattr(figures, "LINES", figures.LINES[1:])

@@ -37,8 +37,16 @@ def filled(words: list[str], model: Path, folder: Path) -> list[str]:
 def forks(tmp_path_factory: pytest.TempPathFactory, damaged: Path) -> Iterator[Forks]:
     """Commands with streams of every kind, without loading anything anew."""
     folder = tmp_path_factory.mktemp("streams")
-    commands = [filled(COMMANDS[name][0], damaged, folder) for name in ("archs", "scan --format json", "batch")]
-    with forks_in(folder, ["weightaudit.batches.merge_batches"], commands) as runner:
+    commands = [filled(COMMANDS[name][0], damaged, folder) for name in ("scan --format json", "batch")]
+    with forks_in(folder, commands=commands) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Programs that have what most of them want loaded, and no library that reads the environment at its import."""
+    folder = tmp_path_factory.mktemp("programs")
+    with forks_in(folder, ["weightaudit.batches.merge_batches"], [["archs"]]) as runner:
         yield runner
 
 
@@ -240,9 +248,9 @@ def source(program: str, before: str) -> str:
     )
 
 
-def waiting(forks: Forks, program: str, folder: Path, *, before: str = "") -> Fork:
+def waiting(programs: Forks, program: str, folder: Path, *, before: str = "") -> Fork:
     """That command as a process of its own in ``folder``, once it waits."""
-    process = forks.start(source(program, before), cwd=folder)
+    process = programs.start(source(program, before), cwd=folder)
     while (line := process.line()) != "waiting\n":
         assert line, process.ended().stderr
     return process
@@ -269,8 +277,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
         ("with a file begun", 1),
     ],
 )
-def test_stopped(where: str, number: int, forks: Forks, tmp_path: Path) -> None:
-    process = waiting(forks, WAITING[where], tmp_path)
+def test_stopped(where: str, number: int, programs: Forks, tmp_path: Path) -> None:
+    process = waiting(programs, WAITING[where], tmp_path)
     process.send_signal(number)
     assert told(process) == (128 + number, f"weightaudit: {SAID[signal.Signals(number)]}\n")
     assert list(tmp_path.iterdir()) == []
@@ -291,7 +299,7 @@ def test_stopped_while_commands_are_loaded(tmp_path: Path) -> None:
 
 
 @posix
-def test_stopped_where_a_library_must_not_see_an_exception(forks: Forks, tmp_path: Path) -> None:
+def test_stopped_where_a_library_must_not_see_an_exception(programs: Forks, tmp_path: Path) -> None:
     """Native code that is being loaded may abort: nothing is raised there, and what was begun is removed."""
     (tmp_path / "slow.py").write_text(
         "import time\n"
@@ -299,7 +307,7 @@ def test_stopped_where_a_library_must_not_see_an_exception(forks: Forks, tmp_pat
         "except BaseException:\n    import os\n    os.abort()\n"
     )
     process = waiting(
-        forks,
+        programs,
         "def families():\n"
         "    from weightaudit.report.atomic_write import replacing\n"
         "    with replacing('report.csv'):\n        import slow\n",
@@ -357,10 +365,10 @@ def families():
 
 @posix
 @pytest.mark.parametrize("what", MAKING)
-def test_stopped_while_something_is_made(what: str, forks: Forks, tmp_path: Path) -> None:
+def test_stopped_while_something_is_made(what: str, programs: Forks, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(60)\n")
     process = waiting(
-        forks,
+        programs,
         STOPPED_IN + textwrap.indent(MAKING[what], "    "),
         tmp_path,
         before="sys.path.insert(0, '')\nsys.dont_write_bytecode = True",
@@ -373,9 +381,9 @@ def test_stopped_while_something_is_made(what: str, forks: Forks, tmp_path: Path
 
 
 @posix
-def test_stopped_twice(forks: Forks, tmp_path: Path) -> None:
+def test_stopped_twice(programs: Forks, tmp_path: Path) -> None:
     """What does not come to its end after the first signal ends with the second, and leaves nothing."""
-    process = waiting(forks, STUCK, tmp_path)
+    process = waiting(programs, STUCK, tmp_path)
     process.send_signal(signal.SIGTERM)
     assert process.line() == "stuck\n"
     assert len(list(tmp_path.iterdir())) == 1
@@ -385,9 +393,9 @@ def test_stopped_twice(forks: Forks, tmp_path: Path) -> None:
 
 
 @posix
-def test_a_signal_that_is_ignored_stays_so(forks: Forks, tmp_path: Path) -> None:
+def test_a_signal_that_is_ignored_stays_so(programs: Forks, tmp_path: Path) -> None:
     """As nohup has it."""
-    process = waiting(forks, WAITING["at work"], tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    process = waiting(programs, WAITING["at work"], tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
     assert told(process) == (143, "weightaudit: terminated\n")
@@ -405,7 +413,7 @@ def test_a_batch_stopped(forks: Forks, damaged: Path, weightaudit: CommandLine, 
     process = forks.start(main_of(*words))
     until = time.monotonic() + 60
     while len(list(out.glob("*/outcome.json"))) < 3 and time.monotonic() < until:
-        time.sleep(0.002)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     done = process.ended()
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (

@@ -31,7 +31,7 @@ os._exit(code)  # without the interpreter's own end, which takes long with all t
 """
 HF = f"{SETTINGS}from huggingface_hub.cli.hf import main\n{END}"
 WEIGHTAUDIT = f"{SETTINGS}from weightaudit.cli import main\n{END}"
-SCAN = ["scan", "org/bert", "--csv", "layers.csv"]
+SCAN = ["scan", "org/bert", "--layers", "0", "--roles", "Q", "--csv", "layers.csv"]
 
 
 @pytest.fixture(scope="module")

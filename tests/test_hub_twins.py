@@ -182,17 +182,18 @@ def test_streamed_and_local_scans_are_twins(
     assert not cache.exists()
 
 
+ASKED: tuple[dict[str, str], ...] = (
+    *({"memory": "32MB"}, {"roles": "M2,POSITION"}, {"layers": "1"}),  # all, in pieces; parts
+    *({}, {"roles": "Q"}),
+)
+
+
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("safetensors", {"memory": "32MB"}),  # all, in pieces
-        ("bin", {"roles": "M2,POSITION"}),
-        ("bin shards", {"layers": "1"}),
-        *(
-            pytest.param(kind, options, marks=pytest.mark.slow)
-            for kind in ("safetensors", "bin", "bin shards")
-            for options in ({}, {"roles": "Q"}, {"roles": "M2,POSITION"}, {"layers": "1"}, {"memory": "32MB"})
-        ),
+        (kind, options) if i == j else pytest.param(kind, options, marks=pytest.mark.slow)
+        for i, kind in enumerate(("safetensors", "bin", "bin shards"))
+        for j, options in enumerate(ASKED)
     ],
 )
 def test_only_what_is_asked_for_is_transferred(
@@ -326,7 +327,7 @@ def test_offline_asks_nothing(
 
 @pytest.mark.parametrize(
     "kind",
-    [kind if kind in ("safetensors", "bin shards") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+    [kind if kind == "bin shards" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
 )
 def test_download_keeps_the_files(
     weightaudit: CommandLine,

@@ -23,7 +23,7 @@ def each_of(*by_default: tuple[str, str]) -> list[Any]:
     return [case if case in by_default else pytest.param(*case, marks=pytest.mark.slow) for case in cases]
 
 
-@pytest.mark.parametrize(("family", "method"), each_of(("gpt2", "exact"), ("roberta", "krylov")))
+@pytest.mark.parametrize(("family", "method"), each_of(("gpt2", "krylov")))
 def test_sharded_twin_and_second_scan_give_the_same_csv(
     weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path], family: str, method: str
 ) -> None:
@@ -113,9 +113,7 @@ def in_one_piece(blocks: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([block.t() for block in blocks], dim=1).t()
 
 
-@pytest.mark.parametrize(
-    ("family", "method"), each_of(("bert", "exact"), ("gpt2", "exact"), ("phi", "krylov"), ("roberta", "krylov"))
-)
+@pytest.mark.parametrize(("family", "method"), each_of(("bert", "exact"), ("gpt2", "krylov")))
 def test_a_matrix_and_its_twin_give_the_same_numbers_to_the_last_bit(
     tiny_checkpoints: dict[str, Path], family: str, method: Literal["exact", "krylov"]
 ) -> None:

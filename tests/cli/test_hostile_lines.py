@@ -61,16 +61,18 @@ def check(done: Outcome, annotations: int = 0, *, traceback: bool = False) -> No
     assert "This is a bug" not in done.stderr
 
 
-def test_scan(weightaudit: CommandLine, hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("drawn", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_scan(
+    drawn: bool, weightaudit: CommandLine, hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw_coarsely(monkeypatch)
     draw_few(monkeypatch)
     out = tmp_path / f"{WORD}\n{WORD}.json"
-    done = weightaudit(
-        "scan", hostile, "--json", out, "--figures", tmp_path / f"{WORD}\n{WORD}", "--fail-on", "warning"
-    )
+    figures = ("--figures", tmp_path / f"{WORD}\n{WORD}") if drawn else ()
+    done = weightaudit("scan", hostile, "--json", out, *figures, "--fail-on", "warning")
     check(done)
     assert done.code == 1
-    assert len(done.stderr.splitlines()) == 3  # each of its messages is one line
+    assert len(done.stderr.splitlines()) == 2 + drawn  # each of its messages is one line
     for kind in ("json", "sarif"):
         shown = weightaudit("scan", hostile, "--format", kind)
         check(shown)

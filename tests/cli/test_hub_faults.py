@@ -252,7 +252,8 @@ def test_with_real_pauses(
                 env = environment(hub.url, tmp_path / "home", HF_TOKEN=hub.token)
                 ended = run([*words, *more], env, tmp_path / "cwd")
                 return Outcome(ended.returncode, ended.stdout, ended.stderr)
-            with pointed_at(hub.url, tmp_path / "home", token=hub.token):
+            with pointed_at(hub.url, tmp_path / "home", token=hub.token), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(logging.getLogger(), "handlers", [])  # as of a process, which has none of pytest's
                 return weightaudit(*words, *more)
 
         hub.faults += [faults.status(503), faults.drop_after(MIDST, where=faults.Where(min_bytes=MIDST + 1))]

@@ -106,7 +106,9 @@ def works(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("kind", "way"), [("gated", "hf auth login"), ("private", "set HF_TOKEN")])
+@pytest.mark.parametrize(
+    ("kind", "way"), [("gated", "hf auth login"), pytest.param("private", "set HF_TOKEN", marks=pytest.mark.slow)]
+)
 def test_a_token_opens_what_is_closed(kind: str, way: str, hub: Hub, shell: Shell) -> None:
     getattr(hub, kind).add("org/bert")
     says = refused(shell.weightaudit(*SCAN), "'hf auth login'", "set HF_TOKEN")

@@ -174,7 +174,7 @@ def told_once(done: Outcome, cause: str) -> None:
 
 TOLD = (
     *("stall", "short 206", "403", "401 of the hub", "404 of the hub", "429 with Retry-After", "503 of the hub"),
-    *("expired addresses", "redirect of every range", "no answer"),
+    *("expired addresses", "redirect of every range", "no answer", "200 ignoring the range"),
 )
 """By default, one of each kind."""
 

@@ -25,7 +25,7 @@ CHECK = f"import sys\nprint([name for name in {HEAVY!r} if name in sys.modules],
     "program",
     [
         "import weightaudit.audit, weightaudit.spectral; dir(weightaudit.audit); weightaudit.spectral.check_options",
-        "from weightaudit.cli import app\n"
+        "import sys\nsys.argv = ['weightaudit']\nfrom weightaudit.cli import app\n"
         "for words in (['--help'], ['scan', '--help'], ['rules']):\n    assert not app(words, standalone_mode=False)",
     ],
 )

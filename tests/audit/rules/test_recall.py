@@ -159,7 +159,9 @@ FAULTS = (
     Fault("dtype-mismatch", config={"dtype": "bfloat16"}),
     Fault("loaded-otherwise", config={"configuration_files": ["config.4.0.0.json"]}),
     Fault("mixed-dtypes", _to(name(2, "q_proj"), torch.Tensor.bfloat16), ((2, "Q"),)),
-    Fault("near-rank-one", _to(name(6, "gate_proj"), lambda v: torch.outer(v[:, 0], v[0])), ((6, "GATE"),), None, LAYERS),
+    Fault(
+        "near-rank-one", _to(name(6, "gate_proj"), lambda v: torch.outer(v[:, 0], v[0])), ((6, "GATE"),), None, LAYERS
+    ),
     Fault("rank-collapse", _every("q_proj", _nearly_one_direction), ((None, "Q"),), layers=LAYERS),
     Fault("norm-preservation", _every("up_proj", lambda values: 50 * values), layers=LAYERS),
     Fault("untrained", _to(name(5, "v_proj"), _random), ((5, "V"),), layers=LAYERS),
@@ -192,7 +194,7 @@ OTHER_WAYS = (
     Fault("magnitude", _every("", lambda values: 1e10 * values)),
     Fault("outlier-norm", _to(name(5, "down_proj"), lambda values: 0.1 * values), ((5, "M2"),)),
 )
-"""To a rule that is found by default in another; and all of them in eight layers."""
+"""To rules that `FAULTS` has: when all tests run, in eight layers."""
 
 
 def found(report: wa.ScanReport) -> list[tuple[str, int | None, str]]:

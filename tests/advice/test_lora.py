@@ -24,7 +24,7 @@ from weightaudit.records import Wrapping
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers' own, by PEFT
 
-CASES = st.lists(st.tuples(st.floats(1e-3, 1e3), st.integers(1, 8), st.integers(0, 40)), min_size=1, max_size=30)
+CASES = st.lists(st.tuples(st.floats(1e-3, 1e3), st.integers(1, 8), st.integers(0, 40)), min_size=1, max_size=15)
 
 
 @given(CASES, st.integers(0, 900))

@@ -244,7 +244,7 @@ def test_an_adapter_has_no_heads(tmp_path: Path) -> None:
 
 
 def test_a_report_is_read_back_with_its_heads(tmp_path: Path) -> None:
-    report = wa.scan(tiny("t5"), heads=True)
+    _, report = scanned("t5")
     report.to_json(tmp_path / "report.json")
     again = wa.load(tmp_path / "report.json")
     assert isinstance(again, wa.ScanReport)

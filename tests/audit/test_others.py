@@ -92,7 +92,7 @@ NOT_FINITE = {
 }
 
 
-@pytest.mark.parametrize("kind", NOT_FINITE)
+@pytest.mark.parametrize("kind", some_of(NOT_FINITE, "convolution", "scalar", "bias", "eight bits", "buffer"))
 def test_whatever_is_not_finite_is_found(kind: str, tmp_path: Path) -> None:
     tensor, values = NOT_FINITE[kind]
     few(tmp_path, with_one(tensor, values))
@@ -112,7 +112,9 @@ ZERO = {
 }
 
 
-@pytest.mark.parametrize("kind", ZERO)
+@pytest.mark.parametrize(
+    "kind", some_of(ZERO, "projector", "norm", "codes of four bits", "codes of eight bits", "scales")
+)
 def test_whatever_training_never_leaves_zero_is_found(kind: str, tmp_path: Path) -> None:
     tensor, values = ZERO[kind]
     few(tmp_path / "sound", with_one(tensor, values))
@@ -218,7 +220,13 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize("kind", SOUND)
+def test_what_sound_models_have_is_no_fault_together(tmp_path: Path) -> None:
+    assert len(dict(SOUND.values())) == len(SOUND)
+    few(tmp_path, lambda tensors: tensors.update(SOUND.values()))
+    assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", some_of(SOUND, "mask", "inverse scales"))
 def test_what_sound_models_have_is_no_fault(kind: str, tmp_path: Path) -> None:
     few(tmp_path, with_one(*SOUND[kind]))
     assert found(tmp_path) == []

@@ -57,13 +57,14 @@ def _outliers(tensors: Tensors, layers: int, size: float, step: int) -> None:
         matrix[(17 + step * layer) % HIDDEN, 3 * layer] = -size * matrix.square().mean().sqrt()
 
 
-def told(directory: Path, layers: int, size: float = 15.0, step: int = 0, **chosen: str) -> list[Finding]:
+def told(directory: Path, layers: int, size: float = 15.0, step: int = 0, roles: str | None = None) -> list[Finding]:
     model = write(directory, lambda tensors: _outliers(tensors, layers, size, step))
-    return list(wa.scan(model, **chosen).findings)
+    return list(wa.scan(model, roles=roles).findings)
 
 
-def test_one_channel_of_many_layers_is_told_and_no_other_rule_finds_it(tmp_path: Path) -> None:
-    (finding,) = told(tmp_path, 5)
+@pytest.mark.parametrize("roles", ["M2", pytest.param(None, marks=pytest.mark.slow)])
+def test_one_channel_of_many_layers_is_told_and_no_other_rule_finds_it(roles: str | None, tmp_path: Path) -> None:
+    (finding,) = told(tmp_path, 5, roles=roles)
     assert (finding.severity, finding.id, finding.role) == ("info", "super-weight", "M2")
     assert f"output channel 17 in 5 of {LAYERS} layers (0-4)" in finding.detail
 

@@ -496,12 +496,12 @@ def written(folder: Path) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
-@pytest.mark.parametrize("moments", [6, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_any_moment(moments: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("moments", "layers"), [(6, 12), pytest.param(20, 24, marks=pytest.mark.slow)])
+def test_killed_at_any_moment(moments: int, layers: int, tmp_path: Path) -> None:
     """After each such part of what it writes: nothing under the name, or all; the next run leaves only its own."""
     rng = np.random.default_rng(0)
     tensors = {
-        f"layer.{i}.weight": torch.from_numpy(rng.standard_normal((200, 200)).astype(np.float32)) for i in range(24)
+        f"layer.{i}.weight": torch.from_numpy(rng.standard_normal((200, 200)).astype(np.float32)) for i in range(layers)
     }
     for name in "ab":
         (tmp_path / name).mkdir()

@@ -344,7 +344,7 @@ FILES: dict[str, Callable[[Tensors, Path], None]] = {
     ("kind", "sides"),
     some_of(
         product(FILES, [("base",), ("tuned",), ("base", "tuned")]),
-        *[("shards", ("base", "tuned")), ("bin", ("tuned",)), ("bin in shards", ("base",))],
+        *[("shards", ("base", "tuned")), ("bin in shards", ("base",))],
     ),
 )
 def test_files_of_any_kind_on_either_side(
@@ -360,9 +360,7 @@ def test_files_of_any_kind_on_either_side(
     assert numbers(diff(of["base"], of["tuned"])) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "turned"), some_of(product(MODELS, [False, True]), ("llama", False), ("gpt2", True), ("t5", False))
-)
+@pytest.mark.parametrize(("name", "turned"), some_of(product(MODELS, [False, True]), ("llama", False), ("gpt2", True)))
 def test_gguf_beside_safetensors(name: str, turned: bool, tmp_path: Path) -> None:
     """Permuted and fused as they are there, the matrices are the same."""
     own, converted = write_both(MODELS[name](Random(np.float32)), tmp_path)
@@ -490,7 +488,6 @@ def test_revisions_are_those_of_each_side(hub: Hub, expected: list[tuple[str, st
             ["org/base", "org/tuned"],
         ),
         ("drop in mid-body", "org/base"),
-        ("403", "org/tuned"),
     ),
 )
 def test_faults_that_pass_leave_no_trace(
@@ -540,7 +537,7 @@ def test_a_file_that_changes_while_it_is_read(hub: Hub) -> None:
         of_hub()
 
 
-@pytest.mark.parametrize("role", some_of(["base", "parent", "derived"], "base", "derived"))
+@pytest.mark.parametrize("role", some_of(["base", "parent", "derived"], "base"))
 def test_a_file_here_that_changes_while_it_is_read_is_called_what_it_is(
     role: str, gpt2: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

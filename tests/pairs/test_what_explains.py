@@ -153,7 +153,8 @@ def test_a_parent_with_more_rows_explains_those_that_are_compared(llama: Path, t
         tensors[EMBED] = torch.cat([tensors[EMBED], torch.ones(4, 48)])
 
     parent = derived(llama, tmp_path / "parent", grown, vocab_size=rows + 4)
-    result = diff(llama, derived(llama, tmp_path / "other", noisy), parents=[str(parent)])
+    other = derived(llama, tmp_path / "other", noisy)
+    result = diff_models(str(llama), str(other), AuditConfig(roles=("EMBED",)), parents=[str(parent)])
     assert recipe_of(result, "EMBED").exact
 
 

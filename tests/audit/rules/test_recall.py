@@ -138,7 +138,7 @@ HALF = {"dtype": "float16"}
 FAULTS = (
     Fault("wrapped-names", _wrapped),
     Fault("nonfinite", _set(name(2, "k_proj"), (3, 4), float("nan")), ((2, "K"),)),
-    Fault("zero-matrix", _to(name(0, "o_proj"), torch.zeros_like), ((0, "O"),), layers=LAYERS),
+    Fault("zero-matrix", _to(name(0, "o_proj"), torch.zeros_like), ((0, "O"),)),
     Fault("dead-rows", _set(name(2, "up_proj"), 7, 0.0), ((2, "M1"),)),
     Fault("dead-columns", _set(name(1, "down_proj"), (slice(None), slice(4, 9)), 1e-12), ((1, "M2"),)),
     Fault("at-limit", _float16_clipped, ((2, "M1"),), HALF),
@@ -164,7 +164,7 @@ FAULTS = (
     ),
     Fault("rank-collapse", _every("q_proj", _nearly_one_direction), ((None, "Q"),), layers=LAYERS),
     Fault("norm-preservation", _every("up_proj", lambda values: 50 * values), layers=LAYERS),
-    Fault("untrained", _to(name(5, "v_proj"), _random), ((5, "V"),), layers=LAYERS),
+    Fault("untrained", _to(name(1, "v_proj"), _random), ((1, "V"),)),
     Fault("untrained-model", _every("", _random)),
     Fault("magnitude", _to(name(5, "q_proj"), lambda values: 1e30 * values), ((5, "Q"),), layers=LAYERS),
     Fault("magnitude", _set(HEAD, slice(3, 40), 3e37), ((None, "HEAD"),)),
@@ -174,6 +174,8 @@ FAULTS = (
     Fault("outlier-stable-rank", _to(name(5, "o_proj"), _flat), ((5, "O"),), layers=LAYERS),
 )
 OTHER_WAYS = (
+    Fault("zero-matrix", _to(name(0, "o_proj"), torch.zeros_like), ((0, "O"),)),
+    Fault("untrained", _to(name(5, "v_proj"), _random), ((5, "V"),)),
     Fault("nonfinite", _set(HEAD, (0, 0), float("inf")), ((None, "HEAD"),)),
     Fault("missing", _drop("layers.7."), ((7, ""),)),
     Fault("missing", _drop("model.norm.weight")),

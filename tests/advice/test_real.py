@@ -11,14 +11,15 @@ from tests.support.minilm import minilm_directory, needs_minilm
 
 @needs_minilm
 @pytest.mark.parametrize(
-    ("roles", "layers", "matrices"), [("Q,M2", "5", 2), pytest.param("Q,O,M2", "0,5", 6, marks=pytest.mark.slow)]
+    ("roles", "layers", "matrices"), [("Q", "5", 1), pytest.param("Q,O,M2", "0,5", 6, marks=pytest.mark.slow)]
 )
 def test_the_error_of_a_cut_matrix_lies_in_its_interval(roles: str, layers: str, matrices: int) -> None:
     directory = minilm_directory()
     assert directory is not None
     report = wa.scan(str(directory), spectrum="full", roles=roles, layers=layers)
-    dense = {m.key: m.load().double().numpy() for m in wa.matrices(str(directory))}
     found = report.compressibility()
+    asked = {one.row.matrix.key for one in found.matrices}
+    dense = {m.key: m.load().double().numpy() for m in wa.matrices(str(directory)) if m.key in asked}
     assert len(found.matrices) == matrices
     for one in found.matrices:
         matrix = dense[one.row.matrix.key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def draw(*shape: int) -> torch.Tensor:
     return numbers * torch.logspace(0, -1, shape[-1])
 
 
-def vit() -> Tensors:
+def vit(layers: int = 8) -> Tensors:
     found = {
         "embeddings.cls_token": draw(1, 1, 24),
         "embeddings.position_embeddings": draw(1, 17, 24),
@@ -42,7 +43,7 @@ def vit() -> Tensors:
         "embeddings.patch_embeddings.projection.bias": draw(24),
         "classifier.weight": draw(10, 24),
     }
-    for layer in range(8):
+    for layer in range(layers):
         found |= {
             f"encoder.layer.{layer}.attention.attention.{one}.weight": draw(24, 24) * (1 + layer)
             for one in ("query", "key", "value")
@@ -73,7 +74,7 @@ def model(tmp_path: Path, tensors: Tensors, config: dict[str, Any] | None, name:
 
 
 KINDS: dict[str, tuple[Callable[[], Tensors], dict[str, Any] | None, str]] = {
-    "images": (vit, {"model_type": "vit", "hidden_size": 24}, "model.safetensors"),
+    "images": (partial(vit, 2), {"model_type": "vit", "hidden_size": 24}, "model.safetensors"),
     "diffusion": (unet, {"_class_name": "UNet2DConditionModel"}, "diffusion_pytorch_model.safetensors"),
     "no config": (unet, None, "weights.safetensors"),
 }

@@ -77,6 +77,12 @@ def test_a_report_beside_a_baseline_is_a_baseline(tmp_path: Path) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a report holds that has `FINDINGS`."""
+    return Path(written(tmp_path_factory.mktemp("report") / "old.json", *FINDINGS)).read_text("utf-8")
+
+
 def _without(name: str) -> Callable[[Any], object]:
     return lambda said: said["findings"][0].pop(name)
 
@@ -96,10 +102,9 @@ def _without(name: str) -> Callable[[Any], object]:
         (lambda said: said["findings"][0].update(detail=None), "it is no text"),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, change: Callable[[Any], object], cause: str) -> None:
+def test_what_is_no_report_is_refused(tmp_path: Path, report: str, change: Callable[[Any], object], cause: str) -> None:
     path = tmp_path / "old.json"
-    written(path, *FINDINGS)
-    said = json.loads(path.read_text("utf-8"))
+    said = json.loads(report)
     change(said)
     path.write_text(json.dumps(said))
     with pytest.raises(UsageError, match=cause):

@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
+from tests.support.covering import in_turn
 from weightaudit.architecture import map_model
 from weightaudit.arrays import Array, as_array
 from weightaudit.audit import digests, measuring, reading
@@ -40,8 +41,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, str]]:
     return found
 
 
-@pytest.mark.parametrize("method", ["krylov", "exact"])
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize(("family", "method"), in_turn(["bert", "gpt2"], ["krylov", "exact"]))
 def test_each_matrix_has_its_own_and_the_stack_only_where_it_needs_a_start(
     tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]], family: str, method: Literal["krylov", "exact"]
 ) -> None:

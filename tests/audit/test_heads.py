@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def cases(model_types: Iterable[str], *like_others: str) -> list[Any]:
     return [pytest.param(each, marks=pytest.mark.slow if each in like_others else ()) for each in model_types]
 
 
+@cache
+def scanned(model_type: str, **options: Any) -> tuple[Any, wa.ScanReport]:
+    """A model, which no test changes, and its scan."""
+    model = rough(model_type, **options)
+    return model, wa.scan(model, heads=True)
+
+
 def _holds(norms: HeadNorms | None, matrix: np.ndarray[Any, Any]) -> None:
     """``norms`` are those of ``matrix``: the interval holds its spectral norm."""
     assert norms is not None
@@ -60,10 +68,10 @@ def _row(rows: tuple[HeadRow, ...], plan: Any, head: int) -> HeadRow:
     return row
 
 
-@pytest.mark.parametrize("model_type", cases(TYPES, "bert", "qwen3", "gemma"))
+@pytest.mark.parametrize("model_type", cases(TYPES, "bert", "qwen3", "gemma", "falcon", "codegen"))
 def test_every_number_is_that_of_the_matrix_formed_in_float64(model_type: str) -> None:
-    model = rough(model_type, **TYPES[model_type])
-    report, stored = wa.scan(model, heads=True), stored_of(model)
+    model, report = scanned(model_type, **TYPES[model_type])
+    stored = stored_of(model)
     assert report.heads is not None
     assert report.heads.skipped == ()
     plans = plans_of(model)
@@ -88,13 +96,15 @@ def test_every_number_is_that_of_the_matrix_formed_in_float64(model_type: str) -
 
 @pytest.mark.parametrize(
     "model_type",
-    cases(["llama", "qwen2", "gpt2", "gpt_bigcode", "gemma", "gemma3_text", "qwen3", "olmo2", "cohere", "deepseek_v3"]),
+    cases(
+        ["llama", "qwen2", "gpt2", "gpt_bigcode", "gemma", "gemma3_text", "qwen3", "olmo2", "cohere", "deepseek_v3"],
+        *("llama", "qwen2", "gpt_bigcode", "gemma", "olmo2", "cohere"),
+    ),
 )
 def test_no_logit_of_the_model_exceeds_its_bound_at_any_distance(model_type: str) -> None:
     """With biases, norms of queries and keys, and rotations, over all pairs of eight tokens."""
     options = {"cohere": {"use_qk_norm": True}}.get(model_type, {})
-    model = rough(model_type, **options)
-    report = wa.scan(model, heads=True)
+    model, report = scanned(model_type, **options)
     assert report.heads is not None
     with watched(model, {}) as seen, torch.no_grad():
         model(input_ids=torch.arange(5, 13)[None], use_cache=False)
@@ -125,12 +135,15 @@ def test_nothing_else_of_a_scan_is_changed() -> None:
 
 
 def test_rows_are_the_same_for_any_number_of_threads() -> None:
-    model = rough("llama")
-    one, several = (wa.scan(model, heads=True, threads=threads) for threads in (1, 3))
+    model, report = scanned("llama")
+    one, several = (wa.scan(model, heads=True, threads=threads, roles="Q,K,V,O") for threads in (1, 3))
     assert one.heads == several.heads
+    assert report.heads is not None
+    assert one.heads is not None
+    assert [row.logit for row in one.heads.rows] == [row.logit for row in report.heads.rows]
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+@pytest.mark.parametrize("family", cases(["llama", "gpt2", "t5"], "llama", "t5"))
 def test_heads_of_a_gguf_file_are_those_of_the_model_that_it_was_made_from(family: str, tmp_path: Path) -> None:
     own, file = (wa.scan(path, heads=True).heads for path in write_both(MODELS[family](Random(np.float32)), tmp_path))
     assert own is not None
@@ -231,7 +244,7 @@ def test_an_adapter_has_no_heads(tmp_path: Path) -> None:
 
 
 def test_a_report_is_read_back_with_its_heads(tmp_path: Path) -> None:
-    report = wa.scan(tiny("t5"), heads=True)
+    _, report = scanned("t5")
     report.to_json(tmp_path / "report.json")
     again = wa.load(tmp_path / "report.json")
     assert isinstance(again, wa.ScanReport)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import weightaudit as wa
 from tests.support.adapters import saved_adapter, saved_model, shapes_of
+from tests.support.covering import some_of
 from tests.support.gguf_models import MODELS, Random, write_both
 from tests.support.models import tiny_model
 from tests.support.variants import Tensors, derived, noisy
@@ -58,7 +59,7 @@ def disturbance(E: np.ndarray, own: np.ndarray) -> float:
     return float(np.linalg.norm((E - own) @ own.T) / np.linalg.norm(own @ own.T))
 
 
-@pytest.mark.parametrize("weights", [None, (1.0, 0.5, -0.25)])
+@pytest.mark.parametrize("weights", [(1.0, 0.5, -0.25), pytest.param(None, marks=pytest.mark.slow)])
 def test_numbers_are_those_of_float64(gpt2: Path, tuned: list[Path], weights: tuple[float, ...] | None) -> None:
     result = check(tuned, gpt2, weights=weights)
     w = weights or (1.0, 1.0, 1.0)
@@ -254,7 +255,7 @@ def test_parts_and_memory(gpt2: Path, tuned: list[Path]) -> None:
     assert repr(check(tuned, gpt2, AuditConfig(memory=2 * 10**6)).meetings) == repr(check(tuned, gpt2).meetings)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", some_of([1, 3], 3))
 def test_the_same_numbers_on_any_number_of_threads(gpt2: Path, tuned: list[Path], threads: int) -> None:
     assert repr(check(tuned, gpt2, AuditConfig(threads=threads)).meetings) == repr(check(tuned, gpt2).meetings)
 

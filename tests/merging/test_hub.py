@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import weightaudit as wa
+from tests.support.covering import in_turn
 from tests.support.hub import SHA, Hub, faults, folder_files, pointed_at, serve
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine
@@ -77,8 +78,7 @@ def test_files_beside_are_those_of_the_commit_whose_weights_were_read(
     assert asked == [("org/base", SHA)]
 
 
-@pytest.mark.parametrize("command", ["merge-check", "merge"])
-@pytest.mark.parametrize("repo", ["org/base", "org/code"])
+@pytest.mark.parametrize(("command", "repo"), in_turn(["merge-check", "merge"], ["org/base", "org/code"]))
 def test_a_fault_that_lasts_is_one_message_that_says_whose(
     command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path
 ) -> None:

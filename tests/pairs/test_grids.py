@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.pairs.matrices import absmax, grouped
-from tests.support.covering import covering
+from tests.support.covering import covering, some_of
 from weightaudit.arrays import Array
 from weightaudit.pairs.grids import grid_of
 from weightaudit.records import Grid
@@ -100,7 +100,9 @@ METHODS: dict[str, tuple[Callable[[Array, int], Array], int, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("stored", "group", "method"), covering(FLOATS, [-1, 0, 128, 64, 32], list(METHODS)))
+@pytest.mark.parametrize(
+    ("stored", "group", "method"), covering(FLOATS, [-1, 0, 128, 64, 32], list(METHODS), together=1)
+)
 def test_grids(stored: np.dtype, group: int, method: str) -> None:
     W = weights()
     quantised, bits, even = METHODS[method]
@@ -124,17 +126,26 @@ def test_a_grid_of_columns_and_of_blocks() -> None:
 def test_scales_that_no_entry_shows() -> None:
     """Known of float32 alone, as they are decoded; those of few bits in any dtype."""
     W = weights(64, 512)
+    for group, bits, offset in ((16, 6, False), (32, 4, True)):
+        assert found(W, super_blocks(W, group, bits, offset)) == Grid(bits, group, even=True)
+    assert found(W, searched(W, 64, 6)) == Grid(6, 64, even=True)
+    fine = np.random.default_rng(3).uniform(0.9, 1.1, (2048, 1))  # a scale of its own for each group of NVFP4
+    assert found(W, (coded(W, 16, FP4).reshape(-1, 16) * fine).reshape(W.shape)) == Grid(4, 16, even=False)
+    assert found(W, super_blocks(W, 32, 4, True), BFLOAT16) == Grid(4, 32, even=True)
+
+
+@pytest.mark.slow
+def test_scales_of_all_bits_that_no_entry_shows() -> None:
+    W = weights(64, 512)
     for group, bits, offset in ((16, 6, False), (32, 5, True), (32, 4, True), (16, 3, False), (16, 2, True)):
         assert found(W, super_blocks(W, group, bits, offset)) == Grid(bits, group, even=True)
     for group, bits in ((128, 8), (0, 8), (32, 4), (64, 6)):
         assert found(W, searched(W, group, bits)) == Grid(bits, group, even=True)
-    fine = np.random.default_rng(3).uniform(0.9, 1.1, (2048, 1))  # a scale of its own for each group of NVFP4
-    assert found(W, (coded(W, 16, FP4).reshape(-1, 16) * fine).reshape(W.shape)) == Grid(4, 16, even=False)
     for stored in FLOATS:
         assert found(W, super_blocks(W, 32, 4, True), stored) == Grid(4, 32, even=True)
 
 
-@pytest.mark.parametrize("stored", FLOATS)
+@pytest.mark.parametrize("stored", some_of(FLOATS, FLOATS[0]))
 def test_a_scale_for_each_square_tile(stored: np.dtype) -> None:
     W = weights(280, 300)
     assert found(W, in_tiles(W, 128, lambda tile: fp8(tile, -1)), stored) == Grid(8, 128, even=False)
@@ -144,7 +155,7 @@ def test_a_scale_for_each_square_tile(stored: np.dtype) -> None:
     assert found(flat, in_tiles(flat, 128, lambda tile: fp8(tile, -1)), stored) == Grid(8, 128, even=False)
 
 
-@pytest.mark.parametrize("stored", FLOATS)
+@pytest.mark.parametrize("stored", some_of(FLOATS, BFLOAT16))
 def test_a_row_between_two_widths(stored: np.dtype) -> None:
     """Too short to count 256 levels, and longer than groups that are nearly long enough."""
     W = weights(96, 384)
@@ -170,7 +181,7 @@ DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]
 
 @pytest.mark.parametrize(
     ("base", "stored", "shape", "drawn"),
-    covering(FLOATS, FLOATS, [(8, 8), (64, 64), (20, 600), (700, 3), (1, 900)], list(DISTRIBUTIONS)),
+    covering(FLOATS, FLOATS, [(8, 8), (64, 64), (20, 600), (700, 3), (1, 900)], list(DISTRIBUTIONS), together=1),
 )
 def test_no_grid(base: np.dtype, stored: np.dtype, shape: tuple[int, int], drawn: str) -> None:
     """Trained, another model's, sparsely changed, pruned, rounded: whatever their distribution."""

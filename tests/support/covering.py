@@ -4,7 +4,7 @@ rest marked slow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -31,6 +31,21 @@ def covering(*axes: Sequence[Any], together: int = 2) -> list[Any]:
         values = tuple(axis[i] for axis, i in zip(axes, case, strict=True))
         found.append(values if case in chosen else pytest.param(*values, marks=pytest.mark.slow))
     return found
+
+
+def some_of(cases: Iterable[Any], *kept: Any) -> list[Any]:
+    """The cases, for `pytest.mark.parametrize`; slow but for those that are ``kept``, which must be among them.
+
+    Example:
+        >>> [case for case in some_of("abc", "b") if type(case) is str]
+        ['b']
+    """
+    found = list(cases)
+    assert all(one in found for one in kept), kept
+    return [
+        case if case in kept else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        for case in found
+    ]
 
 
 def in_turn(many: Sequence[Any], few: Sequence[Any]) -> list[Any]:

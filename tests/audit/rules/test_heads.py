@@ -152,8 +152,9 @@ def test_a_pruned_head_of_a_model_is_found() -> None:
 
 
 @needs_minilm
-def test_minilm_has_none() -> None:
-    _sound(minilm_directory())
+@pytest.mark.parametrize("chosen", [{"roles": "Q,K,V,O", "layers": "5"}, pytest.param({}, marks=pytest.mark.slow)])
+def test_minilm_has_none(chosen: dict[str, str]) -> None:
+    _sound(minilm_directory(), **chosen)
 
 
 @needs_rxnmapper
@@ -161,9 +162,9 @@ def test_rxnmapper_has_none() -> None:
     _sound(rxnmapper_directory())
 
 
-def _sound(directory: Path | None) -> None:
+def _sound(directory: Path | None, **chosen: str) -> None:
     assert directory is not None
-    report = wa.scan(directory, heads=True)
+    report = wa.scan(directory, heads=True, **chosen)
     assert report.heads is not None
     assert report.heads.rows
     assert [one.id for one in report.findings if one.id in OURS] == []

@@ -124,6 +124,7 @@ def test_matrices_are_lazy_and_loadable() -> None:
     assert (loaded[384:768] == matrices[3, "K"].load()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @needs_chromium
 def test_the_page_draws_every_plot(weightaudit: CommandLine, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import weightaudit as wa
 from tests.report.page_kinds import KINDS
-from tests.support.browser import TALL, asked, needs_chromium
+from tests.support.browser import asked, needs_chromium
 from tests.support.page import Reader
 from tests.support.tiny import tiny
 from weightaudit import ScanReport
@@ -123,7 +123,6 @@ def test_the_map_is_drawn_chosen_and_leads_to_the_layer(tmp_path: Path) -> None:
         await new Promise((end) => setTimeout(end, 100));
         answer.hash = location.hash;
         """,
-        height=TALL,
     )
     assert [len(cells) for cells in answer["first"]] == [8, 8, 8]
     assert answer["first"] != answer["second"]

@@ -4,7 +4,7 @@ rest marked slow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -31,6 +31,19 @@ def covering(*axes: Sequence[Any], together: int = 2) -> list[Any]:
         values = tuple(axis[i] for axis, i in zip(axes, case, strict=True))
         found.append(values if case in chosen else pytest.param(*values, marks=pytest.mark.slow))
     return found
+
+
+def but_slow(cases: Iterable[Any], *default: Any) -> list[Any]:
+    """Each of the cases, for `pytest.mark.parametrize`; slow but for the ``default`` ones, which are among them.
+
+    Example:
+        >>> [case for case in but_slow("abc", "b") if type(case) is str]
+        ['b']
+    """
+    cases = list(cases)
+    assert default
+    assert not [case for case in default if case not in cases]
+    return [case if case in default else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def in_turn(many: Sequence[Any], few: Sequence[Any]) -> list[Any]:

@@ -34,7 +34,8 @@ def covering(*axes: Sequence[Any], together: int = 2) -> list[Any]:
 
 
 def but_slow(cases: Iterable[Any], *default: Any) -> list[Any]:
-    """Each of the cases, for `pytest.mark.parametrize`; slow but for the ``default`` ones, which are among them.
+    """Each of the cases, for `pytest.mark.parametrize`; slow but for the ``default`` ones, which are among them. A case
+    that is a tuple has a value for each name.
 
     Example:
         >>> [case for case in but_slow("abc", "b") if type(case) is str]
@@ -43,7 +44,12 @@ def but_slow(cases: Iterable[Any], *default: Any) -> list[Any]:
     cases = list(cases)
     assert default
     assert not [case for case in default if case not in cases]
-    return [case if case in default else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+    return [
+        case
+        if case in default
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        for case in cases
+    ]
 
 
 def in_turn(many: Sequence[Any], few: Sequence[Any]) -> list[Any]:

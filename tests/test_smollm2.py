@@ -44,7 +44,7 @@ class WithoutLists(gguf.GGUFReader):
     def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
         if raw_type != gguf.GGUFValueType.ARRAY:
             return super()._get_field_parts(orig_offs, raw_type)
-        view = memoryview(self.data)
+        view = self.data.data
         kind, count = struct.unpack_from("<IQ", view, orig_offs)
         end = orig_offs + 12
         if kind == gguf.GGUFValueType.STRING:

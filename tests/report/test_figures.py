@@ -22,7 +22,7 @@ from weightaudit.records import LayerRow
 from weightaudit.report import figures
 from weightaudit.report.drawing_library import MARKERS
 from weightaudit.report.figures import _DASHES, DPI, SPANNED, LayerSeries, _columns, check_figures, layer_series
-from weightaudit.report.style import role_styles
+from weightaudit.report.style import LINES, role_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("frobenius-norm", "stable-rank", "heat-map")
@@ -209,7 +209,7 @@ def test_every_style_of_the_page_can_be_drawn() -> None:
 
 @pytest.mark.usefixtures("drawings")
 def test_hostile_names_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "LINES", [line for line in figures.LINES if "stable" in line.column])
+    monkeypatch.setattr(figures, "LINES", [line for line in LINES if "stable" in line.column])
     factory.hostile().to_figures(tmp_path)
     said = texts(tmp_path / "stable-rank.svg")
     assert r"<img src=x onerror=d…itle='pwned'>\u202e" in said

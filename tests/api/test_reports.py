@@ -18,13 +18,13 @@ import pytest
 import weightaudit as wa
 from tests.api.made import REPORTS
 from tests.support import factory
+from tests.support.covering import in_turn
 from weightaudit.errors import OutputError, UsageError
 
 TEXTS = {"csv": "to_csv", "json": "to_json", "sarif": "to_sarif", "md": "to_markdown", "xml": "to_junit"}
 
 
-@pytest.mark.parametrize("name", REPORTS)
-@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize(("name", "kind"), in_turn(tuple(REPORTS), tuple(TEXTS)))
 def test_text_buffer_and_file_are_the_same(name: str, kind: str, tmp_path: Path) -> None:
     to = getattr(REPORTS[name], TEXTS[kind])
     path, text, data = tmp_path / f"r.{kind}", io.StringIO(), io.BytesIO()

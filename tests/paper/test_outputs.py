@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.support import toy_experiment as toy
-from tests.support.browser import NARROW, TALL, WIDE, asked, needs_chromium, opened
+from tests.support.browser import NARROW, TALL, asked, needs_chromium
 from weightaudit.audit.progress import Silent
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
@@ -205,11 +205,7 @@ def test_the_page_needs_nothing_and_runs_nothing_foreign(whole: Path) -> None:
     assert "<i>" not in text.partition('id="data">')[2].partition("</script>")[0]
 
 
-@pytest.mark.browser
-@needs_chromium
-def test_a_claim_is_read_on_a_telephone(whole: Path) -> None:
-    """Its numbers lie in a closed fold, one a line; on a narrow screen each cell lies under its column's name."""
-    script = """
+CLAIM = """
         const claims = document.querySelector("#claims table");
         answer.heads = claims.querySelector("thead").offsetHeight > 0;
         answer.fits = claims.scrollWidth <= claims.parentElement.clientWidth;
@@ -217,7 +213,34 @@ def test_a_claim_is_read_on_a_telephone(whole: Path) -> None:
         claims.querySelector("details").open = true;
         answer.numbers = claims.querySelector(".numbers").innerText.split("\\n");
     """
-    narrow, wide = (asked(whole / "toy.html", script, width=width) for width in (NARROW, WIDE))
+
+
+@pytest.fixture(scope="module")
+def shown(whole: Path) -> dict[str, Any]:
+    """What a wide window that shows every chart of the page says."""
+    return asked(
+        whole / "toy.html",
+        """
+        answer.document = document.documentElement.outerHTML;
+        const plots = [...document.querySelectorAll(".plot")];
+        const buttons = [...document.querySelectorAll(".modebar-btn")];
+        answer.buttons = [...new Set(buttons.map((node) => node.dataset.title.toLowerCase()))].sort();
+        answer.logos = document.querySelectorAll(".modebar-btn--logo, .plotlyjsicon").length;
+        answer.x = plots.map((plot) => [...plot.querySelectorAll(".xtick text")].map((node) => node.textContent));
+        answer.colours = plots[0].data.map((trace) => trace.line.color ?? trace.fillcolor);
+        dispatchEvent(new Event("beforeprint"));
+        answer.paper = plots.map((plot) => plot.querySelector(".main-svg").clientWidth);
+        """
+        + CLAIM,
+        height=TALL,
+    )
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_claim_is_read_on_a_telephone(whole: Path, shown: dict[str, Any]) -> None:
+    """Its numbers lie in a closed fold, one a line; on a narrow screen each cell lies under its column's name."""
+    narrow, wide = asked(whole / "toy.html", CLAIM, width=NARROW), shown
     assert (narrow["heads"], wide["heads"], narrow["fits"]) == (False, True, True)
     claim = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
     assert wide["claim"] == claim
@@ -228,9 +251,8 @@ def test_a_claim_is_read_on_a_telephone(whole: Path) -> None:
 
 @pytest.mark.browser
 @needs_chromium
-def test_the_page_draws_without_a_complaint(whole: Path) -> None:
-    dom, console = opened(whole / "toy.html")
-    assert console == []
+def test_the_page_draws_without_a_complaint(shown: dict[str, Any]) -> None:
+    dom = shown["document"]
     assert dom.count('class="main-svg"') >= len(toy.charts())
     assert dom.count('class="trace scatter') == 4  # three series and a band
     assert "</script><b>λ</b> $a$ and $b".replace("<", "&lt;").replace(">", "&gt;") in dom
@@ -239,22 +261,9 @@ def test_the_page_draws_without_a_complaint(whole: Path) -> None:
 
 @pytest.mark.browser
 @needs_chromium
-def test_the_page_is_drawn_as_every_other(whole: Path) -> None:
+def test_the_page_is_drawn_as_every_other(shown: dict[str, Any]) -> None:
     """No button that sends a chart anywhere, ticks that were chosen, and the colours of the theme."""
-    answer = asked(
-        whole / "toy.html",
-        """
-        const plots = [...document.querySelectorAll(".plot")];
-        const buttons = [...document.querySelectorAll(".modebar-btn")];
-        answer.buttons = [...new Set(buttons.map((node) => node.dataset.title.toLowerCase()))].sort();
-        answer.logos = document.querySelectorAll(".modebar-btn--logo, .plotlyjsicon").length;
-        answer.x = plots.map((plot) => [...plot.querySelectorAll(".xtick text")].map((node) => node.textContent));
-        answer.colours = plots[0].data.map((trace) => trace.line.color ?? trace.fillcolor);
-        dispatchEvent(new Event("beforeprint"));
-        answer.paper = plots.map((plot) => plot.querySelector(".main-svg").clientWidth);
-        """,
-        height=TALL,
-    )
+    answer = shown
     assert answer["buttons"] == ["download plot as a png", "pan", "reset axes", "zoom", "zoom in", "zoom out"]
     assert answer["logos"] == 0
     assert answer["x"] == [["0", "10\u200b−4\u200b", "0.001", "0.01"], ["1", "2", "3"]]

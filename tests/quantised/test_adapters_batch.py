@@ -26,7 +26,7 @@ INT8 = {name: matrix.astype(np.int8) for name, matrix in PLAIN.items()} | {
     "models",
     [
         pytest.param(("plain", "lora"), marks=pytest.mark.slow),
-        ("lora", "plain", "loha"),
+        pytest.param(("lora", "plain", "loha"), marks=pytest.mark.slow),
         ("int8", "lora", "plain"),
         pytest.param(("lora", "plain", "int8"), marks=pytest.mark.slow),
     ],

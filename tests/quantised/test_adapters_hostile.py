@@ -167,7 +167,7 @@ def test_names_that_collide_are_each_told(tmp_path: Path) -> None:
     assert len([row for row in report.rows if row.adapter is not None]) == 2
 
 
-@pytest.mark.parametrize(("modules", "patterns"), [(200, 4000), pytest.param(1000, 20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("modules", "patterns"), [(50, 1000), pytest.param(1000, 20_000, marks=pytest.mark.slow)])
 def test_many_keys_take_time_that_grows_with_their_number(modules: int, patterns: int, tmp_path: Path) -> None:
     tensors = {
         f"base_model.model.l.{n}.{'a.' * 50}x.lora_{side}.weight": one

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.support.covering import covering
 from tests.support.packing import packed
 from weightaudit.checkpoint.codecs.bits import (
     E2M1,
@@ -25,9 +26,7 @@ from weightaudit.checkpoint.codecs.bits import (
 )
 
 
-@pytest.mark.parametrize("count", [1, 31, 32, 70])
-@pytest.mark.parametrize("bits", range(1, 9))
-@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize(("bits", "count", "gaps"), covering(range(1, 9), (1, 31, 32, 70), (False, True)))
 def test_fields_along_either_axis(bits: int, count: int, gaps: bool) -> None:
     codes = np.random.default_rng(bits).integers(0, 1 << bits, (5, count), np.uint8)
     each = 32 // bits if gaps else 0

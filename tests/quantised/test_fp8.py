@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
 from tests.quantised.reading import decoded, facts, logical
+from tests.support.covering import covering
 from tests.support.models import tiny_model
 from weightaudit.arrays import Array, as_array, as_tensor
 from weightaudit.checkpoint import open_checkpoint
@@ -77,9 +78,10 @@ def test_dtypes_of_scales(dtype: Any) -> None:
     assert np.array_equal(read, by_entries(weight, means, 128, 128))
 
 
-@pytest.mark.parametrize("name", ["p.weight_scale_inv", "p.weight_scale", "p.qscale_weight", "p.scale"])
-@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
-@pytest.mark.parametrize("dtype", [E4M3, E5M2])
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype"),
+    covering(("p.weight_scale_inv", "p.weight_scale", "p.qscale_weight", "p.scale"), ((), (1,), (1, 1)), (E4M3, E5M2)),
+)
 def test_one_scale(name: str, shape: tuple[int, ...], dtype: Any) -> None:
     weight, scale = codes(9, 7, dtype=dtype), np.full(shape, 0.3, np.float32)
     info, read = decoded({"p.weight": weight, name: scale}, {"weight_block_size": None})

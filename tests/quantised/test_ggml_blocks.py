@@ -13,6 +13,7 @@ import pytest
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
+from tests.support.covering import in_turn
 from weightaudit.arrays import Array
 from weightaudit.checkpoint.codecs import CODECS, ggml, ggml_codebooks
 from weightaudit.checkpoint.codecs.ggml_blocks import LAYOUTS
@@ -77,8 +78,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize("finite", [False, True])
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize(("name", "finite"), in_turn(list(KNOWN), (False, True)))
 def test_every_number_is_the_package_s(name: str, finite: bool) -> None:
     """Rows of several blocks, tiles that end within a row, zeros of either sign, scales that are no numbers."""
     info = tensor(name, (7, 4 * BY_NAME[name].entries))

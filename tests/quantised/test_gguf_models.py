@@ -11,7 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import weightaudit as wa
-from tests.support.covering import in_turn
+from tests.support.covering import in_turn, some_of
 from tests.support.gguf_files import Array, q8_0, write_gguf
 from tests.support.gguf_models import (
     FF,
@@ -36,7 +36,8 @@ from weightaudit.errors import MappingError
 
 KINDS = ("llama, fused", "gpt2", "mixtral, stacked", "deepseek, new", "t5")
 """One of each way in which rows are permuted, fused, turned, stacked or split."""
-OF_EACH_KIND = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+SCANNED, SCANNED_IN_BLOCKS = "t5", "mixtral, stacked"
+"""What is scanned too: two stacks of layers, and each expert of a stack; every entry of all others is looked at."""
 
 
 @pytest.mark.parametrize(("name", "dtype"), in_turn(list(MODELS), [np.float32, np.float16]))
@@ -49,7 +50,7 @@ def test_entries_are_those_of_the_models_own_file(name: str, dtype: Any, tmp_pat
 
 
 @pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float16, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", OF_EACH_KIND)
+@pytest.mark.parametrize("name", some_of(MODELS, SCANNED))
 def test_a_scan_is_that_of_the_models_own_file(name: str, dtype: Any, tmp_path: Path) -> None:
     own, gguf = write_both(MODELS[name](Random(dtype)), tmp_path)
     first, second = wa.scan(own), wa.scan(gguf.parent)
@@ -74,7 +75,7 @@ def blocks_and_what_they_mean(name: str, folder: Path) -> tuple[Path, Path]:
     return ours, write_gguf(folder / "f" / "model-F32.gguf", model.values, decoded)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some_of(MODELS, *KINDS))
 def test_quantised_entries_are_those_of_what_the_blocks_mean(name: str, tmp_path: Path) -> None:
     ours, twin = blocks_and_what_they_mean(name, tmp_path)
     found, wanted = entries(ours), entries(twin)
@@ -83,7 +84,7 @@ def test_quantised_entries_are_those_of_what_the_blocks_mean(name: str, tmp_path
         np.testing.assert_array_equal(found[key], matrix, err_msg=key)
 
 
-@pytest.mark.parametrize("name", OF_EACH_KIND)
+@pytest.mark.parametrize("name", some_of(MODELS, SCANNED_IN_BLOCKS))
 def test_a_scan_of_blocks_is_that_of_what_they_mean(name: str, tmp_path: Path) -> None:
     ours, twin = blocks_and_what_they_mean(name, tmp_path)
     first, second = wa.scan(ours), wa.scan(twin)

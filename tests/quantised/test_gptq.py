@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.quantised.reading import decoded, facts, logical
+from tests.support.covering import covering
 from tests.support.packing import packed, packed_down, scaled
 from weightaudit.arrays import Array
 from weightaudit.checkpoint.codecs.affine import group_size, grouping
@@ -49,10 +50,9 @@ def stored_zeros(zeros: Array, bits: int, *, v1: bool) -> Array:
     return (whole - np.uint32(V1[bits]) if v1 else whole).view(np.int32)
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("size", [32, IN])
-@pytest.mark.parametrize("v1", [True, False])
-@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize(
+    ("bits", "size", "v1", "index"), covering((2, 3, 4, 8), (32, IN), (True, False), (True, False))
+)
 def test_entries(bits: int, size: int, v1: bool, index: bool) -> None:
     """(out, in), though stored (in, out); zero points of 0 among them, which borrow in the first version."""
     made = Made(bits, size, v1=v1)

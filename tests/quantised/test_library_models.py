@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from tests.quantised import packers
 from tests.quantised.packers import Packed, quantise
-from tests.support.covering import in_turn
+from tests.support.covering import some_of
 from tests.support.tiny import tiny
 from weightaudit import ScanReport
 from weightaudit.arrays import Array
@@ -91,8 +92,8 @@ LLAMA: dict[str, tuple[Pack, Callable[[str], bool], dict[str, Any]]] = {
 }
 
 
-USUAL = ("nf4", "int8", "MLX, 4 bits")
-"""Packed so are models of other families below."""
+USUAL = ("nf4", "nf4, scales of 8 bits", "int8", "MLX, 4 bits")
+"""Packed so are models of other families below, or just so beneath another storage."""
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_llama_with_fewer_key_heads(case: str, tmp_path: Path) -> None:
     assert_same(wa.scan(quantised, spectrum=True), wa.scan(twin, spectrum=True), at_least=14)
 
 
-@pytest.mark.parametrize("pack", [packers.nf4, packers.int8])
+@pytest.mark.parametrize("pack", some_of((packers.nf4, packers.int8), packers.int8))
 def test_gpt2_whose_files_are_turned_and_whose_quantised_files_are_not(pack: Pack, tmp_path: Path) -> None:
     """A Conv1D is (in, out) in a float file, and (out, in) in every quantised one."""
     float_file, quantised, twin = (tmp_path / part / "model" for part in ("float", "quantised", "twin"))
@@ -155,6 +156,7 @@ def test_deepseek_with_latents(tmp_path: Path) -> None:
     assert_same(wa.scan(quantised, spectrum=True), wa.scan(twin, spectrum=True), at_least=10)
 
 
+@pytest.mark.slow  # as the experts of Qwen
 def test_mixtral_whose_experts_are_files_own_matrices(tmp_path: Path) -> None:
     def is_expert(name: str) -> bool:
         return "experts." in name and name.endswith(".weight")
@@ -163,7 +165,10 @@ def test_mixtral_whose_experts_are_files_own_matrices(tmp_path: Path) -> None:
     assert_same(wa.scan(quantised, spectrum=True), wa.scan(twin, spectrum=True), at_least=18)
 
 
-@pytest.mark.parametrize(("family", "pack"), in_turn(["qwen2_moe", "qwen3_moe"], [packers.nf4, packers.int8]))
+@pytest.mark.parametrize(
+    ("family", "pack"),
+    some_of(product(("qwen2_moe", "qwen3_moe"), (packers.nf4, packers.int8)), ("qwen2_moe", packers.nf4)),
+)
 def test_qwen_s_experts_of_bitsandbytes(family: str, pack: Pack, tmp_path: Path) -> None:
     """Each of its own, and one that is shared in the older family."""
     quantised, twin = written(tmp_path, family, pack, is_layer, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tracemalloc
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from safetensors.torch import save_file
 
 from tests.quantised.reading import logical, stored
+from tests.support.covering import some_of
 from weightaudit.arrays import Array, as_tensor
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.checkpoint.codecs import CODECS, Stored, logical_tensors
@@ -143,8 +145,13 @@ def read(parts: dict[str, Array], method: dict[str, Any]) -> Iterator[str]:
         yield "read"
 
 
-@pytest.mark.parametrize("draws", [100, pytest.param(400, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize(
+    ("kind", "draws"),
+    some_of(
+        product(NAMES, (40, 100, 400)),
+        *((kind, 100 if kind == "awq fast" else 40) for kind in NAMES),  # of it little reads
+    ),
+)
 def test_anything(kind: str, draws: int) -> None:
     draw = np.random.default_rng(0)
     seen: list[str] = []

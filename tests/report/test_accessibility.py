@@ -8,30 +8,40 @@ import pytest
 
 from tests.report.page_kinds import KINDS
 from tests.support.axe import needs_axe, violations
-from tests.support.browser import NARROW, needs_chromium
+from tests.support.browser import NARROW, SHORT, TALL, WIDE, needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium, needs_axe]
 
-SLOW = {"clean", "mixture", "all_nan", "guessed", "spectrum", "quantised", "adapter", "diff_odd"}
-"""Pages all of whose parts are on one of the others: axe takes seconds of a processor for each."""
+CASES = {
+    "damaged": (WIDE, TALL),
+    "full_spectrum": (WIDE, SHORT),
+    "heads": (WIDE, SHORT),
+    "comparison": (NARROW, SHORT),
+    "diff": (NARROW, SHORT),
+    "merge": (WIDE, SHORT),
+    "pairs": (WIDE, SHORT),
+    "paper": (NARROW, SHORT),
+}
+"""Pages on which all parts of the others are, with a window for each: axe takes seconds of a processor for each."""
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in KINDS])
+@pytest.mark.parametrize(("kind", "width", "height"), [(kind, *window) for kind, window in CASES.items()])
+def test_axe_finds_nothing_in_light_and_dark(kind: str, width: int, height: int, tmp_path: Path) -> None:
+    assert violations(KINDS[kind](tmp_path), width=width, height=height, then_dark=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing(kind: str, tmp_path: Path) -> None:
     page = KINDS[kind](tmp_path)
-    assert violations(page) == []
-    assert violations(page, dark=True, only=("color-contrast",)) == []
+    assert violations(page, height=TALL) == []
+    assert violations(page, height=TALL, dark=True, only=("color-contrast",)) == []
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("damaged", "comparison", "diff"),
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("full_spectrum", "pairs", "paper")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["damaged", "comparison", "diff", "full_spectrum", "pairs", "paper"])
 def test_axe_finds_nothing_on_a_telephone(kind: str, tmp_path: Path) -> None:
-    assert violations(KINDS[kind](tmp_path), width=NARROW) == []
+    assert violations(KINDS[kind](tmp_path), width=NARROW, height=TALL) == []
 
 
 def test_axe_finds_what_is_amiss(tmp_path: Path) -> None:

@@ -19,10 +19,16 @@ def written(entries: list[ModelEntry], folder: Path) -> Path:
     return folder / "index.html"
 
 
-@pytest.mark.parametrize(("count", "failures"), [(6, 0), (40, 3)])
+@pytest.mark.parametrize(
+    ("count", "failures"), [pytest.param(6, 0, marks=pytest.mark.slow), pytest.param(40, 3, marks=pytest.mark.slow)]
+)
 def test_page_draws_without_a_complaint(count: int, failures: int, tmp_path: Path) -> None:
     dom, console = opened(written(models.models(count, failures), tmp_path))
     assert console == []
+    check_drawn(dom, count, failures)
+
+
+def check_drawn(dom: str, count: int, failures: int) -> None:
     assert 'data-ready="true"' in dom
     assert len(re.findall(r'class="trace scatter tracem\d+"', dom)) == count - failures
     assert f"1–{count} of {count}<" in dom
@@ -34,6 +40,7 @@ def test_lines_follow_the_table_and_come_forward(tmp_path: Path) -> None:
     answer = asked(
         written(models.models(40, failures=3), tmp_path),
         """
+        answer.document = document.documentElement.outerHTML;
         const lines = () => [...document.querySelectorAll("#overlay .scatterlayer .trace")];
         const width = (line) => parseFloat(line.querySelector("path.js-line").style.strokeWidth);
         const list = () => [...document.querySelectorAll("#overlay-models button")];
@@ -59,6 +66,7 @@ def test_lines_follow_the_table_and_come_forward(tmp_path: Path) -> None:
         """,
         height=TALL,
     )
+    check_drawn(answer["document"], 40, 3)
     assert answer["forward"] == [["tracem4", 3.5]]
     assert answer["back"] == 0
     assert answer["families"] == 9
@@ -71,8 +79,8 @@ def test_lines_follow_the_table_and_come_forward(tmp_path: Path) -> None:
     assert answer["gates"] == sum(entry.family in gated for entry in models.models(40, failures=3))
 
 
-@pytest.mark.parametrize("many", [1000, pytest.param(5000, marks=pytest.mark.slow)])
-def test_thousands_can_be_sorted_and_filtered(many: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [200, *(pytest.param(many, marks=pytest.mark.slow) for many in (1000, 5000))])
+def test_hundreds_and_thousands_can_be_sorted_and_filtered(many: int, tmp_path: Path) -> None:
     once = [models.model(i) for i in range(100)]
     entries = [once[i % 100] for i in range(many - 10)] + [models.failed(i, models.REASONS[0]) for i in range(10)]
     answer = asked(

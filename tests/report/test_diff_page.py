@@ -139,7 +139,11 @@ def many(number: int = 5000) -> DiffResult:
 
 @needs_chromium
 @pytest.mark.parametrize(
-    "name", ["lora", "odd", "hostile", "mixture", "resized", "500", pytest.param("5000", marks=pytest.mark.slow)]
+    "name",
+    [
+        "hostile",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("lora", "odd", "mixture", "resized", "500", "5000")),
+    ],
 )
 def test_a_browser_draws_the_page(name: str, tmp_path: Path) -> None:
     result = many(int(name)) if name.isdigit() else diffs.ALL[name]()
@@ -167,39 +171,54 @@ def test_a_browser_draws_the_page(name: str, tmp_path: Path) -> None:
     assert answer["markup"] == 0
 
 
+KNOWN = (1, 2, 5, 15)
+"""How many singular values are known of a matrix."""
+
+
 @needs_chromium
-@pytest.mark.parametrize("known", [1, 2, 5, 15])
-def test_singular_values_are_counted_in_whole_numbers(known: int, tmp_path: Path) -> None:
-    change = diffs.change(Place(layer=0, role="Q"), "dense", 0.01)
-    assert change.ranks is not None
-    ranks = replace(change.ranks, singular_values=change.ranks.singular_values[:known])
+@pytest.mark.parametrize("width", [WIDE, pytest.param(NARROW, marks=pytest.mark.slow)])
+def test_singular_values_are_counted_and_named(width: int, tmp_path: Path) -> None:
+    """In whole numbers, however few; lines among them, where nothing else lies."""
+    changes: list[Change] = []
+    for layer, known in enumerate(KNOWN):
+        change = diffs.change(Place(layer=layer, role="Q"), "dense", 0.01)
+        assert change.ranks is not None
+        ranks = replace(change.ranks, singular_values=change.ranks.singular_values[:known])
+        changes.append(replace(change, ranks=ranks))
+    changes.append(diffs.change(Place(layer=len(KNOWN), role="Q"), "dense", 0.01))
     path = tmp_path / "diff.html"
-    write(diffs.result_of([replace(change, ranks=ranks)]), path)
-    ticks = """
-        answer.ticks = [...document.querySelectorAll("#spectrum-leading .xtick text")].map((one) => one.textContent);
+    write(diffs.result_of(changes), path)
+    told = asked(
+        path,
         """
-    shown = [int(one) for one in asked(path, ticks, height=TALL)["ticks"]]
-    assert shown == [number for number in (1, 2, 5, 10) if number <= max(known, 4)]
-
-
-@needs_chromium
-def test_lines_among_singular_values_are_named_where_nothing_else_lies(tmp_path: Path) -> None:
-    path = tmp_path / "diff.html"
-    write(diffs.result_of([diffs.change(Place(layer=0, role="Q"), "dense", 0.01)]), path)
-    boxes = """
-        const box = (node) => node.getBoundingClientRect();
+        const choice = document.querySelector("#spectrum-choice select");
         const plot = document.getElementById("spectrum-leading");
-        const buttons = box(plot.querySelector(".modebar-container > .modebar"));
-        const floor = box(plot.querySelector(".nsewdrag")).bottom;
-        answer.names = [...plot.querySelectorAll(".annotation")].map((node) => [
-          node.textContent,
-          box(node).right < buttons.left || box(node).top > buttons.bottom,
-          box(node).bottom < floor + 1,
-        ]);
-        """
-    for width in (WIDE, NARROW):
-        named = asked(path, boxes, height=TALL, width=width)["names"]
-        assert named == [["edge of rounding", True, True], ["white noise of this size", True, True]]
+        const box = (node) => node.getBoundingClientRect();
+        answer.seen = [];
+        for (const option of choice.options) {
+          choice.value = option.value;
+          choice.dispatchEvent(new Event("change"));
+          await new Promise((end) => requestAnimationFrame(() => setTimeout(end)));
+          const buttons = box(plot.querySelector(".modebar-container > .modebar"));
+          const floor = box(plot.querySelector(".nsewdrag")).bottom;
+          answer.seen.push({
+            of: option.text,
+            ticks: [...plot.querySelectorAll(".xtick text")].map((one) => one.textContent),
+            names: [...plot.querySelectorAll(".annotation")].map((node) => [
+              node.textContent,
+              box(node).right < buttons.left || box(node).top > buttons.bottom,
+              box(node).bottom < floor + 1,
+            ]),
+          });
+        }
+        """,
+        height=TALL,
+        width=width,
+    )["seen"]
+    assert [one["of"] for one in told] == [f"layer {layer} · Q" for layer in range(len(changes))]
+    for one, known in zip(told, KNOWN, strict=False):
+        assert [int(tick) for tick in one["ticks"]] == [number for number in (1, 2, 5, 10) if number <= max(known, 4)]
+    assert told[-1]["names"] == [["edge of rounding", True, True], ["white noise of this size", True, True]]
 
 
 @needs_chromium

@@ -16,12 +16,13 @@ from matplotlib.image import imread
 from tests.support import factory
 from tests.support.pictures import draw_coarsely
 from tests.support.running import CommandLine
+from weightaudit import ScanReport
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
 from weightaudit.report import figures
 from weightaudit.report.drawing_library import MARKERS
 from weightaudit.report.figures import _DASHES, DPI, SPANNED, LayerSeries, _columns, check_figures, layer_series
-from weightaudit.report.style import role_styles
+from weightaudit.report.style import LINES, role_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("frobenius-norm", "stable-rank", "heat-map")
@@ -63,15 +64,46 @@ def texts(path: Path) -> list[str]:
     return ["".join(element.itertext()).strip() for element in root.iter(f"{SVG}text")]
 
 
-def test_one_file_a_figure_and_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawings of a model of two stacks."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(figures, "KINDS", ("svg",))
+        draw_coarsely(patched)
+        return roles_of(factory.seq2seq(2), "Q", "XQ", "M1").to_figures(tmp_path_factory.mktemp("stacks"))[0].parent
+
+
+def roles_of(report: ScanReport, *roles: str) -> ScanReport:
+    """The report of a few roles' matrices alone."""
+    return replace(report, rows=tuple(row for row in report.rows if row.matrix.role in roles))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every figure of every kind, with few pixels."""
+    with pytest.MonkeyPatch.context() as patched:
+        draw_coarsely(patched)
+        return factory.bert(layers=2).to_figures(tmp_path_factory.mktemp("whole") / "new" / "figures")
+
+
+def test_one_file_a_figure_and_kind(whole: list[Path]) -> None:
+    check_figures_of(whole, DPI // 8)
+
+
+@pytest.mark.slow
+def test_figures_have_as_many_pixels_as_they_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "DPI", DPI)
-    out = tmp_path / "new" / "figures"
-    written = factory.bert(layers=4).to_figures(out)
+    check_figures_of(factory.bert(layers=4).to_figures(tmp_path), DPI)
+
+
+def check_figures_of(written: list[Path], dpi: int) -> None:
+    assert DPI == 600
+    out = written[0].parent
     assert written == [out / f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]
     assert sorted(out.iterdir()) == sorted(written)
     for name in NAMES:
         picture = imread(out / f"{name}.png")
-        assert picture.shape[1] == pytest.approx(3.3 * 600, abs=1)
+        assert picture.shape[1] == pytest.approx(3.3 * dpi, abs=1)
         assert picture[..., :3].std() > 0.05  # something is drawn
         said = texts(out / f"{name}.svg")
         assert "bert-base-uncased" in said
@@ -81,10 +113,21 @@ def test_one_file_a_figure_and_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "stable rank" in texts(out / "stable-rank.svg")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawings")
-def test_letters_are_large_enough(tmp_path: Path) -> None:
+def test_letters_about_experts_are_large_enough(tmp_path: Path) -> None:
     factory.mixture(layers=2, experts=4).to_figures(tmp_path)
-    for path in tmp_path.glob("*.svg"):
+    check_letters(tmp_path, 3)
+
+
+def test_letters_are_large_enough(stacks: Path) -> None:
+    check_letters(stacks, 6)
+
+
+def check_letters(folder: Path, figures: int) -> None:
+    paths = list(folder.glob("*.svg"))
+    assert len(paths) == figures
+    for path in paths:
         root = ET.parse(path).getroot()
         assert root.attrib["width"] == "237.6pt"
         styles = [element.attrib["style"] for element in root.iter(f"{SVG}text")]
@@ -94,13 +137,12 @@ def test_letters_are_large_enough(tmp_path: Path) -> None:
         assert root.attrib["viewBox"].split()[2] == "237.6"
 
 
-@pytest.mark.usefixtures("drawings")
-def test_stacks_have_figures_of_their_own(tmp_path: Path) -> None:
-    names = {path.stem for path in factory.seq2seq(2).to_figures(tmp_path)}
+def test_stacks_have_figures_of_their_own(stacks: Path) -> None:
+    names = {path.stem for path in stacks.iterdir()}
     assert names == {f"{stack}-{name}" for stack in ("encoder", "decoder") for name in NAMES}
-    assert "XQ" in texts(tmp_path / "decoder-stable-rank.svg")
-    assert "XQ" not in texts(tmp_path / "encoder-stable-rank.svg")
-    assert "org/seq2seq, decoder" in texts(tmp_path / "decoder-heat-map.svg")
+    assert "XQ" in texts(stacks / "decoder-stable-rank.svg")
+    assert "XQ" not in texts(stacks / "encoder-stable-rank.svg")
+    assert "org/seq2seq, decoder" in texts(stacks / "decoder-heat-map.svg")
 
 
 @pytest.mark.parametrize("name", ["embeddings_only", "all_nan"])
@@ -124,9 +166,12 @@ def test_experts_are_a_median_and_a_range() -> None:
 
 
 @pytest.mark.usefixtures("drawings")
-def test_a_layer_numbered_far_beyond_the_others_takes_no_memory(tmp_path: Path) -> None:
+def test_a_layer_numbered_far_beyond_the_others_takes_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name may say any number: what is drawn goes by what is there."""
-    report = factory.bert(layers=3)
+    monkeypatch.setattr(figures, "LINES", ())
+    report = roles_of(factory.bert(layers=3), "Q")
     rows = tuple(
         replace(row, matrix=replace(row.matrix, layer=999_999_999)) if row.matrix.layer == 2 else row
         for row in report.rows
@@ -163,38 +208,58 @@ def test_every_style_of_the_page_can_be_drawn() -> None:
 
 
 @pytest.mark.usefixtures("drawings")
-def test_hostile_names_are_text(tmp_path: Path) -> None:
+def test_hostile_names_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "LINES", [line for line in LINES if "stable" in line.column])
     factory.hostile().to_figures(tmp_path)
     said = texts(tmp_path / "stable-rank.svg")
     assert r"<img src=x onerror=d…itle='pwned'>\u202e" in said
     assert "<img sr…wned'>" in said
 
 
+ODD_NAMES = (r"$\frac{1}{$", "_hidden", "模型", "a & b", "]]>", "\x00\x1b[2J", "\ud800")
+
+
+def as_shown(name: str) -> str:
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
+
+
 @pytest.mark.usefixtures("drawings")
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(r"$\frac{1}{$", "_hidden", "模型", "a & b"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("]]>", "\x00\x1b[2J")),  # as the two beside them
-        "\ud800",
-    ],
-)
+def test_odd_names_of_roles_and_of_a_model_are_text(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    report = factory.bert(layers=2)
+    roles = dict(zip(("Q", "K", "V", "O", "QKV", "M1", "M2"), ODD_NAMES, strict=True))
+    rows = tuple(
+        replace(row, matrix=replace(row.matrix, role=roles[row.matrix.role]))
+        for row in report.rows
+        if row.matrix.role in roles
+    )
+    name = r"$\frac{1}{$_ a & b]]>"
+    report = replace(report, rows=rows, identity=replace(report.identity, name=f"{name}\ud800"))
+    report.to_figures(tmp_path)
+    for file in NAMES:
+        said = texts(tmp_path / f"{file}.svg")
+        assert [said.count(as_shown(one)) for one in ODD_NAMES] == [1] * len(ODD_NAMES)
+        assert said.count(name + r"\ud800") == 1
+    assert not recwarn.list
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("drawings")
+@pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_text(tmp_path: Path, name: str, recwarn: pytest.WarningsRecorder) -> None:
     report = factory.bert(layers=2)
     rows = tuple(replace(row, matrix=replace(row.matrix, role=name)) for row in report.rows if row.matrix.role == "Q")
     report = replace(report, rows=rows, identity=replace(report.identity, name=name))
     report.to_figures(tmp_path)
-    shown = name if name.isprintable() else name.encode("unicode_escape").decode()
     for file in NAMES:
-        assert texts(tmp_path / f"{file}.svg").count(shown) == 2
+        assert texts(tmp_path / f"{file}.svg").count(as_shown(name)) == 2
     assert not recwarn.list
 
 
-def test_the_same_bytes_whatever_the_settings(tmp_path: Path) -> None:
+def test_the_same_bytes_whatever_the_settings(whole: list[Path], tmp_path: Path) -> None:
     import matplotlib
 
     report = factory.bert(layers=2)
-    first = [path.read_bytes() for path in report.to_figures(tmp_path / "a")]
+    first = [path.read_bytes() for path in whole]
     with matplotlib.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.grid": True, "text.parse_math": True}):
         before = dict(matplotlib.rcParams)
         second = [path.read_bytes() for path in report.to_figures(tmp_path / "b")]
@@ -223,6 +288,6 @@ def test_told_before_the_scan(
 
 def test_scan_draws(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
     out = tmp_path / "figures"
-    done = weightaudit("scan", tiny_checkpoints["gpt2"], "--figures", out, "--fail-on", "never")
+    done = weightaudit("scan", tiny_checkpoints["gpt2"], "--figures", out, "--roles", "QKV,M1", "--fail-on", "never")
     assert (done.code, f"wrote 6 figures into {out}" in done.stderr) == (0, True)
     assert {path.name for path in out.iterdir()} == {f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")}

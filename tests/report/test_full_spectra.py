@@ -6,13 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
 from tests.report import spectra
 from tests.report.full_spectra import SPIKES, asked
 from tests.support import factory
-from tests.support.browser import NARROW, TALL, needs_chromium
+from tests.support.browser import NARROW, TALL, WIDE, needs_chromium
 from tests.support.browser import asked as answered
 from weightaudit import ScanReport
 from weightaudit.cli.summary import summary_text
@@ -76,13 +77,22 @@ def test_the_axis_of_alpha_has_room_for_its_intervals() -> None:
 
 @pytest.mark.browser
 @needs_chromium
-@pytest.mark.parametrize("width", [1280, NARROW])
-def test_the_eigenvalues_of_the_chosen_matrix_are_drawn(width: int, tmp_path: Path) -> None:
-    report = asked(factory.bert(3))
+@pytest.mark.parametrize("width", [WIDE, pytest.param(NARROW, marks=pytest.mark.slow)])
+def test_the_eigenvalues_of_the_chosen_matrix_and_alphas_are_drawn(width: int, tmp_path: Path) -> None:
+    report = asked(factory.bert(4))
     report.write(tmp_path / "page.html")
     told = answered(
         tmp_path / "page.html",
         """
+        const traces = document.getElementById("plot-alpha-0").data;
+        answer.legend = traces.filter((trace) => trace.showlegend !== false).map((trace) => trace.name);
+        const line = traces.find((trace) => trace.legendgroup === "Q" && trace.x.length > 1);
+        answer.y = line.y;
+        answer.colours = line.marker.color;
+        answer.own = line.line.color;
+        answer.above = line.error_y.array;
+        answer.below = line.error_y.arrayminus;
+        answer.hover = line.hovertext;
         const plot = document.getElementById("spectrum-eigenvalues");
         const said = (id) => document.getElementById(id).textContent;
         const drawn = () => ({
@@ -118,28 +128,11 @@ def test_the_eigenvalues_of_the_chosen_matrix_are_drawn(width: int, tmp_path: Pa
     assert [told[name]["dash"] == "solid" for name in ("log", "after")] == fits
     assert all(word in told["log"]["label"] for word in ("logarithmic axes", "spikes", "ower law"))
     assert told["wide"] is False
+    check_alphas(told, report)
 
 
-@pytest.mark.browser
-@needs_chromium
-def test_alpha_by_layer_tells_what_fits_from_what_does_not(tmp_path: Path) -> None:
-    report = asked(factory.bert(4))
-    report.write(tmp_path / "page.html")
-    told = answered(
-        tmp_path / "page.html",
-        """
-        const traces = document.getElementById("plot-alpha-0").data;
-        answer.legend = traces.filter((trace) => trace.showlegend !== false).map((trace) => trace.name);
-        const line = traces.find((trace) => trace.legendgroup === "Q" && trace.x.length > 1);
-        answer.y = line.y;
-        answer.colours = line.marker.color;
-        answer.own = line.line.color;
-        answer.above = line.error_y.array;
-        answer.below = line.error_y.arrayminus;
-        answer.hover = line.hovertext;
-        """,
-        height=2 * TALL,
-    )
+def check_alphas(told: dict[str, Any], report: ScanReport) -> None:
+    """By layer, what fits told from what does not."""
     tails = [row.spectrum.full.tail for row in report.rows if row.matrix.role == "Q" and row.spectrum.full]
     known = [tail for tail in tails if tail]
     assert told["y"] == pytest.approx([tail.alpha for tail in known], rel=1e-5)

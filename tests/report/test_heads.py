@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import weightaudit as wa
-from tests.report.page_kinds import KINDS
-from tests.support.browser import TALL, asked, needs_chromium
+from tests.support.browser import asked, needs_chromium
 from tests.support.page import Reader
 from tests.support.tiny import tiny
 from weightaudit import ScanReport
@@ -61,14 +60,19 @@ def test_the_section_says_how_the_numbers_are_made_and_what_is_left_out() -> Non
     text = Reader(scanned("llama").to_html()).text
     assert "1/√head_dim = 0.2500" in text
     assert "model.layers.*.input_layernorm" in text
-    several = Reader(scanned("deepseek_v3").to_html()).text
-    assert "model.layers.*.self_attn.q_a_layernorm, model.layers.*.self_attn.kv_a_layernorm" in several
     assert "decoder.block.*.layer.0.layer_norm" in Reader(scanned("t5").to_html()).text
     assert "none is known to come right before it" in Reader(scanned("bert").to_html()).text
 
 
-def test_no_two_elements_of_the_page_have_one_id() -> None:
-    ids = re.findall(r' id="([^"]*)"', scanned("bart").to_html())
+@pytest.mark.slow
+def test_several_norms_are_named() -> None:
+    several = Reader(scanned("deepseek_v3").to_html()).text
+    assert "model.layers.*.self_attn.q_a_layernorm, model.layers.*.self_attn.kv_a_layernorm" in several
+
+
+@pytest.mark.parametrize("model_type", ["t5", pytest.param("bart", marks=pytest.mark.slow)])
+def test_no_two_elements_of_the_page_have_one_id(model_type: str) -> None:
+    ids = re.findall(r' id="([^"]*)"', scanned(model_type).to_html())
     assert "heads" in ids
     assert len(ids) == len(set(ids))
 
@@ -104,8 +108,9 @@ def test_the_table_of_heads_has_its_columns() -> None:
 @pytest.mark.browser
 @needs_chromium
 def test_the_map_is_drawn_chosen_and_leads_to_the_layer(tmp_path: Path) -> None:
+    scanned("t5").to_html(tmp_path / "page.html")
     answer = asked(
-        KINDS["heads"](tmp_path),
+        tmp_path / "page.html",
         """
         document.getElementById("heads").scrollIntoView();
         await new Promise((end) => setTimeout(end, 500));
@@ -123,7 +128,6 @@ def test_the_map_is_drawn_chosen_and_leads_to_the_layer(tmp_path: Path) -> None:
         await new Promise((end) => setTimeout(end, 100));
         answer.hash = location.hash;
         """,
-        height=TALL,
     )
     assert [len(cells) for cells in answer["first"]] == [8, 8, 8]
     assert answer["first"] != answer["second"]

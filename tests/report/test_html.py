@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import factory
+from tests.support.covering import some_of
 from tests.support.page import read
 from weightaudit.report import html
 from weightaudit.report.document import script_json
@@ -30,14 +31,14 @@ DRAWN = {
 }
 
 
-@pytest.mark.parametrize("name", factory.SMALL)
+@pytest.mark.parametrize("name", some_of(factory.SMALL, "judged", "hostile", "judged_mixture"))
 def test_same_report_same_bytes(name: str, tmp_path: Path) -> None:
     for path in ("a.html", "b.html"):
         factory.SMALL[name]().write(tmp_path / path)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-@pytest.mark.parametrize("name", factory.SMALL)
+@pytest.mark.parametrize("name", some_of(factory.SMALL, "judged", "hostile", "judged_mixture"))
 def test_nothing_is_loaded_from_anywhere(name: str) -> None:
     for tag, attributes in read(factory.SMALL[name]()).tags:
         assert "src" not in attributes

@@ -16,6 +16,7 @@ import yaml
 
 from tests.support import diffs
 from tests.support.browser import TALL, asked, needs_chromium
+from tests.support.covering import some_of
 from tests.support.factory import HOSTILE_NAMES
 from tests.support.merges import merge_check_result
 from weightaudit.api import MergeReport
@@ -122,7 +123,7 @@ def test_nothing_to_say() -> None:
         written(result, ".yaml")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", some_of(CASES, "two", "four", "a merge"))
 def test_tables(name: str) -> None:
     result = CASES[name]()
     models = len(result.models)
@@ -213,7 +214,7 @@ def test_many_matrices_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_chromium
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "hostile")) for name in CASES])
 def test_a_browser_draws_the_page_and_moves_the_weights(name: str, tmp_path: Path) -> None:
     result = CASES[name]()
     path = tmp_path / "merge.html"

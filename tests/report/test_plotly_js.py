@@ -8,11 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import plotly.graph_objects
-import pytest
 from plotly.basedatatypes import BaseTraceType
 
-from tests.support import factory
-from tests.support.browser import TALL, asked, needs_chromium
 from weightaudit.report import plotly_js
 from weightaudit.report.document import plotly_bytes, plotly_code
 
@@ -65,22 +62,3 @@ def test_its_licences_come_along() -> None:
     assert f"plotly.js {plotly_js.VERSION} " in parts
     assert "Michael Bostock" in parts
     assert f"the npm package {plotly_js.NPM_PACKAGE}" in " ".join((ROOT / "NOTICE").read_text("utf-8").split())
-
-
-@pytest.mark.browser
-@needs_chromium
-def test_a_page_runs_it(tmp_path: Path) -> None:
-    factory.bert().to_html(tmp_path / "page.html")
-    answer = asked(
-        tmp_path / "page.html",
-        """
-        answer.version = Plotly.version;
-        answer.kinds = Object.keys(Plotly.PlotSchema.get().traces);
-        answer.drawn = [...document.querySelectorAll(".js-plotly-plot")].flatMap((node) =>
-          node._fullData.map((trace) => trace.type));
-        """,
-        height=TALL,
-    )
-    assert answer["version"] == plotly_js.VERSION
-    assert drawn_kinds() <= set(answer["kinds"])
-    assert set(answer["drawn"]) == {"scatter", "heatmap"}

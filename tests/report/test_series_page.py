@@ -8,6 +8,7 @@ import re
 import pytest
 
 from weightaudit.records import Finding, Place, Series, SeriesRow, told_together
+from weightaudit.report.series import heat
 from weightaudit.report.series.columns import SERIES_NAMES
 from weightaudit.report.series.heat import MOST_LAYERS, MOST_STEPS, SHADES, chosen, shade
 from weightaudit.report.series.lines import tick_texts
@@ -79,9 +80,20 @@ def test_names_are_harmless() -> None:
     assert "<i>" not in text
 
 
+@pytest.mark.slow
 def test_long_runs_stay_small() -> None:
     rows = [row(step, layer, 10.0 + layer) for step in range(MOST_STEPS + 30) for layer in range(100)]
     assert len(page(series(*rows))) < 1_500_000
+
+
+def test_longer_runs_are_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heat, "MOST_STEPS", 12)
+    monkeypatch.setattr(heat, "MOST_LAYERS", 6)
+    short, long = (
+        len(page(series(*(row(step, layer, 10.0 + layer) for step in range(many) for layer in range(many)))))
+        for many in (12, 48)
+    )
+    assert long < 1.5 * short  # of 16 times as many numbers
 
 
 @pytest.mark.parametrize(("many", "most"), [(10, MOST_STEPS), (1000, MOST_STEPS), (1000, MOST_LAYERS)])

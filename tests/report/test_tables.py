@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from tests.report import spectra
 from tests.support import factory
+from tests.support.covering import some_of
 from weightaudit import ScanReport
 from weightaudit.records import LayerRow, NotJudged, SourceFile, Suppressed
+from weightaudit.report import table_files
 from weightaudit.report.columns import COLUMNS, NAMES, number_text
 from weightaudit.report.comparison.read import read_finished
 from weightaudit.report.table_files import LONGEST_KEPT, csv_line, guarded
@@ -48,7 +50,7 @@ def test_columns_are_the_planned_ones_in_order() -> None:
     assert list(NAMES) == PLANNED
 
 
-@pytest.mark.parametrize("name", factory.SMALL)
+@pytest.mark.parametrize("name", some_of(factory.SMALL, "judged_mixture", "all_nan", "hostile"))
 def test_every_report_has_the_columns_in_every_format(name: str, tmp_path: Path) -> None:
     report = factory.SMALL[name]()
     assert list(report.layers.columns) == PLANNED
@@ -202,8 +204,8 @@ def _kept(path: Path) -> dict[str, Any]:
 
 def test_parquet_metadata_do_not_grow_with_the_tensors(tmp_path: Path) -> None:
     """What has an item for each tensor or matrix stays out: pyarrow reads no file whose metadata are too long."""
-    report = spectra.asked(factory.bert())
-    many = replace(report, coverage_entries=tuple(factory.entry(f"tensor.{i}", (4, 4)) for i in range(2_000)))
+    report = spectra.asked(factory.bert(2))
+    many = replace(report, coverage_entries=tuple(factory.entry(f"tensor.{i}", (4, 4)) for i in range(200)))
     sizes = []
     for one in (report, many):
         written(one, tmp_path, ".parquet")
@@ -217,14 +219,18 @@ def test_parquet_metadata_do_not_grow_with_the_tensors(tmp_path: Path) -> None:
     assert sizes[1] == sizes[0]
 
 
-def test_no_value_of_the_parquet_metadata_is_too_long(tmp_path: Path) -> None:
+@pytest.mark.parametrize("longest", [8_000, pytest.param(LONGEST_KEPT, marks=pytest.mark.slow)])
+def test_no_value_of_the_parquet_metadata_is_too_long(
+    longest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_files, "LONGEST_KEPT", longest)
     report = factory.bert()
-    files = tuple(SourceFile(f"model-{i:06}-of-100000.safetensors", 10) for i in range(100_000))
-    report = replace(report, identity=replace(report.identity, files=files), notes=("n" * LONGEST_KEPT,))
+    files = tuple(SourceFile(f"model-{i:06}-of-100000.safetensors", 10) for i in range(longest // 80))
+    report = replace(report, identity=replace(report.identity, files=files), notes=("n" * longest,))
     written(report, tmp_path, ".parquet")
     kept = _kept(tmp_path / "report.parquet")
     assert "weightaudit.notes" not in kept
-    assert max(len(json.dumps(value)) for value in kept.values()) <= LONGEST_KEPT
+    assert max(len(json.dumps(value)) for value in kept.values()) <= longest
     assert read_finished(tmp_path / "report.parquet") is not None
 
 

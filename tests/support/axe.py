@@ -8,30 +8,65 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import TALL, WIDE, asked
+from tests.support.browser import SHORT, WIDE, asked
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 needs_axe = pytest.mark.skipif(
     not AXE.is_file(), reason="no node_modules/axe-core (npm ci gets it): the pages were not asked by axe"
 )
+INK = "rgb(25, 29, 34)"
+"""The colour of words where it is light."""
 _ASK = """
 for (const fold of document.querySelectorAll("details")) fold.open = true;
 document.querySelector("#layers .opener")?.click();
-const found = await axe.run(document, { preload: false, resultTypes: ["violations"], ...chosen });
-answer.kept = found.passes.length;
-answer.violations = found.violations.flatMap((rule) => rule.nodes.map((node) =>
-  `${rule.id} (${rule.impact}): ${node.target.join(" ")}: ${node.any.concat(node.all, node.none).map((one) =>
-    one.message).join("; ")}`));
+const run = async (more) => {
+  const found = await axe.run(document, { preload: false, resultTypes: ["violations"], ...more });
+  answer.kept.push(found.passes.length);
+  answer.violations.push(...found.violations.flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id} (${rule.impact}): ${node.target.join(" ")}: ${node.any.concat(node.all, node.none).map((one) =>
+      one.message).join("; ")}`)));
+};
+[answer.kept, answer.violations] = [[], []];
+await run(chosen);
 """
+_ASK_IN_THE_DARK = """
+let turned = 0;
+for (const sheet of document.styleSheets)
+  for (const rule of sheet.cssRules)
+    if (rule.media?.mediaText.includes("(prefers-color-scheme: dark)")) {
+      rule.media.mediaText = "screen";
+      turned++;
+    }
+answer.turned = [turned, getComputedStyle(document.body).color];
+await run({ runOnly: ["color-contrast"] });
+"""
+"""What the dark theme makes of the page that is open: all but the drawn plots, whose colours its script chose."""
 
 
-def violations(page: Path, *, width: int = WIDE, dark: bool = False, only: Sequence[str] = ()) -> list[str]:
+def violations(
+    page: Path,
+    *,
+    width: int = WIDE,
+    height: int = SHORT,
+    dark: bool = False,
+    only: Sequence[str] = (),
+    then_dark: bool = False,
+) -> list[str]:
     """Of every rule that axe has, or ``only`` some, each element that breaks it, with everything unfolded and a row of
-    the table open.
+    the table open; ``then_dark``: and of the rule on contrast, in the colours of the dark.
     """
     chosen = json.dumps({"runOnly": list(only)} if only else {})
     answer = asked(
-        page, f"{AXE.read_text('utf-8')}\nconst chosen = {chosen};\n{_ASK}", height=TALL, width=width, dark=dark
+        page,
+        f"{AXE.read_text('utf-8')}\nconst chosen = {chosen};\n{_ASK}{_ASK_IN_THE_DARK * then_dark}",
+        height=height,
+        width=width,
+        dark=dark,
     )
-    assert answer["kept"] >= (len(only) or 15)
+    kept, *kept_in_the_dark = answer["kept"]
+    assert kept >= (len(only) or 15)
+    if then_dark:
+        assert kept_in_the_dark == [1]
+        assert answer["turned"][0] > 0
+        assert answer["turned"][1] != INK
     return list(map(str, answer["violations"]))

@@ -41,6 +41,7 @@ def some_of(cases: Iterable[Any], *kept: Any) -> list[Any]:
         ['b']
     """
     found = list(cases)
+    assert kept
     assert all(one in found for one in kept), kept
     return [
         case if case in kept else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.support.models import tiny_model
+from tests.support.plain_models import plain_model
 from weightaudit.arrays import Array, aligned, as_tensor
 from weightaudit.checkpoint import buffer_nbytes, open_checkpoint
 from weightaudit.checkpoint.codecs import CODECS, Stored, logical_tensors
@@ -70,7 +70,7 @@ def quantised(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tens
 def models(tmp_path: Path) -> tuple[Path, Path]:
     """(a model in two shards with its layers encoded, codes and scales apart; its float32 twin in one file)."""
     twin, encoded = tmp_path / "twin" / "model", tmp_path / "encoded" / "model"
-    tiny_model("bert", twin)
+    plain_model("bert", twin)
     stored, means = quantised(load_file(twin / "model.safetensors"))
     save_file(means, twin / "model.safetensors", metadata={"format": "pt"})
     encoded.mkdir(parents=True)

@@ -228,7 +228,14 @@ def test_folders_inside_a_model_are_not_entered(model: Path) -> None:
         open_checkpoint(model)
 
 
-@pytest.mark.parametrize("config", [{}, {"hidden_size": 64}, {"model_type": None}, {"model_type": ""}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"hidden_size": 64},
+        {"model_type": ""},
+        *(pytest.param(c, marks=pytest.mark.slow) for c in ({}, {"model_type": None})),
+    ],
+)
 def test_a_config_without_model_type_beside_a_named_file_is_not_used(config: dict[str, Any], tmp_path: Path) -> None:
     model = write(tmp_path / "model")
     (model / "config.json").write_text(json.dumps(config))

@@ -132,7 +132,7 @@ def test_folders_with_weights_are_named_with_the_command_that_scans_one(
     folders, first = BELOW[case]
     here = tmp_path / "my models"
     for folder in folders:
-        write(here / folder)
+        write(here / folder, layers=1)
     (here / "logs").mkdir()
     (here / "logs" / "optimizer.pt").touch()
     done = weightaudit("scan", here)

@@ -47,7 +47,7 @@ def check(data: bytes, path: Path) -> tuple[bool, bool]:
     return True, loaded is not None
 
 
-@pytest.mark.parametrize("files", [250, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [60, pytest.param(1000, marks=pytest.mark.slow)])
 def test_random_programs(files: int, tmp_path: Path) -> None:
     both = 0
     for seed in range(SEED, SEED + files):

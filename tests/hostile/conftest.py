@@ -11,8 +11,9 @@ from tests.support.running import CommandLine
 
 
 @pytest.fixture
-def attack(weightaudit: CommandLine, tmp_path: Path) -> Attack:
-    """``attack.refused(model, "cause")`` or ``attack.scanned(model)``."""
+def attack(weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attack:
+    """``attack.refused(model, "cause")`` or ``attack.scanned(model)``, in an empty directory without settings."""
+    monkeypatch.chdir(tmp_path)
     return Attack(weightaudit, tmp_path / "outputs")
 
 

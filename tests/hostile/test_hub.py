@@ -15,6 +15,7 @@ import pytest
 from tests.hostile.attack import Attack
 from tests.hostile.texts import BIDI, ESCAPE, HTML
 from tests.support import forge
+from tests.support.covering import in_turn
 from tests.support.hub import SHA, Answer, Hub, Request, faults, folder_files, pointed_at, serve
 from tests.support.hub.answers import as_json
 from tests.support.impatience import shorten_pauses
@@ -82,7 +83,7 @@ def test_a_pickle_on_the_hub_is_not_executed(download: bool, attack: Attack, ser
 
 @pytest.mark.parametrize("record", ["data.pkl", "data/9"])
 def test_a_bomb_on_the_hub_is_not_fetched(record: str, attack: Attack, serving: Served) -> None:
-    bomb = archive({"data.pkl": b".", "version": b"3\n", record: bytes(100_000_000)}, compression=zipfile.ZIP_DEFLATED)
+    bomb = archive({"data.pkl": b".", "version": b"3\n", record: bytes(5_000_000)}, compression=zipfile.ZIP_DEFLATED)
     with serving({"config.json": CONFIG, "pytorch_model.bin": bomb}) as hub:
         attack.refused(ID, "pytorch_model.bin", "is compressed")
         assert hub.sent("cdn") < 2000
@@ -102,10 +103,13 @@ STEERING = [
     BIDI + ".safetensors",
     "a\nb.safetensors",
 ]
+WAYS: list[tuple[str, ...]] = [(), ("--download",)]
+"""Streamed, and downloaded."""
+BESIDE = [("C:model.safetensors", ("--download",)), (ESCAPE + ".safetensors", ())]
+"""Of each kind, a path and what steers, one in each way."""
 
 
-@pytest.mark.parametrize("words", [(), ("--download",)], ids=["streamed", "downloaded"])
-@pytest.mark.parametrize("name", OUTSIDE, ids=ascii)
+@pytest.mark.parametrize(("name", "words"), in_turn(OUTSIDE, WAYS), ids=ascii)
 def test_files_outside_the_top_level_are_no_files_of_the_model(
     name: str, words: tuple[str, ...], attack: Attack, serving: Served, honest: dict[str, bytes | Path]
 ) -> None:
@@ -114,20 +118,29 @@ def test_files_outside_the_top_level_are_no_files_of_the_model(
         attack.refused(ID, "no weights found", words=words)
 
 
-@pytest.mark.parametrize("words", [(), ("--download",)], ids=["streamed", "downloaded"])
-@pytest.mark.parametrize("name", STEERING, ids=ascii)
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(("name", "words"), in_turn(STEERING, WAYS), ids=ascii)
 def test_names_that_lead_elsewhere_or_steer(
-    alone: bool, name: str, words: tuple[str, ...], attack: Attack, serving: Served, honest: dict[str, bytes | Path]
+    name: str, words: tuple[str, ...], attack: Attack, serving: Served, honest: dict[str, bytes | Path]
 ) -> None:
-    weights = honest["model.safetensors"]
-    if alone:
-        honest.pop("model.safetensors")
+    weights = honest.pop("model.safetensors")
     with serving({**honest, name: weights}):
-        if alone:
-            attack.refused(ID, "not a plain file name", words=words)
-        else:  # beside good weights they are told, and harm nothing
-            assert len(attack.scanned(ID, words=words).csv) == 3
+        attack.refused(ID, "not a plain file name", words=words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param(name, words, marks=[pytest.mark.slow] * ((name, words) not in BESIDE))
+        for name in STEERING
+        for words in WAYS
+    ],
+    ids=ascii,
+)
+def test_such_names_beside_good_weights_harm_nothing(
+    name: str, words: tuple[str, ...], attack: Attack, serving: Served, honest: dict[str, bytes | Path]
+) -> None:
+    with serving({**honest, name: honest["model.safetensors"]}):
+        assert len(attack.scanned(ID, words=words).csv) == 3
 
 
 def test_markup_in_names_of_files(attack: Attack, serving: Served, honest: dict[str, bytes | Path]) -> None:
@@ -140,9 +153,10 @@ def test_markup_in_names_of_files(attack: Attack, serving: Served, honest: dict[
 
 
 @pytest.mark.parametrize(
-    "name", ["../x.safetensors", "/x.safetensors", "..\\x.safetensors", "https://evil/x.safetensors"]
+    ("name", "words"),
+    in_turn(["../x.safetensors", "/x.safetensors", "..\\x.safetensors", "https://evil/x.safetensors"], WAYS),
+    ids=ascii,
 )
-@pytest.mark.parametrize("words", [(), ("--download",)], ids=["streamed", "downloaded"])
 def test_an_index_that_leads_elsewhere(
     name: str, words: tuple[str, ...], attack: Attack, serving: Served, model: Path
 ) -> None:
@@ -192,9 +206,16 @@ def test_a_hub_whose_listing_lies(what: str, attack: Attack, serving: Served, ho
 
 
 @pytest.mark.parametrize(
-    "size", ["0", "100", "1000000", str(2**62), "9" * 4000, "-1", "0x40", "1e3", "٣", ""], ids=ascii
+    ("size", "suffix"),
+    [
+        *in_turn(
+            ["0", "100", "1000000", str(2**62), "9" * 4000, "-1", "0x40", "1e3", "٣"], [".safetensors", "config.json"]
+        ),
+        ("", ".safetensors"),
+        ("", "config.json"),
+    ],
+    ids=ascii,
 )
-@pytest.mark.parametrize("suffix", [".safetensors", "config.json"])
 def test_a_hub_that_lies_about_a_size(
     size: str, suffix: str, attack: Attack, serving: Served, honest: dict[str, bytes | Path]
 ) -> None:

@@ -39,9 +39,21 @@ def hostile_tensors() -> dict[str, torch.Tensor]:
     return stored
 
 
+@pytest.fixture(scope="module")
+def scanned() -> dict[str, Outputs]:
+    """Filled by the first test that asks, as what it takes belongs to a test."""
+    return {}
+
+
 @pytest.fixture
-def hostile(attack: Attack, model: Path) -> Outputs:
-    """A scan of a model with such names of tensors, type and directory."""
+def hostile(scanned: dict[str, Outputs], attack: Attack, model: Path) -> Outputs:
+    """A scan of a model with such names of tensors, type and directory, for all tests here."""
+    if not scanned:
+        scanned["it"] = hostile_scan(attack, model)
+    return scanned["it"]
+
+
+def hostile_scan(attack: Attack, model: Path) -> Outputs:
     directory = model / (HTML.replace("/", "∕")[:120] + ESCAPE + BIDI + FORMULA.replace("/", "∕"))
     directory.mkdir()
     forge.write_model(directory, hostile_tensors())
@@ -129,7 +141,12 @@ def test_a_progress_bar_shows_no_name_raw(attack: Attack, model: Path, monkeypat
         assert raw not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [HTML.replace("/", ""), BIDI, FORMULA.replace("/", ""), "n" * 200, "-rf", "~", "a b"])
+NAMES = [HTML.replace("/", ""), BIDI, "-rf"]
+MORE = [FORMULA.replace("/", ""), "n" * 200, "~", "a b"]
+"""Of which tensors' names, folders' or the addresses of `tests/source` have what matters in each run."""
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_names_of_weight_files(name: str, attack: Attack, model: Path) -> None:
     forge.write_model(model)
     (model / "model.safetensors").rename(model / f"{name}.safetensors")

@@ -22,6 +22,7 @@ import pytest
 
 from tests.hostile.attack import Attack
 from tests.support import forge
+from tests.support.covering import in_turn
 
 FILE, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and special files of POSIX")
@@ -57,8 +58,7 @@ def test_a_directory_that_is_a_link_to_itself(attack: Attack, model: Path) -> No
     attack.refused(model / "loop" / "x", "x")
 
 
-@pytest.mark.parametrize("name", [FILE, CONFIG])
-@pytest.mark.parametrize("target", ["itself", "nowhere", "a circle"])
+@pytest.mark.parametrize(("target", "name"), in_turn(["itself", "nowhere", "a circle"], [FILE, CONFIG]))
 def test_a_file_that_is_a_bad_link(name: str, target: str, attack: Attack, model: Path) -> None:
     forge.write_model(model)
     (model / name).unlink()

@@ -20,6 +20,7 @@ import torch
 
 from tests.support import forge
 from tests.support.traps import lay_traps
+from weightaudit.compiled.private_folder import private_folder
 
 NOBODY = 65534
 AS_NOBODY = (
@@ -83,10 +84,10 @@ def state(directory: Path) -> dict[str, tuple[int, ...]]:
     }
 
 
-def scans(out: Path, model: str = ".") -> list[tuple[list[str], int]]:
-    """Scans with every kind of output: words, and the exit code."""
+def scans(out: Path, model: str = ".", *, drawn: bool = True) -> list[tuple[list[str], int]]:
+    """Scans with every kind of output, or all that are not ``drawn``: words, and the exit code."""
     outputs = [f"--out={out / f'report.{kind}'}" for kind in ("html", "csv", "json", "parquet", "sarif")]
-    figures = ["--figures", str(out / "figures")] if importlib.util.find_spec("matplotlib") else []
+    figures = ["--figures", str(out / "figures")] if drawn and importlib.util.find_spec("matplotlib") else []
     return [
         (["scan", model, "--fail-on", "never", *outputs, *figures, "--spectrum", "--format", "github"], 0),
         (["scan", "pickled", "--csv", str(out / "none.csv")], 3),
@@ -107,11 +108,11 @@ def batches(out: Path, *kinds: tuple[str, str, str]) -> list[tuple[list[str], in
     return [(["batch", "list.txt", "--out", str(out / name), *words], 0) for name, *words in kinds]
 
 
-def everything(out: Path, compared: list[str]) -> list[tuple[list[str], int]]:
+def everything(out: Path, compared: list[str], *, drawn: bool) -> list[tuple[list[str], int]]:
     cluster = [("dask", "--scheduler", "CLUSTER")] if importlib.util.find_spec("distributed") else []
     paper = ["paper", "figure1", "--models", ".", "--offline", "--out", str(out / "paper")]
     return [
-        *scans(out),
+        *scans(out, drawn=drawn),
         *batches(out, ("processes", "--workers", "1"), ("threads", "--workers", "0"), *cluster),
         (["batch", "--merge", str(out / "processes"), "--out", str(out / "merged")], 0),
         (["compare", *compared, "--out", str(out / "comparison")], 0),
@@ -121,7 +122,7 @@ def everything(out: Path, compared: list[str]) -> list[tuple[list[str], int]]:
         (["advise", ".", "--lora", "-"], 0),
         (["--version"], 0),
         (["--help"], 0),
-        *([(paper, 0)] if importlib.util.find_spec("matplotlib") else []),
+        *([(paper, 0)] if drawn and importlib.util.find_spec("matplotlib") else []),
     ]
 
 
@@ -140,18 +141,30 @@ def check(place: Place, commands: list[tuple[list[str], int]], *before: str, hom
     assert {path.parts[1] for path in kept} <= set(FOLDERS)
 
 
-@pytest.mark.parametrize("alike", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_every_command(place: Place, alike: bool) -> None:
+def test_every_command(place: Place) -> None:
+    """By a user who has scanned before: what `tests/compiled` shows of compiling, and `tests/test_imports` of drawing,
+    goes without.
+    """
+    kernels = private_folder()
+    assert kernels is not None
+    shutil.copytree(kernels.path, place.home / ".cache" / "weightaudit")
+    check(place, everything(place.out, wide(place.traps), drawn=False), home=place.home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alike", [False, True])
+def test_every_command_for_the_first_time(place: Place, alike: bool) -> None:
     """Loops are compiled for the scans; where models ``alike`` are compared, for their difference too."""
     compared = [".", "other"] if alike else wide(place.traps)
-    check(place, everything(place.out, compared), home=place.home)
+    check(place, everything(place.out, compared, drawn=True), home=place.home)
     assert list((place.home / ".cache" / "weightaudit").iterdir())
     assert (place.home / ".cache" / "weightaudit").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: -1)() != 0, reason="only root can become nobody")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled", [False, True])
 def test_nobody_who_has_no_home(place: Place, compiled: bool) -> None:
     """Where loops are ``compiled``, each process does it for itself, as there is no place to keep them."""
     model, listed = (".", "list.txt") if compiled else (wide(place.traps)[0], "wide.txt")

@@ -9,6 +9,7 @@ import huggingface_hub.constants
 import pytest
 
 from tests.source.cached import put_in_cache
+from tests.support.covering import in_turn
 from tests.support.hub import SHA, pointed_at, serve
 from weightaudit.errors import CheckpointError, ModelUnavailable
 from weightaudit.source import open_repository
@@ -117,8 +118,7 @@ def test_a_commit_is_itself_whatever_is_noted_under_its_name(cache: Path) -> Non
 OUTWARD = [WEIGHTS, "config.json", "the snapshot", "the snapshots", "a blob", "the blobs"]
 
 
-@pytest.mark.parametrize("where", ["elsewhere", "another model of the cache"])
-@pytest.mark.parametrize("part", OUTWARD)
+@pytest.mark.parametrize(("part", "where"), in_turn(OUTWARD, ["elsewhere", "another model of the cache"]))
 def test_links_that_lead_out_of_the_models_folder(part: str, where: str, cache: Path, tmp_path: Path) -> None:
     snapshot = put_in_cache(cache, "gpt2", FILES)
     outside = tmp_path / "outside" if where == "elsewhere" else cache / "models--org--private" / "snapshots"

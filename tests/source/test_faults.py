@@ -50,7 +50,34 @@ def read(max_wait: float = 60.0, *, token: str | None = "hf_secret") -> bytes:
     return bytes(out)
 
 
-@pytest.mark.parametrize("name", PASSING)
+ALIKE = {
+    *("reset instead of an answer", "drop in mid-body, with a reset", "short 206 that says so"),
+    *(
+        "nonsense in Content-Range",
+        "400",
+        "401",
+        "404",
+        "410",
+        "408",
+        "429",
+        "502",
+        "504",
+    ),
+    *(
+        "500",
+        "429 of the listing",
+        "503 of the listing",
+        "429 of HEAD",
+        "an expiry told as 410",
+        "416",
+        "503 in the midst",
+    ),
+    *("no Content-Range", "drop before the body", "stall in the hub's listing"),
+}
+"""Faults that go through the lines of others: the same kind of answer, by another number or at another place."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in PASSING])
 def test_what_passes_leaves_no_trace(name: str, hub: Hub) -> None:
     fault = PASSING[name](hub, 20_000)
     hub.faults.append(fault)
@@ -142,7 +169,16 @@ TIMED = ("drop in mid-body", "drop later", "trickle", "503 later")
 """Those that end with the time allowed, as stalls do; the others end with a number of tries."""
 
 
-@pytest.mark.parametrize("name", LASTING)
+LASTING_ALIKE = {
+    *("no answer of the hub", "drop later", "stall before the answer", "401", "404", "410", "403 of HEAD"),
+    *("410 of HEAD", "429 of the listing", "500", "503 of HEAD", "stall of the listing", "400", "401 of HEAD", "416"),
+}
+"""As `ALIKE`."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LASTING_ALIKE)) for name in LASTING]
+)
 def test_what_lasts_is_told_once(
     name: str, hub: Hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +200,10 @@ def test_what_lasts_is_told_once(
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://example.org/x", "http://", "http://[::1", "http://a:99999999/", "http://999.1.1.1/", "http://\x7f/", "//"],
+    [
+        *("ftp://example.org/x", "http://[::1", "http://999.1.1.1/"),
+        *(pytest.param(url, marks=pytest.mark.slow) for url in ("http://", "http://a:99999999/", "http://\x7f/", "//")),
+    ],
 )
 def test_redirects_to_no_address(url: str, hub: Hub) -> None:
     hub.faults.append(faults.alter({"Location": url}, where=HEADS, times=None))
@@ -210,8 +249,16 @@ def test_a_file_that_vanishes(hub: Hub) -> None:
         source.read_into(0, memoryview(bytearray(9)))
 
 
-@pytest.mark.parametrize("server", ["hub", "cdn", ""])
-@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize(
+    ("server", "answered"),
+    [
+        *(("hub", False), ("cdn", False), ("cdn", True)),
+        *(
+            pytest.param(server, answered, marks=pytest.mark.slow)
+            for server, answered in (("hub", True), ("", False), ("", True))
+        ),
+    ],
+)
 def test_connections_refused(server: str, answered: bool, hub: Hub) -> None:
     source = open_repository("org/name", max_wait=2.0 if answered else 60.0).open(
         FILE

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import at_most
 from weightaudit.source import readahead
 from weightaudit.source.readahead import ReadAhead, kept
 
@@ -41,7 +42,7 @@ def test_what_is_planned_again_is_kept_and_what_follows_is_not() -> None:
         assert kept([own[0], shared, own[1], shared, own[0]], budget=8000) == 3000
 
 
-@settings(max_examples=40)
+@at_most(25)
 @given(plan=ranges, budget=st.sampled_from([100, 900, 4000, 100_000]))
 def test_no_more_is_held_than_budget_and_what_is_kept(plan: list[tuple[int, int, int]], budget: int) -> None:
     files = [Zeros(8000), Zeros(8000)]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.examples import at_most
 from weightaudit.errors import ModelUnavailable
 from weightaudit.source import readahead
 from weightaudit.source.readahead import ReadAhead
@@ -56,6 +57,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 ranges = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5000), st.integers(0, 2500)), max_size=30)
 
 
+@at_most(30)
 @given(plan=ranges, budget=st.sampled_from([100, 900, 4000, 100_000]))
 @example(plan=[(0, 3, 20), (1, 10, 5)], budget=1)
 def test_any_plan_in_any_order_gives_the_files_bytes(plan: list[tuple[int, int, int]], budget: int) -> None:

@@ -24,6 +24,8 @@ from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 
+from tests.support.authorities import trust_few
+
 KEY, SECRET = "AKIASTANDIN", "standin-secret-key"
 _CLEAN = ("AWS_", "FSSPEC_", "GOOGLE_", "GCSFS_", "STORAGE_EMULATOR_HOST", "CLOUDSDK_")
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -92,6 +94,9 @@ def pointed(cloud: Cloud, home: Path) -> Iterator[pytest.MonkeyPatch]:
             patch.delenv(name)
         for name, value in cloud.environment().items():
             patch.setenv(name, value)
+        trust_few(patch)
+        if "SSL_CERT_FILE" in os.environ:  # the libraries load their own authorities for each client else
+            patch.setenv("AWS_CA_BUNDLE", os.environ["SSL_CERT_FILE"])
         patch.setenv("HOME", str(home))
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         patch.setenv("no_proxy", "127.0.0.1,localhost")

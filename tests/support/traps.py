@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import sys
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import torch
@@ -75,10 +74,22 @@ def shadow_modules(directory: Path, code: str) -> None:
     tools = {"sitecustomize", "usercustomize", "conftest", "setup", "evil", "modeling_evil", "_ops", "_classes"}
     for name in {*sys.stdlib_module_names, *tools, "__main__"}:
         (directory / f"{name}.py").write_text(code)
-    installed = {name for name in packages_distributions() if name.isidentifier()}
-    for name in {*installed, "weightaudit", "tests", "benchmarks", "multiprocessing", "encodings"}:
+    for name in {
+        *filter(str.isidentifier, _installed()),
+        "weightaudit",
+        "tests",
+        "benchmarks",
+        "multiprocessing",
+        "encodings",
+    }:
         (directory / name).mkdir()
         (directory / name / "__init__.py").write_text(code)
+
+
+def _installed() -> set[str]:
+    """Names that what is installed can be imported by."""
+    folders = {folder for folder in sys.path if folder.endswith("-packages") and os.path.isdir(folder)}
+    return {entry.name.partition(".")[0] for folder in folders for entry in os.scandir(folder)}
 
 
 def settings(directory: Path) -> None:

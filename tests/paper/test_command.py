@@ -56,9 +56,7 @@ def test_options_are_the_settings_with_their_defaults_and_origins(weightaudit: C
         assert part in text
 
 
-def test_a_run_writes_and_tells(
-    weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_writes_and_tells(weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toy, "charts", toy.plain_charts)
     done = weightaudit("paper", "toy", "--out", tmp_path / "o", "--lambdas", "0,0.5", "--draws", "7", "--balanced")
     assert done.code == 0

@@ -94,7 +94,8 @@ def test_the_grid_has_zero_and_the_own_decay_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "measurements"), [(1, 1), (7, 3), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((30, 4), (101, 20)))]
+    ("steps", "measurements"),
+    [(1, 1), (7, 3), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((30, 4), (101, 20)))],
 )
 def test_progress_ends_where_it_said(steps: int, measurements: int) -> None:
     progress = Counting()

@@ -239,7 +239,11 @@ def test_rows_of_a_run(config: TransferConfig, ran: Callable[[TransferConfig], R
 def test_a_side_is_its_own_merge(config: TransferConfig, ran: Callable[[TransferConfig], Ran]) -> None:
     """The loss of a row is that of the two models' merge on the first one's task."""
     sizes = config.sizes
-    row = ran(config).result.points.query("part == 'transformers' and set == 'full' and model == 2 and other == 0").iloc[0]
+    row = (
+        ran(config)
+        .result.points.query("part == 'transformers' and set == 'full' and model == 2 and other == 0")
+        .iloc[0]
+    )
     again = fine_tunes.measured(sizes, fine_tunes.RECIPES[0], 11)
     same = again[(again["model"] == 2) & (again["other"] == 0)].iloc[0]
     assert same["sum_loss"] == pytest.approx(row["sum_loss"], rel=1e-6)
@@ -305,9 +309,7 @@ def test_it_goes_on_where_it_was_stopped(
 
 
 @pytest.mark.slow
-def test_the_command_draws_all(
-    ran: Callable[[TransferConfig], Ran], weightaudit: CommandLine, tmp_path: Path
-) -> None:
+def test_the_command_draws_all(ran: Callable[[TransferConfig], Ran], weightaudit: CommandLine, tmp_path: Path) -> None:
     goes_on(ran(QUICK), weightaudit, tmp_path, ["--quick", "--resamples", QUICK.resamples])
 
 

@@ -6,10 +6,13 @@ python -m tests.architecture.deletions [MODEL_TYPE ...] prints where the two dif
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -51,9 +54,15 @@ def saved_at(cls: Any, config: Any, *, whole: bool = False) -> tuple[dict[str, A
 
 def saved_by(model_type: str, cls: Any, **values: Any) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     """(config.json, tensors) as the class at the tiny config would be saved."""
+    config, tensors = _saved_by(model_type, cls, json.dumps(values, sort_keys=True))
+    return deepcopy(config), dict(tensors)
+
+
+@cache
+def _saved_by(model_type: str, cls: Any, values: str) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return saved_at(cls, tiny_config(model_type, **values))
+        return saved_at(cls, tiny_config(model_type, **json.loads(values)))
 
 
 def says(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], *kinds: str) -> list[str]:
@@ -85,11 +94,14 @@ def one_matcher() -> Callable[..., Matcher]:
     return matcher
 
 
-def account(model_type: str, cls: Any) -> Account:
+def account(model_type: str, cls: Any, *, one_of_each: bool = False) -> Account:
+    """Of every tensor, or of ``one_of_each`` that are named alike but for numbers: a layer's, an expert's, the last."""
     config, tensors = saved_by(model_type, cls)
+    asked = {re.sub(r"\d+", "#", name): name for name in tensors}.values() if one_of_each else tensors
     unmissed, unshaped = [], []
     with patch.object(mapping, "Matcher", one_matcher()), patch.object(wrapping, "Matcher", one_matcher()):
-        for name, tensor in tensors.items():
+        for name in asked:
+            tensor = tensors[name]
             rest = {other: one for other, one in tensors.items() if other != name}
             if not told(config, rest, "missing"):
                 unmissed.append(name)

@@ -9,6 +9,7 @@ after it; the MLP when M2 maps activation(GATE x) * (M1 x). Other matrices are p
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from tests.architecture.tracing import Attention, Trace, traced
 
 Key = tuple[str, int | None, int | None, str]
 """(stack, layer, expert, role)"""
+Computed = tuple[list[int], torch.Tensor]
+"""Vectors, a row each, and where in the run what they are computed of was there, the first first."""
 ATTENTIONS = (("Q", "K", "V", "O"), ("XQ", "XK", "XV", "XO"), ("Q_2", "K_2", "V_2", "O_2"))
 MLPS = (("GATE", "M1", "M2"), ("SHARED_GATE", "SHARED_M1", "SHARED_M2"), ("GATE_2", "M1_2", "M2_2"))
 """Roles that are proved together; a layer's second attention and second MLP have roles of their own."""
@@ -170,17 +173,27 @@ class Prover:
         self.trace = trace
         self.attentions = trace.attentions()
         self.taken: dict[tuple[str, int | None, str], Attention] = {}
-        self.inputs: dict[int, list[tuple[int, torch.Tensor]]] = {}
+        inputs: dict[int, list[tuple[int, torch.Tensor]]] = {}
+        self.applications: dict[int, list[tuple[torch.Tensor | None, torch.Tensor]]] = {}
         self.proof = Proof()
         self.embedded = [
             event.output.reshape(-1, event.output.shape[-1])[0] for event in trace.events if event.kind == "embedding"
         ]
         for event in trace.events:
             if event.kind == "linear":
+                taken: dict[int, list[torch.Tensor]] = {}
                 for row in _rows(event.inputs[0]):
-                    seen = self.inputs.setdefault(row.numel(), [])
+                    taken.setdefault(row.numel(), []).append(row)
+                    seen = inputs.setdefault(row.numel(), [])
                     if not any(torch.equal(row, other) for _, other in seen[-4:]):
                         seen.append((event.at, row))
+                for width, rows in taken.items():
+                    self.applications.setdefault(width, []).append((torch.stack(rows), event.output))
+            elif event.kind == "embedding":
+                self.applications.setdefault(event.output.shape[-1], []).append((None, event.output))
+        self.inputs = {
+            width: ([at for at, _ in found], torch.stack([row for _, row in found])) for width, found in inputs.items()
+        }
 
     def prove(self) -> Proof:
         without = {key[:3] for key in self.matrices} - {key[:3] for key in self.matrices if key[3] in "QKV"}
@@ -211,13 +224,10 @@ class Prover:
         else:
             self.proof.missing[key] = why
 
-    def _candidates(self, matrix: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
-        """(where, W x) for every vector x that some linear map took and that is of this matrix's width."""
-        found = self.inputs.get(matrix.shape[1], [])
-        if not found:
-            return []
-        computed = torch.stack([x for _, x in found]) @ matrix.t()
-        return [(at, y) for (at, _), y in zip(found, computed, strict=True)]
+    def _candidates(self, matrix: torch.Tensor) -> Computed:
+        """W x for every vector x that some linear map took and that is of this matrix's width."""
+        where, X = self.inputs.get(matrix.shape[1], ([], torch.empty(0, matrix.shape[1])))
+        return where, X @ matrix.t()
 
     def _attention(self, place: Any, own: Mapping[str, torch.Tensor], roles: tuple[str, ...]) -> None:
         if not own:
@@ -268,12 +278,11 @@ class Prover:
         gate, up, down = (own.get(role) for role in roles)
         how = ""
         if up is not None and down is not None and up.shape[0] == down.shape[1]:
-            hidden = self.inputs.get(down.shape[1], [])
-            ups = self._candidates(up)
-            gates = self._candidates(self.gate_factor * gate) if gate is not None else []
-            inner = [x for _, x in hidden]
-            how = _activated(self.activations, ups, gates if gate is not None else None, inner)
-            if gate is not None and not how:
+            _, inner = self.inputs.get(down.shape[1], ([], torch.empty(0, down.shape[1])))
+            _, ups = self._candidates(up)
+            gates = self._candidates(self.gate_factor * gate)[1] if gate is not None else None
+            how = _activated(self.activations, ups, gates, inner)
+            if gates is not None and not how:
                 how = self._with_adapter(ups, gates, inner)
             if how and not self._applied(down):
                 how = ""
@@ -292,32 +301,29 @@ class Prover:
                         return "part of a map that was applied"
         return ""
 
-    def _with_adapter(
-        self, ups: list[tuple[int, torch.Tensor]], gates: list[tuple[int, torch.Tensor]], inner: list[torch.Tensor]
-    ) -> str:
+    def _with_adapter(self, ups: torch.Tensor, gates: torch.Tensor, inner: torch.Tensor) -> str:
         """`_activated` where what a low-rank adapter gives is added to GATE x and M1 x, one after the other."""
-        width = ups[0][1].numel() if ups else 0
+        width = ups.shape[1] if len(ups) else 0
         for event in self.trace.events:
             if event.kind == "linear" and event.output.numel() == 2 * width:
                 gate, up = event.output.flatten().split(width)
-                more = [(at, y + up) for at, y in ups], [(at, y + gate) for at, y in gates]
-                if how := _activated(self.activations, *more, inner):
+                if how := _activated(self.activations, ups + up, gates + gate, inner):
                     return f"{how}, with an adapter"
         return ""
 
     def _applied(self, matrix: torch.Tensor) -> str:
         """Whether some linear map or embedding computed just this matrix."""
-        for event in self.trace.events:
-            if event.kind == "linear":
-                for x in _rows(event.inputs[0]):
-                    if x.numel() == matrix.shape[1] and _gives(event.output, matrix @ x):
-                        return "a map that was applied"
-                    if x.numel() == matrix.shape[1] and _holds(event.output, matrix @ x):
-                        return "part of a map that was applied"
-            elif event.kind == "embedding" and event.output.shape[-1] == matrix.shape[1]:
-                row = event.output.reshape(-1, matrix.shape[1])[0]
-                if float((matrix - row).abs().max(1).values.min()) < 1e-6:
+        for X, output in self.applications.get(matrix.shape[1], []):
+            if X is None:
+                row = output.reshape(-1, matrix.shape[1])[0]
+                if float((matrix - row).abs().amax(1).min()) < 1e-6:
                     return "its row was looked up"
+            elif output.numel() % len(matrix) == 0 or output.shape[-1] > len(matrix):
+                computed = X @ matrix.t()
+                if any(_gives(output, y) for y in computed):
+                    return "a map that was applied"
+                if output.shape[-1] > len(matrix) and any(_holds(output, y) for y in computed):
+                    return "part of a map that was applied"
         return ""
 
 
@@ -343,17 +349,15 @@ def _holds(output: torch.Tensor, y: torch.Tensor) -> bool:
     return rows.shape[1] > y.numel() and any(_within(y, row) for row in rows[:4])
 
 
-def _used(
-    vectors: list[tuple[int, torch.Tensor]], attention: Attention, which: int, added: Sequence[torch.Tensor]
-) -> str:
+def _used(vectors: Computed, attention: Attention, which: int, added: Sequence[torch.Tensor]) -> str:
     """How one of ``vectors`` is the query (0), key (1) or value (2) of the attention; the strictest way counts.
 
     ``added`` are embeddings that may be added to values.
     """
-    earlier = [y for at, y in vectors if at < attention.at]
-    if not earlier:
+    where, A = vectors
+    A = A[: bisect_left(where, attention.at)]
+    if not len(A):
         return ""
-    A = torch.stack(earlier)
     operands = [attention.value] if which == 2 else [pair[which] for pair in attention.scores]
     found = {same_vector(A, operand, operand.shape[-1]) for operand in operands}
     if which == 2 and not any(found):
@@ -364,17 +368,16 @@ def _used(
 
 def _activated(
     activations: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
-    ups: list[tuple[int, torch.Tensor]],
-    gates: list[tuple[int, torch.Tensor]] | None,
-    hidden: list[torch.Tensor],
+    ups: torch.Tensor,
+    gates: torch.Tensor | None,
+    hidden: torch.Tensor,
 ) -> str:
     """The activation that makes one of ``hidden``, the vectors that maps of M2's width took, of M1's and GATE's."""
-    if not ups or not hidden:
+    if not len(ups) or not len(hidden):
         return ""
-    live = _unit(torch.stack(hidden))
-    U = torch.stack([y for _, y in ups])
+    live = _unit(hidden)
     with torch.no_grad():
-        made = _made(activations, U, gates)
+        made = _made(activations, ups, gates)
     for name, vectors in made.items():
         gap = (_unit(vectors)[:, None] - live[None]).abs().amax(-1)
         if bool(((gap < 1e-4) & (vectors.abs().amax(-1) > 1e-6)[:, None]).any()):
@@ -389,11 +392,10 @@ def _activated(
 def _made(
     activations: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
     U: torch.Tensor,
-    gates: list[tuple[int, torch.Tensor]] | None,
+    G: torch.Tensor | None,
 ) -> dict[str, torch.Tensor]:
-    if gates is None:
+    if G is None:
         return {name: f(U) for name, f in activations.items()}
-    G = torch.stack([y for _, y in gates])
     made = {name: f(G) * U for name, f in activations.items()}
     return made | {"gpt-oss": (U + 1) * G * torch.sigmoid(1.702 * G)}
 

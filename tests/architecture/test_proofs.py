@@ -74,13 +74,17 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("t5", {"feed_forward_proj": "gated-gelu"}),
     ("deepseek_v2", {"q_lora_rank": None}),
     ("electra", {"embedding_size": 48}),
+]
+COSTLY: list[tuple[str, dict[str, Any]]] = [
     ("mistral_large4", {"text_config": {"no_rope_layers": [1, 0]}}),
     ("mixtral", {"num_local_experts": 2, "num_experts_per_tok": 2, "head_dim": 12}),
     ("switch_transformers", {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1, "num_experts": 1}),
 ]
 
 
-@pytest.mark.parametrize(("model_type", "values"), VARIANTS)
+@pytest.mark.parametrize(
+    ("model_type", "values"), [*VARIANTS, *(pytest.param(*case, marks=pytest.mark.slow) for case in COSTLY)]
+)
 def test_other_configs_of_a_model_type(model_type: str, values: dict[str, Any], tmp_path: Path) -> None:
     assert str(judge(model_type, tmp_path, **values)).endswith("proven")
 

@@ -43,21 +43,22 @@ def copied(whole: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toy, "charts", toy.plain_charts)
+def chartless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures, which take longest, where they are not looked at."""
+    monkeypatch.setattr(toy, "charts", tuple)
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All files by other settings, with the plain charts. Read only."""
+    """All files by other settings, without charts. Read only."""
     directory = tmp_path_factory.mktemp("other")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(toy, "charts", toy.plain_charts)
+        patch.setattr(toy, "charts", tuple)
         written(directory, toy.ToyConfig(seed=1))
     return directory
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("chartless")
 def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     returned = written(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == NAMES
@@ -89,7 +90,7 @@ def test_every_file_is_there_and_says_what_it_should(tmp_path: Path) -> None:
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("chartless")
 def test_links_where_files_belong_are_replaced_and_not_followed(tmp_path: Path) -> None:
     directory, kept = tmp_path / "toy", tmp_path / "kept"
     directory.mkdir()
@@ -117,7 +118,7 @@ def test_the_same_result_gives_the_same_bytes(whole: Path, tmp_path: Path) -> No
         assert (whole / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("chartless")
 def test_single_precision_survives_the_csv(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     result = replace(toy.run(toy.ToyConfig(), Silent()), points=pd.DataFrame({"x": values}))
@@ -125,7 +126,7 @@ def test_single_precision_survives_the_csv(tmp_path: Path) -> None:
     assert (pd.read_csv(tmp_path / "points.csv")["x"].to_numpy(np.float32) == values).all()
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("chartless")
 def test_finished_by_the_same_settings_and_versions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toy.ToyConfig()
     assert outputs.finished("toy", config, tmp_path) is None
@@ -149,7 +150,7 @@ def test_not_finished_where_the_verdict_cannot_be_read(text: str, copied: Path) 
     assert outputs.finished("toy", toy.ToyConfig(), copied) is None
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("chartless")
 def test_what_lacked_something_is_not_finished(tmp_path: Path) -> None:
     config = toy.ToyConfig(data_dir="half")
     assert written(tmp_path, config)["lacking"] == ["half"]
@@ -169,7 +170,7 @@ def test_an_interrupted_rewrite_leaves_no_verdict(copied: Path, monkeypatch: pyt
     assert outputs.finished("toy", toy.ToyConfig(seed=1), copied) is None
 
 
-@pytest.mark.usefixtures("plain")
+@pytest.mark.usefixtures("chartless")
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_one_file_that_cannot_be_written_leaves_the_others(name: str, copied: Path, other: Path) -> None:
     (copied / name).unlink()

@@ -133,14 +133,22 @@ def test_many_steps_are_as_many_in_pieces() -> None:
         assert torch.equal(W, V)
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        ((1, None), (2, 1), (3, 4), (2, None)),
+        pytest.param(tuple(itertools.product((1, 2, 3), (None, 1, 4))), marks=pytest.mark.slow),
+    ],
+    ids=["some", "all"],
+)
+def test_the_number_of_threads_changes_no_bit(pairs: tuple[tuple[int, int | None], ...]) -> None:
     generator = seeded(9)
     weights = nets.initialise((40, 64, 64, 1), 7, generator=generator, scale=1.4)
     x, y = torch.randn(7, 300, 40, generator=generator), torch.randn(7, 300, generator=generator).sign()
     before = torch.get_num_threads()
     ends = []
     try:
-        for threads, workers in itertools.product((1, 2, 3), (None, 1, 4)):
+        for threads, workers in pairs:
             torch.set_num_threads(threads)
             ends.append(
                 descend(weights, x, y, rate=0.5, decay=1e-3, steps=8, activation="relu", group_size=2, workers=workers)

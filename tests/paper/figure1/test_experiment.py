@@ -72,11 +72,16 @@ def test_panels(five: Result) -> None:
     assert list(drawn.low) == m2["stable_rank_lower"].tolist()
 
 
-def test_the_same_seed_gives_the_same_points(five: Result, tiny_checkpoints: dict[str, Path]) -> None:
-    two = ("gptj", "bert")
-    again = run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in two)), Silent())
-    before = pd.concat([five.points[five.points["model"] == family] for family in two], ignore_index=True)
-    pd.testing.assert_frame_equal(again.points, before, check_exact=True)
+@pytest.fixture(scope="module")
+def two(tiny_checkpoints: dict[str, Path]) -> tuple[Result, Counting]:
+    """Two of the models by themselves, the other way round, and what is heard of them."""
+    heard = Counting()
+    return run(Figure1Config(models=tuple(str(tiny_checkpoints[family]) for family in ("gptj", "bert"))), heard), heard
+
+
+def test_the_same_seed_gives_the_same_points(five: Result, two: tuple[Result, Counting]) -> None:
+    before = pd.concat([five.points[five.points["model"] == family] for family in ("gptj", "bert")], ignore_index=True)
+    pd.testing.assert_frame_equal(two[0].points, before, check_exact=True)
 
 
 def test_models_that_are_none_of_the_papers_are_told(five: Result) -> None:
@@ -106,9 +111,8 @@ def test_no_model_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "--models" in str(caught.value)
 
 
-def test_progress_counts_bytes(tiny_checkpoints: dict[str, Path]) -> None:
-    heard = Counting()
-    run(Figure1Config(models=(str(tiny_checkpoints["gptj"]), str(tiny_checkpoints["bert"]))), heard)
+def test_progress_counts_bytes(two: tuple[Result, Counting]) -> None:
+    heard = two[1]
     assert [stage[0] for stage in heard.stages] == ["gptj", "bert"]
     for _, total, done in heard.stages:
         assert done == total
@@ -116,6 +120,7 @@ def test_progress_counts_bytes(tiny_checkpoints: dict[str, Path]) -> None:
         assert total > 0
 
 
+@pytest.mark.slow
 @needs_minilm
 def test_a_real_model() -> None:
     result = run(Figure1Config(models=(str(minilm_directory()),)), Silent())

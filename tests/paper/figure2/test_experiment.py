@@ -89,23 +89,23 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(monkeypatch
     before = torch.get_num_threads()
     texts = []
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 3):
             torch.set_num_threads(threads)
             texts.append(figure2.run(FIGURE2, Silent()).points.to_csv(index=False))
     finally:
         torch.set_num_threads(before)
-    assert texts[0] == texts[1] == texts[2]
+    assert texts[0] == texts[1]
     assert texts[0].count("\n") == 1 + 2 * 7 * 11 * 4
     assert texts[0] != figure2.run(dataclasses.replace(FIGURE2, seed=1), Silent()).points.to_csv(index=False)
 
 
-def test_the_progress_ends_where_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("epochs", [1, 3, 20, *(pytest.param(many, marks=pytest.mark.slow) for many in (57, 101))])
+def test_the_progress_ends_where_it_said(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for made_of_the_points in ("claims.claims", "charts.charts"):
         monkeypatch.setattr(f"weightaudit.paper.figure2.{made_of_the_points}", lambda *_: ())
-    for epochs in (1, 3, 20, 57, 101):
-        progress = Counting()
-        figure2.run(dataclasses.replace(TINY, epochs=epochs, draws=1, lambdas=(0.0,)), progress)
-        assert progress.stages == [("figure2: 2 networks", epochs, epochs)]
+    progress = Counting()
+    figure2.run(dataclasses.replace(TINY, epochs=epochs, draws=1, lambdas=(0.0,)), progress)
+    assert progress.stages == [("figure2: 2 networks", epochs, epochs)]
 
 
 def planted(values: np.ndarray, *, error: float = 0.3, labelling: str = "sine") -> pd.DataFrame:

@@ -15,6 +15,8 @@ from weightaudit.paper.results import Result
 
 TINY = Figure3Config(inputs=12, dimension=14, width=6, steps=40, lambdas=(0.0, 1e-2), draws=3, measurements=4)
 
+SHORT = dataclasses.replace(FIGURE3, steps=6, measurements=1, lambdas=(0.0,))
+
 
 @pytest.fixture(scope="module")
 def tiny() -> Result:
@@ -69,10 +71,10 @@ def test_a_run_has_all_points_claims_and_charts(tiny: Result) -> None:
 def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> None:
     """Without hidden layers f_{w+w'}(x) = f_w(x) + (1−ηλ)^T ⟨w'_0, x⟩ on inputs orthogonal to the other task's."""
     config = dataclasses.replace(
-        TINY, hidden_layers=0, rate=0.5, steps=1600, decay=2.5e-2, lambdas=(0.0,), measurements=1
+        TINY, hidden_layers=0, rate=2.0, steps=400, decay=2.5e-2, lambdas=(0.0,), measurements=1
     )
     result = figure3.run(config, Silent())
-    end = result.points.query("pair == 'orthogonal inputs' and step == 1600")
+    end = result.points.query("pair == 'orthogonal inputs' and step == 400")
     gap = (end["sum_loss"] - end["own_loss"]).abs()
     assert gap[end["lambda"] == 2.5e-2].max() < 1e-6  # the starts are e⁻²⁰ of what they were
     assert gap[end["lambda"] == 0.0].min() > 1e-5
@@ -88,13 +90,13 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(monkeypatch
     before = torch.get_num_threads()
     texts = []
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 3):
             torch.set_num_threads(threads)
-            texts.append(figure3.run(FIGURE3, Silent()).points.to_csv(index=False))
+            texts.append(figure3.run(SHORT, Silent()).points.to_csv(index=False))
     finally:
         torch.set_num_threads(before)
-    assert texts[0] == texts[1] == texts[2]
-    assert texts[0] != figure3.run(dataclasses.replace(FIGURE3, seed=1), Silent()).points.to_csv(index=False)
+    assert texts[0] == texts[1]
+    assert texts[0] != figure3.run(dataclasses.replace(SHORT, seed=1), Silent()).points.to_csv(index=False)
 
 
 def test_defaults_are_those_stated() -> None:

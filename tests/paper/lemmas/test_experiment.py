@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ TINY = LemmasConfig(
     width=8,
     dimension=4,
     points=6,
-    steps=3000,
+    steps=1500,
     decays=(0.02,),
     shallow_width=6,
     shallow_steps=100,
@@ -109,7 +110,7 @@ def test_what_is_a_theorem_by_an_elementary_proof_holds_at_any_size(result: Resu
 @pytest.mark.parametrize(
     ("part", "check"),
     [
-        ("descent", stationary_points.check),
+        pytest.param("descent", stationary_points.check, marks=pytest.mark.slow),
         ("shallow", shallow.check),
         pytest.param("deep linear", deep_linear.check, marks=pytest.mark.slow),
         pytest.param("deep ReLU", deep_relu.check, marks=pytest.mark.slow),
@@ -124,6 +125,15 @@ def test_the_same_seed_gives_the_same_points(
     assert len(again.points) > 0
     pd.testing.assert_frame_equal(of_part[again.points.columns], again.points, check_exact=True, check_dtype=False)
     assert all(claim in result.claims for claim in again.claims)
+
+
+@pytest.mark.parametrize("check", [stationary_points.check, deep_linear.check])
+def test_the_same_seed_gives_the_same_short_run(check: Callable[[LemmasConfig, Progress], Result]) -> None:
+    with single_threaded():
+        once, again = (check(SHORT, Silent()) for _ in range(2))
+    assert len(once.points) > 0
+    pd.testing.assert_frame_equal(once.points, again.points, check_exact=True)
+    assert once.claims == again.claims
 
 
 def test_another_seed_gives_others() -> None:
@@ -151,15 +161,15 @@ def test_two_draws_of_these_decide_nothing_but_failures(result: Result, descende
 
 def test_a_flow_that_takes_too_long_is_an_error_with_a_next_step() -> None:
     with pytest.raises(WeightauditError, match="100 evaluations"):
-        experiment.run(dataclasses.replace(SHORT, evaluations=100, lifetimes=20.0), Silent())
+        experiment.run(dataclasses.replace(SHORT, steps=2, shallow_steps=2, evaluations=100, lifetimes=20.0), Silent())
 
 
 def test_networks_that_collapse_or_diverge_prove_nothing() -> None:
-    collapsing = dataclasses.replace(TINY, decays=(1.5,), steps=300)
+    collapsing = dataclasses.replace(TINY, decays=(1.5,), steps=100)
     points = stationarity.descents(collapsing, Silent())
     assert points["collapsed"].any()
     assert not points["stationary"].any()
-    diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=300), Silent())
+    diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=100), Silent())
     assert not diverging["stationary"].any()
     for config, found in ((collapsing, points), (TINY, diverging)):
         assert {claim.outcome for claim in stationary_points.claims(found, config)} == {"inconclusive"}
@@ -279,7 +289,7 @@ def test_lemma_4_fails_for_a_decay_that_the_networks_were_not_trained_with() -> 
     task = tasks(TINY)
     start = nets.initialise((4, 4, 1), 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64, scale=1.4)
     decay = torch.full((5,), 0.01, dtype=torch.float64)
-    weights = descend(start, task.x, task.y, rate=0.5, decay=decay, steps=4000, activation="linear")
+    weights = descend(start, task.x, task.y, rate=0.5, decay=decay, steps=1500, activation="linear")
     told = stationarity.measured(weights, task.x, task.y, decay, "linear", 0.5)
     assert (told["lhs"] >= told["rhs"]).all()
     wrong = stationarity.measured(weights, task.x, task.y, 10 * decay, "linear", 0.5)
@@ -356,6 +366,7 @@ def test_at_epsilon_zero_lemma_5_is_an_equality_and_the_gap_grows_with_epsilon(r
 # Theorem 1
 
 
+@cache
 def linear_rows(true_decay: float, told: float) -> pd.DataFrame:
     first, second = two_tasks(TINY)
     start = balanced((8, 4, 4, 1), 10, generator=torch.Generator().manual_seed(0), norm=1.0)

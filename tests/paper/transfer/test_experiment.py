@@ -6,6 +6,8 @@ import dataclasses
 import json
 import math
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from torch.nn import functional
 
 from tests.support.running import CommandLine
 from weightaudit.audit.progress import Silent
 from weightaudit.paper.cells import FOLDER, Cells
 from weightaudit.paper.data import generator_for
+from weightaudit.paper.results import Result
 from weightaudit.paper.transfer import experiment, fine_tunes, scores, sums, transformers
+from weightaudit.paper.transfer.charts import charts
 from weightaudit.paper.transfer.experiment import TransferConfig
 from weightaudit.paper.transfer.predictors import PREDICTORS, Predictors
 from weightaudit.paper.transfer.transformers import LENGTH, LETTERS, Shape
 
 QUICK = TransferConfig(quick=True, resamples=400)
 """With 20 resamples instead of 50, which take longer than all the training."""
-SMALL = TransferConfig(
+SMALL = TransferConfig(  # of which the command line takes each by an option
     seeds=(11,),
     tasks=3,
     width=8,
@@ -45,17 +49,36 @@ SMALL = TransferConfig(
     resamples=20,
 )
 """Of every part a little."""
+OPTIONS = [
+    *("--seeds", 11, "--tasks", 3, "--width", 8, "--layers", 1, "--base-steps", 2, "--steps", 4, "--batch", 2),
+    *("--tried", 4, "--draws", 1, "--dimension", 4, "--inputs", 4, "--net-width", 3, "--net-steps", 20),
+    *("--decays", 0, "--resamples", 20),
+]
+"""`SMALL` at the command line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ran:
+    """A run's result, and where it has kept its parts."""
+
+    config: TransferConfig
+    result: Result
+    parts: Path
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `quick` keeps its parts."""
-    return tmp_path_factory.mktemp("quick")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TransferConfig], Ran]:
+    """Each config's run, once."""
+
+    @cache
+    def run(config: TransferConfig) -> Ran:
+        parts = tmp_path_factory.mktemp("parts")
+        return Ran(config, experiment.run(config, Silent(), Cells(parts, config)), parts)
+
+    return run
 
 
-@pytest.fixture(scope="module")
-def quick(parts: Path) -> Any:
-    return experiment.run(QUICK, Silent(), Cells(parts, QUICK))
+SIZES = [SMALL, pytest.param(QUICK, marks=pytest.mark.slow)]
 
 
 def test_a_task_is_what_it_says() -> None:
@@ -151,6 +174,7 @@ def test_scores() -> None:
     assert scores.spearman(x, y) == pytest.approx(spearmanr(x, y).statistic)
     assert math.isnan(scores.spearman(np.ones(5), np.arange(5.0)))
     tied = rng.integers(0, 9, 40).astype(float)
+    assert scores._ranks(tied).tolist() == rankdata(tied).tolist()
     assert scores.spearman(tied, y[:40]) == pytest.approx(spearmanr(tied, y[:40]).statistic)
     positive = y > 0.5
     pairs = [(a > b) + 0.5 * (a == b) for a in x[positive] for b in x[~positive]]
@@ -186,11 +210,16 @@ def test_scores() -> None:
     assert by_model.by["cosine"].high - by_model.by["cosine"].low > 0.1
 
 
-def test_rows_of_the_quick_run(quick: Any) -> None:
-    points = quick.points
+@pytest.mark.parametrize("config", SIZES, ids=["small", "quick"])
+def test_rows_of_a_run(config: TransferConfig, ran: Callable[[TransferConfig], Ran]) -> None:
+    result = ran(config).result
+    points = result.points
     tuned, added = (points[points["part"] == part] for part in ("transformers", "sums"))
-    assert len(tuned) == len(fine_tunes.RECIPES) * 4 * 3
-    assert len(added) == len(sums.STARTS) * 2 * 2 * 15 * 2  # starts, decays, draws, others, sides
+    tasks, many = config.sizes.tasks, config.sum_sizes
+    assert (tasks, len(many.decays), many.draws) == ((4, 2, 2) if config.quick else (3, 1, 1))
+    assert len(tuned) == len(fine_tunes.RECIPES) * tasks * (tasks - 1)
+    # starts, decays, draws, others, sides
+    assert len(added) == len(sums.STARTS) * len(many.decays) * many.draws * 15 * 2
     assert set(tuned["set"]) == {"full", "decay", "long", "lora"}
     assert (
         np.isfinite(tuned[["base_loss", "own_loss", "sum_loss", "half_loss", "suggested_loss", "disturbance"]])
@@ -199,16 +228,22 @@ def test_rows_of_the_quick_run(quick: Any) -> None:
     )
     expected = (points["sum_loss"] - points["own_loss"]) / (points["base_loss"] - points["own_loss"])
     learnt = points["own_loss"] < points["base_loss"]
+    assert learnt.any()
     assert np.allclose(points["sum_lost"][learnt], expected[learnt])
     assert points["sum_lost"][~learnt].isna().all()
-    assert len(quick.claims) == len({claim.id for claim in quick.claims}) == 10
-    assert {chart.panel[0] for chart in quick.charts} == {0, 1, 2}
+    assert len(result.claims) == len({claim.id for claim in result.claims}) == 10
+    assert {chart.panel[0] for chart in result.charts} == {0, 1, 2}
 
 
-def test_a_side_is_its_own_merge(quick: Any) -> None:
+@pytest.mark.parametrize("config", SIZES, ids=["small", "quick"])
+def test_a_side_is_its_own_merge(config: TransferConfig, ran: Callable[[TransferConfig], Ran]) -> None:
     """The loss of a row is that of the two models' merge on the first one's task."""
-    sizes = QUICK.sizes
-    row = quick.points.query("part == 'transformers' and set == 'full' and model == 2 and other == 0").iloc[0]
+    sizes = config.sizes
+    row = (
+        ran(config)
+        .result.points.query("part == 'transformers' and set == 'full' and model == 2 and other == 0")
+        .iloc[0]
+    )
     again = fine_tunes.measured(sizes, fine_tunes.RECIPES[0], 11)
     same = again[(again["model"] == 2) & (again["other"] == 0)].iloc[0]
     assert same["sum_loss"] == pytest.approx(row["sum_loss"], rel=1e-6)
@@ -229,13 +264,16 @@ def test_a_side_is_its_own_merge(quick: Any) -> None:
     assert loss == pytest.approx(row["sum_loss"], rel=1e-5)
 
 
-def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: Callable[[TransferConfig], Ran]
+) -> None:
     """After any part; the same to the last digit, and parts of other settings are not taken."""
 
     class Stopped(Exception):
         pass
 
-    whole = experiment.run(SMALL, Silent(), Cells(None, SMALL)).points.to_csv(index=False)
+    whole = ran(SMALL).result.points.to_csv(index=False)
+    few = dataclasses.replace(SMALL, resamples=2)  # of which no point depends
     computed: list[str] = []
     measured = sums.measured
 
@@ -254,14 +292,14 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fine_tunes, "measured", counted)
     computed.append("stop")
     with pytest.raises(Stopped):
-        experiment.run(SMALL, Silent(), Cells(tmp_path, SMALL))
+        experiment.run(few, Silent(), Cells(tmp_path, few))
     assert computed[1:] == ["full", "decay", "long", "lora"]
     computed.clear()
-    cells = Cells(tmp_path, SMALL)
-    found = experiment.run(SMALL, Silent(), cells)
+    cells = Cells(tmp_path, few)
+    found = experiment.run(few, Silent(), cells)
     assert computed == []
     assert found.points.to_csv(index=False) == whole
-    other = dataclasses.replace(SMALL, resamples=40)
+    other = dataclasses.replace(SMALL, resamples=3)
     computed.append("stop")
     with pytest.raises(Stopped):
         experiment.run(other, Silent(), Cells(tmp_path, other))
@@ -270,17 +308,30 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_command(parts: Path, weightaudit: CommandLine, tmp_path: Path) -> None:
-    """From the parts of the run above, as if that had been stopped before its outputs."""
-    options = ("--quick", "--resamples", QUICK.resamples, "--out", tmp_path)
-    shutil.copytree(parts / FOLDER, tmp_path / "transfer" / FOLDER)
+@pytest.mark.slow
+def test_the_command_draws_all(ran: Callable[[TransferConfig], Ran], weightaudit: CommandLine, tmp_path: Path) -> None:
+    goes_on(ran(QUICK), weightaudit, tmp_path, ["--quick", "--resamples", QUICK.resamples])
+
+
+def test_the_command(
+    ran: Callable[[TransferConfig], Ran], weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one of its charts, as all take longer than the rest."""
+    monkeypatch.setattr(experiment, "charts", lambda *of: charts(*of)[:1])
+    goes_on(ran(SMALL), weightaudit, tmp_path, OPTIONS)
+
+
+def goes_on(run: Ran, weightaudit: CommandLine, tmp_path: Path, settings: list[Any]) -> None:
+    """The command from the parts of a run, as if that had been stopped before its outputs, and once more."""
+    options = (*settings, "--out", tmp_path)
+    shutil.copytree(run.parts / FOLDER, tmp_path / "transfer" / FOLDER)
     done = weightaudit("paper", "transfer", *options, "--quiet")
     assert done.code == 0, done.stderr
     assert {path.name for path in (tmp_path / "transfer").iterdir()} == {
         *("config.json", "points.csv", "transfer.html", "transfer.png", "verdict.json")
     }
     verdict = json.loads((tmp_path / "transfer" / "verdict.json").read_text("utf-8"))
-    assert verdict["settings"]["quick"] is True
+    assert verdict["settings"]["quick"] is run.config.quick
+    assert len(verdict["claims"]) == len(run.result.claims)
     again = weightaudit("paper", "transfer", *options)
     assert "has it already" in again.stderr

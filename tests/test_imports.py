@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from weightaudit.errors import UsageError
 from weightaudit.imports import unseen
 
 DRAWN = """
@@ -72,8 +74,8 @@ def _draw(place: Path, what: str, **variables: str) -> subprocess.CompletedProce
     [
         ("figures", b"figure.dpi: 7\nbackend: module://evil\n"),
         pytest.param("figures", b"\xff\n", marks=pytest.mark.slow),
-        ("paper", b"figure.dpi: 7\nnonsense"),
-        ("paper", None),
+        pytest.param("paper", b"figure.dpi: 7\nnonsense", marks=pytest.mark.slow),
+        pytest.param("paper", None, marks=pytest.mark.slow),
     ],
 )
 def test_a_matplotlibrc_in_the_working_directory_is_not_read(tmp_path: Path, what: str, content: bytes | None) -> None:
@@ -87,7 +89,24 @@ def test_a_matplotlibrc_in_the_working_directory_is_not_read(tmp_path: Path, wha
     assert (done.stdout, done.stderr) == ("100.0 None\n", "")
 
 
-@pytest.mark.parametrize("what", ["figures", pytest.param("paper", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("check", ["weightaudit.report.figures:check_figures", "weightaudit.paper.png:check_drawable"])
+def test_settings_that_matplotlib_refuses(check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With whatever error, at its import."""
+    (tmp_path / "matplotlib.py").write_text("raise ValueError(\"'nonsense' is not a valid value for backend.\\n\")")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    place, name = check.split(":")
+    words = [tmp_path / "out"] if name == "check_figures" else []
+    with pytest.raises(UsageError) as caught:
+        getattr(importlib.import_module(place), name)(*words)
+    assert str(caught.value) == (
+        "matplotlib: its settings are refused: 'nonsense' is not a valid value for backend. "
+        "Correct your matplotlibrc, or unset MPLBACKEND and MATPLOTLIBRC"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["figures", "paper"])
 def test_settings_of_the_users_own_that_matplotlib_refuses(tmp_path: Path, what: str) -> None:
     pytest.importorskip("matplotlib")
     done = _draw(tmp_path, what, MPLBACKEND="nonsense")

@@ -48,6 +48,23 @@ print(3 * measure(np.ones((2, 3)), method="krylov").max_abs)
 """
 NOTICED = "a stranger's cache"
 """Of settings one that numba would notice; the others, as well as this, if it read the file at all."""
+REFUSED = """
+for name, value in (("DISABLE_JIT", 1), ("CPU_FEATURES", "nonsense")):
+    usual = getattr(settings, name)
+    setattr(settings, name, value)
+    del sys.modules["weightaudit.compiled.jit"]
+    try:
+        import weightaudit.compiled.jit
+        print("imported")
+    except ImportError as error:
+        print(error)
+    setattr(settings, name, usual)
+    import weightaudit.compiled.jit
+"""
+REASONS = """\
+numba: NUMBA_DISABLE_JIT is set, and Python itself cannot run what is written for numba
+numba: LLVM would end the process over what NUMBA_CPU_FEATURES is set to
+"""
 DONE_WITHOUT = {"NUMBA_CACHE_LOCATOR_CLASSES": "nonsense", "NUMBA_THREADING_LAYER": "x"}
 
 
@@ -64,23 +81,25 @@ def python(program: str, *words: str, **variables: str) -> subprocess.CompletedP
     [pytest.param(kind, marks=[] if kind == NOTICED else pytest.mark.slow) for kind in NUMBA_SETTINGS],
 )
 def test_a_settings_file_in_the_working_directory_is_not_read(tmp_path: Path, kind: str) -> None:
-    """At the import of numba; and at each compilation it reads its settings again. Others do no harm."""
+    """At the import of numba; and at each compilation it reads its settings again. Others are refused."""
     (tmp_path / ".numba_config.yaml").write_bytes(NUMBA_SETTINGS[kind])
-    done = python(IMPORTED, str(tmp_path), **DONE_WITHOUT)
-    assert (done.stdout, done.stderr) == ("0 '' True None ''\n", "")
+    done = python(IMPORTED + REFUSED, str(tmp_path), **DONE_WITHOUT)
+    assert (done.stdout, done.stderr) == (f"0 '' True None ''\n{REASONS}", "")
 
 
+@pytest.mark.slow
 def test_where_nothing_may_be_compiled_panels_measure() -> None:
     done = python(MEASURED, NUMBA_DISABLE_JIT="1")
     assert (done.stdout, done.stderr) == ("False 24\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        pytest.param("NUMBA_NUM_THREADS", "0", marks=pytest.mark.slow),
-        pytest.param("NUMBA_NUM_THREADS", "-1", marks=pytest.mark.slow),
-        pytest.param("NUMBA_FUNCTION_CACHE_SIZE", "-1", marks=pytest.mark.slow),
+        ("NUMBA_NUM_THREADS", "0"),
+        ("NUMBA_NUM_THREADS", "-1"),
+        ("NUMBA_FUNCTION_CACHE_SIZE", "-1"),
         ("NUMBA_CPU_FEATURES", "nonsense"),
     ],
 )

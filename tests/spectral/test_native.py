@@ -221,6 +221,7 @@ def test_panels_take_over_where_one_kernel_is_missing(monkeypatch: pytest.Monkey
     assert found.spectral_norm == pytest.approx(usual.spectral_norm, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process may have to compile")
 def test_another_process_measures_the_same_without_numba() -> None:
     """By what this one, or one before it, has kept."""

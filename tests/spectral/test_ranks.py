@@ -175,7 +175,7 @@ def dense(m: int, n: int, decay: float, rng: np.random.Generator) -> Array:
     return few_directions(m, n, (1.0 + np.arange(min(m, n))) ** -decay, rng)
 
 
-@pytest.mark.parametrize("count", [21, *(pytest.param(count, marks=pytest.mark.slow) for count in (60, 1000))])
+@pytest.mark.parametrize("count", [14, *(pytest.param(count, marks=pytest.mark.slow) for count in (60, 1000))])
 def test_no_change_in_all_directions_has_a_rank(count: int) -> None:
     rng = np.random.default_rng(count)
     shapes = [(192, 192), (384, 256), (768, 192), (96, 384), (64, 64), (24, 40), (8, 128)]

@@ -33,10 +33,16 @@ class Distributed(torch.nn.Module):
 
 def test_the_model_within_others_is_watched() -> None:
     model = gpt2()
-    compiled: Any = torch.compile(model, backend="eager")  # wrapped as by any other, which take seconds to load
-    assert watched(compiled, None) is model
+    assert watched(torch.nn.DataParallel(model), None) is model
     assert watched(Distributed(net=Distributed(model=model)), None) is model
     assert watched(Distributed(student=model, teacher=gpt2()), "student") is model
+
+
+@pytest.mark.slow
+def test_the_model_that_is_compiled_is_watched() -> None:
+    model = gpt2()
+    compiled: Any = torch.compile(model, backend="eager")  # wrapped as by any other, which take seconds to load
+    assert watched(compiled, None) is model
 
 
 def test_several_models_are_to_be_chosen_from() -> None:

@@ -13,7 +13,7 @@ from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
 from tests.support.covering import covering
 from weightaudit.records import DEAD, Dispersion
-from weightaudit.spectral import Difference, LowRank, compute_threads, measure
+from weightaudit.spectral import Difference, LowRank, compute_threads, fused, measure
 
 
 def truth(W: torch.Tensor) -> Dispersion:
@@ -80,8 +80,10 @@ def test_a_multiple_has_the_same(who: str, scale: float) -> None:
         assert same(measure(W * scale, method="krylov", tol=0.5).dispersion, truth(W))
 
 
+@pytest.mark.usefixtures("small_pieces")
 def test_threads_see_what_one_sees() -> None:
-    W = uneven(torch.float32, 1201, 900)
+    W = uneven(torch.float32, 261, 90)
+    assert fused.piece_count(*W.shape) > 3
     for threads in (1, 2, 3):
         with compute_threads(threads):
             assert same(measure(W, method="krylov", tol=0.5).dispersion, truth(W))

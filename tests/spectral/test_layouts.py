@@ -188,13 +188,6 @@ def large(seed: int = 0, dtype: str = "f32", shape: tuple[int, int] = (1600, 900
 SMALL = 260, 90
 
 
-@pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A matrix of shape ``SMALL`` has eight then."""
-    monkeypatch.setattr(fused, "PIECE", 2000)
-    monkeypatch.setattr(fused, "PIECE_ROWS", 16)
-
-
 SOME = [0, 1, 2, 4, 8, 16, 24, 32, 63]
 """Bytes, in all the ways in which an address is a multiple of anything."""
 
@@ -210,14 +203,8 @@ def test_the_same_bytes_of_small_pieces_however_many_threads(dtype: str, method:
     assert found == found[:1] * 4
 
 
-@pytest.mark.parametrize(
-    ("dtype", "method"),
-    [
-        ("f32", "krylov"),
-        *(pytest.param(dtype, "krylov", marks=pytest.mark.slow) for dtype in DTYPES if dtype != "f32"),
-        pytest.param("f32", "exact", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "method"), [*((dtype, "krylov") for dtype in DTYPES), ("f32", "exact")])
 def test_the_same_bytes_however_many_threads(dtype: str, method: Method) -> None:
     W, found = large(dtype=dtype), []
     for threads in (1, 2, 3, 8):

@@ -346,14 +346,11 @@ def layouts(W: Array) -> Iterator[Any]:
         ("bfloat16", "float16", "panels"),
         *(
             pytest.param(*pair, route, marks=pytest.mark.slow)
-            for pair in (
-                ("float32", "float32"),
-                ("float32", "bfloat16"),
-                ("bfloat16", "float16"),
-                ("float16", "float64"),
-            )
+            for pair in (("float32", "float32"), ("float16", "float64"))
             for route in BOTH
         ),
+        pytest.param("float32", "bfloat16", "panels", marks=pytest.mark.slow),
+        pytest.param("bfloat16", "float16", "kernel", marks=pytest.mark.slow),
     ],
     indirect=["route"],
 )

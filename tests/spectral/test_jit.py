@@ -46,7 +46,7 @@ import numpy as np
 from weightaudit.spectral import measure
 print(3 * measure(np.ones((2, 3)), method="krylov").max_abs)
 """
-NOTICED = "a stranger's cache"
+NOTICED = "broken"
 """Of settings one that numba would notice; the others, as well as this, if it read the file at all."""
 REFUSED = """
 for name, value in (("DISABLE_JIT", 1), ("CPU_FEATURES", "nonsense")):

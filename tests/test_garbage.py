@@ -12,7 +12,7 @@ def test_a_command_s_process_collects_seldom_and_not_at_its_end() -> None:
         "looked = []\n"
         "gc.callbacks.append(lambda phase, info: looked.append(gc.get_threshold()[0]))\n"
         "atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 1000, 500_000 in looked))\n"
-        "sys.argv = ['weightaudit', 'rules']\n"
+        "sys.argv = ['weightaudit', '--version']\n"
         "from weightaudit.cli import main\n"
         "main()\n"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from weightaudit.errors import UsageError
 from weightaudit.imports import unseen
 
 DRAWN = """
@@ -67,11 +69,41 @@ def _draw(place: Path, what: str, **variables: str) -> subprocess.CompletedProce
     )
 
 
+CHECKS = ["weightaudit.report.figures:check_figures", "weightaudit.paper.png:check_drawable"]
+
+
+def checked(check: str, directory: Path) -> None:
+    place, name = check.split(":")
+    getattr(importlib.import_module(place), name)(*([directory / "out"] if name == "check_figures" else []))
+
+
+@pytest.fixture
+def instead_of_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a module that is imported as matplotlib: the own takes a second."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    return tmp_path / "matplotlib.py"
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_matplotlibrc_in_the_working_directory_is_not_there(
+    check: str, instead_of_matplotlib: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While matplotlib is imported, which looks for it."""
+    (tmp_path / "matplotlibrc").write_text("figure.dpi: 7\n")
+    monkeypatch.chdir(tmp_path)
+    instead_of_matplotlib.write_text("import os\nfound = os.path.exists('matplotlibrc')")
+    checked(check, tmp_path)
+    assert sys.modules["matplotlib"].found is False
+    assert os.path.exists("matplotlibrc")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "content"),
     [
         ("figures", b"figure.dpi: 7\nbackend: module://evil\n"),
-        pytest.param("figures", b"\xff\n", marks=pytest.mark.slow),
+        ("figures", b"\xff\n"),
         ("paper", b"figure.dpi: 7\nnonsense"),
         ("paper", None),
     ],
@@ -87,7 +119,20 @@ def test_a_matplotlibrc_in_the_working_directory_is_not_read(tmp_path: Path, wha
     assert (done.stdout, done.stderr) == ("100.0 None\n", "")
 
 
-@pytest.mark.parametrize("what", ["figures", pytest.param("paper", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("check", CHECKS)
+def test_settings_that_matplotlib_refuses(check: str, instead_of_matplotlib: Path, tmp_path: Path) -> None:
+    """With whatever error, at its import."""
+    instead_of_matplotlib.write_text("raise ValueError(\"'nonsense' is not a valid value for backend.\\n\")")
+    with pytest.raises(UsageError) as caught:
+        checked(check, tmp_path)
+    assert str(caught.value) == (
+        "matplotlib: its settings are refused: 'nonsense' is not a valid value for backend. "
+        "Correct your matplotlibrc, or unset MPLBACKEND and MATPLOTLIBRC"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["figures", "paper"])
 def test_settings_of_the_users_own_that_matplotlib_refuses(tmp_path: Path, what: str) -> None:
     pytest.importorskip("matplotlib")
     done = _draw(tmp_path, what, MPLBACKEND="nonsense")

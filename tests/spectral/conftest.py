@@ -34,3 +34,10 @@ def few_pairs(request: pytest.FixtureRequest) -> Iterator[None]:
         if not request.node.get_closest_marker("slow"):
             patch.setattr(fused, "reads", some)
         yield
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matrix of 260 × 90 is shared among threads in eight pieces, for which it would have to be much larger."""
+    monkeypatch.setattr(fused, "PIECE", 2000)
+    monkeypatch.setattr(fused, "PIECE_ROWS", 16)

@@ -43,7 +43,7 @@ def changed(W: Array, change: str, size: float, rng: np.random.Generator) -> Arr
 
 @pytest.mark.parametrize(
     ("pair", "change", "size"),
-    covering(PAIRS, CHANGES, SIZES),
+    covering(PAIRS, CHANGES, SIZES, together=1),
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )
 def test_interval_holds_float64(pair: tuple[str, str], change: str, size: float) -> None:
@@ -69,7 +69,7 @@ def test_interval_holds_float64(pair: tuple[str, str], change: str, size: float)
     assert s.max_abs == np.abs(delta).max()
 
 
-@pytest.mark.parametrize("size", [1.0, 1e-4, 1e-7])
+@pytest.mark.parametrize("size", [1e-4, *(pytest.param(size, marks=pytest.mark.slow) for size in (1.0, 1e-7))])
 def test_kernel_and_panels_agree(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(7)
     base = rng.standard_normal(SHAPE).astype(np.float32)

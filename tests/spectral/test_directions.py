@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.spectral.changes import Array, adapter, few_directions, of_size, pair, weights
+from tests.support.covering import covering
 from weightaudit.errors import UsageError
 from weightaudit.records import Directions
 from weightaudit.spectral import directions as module
@@ -55,8 +56,7 @@ def test_lifts_of_few_directions_are_exact(shape: tuple[int, int]) -> None:
     assert along > 10 > 0.5 > across  # rows are told from columns
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("decay", [0.0, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize(("decay", "shape"), covering([0.0, 0.3, 0.6, 1.0], SHAPES, together=1))
 def test_lifts_of_changes_in_all_directions(decay: float, shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     W0 = decaying(*shape, rng)
@@ -68,17 +68,17 @@ def test_lifts_of_changes_in_all_directions(decay: float, shape: tuple[int, int]
         assert (found.row_lift, found.col_lift) == pytest.approx(lifts(W0, D), rel=0.25)
 
 
-def test_lifts_are_right_on_average() -> None:
+@pytest.mark.parametrize("seeds", [20, pytest.param(60, marks=pytest.mark.slow)])
+def test_lifts_are_right_on_average(seeds: int) -> None:
     """Without bias: what is not known of the rest is drawn."""
     rng = np.random.default_rng(2)
     W0, D = decaying(80, 60, rng), 0.1 * rng.standard_normal((80, 60))
-    found = [directions(W0, W0 + D, seed=seed) for seed in range(60)]
+    found = [directions(W0, W0 + D, seed=seed) for seed in range(seeds)]
     for mean, truth in zip(np.mean([(one.row_lift, one.col_lift) for one in found], axis=0), lifts(W0, D), strict=True):
         assert mean == pytest.approx(truth, rel=0.02)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("relative", [1e-4, 0.1, 1.0])
+@pytest.mark.parametrize(("relative", "shape"), covering([1e-4, 0.1, 1.0], SHAPES, together=1))
 def test_novelty_is_that_of_the_dense_decomposition(relative: float, shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(3)
     W0 = decaying(*shape, rng)
@@ -101,7 +101,7 @@ def test_a_direction_that_the_base_does_not_have_counts_as_new() -> None:
 
 
 @pytest.mark.parametrize("dense", [True, False], ids=["dense", "lanczos"])
-@pytest.mark.parametrize("count", [9, pytest.param(18, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, *(pytest.param(count, marks=pytest.mark.slow) for count in (9, 18))])
 def test_intruders_are_never_wrong(count: int, dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten vectors of each of that many updates of all sizes, none of which counts for what it is not."""
     monkeypatch.setattr(module, "DENSE_SIDE", 1024 if dense else 0)
@@ -111,7 +111,7 @@ def test_intruders_are_never_wrong(count: int, dense: bool, monkeypatch: pytest.
         shape = SHAPES[i % 3]
         W0 = decaying(*shape, rng, rng.choice([0.3, 0.6]))
         kinds = [decaying(*shape, rng), adapter(*shape, 4, rng), few_directions(*shape, 0.7 ** np.arange(12.0), rng)]
-        W1 = W0 + of_size(kinds[i // 3 % 3], rng.choice([0.1, 0.3, 0.6, 1.0]), W0)
+        W1 = W0 + of_size(kinds[(i + i // 3) % 3], rng.choice([0.1, 0.3, 0.6, 1.0]), W0)
         found = directions(W0, W1, k=10, intruders=True)
         assert found.intruders is not None
         there = int((likeness(W0, W1, 10) <= 0.5).sum())

@@ -13,7 +13,7 @@ from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
 from tests.support.covering import covering
 from weightaudit.records import DEAD, Dispersion
-from weightaudit.spectral import Difference, LowRank, compute_threads, measure
+from weightaudit.spectral import Difference, LowRank, compute_threads, fused, measure
 
 
 def truth(W: torch.Tensor) -> Dispersion:
@@ -48,7 +48,7 @@ def same(found: Dispersion | None, expected: Dispersion, rel: float = 1e-11) -> 
 
 @pytest.mark.parametrize(
     ("dtype", "view", "who", "shape"),
-    covering([*DTYPES], [*VIEWS], ENGINES, [(150, 90), (90, 151), (33, 400)]),
+    covering([*DTYPES], [*VIEWS], ENGINES, [(150, 90), (90, 151), (33, 400)], together=1),
 )
 def test_every_layout_and_engine(dtype: str, view: str, who: str, shape: tuple[int, int]) -> None:
     W = uneven(DTYPES[dtype], *shape)
@@ -69,8 +69,9 @@ def test_blocks_give_the_same_bits_as_one_piece(who: str, turned: bool) -> None:
         assert measure(blocks).dispersion == measure(one).dispersion
 
 
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e-80, 1e-40, 1e40, 1e80, 1e160, 1e300])
+@pytest.mark.parametrize(
+    ("who", "scale"), covering(ENGINES, [1e-300, 1e-160, 1e-80, 1e-40, 1e40, 1e80, 1e160, 1e300], together=1)
+)
 @pytest.mark.filterwarnings("error")
 def test_a_multiple_has_the_same(who: str, scale: float) -> None:
     """Fourth powers leave the range of float64 long before squares do."""
@@ -79,8 +80,10 @@ def test_a_multiple_has_the_same(who: str, scale: float) -> None:
         assert same(measure(W * scale, method="krylov", tol=0.5).dispersion, truth(W))
 
 
+@pytest.mark.usefixtures("small_pieces")
 def test_threads_see_what_one_sees() -> None:
-    W = uneven(torch.float32, 1201, 900)
+    W = uneven(torch.float32, 261, 90)
+    assert fused.piece_count(*W.shape) > 3
     for threads in (1, 2, 3):
         with compute_threads(threads):
             assert same(measure(W, method="krylov", tol=0.5).dispersion, truth(W))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.spectral.engines import ENGINES, by
@@ -63,7 +63,7 @@ def peculiar(dtype: torch.dtype, m: int, n: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("dtype", "view", "who", "shape"),
-    covering([*DTYPES], [*VIEWS], ENGINES, [(150, 90), (90, 151), (33, 400), (400, 33)]),
+    covering([*DTYPES], [*VIEWS], ENGINES, [(150, 90), (90, 151), (33, 400), (400, 33)], together=1),
 )
 def test_every_layout_and_engine(dtype: str, view: str, who: str, shape: tuple[int, int]) -> None:
     W = peculiar(DTYPES[dtype], *shape)
@@ -81,7 +81,7 @@ def test_every_layout_and_engine(dtype: str, view: str, who: str, shape: tuple[i
 
 @pytest.mark.parametrize(
     ("dtype", "who", "turned", "splits"),
-    covering([*DTYPES], ENGINES, [False, True], [[60], [7, 8], [1, 2, 3, 50, 149]]),
+    covering([*DTYPES], ENGINES, [False, True], [[60], [7, 8], [1, 2, 3, 50, 149]], together=1),
 )
 def test_rows_are_numbered_over_all_blocks(dtype: str, who: str, turned: bool, splits: list[int]) -> None:
     W = peculiar(DTYPES[dtype], 150, 90)
@@ -90,8 +90,7 @@ def test_rows_are_numbered_over_all_blocks(dtype: str, who: str, turned: bool, s
         assert measure(blocks).entries == truth(W)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("who", ENGINES)
+@pytest.mark.parametrize(("dtype", "who"), covering([*DTYPES], ENGINES, together=1))
 def test_entries_at_the_limit(dtype: str, who: str) -> None:
     W = peculiar(DTYPES[dtype], 150, 90)
     W[8, 9] = torch.finfo(W.dtype).max
@@ -106,7 +105,8 @@ def test_entries_at_the_limit(dtype: str, who: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "scale", "turned"), covering(ENGINES, [1e-310, 1e-200, 1e-100, 1e100, 1e200, 1e300], [False, True])
+    ("who", "scale", "turned"),
+    covering(ENGINES, [1e-310, 1e-200, 1e-100, 1e100, 1e200, 1e300], [False, True], together=1),
 )
 @pytest.mark.filterwarnings("error")
 def test_squares_beyond_the_range_of_float64(who: str, scale: float, turned: bool) -> None:
@@ -125,8 +125,7 @@ def test_columns_that_overflow_only_over_several_pieces() -> None:
     assert measure(W, method="krylov", tol=0.5).entries == truth(W)
 
 
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("who", "dtype"), covering(ENGINES, [*DTYPES], together=1))
 def test_nothing_is_said_beside_entries_that_are_not_finite(who: str, dtype: str) -> None:
     W = peculiar(DTYPES[dtype], 150, 90)
     W[3, 3], W[140, 80], W[140, 81] = torch.inf, -torch.inf, torch.nan
@@ -147,8 +146,10 @@ def test_a_zero_matrix_is_dead_all_over(who: str) -> None:
         assert measure(torch.zeros(0, 0)).entries == EntryFacts(0, 0, 0, 0)
 
 
+@pytest.mark.usefixtures("small_pieces")
 def test_threads_see_what_one_sees() -> None:
-    W = peculiar(torch.float32, 1201, 900)
+    W = peculiar(torch.float32, 261, 90)
+    assert fused.piece_count(*W.shape) > 3
     seen = []
     for threads in (1, 2, 3):
         with compute_threads(threads):
@@ -156,8 +157,7 @@ def test_threads_see_what_one_sees() -> None:
     assert seen == [truth(W)] * 3
 
 
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("who", "dtype"), covering(ENGINES, [*DTYPES], together=1))
 def test_subnormal_entries_are_seen_where_the_processor_takes_them_for_zero(who: str, dtype: str) -> None:
     W = peculiar(DTYPES[dtype], 60, 40)
     expected, zeros = truth(W), int((W == 0).sum())
@@ -206,7 +206,11 @@ def matrices(draw: st.DrawFn) -> tuple[torch.Tensor, list[int], bool]:
     return W, sorted(draw(st.sets(st.integers(1, m), max_size=3))), draw(st.booleans())
 
 
+MANY = settings().max_examples
+
+
 @given(matrices())
+@settings(max_examples=20 if MANY == 100 else MANY)
 def test_any_bits(drawn: tuple[torch.Tensor, list[int], bool]) -> None:
     W, splits, turned = drawn
     blocks = [block.t().contiguous().t() if turned else block.clone() for block in torch.tensor_split(W, splits)]

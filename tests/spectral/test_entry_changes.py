@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.spectral.engines import CHANGED, by_kernel
+from tests.support.covering import covering, in_turn
 from weightaudit.arrays import Array
 from weightaudit.errors import UsageError
 from weightaudit.records import CASTS, EntryChanges
@@ -40,10 +41,14 @@ def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return which
 
 
-def by_either(*pairs: tuple[str, str]) -> list[Any]:
-    """(base, derived, route) for `pytest.mark.parametrize`."""
+def by_either(*pairs: tuple[str, str], few: Sequence[tuple[str, str]]) -> list[Any]:
+    """(base, derived, route) for `pytest.mark.parametrize`; by panels slow but for a ``few``."""
     kernel = [by_kernel(derived, base, base, derived, "kernel", among=CHANGED) for base, derived in pairs]
-    return [*kernel, *((*pair, "panels") for pair in pairs)]
+    panels = [pytest.param(*pair, "panels", marks=[] if pair in few else pytest.mark.slow) for pair in pairs]
+    return [*kernel, *panels]
+
+
+BOTH = ["kernel", "panels"]
 
 
 def stored(numbers: Any, dtype: str) -> Array:
@@ -165,7 +170,11 @@ def assert_same(found: EntryChanges, wanted: EntryChanges) -> None:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize(("base", "derived", "route"), by_either(*product(DTYPES, DTYPES)), indirect=["route"])
+@pytest.mark.parametrize(
+    ("base", "derived", "route"),
+    by_either(*product(DTYPES, DTYPES), few=[*zip(DTYPES, DTYPES[1:] + DTYPES[:1], strict=True)]),
+    indirect=["route"],
+)
 def test_dtypes(base: str, derived: str) -> None:
     """A small change, then stored otherwise: some entries move by an ulp, some by more, some not at all."""
     W0 = random(13, 12, base)
@@ -177,8 +186,9 @@ def test_dtypes(base: str, derived: str) -> None:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("holds", DTYPES)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("holds", "dtype", "route"), covering(DTYPES, ["float64", "float32"], BOTH), indirect=["route"]
+)
 def test_precision_is_that_of_the_numbers(dtype: str, holds: str) -> None:
     """Also where one entry, far from the sample, needs another."""
     W0 = random(70, 80, holds).astype(dtype)
@@ -193,7 +203,7 @@ def test_precision_is_that_of_the_numbers(dtype: str, holds: str) -> None:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "route"), in_turn(DTYPES, BOTH), indirect=["route"])
 def test_zeros_and_subnormal_numbers(dtype: str) -> None:
     tiny = float(ml_dtypes.finfo(stored([0.0], dtype).dtype).smallest_subnormal)
     normal = float(ml_dtypes.finfo(stored([0.0], dtype).dtype).smallest_normal)
@@ -228,7 +238,8 @@ def casts() -> Iterator[Any]:
     for name, dtype in product(CASTS, ("float32", "float64", "bfloat16", "float16")):
         derived = "bfloat16" if name.endswith(("bfloat16", "zero")) else "float16"
         yield by_kernel(derived, dtype, name, dtype, "kernel", among=[("bfloat16", "float32")])
-        yield name, dtype, "panels"
+        few = dtype == "float32" or name == "float16 then bfloat16"
+        yield pytest.param(name, dtype, "panels", marks=[] if few else pytest.mark.slow)
 
 
 @pytest.mark.usefixtures("route")
@@ -259,7 +270,7 @@ def test_casts(name: str, dtype: str, rows: int, cols: int, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "route"), in_turn(DTYPES, BOTH[::-1]), indirect=["route"])
 def test_what_is_not_finite(dtype: str) -> None:
     W0, W1 = random(9, 8, dtype), random(9, 8, dtype, 1)
     W1[5] = W0[5]
@@ -275,7 +286,11 @@ def test_what_is_not_finite(dtype: str) -> None:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("large", [2.0**1018, 2.0**514, 2.0**508, 2.0**-330, 2.0**-560, 2.0**-900])
+@pytest.mark.parametrize(
+    ("large", "route"),
+    in_turn([2.0**1018, 2.0**514, 2.0**508, 2.0**-330, 2.0**-560, 2.0**-900], BOTH),
+    indirect=["route"],
+)
 def test_squares_that_leave_float64(large: float) -> None:
     """All is known but for the sums, of which none pretends to be one."""
     W0, W1 = random(6, 8, "float64", 0, large), random(6, 8, "float64", 1, large)
@@ -326,7 +341,17 @@ def layouts(W: Array) -> Iterator[Any]:
 @pytest.mark.usefixtures("route")
 @pytest.mark.parametrize(
     ("base", "derived", "route"),
-    by_either(("float32", "float32"), ("float32", "bfloat16"), ("bfloat16", "float16"), ("float16", "float64")),
+    [
+        ("float32", "bfloat16", "kernel"),
+        ("bfloat16", "float16", "panels"),
+        *(
+            pytest.param(*pair, route, marks=pytest.mark.slow)
+            for pair in (("float32", "float32"), ("float16", "float64"))
+            for route in BOTH
+        ),
+        pytest.param("float32", "bfloat16", "panels", marks=pytest.mark.slow),
+        pytest.param("bfloat16", "float16", "kernel", marks=pytest.mark.slow),
+    ],
     indirect=["route"],
 )
 def test_layouts(base: str, derived: str) -> None:
@@ -341,7 +366,11 @@ def test_layouts(base: str, derived: str) -> None:
 
 
 @pytest.mark.usefixtures("route")
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (5, 3), (4, 64), (0, 4), (4, 0), (0, 0)])
+@pytest.mark.parametrize(
+    ("shape", "route"),
+    in_turn([(1, 1), (1, 9), (9, 1), (5, 3), (4, 64), (0, 4), (4, 0), (0, 0)], BOTH),
+    indirect=["route"],
+)
 def test_shapes(shape: tuple[int, int]) -> None:
     W0, W1 = random(*shape, "float32"), random(*shape, "bfloat16", 1)
     assert_same(entry_changes(W0, W1), by_loops(W0, W1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -45,8 +46,26 @@ import numpy as np
 from weightaudit.spectral import measure
 print(3 * measure(np.ones((2, 3)), method="krylov").max_abs)
 """
-FEW_SETTINGS = ("a stranger's cache", "broken")
-"""Each of which numba would notice; the others, as well as these, if it read the file at all."""
+NOTICED = "broken"
+"""Of settings one that numba would notice; the others, as well as this, if it read the file at all."""
+REFUSED = """
+for name, value in (("DISABLE_JIT", 1), ("CPU_FEATURES", "nonsense")):
+    usual = getattr(settings, name)
+    setattr(settings, name, value)
+    del sys.modules["weightaudit.compiled.jit"]
+    try:
+        import weightaudit.compiled.jit
+        print("imported")
+    except ImportError as error:
+        print(error)
+    setattr(settings, name, usual)
+    import weightaudit.compiled.jit
+"""
+REASONS = """\
+numba: NUMBA_DISABLE_JIT is set, and Python itself cannot run what is written for numba
+numba: LLVM would end the process over what NUMBA_CPU_FEATURES is set to
+"""
+DONE_WITHOUT = {"NUMBA_CACHE_LOCATOR_CLASSES": "nonsense", "NUMBA_THREADING_LAYER": "x"}
 
 
 def python(program: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -59,26 +78,28 @@ def python(program: str, *words: str, **variables: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(kind, marks=[] if kind in FEW_SETTINGS else pytest.mark.slow) for kind in NUMBA_SETTINGS],
+    [pytest.param(kind, marks=[] if kind == NOTICED else pytest.mark.slow) for kind in NUMBA_SETTINGS],
 )
 def test_a_settings_file_in_the_working_directory_is_not_read(tmp_path: Path, kind: str) -> None:
-    """At the import of numba; and at each compilation it reads its settings again."""
+    """At the import of numba; and at each compilation it reads its settings again. Others are refused."""
     (tmp_path / ".numba_config.yaml").write_bytes(NUMBA_SETTINGS[kind])
-    done = python(IMPORTED, str(tmp_path))
-    assert (done.stdout, done.stderr) == ("0 '' True None ''\n", "")
+    done = python(IMPORTED + REFUSED, str(tmp_path), **DONE_WITHOUT)
+    assert (done.stdout, done.stderr) == (f"0 '' True None ''\n{REASONS}", "")
 
 
+@pytest.mark.slow
 def test_where_nothing_may_be_compiled_panels_measure() -> None:
     done = python(MEASURED, NUMBA_DISABLE_JIT="1")
     assert (done.stdout, done.stderr) == ("False 24\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("NUMBA_NUM_THREADS", "0"),
-        pytest.param("NUMBA_NUM_THREADS", "-1", marks=pytest.mark.slow),
-        pytest.param("NUMBA_FUNCTION_CACHE_SIZE", "-1", marks=pytest.mark.slow),
+        ("NUMBA_NUM_THREADS", "-1"),
+        ("NUMBA_FUNCTION_CACHE_SIZE", "-1"),
         ("NUMBA_CPU_FEATURES", "nonsense"),
     ],
 )
@@ -89,11 +110,20 @@ def test_settings_that_keep_numba_from_working_are_as_if_it_were_missing(variabl
     assert done.stderr.splitlines()[-1].startswith("ImportError: numba: ")
 
 
-@pytest.mark.parametrize(
-    "program", [AT_HAND, *(pytest.param(one, marks=pytest.mark.slow) for one in (COMPILED, MEASURED_BY_ALL))]
-)
+def test_numba_that_fails_to_be_imported_is_as_if_it_were_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With whatever error, as that of a setting that it checks then."""
+    (tmp_path / "numba.py").write_text("raise ValueError('no threads')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("numba", "weightaudit.compiled.jit"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(ImportError, match=r"^numba: no threads$"):
+        importlib.import_module("weightaudit.compiled.jit")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [AT_HAND, COMPILED, MEASURED_BY_ALL])
 def test_settings_that_the_kernels_do_without(program: str) -> None:
-    done = python(
-        program, NUMBA_CACHE_LOCATOR_CLASSES="nonsense", NUMBA_CACHE_DIR=os.devnull, NUMBA_THREADING_LAYER="x"
-    )
+    done = python(program, NUMBA_CACHE_DIR=os.devnull, **DONE_WITHOUT)
     assert (done.stdout, done.stderr) == ("3.0\n", "")

@@ -42,7 +42,7 @@ def assert_same(a: Spectrum, b: Spectrum, rel: float = 1e-11) -> None:
 
 @pytest.mark.parametrize(
     ("view", "dtype", "shape", "method"),
-    covering([*VIEWS], [*DTYPES], [(150, 90), (90, 150)], ["exact", "krylov"]),
+    covering([*VIEWS], [*DTYPES], [(150, 90), (90, 150)], ["exact", "krylov"], together=1),
 )
 def test_engines_agree(view: str, dtype: str, shape: tuple[int, int], method: Method) -> None:
     W = VIEWS[view](matrix(dtype, *shape))
@@ -168,23 +168,42 @@ def test_float16_and_bfloat16_are_widened_exactly() -> None:
         assert np.array_equal(gram(start)[:, 0], numbers.double().numpy())
 
 
-@pytest.mark.parametrize("rows", range(10))
 @pytest.mark.parametrize("columns", [1, 3, 4, 6])
-def test_every_row_and_column_count_of_the_kernel(rows: int, columns: int) -> None:
-    A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
-    X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
-    Y = fused.FusedGram(fused.shared_rows([block_matrix(A)], True), 0.5, ThreadTeam(0))(X.numpy())
-    expected = 0.25 * A.double().t() @ (A.double() @ X)
-    np.testing.assert_allclose(Y, expected.numpy(), rtol=1e-13, atol=1e-13)
+def test_every_row_and_column_count_of_the_kernel(columns: int) -> None:
+    for rows in range(10):
+        A = torch.randn(rows + 1, 13, generator=torch.Generator().manual_seed(rows))[1:]
+        X = torch.randn(13, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(columns))
+        Y = fused.FusedGram(fused.shared_rows([block_matrix(A)], True), 0.5, ThreadTeam(0))(X.numpy())
+        expected = 0.25 * A.double().t() @ (A.double() @ X)
+        np.testing.assert_allclose(Y, expected.numpy(), rtol=1e-13, atol=1e-13)
 
 
-def large(seed: int = 0, dtype: str = "f32") -> torch.Tensor:
+def large(seed: int = 0, dtype: str = "f32", shape: tuple[int, int] = (1600, 900)) -> torch.Tensor:
     """Of several pieces."""
-    W = torch.randn(1600, 900, generator=torch.Generator().manual_seed(seed)).to(DTYPES[dtype])
+    W = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(DTYPES[dtype])
     assert fused.piece_count(*W.shape) > 1
     return W
 
 
+SMALL = 260, 90
+
+
+SOME = [0, 1, 2, 4, 8, 16, 24, 32, 63]
+"""Bytes, in all the ways in which an address is a multiple of anything."""
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize(("dtype", "method"), [*((dtype, "krylov") for dtype in DTYPES), ("f32", "exact")])
+def test_the_same_bytes_of_small_pieces_however_many_threads(dtype: str, method: Method) -> None:
+    W, found = large(dtype=dtype, shape=SMALL), []
+    assert fused.piece_count(*W.shape) == 8
+    for threads in (1, 2, 3, 8):
+        with compute_threads(threads), threadpool_limits(threads, user_api="blas"):
+            found.append(measure(W, method=method, tol=0.3))
+    assert found == found[:1] * 4
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "method"), [*((dtype, "krylov") for dtype in DTYPES), ("f32", "exact")])
 def test_the_same_bytes_however_many_threads(dtype: str, method: Method) -> None:
     W, found = large(dtype=dtype), []
@@ -194,9 +213,12 @@ def test_the_same_bytes_however_many_threads(dtype: str, method: Method) -> None
     assert found == found[:1] * 4
 
 
-def test_the_same_bytes_beside_other_measurements() -> None:
+@pytest.mark.parametrize("shape", [SMALL, pytest.param((1600, 900), marks=pytest.mark.slow)])
+def test_the_same_bytes_beside_other_measurements(shape: tuple[int, int], request: pytest.FixtureRequest) -> None:
     """In threads of a team, of others, and in pieces that a team shares."""
-    matrices = [large(seed) for seed in range(3)] + [matrix(), matrix("f64", 300, 200)]
+    if shape == SMALL:
+        request.getfixturevalue("small_pieces")
+    matrices = [large(seed, shape=shape) for seed in range(3)] + [matrix(), matrix("f64", 300, 200)]
     alone = [measure(W, tol=0.3, spectrum=True) for W in matrices]
     with ThreadTeam(2) as team, ThreadPoolExecutor(2) as others:
 
@@ -209,12 +231,12 @@ def test_the_same_bytes_beside_other_measurements() -> None:
 
 
 @pytest.mark.parametrize(
-    "offsets",
-    [sorted({*range(8), *range(8, 64, 8), 63}), pytest.param([*range(64)], marks=pytest.mark.slow)],
-    ids=["some", "all"],
+    ("dtype", "who", "offsets"),
+    [
+        *(("f64", "panels", SOME), ("f32", "kernel", SOME), ("bf16", "kernel", SOME)),
+        *(pytest.param(dtype, who, [*range(64)], marks=pytest.mark.slow) for dtype in DTYPES for who in ENGINES[:2]),
+    ],
 )
-@pytest.mark.parametrize("who", ENGINES[:2])
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_the_same_bytes_wherever_the_numbers_lie(dtype: str, who: str, offsets: list[int]) -> None:
     """Also where no number of that type should begin; what the engine itself makes lies elsewhere each time."""
     W = as_array(matrix(dtype, 203, 151))
@@ -229,8 +251,10 @@ def test_the_same_bytes_wherever_the_numbers_lie(dtype: str, who: str, offsets: 
     assert measure(W, method="exact") == measure(here, method="exact")
 
 
-@pytest.mark.parametrize("splits", [[], [40], [1, 2, 3, 5, 9], [4, 50, 51, 52, 53, 99, 102]])
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 26])
+@pytest.mark.parametrize(
+    ("count", "splits"),
+    covering([1, 2, 3, 7, 26], [[], [40], [1, 2, 3, 5, 9], [4, 50, 51, 52, 53, 99, 102]], together=1),
+)
 def test_pieces_are_all_rows_in_groups_of_four(splits: list[int], count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "piece_count", lambda m, n: count)
     A = np.arange(103 * 5, dtype=np.float32).reshape(103, 5)
@@ -244,8 +268,7 @@ def test_pieces_are_all_rows_in_groups_of_four(splits: list[int], count: int, mo
     assert max(sum(run.rows for run in piece) for piece in rows.pieces) <= 4 * -(-26 // count)
 
 
-@pytest.mark.parametrize("who", ENGINES)
-@pytest.mark.parametrize("spectrum", ["flat", "two close", "rank one"])
+@pytest.mark.parametrize(("spectrum", "who"), covering(["flat", "two close", "rank one"], ENGINES, together=1))
 def test_every_engine_holds_the_truth(spectrum: str, who: str) -> None:
     W = torch.tensor(planted(150, 90, spectrum))
     with by(who):

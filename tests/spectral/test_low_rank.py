@@ -11,6 +11,7 @@ import torch
 
 from tests.spectral.planted import DTYPES
 from tests.spectral.views import VIEWS
+from tests.support.covering import covering
 from weightaudit.config import Method
 from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum
@@ -42,9 +43,12 @@ def assert_exact(s: Spectrum, B: torch.Tensor, A: torch.Tensor, scale: float = 1
         assert s.stable_rank >= (frob / singular[0]) ** 2 * (1 - mpmath.mpf(2) ** -50)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(7, 2, 5), (5, 2, 7), (1, 1, 1), (1, 3, 6), (6, 3, 1), (4, 9, 3), (6, 1, 6)])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "method"),
+    covering(
+        [(7, 2, 5), (5, 2, 7), (1, 1, 1), (1, 3, 6), (6, 3, 1), (4, 9, 3), (6, 1, 6)], [*DTYPES], METHODS, together=1
+    ),
+)
 def test_exact_arithmetic(shape: tuple[int, int, int], dtype: str, method: Method) -> None:
     B, A = factors(*shape, dtype)
     s = measure(LowRank(B, A, scale=-0.3), method=method)
@@ -65,8 +69,10 @@ def test_factors_of_two_dtypes_strided_and_in_blocks(method: Method) -> None:
         assert s.spectral_norm_upper >= sigma * (1 - 1e-14)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("powers", [(30, -30), (-30, 30), (150, -150), (-300, 300), (30, 30), (-30, -30)])
+@pytest.mark.parametrize(
+    ("powers", "method"),
+    covering([(30, -30), (-30, 30), (150, -150), (-300, 300), (30, 30), (-30, -30)], METHODS, together=1),
+)
 def test_columns_of_very_different_sizes_and_the_rows_that_undo_them(powers: tuple[int, int], method: Method) -> None:
     B, A = factors(7, 3, 5)
     B[:, 1] *= 10.0 ** powers[0]
@@ -76,8 +82,7 @@ def test_columns_of_very_different_sizes_and_the_rows_that_undo_them(powers: tup
     assert s.converged
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("scale", [1e-30, 1e30, -1e-250, 1e250])
+@pytest.mark.parametrize(("scale", "method"), covering([1e-30, 1e30, -1e-250, 1e250], METHODS, together=1))
 def test_scale(scale: float, method: Method) -> None:
     B, A = factors(7, 3, 5, "f32")
     s = measure(LowRank(B, A, scale), method=method)
@@ -85,8 +90,7 @@ def test_scale(scale: float, method: Method) -> None:
     assert s.converged
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("left", [1e-2, 1e-6, 1e-9, 1e-12, 1e-15])
+@pytest.mark.parametrize(("left", "method"), covering([1e-2, 1e-6, 1e-9, 1e-12, 1e-15], METHODS, together=1))
 def test_large_terms_that_cancel(left: float, method: Method) -> None:
     """What is left of the product is known the less well the smaller it is, and the interval says so."""
     B, A = factors(7, 2, 5)

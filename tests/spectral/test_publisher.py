@@ -15,6 +15,7 @@ import weightaudit as wa
 from tests.spectral.misleading import assert_holds, misleading, public_start
 from tests.spectral.planted import truth
 from tests.spectral.views import VIEWS
+from tests.support.covering import covering
 from tests.support.models import build
 from weightaudit.arrays import as_array, as_tensor
 from weightaudit.records import RoleMatrix
@@ -25,9 +26,9 @@ from weightaudit.spectral.operators.dense import gram_side
 SHAPES = [(300, 200), (200, 300), (256, 256)]
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    ("dtype", "shape", "seed"), covering([torch.float64, torch.float32], SHAPES, range(4), together=1)
+)
 def test_a_matrix_orthogonal_to_the_start_that_its_name_would_have(
     shape: tuple[int, int], dtype: torch.dtype, seed: int
 ) -> None:
@@ -73,8 +74,14 @@ def attack(matrix: RoleMatrix, blocks: Sequence[torch.Tensor]) -> torch.Tensor:
     return misleading(matrix.shape, public_start(matrix.key, matrix.shape[row_major]), row_major=row_major).float()
 
 
-@pytest.mark.parametrize("roles", ["Q,K,V,O,M1,M2", "QKV,O,M1,M2"])
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize(
+    ("roles", "family"),
+    [
+        ("Q,K,V,O,M1,M2", "gpt2"),
+        pytest.param("Q,K,V,O,M1,M2", "bert", marks=pytest.mark.slow),
+        *(pytest.param("QKV,O,M1,M2", family, marks=pytest.mark.slow) for family in ("bert", "gpt2")),
+    ],
+)
 def test_a_checkpoint_of_such_matrices(tmp_path: Path, family: str, roles: str) -> None:
     """Split and fused tensors, Linear and Conv1D; every one hides its norm, or every stack of Q, K and V does."""
     sizes: dict[str, Any] = (

@@ -57,7 +57,11 @@ def assert_bounds_hold(detail: SpectrumDetail, sigma: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spectrum", "shape", "dtype", "method"), covering([*SPECTRA], [*SHAPES], [*DTYPES], ["exact", "krylov"])
+    ("spectrum", "shape", "dtype", "method"),
+    [
+        *covering([*SPECTRA], [*SHAPES], [*DTYPES], ["krylov"], together=1),
+        *covering(["two close", "heavy-tailed"], [*SHAPES], [*DTYPES], ["exact"], together=1),
+    ],
 )
 def test_every_bound_holds_a_singular_value(spectrum: str, shape: str, dtype: str, method: Method) -> None:
     W = torch.tensor(planted(*SHAPES[shape], spectrum)).to(DTYPES[dtype])
@@ -69,18 +73,20 @@ def test_every_bound_holds_a_singular_value(spectrum: str, shape: str, dtype: st
         assert detail.estimated == (method == "krylov")
 
 
+@pytest.mark.parametrize("seeds", [3, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("tol", [0.3, 1e-4])
-def test_bounds_of_early_and_late_stops_hold(tol: float) -> None:
+def test_bounds_of_early_and_late_stops_hold(tol: float, seeds: int) -> None:
     W = torch.tensor(planted(200, 150, "linear"))
-    for seed in range(10):
+    for seed in range(seeds):
         assert_bounds_hold(detail_of(W, method="krylov", tol=tol, seed=seed), singular_values(W))
 
 
-def test_bounds_are_not_met_by_slack_alone() -> None:
+@pytest.mark.parametrize("seeds", [8, pytest.param(20, marks=pytest.mark.slow)])
+def test_bounds_are_not_met_by_slack_alone(seeds: int) -> None:
     """Some true distance comes near its bound, so a bound a tenth as large would not hold."""
     W = torch.tensor(planted(200, 150, "linear"))
     sigma, used = singular_values(W), 0.0
-    for seed in range(20):
+    for seed in range(seeds):
         detail = detail_of(W, method="krylov", tol=0.3, seed=seed)
         pairs = zip(detail.singular_values, detail.residual_bounds, strict=True)
         used = max([used, *(float(np.abs(sigma - value).min()) / bound for value, bound in pairs)])
@@ -97,13 +103,13 @@ def test_blocks(shape: str, method: Method) -> None:
     assert apart.entropy_effective_rank == pytest.approx(whole.entropy_effective_rank, rel=1e-6)
 
 
-@pytest.mark.parametrize("route", ["fused", "torch"])
-@pytest.mark.parametrize("method", ["exact", "krylov"])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "method", "route"), covering([*SHAPES], ["krylov", "exact"], ["fused", "panels"], together=1)
+)
 def test_asking_moves_no_number_and_costs_what_estimates_want(
     shape: str, method: Method, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if route == "torch":
+    if route == "panels":
         monkeypatch.setattr(dense, "fused", None)
     W = torch.tensor(planted(*SHAPES[shape], "heavy-tailed"))
     plain, asked = measure(W, method=method), measure(W, method=method, spectrum=True)
@@ -115,7 +121,7 @@ def test_asking_moves_no_number_and_costs_what_estimates_want(
     assert measure(W, method=method, spectrum=True) == asked
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, *(pytest.param(count, marks=pytest.mark.slow) for count in (12, 40))])
 def test_an_upper_end_that_further_passes_contradict_is_none(count: int) -> None:
     """At so large a δ the event fails in half of these; what ten passes find must not lie above the end that fewer
     gave."""
@@ -127,8 +133,7 @@ def test_an_upper_end_that_further_passes_contradict_is_none(count: int) -> None
         assert least <= found.spectral_norm_upper
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize(("spectrum", "shape"), covering([*SPECTRA], [*SHAPES], together=1))
 def test_exact_route_is_the_whole_spectrum(spectrum: str, shape: str) -> None:
     W = torch.tensor(planted(*SHAPES[shape], spectrum))
     sigma, detail = singular_values(W), detail_of(W, method="exact")
@@ -147,8 +152,7 @@ def test_exact_route_is_the_whole_spectrum(spectrum: str, shape: str) -> None:
     np.testing.assert_allclose(detail.singular_values, sigma[:kept], rtol=1e-10)
 
 
-@pytest.mark.parametrize("method", ["exact", "krylov"])
-@pytest.mark.parametrize("scale", [1e30, 1e-30, 1e250, 1e-250])
+@pytest.mark.parametrize(("scale", "method"), covering([1e30, 1e-30, 1e250, 1e-250], ["exact", "krylov"], together=1))
 def test_scale_moves_lengths_and_nothing_else(scale: float, method: Method) -> None:
     W = torch.tensor(planted(80, 70, "heavy-tailed"))
     power = 2.0 ** round(math.log2(scale))
@@ -169,8 +173,7 @@ def test_scaled_half_and_single(dtype: str, scale: float) -> None:
     assert_bounds_hold(detail_of(W, method="krylov"), singular_values(W))
 
 
-@pytest.mark.parametrize("shape", [(90, 60), (60, 90), (70, 70)])
-@pytest.mark.parametrize("rank", [1, 2, 3, 5, 9, 20])
+@pytest.mark.parametrize(("rank", "shape"), covering([1, 2, 3, 5, 9, 20], [(90, 60), (60, 90), (70, 70)], together=1))
 def test_low_rank_ends_the_krylov_space_and_leaves_nothing_to_estimate(rank: int, shape: tuple[int, int]) -> None:
     """T has dropped directions; every nonzero singular value is found, so the estimates are exact."""
     g = torch.Generator().manual_seed(rank)
@@ -200,12 +203,12 @@ def test_no_spectrum_of_nothing_and_of_nan(method: Method) -> None:
         assert measure(W, method=method, spectrum=True).detail is None
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_every_estimate_is_consistent(spectrum: str, shape: str) -> None:
+@pytest.mark.parametrize("seeds", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("spectrum", "shape"), covering([*SPECTRA], [*SHAPES], together=1))
+def test_every_estimate_is_consistent(spectrum: str, shape: str, seeds: int) -> None:
     """Shares add up to 1, and no effective rank leaves the range that its definition gives it."""
     W = torch.tensor(planted(*SHAPES[shape], spectrum))
-    for seed in range(4):
+    for seed in range(seeds):
         s = measure(W, method="krylov", seed=seed, spectrum=True)
         assert s.detail
         nodes, shares = np.array(s.detail.density).T
@@ -232,7 +235,10 @@ ENTROPY = {
 
 
 @pytest.mark.parametrize("runs", FEW_OR_MANY)
-@pytest.mark.parametrize(("spectrum", "shape"), ENTROPY)
+@pytest.mark.parametrize(
+    ("spectrum", "shape"),
+    [pytest.param(*case, marks=[] if case[1] == (150, 300) else pytest.mark.slow) for case in ENTROPY],
+)
 def test_entropy_rank_is_near(spectrum: str, shape: tuple[int, int], runs: int) -> None:
     W = torch.tensor(planted(*shape, spectrum))
     true = entropy_rank(singular_values(W))
@@ -244,10 +250,19 @@ def test_entropy_rank_is_near(spectrum: str, shape: tuple[int, int], runs: int) 
     assert np.abs(errors).max() < single
 
 
-@pytest.mark.parametrize("runs", FEW_OR_MANY)
+@pytest.mark.parametrize("runs", [4, *(pytest.param(runs, marks=pytest.mark.slow) for runs in (10, RUNS))])
 @pytest.mark.parametrize(
     ("spectrum", "shape"),
-    covering(["linear", "heavy-tailed", "two close"], [(300, 150), (150, 300), (200, 200)], together=1),
+    [
+        ("heavy-tailed", (150, 300)),
+        ("two close", (300, 150)),
+        *(
+            pytest.param(spectrum, shape, marks=pytest.mark.slow)
+            for spectrum in ("linear", "heavy-tailed", "two close")
+            for shape in ((300, 150), (150, 300), (200, 200))
+            if (spectrum, shape) not in (("heavy-tailed", (150, 300)), ("two close", (300, 150)))
+        ),
+    ],
 )
 def test_participation_ratio_scatters_around_the_truth(spectrum: str, shape: tuple[int, int], runs: int) -> None:
     W = torch.tensor(planted(*shape, spectrum))
@@ -260,8 +275,8 @@ def test_participation_ratio_scatters_around_the_truth(spectrum: str, shape: tup
     assert inverse.std() < 0.04
 
 
-@pytest.mark.parametrize("runs", FEW_OR_MANY)
-@pytest.mark.parametrize("spectrum", ["linear", "heavy-tailed"])
+@pytest.mark.parametrize("runs", [5, *(pytest.param(runs, marks=pytest.mark.slow) for runs in (10, RUNS))])
+@pytest.mark.parametrize("spectrum", ["linear", pytest.param("heavy-tailed", marks=pytest.mark.slow)])
 def test_distribution_is_that_of_the_singular_values(spectrum: str, runs: int) -> None:
     """The mean distribution over starts differs from the true one by less than a step of a single rule."""
     W = torch.tensor(planted(200, 150, spectrum))
@@ -277,8 +292,15 @@ def test_distribution_is_that_of_the_singular_values(spectrum: str, runs: int) -
     assert np.abs(mean - true).mean() < 0.03
 
 
-@pytest.mark.parametrize("runs", [50, pytest.param(200, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("shape", "passes"), covering([(60, 40), (40, 60)], [1, 2, 3], together=1))
+@pytest.mark.parametrize("runs", [20, *(pytest.param(runs, marks=pytest.mark.slow) for runs in (50, 200))])
+@pytest.mark.parametrize(
+    ("shape", "passes"),
+    [
+        pytest.param(shape, passes, marks=[] if (shape, passes) == ((60, 40), 3) else pytest.mark.slow)
+        for shape in ((60, 40), (40, 60))
+        for passes in (1, 2, 3)
+    ],
+)
 def test_rule_is_exact_to_twice_the_passes_and_right_in_the_mean(
     shape: tuple[int, int], passes: int, runs: int
 ) -> None:

@@ -51,7 +51,7 @@ def test_the_digest_is_what_keys_the_start(who: str) -> None:
         assert measure(W, method="krylov", name="W", tol=0.1, digest=digest([W])) == s
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(torch.float64, marks=pytest.mark.slow), torch.float32])
 def test_the_start_of_the_matrix_before_does_not_help(dtype: torch.dtype) -> None:
     """Made for the start of the last try, again and again: every try has moved its own start."""
     W = torch.randn(200, 150, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -108,13 +108,14 @@ def test_measured_in_place_of_the_file_it_gives_the_same_numbers() -> None:
         assert measure(again, method="krylov", name="W", spectrum=True) == first
 
 
-def test_whoever_tries_draws_anew_each_time() -> None:
+@pytest.mark.parametrize("tries", [500, pytest.param(2000, marks=pytest.mark.slow)])
+def test_whoever_tries_draws_anew_each_time(tries: int) -> None:
     """What the start has of the top singular vector, over matrices that differ in one entry, is χ² as over seeds: a try
     misleads with probability δ, and no rule of changing entries does better."""
     W = torch.diag(torch.tensor([1.0, *[0.5] * 39], dtype=torch.float64))
     seen = []
-    for i in range(2000):
+    for i in range(tries):
         W[20, 20] = 0.5 + i * 2.0**-50
         seen.append(float(np.square(start(40, digest([W]))[0]).sum()))
     assert kstest(seen, chi2(BLOCK).cdf).pvalue > 1e-6
-    assert len(set(seen)) == 2000
+    assert len(set(seen)) == tries

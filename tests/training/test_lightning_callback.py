@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -69,24 +70,41 @@ def callback(**options: Any) -> Any:
     return WeightauditLightningCallback(**{"every": 2, "budget": None, **options})
 
 
-def test_a_run_is_measured(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run of three steps of two batches each, all of them measured and told to a logger."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    directory = tmp_path_factory.mktemp("measured")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger = CSVLogger(directory, name="csv")
+        run(directory, callback(every=1), steps=3, accumulate_grad_batches=2, logger=logger)
+    return directory
+
+
+def test_a_run_is_measured(measured: Path) -> None:
+    rows, _ = read_log(measured / "weightaudit.parquet")
+    assert {row.place.role for row in rows} == {"Q", "K", "V", "O", "M1", "M2"}
+    assert {row.place.layer for row in rows} == set(range(LAYERS))
+
+
+def test_steps_are_the_optimizers(measured: Path) -> None:
+    rows, _ = read_log(measured / "weightaudit.parquet")
+    assert len(rows) == 4 * 6 * LAYERS
+    assert sorted({row.due for row in rows}) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_every_second_step_is_measured(tmp_path: Path) -> None:
     run(tmp_path, callback())
     rows, _ = read_log(tmp_path / "weightaudit.parquet")
     assert sorted({row.due for row in rows}) == [0, 2, 4]
     assert len(rows) == 3 * 6 * LAYERS
 
 
-def test_steps_are_the_optimizers(tmp_path: Path) -> None:
-    run(tmp_path, callback(every=1), steps=3, accumulate_grad_batches=4)
-    rows, _ = read_log(tmp_path / "weightaudit.parquet")
-    assert len(rows) == 4 * 6 * LAYERS
-
-
-def test_the_loggers_get_the_numbers(tmp_path: Path) -> None:
-    from lightning.pytorch.loggers import CSVLogger
-
-    run(tmp_path, callback(), logger=CSVLogger(tmp_path, name="csv"))
-    (metrics,) = tmp_path.rglob("metrics.csv")
+def test_the_loggers_get_the_numbers(measured: Path) -> None:
+    (metrics,) = measured.rglob("metrics.csv")
     assert "weightaudit/stable_rank/M1/median" in metrics.read_text().splitlines()[0]
 
 
@@ -101,6 +119,7 @@ def test_a_weight_that_becomes_nan_ends_the_run_that_asked_for_it(
     assert "net." not in found.tensors[0]  # named within the model that is watched
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_the_log(tmp_path: Path) -> None:
     from lightning.pytorch.callbacks import ModelCheckpoint
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.covering import covering
 from tests.support.tiny import tiny
 from tests.training.runs import gpt2
 from weightaudit.errors import UsageError
@@ -32,10 +33,16 @@ class Distributed(torch.nn.Module):
 
 def test_the_model_within_others_is_watched() -> None:
     model = gpt2()
-    compiled: Any = torch.compile(model, backend="eager")  # wrapped as by any other, which take seconds to load
-    assert watched(compiled, None) is model
+    assert watched(torch.nn.DataParallel(model), None) is model
     assert watched(Distributed(net=Distributed(model=model)), None) is model
     assert watched(Distributed(student=model, teacher=gpt2()), "student") is model
+
+
+@pytest.mark.slow
+def test_the_model_that_is_compiled_is_watched() -> None:
+    model = gpt2()
+    compiled: Any = torch.compile(model, backend="eager")  # wrapped as by any other, which take seconds to load
+    assert watched(compiled, None) is model
 
 
 def test_several_models_are_to_be_chosen_from() -> None:
@@ -84,8 +91,14 @@ def test_a_family_is_mapped_as_its_checkpoint_would_be() -> None:
     assert embedding.shape == tuple(model.get_input_embeddings().weight.shape)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    covering(
+        [torch.float32, torch.bfloat16, torch.float16, torch.float64],
+        [float("nan"), float("inf"), -float("inf")],
+        together=1,
+    ),
+)
 def test_nonfinite_entries_are_found_in_every_precision(dtype: torch.dtype, value: float) -> None:
     model: Any = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.LayerNorm(8)).to(dtype)
     assert nonfinite_tensors(model) == []

@@ -33,9 +33,10 @@ def false_alarms(kind: str, shape: tuple[int, int], trials: int, seed: int = 0) 
     return sum(found(random_matrix(rng, kind, shape)).spikes > 0 for _ in range(trials)) / trials
 
 
-def test_the_quantile_is_that_of_the_law() -> None:
+@pytest.mark.parametrize("trials", [2000, pytest.param(4000, marks=pytest.mark.slow)])
+def test_the_quantile_is_that_of_the_law(trials: int) -> None:
     """The largest σ² of Gaussian matrices, in the law's own units, exceeds it as often as said."""
-    rng, shape, trials = np.random.default_rng(1), (120, 40), 4000
+    rng, shape = np.random.default_rng(1), (120, 40)
     centre, width = largest_of_noise(*shape)
     above = 0
     for _ in range(trials):
@@ -44,9 +45,17 @@ def test_the_quantile_is_that_of_the_law() -> None:
     assert abs(above / trials - LEVEL) < 4 * math.sqrt(LEVEL / trials)
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("normal", (64, 64)), ("uniform", (100, 50)), ("signs", (50, 100))])
-def test_random_matrices_have_spikes_as_seldom_as_said(kind: str, shape: tuple[int, int]) -> None:
-    trials = 600
+@pytest.mark.parametrize(
+    ("kind", "shape", "trials"),
+    [
+        ("signs", (50, 100), 300),
+        *(
+            pytest.param(kind, shape, 600, marks=pytest.mark.slow)
+            for kind, shape in (("normal", (64, 64)), ("uniform", (100, 50)), ("signs", (50, 100)))
+        ),
+    ],
+)
+def test_random_matrices_have_spikes_as_seldom_as_said(kind: str, shape: tuple[int, int], trials: int) -> None:
     assert false_alarms(kind, shape, trials) <= LEVEL + 3 * math.sqrt(LEVEL / trials)
 
 

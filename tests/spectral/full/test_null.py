@@ -41,6 +41,7 @@ def both(W: Any, monkeypatch: pytest.MonkeyPatch, scale: float = 1.0) -> tuple[A
         [(400, 200), (6000, 100), (100, 6000)],
         ["normal", "t", "mean"],
         [np.float32, np.float16, ml_dtypes.bfloat16],
+        together=1,
     ),
 )
 def test_of_tall_ones(shape: tuple[int, int], kind: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:

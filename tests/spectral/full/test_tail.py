@@ -33,7 +33,7 @@ def coverage(alpha: float, share: float, n: int, trials: int, seed: int) -> floa
 
 
 def test_a_power_law_fits() -> None:
-    y = power_law_above(np.random.default_rng(0), 600, 2.5, 1.0)
+    y = power_law_above(np.random.default_rng(0), 300, 2.5, 1.0)
     found = tail(y)
     assert abs(found.alpha - 2.5) < 0.3
     assert found.alpha_lower < found.alpha < found.alpha_upper
@@ -48,17 +48,18 @@ def test_a_power_law_fits() -> None:
 @pytest.mark.parametrize("name", ["uniform", "random matrix", "ties"])
 def test_what_is_none_does_not_fit(name: str) -> None:
     rng = np.random.default_rng(2)
-    random = rng.standard_normal((600, 300))
+    random = rng.standard_normal((300, 150))
     squares = {
-        "uniform": rng.uniform(1.0, 2.0, 900),
+        "uniform": rng.uniform(1.0, 2.0, 300),
         "random matrix": np.linalg.eigvalsh(random.T @ random),
-        "ties": np.concatenate([np.ones(500), np.full(3, 2.0)]),
+        "ties": np.concatenate([np.ones(200), np.full(3, 2.0)]),
     }[name]
     assert not tail(np.sort(np.log(squares))).fits
 
 
-def test_the_interval_holds_the_exponent() -> None:
-    assert coverage(2.5, 1.0, 150, 20, seed=3) >= 0.8
+@pytest.mark.parametrize(("n", "trials"), [(80, 10), pytest.param(150, 20, marks=pytest.mark.slow)])
+def test_the_interval_holds_the_exponent(n: int, trials: int) -> None:
+    assert coverage(2.5, 1.0, n, trials, seed=3) >= 0.8
 
 
 @pytest.mark.slow
@@ -75,7 +76,7 @@ def test_power_laws_are_rejected_as_seldom_as_said() -> None:
 
 
 def test_same_draws_same_numbers() -> None:
-    y = power_law_above(np.random.default_rng(6), 200, 2.5, 0.6)
+    y = power_law_above(np.random.default_rng(6), 100, 2.5, 0.6)
     one, again, other = (tail(y, seed=seed) for seed in (1, 1, 2))
     assert one == again
     assert one != other

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.spectral.planted import SPECTRA, planted
+from tests.support.covering import covering
 from weightaudit.errors import UsageError
 from weightaudit.records import FullSpectrum
 from weightaudit.spectral import Difference, LowRank, ThreadTeam, measure
@@ -42,8 +43,7 @@ def holds(found: FullSpectrum, W: NDArray[np.float64]) -> None:
     assert found.squared_error <= 1e-9 * truth[0] ** 2
 
 
-@pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "spectrum"), covering(SHAPES, [*SPECTRA], together=1))
 def test_planted(shape: tuple[int, int], spectrum: str) -> None:
     W = planted(*shape, spectrum)
     holds(full_of(W), W)
@@ -69,7 +69,7 @@ def test_tiles_and_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(np.sqrt(found[0].values[::-1]), truth, rtol=1e-12)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("exponent", [-900, -500, 300, 500])
+@pytest.mark.parametrize("exponent", [-900, 500, *(pytest.param(e, marks=pytest.mark.slow) for e in (-500, 300))])
 def test_scales_that_squares_leave(exponent: int) -> None:
     """σ is right where σ² is no number of float64."""
     W = planted(60, 60, "geometric")

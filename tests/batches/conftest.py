@@ -9,6 +9,7 @@ import pytest
 
 from tests.batches.checkpoints import many
 from tests.batches.lists import entries_of
+from tests.batches.remembered import Remembered
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.executors import InlinePool
 
@@ -19,9 +20,18 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return many(tmp_path_factory.mktemp("few"), 5)
 
 
+@pytest.fixture(scope="session")
+def remembered(few: list[Path]) -> Remembered:
+    return Remembered(few)
+
+
 @pytest.fixture
-def batch(tmp_path: Path) -> Callable[..., BatchResult]:
-    """Run a batch in this thread, by default into ``tmp_path / "out"``: ``batch(models, retry_failed=True)``."""
+def batch(tmp_path: Path, remembered: Remembered, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BatchResult]:
+    """Run a batch in this thread, by default into ``tmp_path / "out"``: ``batch(models, retry_failed=True)``.
+
+    A model of ``few`` is scanned once with the same options (see `remembered`); a copy of one is scanned each time.
+    """
+    remembered.within(monkeypatch)
 
     def run(models: Sequence[object], out: Path | None = None, **options: object) -> BatchResult:
         base = options.pop("base", None)

@@ -31,7 +31,7 @@ def batch(tmp_path: Path, remembered: Remembered, monkeypatch: pytest.MonkeyPatc
 
     A model of ``few`` is scanned once with the same options (see `remembered`); a copy of one is scanned each time.
     """
-    remembered.within(monkeypatch)
+    remembered.taken(monkeypatch.setattr)
 
     def run(models: Sequence[object], out: Path | None = None, **options: object) -> BatchResult:
         base = options.pop("base", None)

@@ -4,12 +4,10 @@ once. Everything around it (which models are scanned, with which options, what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from weightaudit import api
 from weightaudit.api import ScanReport
@@ -26,10 +24,10 @@ class Remembered:
         self._reports: dict[object, ScanReport] = {}
         self._written: dict[object, bytes] = {}
 
-    def within(self, patch: pytest.MonkeyPatch) -> None:
-        """Have batches ask for them, as long as the ``patch`` lasts."""
-        patch.setattr(api, "scan", self.scan)
-        patch.setattr(formats, "writer_of", self.writer_of)
+    def taken(self, replace: Callable[[Any, str, Any], object]) -> None:
+        """Have batches take them, as long as what ``replace`` replaces stays so."""
+        replace(api, "scan", self.scan)
+        replace(formats, "writer_of", self.writer_of)
 
     def scan(self, model: Any, *, progress: Any = False, **options: Any) -> ScanReport:
         if type(progress) is not Silent or model not in self._models:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batches.checkpoints import many
 from tests.batches.lists import entries_of
+from tests.batches.remembered import Remembered
 from tests.support.running import CommandLine
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.executors import InlinePool
@@ -71,7 +71,7 @@ class Killable:
 @pytest.fixture(scope="module")
 def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     folder = tmp_path_factory.mktemp("warm")
-    entries_of(few[:2], folder)
+    entries_of(few, folder)
     running = Killable(folder / "list.txt")
     try:
         yield running
@@ -93,11 +93,12 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(few: list[Path], remembered: Remembered, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    models = [*few, *many(folder / "more", 3)]
-    run_batch(entries_of(models, folder), folder / "out", InlinePool, threads=1, title="list")
-    return Whole(folder / "list.txt", models, joined(folder / "out"))
+    with pytest.MonkeyPatch.context() as patch:
+        remembered.taken(patch.setattr)
+        run_batch(entries_of(few, folder), folder / "out", InlinePool, threads=1, title="list")
+    return Whole(folder / "list.txt", few, joined(folder / "out"))
 
 
 def finished(out: Path) -> dict[str, tuple[int, int]]:
@@ -205,17 +206,26 @@ def test_killed_before_every_change(
         assert not list(out.rglob("*.tmp"))
 
 
-def test_the_command_killed_with_its_workers(whole: Whole, weightaudit: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_the_command_killed_with_its_workers(
+    whole: Whole,
+    weightaudit: CommandLine,
+    remembered: Remembered,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    workers: str,
+) -> None:
     """As it is run: the processes of a killed command end too, and the same command goes on."""
     out = tmp_path / "out"
     words = ["batch", str(whole.listed), "--out", str(out), "--threads", "1", "--workers"]
-    process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, "2"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, workers], stderr=subprocess.DEVNULL)
     while len(finished(out)) < 2 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
     before = finished(out)
     assert 2 <= len(before) < len(whole.models)
+    remembered.taken(monkeypatch.setattr)
     done = weightaudit(*words, "0")
     assert done.code == 0, done.stderr
     assert before.items() <= finished(out).items()

@@ -71,10 +71,11 @@ def test_a_worker_scans_without_torch(two: ProcessExecutor, few: list[Path]) -> 
     assert not any(two.submit(tasks.loaded, name).result() for name in ("torch", "transformers") for _ in range(2))
 
 
-def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.slow)])
+def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path, workers: str) -> None:
     """Workers wait for the list to be read, and the command for nothing but them: importing torch takes seconds."""
     entries_of([few[0], f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], tmp_path)
-    words = ["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--workers", "1", "--threads", "1"]
+    words = ["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--workers", workers, "--threads", "1"]
     program = f"import sys\nsys.argv = ['weightaudit', *{words!r}]\nfrom weightaudit.cli import main\n"
     program += "try:\n    main()\nfinally:\n    print('torch' in sys.modules)\n"
     # As a file: a worker process imports the program of its parent, and finds it is not its own to run.
@@ -150,7 +151,8 @@ def test_an_answer_that_nobody_waits_for_is_dropped_in_silence() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path, rounds: int) -> None:
     """Whether they are at work or about to answer, they say nothing of it on the terminal that they share."""
     program = tmp_path / "parent.py"
     program.write_text(
@@ -165,7 +167,7 @@ def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path) -> 
         "        executor.submit(tasks.divide, 6, 3).result()\n"
     )
     root = Path(__file__).parent.parent.parent
-    for _ in range(2):
+    for _ in range(rounds):
         with (tmp_path / "said").open("w+") as said:
             parent = subprocess.Popen(
                 [sys.executable, str(program)],

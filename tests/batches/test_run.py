@@ -402,6 +402,35 @@ def test_no_more_is_under_way_than_there_is_room_for(few: list[Path], tmp_path: 
     assert 1 < counting.most <= pool.max_in_flight
 
 
+def test_models_that_end_in_another_order_leave_the_same(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    class Turned(Executor):
+        """Two threads; the first model waits for the second."""
+
+        def __init__(self) -> None:
+            self.threads = ThreadPoolExecutor(2)
+            self.second = threading.Event()
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            (job,) = args
+
+            def call() -> Any:
+                if job.title == few[0].name:
+                    assert self.second.wait(60)
+                outcome = fn(job)
+                self.second.set()
+                return outcome
+
+            return self.threads.submit(call)
+
+    batch(few[:3], tmp_path / "whole")
+    pool = Recorded()
+    pool.executor = Turned()
+    assert batch(few[:3], pool=pool).scanned[-1] != few[2].name
+    for path in (tmp_path / "whole").rglob("*"):
+        if path.is_file() and path.name not in (".lock", ".run", "outcome.json", "log.txt"):
+            assert (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+
+
 def test_two_lines_that_turn_out_to_be_one_scan(batch: Batch, few: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     from weightaudit.batches import plan
     from weightaudit.batches.model_version import ModelVersion

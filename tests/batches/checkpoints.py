@@ -22,16 +22,22 @@ _WIDTHS = ("intermediate_size", "n_inner", "d_ff", "ffn_dim")
 _NORM = "H:H"
 _ENCODER = {
     **dict.fromkeys(("attention.self.query", "attention.self.key", "attention.self.value"), "HH:H"),
-    **{"attention.output.dense": "HH:H", "attention.output.LayerNorm": _NORM},
-    **{"intermediate.dense": "FH:F", "output.dense": "HF:H", "output.LayerNorm": _NORM},
+    "attention.output.dense": "HH:H",
+    "attention.output.LayerNorm": _NORM,
+    "intermediate.dense": "FH:F",
+    "output.dense": "HF:H",
+    "output.LayerNorm": _NORM,
 }
 _EMBEDDINGS = {"word_embeddings": "VH", "position_embeddings": "PH", "token_type_embeddings": "KH", "LayerNorm": _NORM}
 _NAMES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
     "bert": (
         {
             **{f"bert.embeddings.{name}": shape for name, shape in _EMBEDDINGS.items()},
-            **{"bert.pooler.dense": "HH:H", "cls.seq_relationship": "KH:K", "cls.predictions": ":V"},
-            **{"cls.predictions.transform.dense": "HH:H", "cls.predictions.transform.LayerNorm": _NORM},
+            "bert.pooler.dense": "HH:H",
+            "cls.seq_relationship": "KH:K",
+            "cls.predictions": ":V",
+            "cls.predictions.transform.dense": "HH:H",
+            "cls.predictions.transform.LayerNorm": _NORM,
         },
         "bert.encoder.layer",
         _ENCODER,
@@ -39,7 +45,9 @@ _NAMES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
     "roberta": (
         {
             **{f"roberta.embeddings.{name}": shape for name, shape in _EMBEDDINGS.items()},
-            **{"lm_head": ":V", "lm_head.dense": "HH:H", "lm_head.layer_norm": _NORM},
+            "lm_head": ":V",
+            "lm_head.dense": "HH:H",
+            "lm_head.layer_norm": _NORM,
         },
         "roberta.encoder.layer",
         _ENCODER,
@@ -48,8 +56,12 @@ _NAMES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
         {"transformer.wte": "VH", "transformer.wpe": "PH", "transformer.ln_f": _NORM},
         "transformer.h",
         {
-            **{"ln_1": _NORM, "attn.c_attn": "HT:T", "attn.c_proj": "HH:H"},
-            **{"ln_2": _NORM, "mlp.c_fc": "HF:F", "mlp.c_proj": "FH:H"},
+            "ln_1": _NORM,
+            "attn.c_attn": "HT:T",
+            "attn.c_proj": "HH:H",
+            "ln_2": _NORM,
+            "mlp.c_fc": "HF:F",
+            "mlp.c_proj": "FH:H",
         },
     ),
     "gptj": (
@@ -57,7 +69,9 @@ _NAMES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
         "transformer.h",
         {
             **dict.fromkeys(("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj"), "HH"),
-            **{"ln_1": _NORM, "mlp.fc_in": "FH:F", "mlp.fc_out": "HF:H"},
+            "ln_1": _NORM,
+            "mlp.fc_in": "FH:F",
+            "mlp.fc_out": "HF:H",
         },
     ),
     "phi": (
@@ -65,7 +79,9 @@ _NAMES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
         "model.layers",
         {
             **dict.fromkeys(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.dense"), "HH:H"),
-            **{"input_layernorm": _NORM, "mlp.fc1": "FH:F", "mlp.fc2": "HF:H"},
+            "input_layernorm": _NORM,
+            "mlp.fc1": "FH:F",
+            "mlp.fc2": "HF:H",
         },
     ),
 }

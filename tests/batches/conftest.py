@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,3 +43,19 @@ def batch(tmp_path: Path, remembered: Remembered, monkeypatch: pytest.MonkeyPatc
         return run_batch(entries, out or tmp_path / "out", **options)  # type: ignore[arg-type]  # the test's to get right
 
     return run
+
+
+@pytest.fixture
+def earlier(
+    batch: Callable[..., BatchResult], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """Have a directory as an earlier ``batch(models, out)`` left it: a copy of one for all tests."""
+
+    def copied(models: Sequence[Path], out: Path | None = None) -> None:
+        whole = tmp_path_factory.getbasetemp() / "earlier" / "-".join(model.name for model in models)
+        if not whole.exists():
+            whole.parent.mkdir(exist_ok=True)
+            assert batch(models, whole).failed == {}
+        shutil.copytree(whole, out or tmp_path / "out")
+
+    return copied

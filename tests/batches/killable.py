@@ -74,7 +74,7 @@ def main() -> None:
         run(Path(sys.argv[1]), Path(scratch) / "out")
     gc.collect()
     gc.freeze()  # or each child's first collection copies all that is loaded
-    print("ready", flush=True)
+    print("ready", "torch" in sys.modules, flush=True)
     for line in sys.stdin:
         models, out, *how = line.split()
         if how == ["here"]:

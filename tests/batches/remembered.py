@@ -43,7 +43,8 @@ class Remembered:
 
         def written(result: Any, file: Any, **options: Any) -> None:
             if not any(result is report for report in self._reports.values()):
-                return writer(result, file, **options)
+                writer(result, file, **options)
+                return
             key = (id(result), kind, repr(sorted(options.items())))
             if key not in self._written:
                 writer(result, content := BytesIO(), **options)

@@ -39,7 +39,9 @@ class Killable:
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert self.said() == ["ready"]
+        ready, torch = self.said()
+        assert ready == "ready"
+        self.has_torch = torch == "True"
 
     def said(self) -> list[str]:
         assert self.process.stdout is not None
@@ -71,7 +73,7 @@ class Killable:
 @pytest.fixture(scope="module")
 def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     folder = tmp_path_factory.mktemp("warm")
-    entries_of(few, folder)
+    entries_of([*few, f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], folder)
     running = Killable(folder / "list.txt")
     try:
         yield running
@@ -125,6 +127,11 @@ def ended(child: int) -> bool:
 
 def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
+
+
+def test_a_run_loads_no_torch(runner: Killable) -> None:
+    """Importing it takes seconds. See `test_processes` for the command and its workers."""
+    assert not runner.has_torch
 
 
 @pytest.mark.parametrize("most", [6, pytest.param(30, marks=pytest.mark.slow)])
@@ -206,7 +213,8 @@ def test_killed_before_every_change(
         assert not list(out.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_command_killed_with_its_workers(
     whole: Whole,
     weightaudit: CommandLine,
@@ -215,7 +223,10 @@ def test_the_command_killed_with_its_workers(
     tmp_path: Path,
     workers: str,
 ) -> None:
-    """As it is run: the processes of a killed command end too, and the same command goes on."""
+    """As it is run: the processes of a killed command end too, and the same command goes on.
+
+    See `test_processes` for what becomes of workers whose parent is killed.
+    """
     out = tmp_path / "out"
     words = ["batch", str(whole.listed), "--out", str(out), "--threads", "1", "--workers"]
     process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, workers], stderr=subprocess.DEVNULL)

@@ -106,7 +106,12 @@ class Forks:
         return self.process.stdout.readline().strip()
 
     def beside(
-        self, run: Sequence[str] | str, *argv: str, said: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        run: Sequence[str] | str,
+        *argv: str,
+        said: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Beside:
         """The words of a command line, or a program of Python, as a process that nobody waits for; ``said`` is its
         stderr, a new file.

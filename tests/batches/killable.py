@@ -7,8 +7,8 @@ LIST is run once, so that everything is loaded, and its models are scanned; runs
 DIRECTORY [KIND STEP]``: it forks, prints the child's id, and the child runs the list into the directory; with STEP it
 kills itself before its STEP-th call that may change the file system, or, of the KIND "changed", before the STEP-th that
 does: what a kill leaves is the same before each of the calls between two of these. Then the parent prints how the child
-ended: the exit code, or minus the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how that
-ended.
+ended: the exit code, or minus the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how
+that ended.
 
 What is changed is not waited for until it is on the disk: a process that is killed leaves all that it has written.
 """

@@ -52,7 +52,11 @@ def earlier(
     """Have a directory as an earlier ``batch(models, out)`` left it: a copy of one for all tests."""
 
     def copied(models: Sequence[Path], out: Path | None = None) -> None:
-        whole = tmp_path_factory.getbasetemp() / "earlier" / "-".join(model.name for model in models)
+        whole = (
+            tmp_path_factory.getbasetemp()
+            / "earlier"
+            / "-".join(f"{model.name}-{(model / 'model.safetensors').stat().st_mtime_ns}" for model in models)
+        )
         if not whole.exists():
             whole.parent.mkdir(exist_ok=True)
             assert batch(models, whole).failed == {}

@@ -32,7 +32,7 @@ class Remembered:
     def scan(self, model: Any, *, progress: Any = False, **options: Any) -> ScanReport:
         if type(progress) is not Silent or model not in self._models:
             return self._scan(model, progress=progress, **options)
-        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in Path(model).iterdir()]
+        files = [(path.name, path.lstat().st_size, path.lstat().st_mtime_ns) for path in Path(model).iterdir()]
         key = (model, *sorted(files), repr(sorted(options.items())))
         if key not in self._reports:
             self._reports[key] = self._scan(model, progress=progress, **options)

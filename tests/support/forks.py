@@ -116,7 +116,7 @@ class Forks:
         """The words of a command line, or a program of Python, as a process that nobody waits for; ``said`` is its
         stderr, a new file.
         """
-        order = {"program": run, "argv": argv} if isinstance(run, str) else {"words": run}
+        order: dict[str, object] = {"program": run, "argv": argv} if isinstance(run, str) else {"words": run}
         order |= {"stdout": os.devnull, "stderr": str(said), "cwd": cwd and str(cwd), "env": env and dict(env)}
         with self.lock:
             return Beside(int(self.asked({**order, "beside": True})), self)

@@ -2,11 +2,13 @@
 
     python -m tests.batches.killable LIST
 
-LIST is run once, so that everything is loaded. Then each line of its input is ``LIST DIRECTORY [KIND STEP]``: it forks,
-prints the child's id, and the child runs the list into the directory; with STEP it kills itself before its STEP-th
-call that may change the file system, or, of the KIND "changed", before the STEP-th that does: what a kill leaves is the
-same before each of the calls between two of these. Then the parent prints how the child ended: the exit code, or minus
-the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how that ended.
+LIST is run once, so that everything is loaded, and its models are scanned; runs of them are of what was found then (see
+`tests.batches.remembered`), since nothing is changed while a model is scanned. Then each line of its input is ``LIST
+DIRECTORY [KIND STEP]``: it forks, prints the child's id, and the child runs the list into the directory; with STEP it
+kills itself before its STEP-th call that may change the file system, or, of the KIND "changed", before the STEP-th that
+does: what a kill leaves is the same before each of the calls between two of these. Then the parent prints how the child
+ended: the exit code, or minus the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how
+that ended.
 
 What is changed is not waited for until it is on the disk: a process that is killed leaves all that it has written.
 """
@@ -66,11 +68,14 @@ def kill_before(step: int, kind: str) -> Callable[[], int]:
 
 def main() -> None:
     os.fsync = lambda fd: None
+    from tests.batches.remembered import Remembered
+
+    Remembered([Path(line) for line in Path(sys.argv[1]).read_text().splitlines()]).taken(setattr)
     with tempfile.TemporaryDirectory() as scratch:
         run(Path(sys.argv[1]), Path(scratch) / "out")
     gc.collect()
     gc.freeze()  # or each child's first collection copies all that is loaded
-    print("ready", flush=True)
+    print("ready", "torch" in sys.modules, flush=True)
     for line in sys.stdin:
         models, out, *how = line.split()
         if how == ["here"]:

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weightaudit.batches.job import Job
-from weightaudit.batches.outcome import Outcome
+if TYPE_CHECKING:  # a worker loads what it works with
+    from weightaudit.batches.job import Job
+    from weightaudit.batches.outcome import Outcome
 
 
 def who_after(seconds: float) -> int:
@@ -71,7 +73,7 @@ def leave() -> None:
 
 # What becomes of a job on its way to `run_job`
 
-Work = Callable[[Job], Outcome]
+Work = Callable[["Job"], "Outcome"]
 
 
 def deadly(work: Work, job: Job) -> Outcome:

@@ -11,8 +11,8 @@ import weightaudit as wa
 from weightaudit.errors import ModelNotFound, UsageError
 
 
-def test_models_by_name(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    models: list[str | Path] = [tiny_checkpoints["gpt2"], str(tiny_checkpoints["bert"]), tmp_path / "none"]
+def test_models_by_name(few: list[Path], tmp_path: Path) -> None:
+    models: list[str | Path] = [few[1], str(few[0]), tmp_path / "none"]
     done = wa.batch(models, tmp_path / "out", workers=0, roles="Q,K")
     assert repr(done) == f"<Batch {tmp_path / 'out'}: 3 models, 1 failed>"
     assert list(done.failed) == ["none"]
@@ -21,17 +21,17 @@ def test_models_by_name(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> No
     assert list(summary["status"]) == ["done", "done", "failed"]
     assert set(done.layers["role"]) == {"Q", "K"}
     assert "gpt2" in done._repr_html_()
-    alone = wa.scan(tiny_checkpoints["gpt2"], roles="Q,K")
+    alone = wa.scan(few[1], roles="Q,K")
     pd.testing.assert_frame_equal(
-        done.layers[done.layers.model == "gpt2"].reset_index(drop=True)[["role", "stable_rank"]],
+        done.layers[done.layers.model == few[1].name].reset_index(drop=True)[["role", "stable_rank"]],
         alone.layers[["role", "stable_rank"]],
         check_dtype=False,
     )
 
 
-def test_a_list_goes_on_where_it_was(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_a_list_goes_on_where_it_was(few: list[Path], tmp_path: Path) -> None:
     models = tmp_path / "models.txt"
-    models.write_text(f"{tiny_checkpoints['gpt2']}\n{tiny_checkpoints['phi']} roles=Q\n")
+    models.write_text(f"{few[1]}\n{few[3]} roles=Q\n")
     first = wa.batch(models, tmp_path / "out", workers=0, config=wa.AuditConfig(tol=1e-3))
     assert len(first.result.scanned) == 2
     again = wa.batch(models, tmp_path / "out", workers=0, tol=1e-3)

@@ -20,8 +20,8 @@ def make(run: Path, model: Path, *names: str) -> Path:
     return run
 
 
-def test_checkpoints_come_in_order_of_steps(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
-    run = make(tmp_path / "run", tiny_checkpoints["gpt2"], "checkpoint-1000", "checkpoint-200", "checkpoint-30")
+def test_checkpoints_come_in_order_of_steps(tmp_path: Path, few: list[Path]) -> None:
+    run = make(tmp_path / "run", few[1], "checkpoint-1000", "checkpoint-200", "checkpoint-30")
     (run / "runs").mkdir()
     (run / "notes-step-3.txt").write_text("no model")
     (run / "last.ckpt").write_bytes(b"")
@@ -39,15 +39,15 @@ def test_checkpoints_come_in_order_of_steps(tmp_path: Path, tiny_checkpoints: di
     assert [entry.line for entry in entries] == [1, 2, 3, 4]
 
 
-def test_a_directory_without_checkpoints_is_told(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
+def test_a_directory_without_checkpoints_is_told(tmp_path: Path, few: list[Path]) -> None:
     with pytest.raises(UsageError, match="no name in this directory tells a step"):
         read_model_list(tmp_path, AuditConfig())
     with pytest.raises(UsageError, match="It is a model itself"):
-        read_model_list(tiny_checkpoints["gpt2"], AuditConfig())
+        read_model_list(few[1], AuditConfig())
 
 
-def test_a_batch_of_checkpoints(weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
-    run = make(tmp_path / "run.v1", tiny_checkpoints["gpt2"], "checkpoint-9", "checkpoint-10")
+def test_a_batch_of_checkpoints(weightaudit: CommandLine, tmp_path: Path, few: list[Path]) -> None:
+    run = make(tmp_path / "run.v1", few[1], "checkpoint-9", "checkpoint-10")
     done = weightaudit("batch", run, "--out", tmp_path / "out", "--workers", "0")
     assert done.code == 0
     assert done.stderr.splitlines()[:2] == ["[1/2] checkpoint-9: done", "[2/2] checkpoint-10: done"]

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,15 @@ from typing import Any
 import pytest
 
 from tests.batches import tasks
-from tests.batches.checkpoints import corrupt, many
-from tests.batches.dask_cluster import DaskCluster, dask_cluster, needs_dask
+from tests.batches.checkpoints import corrupt
+from tests.batches.dask_cluster import MODULES, DaskCluster, Process, dask_cluster, needs_dask
 from tests.batches.lists import entries_of
+from tests.support.forks import ROOT, Forks, forks_in
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.cluster import Cluster
 from weightaudit.batches.display import Silent
 from weightaudit.batches.outcome import Outcome
 from weightaudit.errors import OutputError, UsageError
-
-ROOT = Path(__file__).parent.parent.parent
-WEIGHTAUDIT = [sys.executable, "-m", "weightaudit"]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -37,27 +35,41 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Lasting:
-    """The cluster of all tests here, as long as its scheduler lasts."""
+    """The cluster of all tests here, as long as its scheduler lasts; ``forks`` have all loaded that it needs, where
+    there can be any.
+    """
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.stack = root, ExitStack()
+    def __init__(self, root: Path, forks: Forks | None) -> None:
+        self.root, self.forks, self.stack = root, forks, ExitStack()
         self.running: DaskCluster | None = None
 
     def get(self) -> DaskCluster:
         if self.running is None or self.running.scheduler.poll() is not None:
             self.stack.close()
             folder = self.root / f"cluster{len(list(self.root.iterdir()))}"
-            self.running = self.stack.enter_context(dask_cluster(folder, environment(), workers=0))
+            self.running = self.stack.enter_context(dask_cluster(folder, environment(), 0, self.forks))
         if all(worker.poll() is not None for worker in self.running.workers):
             self.running.add_worker()
         return self.running
 
+    def command(self, words: Sequence[str], said: Path) -> Process:
+        """`weightaudit` with these words, running."""
+        if self.forks is not None:
+            return self.forks.beside(words, said=said, env=environment())
+        with said.open("wb") as file:
+            return subprocess.Popen([sys.executable, "-m", "weightaudit", *words], stderr=file, env=environment())
+
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
-    lasting = Lasting(tmp_path_factory.mktemp("lasting"))
-    with lasting.stack:
-        yield lasting
+def lasting(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    folder = tmp_path_factory.mktemp("forks")
+    entries_of(few[:1], folder)
+    loading = ["batch", str(folder / "list.txt"), "--out", str(folder / "out"), "--workers", "0", "--quiet"]
+    forked = sys.platform.startswith("linux")
+    with forks_in(folder, MODULES, [loading]) if forked else nullcontext() as forks:
+        lasting = Lasting(tmp_path_factory.mktemp("lasting"), forks)
+        with lasting.stack:
+            yield lasting
 
 
 @pytest.fixture
@@ -108,13 +120,13 @@ def replaced(cluster: DaskCluster) -> Iterator[None]:
 
 
 def words(tmp_path: Path, *more: str) -> list[str]:
-    return [*WEIGHTAUDIT, "batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), *more]
+    return ["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), *more]
 
 
 class Killing(Silent):
     """Kills ``worker`` when two models have ended, and keeps what they had left."""
 
-    def __init__(self, worker: subprocess.Popen[bytes], out: Path) -> None:
+    def __init__(self, worker: Process, out: Path) -> None:
         self.worker, self.out = worker, out
         self.ends = 0
         self.before: dict[Path, int] = {}
@@ -127,7 +139,7 @@ class Killing(Silent):
             self.before = {path: path.stat().st_ino for path in self.out.glob("*/outcome.json")}
 
 
-def added_with_many_threads(cluster: DaskCluster, pool: Cluster) -> subprocess.Popen[bytes]:
+def added_with_many_threads(cluster: DaskCluster, pool: Cluster) -> Process:
     """A second worker, and what is to be known of a cluster before and after it came."""
     pool._client.wait_for_workers(1)
     assert not pool.notes
@@ -145,7 +157,7 @@ def test_a_worker_killed_in_mid_run(
     batch: Callable[..., BatchResult], few: list[Path], cluster: DaskCluster, tmp_path: Path
 ) -> None:
     """Its model is given to the other worker; the result is the uninterrupted one's, nothing finished is redone."""
-    models = [*few, corrupt(few[0], tmp_path / "corrupt"), *many(tmp_path / "models", 1)]
+    models = [*few[:4], corrupt(few[0], tmp_path / "corrupt")]
     failed = batch(models, tmp_path / "whole").failed
     assert list(failed) == ["corrupt"]
     out = tmp_path / "out"
@@ -253,22 +265,25 @@ def test_a_model_that_kills_every_worker(few: list[Path], cluster: DaskCluster, 
 
 @needs_dask
 @pytest.mark.parametrize("end", ["interrupt", "scheduler"])
-def test_a_run_that_ends_early(few: list[Path], cluster: DaskCluster, tmp_path: Path, end: str) -> None:
+def test_a_run_that_ends_early(
+    few: list[Path], cluster: DaskCluster, lasting: Lasting, tmp_path: Path, end: str
+) -> None:
     """One message, no library's talk; and nothing goes on in the directory afterwards."""
     out = tmp_path / "out"
-    links = [tmp_path / f"model{i}" for i in range(60)]
+    links = [tmp_path / f"model{i}" for i in range(40)]
     for link in links:
         link.symlink_to(few[0])
     entries_of(links, tmp_path)
     command = words(tmp_path, "--quiet", "--scheduler", str(cluster.file))
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    run = lasting.command(command, tmp_path / "said")
     while len(list(out.glob("*/outcome.json"))) < 3 and run.poll() is None:
         time.sleep(0.005)
     if end == "scheduler":
         cluster.scheduler.kill()
     else:
         run.send_signal(signal.SIGINT)
-    _, stderr = run.communicate(timeout=120)
+    run.wait()
+    stderr = (tmp_path / "said").read_text("utf-8")
     if end == "scheduler":
         assert run.returncode == 3
         assert stderr.startswith("weightaudit: the workers: they are gone, and the work with them. What is finished")

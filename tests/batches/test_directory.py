@@ -130,7 +130,7 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_full_disk(batch: Batch, weightaudit: CommandLine, few: list[Path], tmp_path: Path, workers: str) -> None:
     """One clear message, nothing half-written, and a later run goes on."""
     out = tmp_path / "out"

@@ -1,6 +1,6 @@
 """Forty checkpoints, good and bad, in every way a batch can be run: the same bytes, and failures that stop nothing.
 
-By default it is a dozen of them, and `test_cluster` has fewer yet on a cluster.
+By default it is nine of them, and `test_cluster` has fewer yet on a cluster.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import pytest
 
 from tests.batches.checkpoints import corrupt, many, real_checkpoints
 from tests.batches.dask_cluster import dask_cluster, needs_dask
+from tests.batches.remembered import Remembered
 from tests.support.hub import environment, folder_files, pointed_at, run, serve
 from tests.support.minilm import minilm_directory
+from tests.support.running import CommandLine
 from tests.support.rxnmapper import rxnmapper_directory
 from weightaudit.batches import read_model_list, run_batch
 from weightaudit.batches.executors import InlinePool
@@ -37,12 +39,14 @@ class Forty:
     reference: Path
 
 
-@pytest.fixture(scope="module", params=[12, pytest.param(40, marks=pytest.mark.slow)])
-def forty(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Forty]:
+@pytest.fixture(scope="module", params=[9, pytest.param(40, marks=pytest.mark.slow)])
+def forty(
+    few: list[Path], remembered: Remembered, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Forty]:
     """As many models; the real ones are among forty."""
     root = tmp_path_factory.mktemp("forty")
     real = real_checkpoints() if request.param == 40 else []
-    tiny = many(root / "models", request.param - 4 - len(real))
+    tiny = few if request.param == 9 else many(root / "models", request.param - 4 - len(real))
     bad = corrupt(tiny[0], root / "corrupt")
     files = folder_files(tiny[1])
     local = [*map(str, tiny), *map(str, real)]
@@ -54,7 +58,8 @@ def forty(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         path.write_text("# forty\n" + "".join(f"{line}\n" for line in lines))
         env = environment(hub.url, root / "home", OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT))
         titles = [line if line.startswith("org/") else Path(line).name for line in lines]
-        with pointed_at(hub.url, root / "home"):
+        with pointed_at(hub.url, root / "home"), pytest.MonkeyPatch.context() as patch:
+            remembered.taken(patch.setattr)
             entries = read_model_list(path, AuditConfig())
             result = run_batch(entries, root / "here", InlinePool, threads=1, title=path.stem)
         assert result.failed.keys() == BAD.keys()
@@ -101,7 +106,21 @@ def test_the_real_ones_are_among_them(forty: Forty, found: object, package: str)
     assert outcome.status == "done"
 
 
-def test_in_processes(forty: Forty, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_in_processes(
+    forty: Forty, weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """They find the Hub by what they are left by this one. See `test_run` for models that end in another order."""
+    with pointed_at(forty.env["HF_ENDPOINT"], tmp_path / "home"):
+        for name in ("HF_ENDPOINT", "HF_HOME"):
+            monkeypatch.setenv(name, forty.env[name])
+        done = weightaudit(*("batch", forty.path, "--out", tmp_path / "out", "--workers", workers, "--threads", "1"))
+    assert done.code == 1, done.stderr
+    check(forty, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_the_command_by_itself(forty: Forty, tmp_path: Path) -> None:
     words = ["batch", str(forty.path), "--out", str(tmp_path / "out"), "--workers", "2", "--threads", "1"]
     done = run(words, forty.env, tmp_path)
     assert done.returncode == 1, done.stderr

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batches.checkpoints import many
 from tests.batches.lists import entries_of
+from tests.batches.remembered import Remembered
 from tests.support.running import CommandLine
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.executors import InlinePool
@@ -39,7 +39,9 @@ class Killable:
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert self.said() == ["ready"]
+        ready, torch = self.said()
+        assert ready == "ready"
+        self.has_torch = torch == "True"
 
     def said(self) -> list[str]:
         assert self.process.stdout is not None
@@ -71,7 +73,7 @@ class Killable:
 @pytest.fixture(scope="module")
 def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     folder = tmp_path_factory.mktemp("warm")
-    entries_of(few[:2], folder)
+    entries_of([*few, f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], folder)
     running = Killable(folder / "list.txt")
     try:
         yield running
@@ -93,11 +95,12 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(few: list[Path], remembered: Remembered, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
-    models = [*few, *many(folder / "more", 3)]
-    run_batch(entries_of(models, folder), folder / "out", InlinePool, threads=1, title="list")
-    return Whole(folder / "list.txt", models, joined(folder / "out"))
+    with pytest.MonkeyPatch.context() as patch:
+        remembered.taken(patch.setattr)
+        run_batch(entries_of(few, folder), folder / "out", InlinePool, threads=1, title="list")
+    return Whole(folder / "list.txt", few, joined(folder / "out"))
 
 
 def finished(out: Path) -> dict[str, tuple[int, int]]:
@@ -124,6 +127,11 @@ def ended(child: int) -> bool:
 
 def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
+
+
+def test_a_run_loads_no_torch(runner: Killable) -> None:
+    """Importing it takes seconds. See `test_processes` for the command and its workers."""
+    assert not runner.has_torch
 
 
 @pytest.mark.parametrize("most", [6, pytest.param(30, marks=pytest.mark.slow)])
@@ -205,17 +213,30 @@ def test_killed_before_every_change(
         assert not list(out.rglob("*.tmp"))
 
 
-def test_the_command_killed_with_its_workers(whole: Whole, weightaudit: CommandLine, tmp_path: Path) -> None:
-    """As it is run: the processes of a killed command end too, and the same command goes on."""
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_command_killed_with_its_workers(
+    whole: Whole,
+    weightaudit: CommandLine,
+    remembered: Remembered,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    workers: str,
+) -> None:
+    """As it is run: the processes of a killed command end too, and the same command goes on.
+
+    See `test_processes` for what becomes of workers whose parent is killed.
+    """
     out = tmp_path / "out"
     words = ["batch", str(whole.listed), "--out", str(out), "--threads", "1", "--workers"]
-    process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, "2"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "weightaudit", *words, workers], stderr=subprocess.DEVNULL)
     while len(finished(out)) < 2 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
     before = finished(out)
     assert 2 <= len(before) < len(whole.models)
+    remembered.taken(monkeypatch.setattr)
     done = weightaudit(*words, "0")
     assert done.code == 0, done.stderr
     assert before.items() <= finished(out).items()

@@ -26,6 +26,7 @@ from weightaudit.config import AuditConfig
 from weightaudit.errors import CheckpointError, UsageError
 
 Batch = Callable[..., BatchResult]
+Earlier = Callable[..., None]
 JOINED = ("all.csv", "all.parquet", "summary.csv")
 
 
@@ -52,8 +53,8 @@ def test_shards_merged_are_the_whole(batch: Batch, few: list[Path], tmp_path: Pa
     assert (tmp_path / "again" / "all.csv").read_bytes() == (tmp_path / "whole" / "all.csv").read_bytes()
 
 
-def test_a_new_title_is_brought_along(batch: Batch, few: list[Path], tmp_path: Path) -> None:
-    batch(few[:2], tmp_path / "a")
+def test_a_new_title_is_brought_along(earlier: Earlier, few: list[Path], tmp_path: Path) -> None:
+    earlier(few[:2], tmp_path / "a")
     merge([tmp_path / "a"], tmp_path / "merged")
     manifest = read_manifest(tmp_path / "a")
     first = replace(manifest.models[0], title="renamed")
@@ -65,9 +66,9 @@ def test_a_new_title_is_brought_along(batch: Batch, few: list[Path], tmp_path: P
 
 
 def test_files_are_linked_or_copied(
-    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch(few[:1], tmp_path / "a")
+    earlier(few[:1], tmp_path / "a")
     source = tmp_path / "a" / few[0].name / "report.html"
     merge([tmp_path / "a"], tmp_path / "linked")
     assert (tmp_path / "linked" / few[0].name / "report.html").samefile(source)
@@ -118,8 +119,10 @@ def test_of_two_the_finished_one_is_taken(batch: Batch, few: list[Path], tmp_pat
         assert (out / "model" / "layers.csv").is_file()
 
 
-def test_two_different_scans_of_a_model_are_refused(batch: Batch, few: list[Path], tmp_path: Path) -> None:
-    batch(few[:2], tmp_path / "a")
+def test_two_different_scans_of_a_model_are_refused(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path
+) -> None:
+    earlier(few[:2], tmp_path / "a")
     batch(few[:2], tmp_path / "b", base=AuditConfig(seed=1))
     with pytest.raises(UsageError, match=f"{few[0].name}: .* hold different scans of it"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
@@ -220,8 +223,10 @@ def test_one_commit_under_two_names_in_two_shards_counts_once(
     assert pool.sent == []
 
 
-def test_parts_merged_in_two_stages_keep_the_lists_order(batch: Batch, few: list[Path], tmp_path: Path) -> None:
-    batch(few, tmp_path / "whole")
+def test_parts_merged_in_two_stages_keep_the_lists_order(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path
+) -> None:
+    earlier(few, tmp_path / "whole")
     for part in (1, 2, 3):
         batch(few, tmp_path / f"part{part}", shard=(part, 3))
     merge([tmp_path / "part3", tmp_path / "part1"], tmp_path / "some")
@@ -230,8 +235,8 @@ def test_parts_merged_in_two_stages_keep_the_lists_order(batch: Batch, few: list
     assert (tmp_path / "merged" / "all.csv").read_bytes() == (tmp_path / "whole" / "all.csv").read_bytes()
 
 
-def test_what_cannot_be_merged(batch: Batch, few: list[Path], tmp_path: Path) -> None:
-    batch(few[:1], tmp_path / "a")
+def test_what_cannot_be_merged(earlier: Earlier, few: list[Path], tmp_path: Path) -> None:
+    earlier(few[:1], tmp_path / "a")
     with pytest.raises(UsageError, match=r"there is no batch\.json in it"):
         merge([tmp_path / "a", tmp_path / "none"], tmp_path / "c")
     with pytest.raises(UsageError, match="it is one of those to be merged"):
@@ -244,8 +249,8 @@ def test_what_cannot_be_merged(batch: Batch, few: list[Path], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", [*RESULTS, "log.txt"])
-def test_a_model_that_lost_files_is_not_finished(batch: Batch, few: list[Path], tmp_path: Path, name: str) -> None:
-    batch(few[:2], tmp_path / "a")
+def test_a_model_that_lost_files_is_not_finished(earlier: Earlier, few: list[Path], tmp_path: Path, name: str) -> None:
+    earlier(few[:2], tmp_path / "a")
     (tmp_path / "a" / few[0].name / name).unlink()
     result = merge([tmp_path / "a"], tmp_path / "c")
     assert result.failed == {few[0].name: UNFINISHED}

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from textwrap import indent
+from types import SimpleNamespace
 
 import pytest
 
 from tests.batches import tasks
 from tests.batches.lists import entries_of
 from weightaudit.batches.executors import share_out
-from weightaudit.batches.processes import ProcessExecutor, WorkerDied
+from weightaudit.batches.processes import ProcessExecutor, WorkerDied, _how
 from weightaudit.cores import usable_cores
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -65,16 +66,30 @@ def test_processes_know_their_threads_before_anything_is_imported(monkeypatch: p
         assert one.submit(tasks.threads).result() == 1
 
 
-def test_a_worker_scans_without_torch(two: ProcessExecutor, few: list[Path]) -> None:
-    found = [two.submit(tasks.rows_scanned, str(few[0])) for _ in range(4)]
-    assert all(rows.result() for rows in found)
-    assert not any(two.submit(tasks.loaded, name).result() for name in ("torch", "transformers") for _ in range(2))
+def test_a_worker_scans_without_torch(few: list[Path]) -> None:
+    with ProcessExecutor(1, 1) as one:
+        assert one.submit(tasks.rows_scanned, str(few[0])).result()
+        assert not any(one.submit(tasks.loaded, name).result() for name in ("torch", "transformers"))
 
 
-def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path) -> None:
-    """Workers wait for the list to be read, and the command for nothing but them: importing torch takes seconds."""
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_asks_for_no_torch_of_its_own(few: list[Path], tmp_path: Path, workers: str) -> None:
+    """Workers wait for the list to be read, and the command for nothing but them: importing torch takes seconds.
+
+    See `test_killed` for a run in a process that has it all loaded.
+    """
     entries_of([few[0], f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], tmp_path)
-    words = ["batch", str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--workers", "1", "--threads", "1"]
+    words = [
+        "batch",
+        str(tmp_path / "list.txt"),
+        "--out",
+        str(tmp_path / "out"),
+        "--workers",
+        workers,
+        "--threads",
+        "1",
+    ]
     program = f"import sys\nsys.argv = ['weightaudit', *{words!r}]\nfrom weightaudit.cli import main\n"
     program += "try:\n    main()\nfinally:\n    print('torch' in sys.modules)\n"
     # As a file: a worker process imports the program of its parent, and finds it is not its own to run.
@@ -98,8 +113,8 @@ def test_errors_come_back(two: ProcessExecutor) -> None:
     ("task", "said"),
     [
         (tasks.kill_self, r"was killed \(signal 9\): out of memory, if nobody did it"),
-        (tasks.crash, r"crashed \(SIGABRT\)"),
-        (tasks.leave, r"ended \(exit code 7\)"),
+        pytest.param(tasks.crash, r"crashed \(SIGABRT\)", marks=pytest.mark.slow),
+        pytest.param(tasks.leave, r"ended \(exit code 7\)", marks=pytest.mark.slow),
     ],
 )
 def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: Callable[[], None], said: str) -> None:
@@ -109,6 +124,19 @@ def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: Callable[[
     with pytest.raises(WorkerDied, match=said):
         bad.result()
     assert all(future.result() for future in others + more)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (-9, "was killed (signal 9): out of memory, if nobody did it"),
+        (-6, "crashed (SIGABRT)"),
+        (-50, "crashed (signal 50)"),  # which has no name
+        (7, "ended (exit code 7)"),
+    ],
+)
+def test_how_a_process_ended_is_told(code: int, said: str) -> None:
+    assert _how(SimpleNamespace(exitcode=code)) == f"its worker process {said}"  # type: ignore[arg-type]
 
 
 def test_kill_ends_work_and_workers_at_once() -> None:
@@ -150,7 +178,8 @@ def test_an_answer_that_nobody_waits_for_is_dropped_in_silence() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path, rounds: int) -> None:
     """Whether they are at work or about to answer, they say nothing of it on the terminal that they share."""
     program = tmp_path / "parent.py"
     program.write_text(
@@ -165,7 +194,7 @@ def test_workers_end_in_silence_with_a_parent_that_is_killed(tmp_path: Path) -> 
         "        executor.submit(tasks.divide, 6, 3).result()\n"
     )
     root = Path(__file__).parent.parent.parent
-    for _ in range(2):
+    for _ in range(rounds):
         with (tmp_path / "said").open("w+") as said:
             parent = subprocess.Popen(
                 [sys.executable, str(program)],

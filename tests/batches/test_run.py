@@ -18,12 +18,11 @@ import pytest
 
 import weightaudit as wa
 from tests.batches.checkpoints import corrupt
-from tests.batches.lists import entries_of
 from tests.batches.pools import Lost, Recorded
 from weightaudit import api
-from weightaudit.batches import BatchResult, run_batch
+from weightaudit.batches import BatchResult
 from weightaudit.config import AuditConfig
-from weightaudit.errors import OutputError, UsageError, WeightauditError
+from weightaudit.errors import OutOfTime, OutputError, UsageError, WeightauditError
 from weightaudit.records import Finding, Severity
 from weightaudit.report.columns import NAMES
 from weightaudit.report.comparison import SUMMARY_NAMES
@@ -39,7 +38,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_what_a_run_leaves(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("scans", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_what_a_run_leaves(batch: Batch, few: list[Path], tmp_path: Path, scans: int) -> None:
+    """Held against as many ``scans`` by themselves."""
     bad = corrupt(few[0], tmp_path / "bad")
     result = batch([*few, bad, tmp_path / "none"])
     names = [path.name for path in few]
@@ -54,6 +55,12 @@ def test_what_a_run_leaves(batch: Batch, few: list[Path], tmp_path: Path) -> Non
     assert all(f"{name}/report.html" in index for name in names)
     for path in few:
         assert sorted(os.listdir(out / path.name)) == LEFT
+        page = (out / path.name / "report.html").read_text()
+        assert path.name in page
+        assert 'src="../plotly.js"' in page
+        assert len(page) < 500_000
+        assert "scanned in" in (out / path.name / "log.txt").read_text()
+    for path in few[:scans]:
         report = wa.scan(path, threads=1)
         report.to_csv(tmp_path / "alone.csv")
         assert (out / path.name / "layers.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
@@ -61,11 +68,6 @@ def test_what_a_run_leaves(batch: Batch, few: list[Path], tmp_path: Path) -> Non
         summary = json.loads((out / path.name / "summary.json").read_text())
         assert summary["summary"]["parameters"] == report.summary["parameters"]
         assert not {"layers", "coverage"} & summary.keys()
-        page = (out / path.name / "report.html").read_text()
-        assert path.name in page
-        assert 'src="../plotly.js"' in page
-        assert len(page) < 500_000
-        assert "scanned in" in (out / path.name / "log.txt").read_text()
     for name in ("bad", "none"):
         assert sorted(os.listdir(out / name)) == ["log.txt", "outcome.json"]
         log = (out / name / "log.txt").read_text()
@@ -158,7 +160,11 @@ def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path)
 )
 def test_other_options_are_another_scan(batch: Batch, few: list[Path], change: dict[str, Any]) -> None:
     batch(few[:1])
-    pool = Recorded()
+
+    def late(job: Any) -> None:
+        raise OutOfTime("its worker", "it took too long and was ended")
+
+    pool = Recorded(late)
     batch(few[:1], pool=pool, base=AuditConfig(**change))
     assert pool.models == [few[0].name]
 
@@ -381,7 +387,7 @@ def test_no_token_leaves_the_machine(batch: Batch, few: list[Path]) -> None:
     assert [job.config.token for job in away.sent] == [None]
 
 
-def test_no_more_is_under_way_than_there_is_room_for(few: list[Path], tmp_path: Path) -> None:
+def test_no_more_is_under_way_than_there_is_room_for(batch: Batch, few: list[Path]) -> None:
     class Counting(Executor):
         """One thread; counts what was submitted and has not ended."""
 
@@ -398,8 +404,37 @@ def test_no_more_is_under_way_than_there_is_room_for(few: list[Path], tmp_path: 
 
     pool = Recorded()
     pool.executor = counting = Counting()
-    run_batch(entries_of(few, tmp_path), tmp_path / "out", pool, threads=1)
+    batch(few, pool=pool)
     assert 1 < counting.most <= pool.max_in_flight
+
+
+def test_models_that_end_in_another_order_leave_the_same(batch: Batch, few: list[Path], tmp_path: Path) -> None:
+    class Turned(Executor):
+        """Two threads; the first model waits for the second."""
+
+        def __init__(self) -> None:
+            self.threads = ThreadPoolExecutor(2)
+            self.second = threading.Event()
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            (job,) = args
+
+            def call() -> Any:
+                if job.title == few[0].name:
+                    assert self.second.wait(60)
+                outcome = fn(job)
+                self.second.set()
+                return outcome
+
+            return self.threads.submit(call)
+
+    batch(few[:3], tmp_path / "whole")
+    pool = Recorded()
+    pool.executor = Turned()
+    assert batch(few[:3], pool=pool).scanned[-1] != few[2].name
+    for path in (tmp_path / "whole").rglob("*"):
+        if path.is_file() and path.name not in (".lock", ".run", "outcome.json", "log.txt"):
+            assert (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
 
 
 def test_two_lines_that_turn_out_to_be_one_scan(batch: Batch, few: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

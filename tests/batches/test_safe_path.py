@@ -25,7 +25,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("flags", [(), ("-E",)])
+@pytest.mark.parametrize("flags", [("-E",), pytest.param((), marks=pytest.mark.slow)])
 def test_modules_beside_the_list_do_not_run(tmp_path: Path, flags: tuple[str, ...]) -> None:
     """Those of the worker, and of the resource tracker that starts before it."""
     place = tmp_path / "place"

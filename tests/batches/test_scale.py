@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.batches.checkpoints import random_model
-from weightaudit.batches import BatchResult
+from tests.batches.faked import Timed, fake_run
+from weightaudit.batches import BatchResult, aggregate
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -22,7 +25,32 @@ GROWTH = 30_000_000
 says of each model, and 39 MB where all tables are gathered."""
 
 
-@pytest.mark.parametrize("models", [200, *(pytest.param(count, marks=pytest.mark.slow) for count in (1000, 5000))])
+def test_no_row_group_gathers_more_than_it_must(
+    batch: Callable[..., BatchResult], few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bounds the memory: rows are written as soon as there are enough, and then let go."""
+    batch(few[:1], tmp_path / "one")
+    folder, models = tmp_path / "one" / few[0].name, 12
+    rows = len((folder / "layers.csv").read_text().splitlines()) - 1
+    monkeypatch.setattr(aggregate, "ROWS", 3 * rows)
+    gathered: list[int] = []
+
+    def concat(tables: list[Any]) -> Any:
+        gathered.append(len(tables))
+        return concat_tables(tables)
+
+    concat_tables = pa.concat_tables
+    monkeypatch.setattr(pa, "concat_tables", concat)
+    result = fake_run(models, folder, tmp_path / "out", Timed())
+    assert (len(result.scanned), gathered) == (models, [3] * 4)
+    table = pq.ParquetFile(tmp_path / "out" / "all.parquet")
+    assert [table.metadata.row_group(i).num_rows for i in range(table.metadata.num_row_groups)] == [3 * rows] * 4
+    assert len((tmp_path / "out" / "all.csv").read_text().splitlines()) == 1 + models * rows
+    assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 1 + models
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [200, 1000, 5000])
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
 def test_thousands_of_models(models: int, batch: Callable[..., BatchResult], tmp_path: Path) -> None:
     template = random_model(tmp_path / "models", "gpt2", 0, layers=24)

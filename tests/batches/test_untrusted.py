@@ -32,6 +32,7 @@ from weightaudit.report.layout import LOG, OUTCOME
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")
 
 Batch = Callable[..., BatchResult]
+Earlier = Callable[..., None]
 MARK = "somebody's"
 
 
@@ -57,12 +58,12 @@ def state(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.name not in changing}
 
 
-@pytest.mark.parametrize("rounds", [25, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [8, pytest.param(60, marks=pytest.mark.slow)])
 def test_spoilt_directories(
-    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+    earlier: Earlier, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     """Thousands more by hand: see `mutations`."""
-    batch(few[1:2], tmp_path / "one")
+    earlier(few[1:2], tmp_path / "one")
     quick(monkeypatch.setattr)
     trial = Trial(tmp_path / "trial", tmp_path / "one" / few[1].name, seed=1)
     for _ in range(rounds):
@@ -70,12 +71,12 @@ def test_spoilt_directories(
     assert trial.counts["merged"]
 
 
-@pytest.mark.parametrize("share", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_spoilt_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int) -> None:
     quick(monkeypatch.setattr)
     rng = random.Random(1)
     (tmp_path / "spoilt").mkdir()
-    for kind, rounds in (("json", 34 * share), ("parquet", 14 * share)):
+    for kind, rounds in (("json", 17 * share), ("parquet", 7 * share)):
         factory.judged().write(tmp_path / f"report.{kind}")
         for _ in range(rounds):
             spoilt_report(tmp_path / f"report.{kind}", tmp_path / "spoilt", rng)
@@ -98,9 +99,9 @@ def test_links_in_the_directory_are_replaced(
 
 @pytest.mark.parametrize("what", ["files", "folder"])
 def test_links_in_a_models_folder_are_replaced(
-    batch: Batch, few: list[Path], tmp_path: Path, outside: Path, what: str
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, outside: Path, what: str
 ) -> None:
-    batch(few[1:3])
+    earlier(few[1:3])
     before = state(tmp_path / "out")
     folder = tmp_path / "out" / few[1].name
     elsewhere = tmp_path / "elsewhere"
@@ -123,9 +124,11 @@ def test_links_in_a_models_folder_are_replaced(
 
 
 @pytest.mark.parametrize("name", [".", OUTCOME, "layers.parquet", LOG])
-def test_what_is_in_the_way_is_moved_aside(batch: Batch, few: list[Path], tmp_path: Path, name: str) -> None:
+def test_what_is_in_the_way_is_moved_aside(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, name: str
+) -> None:
     """A full folder where a file belongs, a file where a folder does: it may be somebody's."""
-    batch(few[1:3])
+    earlier(few[1:3])
     before = state(tmp_path / "out")
     place = tmp_path / "out" / few[1].name / name
     if name == ".":
@@ -145,8 +148,8 @@ def test_what_is_in_the_way_is_moved_aside(batch: Batch, few: list[Path], tmp_pa
 @pytest.mark.parametrize(
     "name", [OUTCOME, "layers.csv", PROGRESS, "../.run", "../.lock", "../batch.json", "../all.csv"]
 )
-def test_pipes_are_not_waited_for(batch: Batch, few: list[Path], tmp_path: Path, name: str) -> None:
-    batch(few[1:2])
+def test_pipes_are_not_waited_for(batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, name: str) -> None:
+    earlier(few[1:2])
     before = state(tmp_path / "out")
     folder = tmp_path / "out" / few[1].name
     (folder / name).unlink(missing_ok=True)
@@ -227,8 +230,10 @@ def test_folders_in_a_manifest_lie_in_its_directory(
     ],
     ids=str,
 )
-def test_manifests_are_checked(batch: Batch, few: list[Path], tmp_path: Path, change: dict[str, Any]) -> None:
-    batch(few[1:2], tmp_path / "a")
+def test_manifests_are_checked(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    earlier(few[1:2], tmp_path / "a")
     path = tmp_path / "a" / "batch.json"
     sound = path.read_bytes()
     path.write_text(json.dumps({**json.loads(sound), **change}))
@@ -265,9 +270,11 @@ def test_of_many_shards_few_are_missing(batch: Batch, few: list[Path], tmp_path:
     ],
     ids=str,
 )
-def test_outcomes_are_checked(batch: Batch, few: list[Path], tmp_path: Path, change: dict[str, Any]) -> None:
+def test_outcomes_are_checked(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, change: dict[str, Any]
+) -> None:
     """And one that says other things than it was written with is no outcome, however sound they look."""
-    batch(few[1:2])
+    earlier(few[1:2])
     folder = tmp_path / "out" / few[1].name
     known = read_outcome(folder)
     assert known is not None
@@ -284,9 +291,11 @@ def test_outcomes_are_checked(batch: Batch, few: list[Path], tmp_path: Path, cha
 
 
 @pytest.mark.parametrize("name", [*RESULTS, LOG])
-def test_a_changed_result_is_never_joined(batch: Batch, few: list[Path], tmp_path: Path, name: str) -> None:
+def test_a_changed_result_is_never_joined(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, name: str
+) -> None:
     """Of the same size, and with the same time."""
-    batch(few[1:3])
+    earlier(few[1:3])
     before = state(tmp_path / "out")
     path = tmp_path / "out" / few[1].name / name
     status, content = path.stat(), bytearray(path.read_bytes())
@@ -302,9 +311,9 @@ def test_a_changed_result_is_never_joined(batch: Batch, few: list[Path], tmp_pat
 
 @pytest.mark.parametrize("name", ["layers.csv", "layers.parquet"])
 def test_a_result_that_changes_during_the_run_is_not_joined(
-    batch: Batch, few: list[Path], tmp_path: Path, name: str
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, name: str
 ) -> None:
-    batch(few[1:3])
+    earlier(few[1:3])
 
     def change(job: Any) -> None:
         path = tmp_path / "out" / few[1].name / name
@@ -318,9 +327,9 @@ def test_a_result_that_changes_during_the_run_is_not_joined(
     assert batch([*few[1:3], few[3]]).failed == {}
 
 
-def test_links_in_shards_are_not_merged(batch: Batch, few: list[Path], tmp_path: Path, outside: Path) -> None:
+def test_links_in_shards_are_not_merged(earlier: Earlier, few: list[Path], tmp_path: Path, outside: Path) -> None:
     """Not even to a file with just the right content."""
-    batch(few[1:4], tmp_path / "a")
+    earlier(few[1:4], tmp_path / "a")
     for model, name in ((few[1], "report.html"), (few[2], LOG)):
         path = tmp_path / "a" / model.name / name
         shutil.copy(path, tmp_path / "copy")

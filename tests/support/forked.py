@@ -6,7 +6,8 @@ The first line is JSON: ``modules`` to import, and ``commands``, command lines t
 A later one is JSON too: what to run, either ``words``, a command line, or a ``program`` of Python with its ``argv``;
 where ``stdout`` and ``stderr`` go: a file's path, "gone" (a pipe that nobody reads), "full" (a full disk) or "closed";
 and ``cwd`` and ``env``, where these are not its own. It answers with the number of the process, and at its end with
-the exit code.
+the exit code; of a process ``beside`` others it tells the end only where it is asked: ``ended``, with its number, and
+whether to ``wait``.
 """
 
 from __future__ import annotations
@@ -95,14 +96,23 @@ def serve() -> dict[str, Any] | None:
     gc.collect()
     gc.freeze()  # so that no fork goes through what was loaded here, at its end least of all
     for line in sys.stdin:
+        order: dict[str, Any] = json.loads(line)
+        if "ended" in order:
+            print(exit_code(order["ended"], 0 if order["wait"] else os.WNOHANG), file=answers, flush=True)
+            continue
         process = os.fork()
         if process == 0:
-            order: dict[str, Any] = json.loads(line)
             return order
         print(process, file=answers, flush=True)
-        _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        if not order.get("beside"):
+            print(exit_code(process), file=answers, flush=True)
     return None
+
+
+def exit_code(process: int, how: int = 0) -> int | str:
+    """Of a child that has ended; "running" where it has not."""
+    ended, status = os.waitpid(process, how)
+    return os.waitstatus_to_exitcode(status) if ended else "running"
 
 
 if __name__ == "__main__":

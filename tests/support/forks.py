@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -45,11 +46,40 @@ class Fork:
         return subprocess.CompletedProcess([], self.forks.answer(), rest.decode(), self.stderr.read_text("utf-8"))
 
 
+class Beside:
+    """A process that runs beside others, used as a `subprocess.Popen`; what it says goes to a file."""
+
+    def __init__(self, pid: int, forks: Forks) -> None:
+        self.pid, self._forks = pid, forks
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self._ended(wait=False)
+
+    def wait(self) -> int | None:
+        return self._ended(wait=True)
+
+    def _ended(self, *, wait: bool) -> int | None:
+        with self._forks.lock:
+            if self.returncode is None:
+                said = self._forks.asked({"ended": self.pid, "wait": wait})
+                self.returncode = None if said == "running" else int(said)
+            return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 class Forks:
-    """`tests.support.forked`, running, with its files in ``folder``. One process at a time."""
+    """`tests.support.forked`, running, with its files in ``folder``. One process at a time, but for those `beside`."""
 
     def __init__(self, folder: Path, modules: Sequence[str] = (), commands: Sequence[Sequence[str]] = ()) -> None:
         self.folder = folder
+        self.lock = threading.Lock()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.forked"],
             cwd=ROOT,
@@ -68,6 +98,28 @@ class Forks:
     def answer(self) -> int:
         assert self.process.stdout is not None
         return int(self.process.stdout.readline())
+
+    def asked(self, order: object) -> str:
+        """The one line that comes of an order."""
+        self._send(order)
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def beside(
+        self,
+        run: Sequence[str] | str,
+        *argv: str,
+        said: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Beside:
+        """The words of a command line, or a program of Python, as a process that nobody waits for; ``said`` is its
+        stderr, a new file.
+        """
+        order: dict[str, object] = {"program": run, "argv": argv} if isinstance(run, str) else {"words": run}
+        order |= {"stdout": os.devnull, "stderr": str(said), "cwd": cwd and str(cwd), "env": env and dict(env)}
+        with self.lock:
+            return Beside(int(self.asked({**order, "beside": True})), self)
 
     def run(self, words: Sequence[str], stdout: str = "", stderr: str = "") -> tuple[int, str]:
         """The exit code of a command line, and what it says on stderr; streams are files unless told otherwise."""

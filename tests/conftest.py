@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-from tests.support.models import RECIPES, tiny_model
+from tests.support.models import tiny_model
 from tests.support.running import CommandLine
 
 # What tests write need not outlive a power failure, and for slow disks they waited a tenth of their time.
@@ -46,8 +46,20 @@ def weightaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
 @pytest.fixture(scope="session")
 def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A directory per family with a tiny random model, saved by transformers. Read only: copy before changing."""
-    root = tmp_path_factory.mktemp("tiny")
-    for family in RECIPES:
-        tiny_model(family, root / family)
-    return {family: root / family for family in RECIPES}
+    """A directory per family with a tiny random model, saved by transformers when it is first asked for. Read only: copy
+    before changing.
+    """
+    return _Built(tmp_path_factory.mktemp("tiny"))
+
+
+class _Built(dict[str, Path]):
+    """Directories by their families, each made when it is looked up."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self._root = root
+
+    def __missing__(self, family: str) -> Path:
+        tiny_model(family, self._root / family)
+        self[family] = self._root / family
+        return self[family]

@@ -28,7 +28,7 @@ LITTLE = ("--layers", "0", "--roles", "Q")
 def models(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> Path:
     """A list of three models, the second of which is not there."""
     path = tmp_path / "list.txt"
-    first, second, *_ = tiny_checkpoints.values()
+    first, second = tiny_checkpoints["bert"], tiny_checkpoints["roberta"]
     path.write_text(f"# three\n{first}\n{tmp_path}/none\n{second}  # last\n")
     return path
 
@@ -202,7 +202,7 @@ def test_stopped(
     path, out = tmp_path / "list.txt", tmp_path / "out"
     copies = [tmp_path / f"model{i}" for i in range(12)]
     for copy in copies:
-        copy.symlink_to(next(iter(tiny_checkpoints.values())))
+        copy.symlink_to(tiny_checkpoints["bert"])
     path.write_text("".join(f"{copy} layers=0 roles=Q\n" for copy in copies))
     words = ["batch", str(path), "--out", str(out), "--quiet", "--workers"]
     command = [*WEIGHTAUDIT, *words, workers]

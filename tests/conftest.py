@@ -46,8 +46,8 @@ def weightaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
 @pytest.fixture(scope="session")
 def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A directory per family with a tiny random model, saved by transformers when it is first asked for. Read only: copy
-    before changing.
+    """A directory per family with a tiny random model, which transformers saves when it is first asked for. Read only:
+    copy before changing.
     """
     return _Built(tmp_path_factory.mktemp("tiny"))
 

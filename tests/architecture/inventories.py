@@ -83,7 +83,7 @@ def classes_of(model_type: str) -> list[Any]:
         for name, one in sorted(vars(module).items())
         if inspect.isclass(one)
         and issubclass(one, transformers.PreTrainedModel)
-        and one.config_class is main.config_class
+        and getattr(one, "config_class", None) is main.config_class
         and one.__module__ == module.__name__
         and name in module.__all__
         and not re.search("Pre[tT]rained", name)

@@ -13,7 +13,8 @@ from tests.hostile.attack import Attack
 from tests.support import forge
 from tests.support.browser import needs_chromium, opened
 from tests.support.covering import in_turn
-from tests.support.plain_models import SHAPES, plain_model
+from tests.support.models import RECIPES
+from tests.support.plain_models import plain_model, shapes
 from weightaudit import scan
 from weightaudit.errors import ModelError
 
@@ -40,12 +41,12 @@ def change(model: Path, **changes: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", RECIPES)
 def test_the_models_are_as_transformers_saves_them(family: str, tiny_checkpoints: dict[str, Path]) -> None:
     from safetensors.torch import load_file
 
     stored = load_file(tiny_checkpoints[family] / "model.safetensors")
-    assert {name: tuple(tensor.shape) for name, tensor in stored.items()} == SHAPES[family]
+    assert {name: tuple(tensor.shape) for name, tensor in stored.items()} == shapes(family, RECIPES[family][2])
 
 
 SIZES = ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"]

@@ -4,66 +4,111 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-import torch
-from safetensors.torch import save_file
+import numpy as np
+from safetensors.numpy import save_file
 
-from tests.support.models import FF, HIDDEN, LAYERS, POSITIONS, RECIPES, VOCAB
+from tests.support.models import HIDDEN, POSITIONS, RECIPES, VOCAB
 
-Shapes = dict[str, tuple[int, ...]]
+DEPTHS, WIDTHS = ("num_hidden_layers", "n_layer"), ("intermediate_size", "n_inner")
+"""What a configuration calls its number of layers, and its hidden size of an MLP."""
+
+_NORM = "H:H"
+_ENCODER = {
+    **dict.fromkeys(("attention.self.query", "attention.self.key", "attention.self.value"), "HH:H"),
+    "attention.output.dense": "HH:H",
+    "attention.output.LayerNorm": _NORM,
+    "intermediate.dense": "FH:F",
+    "output.dense": "HF:H",
+    "output.LayerNorm": _NORM,
+}
+_EMBEDDINGS = {"word_embeddings": "VH", "position_embeddings": "PH", "token_type_embeddings": "KH", "LayerNorm": _NORM}
+_NAMES: dict[str, tuple[dict[str, str], str, dict[str, str]]] = {
+    "bert": (
+        {
+            **{f"bert.embeddings.{name}": shape for name, shape in _EMBEDDINGS.items()},
+            "bert.pooler.dense": "HH:H",
+            "cls.seq_relationship": "KH:K",
+            "cls.predictions": ":V",
+            "cls.predictions.transform.dense": "HH:H",
+            "cls.predictions.transform.LayerNorm": _NORM,
+        },
+        "bert.encoder.layer",
+        _ENCODER,
+    ),
+    "roberta": (
+        {
+            **{f"roberta.embeddings.{name}": shape for name, shape in _EMBEDDINGS.items()},
+            "lm_head": ":V",
+            "lm_head.dense": "HH:H",
+            "lm_head.layer_norm": _NORM,
+        },
+        "roberta.encoder.layer",
+        _ENCODER,
+    ),
+    "gpt2": (
+        {"transformer.wte": "VH", "transformer.wpe": "PH", "transformer.ln_f": _NORM},
+        "transformer.h",
+        {
+            "ln_1": _NORM,
+            "attn.c_attn": "HT:T",
+            "attn.c_proj": "HH:H",
+            "ln_2": _NORM,
+            "mlp.c_fc": "HF:F",
+            "mlp.c_proj": "FH:H",
+        },
+    ),
+    "gptj": (
+        {"transformer.wte": "VH", "transformer.ln_f": _NORM, "lm_head": "VH:V"},
+        "transformer.h",
+        {
+            **dict.fromkeys(("attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj"), "HH"),
+            "ln_1": _NORM,
+            "mlp.fc_in": "FH:F",
+            "mlp.fc_out": "HF:H",
+        },
+    ),
+    "phi": (
+        {"model.embed_tokens": "VH", "model.final_layernorm": _NORM, "lm_head": "VH:V"},
+        "model.layers",
+        {
+            **dict.fromkeys(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.dense"), "HH:H"),
+            "input_layernorm": _NORM,
+            "mlp.fc1": "FH:F",
+            "mlp.fc2": "HF:H",
+        },
+    ),
+}
+"""Family → its modules outside the layers, where these are, and a layer's: module → the sizes of its weight, and behind
+a colon those of its bias.
+"""
 
 
-def _dense(name: str, rows: int, cols: int) -> Shapes:
-    return {f"{name}.weight": (rows, cols), f"{name}.bias": (rows,)}
-
-
-def _conv(name: str, inputs: int, outputs: int) -> Shapes:
-    """GPT-2's: the matrix lies the other way round."""
-    return {f"{name}.weight": (inputs, outputs), f"{name}.bias": (outputs,)}
-
-
-def _norm(name: str) -> Shapes:
-    return {f"{name}.weight": (HIDDEN,), f"{name}.bias": (HIDDEN,)}
-
-
-def _bert() -> Shapes:
-    embeddings = {"word": VOCAB, "position": POSITIONS, "token_type": 2}
-    shapes: Shapes = {f"bert.embeddings.{name}_embeddings.weight": (n, HIDDEN) for name, n in embeddings.items()}
-    shapes |= _norm("bert.embeddings.LayerNorm")
-    for i in range(LAYERS):
-        layer = f"bert.encoder.layer.{i}"
-        for name in ("self.query", "self.key", "self.value", "output.dense"):
-            shapes |= _dense(f"{layer}.attention.{name}", HIDDEN, HIDDEN)
-        shapes |= _norm(f"{layer}.attention.output.LayerNorm") | _norm(f"{layer}.output.LayerNorm")
-        shapes |= _dense(f"{layer}.intermediate.dense", FF, HIDDEN) | _dense(f"{layer}.output.dense", HIDDEN, FF)
-    shapes |= _dense("bert.pooler.dense", HIDDEN, HIDDEN) | _dense("cls.seq_relationship", 2, HIDDEN)
-    shapes |= _dense("cls.predictions.transform.dense", HIDDEN, HIDDEN) | _norm("cls.predictions.transform.LayerNorm")
-    return shapes | {"cls.predictions.bias": (VOCAB,)}
-
-
-def _gpt2() -> Shapes:
-    shapes: Shapes = {"transformer.wte.weight": (VOCAB, HIDDEN), "transformer.wpe.weight": (POSITIONS, HIDDEN)}
-    for i in range(LAYERS):
-        layer = f"transformer.h.{i}"
-        shapes |= _norm(f"{layer}.ln_1") | _norm(f"{layer}.ln_2")
-        shapes |= _conv(f"{layer}.attn.c_attn", HIDDEN, 3 * HIDDEN) | _conv(f"{layer}.attn.c_proj", HIDDEN, HIDDEN)
-        shapes |= _conv(f"{layer}.mlp.c_fc", HIDDEN, FF) | _conv(f"{layer}.mlp.c_proj", FF, HIDDEN)
-    return shapes | _norm("transformer.ln_f")
-
-
-SHAPES = {"bert": _bert(), "gpt2": _gpt2()}
+def shapes(family: str, config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Names of the tensors of a model of this configuration, as transformers saves it, and their shapes."""
+    outside, where, layer = _NAMES[family]
+    depth = next(config[name] for name in DEPTHS if name in config)
+    width = next(config[name] for name in WIDTHS if name in config)
+    sizes = {"H": HIDDEN, "T": 3 * HIDDEN, "F": width, "V": VOCAB, "P": POSITIONS, "K": config.get("type_vocab_size")}
+    modules = {**outside, **{f"{where}.{i}.{name}": shape for i in range(depth) for name, shape in layer.items()}}
+    return {
+        f"{module}.{part}": tuple(sizes[letter] for letter in letters)
+        for module, both in modules.items()
+        for part, letters in zip(("weight", "bias"), both.split(":"), strict=False)
+        if letters
+    }
 
 
 def plain_model(family: str, directory: Path) -> None:
-    """Write ``family`` (bert or gpt2) to ``directory``: random numbers, the same at every call, each tensor its own."""
+    """Write ``family`` to ``directory``: random numbers, the same at every call, each tensor its own."""
     model_class, _, values = RECIPES[family]
     directory.mkdir(parents=True)
     config = {"model_type": family, "architectures": [model_class], "dtype": "float32", **values}
     (directory / "config.json").write_text(json.dumps(config))
-    generator = torch.Generator().manual_seed(0)
-    drawn = {name: torch.randn(shape, generator=generator) * 0.2 for name, shape in SHAPES[family].items()}
-    tensors = {
-        name: tensor * torch.logspace(0, -2, tensor.shape[-1]) if tensor.ndim > 1 else tensor
-        for name, tensor in drawn.items()
-    }
+    draw = np.random.default_rng(0)
+    tensors = {}
+    for name, shape in shapes(family, values).items():
+        drawn = draw.standard_normal(shape) * 0.2
+        tensors[name] = (drawn * np.logspace(0, -2, shape[-1]) if len(shape) > 1 else drawn).astype(np.float32)
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})

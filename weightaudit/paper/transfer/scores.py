@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from weightaudit.paper.transfer.predictors import PREDICTORS
 
@@ -84,23 +85,16 @@ def scored(rows: pd.DataFrame, ways: Sequence[str], resamples: int) -> SetScores
 def spearman(x: Numbers, y: Numbers) -> float:
     """Spearman's rank correlation; NaN where nothing varies."""
     there = np.isfinite(x) & np.isfinite(y)
-    a, b = _ranks(x[there]), _ranks(y[there])
+    a, b = rankdata(x[there]), rankdata(y[there])
     if len(a) < 3 or a.std() == 0.0 or b.std() == 0.0:
         return math.nan
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _ranks(x: Numbers) -> Numbers:
-    """From 1, ties at their mean: scipy's `rankdata`, which takes most of a resample's time to be called."""
-    _, place, times = np.unique(x, return_inverse=True, return_counts=True)
-    ranks: Numbers = (np.cumsum(times) - (times - 1) / 2)[place]
-    return ranks
-
-
 def auc(x: Numbers, positive: NDArray[np.bool_]) -> float:
     """Probability that a positive one has the larger x than one that is not, ties a half; NaN without either."""
     there = np.isfinite(x)
-    ranks, positive = _ranks(x[there]), positive[there]
+    ranks, positive = rankdata(x[there]), positive[there]
     many, few = int(positive.sum()), int((~positive).sum())
     if not many or not few:
         return math.nan

@@ -13,7 +13,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 # Tests start hundreds of processes, each of which would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all collect check format lint ruff scripts types imports docs bench clean
+.PHONY: setup demo test test-all collect kernels check format lint ruff scripts types imports docs bench clean
 
 setup: $(VENV)/ready
 
@@ -46,6 +46,11 @@ test: setup
 # all the rest of that: workers that start together in a fresh clone would each do it. For CI, beside lint and types.
 collect: setup
 	$(BIN)/python -m pytest --collect-only -qq >$(VENV)/collected || { cat $(VENV)/collected; exit 1; }
+
+# Likewise the two dozen kernels that tests use, some three seconds each: workers that came to one at once would each
+# compile it.
+kernels: setup
+	$(BIN)/python -m pytest -n 0 -q tests/spectral/test_native.py -k test_every_kernel_is_kept
 
 # The tests that take minutes too, and more examples of those that draw them.
 test-all: setup

@@ -150,11 +150,11 @@ def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path)
     "change",
     [
         {"seed": 1},
-        {"tol": 1e-3},
+        pytest.param({"tol": 1e-3}, marks=pytest.mark.slow),
         {"roles": ("Q",)},
-        {"spectrum": True},
+        pytest.param({"spectrum": True}, marks=pytest.mark.slow),
         {"spectrum": "full"},
-        {"method": "exact"},
+        pytest.param({"method": "exact"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -410,7 +410,7 @@ def test_no_more_is_under_way_than_there_is_room_for(batch: Batch, few: list[Pat
 
 def test_models_that_end_in_another_order_leave_the_same(batch: Batch, few: list[Path], tmp_path: Path) -> None:
     class Turned(Executor):
-        """Two threads; the first model waits for the third, for which there is room once the second has been taken in."""
+        """Two threads; the first model waits for the third, which comes when the second has been taken in."""
 
         def __init__(self) -> None:
             self.threads = ThreadPoolExecutor(2)

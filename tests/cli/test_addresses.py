@@ -69,7 +69,9 @@ def nothing_secret_in(folder: Path, *texts: str) -> None:
     assert SECRET not in "".join(texts)
 
 
-@pytest.mark.parametrize("name", ["", "/model.safetensors"], ids=["folder", "file"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("", id="folder"), pytest.param("/model.safetensors", marks=pytest.mark.slow, id="file")]
+)
 def test_https(
     name: str, weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,7 @@ def test_a_run_loads_no_torch(runner: Killable) -> None:
     assert not runner.has_torch
 
 
-@pytest.mark.parametrize("most", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(whole: Whole, runner: Killable, tmp_path: Path, most: int) -> None:
     """Some time after a run has finished one or more models, or none."""
     rng = random.Random(1)

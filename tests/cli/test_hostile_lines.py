@@ -172,7 +172,7 @@ OPTIONS = ("--roles", "--layers", "--method", "--device", "--ignore", "--memory"
 
 
 @pytest.mark.parametrize(
-    "name", [name if i in (0, 1, 4, 5) else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(NAMES)]
+    "name", [name if i in (1, 5) else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(NAMES)]
 )
 def test_words_of_the_command_line(weightaudit: CommandLine, name: str, tiny_checkpoints: dict[str, Path]) -> None:
     for option in OPTIONS:

@@ -270,6 +270,7 @@ def test_links_where_results_belong_are_not_followed(weightaudit: CommandLine, m
     assert kept.read_text() == "mine"
 
 
+@pytest.mark.slow  # as every output does, which is tested above and below
 def test_a_figure_replaces_a_link(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     drawn = tmp_path / "figures" / "stable-rank.svg"

@@ -351,11 +351,16 @@ def test_a_file_that_ends_like_a_report_is_the_model_s(
     assert contents(tmp_path) == before
 
 
-def test_a_figure_replaces_no_picture_of_the_model_s(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_figures_are_drawn_again_beside_pictures_of_the_model_s(weightaudit: CommandLine, model: Path) -> None:
     pytest.importorskip("matplotlib")
     put(model, "figure.png", "architecture.svg")
     for _ in range(2):  # other pictures are in nobody's way, and the second time there are ours
         assert weightaudit("scan", model, "--figures", model, *LITTLE).code == 0
+
+
+def test_a_figure_replaces_no_picture_of_the_model_s(weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     for name in ("stable-rank.svg", "heat-map.png", "encoder-heat-map.svg"):
         drawn = model / name
         drawn.unlink(missing_ok=True)
@@ -369,7 +374,7 @@ def test_a_figure_replaces_no_picture_of_the_model_s(weightaudit: CommandLine, m
         drawn.unlink()
 
 
-@pytest.mark.parametrize("drawn", [False, seldom(True)])  # figures are drawn twice above
+@pytest.mark.parametrize("drawn", [False, seldom(True)])  # one figure is drawn below
 def test_every_kind_of_report_is_written_again(drawn: bool, weightaudit: CommandLine, model: Path) -> None:
     pytest.importorskip("matplotlib")
     figures = ("--figures", model / "figures") if drawn else ()

@@ -126,7 +126,8 @@ def test_batch(weightaudit: CommandLine, hostile: Path, tmp_path: Path) -> None:
     check(weightaudit("batch", models, "--out", out, "--workers", "0"))
 
 
-def test_paper(weightaudit: CommandLine, tmp_path: Path) -> None:
+def test_paper(weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weightaudit.paper.png.DPI", 14)  # nobody looks at it
     out = tmp_path / f"{WORD}\n{WORD}"
     done = weightaudit(
         "paper", "table1", "--offline", "--bert", " ".join([WORD] * 20), "--phi-2", NAMES[1], "--out", out

@@ -106,11 +106,14 @@ def test_the_real_ones_are_among_them(forty: Forty, found: object, package: str)
     assert outcome.status == "done"
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_in_processes(
     forty: Forty, weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
-    """They find the Hub by what they are left by this one. See `test_run` for models that end in another order."""
+    """They find the Hub by what they are left by this one. See `test_run` for models that end in another order, and
+    `tests/cli/test_batch.py` for what a process and this thread leave together.
+    """
     with pointed_at(forty.env["HF_ENDPOINT"], tmp_path / "home"):
         for name in ("HF_ENDPOINT", "HF_HOME"):
             monkeypatch.setenv(name, forty.env[name])

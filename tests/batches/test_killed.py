@@ -73,7 +73,7 @@ class Killable:
 @pytest.fixture(scope="module")
 def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     folder = tmp_path_factory.mktemp("warm")
-    entries_of([*few, f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], folder)
+    entries_of([*few, f"{few[0]} layers=0 roles=Q", f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], folder)
     running = Killable(folder / "list.txt")
     try:
         yield running
@@ -134,7 +134,7 @@ def test_a_run_loads_no_torch(runner: Killable) -> None:
     assert not runner.has_torch
 
 
-@pytest.mark.parametrize("most", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(whole: Whole, runner: Killable, tmp_path: Path, most: int) -> None:
     """Some time after a run has finished one or more models, or none."""
     rng = random.Random(1)
@@ -188,7 +188,7 @@ def test_killed_before_every_change(
     count: int,
 ) -> None:
     """One model's run makes every kind of change that two make; that a finished one stays is tested above, too."""
-    batch(few[:count], tmp_path / "whole")
+    batch([f"{model} layers=0 roles=Q" for model in few[:count]], tmp_path / "whole")
     whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
 
     def fresh(step: int) -> Path:

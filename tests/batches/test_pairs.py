@@ -207,8 +207,8 @@ def test_nothing_of_a_model_is_replaced(models: tuple[Path, list[Path]], tmp_pat
 @pytest.mark.parametrize(
     "spoilt",
     [
-        *("{}", "[1]", "\x00", "x" * 2_000_000),
-        *(pytest.param(other, marks=pytest.mark.slow) for other in ('{"key": 1}', "null")),
+        *("{}", "\x00"),
+        *(pytest.param(other, marks=pytest.mark.slow) for other in ("[1]", "x" * 2_000_000, '{"key": 1}', "null")),
     ],
 )
 def test_a_spoilt_outcome_is_no_outcome(spoilt: str, models: tuple[Path, list[Path]], tmp_path: Path) -> None:

@@ -57,17 +57,15 @@ def test_work_is_shared_by_two_processes(two: ProcessExecutor) -> None:
     assert os.getpid() not in who
 
 
-def test_processes_know_their_threads_before_anything_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_know_their_threads_before_anything_is_imported_and_scan_without_torch(
+    few: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "2")  # which they are not to take over
     with ProcessExecutor(1, 1) as one:
         assert one.submit(tasks.environment, "OMP_NUM_THREADS").result() == "1"
         assert one.submit(tasks.loaded, "numpy").result() is False
         assert one.submit(tasks.threads).result() == 1
-
-
-def test_a_worker_scans_without_torch(few: list[Path]) -> None:
-    with ProcessExecutor(1, 1) as one:
         assert one.submit(tasks.rows_scanned, str(few[0])).result()
         assert not any(one.submit(tasks.loaded, name).result() for name in ("torch", "transformers"))
 

@@ -35,25 +35,32 @@ from weightaudit.errors import (
 Batch = Callable[..., BatchResult]
 
 
+FAILURES: tuple[tuple[Exception, bool], ...] = (
+    (MemoryError(), True),
+    (OutOfMemory("x", "y"), True),
+    (OSError(errno.EIO, "Input/output error"), True),
+    (ConnectionResetError(), True),
+    (TimeoutError(), True),
+    (pickle.UnpicklingError("of a cache of kernels"), True),
+    (ModelUnreachable("x", "HTTP 503"), True),
+    (ChangedMeanwhile("x", "y"), True),
+    (ModelUnavailable("x", "gated"), False),
+    (ModelNotFound("x", "y"), False),
+    (CheckpointError("x", "its pickle is refused"), False),
+    (ConfigError("x", "y"), False),
+    (MappingError("x", "y"), False),
+    (UsageError("x", "no such role"), False),
+)
+RUN = (MemoryError, OSError, ModelUnreachable, CheckpointError)
+"""By default runs meet these: of Python, of the system, and of ours one of each."""
+
+
 @pytest.mark.parametrize(
     ("error", "again"),
     [
-        (MemoryError(), True),
-        (OutOfMemory("x", "y"), True),
-        (OSError(errno.EIO, "Input/output error"), True),
-        (ConnectionResetError(), True),
-        (TimeoutError(), True),
-        (pickle.UnpicklingError("of a cache of kernels"), True),
-        (ModelUnreachable("x", "HTTP 503"), True),
-        (ChangedMeanwhile("x", "y"), True),
-        (ModelUnavailable("x", "gated"), False),
-        (ModelNotFound("x", "y"), False),
-        (CheckpointError("x", "its pickle is refused"), False),
-        (ConfigError("x", "y"), False),
-        (MappingError("x", "y"), False),
-        (UsageError("x", "no such role"), False),
+        pytest.param(error, again, marks=[] if type(error) in RUN else [pytest.mark.slow], id=type(error).__name__)
+        for error, again in FAILURES
     ],
-    ids=lambda value: type(value).__name__,
 )
 def test_which_failures_are_tried_again(
     batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool
@@ -78,6 +85,7 @@ def test_which_failures_are_tried_again(
 
 
 def test_the_classes_say_which() -> None:
+    assert [is_temporary(error) for error, _ in FAILURES] == [again for _, again in FAILURES]
     assert is_temporary(WorkerLost("x", "y"))
     assert not is_temporary(OutOfTime("x", "y"))
 

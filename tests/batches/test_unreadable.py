@@ -30,11 +30,11 @@ Batch = Callable[..., BatchResult]
 
 @pytest.fixture
 def joined(
-    batch: Batch, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    earlier: Callable[..., None], few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], dict[str, str]]:
     """Join three finished models again, whatever was done to the parts of the second since."""
     out = tmp_path / "out"
-    batch(few[:3])
+    earlier(few[:3])
     listed = read_manifest(out).models
     outcomes = {out / one.folder: read_outcome(out / one.folder) for one in listed}
 
@@ -90,7 +90,7 @@ def test_whole_parts_are_joined(joined: Callable[[], dict[str, str]], few: list[
     assert before[0] == _rows(tmp_path / "out", *(path.name for path in few[:3]))
 
 
-@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_part_cut_off_anywhere_leaves_no_row(
     joined: Callable[[], dict[str, str]], few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -174,10 +174,12 @@ PARTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "a row of another width": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b"a,b\n")),
     "a line without end": (LAYERS_CSV, lambda part: part.write_bytes(part.read_bytes() + b"x" * 3_000_000)),
 }
+LIKE_OTHERS = ("endless metadata", "an empty table", "something else", "no table", "an open quote")
+"""One takes long; tables are cut off above, too; and a row of another width tells of a quote that is open."""
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow) if case == "endless metadata" else case for case in PARTS]
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case in LIKE_OTHERS else case for case in PARTS]
 )
 def test_a_part_that_is_no_table_of_ours(
     case: str, joined: Callable[[], dict[str, str]], few: list[Path], tmp_path: Path

@@ -69,7 +69,9 @@ def nothing_secret_in(folder: Path, *texts: str) -> None:
     assert SECRET not in "".join(texts)
 
 
-@pytest.mark.parametrize("name", ["", "/model.safetensors"], ids=["folder", "file"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("", id="folder"), pytest.param("/model.safetensors", marks=pytest.mark.slow, id="file")]
+)
 def test_https(
     name: str, weightaudit: CommandLine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +84,8 @@ def test_https(
     assert table == scanned(weightaudit, f"{model}{name}", "near")[0]
 
 
-@pytest.mark.parametrize("scheme", [pytest.param("s3", marks=pytest.mark.slow), "gs"])
+@pytest.mark.slow  # `tests/source/test_bucket.py` reads both
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
 def test_cloud_storage(scheme: str, weightaudit: CommandLine, model: Path, tmp_path: Path) -> None:
     for library in {"s3": ("s3fs", "moto.server"), "gs": ("gcsfs", "werkzeug")}[scheme]:  # some take long to import
         pytest.importorskip(library)

@@ -237,6 +237,11 @@ def test_stopped(
     assert (done.code, done.stderr) == (0, "")
     assert {file: file.stat().st_ino for file in finished} == finished
     assert len((out / "summary.csv").read_text().splitlines()) == 1 + len(copies)
+    # Of the same model, whether a worker or this thread has scanned it, there are the same bytes.
+    header, *rows = (out / "all.csv").read_text().splitlines()
+    assert header.startswith("model,")
+    assert len({row.partition(",")[2] for row in rows}) == 1
+    assert len(rows) == len(copies)
 
 
 def _check_shown(shown: bytes, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> ScanReport:
     return report
 
 
-@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+@pytest.mark.parametrize("quiet", [(), pytest.param(("--quiet",), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["sarif", "json"])
 def test_a_document_and_nothing_else(
     weightaudit: CommandLine, scanned: ScanReport, tmp_path: Path, kind: str, quiet: tuple[str, ...]

@@ -61,7 +61,7 @@ def test_how_a_model_would_be_read(weightaudit: CommandLine, tiny_checkpoints: d
     assert sum(said["counts"].values()) == len(said["tensors"])
 
 
-@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+@pytest.mark.parametrize("quiet", [(), pytest.param(("--quiet",), marks=pytest.mark.slow)])
 def test_a_comparison(
     weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], tmp_path: Path, quiet: tuple[str, ...]
 ) -> None:

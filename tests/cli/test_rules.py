@@ -135,9 +135,9 @@ def test_what_is_ignored_belongs_to_the_key() -> None:
 @pytest.mark.parametrize(
     ("fail_on", "code", "why"),
     [
-        ("error", 1, "1 finding at or above error: exit code 1 (--fail-on)"),
+        pytest.param("error", 1, "1 finding at or above error: exit code 1 (--fail-on)", marks=pytest.mark.slow),
         ("warning", 1, "2 findings at or above warning: exit code 1 (--fail-on)"),
-        ("info", 1, "3 findings at or above info: exit code 1 (--fail-on)"),
+        pytest.param("info", 1, "3 findings at or above info: exit code 1 (--fail-on)", marks=pytest.mark.slow),
         ("never", 0, ""),
         (None, 1, "1 finding at or above error: exit code 1 (--fail-on)"),
     ],

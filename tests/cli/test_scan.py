@@ -88,6 +88,7 @@ def test_archs_unknown_name(weightaudit: CommandLine) -> None:
     assert "gpt2" in done.stderr
 
 
+@pytest.mark.slow
 def test_as_a_process(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
     command = [sys.executable, "-m", "weightaudit", "scan", str(tiny_checkpoints["roberta"])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)

@@ -129,6 +129,7 @@ def test_a_token_that_is_refused_can_be_checked(hub: Hub, shell: Shell) -> None:
     works(shell.weightaudit(*SCAN))
 
 
+@pytest.mark.slow
 def test_a_revision_that_the_hub_lists(shell: Shell, tmp_path: Path) -> None:
     refused(shell.weightaudit(*SCAN, "--revision", "v2"), "Give a branch, a tag or a commit")
     works(shell.weightaudit(*SCAN, "--revision", "v1"))
@@ -144,6 +145,7 @@ def test_offline_by_a_variable(shell: Shell) -> None:
     works(shell.weightaudit(*SCAN))
 
 
+@pytest.mark.slow
 def test_an_address_that_nobody_answers(shell: Shell) -> None:
     shell.variables["HF_ENDPOINT"] = "http://127.0.0.1:9"
     refused(shell.weightaudit(*SCAN, "--max-wait", "3"), "http://127.0.0.1:9 cannot be reached")
@@ -151,7 +153,9 @@ def test_an_address_that_nobody_answers(shell: Shell) -> None:
     works(shell.weightaudit(*SCAN))
 
 
-@pytest.mark.parametrize("model", ["org/folders", "hf://org/folders/best/model.safetensors"])
+@pytest.mark.parametrize(
+    "model", [pytest.param("org/folders", marks=pytest.mark.slow), "hf://org/folders/best/model.safetensors"]
+)
 def test_weights_in_a_folder(model: str, shell: Shell) -> None:
     done = shell.weightaudit("scan", model)
     assert done.returncode in (2, 3), done.stdout + done.stderr

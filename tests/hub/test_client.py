@@ -214,6 +214,7 @@ print(json.dumps([hf_hub_download(sys.argv[1], name) for name in sys.argv[2:]]))
 """
 
 
+@pytest.mark.slow
 def test_both_ways_of_pointing_the_client_ask_the_same(hub: Hub, tmp_path: Path) -> None:
     names = ["config.json", LARGE]
     with pointed_at(hub.url, tmp_path / "here", token=hub.token):

@@ -146,6 +146,7 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
     shown: dict[str, set[str]] = {}
     for key, how in proof.shown.items():
         shown.setdefault(key[3], set()).add(how)
+    untrue = [f"{one} is no copy of {other}" for one, other in model_map.ties if not tensors[one].equal(tensors[other])]
     known = for_model_type(model_type)
     own = (known.note,) if known is not None else ()
     with_config = {
@@ -159,7 +160,11 @@ def judge(model_type: str, directory: Path, **values: Any) -> Verdict:
         shown,
         {key[3]: why for key, why in proof.missing.items()},
         {entry.tensor: entry.detail for entry in model_map.coverage if entry.status == "unmapped"},
-        (*(note for note in model_map.notes if note not in own), *(told.says for told in model_map.discrepancies)),
+        (
+            *(note for note in model_map.notes if note not in own),
+            *(told.says for told in model_map.discrepancies),
+            *untrue,
+        ),
         len(tensors),
         sum(entry.status in ("analysed", "ignored") or bool(entry.detail) for entry in model_map.coverage),
         tuple(entry.tensor for entry in model_map.coverage if entry.detail in _TOWERS),

@@ -14,7 +14,7 @@ from tests.architecture.deletions import account, saved_by, says
 from tests.architecture.exceptions import NO_INVENTORY, UNMISSED, UNSHAPED
 from tests.architecture.inventories import body_of, built_types, classes_of, shipped
 from tests.architecture.saved import info, infos, value
-from tests.support.covering import in_turn
+from tests.support.covering import covering, in_turn
 from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
 from weightaudit.errors import MappingError
@@ -59,9 +59,8 @@ def test_every_model_type_has_an_inventory_or_a_reason() -> None:
     assert set(built_types()) - shipped().keys() == NO_INVENTORY.keys()
 
 
-@pytest.mark.parametrize(
-    "model_type", ["biogpt", *(pytest.param(one, marks=pytest.mark.slow) for one in ("codegen", "gptj"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", ["biogpt", "codegen", "gptj"])
 def test_the_inventory_is_what_is_learned_now(model_type: str) -> None:
     # Another version of transformers may hold other tensors; the tests above say whether ours are still right.
     body, stem = body_of(model_type)
@@ -109,8 +108,7 @@ def test_one_cause_is_told_once(model_type: str, lost: str, told: str) -> None:
     assert kept(model_type, lambda name: not re.search(lost, name)) == [told]
 
 
-@pytest.mark.parametrize("model_type", ["mistral4", "deepseek_v3"])
-@pytest.mark.parametrize("dense", [0, 1, 2])
+@pytest.mark.parametrize(("model_type", "dense"), covering(["mistral4", "deepseek_v3"], [0, 1, 2], together=1))
 def test_an_mlp_without_experts_is_no_stack_of_experts(model_type: str, dense: int) -> None:
     assert kept(model_type, lambda _: True, first_k_dense_replace=dense) == []
 

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from tests.architecture.saved import Saved, info, infos, statuses, values
+from tests.support.covering import in_turn
 from tests.support.models import FF, HIDDEN, RECIPES, VOCAB
 from weightaudit.architecture import map_model
 from weightaudit.errors import MappingError
@@ -30,8 +31,7 @@ def square(*names: str) -> list[TensorInfo]:
     return [info(name, (HIDDEN, HIDDEN)) for name in names]
 
 
-@pytest.mark.parametrize("family", RECIPES)
-@pytest.mark.parametrize("model_type", ["somethingnew", None])
+@pytest.mark.parametrize(("family", "model_type"), in_turn([*RECIPES], ["somethingnew", None]))
 def test_a_known_layout_under_an_unknown_type(family: str, model_type: str | None, saved: Get) -> None:
     checkpoint = saved(family)
     config = None if model_type is None else {"model_type": model_type}

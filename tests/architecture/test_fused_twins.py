@@ -35,7 +35,7 @@ def unfused_phi3(tensors: dict[str, torch.Tensor], config: dict[str, Any]) -> di
     return found
 
 
-@pytest.mark.parametrize("method", ["exact", "krylov"])
+@pytest.mark.parametrize("method", [pytest.param("exact", marks=pytest.mark.slow), "krylov"])
 def test_phi3_and_its_twin_in_llamas_names(tmp_path: Path, method: Any) -> None:
     fused, twin = tmp_path / "fused", tmp_path / "twin"
     tiny("phi3").save_pretrained(fused)

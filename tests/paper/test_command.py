@@ -274,13 +274,11 @@ def test_every_real_command_has_its_help(name: str, weightaudit: CommandLine, mo
 def test_listing_the_experiments_loads_nothing_heavy() -> None:
     program = (
         "import sys; from weightaudit.cli import app\n"
-        "for arguments in (['--help'], ['paper', '--help']):\n"
-        " sys.argv = ['weightaudit', *arguments]\n"
-        " app(standalone_mode=False)\n"
-        " heavy = {'torch', 'plotly', 'matplotlib', 'pandas', 'numpy', 'scipy'} & set(sys.modules)\n"
-        " print(sorted(heavy), file=sys.stderr)"
+        "sys.argv = ['weightaudit', 'paper', '--help']\n"
+        "app(standalone_mode=False)\n"
+        "heavy = {'torch', 'plotly', 'matplotlib', 'pandas', 'numpy', 'scipy'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == ["[]", "[]"]
-    assert " paper " in done.stdout
+    assert done.stderr.split() == ["[]"]
     assert "figure1" in done.stdout

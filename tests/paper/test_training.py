@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from weightaudit.paper import nets
+from weightaudit.paper import nets, training
 from weightaudit.paper.nets import Activation, Weights
 from weightaudit.paper.training import Schedule, descend, single_threaded
 
@@ -119,14 +119,26 @@ def test_no_step_observes_once() -> None:
     assert steps == [0]
 
 
-def test_many_steps_are_as_many_in_pieces() -> None:
+@pytest.mark.parametrize("segment", [50, pytest.param(500, marks=pytest.mark.slow)])
+def test_many_steps_are_as_many_in_pieces(segment: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """More steps than the threads go between two meetings, with a pass that runs across them."""
+    monkeypatch.setattr(training, "SEGMENT", segment)
+    steps = 12 * segment // 5 + 3
     weights, x, y = problem(2)
     whole = descend(
-        weights, x, y, rate=0.05, decay=0.01, steps=1203, activation="relu", batch=5, generator=seeded(2), every=1100
+        weights,
+        x,
+        y,
+        rate=0.05,
+        decay=0.01,
+        steps=steps,
+        activation="relu",
+        batch=5,
+        generator=seeded(2),
+        every=11 * segment // 5,
     )
     one_by_one = descend(
-        weights, x, y, rate=0.05, decay=0.01, steps=1203, activation="relu", batch=5, generator=seeded(2), every=7,
+        weights, x, y, rate=0.05, decay=0.01, steps=steps, activation="relu", batch=5, generator=seeded(2), every=7,
         observe=lambda *_: None,
     )  # fmt: skip
     for W, V in zip(whole, one_by_one, strict=True):

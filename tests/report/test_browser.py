@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.report import spectra
-from tests.report.test_plotly_js import drawn_kinds
+from tests.report.drawn import drawn_kinds
 from tests.support import factory
 from tests.support.browser import SHORT, TALL, asked, needs_chromium, opened
 from weightaudit import ScanReport

@@ -60,7 +60,8 @@ def _serving(model_type: str) -> Family | None:
     """The family that has the model type itself. To read all specs takes longer than to scan a small model, so only
     those are read in whose text it stands."""
     wanted, extended = f'"{model_type}"', f'extends = "{model_type}"'
-    mentioned = [_read(name) for name, text in _specs().items() if wanted in text.replace(extended, "")]
+    texts = ((name, text) for name, text in _specs().items() if wanted in text)
+    mentioned = [_read(name) for name, text in texts if wanted in text.replace(extended, "")]
     serving = [known for known in mentioned if model_type in known.model_types]
     if len(serving) > 1:
         raise SpecError(f"{serving[1].name}.toml", f"{serving[0].name} has model type '{model_type}' too")

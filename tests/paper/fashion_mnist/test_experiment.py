@@ -136,6 +136,7 @@ def test_the_command_draws_all(weightaudit: CommandLine, config: FashionMnistCon
     assert commanded(weightaudit, config, tmp_path) > 10_000
 
 
+@pytest.mark.slow
 def test_the_command(
     weightaudit: CommandLine, config: FashionMnistConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_points(
     assert all(claim in result.claims for claim in again.claims)
 
 
-@pytest.mark.parametrize("check", [stationary_points.check, deep_linear.check])
+@pytest.mark.parametrize("check", [stationary_points.check, pytest.param(deep_linear.check, marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_short_run(check: Callable[[LemmasConfig, Progress], Result]) -> None:
     with single_threaded():
         once, again = (check(SHORT, Silent()) for _ in range(2))
@@ -161,7 +161,7 @@ def test_two_draws_of_these_decide_nothing_but_failures(result: Result, descende
 
 def test_a_flow_that_takes_too_long_is_an_error_with_a_next_step() -> None:
     with pytest.raises(WeightauditError, match="100 evaluations"):
-        experiment.run(dataclasses.replace(SHORT, steps=2, shallow_steps=2, evaluations=100, lifetimes=20.0), Silent())
+        deep_linear.check(dataclasses.replace(SHORT, evaluations=100, lifetimes=20.0), Silent())
 
 
 def test_networks_that_collapse_or_diverge_prove_nothing() -> None:

@@ -121,7 +121,7 @@ def test_each_order_of_one_pool_is_as_likely(draws: int) -> None:
 
 
 @pytest.mark.usefixtures("pools")
-@pytest.mark.parametrize("times", [100, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [50, *(pytest.param(times, marks=pytest.mark.slow) for times in (100, 400))])
 def test_each_entry_comes_once_and_may_come_anywhere(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many pools, the last line not full."""
     monkeypatch.setattr(shuffling, "POOL", 64)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import weightaudit
-from tests.support.browser import TALL, asked, needs_chromium
+from tests.support.browser import SHORT, asked, needs_chromium
 from tests.support.damaged import EXPLODED, NAN, RANDOM, ZERO, damaged_model
 
 pytestmark = [pytest.mark.browser, needs_chromium]
@@ -23,6 +23,12 @@ const look = () => ({
 });
 const moved = () => new Promise((end) => setTimeout(end, 50));
 const go = async (hash) => { location.hash = hash; await moved(); return look(); };
+"""
+DRAWN = """
+for (const node of document.querySelectorAll("#plots .plot")) {
+  node.scrollIntoView({ behavior: "instant" });
+  for (let i = 0; i < 1000 && !node._fullLayout; i++) await moved();
+}
 """
 MARKS = """
 const plot = (name) => document.getElementById(`plot-${name}-0`).data;
@@ -177,8 +183,8 @@ def answers(page: Path, height: int, **scripts: str) -> Answers:
 def tall(page: Path) -> Answers:
     """Where every chart has been drawn."""
     return answers(
-        *(page, 2 * TALL),
-        marks=MARKS,
+        *(page, SHORT),
+        marks=DRAWN + MARKS,
         filtered=FILTERED,
         text=TEXT,
         scaled=SCALED,

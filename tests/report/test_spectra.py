@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.report.spectra import asked
+from tests.report.spectra import asked, of_roles
 from tests.support import factory
 from tests.support.browser import TALL, needs_chromium, opened
 from tests.support.browser import asked as answered
@@ -131,7 +131,7 @@ def check_drawn(dom: str, plots: int) -> None:
 @pytest.mark.browser
 @needs_chromium
 def test_one_matrix_is_chosen_and_named(tmp_path: Path) -> None:
-    report = asked(factory.bert(3))
+    report = asked(of_roles(factory.bert(3), "Q", "M1", "M2"))
     report.write(tmp_path / "page.html")
     told = answered(
         tmp_path / "page.html",

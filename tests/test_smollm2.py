@@ -86,7 +86,8 @@ def test_entries_of_a_layer(file: Path, expected: dict[str, gguf.ReaderTensor]) 
         assert check_entries(checkpoint, expected, "blk.7.") > 0
 
 
-@pytest.mark.parametrize("layers", ["blk.2", pytest.param("", marks=pytest.mark.slow)])
+@pytest.mark.slow  # as a small file is by default, in tests/quantised
+@pytest.mark.parametrize("layers", ["blk.2", ""])
 def test_entries_streamed(layers: str, file: Path, expected: dict[str, gguf.ReaderTensor], tmp_path: Path) -> None:
     """No byte of a tensor comes twice but those that the header's last, growing read reaches into."""
     with serve({"org/smol-GGUF": {file.name: file}}) as hub, pointed_at(hub.url, tmp_path / "home"):

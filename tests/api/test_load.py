@@ -123,7 +123,7 @@ VALUES: st.SearchStrategy[Any] = (
 
 
 @given(data=st.data())
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path: Path) -> None:
     """Whatever value somewhere in the record is another: an error of ours, or a report that can be written."""
     said = json.loads(SHORT)

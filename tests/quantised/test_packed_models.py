@@ -39,8 +39,8 @@ CASES: list[Case] = [
     ("gpt2", gptq, GPTQ),
     ("gpt2", awq, AWQ),
 ]
-USUAL = {("mixtral", compressed), ("deepseek_v3", fp8), ("qwen2_moe", gptq), ("gpt2", awq)}
-"""Each packing once: of experts, of shared ones, of latents, of matrices that lie turned in a float file."""
+USUAL = {("mixtral", compressed), ("deepseek_v3", fp8), ("llama", gptq), ("gpt2", awq)}
+"""Each packing once: of an MLP, of experts, of latents, of matrices that lie turned in a float file."""
 
 
 def named(case: Case) -> Any:

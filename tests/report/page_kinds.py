@@ -47,6 +47,11 @@ def _heads(folder: Path) -> Path:
     return folder / "page.html"
 
 
+def _everything() -> ScanReport:
+    """A scan's report with every section that there is."""
+    return replace(full_spectra.asked(factory.judged()), heads=scan(tiny("bert"), heads=True).heads)
+
+
 def _quantised(folder: Path) -> Path:
     model, base = packed("llama", gptq, GPTQ, folder)
     scan(str(model), base=str(base)).to_html(folder / "page.html")
@@ -110,6 +115,7 @@ KINDS: dict[str, Written] = {
     "spectrum": _scan(lambda: spectra.asked(factory.bert(4))),
     "full_spectrum": _scan(lambda: full_spectra.asked(factory.bert(3))),
     "heads": _heads,
+    "everything": _scan(_everything),
     "quantised": _quantised,
     "adapter": _adapter,
     "comparison": _comparison,

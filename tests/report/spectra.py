@@ -9,6 +9,11 @@ from weightaudit import ScanReport
 from weightaudit.records import LayerRow, SpectrumDetail
 
 
+def of_roles(report: ScanReport, *roles: str) -> ScanReport:
+    """The report of a few roles' matrices alone."""
+    return replace(report, rows=tuple(row for row in report.rows if row.matrix.role in roles))
+
+
 def detail(row: LayerRow, rng: random.Random) -> SpectrumDetail:
     """Made up, but consistent in itself."""
     full, top = min(row.matrix.shape), row.spectrum.spectral_norm

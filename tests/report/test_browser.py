@@ -47,6 +47,7 @@ Drawn = Callable[[str], tuple[str, dict[str, Any]]]
 PAGES: dict[str, Callable[[], ScanReport]] = {
     **factory.ALL,
     "hostile, spectra": lambda: spectra.asked(factory.hostile()),
+    "all_nan": lambda: spectra.asked(factory.all_nan()),
 }
 PRINTED_FIRST = ("seq2seq", "all_nan")
 """What is printed before any plot has been in sight; all others are seen first."""

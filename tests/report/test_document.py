@@ -70,7 +70,7 @@ def test_a_sharing_page_draws_and_says_when_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     share_plotly(tmp_path)
     page = tmp_path / "model" / "report.html"
-    factory.bert().to_html(page, plotly="../plotly.js")
+    factory.one_layer().to_html(page, plotly="../plotly.js")
     evil = "<script src='../evil.js'></script>"
     (tmp_path / "evil.js").write_text("document.title = 'pwned'")
     page.write_text(page.read_text("utf-8").replace("<main>", "<main>" + evil), encoding="utf-8")
@@ -79,7 +79,7 @@ def test_a_sharing_page_draws_and_says_when_it_cannot(tmp_path: Path) -> None:
     assert "pwned</title>" not in dom
     assert len(console) == 1
     assert "Content Security Policy" in console[0]
-    factory.bert().to_html(page, plotly="../gone.js")
+    factory.one_layer().to_html(page, plotly="../gone.js")
     dom, console = opened(page)
     assert dom.count('<p class="empty">Not drawn: plotly.js is not where') == 3
     assert 'data-ready="true"' in dom

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
+from tests.report.spectra import of_roles
 from tests.support import factory
 from tests.support.pictures import draw_coarsely
 from tests.support.running import CommandLine
-from weightaudit import ScanReport
 from weightaudit.errors import OutputError, UsageError
 from weightaudit.records import LayerRow
 from weightaudit.report import figures
@@ -70,12 +70,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(figures, "KINDS", ("svg",))
         draw_coarsely(patched)
-        return roles_of(factory.seq2seq(2), "Q", "XQ", "M1").to_figures(tmp_path_factory.mktemp("stacks"))[0].parent
-
-
-def roles_of(report: ScanReport, *roles: str) -> ScanReport:
-    """The report of a few roles' matrices alone."""
-    return replace(report, rows=tuple(row for row in report.rows if row.matrix.role in roles))
+        return of_roles(factory.seq2seq(2), "Q", "XQ", "M1").to_figures(tmp_path_factory.mktemp("stacks"))[0].parent
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +166,7 @@ def test_a_layer_numbered_far_beyond_the_others_takes_no_memory(
 ) -> None:
     """A name may say any number: what is drawn goes by what is there."""
     monkeypatch.setattr(figures, "LINES", ())
-    report = roles_of(factory.bert(layers=3), "Q")
+    report = of_roles(factory.bert(layers=3), "Q")
     rows = tuple(
         replace(row, matrix=replace(row.matrix, layer=999_999_999)) if row.matrix.layer == 2 else row
         for row in report.rows

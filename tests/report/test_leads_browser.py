@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import weightaudit
-from tests.support.browser import TALL, asked, needs_chromium
-from tests.support.damaged import EXPLODED, NAN, RANDOM, ZERO, damaged_model
+from tests.support.browser import SHORT, asked, needs_chromium
+from tests.support.damaged import EXPLODED, LAYERS, NAN, RANDOM, ZERO, damaged_model
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
@@ -24,13 +24,19 @@ const look = () => ({
 const moved = () => new Promise((end) => setTimeout(end, 50));
 const go = async (hash) => { location.hash = hash; await moved(); return look(); };
 """
+DRAWN = """
+for (const node of document.querySelectorAll("#plots .plot")) {
+  node.scrollIntoView({ behavior: "instant" });
+  for (let i = 0; i < 1000 && !node._fullLayout; i++) await moved();
+}
+"""
 MARKS = """
 const plot = (name) => document.getElementById(`plot-${name}-0`).data;
 for (const name of ["frobenius", "stable-rank", "heat"])
   answer[name] = Object.fromEntries(plot(name).map((trace) => [trace.name ?? "", trace.x]));
-answer.hover = plot("frobenius").find((trace) => trace.name === "M1").hovertext[71];
+answer.hover = plot("frobenius").find((trace) => trace.name === "M1").hovertext[{EXPLODED}];
 answer.words = plot("stable-rank").find((trace) => trace.text).text;
-"""
+""".replace("{EXPLODED}", str(EXPLODED))
 FILTERED = """
 const type = (text) => {
   const words = document.querySelector("#layers input");
@@ -44,14 +50,14 @@ answer.steps = history.length - steps;
 answer.none = type("layer 3 layer>4");
 answer.wrong = type("stble>4");
 answer.empty = type("");
-answer.given = await go("#filter=layer+57+stable_rank%3E20");
+answer.given = await go("#filter=layer+{RANDOM}+stable_rank%3E20");
 answer.rule = await go("#rule=untrained");
 answer.roled = await go("#filter=3-4&role=M2");
 answer.place = await go("#layer-5-o");
 answer.unknown = await go("#layer-999-O");
 answer.beyond = await go("#m-99999");
 answer.odd = await go("#filter=%E0%A4%A&role=nothing");
-"""
+""".replace("{RANDOM}", str(RANDOM))
 TEXT = """
 answer.after = await go("#filter=" + encodeURIComponent("<img/src=x/onerror=document.title='pwned'>"));
 answer.images = document.querySelectorAll("img").length;
@@ -105,12 +111,12 @@ const cards = [...document.querySelectorAll(".profile")];
 const drawing = cards.find((one) => one.querySelector(".role").textContent === "O").querySelector(
   ".scaled:not(.off) svg");
 const { left, width, top } = drawing.getBoundingClientRect();
-const clientX = left + width * (0.03 + (0.94 * {ZERO}) / 79);
+const clientX = left + width * (0.03 + (0.94 * {ZERO}) / {LAST});
 drawing.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX, clientY: top + 5 }));
 await moved();
 seen.push(look());
 answer.seen = seen;
-""".replace("{ZERO}", str(ZERO))
+""".replace("{ZERO}", str(ZERO)).replace("{LAST}", str(LAYERS - 1))
 SAVED = """
 const saved = [];
 let blob;
@@ -159,7 +165,7 @@ answer.selected = [...(await copy("command")).slice(1), getSelection().toString(
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("damaged")
-    report = weightaudit.scan(damaged_model(folder / "llama-80"))
+    report = weightaudit.scan(damaged_model(folder / "llama-40"))
     report.write(folder / "page.html")
     return folder / "page.html"
 
@@ -177,8 +183,8 @@ def answers(page: Path, height: int, **scripts: str) -> Answers:
 def tall(page: Path) -> Answers:
     """Where every chart has been drawn."""
     return answers(
-        *(page, 2 * TALL),
-        marks=MARKS,
+        *(page, SHORT),
+        marks=DRAWN + MARKS,
         filtered=FILTERED,
         text=TEXT,
         scaled=SCALED,
@@ -243,8 +249,8 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(tall: Answer
     assert answer["none"]["status"].startswith("No row matches layer 3, layer > 4. What can be typed: layer 3 ·")
     assert answer["wrong"]["status"].startswith("No column is called stble; the nearest are ")
     assert answer["empty"]["hash"] == ""
-    assert answer["given"]["filter"] == "layer 57 stable_rank>20"
-    assert answer["given"]["status"] == "1–4 of 4 with layer 57, stable_rank > 20"
+    assert answer["given"]["filter"] == f"layer {RANDOM} stable_rank>20"
+    assert answer["given"]["status"] == f"1–4 of 4 with layer {RANDOM}, stable_rank > 20"
     assert answer["rule"]["status"] == "1–8 of 8"
     assert answer["roled"]["status"] == "1–2 of 2 with layer 3-4"
     assert "layer 5 · O" in answer["place"]["opened"]
@@ -255,8 +261,8 @@ def test_the_filter_is_in_the_address_and_the_address_in_the_filter(tall: Answer
 
 
 def test_the_page_opens_where_its_address_says(page: Path) -> None:
-    answer = asked(page, LOOK + "answer.seen = look();", place="#filter=layer+57&role=M1")
-    assert (answer["seen"]["filter"], answer["seen"]["status"]) == ("layer 57", "1–1 of 1 with layer 57")
+    answer = asked(page, LOOK + "answer.seen = look();", place=f"#filter=layer+{RANDOM}&role=M1")
+    assert (answer["seen"]["filter"], answer["seen"]["status"]) == (f"layer {RANDOM}", f"1–1 of 1 with layer {RANDOM}")
 
 
 @pytest.mark.slow
@@ -280,7 +286,7 @@ def test_a_chart_is_saved_as_svg(tall: Answers) -> None:
     answer = tall["saved"]
     titles = ("Frobenius norm by layer", "Stable rank by layer", "Role by layer")
     assert answer["labels"] == [f"Save as SVG: {title}" for title in titles]
-    assert answer["saved"] == ["llama-80-frobenius-0.svg"]
+    assert answer["saved"] == ["llama-40-frobenius-0.svg"]
     assert answer["type"] == "image/svg+xml"
     assert answer["svg"].startswith("<svg ")
     assert ">finding: error</text>" in answer["svg"]

@@ -67,8 +67,8 @@ def test_a_sheet_has_its_name_as_it_is(name: str, tmp_path: Path) -> None:
     assert re.fullmatch(re.escape(shown) + " 1 ?/ ?1", " ".join(sheet.split()))
 
 
-SHEETS = ("damaged", "diff", "pairs")
-MORE_SHEETS = ("two_stacks", "mixture", "comparison", "merge", "paper", "spectrum", "quantised")
+SHEETS = ("damaged", "comparison", "pairs")
+MORE_SHEETS = ("two_stacks", "mixture", "diff", "merge", "paper", "spectrum", "quantised")
 
 
 @pytest.mark.parametrize("kind", [*SHEETS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE_SHEETS)])

@@ -19,6 +19,13 @@ INK = "rgb(25, 29, 34)"
 _ASK = """
 for (const fold of document.querySelectorAll("details")) fold.open = true;
 document.querySelector("#layers .opener")?.click();
+const made = (one) => [...new Set([one, ...one.querySelectorAll("*")].map((node) =>
+  `${node.tagName}.${node.getAttribute("class")}`.replace(/role-\\d+/, "")))].sort().join();
+for (const parent of few ? document.querySelectorAll("tbody, ul, ol, dl, select, svg") : []) {
+  const seen = {};
+  for (const one of [...parent.children])
+    if ((seen[made(one)] = (seen[made(one)] ?? 0) + 1) > few) one.remove();
+}
 const run = async (more) => {
   const found = await axe.run(document, { preload: false, resultTypes: ["violations"], ...more });
   answer.kept.push(found.passes.length);
@@ -51,14 +58,16 @@ def violations(
     dark: bool = False,
     only: Sequence[str] = (),
     then_dark: bool = False,
+    few: int = 0,
 ) -> list[str]:
     """Of every rule that axe has, or ``only`` some, each element that breaks it, with everything unfolded and a row of
     the table open; ``then_dark``: and of the rule on contrast, in the colours of the dark.
+    Where ``few`` is given, of rows, items of a list and parts of a drawing that are made alike only so many are left.
     """
     chosen = json.dumps({"runOnly": list(only)} if only else {})
     answer = asked(
         page,
-        f"{AXE.read_text('utf-8')}\nconst chosen = {chosen};\n{_ASK}{_ASK_IN_THE_DARK * then_dark}",
+        f"{AXE.read_text('utf-8')}\nconst [chosen, few] = [{chosen}, {few}];\n{_ASK}{_ASK_IN_THE_DARK * then_dark}",
         height=height,
         width=width,
         dark=dark,

@@ -164,7 +164,8 @@ class _Browser:
         for domain in ("Page", "Runtime", "Log"):
             self._ask(f"{domain}.enable", session)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", session, media="print" if paper else "", features=[theme])
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}  # each step of a smooth scroll would be drawn
+        self._ask("Emulation.setEmulatedMedia", session, media="print" if paper else "", features=[theme, still])
         self._events.clear()
         self._ask("Page.navigate", session, url=address)
         self._until(lambda: any(event["method"] == "Page.loadEventFired" for event in self._events))

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-LAYERS, HIDDEN, KEYS, FF, VOCAB = 80, 64, 32, 160, 300
-NAN, ZERO, RANDOM, EXPLODED = 23, 41, 57, 71
+LAYERS, HIDDEN, KEYS, FF, VOCAB = 40, 64, 32, 160, 300
+NAN, ZERO, RANDOM, EXPLODED = 11, 20, 28, 35
 """The layers that are damaged: a down projection with NaN, an output projection of zeros, an untrained layer, and an up
 projection that is far too large, the worst of all.
 """

@@ -500,6 +500,7 @@ def test_a_revision_beside_the_latest(hub: Hub) -> None:
         ("drop in mid-body", "org/base"),
     ),
 )
+@pytest.mark.slow
 def test_faults_that_pass_leave_no_trace(
     name: str, repo: str, hub: Hub, expected: list[tuple[str, str, float]]
 ) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import weightaudit as wa
 from tests.advice.made import scan_of
 from tests.support.covering import some_of
+from tests.support.examples import at_most
 from tests.support.models import build
 from tests.support.tiny import tiny
 from weightaudit.advice.lora import allocate
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers
 CASES = st.lists(st.tuples(st.floats(1e-3, 1e3), st.integers(1, 8), st.integers(0, 40)), min_size=1, max_size=15)
 
 
+@at_most(40)
 @given(CASES, st.integers(0, 900))
 def test_the_budget_is_spent_within_the_bounds(given_: list[tuple[float, int, int]], total: int) -> None:
     weights, least = [w for w, _, _ in given_], [low for _, low, _ in given_]
@@ -131,7 +133,7 @@ def test_peft_gives_a_gpt2_these_ranks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "saved"), some_of(product(["bert", "llama", "opt"], ["whole", "base"]), ("bert", "whole"), ("opt", "base"))
+    ("kind", "saved"), some_of(product(["bert", "llama", "opt"], ["whole", "base"]), ("opt", "base"))
 )
 def test_peft_gives_these_ranks_with_a_head_and_without(kind: str, saved: str, tmp_path: Path) -> None:
     """Names have the model's prefix in one of both; the files may be those of either."""
@@ -163,6 +165,7 @@ def test_a_name_stays_whole_where_another_tensor_ends_like_it() -> None:
 
 
 @pytest.mark.parametrize("kind", some_of(["llava", "qwen2_vl"], "qwen2_vl"))
+@pytest.mark.slow
 def test_peft_finds_a_language_model_beside_a_tower(tmp_path: Path, kind: str) -> None:
     """Files call its layers otherwise than the model that transformers makes of them."""
     model = tiny(kind)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import weightaudit as wa
+from tests.support.covering import covering
 from tests.support.running import CommandLine
 from weightaudit.audit import scan
 from weightaudit.audit.groups import plan_groups
@@ -71,8 +72,9 @@ def model(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> Path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="open files are not replaced there, and no time tells of every change")
-@pytest.mark.parametrize("change", [flip, append, replace])
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize(
+    ("name", "change"), covering(["model.safetensors", "config.json"], [flip, append, replace], together=1)
+)
 def test_changed(model: Path, name: str, change: Change) -> None:
     with pytest.raises(CheckpointError, match=f"{name}: it was changed while it was read"):
         wa.scan(model, progress=Meddler(model / name, change))

@@ -111,7 +111,7 @@ def test_what_may_be_a_copy_is_hashed_when_it_is_measured(
     assert taken == []
 
 
-@pytest.mark.parametrize("equal", [True, False])
+@pytest.mark.parametrize("equal", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_tied_copy_is_hashed_only_where_it_is_measured(
     tmp_path: Path, tiny_checkpoints: dict[str, Path], taken: list[tuple[bool, str]], equal: bool
 ) -> None:

@@ -68,7 +68,7 @@ def _row(rows: tuple[HeadRow, ...], plan: Any, head: int) -> HeadRow:
     return row
 
 
-@pytest.mark.parametrize("model_type", cases(TYPES, "bert", "qwen3", "gemma", "falcon", "codegen"))
+@pytest.mark.parametrize("model_type", cases(TYPES, "bert", "qwen3", "gemma", "falcon", "codegen", "gpt_bigcode"))
 def test_every_number_is_that_of_the_matrix_formed_in_float64(model_type: str) -> None:
     model, report = scanned(model_type, **TYPES[model_type])
     stored = stored_of(model)
@@ -98,7 +98,7 @@ def test_every_number_is_that_of_the_matrix_formed_in_float64(model_type: str) -
     "model_type",
     cases(
         ["llama", "qwen2", "gpt2", "gpt_bigcode", "gemma", "gemma3_text", "qwen3", "olmo2", "cohere", "deepseek_v3"],
-        *("llama", "qwen2", "gpt_bigcode", "gemma", "olmo2", "cohere"),
+        *("llama", "qwen2", "gpt2", "gpt_bigcode", "gemma", "qwen3", "olmo2", "cohere"),
     ),
 )
 def test_no_logit_of_the_model_exceeds_its_bound_at_any_distance(model_type: str) -> None:
@@ -123,8 +123,8 @@ def test_nothing_bounds_the_inputs_of_a_post_norm_model() -> None:
 
 
 def test_nothing_else_of_a_scan_is_changed() -> None:
-    model = tiny("llama")
-    plain, asked = wa.scan(model), wa.scan(model, heads=True)
+    model, asked = scanned("llama")
+    plain = wa.scan(model)
     assert plain.heads is None
     assert "heads" not in plain.options
     assert asked.options["heads"] is True
@@ -177,8 +177,7 @@ def test_roles_may_leave_out_the_latents_of_which_the_bound_needs_a_part() -> No
 
 
 def test_roles_and_layers_choose_heads_too() -> None:
-    model = tiny("llama")
-    whole = wa.scan(model, heads=True)
+    model, whole = scanned("llama")
     one = wa.scan(model, heads=True, roles="Q,K", layers="1")
     assert whole.heads is not None
     assert one.heads is not None

@@ -92,7 +92,7 @@ NOT_FINITE = {
 }
 
 
-@pytest.mark.parametrize("kind", some_of(NOT_FINITE, "convolution", "scalar", "bias", "eight bits", "buffer"))
+@pytest.mark.parametrize("kind", some_of(NOT_FINITE, "convolution", "scalar", "eight bits", "buffer"))
 def test_whatever_is_not_finite_is_found(kind: str, tmp_path: Path) -> None:
     tensor, values = NOT_FINITE[kind]
     few(tmp_path, with_one(tensor, values))
@@ -112,9 +112,7 @@ ZERO = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind", some_of(ZERO, "projector", "norm", "codes of four bits", "codes of eight bits", "scales")
-)
+@pytest.mark.parametrize("kind", some_of(ZERO, "projector", "norm", "codes of four bits", "scales"))
 def test_whatever_training_never_leaves_zero_is_found(kind: str, tmp_path: Path) -> None:
     tensor, values = ZERO[kind]
     few(tmp_path / "sound", with_one(tensor, values))
@@ -170,7 +168,7 @@ def test_a_scale_of_zero_is_a_group_of_zeros(format: str, part: str, tmp_path: P
     assert finding.detail == f"1 of {parts[part].numel()} scales of model.layers.0.x.weight is zero."
 
 
-@pytest.mark.parametrize("format", some_of(UNREAD, "EXL2", "FP8 of odd blocks"))
+@pytest.mark.parametrize("format", some_of(UNREAD, "FP8 of odd blocks"))
 def test_of_what_nothing_decodes_the_stored_numbers_are_looked_at(format: str, tmp_path: Path) -> None:
     parts = UNREAD[format]
     scales = list(parts)[-1]
@@ -247,7 +245,7 @@ def test_sizes_that_no_weight_has(tensor: str, values: torch.Tensor, tmp_path: P
     assert found(tmp_path) == [("magnitude", (tensor,))]
 
 
-@pytest.mark.parametrize("model_type", ["gemma2", "qwen3_next", "nemotron"])
+@pytest.mark.parametrize("model_type", some_of(["gemma2", "qwen3_next", "nemotron"], "gemma2", "nemotron"))
 def test_norms_that_multiply_by_one_more_may_be_zero(model_type: str, tmp_path: Path) -> None:
     few(tmp_path, with_one("model.layers.0.input_layernorm.weight", torch.zeros(HIDDEN)), model_type=model_type)
     assert "zero-matrix" not in [rule for rule, _ in found(tmp_path)]
@@ -285,8 +283,8 @@ def packed(tensors: Tensors) -> None:
 )
 def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: float, rule: str, tmp_path: Path) -> None:
     layers = 8  # of more than 50 weights, which is how many a finding names
-    make = partial(write, layers=layers, quantization_config={"quant_method": "gptq", "bits": 4})
-    make(tmp_path / "sound", packed)
+    make = partial(write, quantization_config={"quant_method": "gptq", "bits": 4})
+    make(tmp_path / "sound", packed, layers=2)
     assert found(tmp_path / "sound") == []
 
     def spoiled(tensors: Tensors) -> None:
@@ -295,7 +293,7 @@ def test_a_quantised_model_that_means_nothing_is_one_error(part: str, fill: floa
             if one.endswith(part):
                 tensors[one] = torch.full_like(tensors[one], fill)
 
-    make(tmp_path / "spoiled", spoiled)
+    make(tmp_path / "spoiled", spoiled, layers=layers)
     (finding,) = [one for one in wa.scan(tmp_path / "spoiled").findings if one.severity == "error"]
     assert (finding.id, len(finding.tensors)) == (rule, 50)
     assert f"{7 * layers} of " in finding.detail

@@ -82,7 +82,7 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
     return encoded, twin
 
 
-@pytest.mark.parametrize("distant", [False, True])
+@pytest.mark.parametrize("distant", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("row_scaled")
 def test_a_scan_sees_the_numbers_that_are_meant(
     models: tuple[Path, Path], distant: bool, monkeypatch: pytest.MonkeyPatch

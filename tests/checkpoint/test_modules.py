@@ -53,7 +53,7 @@ def findings(model: Path | str) -> list[tuple[str, str]]:
     return [(one.id, one.role) for one in wa.scan(model).findings if one.id != "pickle"]
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("file", ["pytorch_model.bin", pytest.param("model.safetensors", marks=pytest.mark.slow)])
 def test_a_dense_module_is_measured_as_a_part_of_the_model(file: str, model: Path) -> None:
     tensors = dense()
     listed(model, _1_Pooling="Pooling", _2_Dense="Dense")

@@ -306,7 +306,7 @@ def test_any_json_header_gives_a_clean_verdict(
     check_verdict(path)
 
 
-@at_most(40)
+@at_most(20)
 @given(place=st.integers(0, len(GOOD["empty tensors"]) - 1), patch=st.binary(min_size=1, max_size=3))
 def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz-bytes.safetensors"
@@ -315,7 +315,7 @@ def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_fac
     check_verdict(path)
 
 
-@at_most(40)
+@at_most(20)
 @given(data=st.binary(max_size=80))
 def test_any_bytes_give_a_clean_verdict(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.safetensors"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.covering import some_of
 from tests.support.running import CommandLine
 from tests.support.trained import write
 from weightaudit.checkpoint.select import choose, select_weights, skipped_files
@@ -125,7 +126,7 @@ BELOW = {
 }
 
 
-@pytest.mark.parametrize("case", BELOW)
+@pytest.mark.parametrize("case", some_of(BELOW, "checkpoints of a trainer", "several models"))
 def test_folders_with_weights_are_named_with_the_command_that_scans_one(
     case: str, tmp_path: Path, weightaudit: CommandLine
 ) -> None:

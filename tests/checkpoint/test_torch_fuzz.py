@@ -91,7 +91,7 @@ def damaged(draw: st.DrawFn, form: str) -> bytes:
     return bytes(data)
 
 
-@at_most(30)
+@at_most(15)
 @given(form=st.sampled_from(FORMS), data=st.data())
 def test_any_damage_gives_a_clean_verdict(
     form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -99,7 +99,7 @@ def test_any_damage_gives_a_clean_verdict(
     check_verdict(data.draw(damaged(form)), tmp_path_factory.getbasetemp())
 
 
-@at_most(30)
+@at_most(15)
 @given(place=st.integers(1, 700), value=st.integers(0, 255))
 def test_any_change_of_the_directory_gives_a_clean_verdict(
     place: int, value: int, tmp_path_factory: pytest.TempPathFactory
@@ -110,7 +110,7 @@ def test_any_change_of_the_directory_gives_a_clean_verdict(
     check_verdict(bytes(data), tmp_path_factory.getbasetemp())
 
 
-@at_most(30)
+@at_most(15)
 @given(start=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02"]), rest=st.binary(max_size=200))
 def test_any_bytes_give_a_clean_verdict(start: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     check_verdict(start + rest, tmp_path_factory.getbasetemp())
@@ -132,7 +132,7 @@ instructions = st.sampled_from(
 )
 
 
-@at_most(30)
+@at_most(15)
 @given(program=st.lists(instructions, max_size=40))
 def test_any_program_gives_a_clean_verdict(program: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     check_verdict(torch_zip(b"\x80\x02" + b"".join(program) + b"."), tmp_path_factory.getbasetemp())
@@ -179,7 +179,7 @@ def contents(form: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(names, tensors | anything, min_size=1, max_size=4)
 
 
-@at_most(30)
+@at_most(15)
 @given(form=st.sampled_from(FORMS), data=st.data())
 def test_any_contents_give_a_clean_verdict(
     form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -4,8 +4,8 @@
 
 COMMANDS is a JSON list of the words of each command; stdout gets a JSON list of [exit code, stderr]. FILE gets the path
 of each file that is opened to be written, made, moved, changed or removed. A command with the word CLUSTER gets the
-address of a Dask cluster in this process. The file is copied to a folder of its own, as Python puts that first in its
-path.
+address of a Dask cluster in this process; one after the word HOMELESS, and those that follow, have no home. The file is
+copied to a folder of its own, as Python puts that first in its path.
 """
 
 import contextlib
@@ -74,6 +74,9 @@ def run_all(commands: list[list[str]]) -> Iterator[tuple[Any, str]]:
                 }
                 cluster = stack.enter_context(distributed.LocalCluster(**options))
                 words = [cluster.scheduler_address if word == "CLUSTER" else word for word in words]
+            if words[0] == "HOMELESS":
+                os.environ["HOME"] = os.path.join(os.path.dirname(__file__), "missing")
+                words = words[1:]
             yield run(words)
 
 

@@ -59,7 +59,7 @@ def test_an_embedding_and_a_head_that_differ_are_not_told_as_equal(tmp_path: Pat
     def change(tensors: Tensors) -> None:
         tensors[EMBED], tensors[HEAD] = twins(tensors[EMBED])
 
-    report = wa.scan(write(tmp_path, change))
+    report = wa.scan(write(tmp_path, change, layers=2))
     assert "tie-undeclared" not in {one.id for one in report.findings}
     assert len({row.digest for row in report.rows if row.matrix.role in ("EMBED", "HEAD")}) == 2
 
@@ -68,5 +68,5 @@ def test_a_real_copy_is_still_found(tmp_path: Path) -> None:
     def change(tensors: Tensors) -> None:
         tensors[name(7, "up_proj")] = tensors[name(4, "up_proj")].clone()
 
-    (found,) = wa.scan(write(tmp_path, change)).findings
+    (found,) = wa.scan(write(tmp_path, change, layers=8)).findings
     assert (found.id, found.value) == ("duplicate", 2.0)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from tests.hostile.attack import Attack
 from tests.support import forge
+from tests.support.covering import some_of
 from weightaudit import strict_json
 from weightaudit.checkpoint import opening
 
@@ -41,7 +42,16 @@ OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("name", OUTSIDE, ids=ascii)
+@pytest.mark.parametrize(
+    "name",
+    # `tests/source/test_local` has all of them, as names of files.
+    some_of(
+        OUTSIDE,
+        *("/etc/passwd", "../outside.safetensors", "sub/../model-00001-of-00003.safetensors", "sub\\model.safetensors"),
+        *("C:model.safetensors", "model.safetensors\0.txt", "\u202esrosnetefas.safetensors", ""),
+    ),
+    ids=ascii,
+)
 def test_a_name_that_leads_elsewhere_is_refused_unopened(name: str, attack: Attack, model: Path) -> None:
     weight_map = forge.write_shards(model)
     save_file({FIRST: forge.tensors()[FIRST]}, model.parent / "outside.safetensors")

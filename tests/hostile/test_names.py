@@ -141,8 +141,8 @@ def test_a_progress_bar_shows_no_name_raw(attack: Attack, model: Path, monkeypat
         assert raw not in done.stdout + done.stderr
 
 
-NAMES = [HTML.replace("/", ""), BIDI, "-rf"]
-MORE = [FORMULA.replace("/", ""), "n" * 200, "~", "a b"]
+NAMES = [HTML.replace("/", ""), BIDI]
+MORE = ["-rf", FORMULA.replace("/", ""), "n" * 200, "~", "a b"]
 """Of which tensors' names, folders' or the addresses of `tests/source` have what matters in each run."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.covering import some_of
 from tests.support.forge import LAYER, write_config, write_model
 from weightaudit import scan
 from weightaudit.cli.github import workflow_commands
@@ -61,9 +62,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in list(MODELS)[:4])) for name in MODELS]
-)
+@pytest.mark.parametrize("name", some_of(MODELS, "experts without end", "few long names", "NaN in a few"))
 def test_outputs_are_small_multiples_of_the_model(name: str, model: Path, tmp_path: Path) -> None:
     MODELS[name](model)
     most = MULTIPLE * sum(path.stat().st_size for path in model.iterdir())

@@ -28,6 +28,7 @@ AS_NOBODY = (
     # May read whatever root may, for the interpreter and this code may lie in root's home; writes as nobody does.
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
+BECOMES_NOBODY = getattr(os, "geteuid", lambda: -1)() == 0 and shutil.which("setpriv") is not None
 FOLDERS = ("weightaudit", "matplotlib", "fontconfig", "dask")
 """What may appear among a user's caches and settings: our kernels, and what libraries keep of their own."""
 
@@ -57,7 +58,7 @@ class Place:
     def written(self, home: Path) -> set[Path]:
         """What was touched, or would have been, outside of ``out``, ``tmp`` and ``home``."""
         paths = {Path(os.fsdecode(path)) for path in self.log.read_bytes().split(b"\0") if path}
-        allowed = (self.out, self.tmp, home, self.log, Path("/dev"))
+        allowed = (self.out, self.tmp, home, self.clean / "missing", self.log, Path("/dev"))
         return {path for path in paths if not any(path.is_relative_to(place) for place in allowed)}
 
 
@@ -108,13 +109,16 @@ def batches(out: Path, *kinds: tuple[str, str, str]) -> list[tuple[list[str], in
     return [(["batch", "list.txt", "--out", str(out / name), *words], 0) for name, *words in kinds]
 
 
-def everything(out: Path, compared: list[str], *, drawn: bool) -> list[tuple[list[str], int]]:
-    cluster = [("dask", "--scheduler", "CLUSTER")] if importlib.util.find_spec("distributed") else []
+def everything(out: Path, compared: list[str], *, drawn: bool, beside: bool) -> list[tuple[list[str], int]]:
+    """Figures too where they are ``drawn``, and batches in processes ``beside`` this one and by a cluster."""
+    processes, cluster = [("processes", "--workers", "1")], [("dask", "--scheduler", "CLUSTER")]
+    if not (beside and importlib.util.find_spec("distributed")):
+        cluster = []
     paper = ["paper", "figure1", "--models", ".", "--offline", "--out", str(out / "paper")]
     return [
         *scans(out, drawn=drawn),
-        *batches(out, ("processes", "--workers", "1"), ("threads", "--workers", "0"), *cluster),
-        (["batch", "--merge", str(out / "processes"), "--out", str(out / "merged")], 0),
+        *batches(out, *(processes if beside else []), ("threads", "--workers", "0"), *cluster),
+        (["batch", "--merge", str(out / ("processes" if beside else "threads")), "--out", str(out / "merged")], 0),
         (["compare", *compared, "--out", str(out / "comparison")], 0),
         (["archs"], 0),
         (["archs", "--check", "."], 0),
@@ -141,14 +145,33 @@ def check(place: Place, commands: list[tuple[list[str], int]], *before: str, hom
     assert {path.parts[1] for path in kept} <= set(FOLDERS)
 
 
+def of_nobody(place: Place, *folders: Path) -> None:
+    """Give the folders, with all in them, the log and the place of the canary to the user that is nobody."""
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    place.log.touch()
+    os.chown(place.log, NOBODY, NOBODY)
+    place.canary.parent.chmod(0o1777)  # so that a trap could leave its line
+
+
 def test_every_command(place: Place) -> None:
-    """By a user who has scanned before: what `tests/compiled` shows of compiling, and `tests/test_imports` of drawing,
-    goes without.
+    """By a user who has scanned before, and then without a home; nobody, where root can become it.
+
+    What `tests/compiled` shows of compiling, `tests/test_imports` of drawing and `tests/batches/test_safe_path` of
+    processes goes without.
     """
     kernels = private_folder()
     assert kernels is not None
     shutil.copytree(kernels.path, place.home / ".cache" / "weightaudit")
-    check(place, everything(place.out, wide(place.traps), drawn=False), home=place.home)
+    compared = wide(place.traps)
+    commands = everything(place.out, compared, drawn=False, beside=False)
+    (place.out / "homeless").mkdir()
+    homeless = scans(place.out / "homeless", compared[0], drawn=False)
+    commands += [(["HOMELESS", *words], code) for words, code in homeless]
+    if BECOMES_NOBODY:
+        of_nobody(place, place.traps, place.out, place.tmp, place.home)
+    check(place, commands, *(AS_NOBODY if BECOMES_NOBODY else ()), home=place.home)
 
 
 @pytest.mark.slow
@@ -156,23 +179,17 @@ def test_every_command(place: Place) -> None:
 def test_every_command_for_the_first_time(place: Place, alike: bool) -> None:
     """Loops are compiled for the scans; where models ``alike`` are compared, for their difference too."""
     compared = [".", "other"] if alike else wide(place.traps)
-    check(place, everything(place.out, compared, drawn=True), home=place.home)
+    check(place, everything(place.out, compared, drawn=True, beside=True), home=place.home)
     assert list((place.home / ".cache" / "weightaudit").iterdir())
     assert (place.home / ".cache" / "weightaudit").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", lambda: -1)() != 0, reason="only root can become nobody")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+@pytest.mark.skipif(not BECOMES_NOBODY, reason="only root can become nobody, by setpriv")
 @pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_nobody_who_has_no_home(place: Place, compiled: bool) -> None:
     """Where loops are ``compiled``, each process does it for itself, as there is no place to keep them."""
     model, listed = (".", "list.txt") if compiled else (wide(place.traps)[0], "wide.txt")
-    for folder in (place.traps, place.out, place.tmp):
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    place.log.touch()
-    os.chown(place.log, NOBODY, NOBODY)
-    place.canary.parent.chmod(0o1777)  # so that a trap could leave its line
+    of_nobody(place, place.traps, place.out, place.tmp)
     commands = [*scans(place.out, model), (["batch", listed, "--out", str(place.out / "batch"), "--workers", "1"], 0)]
     check(place, commands, *AS_NOBODY, home=place.clean / "missing")

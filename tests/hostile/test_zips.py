@@ -15,6 +15,7 @@ import torch
 
 from tests.hostile.attack import Attack
 from tests.support import forge
+from tests.support.covering import some_of
 from tests.support.torch_files import VERSIONED, archive, pickled, saved_bytes, tensor, torch_zip
 
 NAME = forge.LAYER + forge.ROLES["Q"]
@@ -140,7 +141,16 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("what", ARCHIVES)
+KINDS = (
+    *("compressed", "a bomb for weights", "compressed by its own header", "TorchScript", "one name twice"),
+    *("another size in the directory", "records on one another", "encrypted", "a record of a folder's name"),
+    *("an archive behind another", "bytes behind it", "a crowd", "an absolute path", "a name with escapes"),
+    *("a storage that is not there", "a storage of another size", "big-endian"),
+)
+"""One for each word of the refusal: `tests/checkpoint/test_torch_hostile` reads more, without outputs."""
+
+
+@pytest.mark.parametrize("what", some_of(ARCHIVES, *KINDS))
 def test_an_archive_that_torch_did_not_write(what: str, attack: Attack, model: Path) -> None:
     make, says = ARCHIVES[what]
     forge.write_config(model)

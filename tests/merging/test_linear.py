@@ -93,11 +93,8 @@ def variants(base: Path, root: Path, dtypes: Sequence[str] = ("float32", "float3
         ),
         *[
             (("float32", "float32"), None, False),  # which is torch's own sum too
-            (("float32", "float32"), "bfloat16", True),
             (("float32", "float32"), "float16", True),
             (("bfloat16", "float16"), None, True),
-            (("bfloat16", "float16"), "float32", False),
-            (("bfloat16", "bfloat16"), None, True),
             (("bfloat16", "bfloat16"), "float64", True),
         ],
     ),
@@ -138,9 +135,10 @@ def smaller_minilm(folder: Path, layers: int, vocabulary: int) -> Path:
 
 
 @needs_minilm
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "vocabulary", "shard", "roles"),
-    [(2, 200, "4MB", "Q,M1"), pytest.param(6, 30522, "40MB", None, marks=pytest.mark.slow)],
+    [(2, 200, "4MB", "Q,M1"), (6, 30522, "40MB", None)],
 )
 def test_two_fine_tuned_minilms(tmp_path: Path, layers: int, vocabulary: int, shard: str, roles: str | None) -> None:
     """A real model's files; whole numbers are copied, transformers loads it, and diff finds its weights."""
@@ -311,7 +309,10 @@ def test_files_beside(gpt2: Path, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("target", ["../secret.txt", "../models/secret.txt", "/etc/hostname", "nowhere"])
+@pytest.mark.parametrize(
+    "target",
+    some_of(["../secret.txt", "../models/secret.txt", "/etc/hostname", "nowhere"], "../models/secret.txt", "nowhere"),
+)
 def test_a_link_out_of_the_model_is_not_copied(target: str, gpt2: Path, tmp_path: Path) -> None:
     """What it leads to is not the model's: whoever publishes the merge would publish it."""
     base = tmp_path / "model"
@@ -446,7 +447,9 @@ def test_all_of_it_is_on_the_disk_before_it_has_its_name(
         assert tmp_path.stat().st_ino in safe
 
 
-@pytest.mark.parametrize("name", ["../outside", "a/../../b", "/etc/x", "con:stream", "x" * 500])
+@pytest.mark.parametrize(
+    "name", some_of(["../outside", "a/../../b", "/etc/x", "con:stream", "x" * 500], "../outside", "/etc/x", "x" * 500)
+)
 def test_names_of_tensors_are_no_paths(name: str, gpt2: Path, tmp_path: Path) -> None:
     tensors = load_file(gpt2 / "model.safetensors")
     models = []

@@ -108,6 +108,7 @@ def test_numbers_do_not_depend_on_threads(gpt2: Path, trained_on: Path, compared
     assert one.changes == compared.changes
 
 
+@pytest.mark.slow
 def test_names_and_shards_and_order_are_no_matter(
     gpt2: Path, trained_on: Path, compared: DiffResult, tmp_path: Path
 ) -> None:

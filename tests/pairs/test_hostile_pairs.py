@@ -139,7 +139,13 @@ def test_what_memory_leaves_out_is_no_sign_that_nothing_differs(gpt2: Path, tmp_
     assert not diff_models(str(one), str(other), AuditConfig()).summary.identical
 
 
-@pytest.mark.parametrize("dtypes", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
+@pytest.mark.parametrize(
+    "dtypes",
+    [
+        (torch.float32, torch.bfloat16),
+        pytest.param((torch.bfloat16, torch.float32), marks=pytest.mark.slow),
+    ],
+)
 def test_layers_in_another_order_are_found_in_another_dtype(
     dtypes: tuple[torch.dtype, torch.dtype], gpt2: Path, tmp_path: Path
 ) -> None:
@@ -212,7 +218,7 @@ def test_not_a_number_on_either_side_or_on_both(gpt2: Path, tmp_path: Path) -> N
     assert set(kinds(diff(broken, broken)).values()) <= {"unchanged", "not finite"}
 
 
-@pytest.mark.parametrize("size", some_of([1e300, 1e154, 1e80, 1e-80, 1e-160, 1e-300], 1e300, 1e-160))
+@pytest.mark.parametrize("size", some_of([1e300, 1e154, 1e80, 1e-80, 1e-160, 1e-300], 1e300))
 def test_numbers_whose_squares_leave_float64(size: float, gpt2: Path, tmp_path: Path) -> None:
     """Of their change no size is told and nothing claimed, of others' all is."""
 
@@ -285,7 +291,7 @@ OTHERS: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["phi", "bert", "wider"])
+@pytest.mark.parametrize("name", some_of(["phi", "bert", "wider"], "phi", "wider"))
 def test_another_architecture_is_one_message_that_says_where(
     name: str, gpt2: Path, tmp_path: Path, weightaudit: CommandLine
 ) -> None:
@@ -344,7 +350,7 @@ FILES: dict[str, Callable[[Tensors, Path], None]] = {
     ("kind", "sides"),
     some_of(
         product(FILES, [("base",), ("tuned",), ("base", "tuned")]),
-        *[("shards", ("base", "tuned")), ("bin in shards", ("base",))],
+        ("bin in shards", ("base",)),
     ),
 )
 def test_files_of_any_kind_on_either_side(
@@ -477,6 +483,10 @@ def test_revisions_are_those_of_each_side(hub: Hub, expected: list[tuple[str, st
         of_hub("org/base@no-such")
     with pytest.raises(ModelError, match=r"^(?!base ).*no-such"):
         of_hub(other="org/tuned@no-such")
+
+
+@pytest.mark.slow
+def test_a_revision_beside_the_latest(hub: Hub) -> None:
     assert {change.kind for change in of_hub("org/base", "org/base@v1").changes} == {"unchanged"}
 
 
@@ -490,6 +500,7 @@ def test_revisions_are_those_of_each_side(hub: Hub, expected: list[tuple[str, st
         ("drop in mid-body", "org/base"),
     ),
 )
+@pytest.mark.slow
 def test_faults_that_pass_leave_no_trace(
     name: str, repo: str, hub: Hub, expected: list[tuple[str, str, float]]
 ) -> None:
@@ -513,7 +524,7 @@ LASTING: dict[str, tuple[Any, str]] = {
     ("kind", "repo"),
     some_of(
         product(LASTING, ["org/base", "org/tuned"]),
-        *[("drop", "org/tuned"), ("403", "org/base"), ("no such model", "org/base")],
+        *[("drop", "org/tuned"), ("no such model", "org/base")],
     ),
 )
 def test_faults_that_last_are_one_message_that_says_whose(

@@ -347,7 +347,8 @@ NEVER = {"quantised", "rotated", "rows permuted", "columns permuted", "rows and 
 
 
 @pytest.mark.parametrize(
-    ("made", "every"), some_of(product(CHANGES, [False, True]), *((made, False) for made in CHANGES))
+    ("made", "every"),
+    some_of(product(CHANGES, [False, True]), *((made, False) for made in ("dense", "low rank", "masked", "cast"))),
 )
 def test_no_false_alarm(made: str, every: bool) -> None:
     """A few of the pairs of which none was called one of these."""

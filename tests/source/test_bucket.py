@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import save
 
 from tests.support.cloud import SECRET, Cloud, gs_server, pointed, s3_server
-from tests.support.covering import in_turn
 from tests.support.impatience import shorten_pauses
 from weightaudit.checkpoint import open_checkpoint
 from weightaudit.errors import (
@@ -26,6 +25,9 @@ from weightaudit.errors import (
     UsageError,
 )
 from weightaudit.source import open_repository
+from weightaudit.source.bucket import mark_of
+from weightaudit.source.bucket_calls import Absent, meaning
+from weightaudit.source.http.retry import RetryableError
 
 # Not imported here: that takes seconds, and every process that runs tests collects this file.
 pytestmark = pytest.mark.skipif(
@@ -44,12 +46,11 @@ OBJECTS = {
     "models/a/odd names/b c+d%41&#é.safetensors": DATA,
 }
 SERVERS = {"s3": s3_server, "gs": gs_server}
-both = pytest.mark.parametrize("scheme", ["gs", pytest.param("s3", marks=pytest.mark.slow)])
-"""Where a library's own ways are shown elsewhere: by what is read, refused, missing or changed."""
 
 
-@pytest.fixture(params=["s3", "gs"])
+@pytest.fixture(params=["gs", pytest.param("s3", marks=pytest.mark.slow)])
 def scheme(request: pytest.FixtureRequest) -> str:
+    """moto and s3fs take seconds to start: by default `test_errors_of_s3` shows what is ours of S3."""
     return str(request.param)
 
 
@@ -114,7 +115,6 @@ def test_only_the_ranges_that_are_read_are_sent(scheme: str, cloud: Cloud) -> No
     assert cloud.sent("tiny/model.safetensors") < 5_000
 
 
-@both
 def test_names_that_need_care(scheme: str, cloud: Cloud) -> None:
     source = open_repository(f"{scheme}://models/a/odd names").open("b c+d%41&#é.safetensors")
     out = bytearray(source.size)
@@ -128,7 +128,6 @@ def test_names_that_need_care(scheme: str, cloud: Cloud) -> None:
         repository.open("gone.bin")
 
 
-@both
 def test_a_quantisation_after_a_colon(scheme: str, cloud: Cloud) -> None:
     repository = open_repository(f"{scheme}://models/a/quants:Q8_0")
     assert (repository.name, repository.label) == ("quants", "Q8_0")
@@ -144,14 +143,13 @@ NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize(("path", "scheme"), in_turn(list(NOT_THERE), ["s3", "gs"]))
+@pytest.mark.parametrize("path", NOT_THERE)
 def test_what_is_not_there(path: str, scheme: str, cloud: Cloud) -> None:
     with pytest.raises(ModelNotFound) as caught:
         open_repository(f"{scheme}://{path}")
     assert str(caught.value).startswith(f"{scheme}://{path}: the storage has {NOT_THERE[path]}")
 
 
-@both
 def test_weights_in_folders_alone(scheme: str, cloud: Cloud) -> None:
     with pytest.raises(CheckpointError, match=r"in folders of it: .*a/tiny.*weightaudit scan") as caught:
         open_checkpoint(f"{scheme}://models")
@@ -168,7 +166,7 @@ def test_refused(scheme: str, cloud: Cloud) -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("scheme", ["s3"])
+@pytest.mark.parametrize("scheme", [pytest.param("s3", marks=pytest.mark.slow)])
 def test_nobody_who_asks(scheme: str, cloud: Cloud, tmp_path: Path) -> None:
     with pointed(cloud, tmp_path) as patch:
         patch.delenv("AWS_ACCESS_KEY_ID")
@@ -202,7 +200,6 @@ def test_an_object_that_changes(scheme: str, changing: Cloud) -> None:
             checkpoint.read("wte.weight")
 
 
-@both
 def test_reading_past_the_end_and_after_closing(scheme: str, cloud: Cloud) -> None:
     source = open_repository(f"{scheme}://models/a/tiny").open("model.safetensors")
     with pytest.raises(CheckpointError, match=f"were expected, but it ends at {len(DATA)}"):
@@ -214,7 +211,6 @@ def test_reading_past_the_end_and_after_closing(scheme: str, cloud: Cloud) -> No
     source.check_unchanged()
 
 
-@both
 def test_many_threads_and_pieces(scheme: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("weightaudit.source.bucket.PIECE", 70_000)
     source = open_repository(f"{scheme}://models/a/tiny").open("model.safetensors")
@@ -248,6 +244,34 @@ def test_nobody_answers(scheme: str, patient: None, tmp_path: Path) -> None:
         with pytest.raises(ModelUnreachable, match=r"the storage (cannot be reached|does not answer)") as caught:
             open_repository(f"{scheme}://models/a/tiny", max_wait=1.0)
     assert caught.value.temporary
+
+
+def test_errors_of_s3() -> None:
+    """Those that its library raises; `test_refused` and the like have them from a server when all tests run."""
+    from botocore import exceptions
+
+    def meant(error: Exception) -> Exception:
+        try:
+            raise OSError("what s3fs says") from error
+        except OSError as raised:
+            return meaning(raised, "s3://models/a", "s3")
+
+    nobody = meant(exceptions.NoCredentialsError())
+    assert isinstance(nobody, ModelUnavailable)
+    assert "no credentials for it were found" in str(nobody)
+    assert "'aws configure'" in str(nobody)
+    assert isinstance(meant(exceptions.ParamValidationError(report=SECRET)), ModelNotFound)
+    refused = meaning(PermissionError(SECRET), "s3://models/a", "s3")
+    assert isinstance(refused, ModelUnavailable)
+    assert "refuses access" in str(refused)
+    assert SECRET not in str(refused)
+    assert isinstance(meaning(FileNotFoundError("NoSuchKey"), "s3://models/a", "s3"), Absent)
+    away = meant(exceptions.EndpointConnectionError(endpoint_url=f"http://{SECRET}"))
+    assert isinstance(away, RetryableError)
+    assert SECRET not in str(away)
+    first, second = ({"ETag": f'"{tag}"', "size": 9, "LastModified": "now"} for tag in "ab")
+    assert mark_of(first) != mark_of(second)
+    assert mark_of({**first, "LastModified": "later"}) == mark_of(first)
 
 
 def test_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,10 +142,10 @@ def test_redirects_to_encrypted_addresses_are_followed(there: str, monkeypatch: 
 @pytest.mark.parametrize(
     ("length", "method"),
     [
-        *(("9" * 5000, "GET"), ("9" * 25, "HEAD"), ("٣", "GET"), ("-5", "HEAD"), ("", "GET"), ("5, 6", "HEAD")),
+        *(("9" * 25, "HEAD"), ("٣", "GET"), ("-5", "HEAD"), ("", "GET")),
         *(
             pytest.param(length, method, marks=pytest.mark.slow)
-            for length in ("+5", "1e3", "0x10", "²")
+            for length in ("+5", "1e3", "0x10", "²", "9" * 5000, "5, 6")
             for method in ("GET", "HEAD")
         ),
     ],

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from tests.support.factory import entry, matrix, spectrum
 from weightaudit.audit.rules import RuleContext, run_rules
@@ -59,7 +60,8 @@ def model(layers: int = 12, seed: int = 0) -> list[LayerRow]:
 
 def evidence(rows: list[LayerRow] | None = None) -> RuleContext:
     """A sound scan of ``rows``, or of `model`."""
-    rows = model() if rows is None else rows
+    if rows is None:
+        return _sound()
     coverage = tuple(
         entry(one.matrix.tensors[0], one.matrix.shape, "analysed", "", one.matrix.role)
         for one in rows
@@ -71,6 +73,11 @@ def evidence(rows: list[LayerRow] | None = None) -> RuleContext:
     return RuleContext(
         ModelIdentity("m", "", "m", files, "safetensors"), {"dtype": "float32"}, model_map, tuple(rows), coverage
     )
+
+
+@cache
+def _sound() -> RuleContext:
+    return evidence(model())
 
 
 def changed(before: RuleContext, key: str, change: Callable[[LayerRow], LayerRow]) -> RuleContext:

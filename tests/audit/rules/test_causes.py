@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightaudit as wa
-from tests.support.covering import covering, some_of
+from tests.support.covering import some_of
 from tests.support.trained import EMBED, FEW, HEAD, Tensors, name, write
 from weightaudit.audit.rules.causes import Weight, by_cause, label_of, labelled
 from weightaudit.records import Place
@@ -67,7 +67,6 @@ BEFALLEN: dict[str, tuple[Callable[[str], bool], tuple[int | None, str], int, st
 
 BY_DEFAULT = {
     "the model": "nonfinite",
-    "layers": "magnitude",
     "a role in some layers": "zero-matrix",
 }
 
@@ -154,7 +153,11 @@ def test_a_size_unlike_that_of_the_role(factor: float, layers: int, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("rule", "family", "form"), covering(list(FILLS), ["bert", "gpt2", "phi"], ["safetensors", "pickle"], together=1)
+    ("rule", "family", "form"),
+    some_of(
+        product(FILLS, ["bert", "gpt2", "phi"], ["safetensors", "pickle"]),
+        *[("magnitude", "phi", "safetensors"), ("zero-matrix", "gpt2", "pickle")],
+    ),
 )
 def test_in_other_families_and_formats(
     rule: str, family: str, form: str, tmp_path: Path, tiny_checkpoints: dict[str, Path]

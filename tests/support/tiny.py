@@ -17,7 +17,7 @@ from transformers.models.auto import modeling_auto
 
 from tests.support.tiny_sizes import CLASSES, OVERRIDES, PASSING, SIZES, TOWER_SIZES
 
-auto_docstring = importlib.import_module("transformers.utils.auto_docstring")  # a function has its name
+auto_docstring: Any = importlib.import_module("transformers.utils.auto_docstring")  # a function has its name
 auto_docstring.auto_class_docstring = lambda cls, **_: cls
 auto_docstring.auto_method_docstring = lambda func, **_: func
 # Nobody reads what transformers composes for docstrings, and it takes half the time of importing a model's module.

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -163,7 +164,7 @@ def test_rxnmapper_has_none() -> None:
     _sound(rxnmapper_directory())
 
 
-def _sound(directory: Path | None, **chosen: str) -> None:
+def _sound(directory: Path | None, **chosen: Any) -> None:
     assert directory is not None
     report = wa.scan(directory, heads=True, **chosen)
     assert report.heads is not None

@@ -16,6 +16,7 @@ from tests.api.made import REPORTS
 from tests.support import factory
 from tests.support.covering import some_of
 from weightaudit.errors import UsageError, WeightauditError
+from weightaudit.records.scan import SCHEMA
 
 SAME = ("to_json", "to_csv", "to_parquet", "to_html", "to_sarif", "to_markdown", "to_junit")
 
@@ -116,7 +117,7 @@ def _shortened(said: Any, most: int) -> Any:
 
 
 JUDGED = json.dumps(_shortened(json.loads(factory.judged().to_json()), 5))
-SHORT = json.dumps({"schema": 1, "record": _shortened(json.loads(JUDGED)["record"], 2)})
+SHORT = json.dumps({"schema": SCHEMA, "record": _shortened(json.loads(JUDGED)["record"], 2)})
 VALUES: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just([]) | st.just({})
 )

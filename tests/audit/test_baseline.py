@@ -15,6 +15,7 @@ from tests.support.findings import FINDINGS, found, with_findings
 from weightaudit.audit.baseline import identity_of, read_baseline
 from weightaudit.errors import UsageError
 from weightaudit.records import Finding, Suppressed
+from weightaudit.records.scan import SCHEMA
 
 FIRST, SECOND, _ = FINDINGS
 WHOLE = Finding("dtype-mismatch", "warning", "", detail="config.json says float32, and 97% of 1,234 are float16.")
@@ -90,7 +91,7 @@ def _without(name: str) -> Callable[[Any], object]:
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (lambda said: said.update(schema=2), "another version of weightaudit wrote it"),
+        (lambda said: said.update(schema=SCHEMA + 1), "another version of weightaudit wrote it"),
         (lambda said: said.pop("findings"), "it is not the report of one model"),
         (lambda said: said.update(findings={}), "it is no list"),
         (lambda said: said.update(findings=[1]), "a finding is no object"),

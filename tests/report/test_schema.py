@@ -11,6 +11,7 @@ import pytest
 import weightaudit as wa
 from tests.support import factory
 from tests.support.covering import some_of
+from weightaudit.records.scan import SCHEMA
 from weightaudit.report import columns_page, json_schema
 from weightaudit.report.columns import COLUMNS
 
@@ -52,7 +53,7 @@ def test_real_reports_are(options: dict[str, Any], tiny_checkpoints: dict[str, P
 def test_the_schema_refuses_what_is_otherwise() -> None:
     said = json.loads(factory.one_layer().to_json())
     changes: tuple[dict[str, Any], ...] = (
-        {"schema": 2},
+        {"schema": SCHEMA + 1},
         {"verdict": "fine"},
         {"findings": [{}]},
         {"layers": [{**said["layers"][0], "rows": "many"}]},

@@ -81,7 +81,8 @@ def checked(check: str, directory: Path) -> None:
 def instead_of_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a module that is imported as matplotlib: the own takes a second."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # so that what is here now, or nothing, comes back
+    del sys.modules["matplotlib"]
     return tmp_path / "matplotlib.py"
 
 

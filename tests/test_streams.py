@@ -35,7 +35,7 @@ COMMANDS = (
 
 
 DRAWS = 1200
-"""Each sort of piece beside each other in every place of a line, some times over."""
+"""Each sort of piece beside each other, some times over."""
 
 
 class Terminal(io.StringIO):

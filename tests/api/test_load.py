@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import weightaudit as wa
 from tests.api.made import REPORTS
 from tests.support import factory
 from tests.support.covering import some_of
+from tests.support.examples import at_most
 from weightaudit.errors import UsageError, WeightauditError
 from weightaudit.records.scan import SCHEMA
 
@@ -123,9 +124,9 @@ VALUES: st.SearchStrategy[Any] = (
 )
 
 
+@at_most(40)
 @given(data=st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path: Path) -> None:
+def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever value somewhere in the record is another: an error of ours, or a report that can be written."""
     said = json.loads(SHORT)
     inside: Any = said["record"]
@@ -138,7 +139,7 @@ def test_any_change_is_told_or_harmless(data: st.DataObject, tmp_path: Path) -> 
             continue
         inside[key] = data.draw(VALUES)
         break
-    path = tmp_path / "r.json"
+    path = tmp_path_factory.getbasetemp() / "changed.json"
     path.write_text(json.dumps(said))
     try:
         report = wa.load(path)

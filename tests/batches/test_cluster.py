@@ -288,7 +288,10 @@ def test_a_run_that_ends_early(
         cluster.scheduler.kill()
     else:
         run.send_signal(signal.SIGINT)
-    run.wait()
+    until = time.monotonic() + 120
+    while run.poll() is None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
     stderr = (tmp_path / "said").read_text("utf-8")
     if end == "scheduler":
         assert run.returncode == 3

@@ -198,9 +198,7 @@ def test_killed_before_every_change(
         os.link(tmp_path / "whole" / "plotly.js", out / "plotly.js")
         return out
 
-    runner.here(
-        listed, tmp_path / "first"
-    )  # so that the runs that are killed make as many calls as the one that is counted
+    runner.here(listed, tmp_path / "first")  # or the counted run would open what those after it remember
     runner.start(listed, fresh(0), kind, 0)
     code, changes = runner.end()
     assert code == 0

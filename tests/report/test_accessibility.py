@@ -21,7 +21,7 @@ CASES = {
     "paper": (NARROW, 1),
 }
 """Pages on which all parts of the others are, with a window for each and how many of what is alike on it: axe takes a
-hundredth of a second of a processor for each word.
+hundredth of a second of a processor for each word. Plots that are drawn are looked at by slow tests.
 """
 
 

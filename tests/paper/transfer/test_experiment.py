@@ -318,8 +318,9 @@ def test_the_command(
     ran: Callable[[TransferConfig], Ran], weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one of its charts, as all take longer than the rest."""
+    whole = ran(SMALL)
     monkeypatch.setattr(experiment, "charts", lambda *of: charts(*of)[:1])
-    goes_on(ran(SMALL), weightaudit, tmp_path, OPTIONS)
+    goes_on(whole, weightaudit, tmp_path, OPTIONS)
 
 
 def goes_on(run: Ran, weightaudit: CommandLine, tmp_path: Path, settings: list[Any]) -> None:

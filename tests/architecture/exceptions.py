@@ -50,6 +50,7 @@ UNMISSED: dict[str, dict[str, str]] = {
     "chameleon": {"nin_shortcut": "is there where two entries of a list of the config differ"},
     "qwen4_exp_text": {r"layers\.0\.ple\.": "which layers have n-gram embeddings is a list of their numbers"},
     "blt": {"token_embedding_projection": _SMALL},
+    "inkling_text": {r"embed_tokens\.weight": "its config says that it is tied, and its class ties nothing"},
     "deepseek_v4": {r"gate\.bias": "layers that choose experts by a table have none, which no condition says"},
     "longcat_flash": {r"experts\.\d+\.down_proj": "experts that give back what they get have none"},
     "tapas": {"token_type_embeddings_": _LENGTH},

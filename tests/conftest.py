@@ -22,6 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+from tests.support import log_capture
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine
 
@@ -36,6 +37,11 @@ for profile, examples in {"quick": 100, "thorough": 1000}.items():  # `make test
         profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
 settings.load_profile("quick")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own, which starts it
+def pytest_configure(config: pytest.Config) -> None:
+    log_capture.on_request(config)
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from tests.support.running import CommandLine
 # What tests write need not outlive a power failure, and for slow disks they waited a tenth of their time.
 os.fsync = lambda fd: None
 
-# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds.
+# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds. What
+# is loaded by then is spared it altogether below.
 gc.set_threshold(20_000, 20, 50)
 
 for profile, examples in {"quick": 100, "thorough": 1000}.items():  # `make test` and `make test-all`
@@ -42,6 +43,10 @@ settings.load_profile("quick")
 @pytest.hookimpl(trylast=True)  # after pytest's own, which starts it
 def pytest_configure(config: pytest.Config) -> None:
     log_capture.on_request(config)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TextIO
+from unittest.mock import patch
 
 import pytest
 import typer.main
@@ -56,11 +57,11 @@ def signals_kept() -> Iterator[None]:
     kept = {number: signal.getsignal(number) for number in signal.valid_signals()}
     hook, thresholds = sys.unraisablehook, gc.get_threshold()
     try:
-        yield
+        with patch.object(gc, "freeze", lambda: None):  # it is not ours to the end
+            yield
     finally:
         sys.unraisablehook = hook
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
         for number, handler in kept.items():
             if handler is not None and signal.getsignal(number) != handler:
                 signal.signal(number, handler)

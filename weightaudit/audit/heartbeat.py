@@ -106,7 +106,7 @@ class NotebookBar(_Count):
 
         content = {"text/plain": line}
         if self._shown is None:
-            self._shown = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._shown = display(content, raw=True, display_id=True)
         else:
             self._shown.update(content, raw=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 
 from weightaudit.architecture.matching import Matcher
 from weightaudit.architecture.registry import families, for_model_type, model_types
@@ -28,9 +29,12 @@ def nearest_families(model_type: str, tensors: Mapping[str, TensorInfo]) -> tupl
     by_type = [family.name for family in map(for_model_type, similar) if family is not None]
     kinds = {_kind(name): without_wrappers(name) for name in tensors}
     matrices = {kinds[_kind(name)] for name, info in tensors.items() if len(info.shape) > 1}
-    fits = {family: fit for family in families() if (fit := _fit(family, kinds.values(), matrices)) is not None}
-    order = {family: (fit[0], family.name not in by_type, *fit[1:], family.name) for family, fit in fits.items()}
-    by_names = [family.name for family in sorted(order, key=order.__getitem__)]
+    fits = {
+        family.name: fit
+        for family, matcher in _matchers()
+        if (fit := _fit(family, matcher, kinds.values(), matrices)) is not None
+    }
+    by_names = sorted(fits, key=lambda name: (fits[name][0], name not in by_type, *fits[name][1:], name))
     return tuple(dict.fromkeys((*by_names[:1], *by_type, *by_names[1:])))[:MAX_FAMILIES]
 
 
@@ -39,9 +43,16 @@ def _kind(name: str) -> str:
     return re.sub(r"\.[0-9]+(?=\.)", ".0", without_wrappers(name))
 
 
-def _fit(family: Family, names: Collection[str], matrices: Collection[str]) -> tuple[int, int, int, int] | None:
+@cache
+def _matchers() -> tuple[tuple[Family, Matcher], ...]:
+    """Each known family with what tells the names that fit it: every model that none of them knows is held to all."""
+    return tuple((family, Matcher(family)) for family in families())
+
+
+def _fit(
+    family: Family, matcher: Matcher, names: Collection[str], matrices: Collection[str]
+) -> tuple[int, int, int, int] | None:
     """How badly the names fit, the least first; None where too few of ``matrices`` do."""
-    matcher = Matcher(family)
     rules = {name: found.rule for name in names if (found := matcher.match(name)) is not None}
     known = [rules[name] for name in matrices if name in rules]
     if not known or len(known) < ENOUGH * len(matrices):

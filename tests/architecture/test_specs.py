@@ -189,6 +189,7 @@ def test_a_model_type_s_family_is_found_without_reading_all_specs(
         return parse_family(name, text, others)
 
     monkeypatch.setattr(registry, "parse_family", counted)
+    monkeypatch.setattr(registry, "for_model_type", registry.for_model_type.__wrapped__)
     for model_type, known in served.items():
         monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
         read.clear()
@@ -204,6 +205,7 @@ def test_no_two_families_have_a_model_type(monkeypatch: pytest.MonkeyPatch) -> N
     texts = registry._specs()
     twin = texts["bert.toml"].replace('name = "bert"', 'name = "twin"')
     monkeypatch.setattr(registry, "_specs", lambda: {**texts, "twin.toml": twin})
+    monkeypatch.setattr(registry, "for_model_type", registry.for_model_type.__wrapped__)
     monkeypatch.setattr(registry, "_read", cache(registry._read.__wrapped__))
     with pytest.raises(SpecError, match=r"twin.toml: bert has model type 'bert' too"):
         registry.for_model_type("bert")

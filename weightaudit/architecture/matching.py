@@ -84,12 +84,11 @@ class Matcher:
             rule = way.rule
             found = compile_template(way.template, self._prefixes).fullmatch(name)
             if found is not None and self._counts(rule, found):
-                groups = found.groupdict()
-                layer, pair, expert = (_number(groups.get(key)) for key in ("layer", "pair", "expert"))
-                layer = layer if pair is None else pair // 2
-                own = rule.stack if isinstance(rule, MatrixRule) else ""
-                stack = groups.get("stack") or own
-                return Match(rule, layer, expert, SHORT.get(stack, stack))
+                told = found.groupdict()
+                pair = _number(told.get("pair"))
+                layer = _number(told.get("layer")) if pair is None else pair // 2
+                stack = told.get("stack") or (rule.stack if isinstance(rule, MatrixRule) else "")
+                return Match(rule, layer, _number(told.get("expert")), SHORT.get(stack, stack))
         if self._before and name.startswith(self._before):
             return self.match(name[len(self._before) :])
         return None

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
 
 from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
-from weightaudit.architecture.templates import compile_template, endings_of
+from weightaudit.architecture.templates import compile_template
 
 SHORT = {"enc": "encoder", "dec": "decoder", "H_module": "high", "L_module": "low"}
 """Stacks by what names in GGUF files, and HRM's, call them."""
-TOLD_BY = 13
-"""Characters at the end of a name by which most templates that it cannot fit are left out unasked."""
 
 
 def _all_hold(flags: tuple[str, ...], holds: Callable[[str], bool]) -> bool:
@@ -35,26 +31,8 @@ class Match:
     stack: str = ""
 
 
-class _Way(NamedTuple):
-    """One template of a rule; ``lasts`` are the last characters of its ``endings``, ``short`` those that have fewer."""
-
-    template: str
-    rule: MatrixRule | IgnoreRule
-    endings: tuple[str, ...]
-    lasts: frozenset[str]
-    short: tuple[str, ...]
-
-
-@cache
-def _endings(template: str) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]:
-    """What a way has of its template."""
-    endings = endings_of(template, TOLD_BY)
-    lasts = frozenset(ending[-TOLD_BY:] for ending in endings if len(ending) >= TOLD_BY)
-    return endings, lasts, tuple(ending for ending in endings if len(ending) < TOLD_BY)
-
-
 class Matcher:
-    """A family's templates, put in order once for many names. A pattern is compiled when a name ends as it does."""
+    """A family's templates against many names. A pattern is compiled when a name first ends as it does."""
 
     def __init__(
         self,
@@ -67,22 +45,18 @@ class Matcher:
         ``before`` may stand before any name (`repeated_prefix`). ``stored`` are all names of the checkpoint, by which
         rules count that need another tensor beside theirs; without it they all do.
         """
-        matrices = (rule for rule in family.matrices if holds is None or _all_hold(rule.when, holds))
-        rules: tuple[MatrixRule | IgnoreRule, ...] = (*matrices, *family.ignored)
+        self._family = family
         self._before = before
         self._stored = stored
-        self._prefixes = family.prefixes
-        self._ways = [_Way(name, rule, *_endings(name)) for rule in rules for name in rule.names]
-        self._lasts = frozenset[str]().union(*(way.lasts for way in self._ways))
-        self._by_last: dict[str, list[_Way]] = {}  # of those alone: names of a file may be of any number
+        self._out = {id(rule) for rule in family.matrices if holds is not None and not _all_hold(rule.when, holds)}
 
     def match(self, name: str) -> Match | None:
         """The first rule that ``name`` fits; None where none does."""
-        for way in self._ways_ending_in(name[-TOLD_BY:]):
-            if not name.endswith(way.endings):
-                continue
+        for way in self._family.ways.that_may_fit(name):
             rule = way.rule
-            found = compile_template(way.template, self._prefixes).fullmatch(name)
+            if not name.endswith(way.endings) or id(rule) in self._out:
+                continue
+            found = compile_template(way.template, self._family.prefixes).fullmatch(name)
             if found is not None and self._counts(rule, found):
                 told = found.groupdict()
                 pair = _number(told.get("pair"))
@@ -92,16 +66,6 @@ class Matcher:
         if self._before and name.startswith(self._before):
             return self.match(name[len(self._before) :])
         return None
-
-    def _ways_ending_in(self, last: str) -> list[_Way]:
-        """The ways that a name with these last characters may fit, in order."""
-        last = last if last in self._lasts else ""
-        if last not in self._by_last:
-            fitting = (
-                way for way in self._ways if (last in way.lasts or last.endswith(way.short) if last else way.short)
-            )
-            self._by_last[last] = list(fitting)
-        return self._by_last[last]
 
     def _counts(self, rule: MatrixRule | IgnoreRule, found: re.Match[str]) -> bool:
         """Whether one of the tensors that a rule needs beside its own is stored in the same layer."""

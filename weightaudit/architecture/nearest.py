@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from weightaudit.architecture.matching import Matcher
 from weightaudit.architecture.registry import families, for_model_type, model_types
@@ -33,11 +33,7 @@ def nearest_families(model_type: str, tensors: Mapping[str, TensorInfo]) -> tupl
     kinds = {kind[name]: one for name, one in plain.items()}
     matrices = {kinds[kind[name]] for name, info in tensors.items() if len(info.shape) > 1}
     names = set(kinds.values())
-    fits = {
-        family.name: fit
-        for family, matcher in _matchers()
-        if (fit := _fit(family, matcher, names, matrices)) is not None
-    }
+    fits = {family.name: fit for family in families() if (fit := _fit(family, names, matrices)) is not None}
     by_names = sorted(fits, key=lambda name: (fits[name][0], name not in by_type, *fits[name][1:], name))
     return tuple(dict.fromkeys((*by_names[:1], *by_type, *by_names[1:])))[:MAX_FAMILIES]
 
@@ -49,16 +45,9 @@ def _of_similar_types(model_type: str) -> tuple[str, ...]:
     return tuple(family.name for family in map(for_model_type, similar) if family is not None)
 
 
-@cache
-def _matchers() -> tuple[tuple[Family, Matcher], ...]:
-    """Each known family with what tells the names that fit it: every model that none of them knows is held to all."""
-    return tuple((family, Matcher(family)) for family in families())
-
-
-def _fit(
-    family: Family, matcher: Matcher, names: Collection[str], matrices: Collection[str]
-) -> tuple[int, int, int, int] | None:
+def _fit(family: Family, names: Collection[str], matrices: Collection[str]) -> tuple[int, int, int, int] | None:
     """How badly the names fit, the least first; None where too few of ``matrices`` do."""
+    matcher = Matcher(family)
     known = [found.rule for name in matrices if (found := matcher.match(name)) is not None]
     if not known or len(known) < ENOUGH * len(matrices):
         return None

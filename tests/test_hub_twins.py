@@ -58,10 +58,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Pat
 
 @pytest.fixture(scope="session")
 def medium(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """``medium(kind)``: some 17 MB with names, buffers and layout of GPT-2's own file, in a directory. Read only."""
+    """``medium(kind)``: some 8 MB with names, buffers and layout of GPT-2's own file, in a directory. Read only."""
     root = tmp_path_factory.mktemp("medium")
     whole = root / "safetensors" / MEDIUM
-    generate(MEDIUM, whole, layers=2, heavy=False, overrides={"n_embd": 384, "n_head": 8, "vocab_size": 600})
+    generate(MEDIUM, whole, layers=2, heavy=False, overrides={"n_embd": 256, "n_head": 8, "vocab_size": 600})
     (whole / "planted.json").unlink()
 
     def directory(kind: str) -> Path:

@@ -18,6 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice
@@ -174,10 +175,16 @@ class ModelFiles:
             (trees if whole else folders).add(folder)
             if not walk:
                 continue
+            real_paths = {os.fspath(folder): folder}  # of folders; each comes before what is in it
             for entry, is_folder in islice(_entries(folder, MAX_DEPTH if whole else 0), MAX_FILES):
-                if is_folder or entry.is_symlink():
+                if entry.is_symlink():
                     real = Path(os.path.realpath(entry.path))
                     folders.add(real if is_folder else real.parent)
+                elif is_folder:
+                    real = real_paths[os.path.dirname(entry.path)] / entry.name
+                    folders.add(real)
+                if is_folder:
+                    real_paths[entry.path] = real
                 if not is_folder:
                     inodes |= _inodes(entry)
             inodes |= _inode_of(path) if lone else set()
@@ -248,7 +255,7 @@ def _entries(folder: Path, depth: int) -> Iterator[tuple[os.DirEntry[str], bool]
             try:
                 with os.scandir(path) as entries:
                     for entry in entries:
-                        if not os.path.isdir(entry.path):  # unlike entry.is_dir(), it stands a link to itself
+                        if not _is_folder(entry):
                             yield entry, False
                         elif left > 0:
                             below.append(entry)
@@ -257,6 +264,14 @@ def _entries(folder: Path, depth: int) -> Iterator[tuple[os.DirEntry[str], bool]
         below.sort(key=lambda entry: entry.path)
         yield from ((entry, True) for entry in below)
         level = [entry.path for entry in below]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one. Most are no links, and of those nothing more need be asked."""
+    with suppress(OSError):
+        if not entry.is_symlink():
+            return entry.is_dir(follow_symlinks=False)
+    return os.path.isdir(entry.path)  # unlike entry.is_dir(), it stands a link to itself
 
 
 def _inodes(entry: os.DirEntry[str]) -> set[Inode]:

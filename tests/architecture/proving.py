@@ -320,9 +320,9 @@ class Prover:
                     return "its row was looked up"
             elif output.numel() % len(matrix) == 0 or output.shape[-1] > len(matrix):
                 computed = X @ matrix.t()
-                if any(_gives(output, y) for y in computed):
+                if _gives_any(output, computed):
                     return "a map that was applied"
-                if output.shape[-1] > len(matrix) and any(_holds(output, y) for y in computed):
+                if output.shape[-1] > len(matrix) and _holds_any(output, computed):
                     return "part of a map that was applied"
         return ""
 
@@ -337,16 +337,23 @@ def _rows(tensor: torch.Tensor) -> list[torch.Tensor]:
 
 def _gives(output: torch.Tensor, y: torch.Tensor) -> bool:
     """Whether an operation's output has ``y`` as a row, or as itself."""
-    if output.numel() % y.numel():
+    return _gives_any(output, y[None])
+
+
+def _gives_any(output: torch.Tensor, Y: torch.Tensor) -> bool:
+    """Whether an operation's output has a row of ``Y`` as a row, or as itself."""
+    if output.numel() % Y.shape[1]:
         return False
-    rows = output.reshape(-1, y.numel())
-    return bool(((rows - y).abs().max(1).values <= TOLERANCE * y.abs().max()).any())
+    rows = output.reshape(-1, Y.shape[1])
+    slack = TOLERANCE * Y.abs().amax(1)
+    which, where = ((rows[None, :, 0] - Y[:, None, 0]).abs() <= slack[:, None]).nonzero(as_tuple=True)
+    return bool(((rows[where] - Y[which]).abs().amax(1) <= slack[which]).any())  # few, told by their first entries
 
 
-def _holds(output: torch.Tensor, y: torch.Tensor) -> bool:
-    """Whether a row of an operation's output has ``y`` among its entries."""
-    rows = output.reshape(-1, output.shape[-1])
-    return rows.shape[1] > y.numel() and any(_within(y, row) for row in rows[:4])
+def _holds_any(output: torch.Tensor, Y: torch.Tensor) -> bool:
+    """Whether a row of an operation's output has a row of ``Y`` among its entries."""
+    rows = output.reshape(-1, output.shape[-1])[:4]
+    return rows.shape[1] > Y.shape[1] and any(_within(y, row) for row in rows for y in _maybe_within(Y, row))
 
 
 def _used(vectors: Computed, attention: Attention, which: int, added: Sequence[torch.Tensor]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
+from tests.support.models import build
 from weightaudit.architecture import map_model
 from weightaudit.arrays import as_array, as_tensor
 from weightaudit.records import ModelMap, RoleMatrix, TensorInfo
@@ -42,6 +45,18 @@ def infos(tensors: Mapping[str, torch.Tensor]) -> dict[str, TensorInfo]:
         name: info(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         for name, tensor in tensors.items()
     }
+
+
+@cache
+def _shapes(family: str, model_class: str) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    model = build(family, model_class)
+    return model.config.to_dict(), infos(model.state_dict())
+
+
+def stored_by(family: str, model_class: str = "") -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+    """(config, what headers say of the tensors) of the model that `build` makes, which is made once."""
+    config, tensors = _shapes(family, model_class)
+    return deepcopy(config), dict(tensors)
 
 
 def value(matrix: RoleMatrix, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:

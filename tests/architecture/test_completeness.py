@@ -14,7 +14,7 @@ from tests.architecture.deletions import account, saved_by, says
 from tests.architecture.exceptions import NO_INVENTORY, UNMISSED, UNSHAPED
 from tests.architecture.inventories import body_of, built_types, classes_of, shipped
 from tests.architecture.saved import info, infos, value
-from tests.support.covering import covering, in_turn
+from tests.support.covering import covering, in_turn, some_of
 from tests.support.tiny import tiny
 from weightaudit.architecture import map_model
 from weightaudit.errors import MappingError
@@ -36,7 +36,7 @@ def stale(kind: dict[str, dict[str, str]], model_type: str, names: tuple[str, ..
     return [one for one in kind.get(model_type, {}) if not any(re.search(one, name) for name in names)]
 
 
-@pytest.mark.parametrize("model_type", SAMPLE)
+@pytest.mark.parametrize("model_type", some_of(SAMPLE, "gpt2", "t5", "gpt_oss"))
 def test_each_kind_of_tensor_taken_away_or_misshapen_is_told(model_type: str) -> None:
     one = account(model_type, classes_of(model_type)[0], one_of_each=True)
     assert one.tensors > 10

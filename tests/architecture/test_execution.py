@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from tests.architecture.saved import infos, older_phi, read_saved, values
+from tests.support.covering import covering
 from tests.support.models import LAYERS, RECIPES, build
 from weightaudit.architecture import layouts, map_model
 from weightaudit.records import Rows
@@ -161,8 +162,7 @@ def test_roles_compute_what_the_model_computes(
 SWAPS = {"K and V": (0, 2, 1), "Q and K": (1, 0, 2), "Q and V": (2, 1, 0), "rotated": (1, 2, 0)}
 
 
-@pytest.mark.parametrize("swap", SWAPS)
-@pytest.mark.parametrize("family", ["gpt2", "phi"])
+@pytest.mark.parametrize(("family", "swap"), covering(["gpt2", "phi"], list(SWAPS), together=1))
 def test_a_packing_with_swapped_slices_is_caught(
     family: str, swap: str, unbiased: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

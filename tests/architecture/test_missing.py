@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from transformers import WhisperConfig, WhisperForAudioClassification
 
-from tests.architecture.saved import Saved, info, infos
-from tests.support.models import FF, HIDDEN, RECIPES, VOCAB, build
+from tests.architecture.saved import Saved, info, infos, stored_by
+from tests.support.models import FF, HIDDEN, RECIPES, VOCAB
 from weightaudit.architecture import family, map_model
 from weightaudit.architecture.missing import MOST_LAYERS, absences
 from weightaudit.records import Discrepancy, TensorInfo
@@ -30,8 +30,8 @@ def test_a_whole_model_lacks_nothing(known: str, saved: Callable[[str], Saved]) 
 
 @pytest.mark.parametrize("model_class", ["BertModel", "BertForMaskedLM", "BertForSequenceClassification"])
 def test_heads_are_optional(model_class: str) -> None:
-    model = build("bert", model_class)
-    assert map_model(model.config.to_dict(), infos(model.state_dict())).discrepancies == ()
+    config, tensors = stored_by("bert", model_class)
+    assert map_model(config, tensors).discrepancies == ()
 
 
 TIED = [
@@ -44,9 +44,8 @@ TIED = [
 @pytest.mark.parametrize(("known", "embedding", "head"), TIED)
 def test_a_tied_head_stands_in_for_the_embedding(known: str, embedding: str, head: str) -> None:
     """A loader takes either of the two tied tensors for both."""
-    model = build(known)
-    stored = {name: one for name, one in infos(model.state_dict()).items() if name not in (embedding, head)}
-    config = model.config.to_dict()
+    config, tensors = stored_by(known)
+    stored = {name: one for name, one in tensors.items() if name not in (embedding, head)}
     for tied, lacks in ((True, []), (False, ["EMBED"])):
         found = map_model({**config, "tie_word_embeddings": tied}, {**stored, head: info(head, (VOCAB, HIDDEN))})
         assert [one.role for one in found.discrepancies] == lacks
@@ -54,10 +53,9 @@ def test_a_tied_head_stands_in_for_the_embedding(known: str, embedding: str, hea
 
 
 def test_a_file_of_one_layer_without_its_m1() -> None:
-    model = build("gpt2", "GPT2Model")
-    tensors = infos(model.state_dict())
+    config, tensors = stored_by("gpt2", "GPT2Model")
     kept = {name: tensors[name] for name in tensors if "h.1." not in name and "mlp.c_fc" not in name}
-    assert map_model(model.config.to_dict(), kept).discrepancies == (
+    assert map_model(config, kept).discrepancies == (
         Discrepancy(
             "missing", "config.json has 2 layers; the checkpoint holds only layer 0. Layer 0 lacks M1.", layers=(1,)
         ),
@@ -65,11 +63,10 @@ def test_a_file_of_one_layer_without_its_m1() -> None:
 
 
 def test_a_quantised_matrix_is_there() -> None:
-    model = build("gpt2", "GPT2Model")
-    tensors = infos(model.state_dict())
+    config, tensors = stored_by("gpt2", "GPT2Model")
     for name in ("h.0.mlp.c_fc.weight", "wte.weight"):
         tensors[name] = info(name, tensors[name].shape, "int8")
-    assert map_model(model.config.to_dict(), tensors).discrepancies == ()
+    assert map_model(config, tensors).discrepancies == ()
 
 
 @pytest.mark.parametrize(
@@ -82,22 +79,20 @@ def test_a_quantised_matrix_is_there() -> None:
     ],
 )
 def test_a_module_that_is_gone_is_one_absence_with_its_norms(known: str, module: str, says: str) -> None:
-    model = build(known)
-    tensors = infos(model.state_dict())
+    config, tensors = stored_by(known)
     lost = [name for name in tensors if name.startswith(f"{module}.")]
     assert len(lost) > 1
     kept = {name: tensors[name] for name in tensors if name not in lost}
-    config = {**model.config.to_dict(), "architectures": [type(model).__name__], "tie_word_embeddings": False}
+    config |= {"architectures": [RECIPES[known][0]], "tie_word_embeddings": False}
     (told,) = map_model(config, kept).discrepancies
     assert says in told.says
 
 
 def test_norms_alone_are_told_though_a_matrix_of_another_module_is_gone() -> None:
-    model = build("bert")
-    tensors = infos(model.state_dict())
+    config, tensors = stored_by("bert")
     for name in ("cls.seq_relationship.weight", "cls.predictions.transform.LayerNorm.weight"):
         del tensors[name]
-    config = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+    config |= {"architectures": [RECIPES["bert"][0]]}
     matrix, norm = map_model(config, tensors).discrepancies
     assert "NSP" in matrix.says
     assert norm.says == "The checkpoint has no cls.predictions.transform.LayerNorm.weight."
@@ -105,11 +100,10 @@ def test_norms_alone_are_told_though_a_matrix_of_another_module_is_gone() -> Non
 
 @pytest.mark.parametrize("case", ["float32", "int8", "another shape"])
 def test_an_absent_embedding(case: str) -> None:
-    model = build("gpt2", "GPT2Model")
-    tensors = infos(model.state_dict())
-    whole = map_model(model.config.to_dict(), {**tensors, "wte.weight": _other(tensors["wte.weight"], case)})
+    config, tensors = stored_by("gpt2", "GPT2Model")
+    whole = map_model(config, {**tensors, "wte.weight": _other(tensors["wte.weight"], case)})
     del tensors["wte.weight"]
-    lacking = map_model(model.config.to_dict(), tensors)
+    lacking = map_model(config, tensors)
     says = "The checkpoint has no EMBED (wte): the model has one, and a loader would start it at random."
     assert lacking.discrepancies == (Discrepancy("missing", says, role="EMBED"),)
     assert not any(discrepancy.kind == "missing" for discrepancy in whole.discrepancies)
@@ -190,21 +184,21 @@ HEADS = [
 
 @pytest.mark.parametrize(("architecture", "tied", "told"), HEADS)
 def test_an_absent_head_that_nothing_stands_in_for(architecture: object, tied: bool | None, told: bool) -> None:
-    model = build("gpt2", "GPT2Model")
-    config = model.config.to_dict() | {"architectures": [architecture], "tie_word_embeddings": tied}
-    model_map = map_model(config, infos(model.state_dict()))
+    config, tensors = stored_by("gpt2", "GPT2Model")
+    config |= {"architectures": [architecture], "tie_word_embeddings": tied}
+    model_map = map_model(config, tensors)
     assert model_map.tied == (tied is not False)
     says = "The checkpoint has no HEAD (lm_head): GPT2LMHeadModel has one, and a loader would start it at random."
     assert model_map.discrepancies == ((Discrepancy("missing", says, role="HEAD"),) if told else ())
-    whole = infos(build("gpt2", "GPT2LMHeadModel").state_dict())
+    whole = stored_by("gpt2", "GPT2LMHeadModel")[1]
     assert map_model(config, whole).discrepancies == ()
 
 
 @pytest.mark.parametrize("value", [None, [], "GPT2LMHeadModel", {}, [["GPT2LMHeadModel"]]])
 def test_architectures_that_are_none(value: object) -> None:
-    model = build("gpt2", "GPT2Model")
-    config = model.config.to_dict() | {"architectures": value, "tie_word_embeddings": False}
-    assert map_model(config, infos(model.state_dict())).discrepancies == ()
+    config, tensors = stored_by("gpt2", "GPT2Model")
+    config |= {"architectures": value, "tie_word_embeddings": False}
+    assert map_model(config, tensors).discrepancies == ()
 
 
 def unknown(*names: str) -> dict[str, TensorInfo]:

@@ -20,7 +20,7 @@ from weightaudit.errors import SpecError
 from weightaudit.records import TOWERS, Discrepancy, ModelMap, Rows
 
 
-@pytest.mark.parametrize("model_type", ["qwen2_vl", "exaone4_5"])
+@pytest.mark.parametrize("model_type", ["qwen2_vl", pytest.param("exaone4_5", marks=pytest.mark.slow)])
 def test_a_towers_fused_tensor_with_two_slices_swapped_is_caught(
     model_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

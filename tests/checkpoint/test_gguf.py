@@ -454,10 +454,8 @@ entries = st.builds(
 
 @at_most(15)
 @given(keys=st.lists(keys, max_size=3), entries=st.lists(entries, max_size=3), data=st.integers(0, 200))
-def test_any_header_gives_a_clean_verdict(
-    keys: list[bytes], entries: list[bytes], data: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz-header.gguf"
+def test_any_header_gives_a_clean_verdict(keys: list[bytes], entries: list[bytes], data: int, alone: Path) -> None:
+    path = alone / "fuzz-header.gguf"
     check_verdict(written(path, packed(keys, entries, bytes(data))))
 
 
@@ -477,14 +475,14 @@ SEED = packed(
 
 @at_most(20)
 @given(place=st.integers(0, len(SEED) - 193), patch=st.binary(min_size=1, max_size=8))
-def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz-bytes.gguf"
+def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, alone: Path) -> None:
+    path = alone / "fuzz-bytes.gguf"
     check_verdict(written(path, SEED[:place] + patch + SEED[place + len(patch) :]))
 
 
 @at_most(15)
 @given(end=st.integers(0, len(SEED) - 1))
-def test_any_cut_is_refused(end: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = written(tmp_path_factory.getbasetemp() / "fuzz-cut.gguf", SEED[:end])
+def test_any_cut_is_refused(end: int, alone: Path) -> None:
+    path = written(alone / "fuzz-cut.gguf", SEED[:end])
     with pytest.raises(CheckpointError):
         header_of(path)

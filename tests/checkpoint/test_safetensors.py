@@ -298,18 +298,16 @@ def check_verdict(path: Path) -> None:
 
 @at_most(25)
 @given(header=headers, data=st.binary(max_size=16))
-def test_any_json_header_gives_a_clean_verdict(
-    header: Any, data: bytes, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz-json.safetensors"
+def test_any_json_header_gives_a_clean_verdict(header: Any, data: bytes, alone: Path) -> None:
+    path = alone / "fuzz-json.safetensors"
     path.write_bytes(packed(header, data))
     check_verdict(path)
 
 
 @at_most(20)
 @given(place=st.integers(0, len(GOOD["empty tensors"]) - 1), patch=st.binary(min_size=1, max_size=3))
-def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz-bytes.safetensors"
+def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, alone: Path) -> None:
+    path = alone / "fuzz-bytes.safetensors"
     good = GOOD["empty tensors"]
     path.write_bytes(good[:place] + patch + good[place + len(patch) :])
     check_verdict(path)
@@ -317,7 +315,7 @@ def test_any_damage_gives_a_clean_verdict(place: int, patch: bytes, tmp_path_fac
 
 @at_most(20)
 @given(data=st.binary(max_size=80))
-def test_any_bytes_give_a_clean_verdict(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz.safetensors"
+def test_any_bytes_give_a_clean_verdict(data: bytes, alone: Path) -> None:
+    path = alone / "fuzz.safetensors"
     path.write_bytes(data)
     check_verdict(path)

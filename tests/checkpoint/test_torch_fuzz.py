@@ -93,27 +93,23 @@ def damaged(draw: st.DrawFn, form: str) -> bytes:
 
 @at_most(15)
 @given(form=st.sampled_from(FORMS), data=st.data())
-def test_any_damage_gives_a_clean_verdict(
-    form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    check_verdict(data.draw(damaged(form)), tmp_path_factory.getbasetemp())
+def test_any_damage_gives_a_clean_verdict(form: str, data: st.DataObject, alone: Path) -> None:
+    check_verdict(data.draw(damaged(form)), alone)
 
 
 @at_most(15)
 @given(place=st.integers(1, 700), value=st.integers(0, 255))
-def test_any_change_of_the_directory_gives_a_clean_verdict(
-    place: int, value: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_change_of_the_directory_gives_a_clean_verdict(place: int, value: int, alone: Path) -> None:
     """Most bytes of a directory say what a record's own header says too, or how to read it."""
     data = bytearray(FILES["zip"][0])
     data[-place] = value
-    check_verdict(bytes(data), tmp_path_factory.getbasetemp())
+    check_verdict(bytes(data), alone)
 
 
 @at_most(15)
 @given(start=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02"]), rest=st.binary(max_size=200))
-def test_any_bytes_give_a_clean_verdict(start: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_verdict(start + rest, tmp_path_factory.getbasetemp())
+def test_any_bytes_give_a_clean_verdict(start: bytes, rest: bytes, alone: Path) -> None:
+    check_verdict(start + rest, alone)
 
 
 instructions = st.sampled_from(
@@ -134,8 +130,8 @@ instructions = st.sampled_from(
 
 @at_most(15)
 @given(program=st.lists(instructions, max_size=40))
-def test_any_program_gives_a_clean_verdict(program: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_verdict(torch_zip(b"\x80\x02" + b"".join(program) + b"."), tmp_path_factory.getbasetemp())
+def test_any_program_gives_a_clean_verdict(program: list[bytes], alone: Path) -> None:
+    check_verdict(torch_zip(b"\x80\x02" + b"".join(program) + b"."), alone)
 
 
 atoms: Any = (
@@ -181,9 +177,7 @@ def contents(form: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @at_most(15)
 @given(form=st.sampled_from(FORMS), data=st.data())
-def test_any_contents_give_a_clean_verdict(
-    form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_contents_give_a_clean_verdict(form: str, data: st.DataObject, alone: Path) -> None:
     described = data.draw(contents(form))
     file = torch_zip(described) if form == "zip" else legacy(described)
-    check_verdict(file, tmp_path_factory.getbasetemp())
+    check_verdict(file, alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import tracemalloc
 from collections.abc import Iterator
 from itertools import product
@@ -97,7 +98,7 @@ def drawn(draw: np.random.Generator, kind: str) -> tuple[dict[str, Array], dict[
             changed = list(fit)
             changed[draw.integers(len(fit))] = int(draw.choice(SIDES))
             shape = tuple(changed)
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if "shape" in name:
             parts[name] = draw.choice([32, 32, 64, 64, 0, -1, 1 << 62], draw.choice([1, 2, 2, 2])).astype(np.int64)
         elif "idx" in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
 from typing import Any
 
@@ -170,7 +171,7 @@ def test_anything(draws: int) -> None:
             )
             wrong = tuple(int(side) for side in draw.choice(sides, draw.choice([0, 1, 2, 2, 3])))
             shape = wrong if draw.random() < 0.05 else shape
-            raw = draw.integers(0, 256, int(np.prod(shape)) * dtype.itemsize, np.uint8)
+            raw = draw.integers(0, 256, math.prod(shape) * dtype.itemsize, np.uint8)
             tensors[use] = raw.view(dtype).reshape(shape)
         sizes: list[Any] = [size, size, size, size, 0, -1, 1 << 70, "x", None]
         one = sizes[draw.integers(len(sizes))]

@@ -11,14 +11,11 @@ def packed(codes: Array, bits: int, *, each: int = 0) -> Array:
     """Rows of codes as rows of int32 words: without gaps, or ``each`` to a word."""
     rows, count = codes.shape
     width = -(-count // each) if each else -(-count * bits // 32)
-    out = np.zeros((rows, width), np.uint32)
-    for position in range(count):
-        for bit in range(bits):
-            at = position // each * 32 + position % each * bits + bit if each else position * bits + bit
-            out[:, at // 32] |= (codes[:, position].astype(np.uint32) >> np.uint32(bit) & np.uint32(1)) << np.uint32(
-                at % 32
-            )
-    return out.view(np.int32)
+    position, bit = np.arange(count)[:, None], np.arange(bits)
+    at = position // each * 32 + position % each * bits + bit if each else position * bits + bit
+    out = np.zeros((rows, width * 32), np.uint32)
+    out[:, at.ravel()] = (codes[:, :, None].astype(np.uint32) >> bit.astype(np.uint32) & 1).reshape(rows, count * bits)
+    return np.bitwise_or.reduce(out.reshape(rows, width, 32) << np.arange(32, dtype=np.uint32), axis=2).view(np.int32)
 
 
 def packed_down(codes: Array, bits: int, *, each: int = 0) -> Array:
@@ -27,9 +24,6 @@ def packed_down(codes: Array, bits: int, *, each: int = 0) -> Array:
 
 
 def scaled(codes: Array, scales: Array, zeros: Array, index: Array) -> Array:
-    """Float32 s·(q − z), one entry after the other; codes (out, in), scales and zeros (out, groups), index (in)."""
-    out = np.empty(codes.shape, np.float32)
-    for o, i in np.ndindex(*codes.shape):
-        g = index[i]
-        out[o, i] = np.float32(scales[o, g]) * (np.float32(codes[o, i]) - np.float32(zeros[o, g]))
-    return out
+    """Float32 s·(q − z) of each entry; codes (out, in), scales and zeros (out, groups), index (in)."""
+    s, q, z = (one.astype(np.float32) for one in (scales[:, index], codes, zeros[:, index]))
+    return s * (q - z)

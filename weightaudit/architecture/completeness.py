@@ -359,11 +359,17 @@ class Expected:
 
         Nothing that is encoded is (in, out); what may lie in either storage is (out, in) in the class.
         """
-        match = self._matcher.match(filled(template, (0,) * template.count("{")))
-        rule = match.rule if match is not None else None
-        if not isinstance(rule, MatrixRule) or not rule.transposed:
-            return False
-        return info.out_first != rule.either
+        if template not in self._turning:
+            match = self._matcher.match(filled(template, (0,) * template.count("{")))
+            rule = match.rule if match is not None else None
+            self._turning[template] = rule if isinstance(rule, MatrixRule) and rule.transposed else None
+        rule = self._turning[template]
+        return rule is not None and info.out_first != rule.either
+
+    @cached_property
+    def _turning(self) -> dict[str, MatrixRule | None]:
+        """Template → the rule by which tensors of it are (in, out), None where there is none; of those asked for."""
+        return {}
 
     def _of_its_weight(self, name: str) -> tuple[int, ...]:
         """The shape of the weight that a bias, whose length nothing else tells, is added behind; () without one."""

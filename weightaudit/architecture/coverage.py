@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from weightaudit.architecture.assembly import Piece, assemble
 from weightaudit.architecture.nearest import nearest_families
 from weightaudit.architecture.registry import for_model_type
 from weightaudit.dtypes import BY_NAME
 from weightaudit.errors import MappingError
-from weightaudit.records import CoverageEntry, Discrepancy, ModelMap, RoleMatrix, TensorInfo
+from weightaudit.records import CoverageEntry, Discrepancy, ModelMap, RoleMatrix, Status, TensorInfo
 from weightaudit.text import printable
 
 _NO_WEIGHTS = {"complex": "complex numbers", "bool": "true or false"}
@@ -81,23 +80,33 @@ class Coverage:
         )
 
     def _entry(self, info: TensorInfo, roles: Mapping[str, tuple[str, ...]]) -> CoverageEntry:
-        name, entry = info.name, entry_of(info)
+        name = info.name
         if name in roles:
-            return replace(entry, status="analysed", roles=roles[name])
+            return entry_of(info, "analysed", roles=roles[name])
         if name in self._ignored:
             rule, buffer = self._ignored[name]
-            return replace(entry, status="ignored", detail=rule, buffer=buffer)
-        return replace(entry, detail=self._unmapped[name])
+            return entry_of(info, "ignored", rule, buffer=buffer)
+        return entry_of(info, detail=self._unmapped[name])
 
 
-def entry_of(info: TensorInfo) -> CoverageEntry:
-    """The line of a tensor of which nothing is known but what headers say."""
+def entry_of(
+    info: TensorInfo,
+    status: Status = "unmapped",
+    detail: str = "",
+    *,
+    roles: tuple[str, ...] = (),
+    buffer: bool = False,
+) -> CoverageEntry:
+    """The line of a tensor: what headers say, and what became of it."""
     return CoverageEntry(
         info.name,
         info.shape,
         info.dtype,
         info.parameters,
-        "unmapped",
+        status,
+        detail,
+        roles,
+        buffer,
         file=info.file,
         scheme=info.encoding.scheme,
         parts=tuple(part.name for _, part in info.encoding.parts) if info.quantised or info.factored else (),

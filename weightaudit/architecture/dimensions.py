@@ -38,12 +38,21 @@ class Dimensions:
     values: dict[str, int]
     origins: dict[str, str]
     layers: Mapping[int, Dimensions] = field(default_factory=dict)
+    _asked: dict[tuple[str, int | None], Mapping[str, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    def of(self, stack: str, layer: int | None = None) -> dict[str, int]:
+    def of(self, stack: str, layer: int | None = None) -> Mapping[str, int]:
         """The numbers as they hold in a stack: in the decoder ``ff`` is ``decoder_ff`` where the family has that.
 
-        A tower's are its own only.
+        A tower's are its own only. Every tensor asks, so each answer is made once.
         """
+        where = (stack, layer if layer in self.layers and not stack else None)
+        if where not in self._asked:
+            self._asked[where] = self._of(*where)
+        return self._asked[where]
+
+    def _of(self, stack: str, layer: int | None) -> Mapping[str, int]:
         if not stack:
             return {**self.values, **self._at(layer).values}
         own = _of_stack(self.values, stack)

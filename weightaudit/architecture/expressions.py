@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 _NAME = r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*"
 """A dimension, or a key of the config (``vision_config.patch_size``)."""
@@ -34,12 +35,9 @@ def evaluate(expression: str, dimensions: Mapping[str, int]) -> int:
 
 
 def _product(term: str, dimensions: Mapping[str, int]) -> int:
-    value, operator = 1, "*"
-    for token in _TOKEN.findall(term):
-        if token in ("*", "/", "//"):
-            operator = token
-            continue
-        factor = int(token) if token.isdigit() else dimensions[token]
+    value = 1
+    for operator, factor_of in _factors(term):
+        factor = factor_of if isinstance(factor_of, int) else dimensions[factor_of]
         if operator == "*":
             value *= factor
         elif factor == 0 or (operator == "/" and value % factor):
@@ -47,3 +45,16 @@ def _product(term: str, dimensions: Mapping[str, int]) -> int:
         else:
             value //= factor
     return value
+
+
+@lru_cache(maxsize=4096)
+def _factors(term: str) -> tuple[tuple[str, str | int], ...]:
+    """(operator, number or name of a dimension) of each factor of a term; the first has ``*``."""
+    found: list[tuple[str, str | int]] = []
+    operator = "*"
+    for token in _TOKEN.findall(term):
+        if token in ("*", "/", "//"):
+            operator = token
+        else:
+            found.append((operator, int(token) if token.isdigit() else token))
+    return tuple(found)

@@ -104,7 +104,7 @@ class _Model:
         if "Q" not in own:
             raise _Unknown("it has no Q")
         config, model_type = self._of_stack(stack, layer)
-        numbers = {} if self._dimensions is None else self._dimensions.of(stack, layer)
+        numbers: Mapping[str, int] = {} if self._dimensions is None else self._dimensions.of(stack, layer)
         latent = {"KV_A"} <= own.keys() and {"nope", "rope", "v_dim"} <= numbers.keys()
         if "KV_A" in own and not latent:
             raise _Unknown("its keys come from latents, and how many rows of a head these are is not known")

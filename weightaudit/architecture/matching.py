@@ -32,7 +32,7 @@ class Match:
 
 
 class Matcher:
-    """A family's templates, compiled once for many names."""
+    """A family's templates against many names. A pattern is compiled when a name first ends as it does."""
 
     def __init__(
         self,
@@ -45,23 +45,24 @@ class Matcher:
         ``before`` may stand before any name (`repeated_prefix`). ``stored`` are all names of the checkpoint, by which
         rules count that need another tensor beside theirs; without it they all do.
         """
-        matrices = (rule for rule in family.matrices if holds is None or _all_hold(rule.when, holds))
-        rules: tuple[MatrixRule | IgnoreRule, ...] = (*matrices, *family.ignored)
+        self._family = family
         self._before = before
         self._stored = stored
-        self._patterns = [(compile_template(name, family.prefixes), rule) for rule in rules for name in rule.names]
+        self._out = {id(rule) for rule in family.matrices if holds is not None and not _all_hold(rule.when, holds)}
 
     def match(self, name: str) -> Match | None:
         """The first rule that ``name`` fits; None where none does."""
-        for pattern, rule in self._patterns:
-            found = pattern.fullmatch(name)
+        for way in self._family.ways.that_may_fit(name):
+            rule = way.rule
+            if not name.endswith(way.endings) or id(rule) in self._out:
+                continue
+            found = compile_template(way.template, self._family.prefixes).fullmatch(name)
             if found is not None and self._counts(rule, found):
-                groups = found.groupdict()
-                layer, pair, expert = (_number(groups.get(key)) for key in ("layer", "pair", "expert"))
-                layer = layer if pair is None else pair // 2
-                own = rule.stack if isinstance(rule, MatrixRule) else ""
-                stack = groups.get("stack") or own
-                return Match(rule, layer, expert, SHORT.get(stack, stack))
+                told = found.groupdict()
+                pair = _number(told.get("pair"))
+                layer = _number(told.get("layer")) if pair is None else pair // 2
+                stack = told.get("stack") or (rule.stack if isinstance(rule, MatrixRule) else "")
+                return Match(rule, layer, _number(told.get("expert")), SHORT.get(stack, stack))
         if self._before and name.startswith(self._before):
             return self.match(name[len(self._before) :])
         return None

@@ -34,18 +34,17 @@ def with_modules(model_map: ModelMap, tensors: Mapping[str, TensorInfo]) -> Mode
     entries: list[CoverageEntry] = []
     for name in sorted(tensors):
         info = tensors[name]
-        entry = entry_of(info)
         if len(info.shape) < 2:
-            entries.append(replace(entry, status="ignored", detail=common_rule(info)))
+            entries.append(entry_of(info, "ignored", common_rule(info)))
             continue
         why = why_not_a_matrix(info) if DENSE.fullmatch(name) else "a module's tensor without a role"
         if why:
-            entries.append(replace(entry, detail=why))
+            entries.append(entry_of(info, detail=why))
             continue
         role = f"{ROLE}_{len(matrices) + 1}" if matrices else ROLE
         shape, scheme = (info.shape[0], info.shape[1]), info.encoding.scheme
         matrices.append(RoleMatrix("", None, None, role, (Part(name),), shape, info.dtype, scheme))
-        entries.append(replace(entry, status="analysed", roles=(role,)))
+        entries.append(entry_of(info, "analysed", roles=(role,)))
     return replace(
         model_map,
         matrices=tuple(sorted((*model_map.matrices, *matrices), key=lambda matrix: matrix.place.order)),

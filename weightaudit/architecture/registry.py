@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons, read_towers
@@ -94,6 +94,7 @@ def model_types() -> tuple[str, ...]:
     return (*(own for known in families() for own in known.model_types), *multimodal().types)
 
 
+@lru_cache(maxsize=256)
 def for_model_type(model_type: str, inner: str = "") -> Family | None:
     """The family that serves a config's model_type; None where none does.
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from weightaudit.architecture.expressions import names_in
+from weightaudit.architecture.ways import Ways
 from weightaudit.records import EMBEDDING_ROLES, LAYER_ROLES
 
 ANY = "any"
@@ -161,6 +163,11 @@ class Family:
         order = (*EMBEDDING_ROLES, *LAYER_ROLES, "HEAD")
         own = dict.fromkeys(role for rule in self.matrices for role in rule.roles if role not in order)
         return (*(role for role in order if role in found), *own)
+
+    @cached_property
+    def ways(self) -> Ways:
+        """The templates of all rules, matrices' before those that ignore: put in order once for many checkpoints."""
+        return Ways((*self.matrices, *self.ignored))
 
     @property
     def packings(self) -> tuple[str, ...]:

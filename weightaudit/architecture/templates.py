@@ -24,6 +24,8 @@ _SAME = (("stack", "enc", "module"), ("layer", "pair"))
 """Placeholders that say the same, so that a template has one of them."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _WORDS = re.compile(r"[\w.]+(\|[\w.]+)+")
+MOST_ENDINGS = 64
+"""Ways that a template may end which are written out."""
 
 
 def check(template: str) -> str:
@@ -43,12 +45,31 @@ def check(template: str) -> str:
 
 
 @cache
+def endings_of(template: str, enough: int) -> tuple[str, ...]:
+    """What names that fit a template end in: each does in one of these. Words are written out from behind until every
+    ending has ``enough`` characters, or there would be more than `MOST_ENDINGS`.
+
+    Example:
+        >>> endings_of("{prefix}h.{layer}.mlp.{c_fc|c_proj}.weight", 9)
+        ('c_fc.weight', 'c_proj.weight')
+    """
+    endings: tuple[str, ...] = ("",)
+    for position, text in reversed(list(enumerate(_PLACEHOLDER.split(template)))):
+        words = text.split("|") if position % 2 else [text]
+        told = position % 2 == 0 or _WORDS.fullmatch(text)
+        if not told or len(endings) * len(words) > MOST_ENDINGS or all(len(ending) >= enough for ending in endings):
+            break
+        endings = tuple(word + ending for word in words for ending in endings)
+    return endings
+
+
+@cache
 def compile_template(template: str, prefixes: tuple[str, ...]) -> re.Pattern[str]:
     """Pattern for `re.Pattern.fullmatch`; it has a group ``layer`` where the template has ``{layer}``, and so for
     ``pair``, ``expert`` and ``stack``.
 
     Prefixes may repeat (``bert.bert.encoder``) or be missing: checkpoints on the Hub do both. Kept, because templates
-    are those of the specs, and a model that none of them knows is held against all, for 0.3 s of compiling.
+    are those of the specs, and a model that none of them knows is held against all.
     """
     pieces = []
     for position, text in enumerate(_PLACEHOLDER.split(template)):

@@ -73,7 +73,12 @@ def without_wrappers(name: str) -> str:
         >>> without_wrappers("module._orig_mod.layers.0._orig_mod.fc1.weight")
         'layers.0.fc1.weight'
     """
-    return _KNOWN.sub("", name)
+    return _KNOWN.sub("", name) if _may_be_wrapped(name) else name
+
+
+def _may_be_wrapped(name: str) -> bool:
+    """Whether a known wrapper's word stands in the name: few have one, and the pattern looks at every place."""
+    return name.startswith(LEADING) or any(word in name for word in ANYWHERE)
 
 
 def unwrap(tensors: Mapping[str, TensorInfo], family: Family | None) -> tuple[dict[str, TensorInfo], Wrapping | None]:
@@ -125,6 +130,8 @@ def _known_wrappers(names: Iterable[str]) -> Found:
     leading: set[str] = set()
     anywhere: set[str] = set()
     for name in names:
+        if not _may_be_wrapped(name):
+            continue
         for carried in _KNOWN.findall(name):
             anywhere.update(part for part in ANYWHERE if part in carried.split("."))
             leading.update(part for part in LEADING if f".{part}." in f".{carried}")
@@ -136,9 +143,10 @@ def _search(known: Found, tensors: Mapping[str, TensorInfo], family: Family) -> 
     matcher = Matcher(family)
     matrices = [name for name, info in tensors.items() if len(info.shape) > 1 and name.count(".") < MAX_PARTS]
     plain = known.plain(matrices)
-    times = Counter(_NUMBER.sub("0", name) for name in plain.values())
+    kind = {name: _NUMBER.sub("0", name) for name in plain.values()}
+    times = Counter(kind[name] for name in plain.values())
     # One name of each kind stands for all: numbers apart they fit, or do not fit, alike.
-    kinds = {_NUMBER.sub("0", name): name for name in plain.values()}
+    kinds = {kind[name]: name for name in plain.values()}
     count = {name: times[kind] for kind, name in islice(kinds.items(), MAX_NAMES)}
     if repeated := _repeated_prefix(count, family):
         return replace(known, leading=(*known.leading, repeated))

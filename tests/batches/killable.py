@@ -1,16 +1,8 @@
-"""A process with everything loaded that forks runs to be killed, so that a kill hits the run and not its imports.
+"""Runs in forks of this process, to be killed: they have everything loaded, so that a kill hits the run and not its
+imports.
 
-    python -m tests.batches.killable LIST
-
-LIST is run once, so that everything is loaded, and its models are scanned; runs of them are of what was found then (see
-`tests.batches.remembered`), since nothing is changed while a model is scanned. Then each line of its input is ``LIST
-DIRECTORY [KIND STEP]``: it forks, prints the child's id, and the child runs the list into the directory; with STEP it
-kills itself before its STEP-th call that may change the file system, or, of the KIND "changed", before the STEP-th that
-does: what a kill leaves is the same before each of the calls between two of these. Then the parent prints how the child
-ended: the exit code, or minus the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how
-that ended.
-
-What is changed is not waited for until it is on the disk: a process that is killed leaves all that it has written.
+The runs are of what was found of their models before (see `tests.batches.remembered`), since nothing is changed while a
+model is scanned.
 """
 
 from __future__ import annotations
@@ -18,9 +10,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
-import tempfile
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +39,10 @@ def changes(name: str, path: Any, flags: int = 0, *_: Any, dir_fd: int | None = 
 
 
 def kill_before(step: int, kind: str) -> Callable[[], int]:
-    """Have this process kill itself before its ``step``-th call or change (0: never); gives how many there were."""
+    """Have this process kill itself before its ``step``-th call (0: never) that may change the file system, or, of the
+    ``kind`` "changed", before the ``step``-th that does: what a kill leaves is the same before each of the calls
+    between two of these. Gives how many there were.
+    """
     count = 0
 
     def counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,41 +61,38 @@ def kill_before(step: int, kind: str) -> Callable[[], int]:
     return lambda: count
 
 
-def main() -> None:
-    os.fsync = lambda fd: None
-    from tests.batches.remembered import Remembered
+@dataclass(frozen=True)
+class Killable:
+    """A run of a list; ``said`` is what it says at its end."""
 
-    Remembered([Path(line) for line in Path(sys.argv[1]).read_text().splitlines()]).taken(setattr)
-    with tempfile.TemporaryDirectory() as scratch:
-        run(Path(sys.argv[1]), Path(scratch) / "out")
-    gc.collect()
-    gc.freeze()  # or each child's first collection copies all that is loaded
-    print("ready", "torch" in sys.modules, flush=True)
-    for line in sys.stdin:
-        models, out, *how = line.split()
-        if how == ["here"]:
-            print(f"ended {tried(Path(models), Path(out))}", flush=True)
-            continue
-        child = os.fork()
-        if child == 0:
-            changes = kill_before(int(how[1]), how[0]) if how else lambda: 0
-            code = tried(Path(models), Path(out))
-            print(f"changes {changes()}", flush=True)
+    process: int
+    said: int
+
+    @classmethod
+    def start(cls, models: Path, out: Path, kind: str = "", step: int = 0) -> Killable:
+        """Run the list ``models`` into ``out``; see `kill_before`, unless there is no ``kind``."""
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the other threads here have nothing that it needs
+            process = os.fork()
+        if process:
+            os.close(writer)
+            return cls(process, reader)
+        gc.disable()  # a collection would copy all that is loaded
+        code = 1
+        try:
+            count = kill_before(step, kind) if kind else lambda: 0
+            run(models, out)
+            os.write(writer, f"{count()}".encode())
+            code = 0
+        except BaseException as error:
+            os.write(writer, f"{type(error).__name__}: {error}".encode())
+        finally:
             os._exit(code)
-        print(f"child {child}", flush=True)
-        _, status = os.waitpid(child, 0)
-        print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
 
-
-def tried(models: Path, out: Path) -> int:
-    """The exit code of a run: 1 where it failed, which stderr tells."""
-    try:
-        run(models, out)
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    main()
+    def end(self) -> tuple[int, str]:
+        """How it ended, the exit code or minus the signal; and how many changes it counted, or its error."""
+        said = b"".join(iter(lambda: os.read(self.said, 65536), b""))
+        os.close(self.said)
+        _, status = os.waitpid(self.process, 0)
+        return os.waitstatus_to_exitcode(status), said.decode()

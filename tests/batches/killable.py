@@ -7,14 +7,15 @@ model is scanned.
 
 from __future__ import annotations
 
-import gc
 import os
+import shutil
 import signal
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.own_forks import OwnFork
+from weightaudit.report.layout import PLOTLY
 
 CHANGES = ("replace", "unlink", "mkdir", "fsync", "open")
 """Functions of os through which a run changes its directory, or settles what it changed."""
@@ -38,20 +39,21 @@ def changes(name: str, path: Any, flags: int = 0, *_: Any, dir_fd: int | None = 
     return there is not (name == "mkdir")
 
 
-def kill_before(step: int, kind: str) -> Callable[[], int]:
-    """Have this process kill itself before its ``step``-th call (0: never) that may change the file system, or, of the
-    ``kind`` "changed", before the ``step``-th that does: what a kill leaves is the same before each of the calls
-    between two of these. Gives how many there were.
+def before_each(act: Callable[[int], object], kind: str) -> Callable[[], int]:
+    """Have this process ``act`` before each call that may change the file system, the first being 1, or, of the
+    ``kind`` "changed", before each that does: what a kill leaves is the same before each of the calls between two of
+    these. Gives how many there were.
     """
-    count = 0
+    count, acting = 0, False
 
     def counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            if kind == "called" or changes(name, *args, **kwargs):
+            nonlocal count, acting
+            if not acting and (kind == "called" or changes(name, *args, **kwargs)):
                 count += 1
-                if count == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                acting = True
+                act(count)
+                acting = False
             return function(*args, **kwargs)
 
         return counted
@@ -61,38 +63,25 @@ def kill_before(step: int, kind: str) -> Callable[[], int]:
     return lambda: count
 
 
-@dataclass(frozen=True)
-class Killable:
-    """A run of a list; ``said`` is what it says at its end."""
+def run_in_fork(models: Path, out: Path, kind: str = "", act: Callable[[int], object] = lambda step: None) -> OwnFork:
+    """Start a run of the list ``models`` into ``out``, which says how many changes it counted; see `before_each`,
+    unless there is no ``kind``.
+    """
 
-    process: int
-    said: int
+    def counted() -> int:
+        count = before_each(act, kind) if kind else lambda: 0
+        run(models, out)
+        return count()
 
-    @classmethod
-    def start(cls, models: Path, out: Path, kind: str = "", step: int = 0) -> Killable:
-        """Run the list ``models`` into ``out``; see `kill_before`, unless there is no ``kind``."""
-        reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the other threads here have nothing that it needs
-            process = os.fork()
-        if process:
-            os.close(writer)
-            return cls(process, reader)
-        gc.disable()  # a collection would copy all that is loaded
-        code = 1
-        try:
-            count = kill_before(step, kind) if kind else lambda: 0
-            run(models, out)
-            os.write(writer, f"{count()}".encode())
-            code = 0
-        except BaseException as error:
-            os.write(writer, f"{type(error).__name__}: {error}".encode())
-        finally:
-            os._exit(code)
+    return OwnFork.start(counted)
 
-    def end(self) -> tuple[int, str]:
-        """How it ended, the exit code or minus the signal; and how many changes it counted, or its error."""
-        said = b"".join(iter(lambda: os.read(self.said, 65536), b""))
-        os.close(self.said)
-        _, status = os.waitpid(self.process, 0)
-        return os.waitstatus_to_exitcode(status), said.decode()
+
+def killed(models: Path, out: Path, kind: str, at: int) -> OwnFork:
+    """The same, which kills itself before the change with this number."""
+    return run_in_fork(models, out, kind, lambda step: step == at and os.kill(os.getpid(), signal.SIGKILL))
+
+
+def copied(out: Path, copy: Path) -> None:
+    """What is in ``out`` now, but the large file, which no run writes where it lies already."""
+    shutil.copytree(out, copy, symlinks=True, ignore=shutil.ignore_patterns(PLOTLY))
+    os.link(out / PLOTLY, copy / PLOTLY)

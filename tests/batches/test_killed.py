@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.batches.killable import Killable, run
+from tests.batches.killable import copied, killed, run, run_in_fork
 from tests.batches.lists import entries_of
 from tests.batches.remembered import Remembered
 from tests.support.forks import linux
+from tests.support.own_forks import ended
 from tests.support.running import CommandLine
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.executors import InlinePool
@@ -63,14 +65,6 @@ def outcomes(out: Path) -> int:
     return len(list(out.glob("*/outcome.json")))
 
 
-def ended(child: int) -> bool:
-    """Whether the process is no more: as a zombie it may be waited for by its parent at any moment."""
-    try:
-        return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
 
@@ -85,10 +79,10 @@ def test_killed_at_random_moments(
     out, kills, moments = tmp_path / "out0", 0, []
     before: dict[str, tuple[int, int]] = {}
     began = time.monotonic()
-    assert Killable.start(whole.listed, tmp_path / "timed").end() == (0, "0")
+    assert run_in_fork(whole.listed, tmp_path / "timed").end() == (0, "0")
     took = (time.monotonic() - began) / len(whole.models)
     while kills < most:
-        running = Killable.start(whole.listed, out)
+        running = run_in_fork(whole.listed, out)
         more = rng.choice([0, 1, 1, 2])
         while outcomes(out) < len(before) + more and not ended(running.process):
             time.sleep(0.002)
@@ -106,18 +100,24 @@ def test_killed_at_random_moments(
             assert code == 0
             assert joined(out) == whole.joined
             out, before = tmp_path / f"out{kills}", {}
-    assert Killable.start(whole.listed, out).end() == (0, "0")
+    assert run_in_fork(whole.listed, out).end() == (0, "0")
     assert before.items() <= finished(out).items()
     assert joined(out) == whole.joined
     assert any(0 < moment < len(whole.models) for moment in moments)
 
 
+def names(out: Path) -> list[str]:
+    """Of all files and folders; those of unfinished files are drawn."""
+    return sorted(re.sub(r"-[0-9a-f]+\.tmp$", ".tmp", str(path.relative_to(out))) for path in out.rglob("*"))
+
+
 @pytest.mark.parametrize(
-    ("kind", "least", "count"),
+    ("kind", "least", "count", "kills"),
     [
-        ("changed", 25, 1),
-        pytest.param("called", 80, 1, marks=pytest.mark.slow),
-        pytest.param("called", 120, 2, marks=pytest.mark.slow),
+        ("changed", 25, 1, 6),
+        pytest.param("changed", 25, 1, 1, marks=pytest.mark.slow),
+        pytest.param("called", 80, 1, 1, marks=pytest.mark.slow),
+        pytest.param("called", 120, 2, 1, marks=pytest.mark.slow),
     ],
 )
 def test_killed_before_every_change(
@@ -127,24 +127,33 @@ def test_killed_before_every_change(
     kind: str,
     least: int,
     count: int,
+    kills: int,
 ) -> None:
-    """One model's run makes every kind of change that two make; that a finished one stays is tested above, too."""
+    """One model's run makes every kind of change that two make; that a finished one stays is tested above, too.
+
+    What a killed run leaves are its files as they are then, of which one run makes a copy before each of its changes.
+    One in so many ``kills`` is made, and leaves the same.
+    """
     batch([f"{model} layers=0 roles=Q" for model in few[:count]], tmp_path / "whole")
     whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
 
-    def fresh(step: int) -> Path:
+    def fresh(name: str) -> Path:
         """A directory that has but the large file that all runs share."""
-        out = tmp_path / f"out{step}"
+        out = tmp_path / name
         out.mkdir()
         os.link(tmp_path / "whole" / "plotly.js", out / "plotly.js")
         return out
 
-    code, changes = Killable.start(listed, fresh(0), kind).end()
+    copying = fresh("copied")
+    code, changes = run_in_fork(listed, copying, kind, lambda step: copied(copying, tmp_path / f"copy{step}")).end()
     assert code == 0, changes
     assert int(changes) > least
     for step in range(1, int(changes) + 1):
-        out = fresh(step)
-        assert Killable.start(listed, out, kind, step).end()[0] == -signal.SIGKILL
+        out = tmp_path / f"copy{step}"
+        if step % kills == 0:
+            out = fresh(f"out{step}")
+            assert killed(listed, out, kind, step).end()[0] == -signal.SIGKILL
+            assert names(out) == names(tmp_path / f"copy{step}")
         before = finished(out)
         run(listed, out)
         assert before.items() <= finished(out).items()

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from weightaudit.errors import OutputError
@@ -291,30 +291,42 @@ def _inode_of(path: str | os.PathLike[str], *, follow: bool = True) -> set[Inode
 
 
 def _check_outside_cache(path: str | os.PathLike[str], target: Path) -> None:
-    """OutputError where any way to ``target`` leads through the Hugging Face cache, parts of which may be links."""
-    shared = {cache / "blobs" for cache in _caches()}
-    for way in (*_ways(path), target):
-        parts = zip(way.parts, way.parts[1:], strict=False)
-        of_a_model = any(one.startswith(_CACHED) and two in _CACHE_PARTS for one, two in parts)
-        if of_a_model or not shared.isdisjoint((way, *way.parents)):
+    """OutputError where any way to ``target`` leads through the Hugging Face cache, parts of which may be links.
+
+    Strings, since many outputs are small, and `pathlib` took longer over them than writing such a one.
+    """
+    shared = {os.path.normcase(os.path.join(cache, "blobs")) for cache in _caches()}
+    for way in (*_ways(path), os.fspath(target)):
+        parts = way.split(os.sep)
+        of_a_model = any(one.startswith(_CACHED) and two in _CACHE_PARTS for one, two in pairwise(parts))
+        if of_a_model or not shared.isdisjoint(map(os.path.normcase, _stages(way))):
             raise OutputError(str(path), "it lies in the Hugging Face cache", "Name a place outside the cache")
 
 
-def _ways(path: str | os.PathLike[str]) -> Iterator[Path]:
+def _ways(path: str | os.PathLike[str]) -> Iterator[str]:
     """``path`` as an absolute one, and what it becomes as one link after the other is followed."""
-    way = Path(os.path.abspath(path))
+    way = os.path.abspath(path)
     for _ in range(MAX_LINKS):
         yield way
-        link = next((part for part in (*reversed(way.parents), way) if os.path.islink(part)), None)
+        link = next((stage for stage in _stages(way) if os.path.islink(stage)), None)
         if link is None:
             return
         try:
-            way = Path(os.path.normpath(link.parent / os.readlink(link) / way.relative_to(link)))
+            rest = way[len(link) :].lstrip(os.sep)
+            way = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link), rest))
         except OSError:  # it is gone meanwhile
             return
 
 
-def _caches() -> set[Path]:
+def _stages(way: str) -> list[str]:
+    """The folders that the absolute path ``way`` passes, from the root on, and itself."""
+    found = [way]
+    while (parent := os.path.dirname(found[-1])) != found[-1]:
+        found.append(parent)
+    return found[::-1]
+
+
+def _caches() -> set[str]:
     """Where the Hugging Face cache may be, as it is called and as it really is.
 
     The Hub's client, which knows, cannot be imported under every environment. In `blobs` it has what models share.
@@ -325,7 +337,7 @@ def _caches() -> set[Path]:
     if (constants := sys.modules.get("huggingface_hub.constants")) is not None:
         named.add(constants.HF_HUB_CACHE)
     places = [os.path.expanduser(place) for place in named if place]
-    return {Path(made(place)) for place in places for made in (os.path.abspath, os.path.realpath)}
+    return {made(place) for place in places for made in (os.path.abspath, os.path.realpath)}
 
 
 def cache_folder_name(model: str) -> str:
@@ -335,7 +347,7 @@ def cache_folder_name(model: str) -> str:
 
 def _cached(model: str) -> list[Path]:
     """The folders of the cache that a Hub id has, if it is one."""
-    folders = (cache / cache_folder_name(model) for cache in _caches())
+    folders = (Path(cache, cache_folder_name(model)) for cache in _caches())
     return [folder for folder in folders if os.path.isdir(folder)]
 
 

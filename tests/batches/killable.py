@@ -1,28 +1,21 @@
-"""A process with everything loaded that forks runs to be killed, so that a kill hits the run and not its imports.
+"""Runs in forks of this process, to be killed: they have everything loaded, so that a kill hits the run and not its
+imports.
 
-    python -m tests.batches.killable LIST
-
-LIST is run once, so that everything is loaded, and its models are scanned; runs of them are of what was found then (see
-`tests.batches.remembered`), since nothing is changed while a model is scanned. Then each line of its input is ``LIST
-DIRECTORY [KIND STEP]``: it forks, prints the child's id, and the child runs the list into the directory; with STEP it
-kills itself before its STEP-th call that may change the file system, or, of the KIND "changed", before the STEP-th that
-does: what a kill leaves is the same before each of the calls between two of these. Then the parent prints how the child
-ended: the exit code, or minus the signal. After ``LIST DIRECTORY here`` it runs the list itself, and prints but how
-that ended.
-
-What is changed is not waited for until it is on the disk: a process that is killed leaves all that it has written.
+The runs are of what was found of their models before (see `tests.batches.remembered`), since nothing is changed while a
+model is scanned.
 """
 
 from __future__ import annotations
 
-import gc
 import os
+import shutil
 import signal
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.support.own_forks import OwnFork
+from weightaudit.report.layout import PLOTLY
 
 CHANGES = ("replace", "unlink", "mkdir", "fsync", "open")
 """Functions of os through which a run changes its directory, or settles what it changed."""
@@ -46,17 +39,21 @@ def changes(name: str, path: Any, flags: int = 0, *_: Any, dir_fd: int | None = 
     return there is not (name == "mkdir")
 
 
-def kill_before(step: int, kind: str) -> Callable[[], int]:
-    """Have this process kill itself before its ``step``-th call or change (0: never); gives how many there were."""
-    count = 0
+def before_each(act: Callable[[int], object], kind: str) -> Callable[[], int]:
+    """Have this process ``act`` before each call that may change the file system, the first being 1, or, of the
+    ``kind`` "changed", before each that does: what a kill leaves is the same before each of the calls between two of
+    these. Gives how many there were.
+    """
+    count, acting = 0, False
 
     def counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            if kind == "called" or changes(name, *args, **kwargs):
+            nonlocal count, acting
+            if not acting and (kind == "called" or changes(name, *args, **kwargs)):
                 count += 1
-                if count == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                acting = True
+                act(count)
+                acting = False
             return function(*args, **kwargs)
 
         return counted
@@ -66,41 +63,25 @@ def kill_before(step: int, kind: str) -> Callable[[], int]:
     return lambda: count
 
 
-def main() -> None:
-    os.fsync = lambda fd: None
-    from tests.batches.remembered import Remembered
+def run_in_fork(models: Path, out: Path, kind: str = "", act: Callable[[int], object] = lambda step: None) -> OwnFork:
+    """Start a run of the list ``models`` into ``out``, which says how many changes it counted; see `before_each`,
+    unless there is no ``kind``.
+    """
 
-    Remembered([Path(line) for line in Path(sys.argv[1]).read_text().splitlines()]).taken(setattr)
-    with tempfile.TemporaryDirectory() as scratch:
-        run(Path(sys.argv[1]), Path(scratch) / "out")
-    gc.collect()
-    gc.freeze()  # or each child's first collection copies all that is loaded
-    print("ready", "torch" in sys.modules, flush=True)
-    for line in sys.stdin:
-        models, out, *how = line.split()
-        if how == ["here"]:
-            print(f"ended {tried(Path(models), Path(out))}", flush=True)
-            continue
-        child = os.fork()
-        if child == 0:
-            changes = kill_before(int(how[1]), how[0]) if how else lambda: 0
-            code = tried(Path(models), Path(out))
-            print(f"changes {changes()}", flush=True)
-            os._exit(code)
-        print(f"child {child}", flush=True)
-        _, status = os.waitpid(child, 0)
-        print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
-
-
-def tried(models: Path, out: Path) -> int:
-    """The exit code of a run: 1 where it failed, which stderr tells."""
-    try:
+    def counted() -> int:
+        count = before_each(act, kind) if kind else lambda: 0
         run(models, out)
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
+        return count()
+
+    return OwnFork.start(counted)
 
 
-if __name__ == "__main__":
-    main()
+def killed(models: Path, out: Path, kind: str, at: int) -> OwnFork:
+    """The same, which kills itself before the change with this number."""
+    return run_in_fork(models, out, kind, lambda step: step == at and os.kill(os.getpid(), signal.SIGKILL))
+
+
+def copied(out: Path, copy: Path) -> None:
+    """What is in ``out`` now, but the large file, which no run writes where it lies already."""
+    shutil.copytree(out, copy, symlinks=True, ignore=shutil.ignore_patterns(PLOTLY))
+    os.link(out / PLOTLY, copy / PLOTLY)

@@ -22,12 +22,19 @@ from tests.batches import tasks
 from tests.batches.checkpoints import corrupt
 from tests.batches.dask_cluster import MODULES, DaskCluster, Process, dask_cluster, needs_dask
 from tests.batches.lists import entries_of
-from tests.support.forks import ROOT, Forks, forks_in
+from tests.support.forks import ROOT, Forks, forks_in, linux
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.cluster import Cluster
 from weightaudit.batches.display import Silent
 from weightaudit.batches.outcome import Outcome
 from weightaudit.errors import OutputError, UsageError
+
+QUIET = {
+    "WORKER__PROFILE__ENABLED": "False",
+    "ADMIN__TICK__INTERVAL": "2s",
+    "ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+}
+"""Or each process of Dask's looks at itself all the time."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -67,7 +74,8 @@ def lasting(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterat
     loading = ["batch", str(folder / "list.txt"), "--out", str(folder / "out"), "--workers", "0", "--quiet"]
     forked = sys.platform.startswith("linux")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")  # or each looks at itself all the time
+        for name, value in QUIET.items():
+            patch.setenv(f"DASK_DISTRIBUTED__{name}", value)
         with forks_in(folder, MODULES, [loading]) if forked else nullcontext() as forks:
             lasting = Lasting(tmp_path_factory.mktemp("lasting"), forks)
             with lasting.stack:
@@ -80,6 +88,16 @@ def cluster(lasting: Lasting) -> DaskCluster:
     adds another one ends it.
     """
     return lasting.get()
+
+
+@linux
+def test_a_run_loads_no_torch(lasting: Lasting) -> None:
+    """Importing it takes seconds. See `test_processes` for the command and its workers."""
+    assert lasting.forks is not None
+    done = lasting.forks.done(
+        "import sys\nprint([name in sys.modules for name in ('weightaudit.batches.run', 'torch')])"
+    )
+    assert done.stdout == "[True, False]\n", done.stderr
 
 
 @contextmanager
@@ -119,6 +137,17 @@ def replaced(cluster: DaskCluster) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+@pytest.fixture
+def closed_clients() -> Iterator[None]:
+    """Have Dask close clients that found nobody, which it does when they are collected: while the next one starts, that
+    would wait for ever. What was there before the test is left out, all of torch for example.
+    """
+    gc.freeze()
+    yield
+    gc.collect()
+    gc.unfreeze()
 
 
 def words(tmp_path: Path, *more: str) -> list[str]:
@@ -212,15 +241,16 @@ def test_workers_of_another_version(cluster: DaskCluster, few: list[Path], tmp_p
     "address",
     ["nonsense://x", *(pytest.param(one, marks=pytest.mark.slow) for one in ("tcp://127.0.0.1:1", "127.0.0.1:1"))],
 )
+@pytest.mark.usefixtures("closed_clients")
 def test_no_scheduler(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next test has one of an address that could be one's."""
     monkeypatch.setattr("weightaudit.batches.cluster.TIMEOUT", "0.3s")
     with pytest.raises(UsageError, match="no Dask scheduler answers there"):
         Cluster(address)
-    gc.collect()  # Dask closes a client then: while the next one starts, that would wait for ever
 
 
 @needs_dask
+@pytest.mark.usefixtures("closed_clients")
 def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever lies in the working directory, as a path that reads like it."""
     monkeypatch.setattr("weightaudit.batches.cluster.TIMEOUT", "0.3s")
@@ -230,8 +260,6 @@ def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UsageError, match="no Dask scheduler answers there") as refused:
         Cluster("tcp://127.0.0.1:1")
     assert isinstance(refused.value.__cause__, OSError)  # somebody was asked at that address
-    del refused
-    gc.collect()
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ def test_finished_results_outlive_the_hub(batch: Batch, hub: Hub, tmp_path: Path
     assert list(batch(["org/a"], tmp_path / "out", base=AuditConfig(max_wait=0.2, seed=1)).failed) == ["org/a"]
 
 
+@pytest.mark.slow  # see `test_merge_batches` for one commit in two shards, and `test_run` for two lines of one run
 def test_what_turned_out_to_be_the_same_is_missed_by_no_merge(batch: Batch, hub: Hub, tmp_path: Path) -> None:
     assert batch(["org/a", "org/a@main"], tmp_path / "part").same == ["org/a@main"]
     merged = merge([tmp_path / "part"], tmp_path / "merged")

@@ -6,83 +6,31 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.batches.killable import copied, killed, run, run_in_fork
 from tests.batches.lists import entries_of
 from tests.batches.remembered import Remembered
+from tests.support.forks import linux
+from tests.support.own_forks import ended
 from tests.support.running import CommandLine
 from weightaudit.batches import BatchResult, run_batch
 from weightaudit.batches.executors import InlinePool
 from weightaudit.batches.outcome import read_outcome
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
+pytestmark = linux
 
-ROOT = Path(__file__).parent.parent.parent
 JOINED = ("all.csv", "all.parquet", "summary.csv", "index.html")
-
-
-class Killable:
-    """`tests.batches.killable`, running."""
-
-    def __init__(self, models: Path) -> None:
-        words = [sys.executable, "-m", "tests.batches.killable", str(models)]
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        ready, torch = self.said()
-        assert ready == "ready"
-        self.has_torch = torch == "True"
-
-    def said(self) -> list[str]:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().split()
-
-    def start(self, models: Path, out: Path, *kill: object) -> int:
-        """Start a run of the list ``models``, which ``kill`` (KIND, STEP) may end; its process."""
-        self._say(models, out, *kill)
-        return int(self.said()[1])
-
-    def here(self, models: Path, out: Path) -> int:
-        """Run the list without a process of its own; the exit code."""
-        self._say(models, out, "here")
-        return int(self.said()[1])
-
-    def _say(self, *words: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-
-    def end(self) -> tuple[int, int]:
-        """How it ended, and the changes it made if it was counting and came to its end."""
-        changes = 0
-        while (said := self.said())[0] == "changes":
-            changes = int(said[1])
-        return int(said[1]), changes
-
-
-@pytest.fixture(scope="module")
-def runner(few: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
-    folder = tmp_path_factory.mktemp("warm")
-    entries_of([*few, f"{few[0]} layers=0 roles=Q", f"{few[1]} roles=Q tol=1e-3", f"{few[0]} layers=7"], folder)
-    running = Killable(folder / "list.txt")
-    try:
-        yield running
-    finally:
-        assert running.process.stdin is not None
-        assert running.process.stdout is not None
-        running.process.stdin.close()
-        running.process.stdout.close()
-        running.process.wait()
 
 
 @dataclass(frozen=True)
@@ -117,42 +65,31 @@ def outcomes(out: Path) -> int:
     return len(list(out.glob("*/outcome.json")))
 
 
-def ended(child: int) -> bool:
-    """Whether the process is no more: as a zombie it may be waited for by its parent at any moment."""
-    try:
-        return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
 
 
-def test_a_run_loads_no_torch(runner: Killable) -> None:
-    """Importing it takes seconds. See `test_processes` for the command and its workers."""
-    assert not runner.has_torch
-
-
 @pytest.mark.parametrize("most", [4, pytest.param(30, marks=pytest.mark.slow)])
-def test_killed_at_random_moments(whole: Whole, runner: Killable, tmp_path: Path, most: int) -> None:
+def test_killed_at_random_moments(
+    whole: Whole, remembered: Remembered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, most: int
+) -> None:
     """Some time after a run has finished one or more models, or none."""
+    remembered.taken(monkeypatch.setattr)
     rng = random.Random(1)
     out, kills, moments = tmp_path / "out0", 0, []
     before: dict[str, tuple[int, int]] = {}
     began = time.monotonic()
-    runner.start(whole.listed, tmp_path / "timed")
-    assert runner.end() == (0, 0)
+    assert run_in_fork(whole.listed, tmp_path / "timed").end() == (0, "0")
     took = (time.monotonic() - began) / len(whole.models)
     while kills < most:
-        child = runner.start(whole.listed, out)
+        running = run_in_fork(whole.listed, out)
         more = rng.choice([0, 1, 1, 2])
-        while outcomes(out) < len(before) + more and not ended(child):
+        while outcomes(out) < len(before) + more and not ended(running.process):
             time.sleep(0.002)
         time.sleep(rng.uniform(0, took))
         with suppress(ProcessLookupError):  # it may have come to its end
-            os.kill(child, signal.SIGKILL)
-        code, _ = runner.end()
+            os.kill(running.process, signal.SIGKILL)
+        code, _ = running.end()
         after = finished(out)
         assert before.items() <= after.items(), "a finished model was scanned again, or lost"
         before = after
@@ -163,52 +100,63 @@ def test_killed_at_random_moments(whole: Whole, runner: Killable, tmp_path: Path
             assert code == 0
             assert joined(out) == whole.joined
             out, before = tmp_path / f"out{kills}", {}
-    runner.start(whole.listed, out)
-    assert runner.end() == (0, 0)
+    assert run_in_fork(whole.listed, out).end() == (0, "0")
     assert before.items() <= finished(out).items()
     assert joined(out) == whole.joined
     assert any(0 < moment < len(whole.models) for moment in moments)
 
 
+def names(out: Path) -> list[str]:
+    """Of all files and folders; those of unfinished files are drawn."""
+    return sorted(re.sub(r"-[0-9a-f]+\.tmp$", ".tmp", str(path.relative_to(out))) for path in out.rglob("*"))
+
+
 @pytest.mark.parametrize(
-    ("kind", "least", "count"),
+    ("kind", "least", "count", "kills"),
     [
-        ("changed", 25, 1),
-        pytest.param("called", 80, 1, marks=pytest.mark.slow),
-        pytest.param("called", 120, 2, marks=pytest.mark.slow),
+        ("changed", 25, 1, 6),
+        pytest.param("changed", 25, 1, 1, marks=pytest.mark.slow),
+        pytest.param("called", 80, 1, 1, marks=pytest.mark.slow),
+        pytest.param("called", 120, 2, 1, marks=pytest.mark.slow),
     ],
 )
 def test_killed_before_every_change(
     batch: Callable[..., BatchResult],
     few: list[Path],
-    runner: Killable,
     tmp_path: Path,
     kind: str,
     least: int,
     count: int,
+    kills: int,
 ) -> None:
-    """One model's run makes every kind of change that two make; that a finished one stays is tested above, too."""
+    """One model's run makes every kind of change that two make; that a finished one stays is tested above, too.
+
+    What a killed run leaves are its files as they are then, of which one run makes a copy before each of its changes.
+    One in so many ``kills`` is made, and leaves the same.
+    """
     batch([f"{model} layers=0 roles=Q" for model in few[:count]], tmp_path / "whole")
     whole, listed = joined(tmp_path / "whole"), tmp_path / "list.txt"
 
-    def fresh(step: int) -> Path:
+    def fresh(name: str) -> Path:
         """A directory that has but the large file that all runs share."""
-        out = tmp_path / f"out{step}"
+        out = tmp_path / name
         out.mkdir()
         os.link(tmp_path / "whole" / "plotly.js", out / "plotly.js")
         return out
 
-    runner.here(listed, tmp_path / "first")  # or the counted run would open what those after it remember
-    runner.start(listed, fresh(0), kind, 0)
-    code, changes = runner.end()
-    assert code == 0
-    assert changes > least
-    for step in range(1, changes + 1):
-        out = fresh(step)
-        runner.start(listed, out, kind, step)
-        assert runner.end()[0] == -signal.SIGKILL
+    run(listed, tmp_path / "first")  # or the counted run would open what those after it remember
+    copying = fresh("copied")
+    code, changes = run_in_fork(listed, copying, kind, lambda step: copied(copying, tmp_path / f"copy{step}")).end()
+    assert code == 0, changes
+    assert int(changes) > least
+    for step in range(1, int(changes) + 1):
+        out = tmp_path / f"copy{step}"
+        if step % kills == 0:
+            out = fresh(f"out{step}")
+            assert killed(listed, out, kind, step).end()[0] == -signal.SIGKILL
+            assert names(out) == names(tmp_path / f"copy{step}")
         before = finished(out)
-        assert runner.here(listed, out) == 0
+        run(listed, out)
         assert before.items() <= finished(out).items()
         assert joined(out) == whole
         assert not list(out.rglob("*.tmp"))

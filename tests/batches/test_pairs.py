@@ -115,7 +115,7 @@ def test_what_is_done_stays_done(models: tuple[Path, list[Path]], tmp_path: Path
     folder = next((tmp_path / "out").glob("math--code-*"))
     (folder / "meetings.csv").write_text("spoilt")
     assert run(tmp_path, [*tuned[:2], copy], base).checked == ["math + code"]
-    assert run(tmp_path, [*tuned[:2], copy], None).kept == []
+    assert run(tmp_path, tuned[:2], None).kept == []
 
 
 def test_a_model_that_cannot_be_read_stops_nothing(models: tuple[Path, list[Path]], tmp_path: Path) -> None:

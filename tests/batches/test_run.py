@@ -30,6 +30,7 @@ from weightaudit.report.full_columns import FULL
 from weightaudit.report.spectra import SPECTRAL
 
 Batch = Callable[..., BatchResult]
+Earlier = Callable[..., None]
 LEFT = ["layers.csv", "layers.parquet", "log.txt", "outcome.json", "report.html", "summary.json"]
 
 
@@ -132,8 +133,8 @@ def test_what_the_findings_come_to(
     assert said() == whole
 
 
-def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path) -> None:
-    batch(few[:3])
+def test_finished_models_are_kept(batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path) -> None:
+    earlier(few[:3])
     before = (tmp_path / "out" / "all.csv").read_bytes()
     pool = Recorded()
     result = batch(few[:3], pool=pool)
@@ -158,8 +159,10 @@ def test_finished_models_are_kept(batch: Batch, few: list[Path], tmp_path: Path)
     ],
     ids=str,
 )
-def test_other_options_are_another_scan(batch: Batch, few: list[Path], change: dict[str, Any]) -> None:
-    batch(few[:1])
+def test_other_options_are_another_scan(
+    batch: Batch, earlier: Earlier, few: list[Path], change: dict[str, Any]
+) -> None:
+    earlier(few[:1])
 
     def late(job: Any) -> None:
         raise OutOfTime("its worker", "it took too long and was ended")
@@ -178,8 +181,8 @@ def test_a_line_may_ask_for_all_singular_values(batch: Batch, few: list[Path], t
     assert known == {few[0]: {True}, few[1]: {False}}
 
 
-def test_options_that_change_no_number_are_not(batch: Batch, few: list[Path]) -> None:
-    batch(few[:1])
+def test_options_that_change_no_number_are_not(batch: Batch, earlier: Earlier, few: list[Path]) -> None:
+    earlier(few[:1])
     pool = Recorded()
     batch(few[:1], pool=pool, threads=2, base=AuditConfig(token="hf_x", offline=True, max_wait=1.0, memory=10**9))
     assert pool.sent == []
@@ -208,9 +211,11 @@ def test_another_version_scans_again(batch: Batch, few: list[Path], monkeypatch:
         batch(few[:1], pool=pool)  # the jobs' version is fixed when the package is imported
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "outcome", "empty"])
-def test_damaged_folders_are_scanned_again(batch: Batch, few: list[Path], tmp_path: Path, damage: str) -> None:
-    batch(few[:2])
+@pytest.mark.parametrize("damage", ["gone", "cut", "outcome", pytest.param("empty", marks=pytest.mark.slow)])
+def test_damaged_folders_are_scanned_again(
+    batch: Batch, earlier: Earlier, few: list[Path], tmp_path: Path, damage: str
+) -> None:
+    earlier(few[:2])
     before = (tmp_path / "out" / "all.csv").read_bytes()
     folder = tmp_path / "out" / few[0].name
     if damage == "gone":

@@ -6,14 +6,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +23,16 @@ from safetensors.torch import load_file, save_file
 import weightaudit as wa
 from tests.support.adapters import saved_adapter, saved_model, shapes_of
 from tests.support.covering import some_of
+from tests.support.forks import linux
 from tests.support.minilm import minilm_directory, needs_minilm
 from tests.support.models import tiny_model
+from tests.support.own_forks import OwnFork, ended
 from tests.support.running import CommandLine
 from tests.support.variants import Tensors, derived, noisy
 from weightaudit.errors import CheckpointError, MappingError, OutputError, UsageError
 from weightaudit.merging.linear import folder as folders
 from weightaudit.merging.linear import sums
+from weightaudit.merging.linear.shards import ShardWriter
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
@@ -463,33 +464,6 @@ def test_names_of_tensors_are_no_paths(name: str, gpt2: Path, tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "out"]
 
 
-PROGRAM = """
-import os, sys, time
-import weightaudit as wa
-from weightaudit.merging.linear.shards import ShardWriter
-
-def slowly(self, piece, write=ShardWriter.write):
-    time.sleep(0.01)
-    write(self, piece)
-
-os.fsync, ShardWriter.write = lambda fd: None, slowly
-
-def merge():
-    wa.merge(sys.argv[2:], sys.argv[1], shard_size=480_000)
-
-merge()  # and everything is loaded
-print("ready", flush=True)
-for _ in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        merge()
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-"""Merges once, and once more in a process of its own for each line of its input: prints its id, then how it ended."""
-
-
 def written(folder: Path) -> int:
     """Bytes of an unfinished merge in it; 0 where it is being renamed."""
     try:
@@ -498,9 +472,9 @@ def written(folder: Path) -> int:
         return 0
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks a process that has torch loaded")
+@linux
 @pytest.mark.parametrize(("moments", "layers"), [(6, 12), pytest.param(20, 24, marks=pytest.mark.slow)])
-def test_killed_at_any_moment(moments: int, layers: int, tmp_path: Path) -> None:
+def test_killed_at_any_moment(moments: int, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each such part of what it writes: nothing under the name, or all; the next run leaves only its own."""
     rng = np.random.default_rng(0)
     tensors = {
@@ -510,27 +484,29 @@ def test_killed_at_any_moment(moments: int, layers: int, tmp_path: Path) -> None
         (tmp_path / name).mkdir()
         save_file(tensors, tmp_path / name / "model.safetensors")
         (tmp_path / name / "config.json").write_text('{"model_type": "odd"}')
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out"), str(tmp_path / "a"), str(tmp_path / "b")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        killed_at_any_moment(moments, tmp_path, process.stdin, process.stdout)
 
+    def merge() -> None:
+        wa.merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out", shard_size=480_000)
 
-def killed_at_any_moment(moments: int, tmp_path: Path, orders: IO[str], answers: IO[str]) -> None:
+    merge()
     whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     shutil.rmtree(tmp_path / "out")
     size = sum(map(len, whole.values()))
+    write = ShardWriter.write
+
+    def slowly(self: ShardWriter, piece: Any) -> None:
+        time.sleep(0.01)
+        write(self, piece)
+
+    monkeypatch.setattr(ShardWriter, "write", slowly)
     unfinished = 0
     for moment in range(moments):
-        print(file=orders, flush=True)
-        child = int(answers.readline())
-        while written(tmp_path) <= size * moment / moments and Path(f"/proc/{child}").exists():
+        running = OwnFork.start(merge)
+        while written(tmp_path) <= size * moment / moments and not ended(running.process):
             time.sleep(0.004)  # less than a piece takes
         with suppress(ProcessLookupError):  # it may have come to its end
-            os.kill(child, signal.SIGKILL)
-        assert int(answers.readline()) in (0, signal.SIGKILL)
+            os.kill(running.process, signal.SIGKILL)
+        assert running.end() in ((0, "None"), (-signal.SIGKILL, ""), (-signal.SIGKILL, "None"))
         left = [path.name for path in tmp_path.iterdir() if path.name not in ("a", "b", "out")]
         unfinished += bool(left)
         assert all(name.startswith(".weightaudit-") for name in left)
@@ -538,9 +514,7 @@ def killed_at_any_moment(moments: int, tmp_path: Path, orders: IO[str], answers:
             assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole
             shutil.rmtree(tmp_path / "out")
     assert unfinished > moments // 2, "no run was killed while it was writing"
-    print(file=orders, flush=True)
-    answers.readline()
-    assert answers.readline() == "0\n"
+    assert OwnFork.start(merge).end() == (0, "None")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "out"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == whole
 

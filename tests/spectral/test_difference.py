@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 
 import mpmath
 import pytest
@@ -14,7 +15,7 @@ from tests.spectral.engines import by, by_kernel
 from tests.spectral.misleading import BLOCK, misleading
 from tests.spectral.planted import DTYPES, planted
 from tests.spectral.views import VIEWS
-from tests.support.covering import covering
+from tests.support.covering import covering, some_of
 from weightaudit.config import Method
 from weightaudit.errors import UsageError
 from weightaudit.records import Spectrum
@@ -167,7 +168,12 @@ def test_a_difference_of_half_precision_is_not_taken_in_half_precision() -> None
     assert not rounded.spectral_norm <= sigma <= rounded.spectral_norm_upper
 
 
-@pytest.mark.parametrize(("view", "method"), covering([*VIEWS], METHODS[::-1], together=1))
+@pytest.mark.parametrize(
+    ("view", "method"),
+    some_of(
+        product(VIEWS, METHODS), ("transposed storage", "exact"), ("padded columns", "krylov"), ("scattered", "krylov")
+    ),
+)
 def test_layouts_and_blocks(view: str, method: Method) -> None:
     A, B = random("f32", 150, 90), random("bf16", 150, 90, seed=1)
     sigma = float(torch.linalg.matrix_norm(A.double() - B.double(), 2))

@@ -210,7 +210,7 @@ MANY = settings().max_examples
 
 
 @given(matrices())
-@settings(max_examples=10 if MANY == 100 else MANY)
+@settings(max_examples=6 if MANY == 100 else MANY)
 def test_any_bits(drawn: tuple[torch.Tensor, list[int], bool]) -> None:
     W, splits, turned = drawn
     blocks = [block.t().contiguous().t() if turned else block.clone() for block in torch.tensor_split(W, splits)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
 
 from tests.spectral.changes import Array, adapter, facts_of, few_directions, of_size, pair, stored, weights
-from tests.support.covering import covering
+from tests.support.covering import covering, some_of
 from weightaudit.spectral import Difference, measure
 from weightaudit.spectral.entry_changes import entry_changes
 from weightaudit.spectral.ranks import SMALLEST_SIDE, rank_facts
@@ -194,7 +195,13 @@ def test_no_change_in_all_directions_has_a_rank(count: int) -> None:
     assert clear > count // 2  # of the others, which are at the resolution, nothing is claimed anyway
 
 
-@pytest.mark.parametrize(("share", "coarse"), covering([0.1, 0.3, 0.5, 0.8, 1.3], ["float16", "bfloat16"], together=1))
+@pytest.mark.parametrize(
+    ("share", "coarse"),
+    some_of(
+        product([0.1, 0.3, 0.5, 0.8, 1.3], ["float16", "bfloat16"]),
+        *[(0.1, "bfloat16"), (0.5, "float16"), (1.3, "bfloat16")],
+    ),
+)
 def test_the_resolution_of_the_base_excuses_nothing_that_was_not_rounded(coarse: str, share: float) -> None:
     """The change is in all directions, and but for six below what the base's numbers are precise to."""
     rng = np.random.default_rng(16)

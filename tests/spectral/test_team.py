@@ -15,7 +15,9 @@ from functools import partial
 import pytest
 
 from tests.support.leaks import no_thread_left, our_threads
+from weightaudit.spectral.measurement import PARALLEL_FROM, team_for
 from weightaudit.spectral.team import ThreadTeam
+from weightaudit.spectral.threads import compute_threads
 
 LONG = 30.0
 """Seconds after which a test that waits for a thread has failed."""
@@ -238,3 +240,13 @@ def test_where_no_more_threads_start_there_are_as_many_as_did(let: int, monkeypa
     assert [future.result(0) for future in futures] == list(range(5))
     assert sorted(done) == list(range(5))
     assert len(started) == let
+
+
+@pytest.mark.parametrize(
+    ("threads", "largest", "device", "beside"),
+    [(1, 4 * PARALLEL_FROM, "cpu", 0), (1, 4 * PARALLEL_FROM + 1, "cpu", 1), (2, 0, "cpu", 2), (2, 0, "cuda", 1)],
+)
+def test_one_thread_hands_small_matrices_to_no_other(threads: int, largest: int, device: str, beside: int) -> None:
+    with compute_threads(threads), no_thread_left(), team_for(largest, device) as team:
+        here = team.submit(threading.current_thread).result() is threading.current_thread()
+    assert (team.size, here) == (beside, beside == 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.runs import LAYERS, gpt2, texts
+from tests.training.runs import LAYERS, gpt2, loaded, texts
 from weightaudit.report.series.log import read_log
 from weightaudit.training.rules import NONFINITE
 
@@ -42,6 +42,7 @@ def module(model: Any, rate: float = 1e-3, nan_at: int = -1) -> Any:
 def started(directory: Path, callbacks: list[Any], *, steps: int, logger: Any = False, **options: Any) -> Any:
     import lightning.pytorch as lightning
 
+    loaded()
     return lightning.Trainer(
         max_steps=steps,
         accelerator="cpu",

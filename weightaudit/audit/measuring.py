@@ -32,9 +32,8 @@ from weightaudit.config import AuditConfig
 from weightaudit.logs import timed
 from weightaudit.records import CodeFacts, LayerRow, Peak, RoleMatrix, TableFacts, TensorFacts, TensorInfo
 from weightaudit.spectral import measure
-from weightaudit.spectral.measurement import choose_algorithm
+from weightaudit.spectral.measurement import choose_algorithm, team_for
 from weightaudit.spectral.team import ThreadTeam
-from weightaudit.spectral.threads import usable_threads
 from weightaudit.spectral.uploads import Ahead, Uploads, uploads_to
 
 
@@ -67,9 +66,10 @@ def measure_groups(
     The digests of matrices whose keys are ``overlapping`` are not shown. ``comparison`` has what they are compared
     with, if anything.
     """
+    largest = max((group.buffer_bytes for group in groups), default=0)
     # On another device matrices are not measured side by side: its memory may be too small, and one keeps it busy.
     # The next one is brought there meanwhile.
-    with uploads_to(config.device) as uploads, ThreadTeam(usable_threads() if config.device == "cpu" else 1) as team:
+    with uploads_to(config.device) as uploads, team_for(largest, config.device) as team:
         work = _Work(groups, ties, overlapping, tables, config, team, display, comparison, uploads)
         beside = [("base", comparison.checkpoint)] if comparison else []
         reading = read_groups(checkpoint, groups, beside=beside, memory=config.memory, look=work.look, codes=work.codes)

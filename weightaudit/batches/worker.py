@@ -159,8 +159,7 @@ def _write(report: ScanResult, folder: ModelFolder) -> None:
 
     write(report, folder.path / LAYERS_CSV)
     write(report, folder.path / LAYERS_PARQUET)
-    rest = {name: value for name, value in document(report).items() if name not in ("layers", "coverage")}
-    text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(document(report, lists=False), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     folder.write(SUMMARY_JSON, text.encode("utf-8", "backslashreplace"))
     write(report, folder.path / PAGE, plotly=f"../{PLOTLY}")
 

@@ -28,8 +28,8 @@ from weightaudit.merging.opening import Parties, opened_parties
 from weightaudit.merging.rules import RULES, judge
 from weightaudit.merging.summary import summarise
 from weightaudit.records import EMBEDDING_ROLES, Meeting, MergeCheckResult, RoleMatrix
-from weightaudit.spectral import ThreadTeam
 from weightaudit.spectral.interactions import interactions
+from weightaudit.spectral.measurement import team_for
 from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.version import versions_of
 
@@ -94,7 +94,8 @@ class _Work:
         """All matrices that a model changed, in report order."""
         parties, config = self._parties, self._config
         display.start(parties.models[0].name, sum(group.nbytes for group in self._groups))
-        with ThreadTeam(usable_threads()) as team:
+        largest = max((group.buffer_bytes for group in self._groups), default=0)
+        with team_for(largest) as team:
             reading = read_groups(parties.ground.checkpoint, self._groups, beside=parties.beside, memory=config.memory)
             with closing(reading) as coming:
                 for held in side_by_side(team, coming, partial(self._tasks, display)):

@@ -28,7 +28,8 @@ from weightaudit.pairs.rules import RULES, judge
 from weightaudit.pairs.summary import settle, summarise
 from weightaudit.pairs.vectors import Vectors, match_vectors, vector_change
 from weightaudit.records import Change, DiffResult, OneSided, Place
-from weightaudit.spectral import ThreadTeam
+from weightaudit.spectral.measurement import team_for
+from weightaudit.spectral.team import ThreadTeam
 from weightaudit.spectral.threads import compute_threads, usable_threads
 from weightaudit.text import printable
 from weightaudit.version import versions_of
@@ -115,8 +116,9 @@ class _Work:
         """All changes: matrices in report order, then vectors by name."""
         config, models = self._config, self._models
         display.start(models.derived.identity.name, sum(group.nbytes for group in self._groups))
+        largest = max((group.buffer_bytes for group in self._groups), default=0)
         # On another device matrices are not measured side by side: its memory may be too small.
-        with ThreadTeam(usable_threads() if config.device == "cpu" else 1) as team:
+        with team_for(largest, config.device) as team:
             comparer = Comparer(config, team, **self._asked)
             reading = read_groups(models.derived, self._groups, beside=models.beside, memory=config.memory)
             with closing(reading) as coming:

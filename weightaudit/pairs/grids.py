@@ -255,21 +255,28 @@ def _evenness(ordered: Array, bits: int) -> tuple[bool, int]:
 
 def _even_bits(base: Array, derived: Array) -> int | None:
     """The bits of the even grid on which the entries of each group (groups, entries) of W₁ lie."""
+    sizes, sizes_before = _sizes(derived), _sizes(base)
     with np.errstate(all="ignore"):
         largest, before = (np.abs(one).max(axis=1, keepdims=True) for one in (derived, base))
         span, span_before = (np.ptp(one, axis=1, keepdims=True) for one in (derived, base))
         tried = [(largest, before, steps, bits) for steps, bits in DIVISORS]
         tried += [(span, span_before, steps, bits) for steps, bits in RANGES]
         for size, size_before, steps, bits in tried:
-            if _off(derived, size / steps) < ON_GRID and _off(base, size_before / steps) > OFF_GRID:
+            if _off(sizes, size / steps) < ON_GRID and _off(sizes_before, size_before / steps) > OFF_GRID:
                 return bits
     return None
 
 
-def _off(values: Array, step: Array) -> float:
-    """Mean distance of the entries near zero from a multiple of ``step``, in steps; NaN of too few."""
-    in_steps = values / step
-    return _distance(in_steps[(values != 0.0) & (np.abs(in_steps) <= NEAR)])
+def _sizes(values: Array) -> Array:
+    """Those of the entries, infinite of what is zero."""
+    return np.where(values != 0.0, np.abs(values), np.inf)
+
+
+def _off(sizes: Array, step: Array) -> float:
+    """Mean distance of the entries near zero, but for what is zero, from a multiple of ``step``, in steps; NaN of too
+    few. ``sizes`` are those of `_sizes`."""
+    in_steps = sizes / step
+    return _distance(in_steps[in_steps <= NEAR])
 
 
 def _float_bits(base: Array, derived: Array) -> int | None:

@@ -98,8 +98,11 @@ def asset(name: str) -> Html:
     return Html(files("weightaudit.report").joinpath("assets", name).read_text("utf-8"))
 
 
+@cache
 def _script(name: str) -> Html:
-    """A script of the package without its comments, a quarter of it, which no reader of a page needs."""
+    """A script of the package without its comments, a quarter of it, which no reader of a page needs. A batch has as
+    many pages as models.
+    """
     return Html(_COMMENT.sub("", asset(name)))
 
 

@@ -57,18 +57,21 @@ def write_json(report: ScanResult, file: BinaryIO) -> None:
     write_object(document(report), file, {KEY: record_of(report)})
 
 
-def document(report: ScanResult) -> dict[str, Any]:
-    """The report as plain JSON values, keys in a fixed order."""
-    columns = columns_of(report)
-    names = [column.name for column in columns]
-    long = {
+def document(report: ScanResult, *, lists: bool = True) -> dict[str, Any]:
+    """The report as plain JSON values, keys in a fixed order; unless with ``lists``, without its layers and what covers
+    its tensors.
+    """
+    long: dict[str, Any] = {
         "partial": report.partial,
         "not_judged": [asdict(one) for one in report.not_judged],
         "suppressed": [{**finding_json(one.finding), "suppressed_by": one.by} for one in report.suppressed],
         "gate": report.gate,
-        "layers": [dict(zip(names, values(report.identity, row, columns), strict=True)) for row in report.rows],
-        "coverage": [_entry(entry) for entry in report.coverage_entries],
     }
+    if lists:
+        columns = columns_of(report)
+        names = [column.name for column in columns]
+        long["layers"] = [dict(zip(names, values(report.identity, row, columns), strict=True)) for row in report.rows]
+        long["coverage"] = [_entry(entry) for entry in report.coverage_entries]
     if asked(report):
         long["spectra"] = spectra_json(report)
     long |= heads_json(report)

@@ -147,6 +147,17 @@ def own_team(rows: int, cols: int) -> ThreadTeam:
     return ThreadTeam(max(1, min(usable_threads(), rows * cols // PARALLEL_FROM)) - 1)
 
 
+def team_for(largest: int, device: str = "cpu") -> ThreadTeam:
+    """Threads that measure matrices beside one another, as many as may compute; the ``largest`` takes that many bytes.
+
+    Where one thread may, and all are small, it is the caller's: handed over one by one to another, for which it waited,
+    a scan of tiny models took an eighth longer. With larger ones it would be deaf to signals for too long. Another
+    device is kept busy by one thread.
+    """
+    threads = usable_threads() if device == "cpu" else 1
+    return ThreadTeam(0 if threads == 1 and device == "cpu" and largest <= 4 * PARALLEL_FROM else threads)
+
+
 def _measure(
     operator: Operator,
     tol: float,

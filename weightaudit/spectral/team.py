@@ -37,7 +37,7 @@ class ThreadTeam:
         self._abandoned = False
 
     def __enter__(self) -> ThreadTeam:
-        step(f"computing with {plural(self.size, 'thread')}")
+        step(f"computing with {plural(max(1, self.size), 'thread')}")
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load_file, save
 
 import weightaudit as wa
+from tests.support.authorities import trust_few
 from tests.support.hub import Hub, folder_files, pointed_at, serve
 from tests.support.impatience import shorten_pauses
 from tests.support.running import CommandLine
@@ -36,6 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    trust_few(monkeypatch)
 
 
 @pytest.fixture

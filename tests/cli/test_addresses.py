@@ -81,9 +81,9 @@ def test_https(
     tls = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
     with web_server(folder_paths(model, "/m/gpt2"), tls=tls) as web:
-        table, report = scanned(weightaudit, f"{web.url}/m/gpt2{name or '/'}", "far")
+        table, report = scanned(weightaudit, f"{web.url}/m/gpt2{name or '/'}", "far", *LAYER)
         assert report["source"]["location"] == f"{web.url}/m/gpt2{name or '/'}"
-    assert table == scanned(weightaudit, f"{model}{name}", "near")[0]
+    assert table == scanned(weightaudit, f"{model}{name}", "near", *LAYER)[0]
 
 
 @pytest.mark.slow  # `tests/source/test_bucket.py` reads both

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import TextIO
 
 import pytest
 import typer.main
 
-from weightaudit.cli import main
+from weightaudit.cli import main, settings
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Outcome:
 
 _commands = cache(typer.main.get_command)
 """A process builds its commands once, and this one has hundreds of command lines."""
+_toml = SimpleNamespace(loads=cache(settings.tomllib.loads))
+"""It also reads its settings once, and where these tests are started lies a long pyproject.toml."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class CommandLine:
         self.monkeypatch.setattr(sys, "argv", ["weightaudit", *map(str, words)])
         self.capsys.readouterr()
         self.monkeypatch.setattr("typer.main.get_command", _commands)
+        self.monkeypatch.setattr("weightaudit.cli.settings.tomllib", _toml)
         with signals_kept(), pytest.raises(SystemExit) as ended:
             main()
         captured = self.capsys.readouterr()

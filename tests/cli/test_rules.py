@@ -23,7 +23,6 @@ from weightaudit.merging import rules as of_a_merge
 from weightaudit.pairs.rules import merging
 from weightaudit.records import Finding
 
-
 LITTLE = ("--layers", "0", "--roles", "Q")
 """One matrix: what is found is made up, whatever is scanned."""
 

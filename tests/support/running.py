@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 import pytest
 import typer.main
@@ -32,7 +32,7 @@ class Outcome:
 
 _commands = cache(typer.main.get_command)
 """A process builds its commands once, and this one has hundreds of command lines."""
-_toml = SimpleNamespace(loads=cache(settings.tomllib.loads))
+_toml = SimpleNamespace(loads=cache(cast(Any, settings).tomllib.loads))
 """It also reads its settings once, and where these tests are started lies a long pyproject.toml."""
 
 

@@ -172,7 +172,7 @@ def test_models_that_cannot_be_read(
 OPTIONS = ("--roles", "--layers", "--method", "--device", "--ignore", "--memory", "--seed", "--format", "--fail-on")
 
 
-@pytest.mark.parametrize("name", some_of(NAMES, NAMES[5]))
+@pytest.mark.parametrize("name", some_of(NAMES, NAMES[1], NAMES[5]))
 def test_words_of_the_command_line(weightaudit: CommandLine, name: str, tiny_checkpoints: dict[str, Path]) -> None:
     for option in OPTIONS:
         done = weightaudit("scan", tiny_checkpoints["bert"], f"{option}={name}")

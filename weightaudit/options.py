@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from weightaudit.text import listed
@@ -65,20 +67,26 @@ def option(default: T, *, repr: bool = True, **about: Any) -> T:
     return dataclasses.field(default=default, repr=repr, metadata={_KEY: Option(**about)})
 
 
-def options_of(config: Any) -> dict[str, Option]:
+def options_of(config: Any) -> Mapping[str, Option]:
     """The options of a config, or of its class, by name, in order; TypeError for a field that is none (a bug)."""
+    return _options_of(config if isinstance(config, type) else type(config))
+
+
+@cache  # of a class they do not change, and each command asks for them many times
+def _options_of(config: type[Any]) -> Mapping[str, Option]:
     found: dict[str, Option] = {}
     for field in dataclasses.fields(config):
         known = field.metadata.get(_KEY)
         if not isinstance(known, Option):
             raise TypeError(f"config field '{field.name}' is not made by option()")
         found[field.name] = known
-    return found
+    return MappingProxyType(found)
 
 
-def types_of(config_class: type[Any]) -> dict[str, type]:
+@cache  # to evaluate the annotations takes most of the time of a config that is made
+def types_of(config_class: type[Any]) -> Mapping[str, type]:
     """The type of each option's value by name: ``X | None`` is X, and of choices it is str."""
-    return {name: _plain(hint) for name, hint in get_type_hints(config_class).items()}
+    return MappingProxyType({name: _plain(hint) for name, hint in get_type_hints(config_class).items()})
 
 
 def item_type(hint: Any) -> tuple[Any, bool]:

@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load_file, save
 
 import weightaudit as wa
+from tests.support.authorities import trust_few
 from tests.support.hub import Hub, folder_files, pointed_at, serve
 from tests.support.impatience import shorten_pauses
 from tests.support.running import CommandLine
@@ -36,6 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    trust_few(monkeypatch)
 
 
 @pytest.fixture
@@ -79,9 +81,9 @@ def test_https(
     tls = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
     with web_server(folder_paths(model, "/m/gpt2"), tls=tls) as web:
-        table, report = scanned(weightaudit, f"{web.url}/m/gpt2{name or '/'}", "far")
+        table, report = scanned(weightaudit, f"{web.url}/m/gpt2{name or '/'}", "far", *LAYER)
         assert report["source"]["location"] == f"{web.url}/m/gpt2{name or '/'}"
-    assert table == scanned(weightaudit, f"{model}{name}", "near")[0]
+    assert table == scanned(weightaudit, f"{model}{name}", "near", *LAYER)[0]
 
 
 @pytest.mark.slow  # `tests/source/test_bucket.py` reads both

@@ -261,7 +261,7 @@ def test_annotations_of_a_workflow(weightaudit: CommandLine, monkeypatch: pytest
     assert "4 of 6 matrices changed" in done.stdout
 
 
-@pytest.mark.parametrize("kind", some_of(["csv", "json", "parquet", "sarif", "md", "xml"], "csv", "json", "sarif"))
+@pytest.mark.parametrize("kind", some_of(["csv", "json", "parquet", "sarif", "md", "xml"], "sarif"))
 def test_a_report_beside_the_model_is_written_again_and_its_files_are_not(
     kind: str, weightaudit: CommandLine, tuned: tuple[Path, Path]
 ) -> None:

@@ -7,14 +7,16 @@ from dataclasses import replace
 import pytest
 
 from tests.support import diffs
+from tests.support.covering import in_turn
 from weightaudit.cli.diff_summary import diff_text
 from weightaudit.cli.terminal import NARROWEST, PIPED, WIDEST, TerminalStyle
 from weightaudit.records import Grid, Place
 from weightaudit.report.diff.verdict import headline
 
 
-@pytest.mark.parametrize("width", [NARROWEST, PIPED, WIDEST])
-@pytest.mark.parametrize("name", diffs.ALL)
+@pytest.mark.parametrize(
+    ("name", "width"), [*((name, NARROWEST) for name in diffs.ALL), *in_turn(tuple(diffs.ALL), (PIPED, WIDEST))]
+)
 def test_the_terminal_gets_harmless_lines_of_its_width(name: str, width: int) -> None:
     lines = diff_text(diffs.ALL[name](), TerminalStyle(width=width)).split("\n")
     assert all(len(line) <= width and line.isprintable() for line in lines)

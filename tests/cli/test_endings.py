@@ -181,7 +181,7 @@ def _alone(words: list[str], model: Path) -> list[str]:
 def test_a_closed_stream_is_no_file_that_is_opened_next(forks: Forks, damaged: Path, tmp_path: Path) -> None:
     for lost in ({"stdout": "closed"}, {"stderr": "closed"}, {"stdout": "closed", "stderr": "closed"}):
         out = tmp_path / "r.csv"
-        assert forks.run(["scan", str(damaged), "--layers", "0", "--csv", str(out)], **lost)[0] in (1, 3)
+        assert forks.run(["scan", str(damaged), *ONE, "--csv", str(out)], **lost)[0] in (1, 3)
         assert out.read_text().startswith("model,")
         assert "verdict" not in out.read_text()
 

@@ -117,7 +117,7 @@ def test_any_number_of_threads(tiny_checkpoints: dict[str, Path]) -> None:
 
 
 def test_it_comes_back(tmp_path: Path, tiny_checkpoints: dict[str, Path]) -> None:
-    report = wa.scan(tiny_checkpoints["bert"], spectrum="full", layers=0)
+    report = wa.scan(tiny_checkpoints["bert"], spectrum="full", layers=0, roles="Q")
     report.to_json(tmp_path / "r.json")
     again = wa.load(tmp_path / "r.json")
     assert isinstance(again, wa.ScanReport)

@@ -12,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.support.covering import in_turn
+from tests.support.covering import in_turn, some_of
 from tests.support.pictures import draw_coarsely, draw_few
 from tests.support.running import CommandLine, Outcome
 
@@ -172,9 +172,7 @@ def test_models_that_cannot_be_read(
 OPTIONS = ("--roles", "--layers", "--method", "--device", "--ignore", "--memory", "--seed", "--format", "--fail-on")
 
 
-@pytest.mark.parametrize(
-    "name", [name if i in (1, 5) else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(NAMES)]
-)
+@pytest.mark.parametrize("name", some_of(NAMES, NAMES[1], NAMES[5]))
 def test_words_of_the_command_line(weightaudit: CommandLine, name: str, tiny_checkpoints: dict[str, Path]) -> None:
     for option in OPTIONS:
         done = weightaudit("scan", tiny_checkpoints["bert"], f"{option}={name}")

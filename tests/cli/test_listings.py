@@ -14,6 +14,8 @@ from weightaudit.audit.rules import RULES
 from weightaudit.merging.rules import RULES as OF_A_MERGE
 from weightaudit.pairs.rules import RULES as OF_A_DIFFERENCE
 
+LITTLE = ("--layers", "0", "--roles", "Q")
+
 
 def data(weightaudit: CommandLine, *words: object) -> Any:
     """What the command prints, which must be strict JSON."""
@@ -66,9 +68,7 @@ def test_a_comparison(
     weightaudit: CommandLine, tiny_checkpoints: dict[str, Path], tmp_path: Path, quiet: tuple[str, ...]
 ) -> None:
     models = (tiny_checkpoints["gpt2"], tiny_checkpoints["gptj"], tiny_checkpoints["gpt2"])
-    done = weightaudit(
-        "compare", *models, "--layers", "0", "--out", tmp_path, "--format", "json", "--threads", "1", *quiet
-    )
+    done = weightaudit("compare", *models, *LITTLE, "--out", tmp_path, "--format", "json", "--threads", "1", *quiet)
     assert (done.code, "wrote " in done.stderr) == (0, not quiet)
     said = json.loads(done.stdout)
     names = [one["name"] for one in said["models"]]

@@ -23,6 +23,9 @@ from weightaudit.merging import rules as of_a_merge
 from weightaudit.pairs.rules import merging
 from weightaudit.records import Finding
 
+LITTLE = ("--layers", "0", "--roles", "Q")
+"""One matrix: what is found is made up, whatever is scanned."""
+
 
 @pytest.fixture(autouse=True)
 def _rules(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +91,8 @@ def test_ignore_takes_lists_and_comes_several_times(
     weightaudit: CommandLine, scans: list[tuple[str, ...]], tiny_checkpoints: dict[str, Path]
 ) -> None:
     model = tiny_checkpoints["gpt2"]
-    weightaudit("scan", model, "--ignore", "untrained, dead-rows", "--ignore", "DEAD-ROWS")
-    weightaudit("scan", model)
+    weightaudit("scan", model, *LITTLE, "--ignore", "untrained, dead-rows", "--ignore", "DEAD-ROWS")
+    weightaudit("scan", model, *LITTLE)
     assert scans == [("untrained", "dead-rows"), ()]
 
 
@@ -109,7 +112,7 @@ def test_compare_ignores_too(
     weightaudit: CommandLine, scans: list[tuple[str, ...]], tmp_path: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:
     model = tiny_checkpoints["gpt2"]
-    words = ("compare", model, model, "--out", tmp_path, "--layers", "0", "--roles", "Q", "--ignore", "untrained")
+    words = ("compare", model, model, "--out", tmp_path, *LITTLE, "--ignore", "untrained")
     assert weightaudit(*words).code == 0
     assert scans == [("untrained",)] * 2
 
@@ -153,7 +156,7 @@ def test_scan_fails_on(
 ) -> None:
     csv = tmp_path / "l.csv"
     words = ("--fail-on", fail_on) if fail_on else ()
-    done = weightaudit("scan", tiny_checkpoints["gpt2"], "--csv", csv, "--quiet", *words)
+    done = weightaudit("scan", tiny_checkpoints["gpt2"], *LITTLE, "--csv", csv, "--quiet", *words)
     assert (done.code, done.stdout, done.stderr) == (code, "", why and f"{why}\n")
     assert csv.exists()
 
@@ -168,7 +171,7 @@ def test_batch_fails_on_findings_only_where_asked(
 ) -> None:
     path, out = tmp_path / "list.txt", tmp_path / "out"
     path.write_text(f"{tiny_checkpoints['gpt2']}\n{tiny_checkpoints['bert']} ignore=untrained\n")
-    words = ("batch", path, "--out", out, "--workers", "0", "--quiet")
+    words = ("batch", path, "--out", out, "--workers", "0", "--quiet", *LITTLE)
     done = weightaudit(*words)
     assert (done.code, done.stderr) == (0, "")
     assert scans == [(), ("untrained",)]

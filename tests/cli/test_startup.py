@@ -43,7 +43,8 @@ def test_the_package_and_its_commands_load_nothing_heavy() -> None:
 NOT_FOR_A_SCAN = ("torch", "transformers", "pandas", "plotly", "pyarrow", "huggingface_hub", "safetensors")
 
 
-def test_tables_need_few_libraries(tiny_checkpoints: dict[str, Path], tmp_path: Path) -> None:
+@posix
+def test_tables_need_few_libraries(tiny_checkpoints: dict[str, Path], tmp_path: Path, bare: Forks) -> None:
     """Neither the command nor `weightaudit.scan`, whichever format the weights have, whatever the config leaves out."""
     models = [tmp_path / "safetensors", tmp_path / "bin"]
     outputs = [tmp_path / f"r.{kind}" for kind in ("csv", "json", "sarif", "html")]
@@ -63,15 +64,15 @@ def test_tables_need_few_libraries(tiny_checkpoints: dict[str, Path], tmp_path: 
         "-q",
     ]
     program = (
-        "import sys\nfrom weightaudit.cli import app\n"
+        "import sys\nsys.argv = ['weightaudit']\nfrom weightaudit.cli import app\n"
         f"app({words!r}, standalone_mode=False)\n"
         f"app(['scan', {str(models[0])!r}, '-q', '--layers', '0'], standalone_mode=False)\n"
         f"import weightaudit\nfor model in {[str(model) for model in models]!r}:\n"
         "    assert weightaudit.scan(model, layers=0).rows\n"
         f"print([name for name in {NOT_FOR_A_SCAN!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    done = bare.done(program)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
     assert all(output.exists() for output in outputs)
 
 

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ class Attack:
         assert len(whole["layers"]) == len(lines) == pq.read_table(self.out / "report.parquet").num_rows
         return Outputs(
             # Out of the way of the next scan, since the browser leaves its profile beside it.
-            Path(shutil.copy(self.out / "report.html", self.out.parent / "page.html")),
+            (self.out / "report.html").replace(self.out.parent / "page.html"),
             [dict(zip(head, line, strict=True)) for line in lines],
             whole,
             done.stdout,

@@ -42,14 +42,16 @@ def test_a_cache_of_links_out_of_the_directory_is_read(attack: Attack, model: Pa
 
 
 def test_directories_that_lead_in_circles_are_not_entered(attack: Attack, model: Path) -> None:
-    forge.write_model(model)
-    (model / "again").symlink_to(model)
-    (model / "up").symlink_to("..")
-    (model / "self").symlink_to("self")
-    (model / "model-00001-of-00002.safetensors").symlink_to("again/model-00001-of-00002.safetensors")
-    assert len(attack.scanned(model).csv) == 3
+    inner = model / "inner"  # so that up leads to this model's folder, and not to those of all tests before
+    inner.mkdir()
+    forge.write_model(inner)
+    (inner / "again").symlink_to(inner)
+    (inner / "up").symlink_to("..")
+    (inner / "self").symlink_to("self")
+    (inner / "model-00001-of-00002.safetensors").symlink_to("again/model-00001-of-00002.safetensors")
+    assert len(attack.scanned(inner).csv) == 3
     # Through the circle it is the same model.
-    assert len(attack.scanned(model / "again" / "again" / "again").csv) == 3
+    assert len(attack.scanned(inner / "again" / "again" / "again").csv) == 3
 
 
 def test_a_directory_that_is_a_link_to_itself(attack: Attack, model: Path) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TextIO
+from types import SimpleNamespace
+from typing import Any, TextIO, cast
 from unittest.mock import patch
 
 import pytest
 import typer.main
 
-from weightaudit.cli import main
+from weightaudit.cli import main, settings
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Outcome:
 
 _commands = cache(typer.main.get_command)
 """A process builds its commands once, and this one has hundreds of command lines."""
+_toml = SimpleNamespace(loads=cache(cast(Any, settings).tomllib.loads))
+"""It also reads its settings once, and where these tests are started lies a long pyproject.toml."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class CommandLine:
         self.monkeypatch.setattr(sys, "argv", ["weightaudit", *map(str, words)])
         self.capsys.readouterr()
         self.monkeypatch.setattr("typer.main.get_command", _commands)
+        self.monkeypatch.setattr("weightaudit.cli.settings.tomllib", _toml)
         with signals_kept(), pytest.raises(SystemExit) as ended:
             main()
         captured = self.capsys.readouterr()

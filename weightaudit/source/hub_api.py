@@ -11,7 +11,17 @@ from huggingface_hub import constants
 from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # public
 
 from weightaudit.errors import ModelError, ModelUnreachable
-from weightaudit.source.http.client import SOMEBODY_ELSE, Access, Response, broken, is_home, parsed, send, server_of
+from weightaudit.source.http.client import (
+    SOMEBODY_ELSE,
+    Access,
+    Response,
+    broken,
+    is_home,
+    parsed,
+    read_url,
+    send,
+    server_of,
+)
 from weightaudit.source.http.location import Locate, RemoteLocation, bare_etag
 from weightaudit.source.http.retry import RETRYABLE, RetryBudget, failed_status
 from weightaudit.source.http.timeout import call_with_timeout
@@ -68,8 +78,9 @@ def ask(method: str, url: str, budget: RetryBudget, access: Access, *, limit: in
 def _joined(url: str, location: str, thing: str) -> str:
     cause = "the Hub sends us to an address that is none"
     try:
-        there = HTTP.URL(url).join(location)
-        if (HTTP.URL(url).scheme, there.scheme) != ("https", "http"):
+        here = read_url(url)
+        there = here.join(location)
+        if (here.scheme, there.scheme) != ("https", "http"):
             return str(there)
         cause = "the Hub sends us from an encrypted address to one that is not"
     except (HTTP.InvalidURL, ValueError):

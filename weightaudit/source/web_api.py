@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from weightaudit.errors import ModelError, ModelNotFound, ModelUnavailable, ModelUnreachable
-from weightaudit.source.http.client import Access, Response, parsed, send, server_of
+from weightaudit.source.http.client import Access, Response, parsed, read_url, send, server_of
 from weightaudit.source.http.location import Locate, RemoteLocation, etag_or_date
 from weightaudit.source.http.retry import RETRYABLE, RetryBudget, failed_status
 from weightaudit.source.hub_errors import HTTP
@@ -104,7 +104,7 @@ def _joined(url: str, location: str, server: str, thing: str) -> str:
     """The address that a redirect leads to. ModelUnavailable for one that is less safe than where it comes from."""
     cause = f"{server} sends us to an address that is none"
     try:
-        there = HTTP.URL(url).join(location)
+        there = read_url(url).join(location)
         encrypted = there.scheme == "https" or (there.scheme == "http" and is_this_machine(there.host))
         if encrypted and there.host and not (url.startswith("https:") and there.scheme == "http"):
             return str(there)

@@ -7,14 +7,14 @@ from typing import get_args
 import pytest
 
 from tests.audit.rules.healthy import changed, evidence, row, zeroed
-from weightaudit.architecture import conventions
+from weightaudit.architecture import conventions, families
 from weightaudit.architecture.conventions import Convention
-from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy
+from weightaudit.audit.rules import RULES, RuleContext, judge, make_policy, selectors
 from weightaudit.audit.rules.selectors import known_roles, parse_selector
 from weightaudit.config import DEFAULTS
 from weightaudit.errors import UsageError
 from weightaudit.parse import parse_selectors, parse_severities
-from weightaudit.records import Finding, Place, Severity
+from weightaudit.records import OTHER, Finding, Place, Severity
 
 HERE = Finding("untrained", "warning", "", "decoder", 3, 7, "M1", ("a.mlp.c_fc.weight", "b.mlp.c_fc.weight"))
 
@@ -103,6 +103,11 @@ def test_every_role_that_is_guessed_is_known() -> None:
     roles = {each.role for table in tables for each in table if isinstance(each, Convention)}
     assert roles
     assert roles <= set(known_roles())
+
+
+def test_what_is_known_before_a_family_is_read_is_a_role_of_some_family() -> None:
+    of_families = {role for family in families() for role in family.roles}
+    assert set(selectors._COMMON) - {OTHER} <= of_families
 
 
 @pytest.mark.parametrize(

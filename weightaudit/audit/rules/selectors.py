@@ -25,6 +25,8 @@ OFF: Literal["off"] = "off"
 LEVELS = (*SEVERITIES, OFF)
 _TENSOR = "tensor="
 _NUMBERED = ("layer", "expert")
+_COMMON = (*EMBEDDING_ROLES, *LAYER_ROLES, "HEAD", OTHER)
+"""Roles that are known as such before a family is read: to read all of them takes as long as many a scan."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _at_place(id: str, text: str, words: list[str]) -> Selector:
             raise UsageError(f"'{printable(text)}'", wrong, _example(id))
         said[kind] = value
     role = said.get("role", "")
-    if role and role not in known_roles():
+    if role and role not in _COMMON and role not in known_roles():
         raise UsageError(
             f"'{printable(text)}'",
             f"no model has a role '{printable(role)}'",
@@ -117,7 +119,7 @@ def known_roles() -> tuple[str, ...]:
     from weightaudit.architecture import families
 
     roles = {role for family in families() for role in family.roles}
-    return tuple(sorted({*EMBEDDING_ROLES, *LAYER_ROLES, OTHER, *roles}))
+    return tuple(sorted({*_COMMON, *roles}))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import huggingface_hub
@@ -112,13 +113,21 @@ def client_of(thing: str, make: Callable[[], Any]) -> Any:
 
 def is_home(address: Any) -> bool:
     """Whether a parsed address is the Hub's own, by the HTTP library's reading of both."""
-    home = HTTP.URL(constants.ENDPOINT)
+    home = read_url(constants.ENDPOINT)
     return bool((address.scheme, address.host, address.port) == (home.scheme, home.host, home.port))
+
+
+@lru_cache(maxsize=64)
+def read_url(url: str) -> Any:
+    """``url`` as the HTTP library reads it; its InvalidURL. Kept, as a file is asked for range by range at one address,
+    and to read a signed one takes ten times as long as to make a request of it.
+    """
+    return HTTP.URL(url)
 
 
 def origin(url: str) -> str:
     """Scheme, host and port of an address that was used before."""
-    return server_of(HTTP.URL(url))
+    return server_of(read_url(url))
 
 
 def server_of(address: Any) -> str:
@@ -130,7 +139,7 @@ def server_of(address: Any) -> str:
 def parsed(url: str, thing: str) -> Any:
     """``url`` as the HTTP library reads it; ModelUnreachable where it is none that can be asked."""
     try:
-        address = HTTP.URL(url)
+        address = read_url(url)
     except HTTP.InvalidURL:
         address = None
     if address is not None and address.scheme in ("http", "https") and address.host:

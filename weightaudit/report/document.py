@@ -38,20 +38,19 @@ def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequen
     ``plotly`` is the address, from the page, of a plotly.js that lies beside; "" puts it inside. Raises TypeError where
     a part is no `Html`.
     """
-    script = html("(function () {{\n'use strict';\n{}\n}})();", join("\n", map(_script, scripts)))
+    script, script_digest = _whole_script(tuple(scripts))
     if plotly:
         nonce = _digest("\n".join((title, style, body, data, script, plotly)))
         allowed = html("'nonce-{}'", nonce)
         element = html('<script src="{}" nonce="{}"></script>', plotly, nonce)
     else:
-        code = plotly_code()
-        allowed = html("'sha256-{}'", _digest(code))
-        element = html('<script type="text/plain" id="plotly">{}</script>', code)
+        allowed = html("'sha256-{}'", _plotly_digest())
+        element = html('<script type="text/plain" id="plotly">{}</script>', plotly_code())
     policy = html(
         "default-src 'none'; script-src {} 'sha256-{}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'",
         allowed,
-        _digest(script),
+        script_digest,
     )
     return filled(
         asset("page.html"),
@@ -93,9 +92,17 @@ def script_json(value: Any) -> Html:
     return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
+@cache
 def asset(name: str) -> Html:
-    """A file of the package, as text."""
+    """A file of the package, as text: read once for all pages of a batch."""
     return Html(files("weightaudit.report").joinpath("assets", name).read_text("utf-8"))
+
+
+@cache
+def _whole_script(names: tuple[str, ...]) -> tuple[Html, str]:
+    """The script of all pages of a kind, and its digest."""
+    script = html("(function () {{\n'use strict';\n{}\n}})();", join("\n", map(_script, names)))
+    return script, _digest(script)
 
 
 def _script(name: str) -> Html:
@@ -108,10 +115,14 @@ def plotly_code() -> Html:
     return asset(plotly_js.FILE)
 
 
-@cache
 def plotly_bytes() -> bytes:
-    """`plotly_code` in UTF-8. It is kept, since a batch asks for it before its scans and after them."""
+    """`plotly_code` in UTF-8."""
     return plotly_code().encode()
+
+
+@cache
+def _plotly_digest() -> str:
+    return _digest(plotly_code())
 
 
 def share_plotly(directory: Path) -> None:

@@ -112,10 +112,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     @cache
     def drawn_once(name: str) -> tuple[str, dict[str, Any]]:
         page = written(PAGES[name](), tmp_path_factory.mktemp("page"))
+        seen = name not in PRINTED_FIRST
         answer = asked(
             page,
-            f"const seen = {json.dumps(name not in PRINTED_FIRST)};\n{LOOK}\nif (drawn().length) {{ {ASK} {DOWNLOAD} }}",
-            height=SHORT if name in PRINTED_FIRST else TALL,
+            f"const seen = {json.dumps(seen)};\n{LOOK}\nif (drawn().length) {{ {ASK} {DOWNLOAD} }}",
+            height=TALL if seen else SHORT,
         )
         return page.read_text("utf-8"), answer
 

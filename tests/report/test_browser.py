@@ -46,6 +46,7 @@ def received(server: socket.socket) -> bytes:
 Drawn = Callable[[str], tuple[str, dict[str, Any]]]
 PAGES: dict[str, Callable[[], ScanReport]] = {
     **factory.ALL,
+    "seq2seq": lambda: factory.seq2seq(2),  # each number in a heat map takes long
     "hostile, spectra": lambda: spectra.asked(factory.hostile()),
     "all_nan": lambda: spectra.asked(factory.all_nan()),
 }

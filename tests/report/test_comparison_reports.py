@@ -228,6 +228,7 @@ def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path, each: int) ->
         for odd in (*ODD[number % each :: each], *([10**400] * (type(was) in (int, float)))):
             if place:
                 above[place[-1]] = odd
+            path.unlink()  # what is written over has to reach the disk
             path.write_text(json.dumps(there if place else odd))
             with suppress(UsageError):
                 read_finished(path)

@@ -44,8 +44,8 @@ def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequen
         allowed = html("'nonce-{}'", nonce)
         element = html('<script src="{}" nonce="{}"></script>', plotly, nonce)
     else:
-        allowed = html("'sha256-{}'", _plotly_digest())
-        element = html('<script type="text/plain" id="plotly">{}</script>', plotly_code())
+        element, digest = _plotly_inside()
+        allowed = html("'sha256-{}'", digest)
     policy = html(
         "default-src 'none'; script-src {} 'sha256-{}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'",
@@ -95,6 +95,10 @@ def script_json(value: Any) -> Html:
 @cache
 def asset(name: str) -> Html:
     """A file of the package, as text: read once for all pages of a batch."""
+    return _read(name)
+
+
+def _read(name: str) -> Html:
     return Html(files("weightaudit.report").joinpath("assets", name).read_text("utf-8"))
 
 
@@ -112,17 +116,20 @@ def _script(name: str) -> Html:
 
 def plotly_code() -> Html:
     """plotly.js, as the package has it."""
-    return asset(plotly_js.FILE)
-
-
-def plotly_bytes() -> bytes:
-    """`plotly_code` in UTF-8."""
-    return plotly_code().encode()
+    return _read(plotly_js.FILE)
 
 
 @cache
-def _plotly_digest() -> str:
-    return _digest(plotly_code())
+def _plotly_inside() -> tuple[Html, str]:
+    """The element of pages that hold plotly.js, and its digest."""
+    code = plotly_code()
+    return html('<script type="text/plain" id="plotly">{}</script>', code), _digest(code)
+
+
+@cache
+def plotly_bytes() -> bytes:
+    """`plotly_code` in UTF-8. It is kept, since a batch asks for it before its scans and after them."""
+    return plotly_code().encode()
 
 
 def share_plotly(directory: Path) -> None:

@@ -16,7 +16,7 @@ HOME = "report/hypertext.py"
 """Where the type is at home, and may be called."""
 WRAPS = {"report/document.py": {"_script", "asset", "script_json"}}
 """What calls `Html` itself: files of the package, JSON without < > and &."""
-ADDRESSES = {"report/document.py": {"document"}}
+ADDRESSES = {"report/document.py": {"document", "_plotly_inside"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
 MAKERS = ("html", "each", "join", "literal")
 """Functions whose first argument is our own words."""

@@ -16,7 +16,7 @@ import pytest
 from tests.report import spectra
 from tests.report.drawn import drawn_kinds
 from tests.support import factory
-from tests.support.browser import SHORT, TALL, asked, needs_chromium, opened
+from tests.support.browser import DOCUMENT, SHORT, TALL, asked, needs_chromium, opened
 from weightaudit import ScanReport
 from weightaudit.report import plotly_js
 from weightaudit.report.html.method import matrix_command
@@ -75,11 +75,11 @@ answer.paper = widths();
 dispatchEvent(new Event(seen ? "afterprint" : "beforeprint"));
 answer.looks.push(look());
 answer.again = widths();
-answer.document = document.documentElement.outerHTML;
+{DOCUMENT}
 answer.heights = plots.map((node) => [node.id, String(node.offsetHeight)]);
 answer.images = plots.map((node) => node.querySelector("svg[role=img]").getAttribute("aria-label"));
 answer.wide = document.documentElement.scrollWidth - innerWidth;
-"""
+""".replace("{DOCUMENT}", DOCUMENT)
 ASK = """
 answer.version = Plotly.version;
 answer.kinds = Object.keys(Plotly.PlotSchema.get().traces);

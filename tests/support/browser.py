@@ -42,6 +42,11 @@ PATIENCE_S = 120.0
 """For one page, which takes two or three seconds."""
 SETTLED = "new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(end))))"
 """Once what is in sight has been drawn: observers of what comes into view are called between two frames."""
+DOCUMENT = """
+document.getElementById("plotly")?.replaceChildren();
+answer.document = document.documentElement.outerHTML;
+"""
+"""The document as it is now, without the megabytes of plotly.js's text, after which nothing can be drawn any more."""
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None or sys.platform == "win32",
     reason="no Chromium on the PATH, or no pipes to it: the page was not opened in a browser",
@@ -52,8 +57,8 @@ Message = dict[str, Any]
 
 def opened(page: Path) -> tuple[str, list[str]]:
     """The document after its scripts ran, with its plots, and what they wrote to the console."""
-    shown = _browser().opened(page, TALL)
-    return shown.document, shown.console
+    shown = _browser().opened(page, TALL, DOCUMENT)
+    return str(shown.answer["document"]), shown.console
 
 
 def asked(
@@ -92,7 +97,6 @@ def _browser() -> _Browser:
 
 @dataclass(frozen=True)
 class _Shown:
-    document: str
     console: list[str]
     answer: dict[str, Any]
 
@@ -150,9 +154,8 @@ class _Browser:
             expression = f"(async () => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
             self._evaluated(session, f"{first}\n0")
             answer = json.loads(self._evaluated(session, expression))
-            document = self._evaluated(session, "document.documentElement.outerHTML")
             console = [line for event in self._events for line in _console(event)]
-        return _Shown(document, console, answer)
+        return _Shown(console, answer)
 
     def printed(self, page: Path, *, dark: bool) -> bytes:
         with self._tab(page, SHORT, width=WIDE, dark=dark) as session:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tests.hostile.attack import Attack, Outputs
 from tests.hostile.texts import BIDI, EMOJI, ESCAPE, FORMULA, HTML, JS, LONG, QUOTES, WIDE
 from tests.support import forge
-from tests.support.browser import asked, needs_chromium
+from tests.support.browser import DOCUMENT, asked, needs_chromium
 
 COMPONENTS = (HTML, JS, BIDI, FORMULA, QUOTES, WIDE, LONG, EMOJI, "+1", "-1", "@x")
 PLACES = ("wte.weight", "wpe.weight", "token_type_embeddings.weight", "lm_head.weight")
@@ -117,7 +117,7 @@ def test_the_page_has_no_element_of_a_name(hostile: Outputs) -> None:
 @needs_chromium
 @pytest.mark.browser
 def test_the_page_runs_nothing_of_a_name(hostile: Outputs) -> None:
-    dom = asked(hostile.page, "answer.document = document.documentElement.outerHTML;")["document"]
+    dom = asked(hostile.page, DOCUMENT)["document"]
     assert 'data-ready="true"' in dom
     title = re.search(r"<title>([^<]*)</title>", dom)
     assert title

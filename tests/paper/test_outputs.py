@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.support import toy_experiment as toy
-from tests.support.browser import NARROW, TALL, asked, needs_chromium
+from tests.support.browser import DOCUMENT, NARROW, TALL, asked, needs_chromium
 from weightaudit.audit.progress import Silent
 from weightaudit.errors import OutputError
 from weightaudit.paper import outputs
@@ -221,8 +221,8 @@ def shown(whole: Path) -> dict[str, Any]:
     """What a wide window that shows every chart of the page says."""
     return asked(
         whole / "toy.html",
-        """
-        answer.document = document.documentElement.outerHTML;
+        DOCUMENT
+        + """
         const plots = [...document.querySelectorAll(".plot")];
         const buttons = [...document.querySelectorAll(".modebar-btn")];
         answer.buttons = [...new Set(buttons.map((node) => node.dataset.title.toLowerCase()))].sort();

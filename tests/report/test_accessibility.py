@@ -17,7 +17,7 @@ CASES = {
     "comparison": (NARROW, 1),
     "diff": (NARROW, 1),
     "merge": (WIDE, 1),
-    "pairs": (WIDE, 0),
+    "pairs": (WIDE, 1),
     "paper": (NARROW, 1),
 }
 """Pages on which all parts of the others are, with a window for each and how many of what is alike on it: axe takes a

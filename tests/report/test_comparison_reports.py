@@ -106,7 +106,7 @@ def test_what_is_no_report_is_left_to_be_scanned(tmp_path: Path) -> None:
 
 def spoilt(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        factory.bert().to_json(path)
+        factory.bert(1).to_json(path)
         said = json.loads(path.read_text())
         change(said)
         path.write_text(json.dumps(said))
@@ -115,7 +115,7 @@ def spoilt(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
 
 
 def of_a_table(path: Path) -> None:
-    factory.bert().to_parquet(path)
+    factory.bert(1).to_parquet(path)
     pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
 
 
@@ -133,7 +133,7 @@ def of_a_table(path: Path) -> None:
         ("r.json", spoilt(lambda said: said["layers"][0].pop("rows")), "no valid report"),
         ("r.json", spoilt(lambda said: said["summary"].update(parameters="many")), "no valid report"),
         ("r.json", spoilt(lambda said: said.update(layers=7)), "no valid report"),
-        ("r.csv", lambda path: factory.bert().to_csv(path), r"Name its \.json or \.parquet"),
+        ("r.csv", lambda path: factory.bert(1).to_csv(path), r"Name its \.json or \.parquet"),
     ],
 )
 def test_bad_reports_are_told(name: str, write: Callable[[Path], object], said: str, tmp_path: Path) -> None:
@@ -228,6 +228,7 @@ def test_whatever_is_in_a_place_is_read_or_refused(tmp_path: Path, each: int) ->
         for odd in (*ODD[number % each :: each], *([10**400] * (type(was) in (int, float)))):
             if place:
                 above[place[-1]] = odd
+            path.unlink()  # what is written over has to reach the disk
             path.write_text(json.dumps(there if place else odd))
             with suppress(UsageError):
                 read_finished(path)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from itertools import cycle, islice
 
 import pytest
 
 from tests.support import factory
-from tests.support.page import read
+from tests.support.page import Reader, read
 from weightaudit import ScanReport
 from weightaudit.records import Finding, NotJudged, Suppressed
 from weightaudit.report import html
 from weightaudit.report.html import findings
 from weightaudit.report.html.anchors import Places, placed
 from weightaudit.report.html.findings import FOLDED, OPEN, findings_payload, grouped
+
+
+@cache
+def judged() -> Reader:
+    """The page of the report that most tests look at."""
+    return read(factory.judged())
 
 
 def numbers_of(report: ScanReport, layer: int | None, role: str) -> list[int]:
@@ -45,7 +52,7 @@ def test_the_verdict_in_words(report: ScanReport, said: str) -> None:
 def test_the_verdict_says_where() -> None:
     """A lone finding's place, else how many; a fifth rule is named rather than counted, a sixth is not."""
     report = factory.judged()
-    top = read(report).text.split("Summary")[0]
+    top = judged().text.split("Summary")[0]
     assert "NaN or infinite entries layer 3 · M1 Tensors that the config describes are missing layer 11 A norm" in top
     assert "A norm unlike its neighbours' 24 places The weights are a pickle 7 rules checked" in top
     twice = Finding(
@@ -76,7 +83,7 @@ def test_what_qualifies_the_verdict_is_told_beneath_it() -> None:
     assert "Suppressed: 1 finding, by nonfinite:<i> (1)." in top
     assert "known to the baseline" in text
     assert "--severity pickle=error --min-coverage 0.9" in text
-    assert "Partial" not in read(report).text
+    assert "Partial" not in judged().text
 
 
 def test_findings_are_told_by_rule() -> None:
@@ -84,7 +91,7 @@ def test_findings_are_told_by_rule() -> None:
     groups = grouped(report)
     ids = ["nonfinite", "missing", "outlier-norm", "pickle"]
     assert [(group.id, len(group.findings)) for group in groups] == list(zip(ids, (1, 1, 24, 1), strict=True))
-    page = read(report)
+    page = judged()
     articles = [a["id"] for tag, a in page.tags if tag == "article"]
     assert articles == [f"finding-{i}" for i in range(4)]
     assert page.text.count("Compare it with its neighbours") == 1
@@ -99,7 +106,7 @@ def test_findings_are_told_by_rule() -> None:
 
 def test_every_place_leads_to_its_row() -> None:
     report = factory.judged()
-    page = read(report)
+    page = judged()
     linked = {str(a["href"]) for tag, a in page.tags if tag == "a" and "href" in a}
     (nan,) = numbers_of(report, 3, "M1")
     expected = {f"#layer-{layer}-{role}" for layer in range(12) for role in "QK"}

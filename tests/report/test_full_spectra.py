@@ -13,7 +13,7 @@ import pytest
 from tests.report import spectra
 from tests.report.full_spectra import SPIKES, asked
 from tests.support import factory
-from tests.support.browser import NARROW, TALL, WIDE, needs_chromium
+from tests.support.browser import NARROW, WIDE, needs_chromium
 from tests.support.browser import asked as answered
 from weightaudit import ScanReport
 from weightaudit.cli.summary import summary_text
@@ -84,6 +84,10 @@ def test_the_eigenvalues_of_the_chosen_matrix_and_alphas_are_drawn(width: int, t
     told = answered(
         tmp_path / "page.html",
         """
+        for (const node of document.querySelectorAll("#plots .plot")) node.remove();  // other tests look at them
+        document.getElementById("plot-alpha-0").scrollIntoView();
+        const last = document.getElementById("spectrum-eigenvalues");
+        for (let i = 0; i < 1000 && !last._fullLayout; i++) await new Promise((end) => setTimeout(end, 50));
         const traces = document.getElementById("plot-alpha-0").data;
         answer.legend = traces.filter((trace) => trace.showlegend !== false).map((trace) => trace.name);
         const line = traces.find((trace) => trace.legendgroup === "Q" && trace.x.length > 1);
@@ -112,7 +116,6 @@ def test_the_eigenvalues_of_the_chosen_matrix_and_alphas_are_drawn(width: int, t
         answer.after = drawn();
         answer.wide = document.documentElement.scrollWidth > window.innerWidth;
         """,
-        height=2 * TALL,
         width=width,
     )
     first = next(i for i, row in enumerate(report.rows) if row.matrix.layer is not None)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.report import comparison_factory
 from tests.support import factory
+from tests.support.covering import some_of
 from tests.support.page import Reader
 from weightaudit import ScanReport
 from weightaudit.report import markup
@@ -165,7 +166,7 @@ DEEP: dict[str, Callable[[], ScanReport]] = {
 }
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", some_of(DEEP, "every second layer unknown", "seq2seq", "mixture"))
 def test_our_own_words_and_drawings_are_never_cut(name: str) -> None:
     """A plain string in a template is cut as a name is: what grows with the model must be markup."""
     assert "…" not in body(DEEP[name]())

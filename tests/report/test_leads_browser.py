@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 import weightaudit
-from tests.support.browser import SHORT, asked, needs_chromium
+from tests.support.browser import asked, needs_chromium
 from tests.support.damaged import EXPLODED, LAYERS, NAN, RANDOM, ZERO, damaged_model
 
 pytestmark = [pytest.mark.browser, needs_chromium]
+HIGH = 900
+"""Of a window in which a page's first drawing is above the fold."""
 
 LOOK = """
 const look = () => ({
@@ -173,35 +175,28 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Answers = dict[str, dict[str, Any]]
 
 
-def answers(page: Path, height: int, **scripts: str) -> Answers:
-    """What each of the scripts answers, one after the other in one window, each at the address without a place."""
-    each = (f"{{ const answer = (all.{name} = {{}});\n{script}\nawait go(''); }}" for name, script in scripts.items())
-    return asked(page, f"{LOOK}\nconst all = answer;\n" + "\n".join(each), height=height)
-
-
 @pytest.fixture(scope="module")
-def tall(page: Path) -> Answers:
-    """Where every chart has been drawn."""
-    return answers(
-        *(page, SHORT),
-        marks=DRAWN + MARKS,
-        filtered=FILTERED,
-        text=TEXT,
-        scaled=SCALED,
-        clicked=CLICKED,
-        led=LED,
-        saved=SAVED,
-    )
+def answers(page: Path) -> Answers:
+    """What each of the scripts answers, one after the other in one window, each at the address without a place: first
+    where the page's top is in sight, then where every chart has been drawn.
+    """
+    scripts = {
+        "navigated": NAVIGATED,
+        "worst": WORST,
+        "marks": DRAWN + MARKS,
+        "filtered": FILTERED,
+        "text": TEXT,
+        "scaled": SCALED,
+        "clicked": CLICKED,
+        "led": LED,
+        "saved": SAVED,
+    }
+    each = (f"{{ const answer = (all.{name} = {{}});\n{one}\nawait go(''); }}" for name, one in scripts.items())
+    return asked(page, f"{LOOK}\nconst all = answer;\n" + "\n".join(each), height=HIGH)
 
 
-@pytest.fixture(scope="module")
-def first(page: Path) -> Answers:
-    """Where its top is in sight."""
-    return answers(page, 900, navigated=NAVIGATED, worst=WORST)
-
-
-def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(first: Answers) -> None:
-    answer = first["worst"]
+def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(answers: Answers) -> None:
+    answer = answers["worst"]
     assert answer["says"] == f"error layer {EXPLODED} · M1: Weights of a size that no trained weight has"
     after = answer["after"]
     assert (after["hash"], after["opened"]) == (f"#layer-{EXPLODED}-M1", [f"layer {EXPLODED} · M1"])
@@ -211,8 +206,8 @@ def test_the_worst_layer_its_matrix_and_its_command_in_two_clicks(first: Answers
     assert answer["selected"] == ["Press Ctrl+C", "The command is selected: press Ctrl+C", after["command"]]
 
 
-def test_charts_mark_what_was_found_and_what_has_no_number(tall: Answers) -> None:
-    answer = tall["marks"]
+def test_charts_mark_what_was_found_and_what_has_no_number(answers: Answers) -> None:
+    answer = answers["marks"]
     for name, drawn in (("frobenius", [EXPLODED]), ("stable-rank", [EXPLODED])):
         marks = answer[name]
         assert marks["finding: error"] == drawn
@@ -225,22 +220,22 @@ def test_charts_mark_what_was_found_and_what_has_no_number(tall: Answers) -> Non
     assert "random 64 × 64: 16.0" in answer["stable-rank"]
 
 
-def test_points_cells_and_cards_lead_to_their_matrices(tall: Answers) -> None:
-    answer = tall["led"]
+def test_points_cells_and_cards_lead_to_their_matrices(answers: Answers) -> None:
+    answer = answers["led"]
     hashes = [one["hash"] for one in answer["seen"]]
     assert hashes == ["#layer-12-K", f"#layer-{NAN}-M2", "#layer-7-K", f"#layer-{ZERO}-O"]
     assert f"layer {ZERO} · O" in answer["seen"][-1]["opened"]
 
 
-def test_a_click_on_a_drawn_point_is_one_on_its_matrix(tall: Answers) -> None:
+def test_a_click_on_a_drawn_point_is_one_on_its_matrix(answers: Answers) -> None:
     """By the mouse, through what plotly makes of it."""
-    answer = tall["clicked"]
+    answer = answers["clicked"]
     assert answer["leads"]
     assert answer["after"]["hash"] == "#layer-30-K"
 
 
-def test_the_filter_is_in_the_address_and_the_address_in_the_filter(tall: Answers) -> None:
-    answer = tall["filtered"]
+def test_the_filter_is_in_the_address_and_the_address_in_the_filter(answers: Answers) -> None:
+    answer = answers["filtered"]
     assert (answer["typed"]["hash"], answer["typed"]["status"]) == (
         "#filter=layer+3+M1",
         "1–1 of 1 with layer 3, role M1",
@@ -271,8 +266,8 @@ def test_the_page_opens_at_the_matrix_that_its_address_says(page: Path) -> None:
     assert answer["seen"]["opened"] == [f"layer {ZERO} · O"]
 
 
-def test_a_scale_is_chosen_once_for_cards_and_chart(tall: Answers) -> None:
-    answer = tall["scaled"]
+def test_a_scale_is_chosen_once_for_cards_and_chart(answers: Answers) -> None:
+    answer = answers["scaled"]
     before, linear = answer["before"], answer["linear"]
     assert (before["axis"], before["cards"], before["pressed"]) == ("log", ["log"], ["Logarithmic"] * 2)
     assert (linear["axis"], linear["cards"], linear["pressed"]) == ("linear", ["linear"], ["Linear"] * 2)
@@ -282,8 +277,8 @@ def test_a_scale_is_chosen_once_for_cards_and_chart(tall: Answers) -> None:
     assert answer["again"] == before
 
 
-def test_a_chart_is_saved_as_svg(tall: Answers) -> None:
-    answer = tall["saved"]
+def test_a_chart_is_saved_as_svg(answers: Answers) -> None:
+    answer = answers["saved"]
     titles = ("Frobenius norm by layer", "Stable rank by layer", "Role by layer")
     assert answer["labels"] == [f"Save as SVG: {title}" for title in titles]
     assert answer["saved"] == ["llama-40-frobenius-0.svg"]
@@ -292,14 +287,14 @@ def test_a_chart_is_saved_as_svg(tall: Answers) -> None:
     assert ">finding: error</text>" in answer["svg"]
 
 
-def test_navigation_stays_in_sight_and_a_drawing_is_above_the_fold(first: Answers) -> None:
-    answer = first["navigated"]
+def test_navigation_stays_in_sight_and_a_drawing_is_above_the_fold(answers: Answers) -> None:
+    answer = answers["navigated"]
     assert (answer["fold"], answer["top"], answer["title"]) == (True, 0, True)
     assert answer["current"] == ["Every matrix"]
 
 
-def test_what_an_address_says_stays_text(tall: Answers) -> None:
-    answer = tall["text"]
+def test_what_an_address_says_stays_text(answers: Answers) -> None:
+    answer = answers["text"]
     assert answer["images"] == 0
     assert "pwned" not in answer["title"]
     assert "<img/src" in answer["after"]["filter"]

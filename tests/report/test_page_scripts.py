@@ -89,7 +89,7 @@ def numbers() -> list[dict[str, Any]]:
 
 def report() -> dict[str, Any]:
     """A mixture's report with findings: its page's data, and what Python says of the same."""
-    result = factory.judged_mixture()
+    result = factory.judged_mixture(3, 16)
     csv = io.BytesIO()
     write_csv(result, csv)
     on_row: dict[int, list[int]] = {}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.report.spectra import asked, of_roles
 from tests.support import factory
-from tests.support.browser import TALL, needs_chromium, opened
+from tests.support.browser import DOCUMENT, TALL, needs_chromium, opened
 from tests.support.browser import asked as answered
 from tests.support.covering import some_of
 from weightaudit import ScanReport
@@ -135,8 +135,8 @@ def test_one_matrix_is_chosen_and_named(tmp_path: Path) -> None:
     report.write(tmp_path / "page.html")
     told = answered(
         tmp_path / "page.html",
-        """
-        answer.document = document.documentElement.outerHTML;
+        DOCUMENT
+        + """
         const choice = document.querySelector("#spectrum-choice select");
         const kind = () => document.getElementById("spectrum-kind").textContent;
         const leading = document.getElementById("spectrum-leading");

@@ -16,7 +16,7 @@ HOME = "report/hypertext.py"
 """Where the type is at home, and may be called."""
 WRAPS = {"report/document.py": {"_script", "asset", "script_json"}}
 """What calls `Html` itself: files of the package, JSON without < > and &."""
-ADDRESSES = {"report/document.py": {"document"}}
+ADDRESSES = {"report/document.py": {"document", "_plotly_inside"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
 MAKERS = ("html", "each", "join", "literal")
 """Functions whose first argument is our own words."""
@@ -27,19 +27,20 @@ TAG = re.compile(r"</?[a-z][^<>]*>?")
 
 def wrong(source: str, path: str) -> Iterator[str]:
     """What breaks the rules in the file at ``path``, from the package's folder."""
-    tree = ast.parse(source)
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    nodes = list(ast.walk(ast.parse(source)))
+    parents: dict[ast.AST, ast.AST] = {}
+    for node in nodes:
+        parents.update(dict.fromkeys(ast.iter_child_nodes(node), node))
     imported: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module == "weightaudit.report.hypertext":
             imported |= {alias.name for alias in node.names}
             yield from (f"{alias.name} has another name" for alias in node.names if alias.asname)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name.rpartition(".")[2] for alias in node.names]
             yield from ("the module is imported whole" for name in names if name == "hypertext")
-    for node in ast.walk(tree):
-        function = within(node, parents)
-        if names_the_type(node, parents) and function not in WRAPS.get(path, ()):
+    for node in nodes:
+        if names_the_type(node, parents) and within(node, parents) not in WRAPS.get(path, ()):
             yield "Html is called, or handed on"
         elif isinstance(node, ast.Name) and node.id in MAKERS and node.id in imported:
             call = parents[node]
@@ -50,7 +51,7 @@ def wrong(source: str, path: str) -> Iterator[str]:
             if not templates:
                 yield f"{node.id} of what is no literal"
             if node.id in ("html", "each"):
-                trusted = function in ADDRESSES.get(path, ())
+                trusted = within(node, parents) in ADDRESSES.get(path, ())
                 yield from (fault for template in templates for fault in misplaced(template, trusted=trusted))
         elif is_markup(node) and not (is_docstring(node, parents) or written_by(node, parents) in MAKERS):
             yield f"markup outside a template: {ast.unparse(node)}"

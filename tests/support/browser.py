@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests that open a page, where one is installed: one for all pages of a process."""
+"""A headless Chromium for the tests that open a page, where one is installed: one tab for all pages of a process."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ PATIENCE_S = 120.0
 """For one page, which takes two or three seconds."""
 SETTLED = "new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(end))))"
 """Once what is in sight has been drawn: observers of what comes into view are called between two frames."""
+DOCUMENT = """
+document.getElementById("plotly")?.replaceChildren();
+answer.document = document.documentElement.outerHTML;
+"""
+"""The document as it is now, without the megabytes of plotly.js's text, after which nothing can be drawn any more."""
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None or sys.platform == "win32",
     reason="no Chromium on the PATH, or no pipes to it: the page was not opened in a browser",
@@ -52,8 +57,8 @@ Message = dict[str, Any]
 
 def opened(page: Path) -> tuple[str, list[str]]:
     """The document after its scripts ran, with its plots, and what they wrote to the console."""
-    shown = _browser().opened(page.as_uri(), TALL)
-    return shown.document, shown.console
+    shown = _browser().opened(page, TALL, DOCUMENT)
+    return str(shown.answer["document"]), shown.console
 
 
 def asked(
@@ -65,20 +70,22 @@ def asked(
     dark: bool = False,
     paper: bool = False,
     place: str = "",
+    first: str = "",
 ) -> dict[str, Any]:
     """What ``script``, which may await, puts into ``answer`` when run in the page once it has loaded, in a window
     ``height`` high; ``place`` is a place in the page, with its #. Where it is on ``paper``, the styles for print hold.
+    ``first`` is a library that is run before it: alone, so that the browser parses it once.
 
     Nothing may be written to the console. The page's policy holds for the page, not for the script.
     """
-    shown = _browser().opened(page.as_uri() + place, height, script, width=width, dark=dark, paper=paper)
+    shown = _browser().opened(page, height, script, width=width, dark=dark, paper=paper, place=place, first=first)
     assert shown.console == []
     return shown.answer
 
 
 def printed(page: Path, *, dark: bool = False) -> bytes:
     """The page as a PDF, as who reads it in the dark would print it too."""
-    return _browser().printed(page.as_uri(), dark=dark)
+    return _browser().printed(page, dark=dark)
 
 
 @cache
@@ -90,7 +97,6 @@ def _browser() -> _Browser:
 
 @dataclass(frozen=True)
 class _Shown:
-    document: str
     console: list[str]
     answer: dict[str, Any]
 
@@ -122,6 +128,8 @@ class _Browser:
         self._rest = b""
         self._asked = 0
         self._events: list[Message] = []
+        self._session = ""
+        self._held = Path(self._profile, "page.html")
 
     def close(self) -> None:
         self._process.kill()
@@ -132,46 +140,68 @@ class _Browser:
 
     def opened(
         self,
-        address: str,
+        page: Path,
         height: int,
         script: str = "",
         *,
         width: int = WIDE,
         dark: bool = False,
         paper: bool = False,
+        place: str = "",
+        first: str = "",
     ) -> _Shown:
-        with self._tab(address, height, width=width, dark=dark, paper=paper) as session:
+        with self._tab(page, height, width=width, dark=dark, paper=paper, place=place) as session:
             expression = f"(async () => {{ const answer = {{}};\n{script}\nreturn JSON.stringify(answer); }})()"
+            self._evaluated(session, f"{first}\n0")
             answer = json.loads(self._evaluated(session, expression))
-            document = self._evaluated(session, "document.documentElement.outerHTML")
             console = [line for event in self._events for line in _console(event)]
-        return _Shown(document, console, answer)
+        return _Shown(console, answer)
 
-    def printed(self, address: str, *, dark: bool) -> bytes:
-        with self._tab(address, SHORT, width=WIDE, dark=dark) as session:
+    def printed(self, page: Path, *, dark: bool) -> bytes:
+        with self._tab(page, SHORT, width=WIDE, dark=dark) as session:
             # With its own rules for paper, and with the backgrounds that mean something.
             told = self._ask("Page.printToPDF", session, printBackground=True, preferCSSPageSize=True)
         return base64.b64decode(told["data"])
 
     @contextmanager
-    def _tab(self, address: str, height: int, *, width: int, dark: bool, paper: bool = False) -> Iterator[str]:
-        """A session of the page at ``address`` in a window of its own without a history."""
-        context = self._ask("Target.createBrowserContext", disposeOnDetach=True)["browserContextId"]
-        target = self._ask(
-            "Target.createTarget", url="about:blank", browserContextId=context, width=width, height=height
-        )
-        session = self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self._ask(f"{domain}.enable", session)
+    def _tab(
+        self, page: Path, height: int, *, width: int, dark: bool, paper: bool = False, place: str = ""
+    ) -> Iterator[str]:
+        """A session of the page in a window of this size, with no other page in its history."""
+        session, self._session = self._session or self._new_tab(), ""  # kept only where all went well
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._ask("Emulation.setDeviceMetricsOverride", session, **size)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         still = {"name": "prefers-reduced-motion", "value": "reduce"}  # each step of a smooth scroll would be drawn
         self._ask("Emulation.setEmulatedMedia", session, media="print" if paper else "", features=[theme, still])
+        self._go(session, self._address(page) + place)
+        self._ask("Page.resetNavigationHistory", session)
+        self._ask("Runtime.evaluate", session, expression=SETTLED, awaitPromise=True)
+        yield session
+        self._go(session, "about:blank")
+        self._session = session
+
+    def _address(self, page: Path) -> str:
+        """Where the page is opened. Those that hold plotly.js take turns at one address: at another the browser would
+        parse it anew, which takes as long as all drawing.
+        """
+        if b'id="plotly"' not in page.read_bytes():
+            return page.as_uri()
+        self._held.unlink(missing_ok=True)
+        self._held.symlink_to(page.absolute())
+        return self._held.as_uri()
+
+    def _new_tab(self) -> str:
+        target = self._ask("Target.createTarget", url="about:blank")
+        session = str(self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"])
+        for domain in ("Page", "Runtime", "Log"):
+            self._ask(f"{domain}.enable", session)
+        return session
+
+    def _go(self, session: str, address: str) -> None:
         self._events.clear()
         self._ask("Page.navigate", session, url=address)
         self._until(lambda: any(event["method"] == "Page.loadEventFired" for event in self._events))
-        self._ask("Runtime.evaluate", session, expression=SETTLED, awaitPromise=True)
-        yield session
-        self._ask("Target.disposeBrowserContext", browserContextId=context)
 
     def _evaluated(self, session: str, expression: str) -> str:
         told = self._ask("Runtime.evaluate", session, expression=expression, awaitPromise=True)

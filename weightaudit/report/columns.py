@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 from typing import Generic, Literal, TypeVar
 
 from weightaudit.records import LayerRow, ModelIdentity, Place
@@ -56,6 +57,11 @@ class Column(Generic[Row]):
         return str(value)
 
 
+@cache
+def _context(digits: int, rounding: Rounding) -> Context:
+    return Context(prec=digits, rounding=_MODES[rounding])
+
+
 def number_text(value: float, rounding: Rounding = "nearest", digits: int = DIGITS) -> str:
     """``value`` with ``digits`` significant digits, rounded in the stated direction, trailing zeros dropped;
     NaN is empty.
@@ -72,7 +78,7 @@ def number_text(value: float, rounding: Rounding = "nearest", digits: int = DIGI
         return "inf" if value > 0 else "-inf"
     if value == 0:
         return "0"
-    rounded = Context(prec=digits, rounding=_MODES[rounding]).plus(Decimal(value)).normalize()
+    rounded = _context(digits, rounding).plus(Decimal(value)).normalize()
     plain = -5 <= rounded.adjusted() < DIGITS
     return f"{rounded:f}" if plain else f"{rounded:e}"
 

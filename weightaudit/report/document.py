@@ -38,20 +38,19 @@ def document(*, title: str, style: Html, body: Html, data: Html, scripts: Sequen
     ``plotly`` is the address, from the page, of a plotly.js that lies beside; "" puts it inside. Raises TypeError where
     a part is no `Html`.
     """
-    script = html("(function () {{\n'use strict';\n{}\n}})();", join("\n", map(_script, scripts)))
+    script, script_digest = _whole_script(tuple(scripts))
     if plotly:
         nonce = _digest("\n".join((title, style, body, data, script, plotly)))
         allowed = html("'nonce-{}'", nonce)
         element = html('<script src="{}" nonce="{}"></script>', plotly, nonce)
     else:
-        code = plotly_code()
-        allowed = html("'sha256-{}'", _digest(code))
-        element = html('<script type="text/plain" id="plotly">{}</script>', code)
+        element, digest = _plotly_inside()
+        allowed = html("'sha256-{}'", digest)
     policy = html(
         "default-src 'none'; script-src {} 'sha256-{}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'",
         allowed,
-        _digest(script),
+        script_digest,
     )
     return filled(
         asset("page.html"),
@@ -93,12 +92,19 @@ def script_json(value: Any) -> Html:
     return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
+@cache
 def asset(name: str) -> Html:
-    """A file of the package, as text."""
+    """A file of the package, as text: read once for all pages of a batch."""
     return Html(files("weightaudit.report").joinpath("assets", name).read_text("utf-8"))
 
 
 @cache
+def _whole_script(names: tuple[str, ...]) -> tuple[Html, str]:
+    """The script of all pages of a kind, and its digest."""
+    script = html("(function () {{\n'use strict';\n{}\n}})();", join("\n", map(_script, names)))
+    return script, _digest(script)
+
+
 def _script(name: str) -> Html:
     """A script of the package without its comments, a quarter of it, which no reader of a page needs. A batch has as
     many pages as models.
@@ -108,7 +114,14 @@ def _script(name: str) -> Html:
 
 def plotly_code() -> Html:
     """plotly.js, as the package has it."""
-    return asset(plotly_js.FILE)
+    return asset.__wrapped__(plotly_js.FILE)  # which is large: what is made of it is kept instead
+
+
+@cache
+def _plotly_inside() -> tuple[Html, str]:
+    """The element of pages that hold plotly.js, and its digest."""
+    code = plotly_code()
+    return html('<script type="text/plain" id="plotly">{}</script>', code), _digest(code)
 
 
 @cache

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
 from torch.nn import functional
 
 from tests.support.running import CommandLine
@@ -168,6 +167,8 @@ def test_predictors_are_those_of_a_merge_check_and_of_their_definitions() -> Non
 
 
 def test_scores() -> None:
+    from scipy.stats import spearmanr
+
     rng = np.random.default_rng(0)
     x = rng.standard_normal(200)
     y = x + rng.standard_normal(200)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import numpy as np
@@ -140,7 +141,13 @@ def strides(panel: Panel) -> tuple[int, ...]:
 
 def dtype_name(panel: Panel) -> str:
     """The dtype of ``panel`` as `weightaudit.dtypes` calls it."""
-    return str(panel.dtype).removeprefix("torch.") if is_tensor(panel) else str(panel.dtype.name)
+    return str(panel.dtype).removeprefix("torch.") if is_tensor(panel) else _name(panel.dtype)
+
+
+@lru_cache(maxsize=64)
+def _name(dtype: np.dtype[Any]) -> str:
+    """numpy makes it anew each time."""
+    return str(dtype.name)
 
 
 def dense(tensor: torch.Tensor, what: str) -> torch.Tensor:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import factory
+from tests.support.pictures import draw_coarsely
 from weightaudit.own_reports import OWN, is_own
 from weightaudit.report import figures
 from weightaudit.report.atomic_write import EXTENSIONS
@@ -42,6 +43,7 @@ def test_every_report_is_known(name: str, tmp_path: Path) -> None:
 def test_figures_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of them as each kind of file: drawing takes long."""
     pytest.importorskip("matplotlib")
+    draw_coarsely(monkeypatch)
     drawing = figures._figures
     monkeypatch.setattr(figures, "_figures", lambda report: islice(drawing(report), 1))
     drawn = factory.one_layer().to_figures(tmp_path)

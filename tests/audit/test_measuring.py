@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 import weightaudit as wa
 from tests.support.covering import some_of
 from tests.support.leaks import no_thread_left
-from tests.support.trained import FEW, Tensors, name, write
+from tests.support.trained import Tensors, name, write
 from weightaudit.arrays import CACHE_LINE, Array
 from weightaudit.audit import measuring, reading
 from weightaudit.audit import memory as memory_module
@@ -33,6 +33,7 @@ from weightaudit.errors import CheckpointError
 from weightaudit.records import Spectrum, TensorInfo
 from weightaudit.spectral import measure
 
+LAYERS = 2
 THREADS = (1, 2, 3, 8)
 FEW_THREADS = some_of(THREADS, 1, 3)
 
@@ -46,7 +47,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors["model.embed_tokens.weight"] = torch.randn(9000, 64, generator=torch.Generator().manual_seed(2))
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
 
-    return write(tmp_path_factory.mktemp("model"), more, layers=FEW, tie_word_embeddings=True, vocab_size=9000)
+    return write(tmp_path_factory.mktemp("model"), more, layers=LAYERS, tie_word_embeddings=True, vocab_size=9000)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_the_same_bytes_in_little_memory(
 def test_a_matrix_alone_has_the_numbers_that_it_has_in_a_scan(model: Path) -> None:
     report = wa.scan(model, threads=3, method="krylov", roles="Q,QKV,EMBED")
     rows = {row.matrix.key: row.spectrum for row in report.rows}
-    assert len(rows) == 2 * FEW + 1
+    assert len(rows) == 2 * LAYERS + 1
     for matrix in wa.matrices(model):
         if matrix.key in rows:
             assert measure(matrix.blocks(), method="krylov", name=matrix.key) == rows[matrix.key]

@@ -112,10 +112,14 @@ def test_a_result_without_charts_has_its_files_too(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == NAMES
 
 
-def test_the_same_result_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    written(tmp_path)
+@pytest.mark.parametrize("charts", [toy.plain_charts, pytest.param(toy.charts, marks=pytest.mark.slow)])
+def test_the_same_result_gives_the_same_bytes(charts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy, "charts", charts)
+    for directory in ("once", "again"):
+        (tmp_path / directory).mkdir()
+        written(tmp_path / directory)
     for name in NAMES:
-        assert (whole / name).read_bytes() == (tmp_path / name).read_bytes()
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
 @pytest.mark.usefixtures("chartless")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import at_most
 from weightaudit import records
 from weightaudit.records.plain import from_plain, to_plain
 
@@ -54,6 +55,7 @@ OUTERS = st.builds(
 )
 
 
+@at_most(40)
 @given(OUTERS)
 def test_what_is_written_comes_back(outer: Outer) -> None:
     said = json.loads(json.dumps(to_plain(outer), allow_nan=False))

@@ -6,15 +6,15 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import plotly.graph_objects
-from plotly.basedatatypes import BaseTraceType
-
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = files("weightaudit.report").joinpath("assets")
 
 
 def every_kind() -> set[str]:
     """What plotly calls its kinds of traces, those of the whole library."""
+    import plotly.graph_objects
+    from plotly.basedatatypes import BaseTraceType
+
     classes = [getattr(plotly.graph_objects, name) for name in plotly.graph_objects.__all__]
     return {c.__name__.lower() for c in classes if isinstance(c, type) and issubclass(c, BaseTraceType)}
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from matplotlib.image import imread
 
 from tests.report.spectra import of_roles
 from tests.support import factory
@@ -93,6 +92,8 @@ def test_figures_have_as_many_pixels_as_they_should(tmp_path: Path, monkeypatch:
 
 
 def check_figures_of(written: list[Path], dpi: int) -> None:
+    from matplotlib.image import imread
+
     assert DPI == 600
     out = written[0].parent
     assert written == [out / f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]

@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chi2, kstest
 
 from tests.spectral.misleading import BLOCK, assert_holds, misleading
 from tests.spectral.views import VIEWS
@@ -112,6 +111,8 @@ def test_measured_in_place_of_the_file_it_gives_the_same_numbers() -> None:
 def test_whoever_tries_draws_anew_each_time(tries: int) -> None:
     """What the start has of the top singular vector, over matrices that differ in one entry, is χ² as over seeds: a try
     misleads with probability δ, and no rule of changing entries does better."""
+    from scipy.stats import chi2, kstest
+
     W = torch.diag(torch.tensor([1.0, *[0.5] * 39], dtype=torch.float64))
     seen = []
     for i in range(tries):

@@ -33,6 +33,7 @@ def summarise(rows: Sequence[LayerRow], coverage: Sequence[CoverageEntry]) -> di
     for entry in counted:
         dtypes[entry.dtype if entry.scheme is None else entry.scheme.name] += entry.parameters
     layered = [row for row in rows if row.matrix.layer is not None]
+    distinct = each_weight_once(rows)
     by_role: dict[str, list[LayerRow]] = defaultdict(list)
     for row in layered:
         by_role[_role(row)].append(row)
@@ -44,13 +45,13 @@ def summarise(rows: Sequence[LayerRow], coverage: Sequence[CoverageEntry]) -> di
         "matrices": len(rows),
         "dtypes": dict(sorted(dtypes.items())),
         "stable_rank_harmonic_mean": {
-            "all": harmonic_mean(row.spectrum.stable_rank for row in each_weight_once(layered)),
+            "all": harmonic_mean(row.spectrum.stable_rank for row in distinct if row.matrix.layer is not None),
             **{role: harmonic_mean(row.spectrum.stable_rank for row in group) for role, group in by_role.items()},
         },
         "norm_spread": {role: _spread(group) for role, group in by_role.items()},
         "norm_preservation": _norm_preservation(layered),
-        "nonfinite": _over_tensors_once(rows, "nonfinite"),
-        "zeros": _over_tensors_once(rows, "zeros"),
+        "nonfinite": _sum_of(distinct, "nonfinite"),
+        "zeros": _sum_of(distinct, "zeros"),
         "not_converged": sum(not row.spectrum.converged for row in rows),
     }
 
@@ -84,9 +85,9 @@ def each_weight_once(rows: Sequence[LayerRow]) -> list[LayerRow]:
     return [row for row in rows if row.matrix.key not in overlapping]
 
 
-def _over_tensors_once(rows: Sequence[LayerRow], count: str) -> int:
+def _sum_of(rows: Sequence[LayerRow], count: str) -> int:
     """Of products no zeros are counted."""
-    return sum(getattr(row.spectrum, count) or 0 for row in each_weight_once(rows))
+    return sum(getattr(row.spectrum, count) or 0 for row in rows)
 
 
 def _spread(rows: Sequence[LayerRow]) -> dict[str, float | None]:

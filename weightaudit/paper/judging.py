@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from weightaudit.paper.results import Numbers, Outcome
 
@@ -55,7 +56,7 @@ def spread(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Spread
     if n == 1:
         return Spread(mean, math.nan, -math.inf, math.inf, n)
     sd = float(array.std(ddof=1))
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
     return Spread(mean, sd, mean - half, mean + half, n)
 
 
@@ -81,11 +82,19 @@ def all_of(outcomes: Iterable[Outcome]) -> Outcome:
     return "true" if found and set(found) == {"true"} else "inconclusive"
 
 
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rank of each from 1 on, equal ones at the mean of theirs; none may be NaN. As `scipy.stats.rankdata`, with
+    which every distribution would be loaded.
+    """
+    _, of, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[of]
+
+
 def trend(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """Spearman's rank correlation, over the points where neither is NaN; NaN for fewer than three, or no variation."""
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     there = ~(np.isnan(a) | np.isnan(b))
-    a, b = stats.rankdata(a[there]), stats.rankdata(b[there])
+    a, b = ranks(a[there]), ranks(b[there])
     if len(a) < 3 or a.std() == 0 or b.std() == 0:
         return math.nan
     return float(np.corrcoef(a, b)[0, 1])

@@ -129,6 +129,8 @@ class RoleMatrix:
     @property
     def tensors(self) -> tuple[str, ...]:
         """Names of the stored tensors it is cut from, in row order, each once."""
+        if len(self.parts) == 1:  # as most have, and each of many rules asks for it
+            return (self.parts[0].tensor,)
         return tuple(dict.fromkeys(part.tensor for part in self.parts))
 
     @property

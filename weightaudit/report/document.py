@@ -100,15 +100,13 @@ def asset(name: str) -> Html:
 
 @cache
 def _whole_script(names: tuple[str, ...]) -> tuple[Html, str]:
-    """The script of all pages of a kind, and its digest."""
+    """The script of all pages of a kind, and its digest; a batch has as many pages as models."""
     script = html("(function () {{\n'use strict';\n{}\n}})();", join("\n", map(_script, names)))
     return script, _digest(script)
 
 
 def _script(name: str) -> Html:
-    """A script of the package without its comments, a quarter of it, which no reader of a page needs. A batch has as
-    many pages as models.
-    """
+    """A script of the package without its comments, a quarter of it, which no reader of a page needs."""
     return Html(_COMMENT.sub("", asset(name)))
 
 

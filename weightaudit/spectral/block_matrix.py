@@ -81,12 +81,12 @@ class BlockMatrix:
         """Whether W is at least as tall as wide."""
         return self.rows >= self.cols
 
-    @property
+    @cached_property
     def along_rows(self) -> bool:
         """Whether the entries of each row lie side by side in memory."""
         return all(map(runs_along_rows, self.blocks))
 
-    @property
+    @cached_property
     def along_cols(self) -> bool:
         """Whether the entries of each column lie side by side in memory, within each block."""
         return all(runs_along_rows(block.T) for block in self.blocks)
@@ -146,6 +146,8 @@ class BlockMatrix:
 
     def to(self, device: Device) -> BlockMatrix:
         """The same matrix on ``device``."""
+        if device == "cpu" and not any(map(is_tensor, self.blocks)):
+            return self
         return BlockMatrix(tuple(moved(block, device) for block in self.blocks))
 
 

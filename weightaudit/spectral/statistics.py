@@ -138,7 +138,8 @@ def _facts(counts: Counts, dead_rows: NDArray[np.intp], dead_cols: NDArray[np.in
 
 
 def _dispersion(sums: Sums, dead_rows: NDArray[np.intp], dead_cols: NDArray[np.intp]) -> Dispersion:
-    rows, cols = np.delete(sums.rows, dead_rows), np.delete(sums.cols, dead_cols)
+    rows = np.delete(sums.rows, dead_rows) if len(dead_rows) else sums.rows
+    cols = np.delete(sums.cols, dead_cols) if len(dead_cols) else sums.cols
     return Dispersion(
         rows=_relative_variance(rows),
         cols=_relative_variance(cols),

@@ -77,18 +77,19 @@ class _OneBlasThread:
 
     def __enter__(self) -> None:
         with self._lock:
+            now = [library.get_num_threads() for library in _blas()]
             if self._blocks == 0:
-                self._before = [library.get_num_threads() for library in _blas()]
+                self._before = now
             self._blocks += 1
-            for library in _blas():
-                if library.get_num_threads() != 1:
+            for library, threads in zip(_blas(), now, strict=True):
+                if threads != 1:
                     _set_threads(library, 1)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._blocks -= 1
             for library, before in zip(_blas(), self._before, strict=True):
-                if self._blocks == 0 or _is_set_by_thread(library):
+                if before != 1 and (self._blocks == 0 or _is_set_by_thread(library)):
                     _set_threads(library, before)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +158,7 @@ def commanded(weightaudit: CommandLine, config: FashionMnistConfig, tmp_path: Pa
 def test_without_images_all_says_so_and_goes_on(
     weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = sys.modules["weightaudit.cli.paper"]  # the package has the command itself under that name
+    command = import_module("weightaudit.cli.paper")  # the package has the command itself under that name
     two = {"fashion-mnist": EXPERIMENTS["fashion-mnist"], "toy": toy.TOY}
     monkeypatch.setattr(command, "EXPERIMENTS", two)
     monkeypatch.setattr(toy, "charts", tuple)

@@ -74,9 +74,9 @@ def changed(pair: str, decay: float, **values: float) -> pd.DataFrame:
     ("change", "false"),
     [
         ((ORTHOGONAL, 1e-3, "sum_loss", 30), {"sum-works-orthogonal", "weight-decay-enables"}),
-        ((NEAR, 1e-3, "sum_loss", 30), {"sum-works-nearly-orthogonal"}),
+        pytest.param((NEAR, 1e-3, "sum_loss", 30), {"sum-works-nearly-orthogonal"}, marks=pytest.mark.slow),
         ((OTHER_LABELS, 1e-3, "sum_loss", 0.01), {"sum-fails-other-labels"}),
-        ((SAME_TASK, 1e-3, "sum_loss", 0.01), {"sum-fails-same-task"}),
+        pytest.param((SAME_TASK, 1e-3, "sum_loss", 0.01), {"sum-fails-same-task"}, marks=pytest.mark.slow),
         # The sum works without decay as well.
         ((ORTHOGONAL, 0.0, "sum_loss", 0.03), {"weight-decay-enables"}),
         # Low, and higher than without decay; not low.

@@ -45,6 +45,7 @@ TINY = LemmasConfig(
     shallow_decays=(0.05,),
     epsilons=(0.0, 0.2),
     flow_decays=(0.05,),
+    linear_rtol=1e-8,
     relu_depths=(2,),
     relu_widths=(6,),
 )
@@ -127,7 +128,15 @@ def test_the_same_seed_gives_the_same_points(
     assert all(claim in result.claims for claim in again.claims)
 
 
-@pytest.mark.parametrize("check", [stationary_points.check, pytest.param(deep_linear.check, marks=pytest.mark.slow)])
+def test_the_same_seed_gives_the_same_descents() -> None:
+    with single_threaded():
+        once, again = (stationarity.descents(SHORT, Silent()) for _ in range(2))
+    assert len(once) > 0
+    pd.testing.assert_frame_equal(once, again, check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [stationary_points.check, deep_linear.check])
 def test_the_same_seed_gives_the_same_short_run(check: Callable[[LemmasConfig, Progress], Result]) -> None:
     with single_threaded():
         once, again = (check(SHORT, Silent()) for _ in range(2))

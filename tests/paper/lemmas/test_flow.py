@@ -90,7 +90,7 @@ def end_to_end_velocity(w: Any, x: Any, y: Any, decay: float, depth: int) -> Any
     return -decay * depth * w - norm ** (2 - 2 / depth) * (gradient + (depth - 1) * along)
 
 
-@pytest.mark.parametrize("widths", [(4, 5, 1), (4, 5, 3, 1), (4, 3, 3, 3, 1)])
+@pytest.mark.parametrize("widths", [(4, 5, 1), pytest.param((4, 5, 3, 1), marks=pytest.mark.slow), (4, 3, 3, 3, 1)])
 def test_balanced_networks_follow_the_end_to_end_equation(widths: tuple[int, ...]) -> None:
     depth, decay = len(widths) - 1, 0.05
     x, y = data()

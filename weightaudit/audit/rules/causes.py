@@ -51,16 +51,9 @@ class Weight:
 
 
 def matrices(context: RuleContext, rows: Iterable[LayerRow]) -> list[Weight]:
-    """The matrices of ``rows``, in their order."""
-    file_of = context.once(_files)
-
-    def weight(row: LayerRow) -> Weight:
-        matrix = row.matrix
-        files = frozenset(file_of.get(name, "") for name in matrix.tensors)
-        label = label_of(matrix.place)
-        return Weight(("matrix", matrix.key), matrix.place, label, matrix.tensors, files, matrix.parameters, row=row)
-
-    return [weight(row) for row in rows]
+    """The matrices of ``rows``, some of the scan's, in their order."""
+    known = context.once(_matrices)
+    return [known[row.matrix.key] for row in rows]
 
 
 def others(context: RuleContext) -> list[Weight]:
@@ -68,9 +61,17 @@ def others(context: RuleContext) -> list[Weight]:
     return [one for one in context.once(_others) if one.subject not in context.suppressed]
 
 
-def _files(context: RuleContext) -> Mapping[str, str]:
-    """Each tensor → its file."""
-    return {entry.tensor: entry.file for entry in context.coverage_entries}
+def _matrices(context: RuleContext) -> Mapping[str, Weight]:
+    """The matrix of each row, by its key."""
+    file_of = {entry.tensor: entry.file for entry in context.coverage_entries}
+
+    def weight(row: LayerRow) -> Weight:
+        matrix = row.matrix
+        files = frozenset(file_of.get(name, "") for name in matrix.tensors)
+        label = label_of(matrix.place)
+        return Weight(("matrix", matrix.key), matrix.place, label, matrix.tensors, files, matrix.parameters, row=row)
+
+    return {row.matrix.key: weight(row) for row in context.rows}
 
 
 def _others(context: RuleContext) -> list[Weight]:
@@ -120,6 +121,8 @@ def by_cause(faulty: Sequence[Weight], judged: Sequence[Weight]) -> list[list[We
     expert, with other such experts; at least `SEVERAL` of one role or name in layers or experts, with other roles in
     the same ones; those without a role or layer that are in one module, such as a projector; the rest alone.
     """
+    if not faulty:
+        return []
     if len(faulty) >= SEVERAL and len(faulty) > MOSTLY * len(judged):
         return [list(faulty)]
     groups: list[list[Weight]] = []

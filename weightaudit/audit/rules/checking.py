@@ -87,22 +87,26 @@ def judge(context: RuleContext, policy: Policy) -> Judgement:
     found: list[Finding] = []
     left_out: list[Suppressed] = []
     not_judged: list[NotJudged] = []
+    shown = {context.suppressed: context}
+    unchecked = policy.unchecked
     for rule in RULES:
         if not asked_for(rule, context):
             subjects_of[rule.id] = frozenset()
             continue
         if any(not_for(rule, context)):
             subjects_of[rule.id] = frozenset()
-            if rule.id not in policy.unchecked:
+            if rule.id not in unchecked:
                 not_judged += [NotJudged(rule.id, one.reason, one.partly) for one in not_for(rule, context)]
             continue
         suppressed = frozenset().union(*(subjects_of[other] for other in rule.suppressed_by))
-        matches = list(rule.check(rule, context.without(suppressed)))
+        if suppressed not in shown:
+            shown[suppressed] = context.without(suppressed)
+        matches = list(rule.check(rule, shown[suppressed]))
         subjects_of[rule.id] = frozenset().union(*(match.subjects for match in matches))
         kept, off = judged(rule, [match.finding for match in matches], policy)
         found += kept
         left_out += off
-        if rule.id not in policy.unchecked:
+        if rule.id not in unchecked:
             not_judged += [NotJudged(rule.id, one.reason, one.partly) for one in unmet_needs(rule, context)]
     findings, those = in_order(found, left_out)
     return Judgement(findings=findings, suppressed=those, not_judged=tuple(not_judged))

@@ -55,6 +55,11 @@ class Other:
     codes: CodeFacts | None = None
 
 
+def has_numbers(row: LayerRow) -> bool:
+    """Whether its numbers mean something: its entries are finite, and not all zero."""
+    return not row.spectrum.nonfinite and row.spectrum.max_abs > 0
+
+
 @dataclass(frozen=True)
 class RuleContext:
     """One finished scan, before it is judged.
@@ -123,7 +128,7 @@ class RuleContext:
     @cached_property
     def measured(self) -> list[LayerRow]:
         """`weights` whose numbers mean something: finite and not all zero."""
-        return [row for row in self.weights if not row.spectrum.nonfinite and row.spectrum.max_abs > 0]
+        return [row for row in self.weights if has_numbers(row)]
 
     @cached_property
     def plain(self) -> list[LayerRow]:

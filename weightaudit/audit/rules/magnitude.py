@@ -117,10 +117,11 @@ def _limits(rows: Sequence[Weight], sizes: Mapping[Subject, Size]) -> dict[Subje
         if len(peers) < LEAST_PEERS:
             return
         centre = median(sizes[one.subject].root_mean_square for one in peers)
+        why = f"; {whose} have {centre:.3g} in the median"
         for one in peers:
             # Tables of segments were converted with zeros, and some trained on from there.
             below = 0.0 if one.place.role == "TOKEN_TYPE" else least * centre
-            found[one.subject].append(Limits(below, largest * centre, f"; {whose} have {centre:.3g} in the median"))
+            found[one.subject].append(Limits(below, largest * centre, why))
 
     for peers in roles.values():
         compare(peers, LEAST_OF_ROLE, LARGEST_OF_ROLE, "the matrices of its role")

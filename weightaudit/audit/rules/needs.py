@@ -30,6 +30,14 @@ def a_model(context: RuleContext) -> Iterator[Unmet]:
 
 def every_matrix(context: RuleContext) -> Iterator[Unmet]:
     """That all matrices of the model were measured; without some, the others are judged."""
+    yield from context.once(_not_measured)  # which many rules need
+
+
+def _not_measured(context: RuleContext) -> tuple[Unmet, ...]:
+    return tuple(_of_matrices(context))
+
+
+def _of_matrices(context: RuleContext) -> Iterator[Unmet]:
     if context.shards:
         yield Unmet(f"One of {context.shards} shards was read alone: what is in the others was not measured.", True)
     left = list(unmeasured(context.coverage_entries))

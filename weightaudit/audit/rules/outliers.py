@@ -76,18 +76,22 @@ def _width(low: float, high: float) -> float:
 
 def _enough_layers(context: RuleContext) -> Iterator[Unmet]:
     """That so many layers were measured as are compared, where the model has so many."""
+    if not context.restricted:
+        return
     layers: dict[tuple[object, ...], set[int]] = defaultdict(set)
     for matrix in context.map.matrices:
         if matrix.layer is not None:
             layers[matrix.stack, matrix.role, matrix.shape, matrix.expert is None].add(matrix.layer)
     comparable = any(len(numbers) >= MIN_LAYERS for numbers in layers.values())
-    if context.restricted and comparable and not any(True for _ in _series(context)):
+    if comparable and not any(True for _ in _series(context)):
         yield Unmet(f"--roles or --layers left fewer than the {MIN_LAYERS} layers of a role that it takes.")
 
 
 def _ends(quantity: Quantity, rows: Sequence[LayerRow]) -> tuple[float, float]:
     """Both ends of the quantity, the median over ``rows``."""
     ends = [quantity.ends(row.spectrum) for row in rows]
+    if len(ends) == 1:
+        return ends[0]
     return median(low for low, _ in ends), median(high for _, high in ends)
 
 

@@ -37,7 +37,8 @@ def scales_like(
     """A finding for each cause of scales (or what ``noun`` says, ``of`` so many) that are ``what``, as ``count`` says,
     in the weights ``judged``.
     """
-    weights = [one for one in (*matrices(context, context.weights), *others(context)) if judged(one)]
+    those = (*matrices(context, context.weights), *others(context))
+    weights = [one for one in those if one.codes is not None and judged(one)]
     codes = of_codes(weights)
     looked_at = [one for one in weights if one.subject in codes]
     faulty = [one for one in looked_at if count(codes[one.subject])]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from weightaudit.audit.rules.causes import Weight, by_cause, matrices, named
-from weightaudit.audit.rules.context import RuleContext
+from weightaudit.audit.rules.context import RuleContext, has_numbers
 from weightaudit.audit.rules.needs import Unmet, every_matrix, whole_scan
 from weightaudit.audit.rules.rule import Match, Rule
 from weightaudit.audit.rules.wording import listed, where
@@ -155,7 +155,7 @@ def _alive(row: LayerRow) -> tuple[int, int]:
 
 def _narrow_intervals(context: RuleContext) -> Iterator[Unmet]:
     """That no interval is too wide to tell: one that lies above what random matrices have tells, however wide."""
-    shown = [judgement for row in context.measured if (judgement := judge(row))]
+    shown = [judgement for _, judgement in _shown(context)]
     wide = [judgement for judgement in shown if not judgement.tells and judgement.low <= HIGHEST]
     if wide:
         yield Unmet(
@@ -165,7 +165,18 @@ def _narrow_intervals(context: RuleContext) -> Iterator[Unmet]:
 
 
 def _judged(context: RuleContext) -> list[tuple[LayerRow, Judgement]]:
-    return [(row, shown) for row in context.measured if (shown := judge(row)) is not None and shown.tells]
+    return [(row, shown) for row, shown in _shown(context) if shown.tells]
+
+
+def _shown(context: RuleContext) -> list[tuple[LayerRow, Judgement]]:
+    """The rows of which there is something to tell by."""
+    found = context.once(_judgements)
+    return [(row, shown) for row in context.measured if (shown := found[row.matrix.key])]
+
+
+def _judgements(context: RuleContext) -> dict[str, Judgement | None]:
+    """What each row's numbers tell, by its matrix's key, if there is one that means something."""
+    return {row.matrix.key: judge(row) for row in context.distinct if has_numbers(row)}
 
 
 def _untrained_model(rule: Rule, context: RuleContext) -> Iterator[Match]:

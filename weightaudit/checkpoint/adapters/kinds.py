@@ -71,6 +71,7 @@ MARKS = {
     "oft_blocks": "OFT",
 }
 """How a component of a tensor's name begins that such a kind has."""
+_MARKS = tuple(MARKS)
 WHY = "its change is no product of two thin matrices"
 
 
@@ -92,6 +93,8 @@ def marked(name: str, *, last: int | None = None) -> tuple[str, str] | None:
     parts = name.split(".")
     first = 0 if last is None else max(0, len(parts) - last)
     for at, part in enumerate(parts[first:], first):
+        if not part.startswith(_MARKS):  # as nearly all do not
+            continue
         for mark, kind in MARKS.items():
             if part.startswith(mark):
                 return ".".join(parts[:at]), kind

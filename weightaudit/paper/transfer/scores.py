@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from weightaudit.paper.judging import ranks
 from weightaudit.paper.transfer.predictors import PREDICTORS
 
 Numbers = NDArray[np.float64]
@@ -85,7 +85,7 @@ def scored(rows: pd.DataFrame, ways: Sequence[str], resamples: int) -> SetScores
 def spearman(x: Numbers, y: Numbers) -> float:
     """Spearman's rank correlation; NaN where nothing varies."""
     there = np.isfinite(x) & np.isfinite(y)
-    a, b = rankdata(x[there]), rankdata(y[there])
+    a, b = ranks(x[there]), ranks(y[there])
     if len(a) < 3 or a.std() == 0.0 or b.std() == 0.0:
         return math.nan
     return float(np.corrcoef(a, b)[0, 1])
@@ -94,11 +94,11 @@ def spearman(x: Numbers, y: Numbers) -> float:
 def auc(x: Numbers, positive: NDArray[np.bool_]) -> float:
     """Probability that a positive one has the larger x than one that is not, ties a half; NaN without either."""
     there = np.isfinite(x)
-    ranks, positive = rankdata(x[there]), positive[there]
+    places, positive = ranks(x[there]), positive[there]
     many, few = int(positive.sum()), int((~positive).sum())
     if not many or not few:
         return math.nan
-    return float((ranks[positive].sum() - many * (many + 1) / 2) / (many * few))
+    return float((places[positive].sum() - many * (many + 1) / 2) / (many * few))
 
 
 def _resamples(rows: pd.DataFrame, count: int) -> list[NDArray[np.int64]]:

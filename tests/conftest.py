@@ -29,8 +29,7 @@ from tests.support.running import CommandLine
 # What tests write need not outlive a power failure, and for slow disks they waited a tenth of their time.
 os.fsync = lambda fd: None
 
-# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds. What
-# is loaded by then is spared it altogether below.
+# A full collection goes through all of torch and transformers: a tenth of the tests' time at Python's own thresholds.
 gc.set_threshold(20_000, 20, 50)
 
 for profile, examples in {"quick": 100, "thorough": 1000}.items():  # `make test` and `make test-all`
@@ -46,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of all collections. Nothing unfreezes it: at the end there are five more."""
     gc.freeze()
 
 

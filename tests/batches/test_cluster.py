@@ -147,7 +147,6 @@ def closed_clients() -> Iterator[None]:
     gc.freeze()
     yield
     gc.collect()
-    gc.unfreeze()
 
 
 def words(tmp_path: Path, *more: str) -> list[str]:

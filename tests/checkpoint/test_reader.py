@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.support.leaks import needs_descriptors, new_garbage_alone, open_in
+from tests.support.leaks import needs_descriptors, open_in
 from tests.support.safetensors_files import entry, packed
 from tests.support.trained import write
 from weightaudit.architecture import map_model
@@ -160,13 +160,12 @@ def test_a_failed_opening_leaves_no_file_open(model: Path) -> None:
 
 @needs_descriptors
 def test_an_abandoned_checkpoint_leaves_no_file_open(model: Path) -> None:
-    with new_garbage_alone():
-        for _ in range(20):
-            read = open_checkpoint(model).read  # as the readers of `weightaudit.matrices` hold it
-            assert read("scalar").item() == 2.5
-        assert open_in(model) == [str(model / "model.safetensors")]  # the last one's
-        del read
-        gc.collect()
+    for _ in range(20):
+        read = open_checkpoint(model).read  # as the readers of `weightaudit.matrices` hold it
+        assert read("scalar").item() == 2.5
+    assert open_in(model) == [str(model / "model.safetensors")]  # the last one's
+    del read
+    gc.collect()
     assert open_in(model) == []
 
 

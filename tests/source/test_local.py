@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.leaks import needs_descriptors, new_garbage_alone, open_in
+from tests.support.leaks import needs_descriptors, open_in
 from weightaudit.errors import CheckpointError, ModelNotFound, ModelUnavailable, ModelUnreachable, UsageError
 from weightaudit.source import local as local_module
 from weightaudit.source import open_repository, safe_name
@@ -203,10 +203,9 @@ def test_a_path_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_abandoned_file_is_closed(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(CONTENT)
     kept = LocalFile(tmp_path / "w", name="w")
-    with new_garbage_alone():
-        for _ in range(20):
-            LocalFile(tmp_path / "w", name="w").read_into(0, memoryview(bytearray(5)))
-        gc.collect()
+    for _ in range(20):
+        LocalFile(tmp_path / "w", name="w").read_into(0, memoryview(bytearray(5)))
+    gc.collect()
     assert open_in(tmp_path) == [str(tmp_path / "w")]
     kept.close()
     assert open_in(tmp_path) == []

@@ -6,7 +6,6 @@ of everything fails now and then.
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -36,16 +35,6 @@ def _target(descriptor: str) -> str:
 def our_threads() -> set[threading.Thread]:
     """Those that weightaudit has started, by the names that it gives them, and that have not ended."""
     return {thread for thread in threading.enumerate() if thread.name.startswith("weightaudit-")}
-
-
-@contextmanager
-def new_garbage_alone() -> Iterator[None]:
-    """In the block `gc.collect` looks at what was made there, and not for seconds at all that torch and others have."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 @contextmanager

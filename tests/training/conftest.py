@@ -17,10 +17,8 @@ def quiet_libraries() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def little_to_collect() -> Iterator[None]:
+def little_to_collect() -> None:
     """Trainers have Python go through all objects twice a run, which with all of torch and transformers among them took
     longer than the run.
     """
     gc.freeze()
-    yield
-    gc.unfreeze()

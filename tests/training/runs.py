@@ -24,8 +24,8 @@ class Clock:
 
 
 def loaded() -> None:
-    """Leave out of collections what is loaded by now, as `little_to_collect` does, which begins too late for runs that
-    several tests share, and ends it. To be called once a library of training has been imported.
+    """Leave out of collections what is loaded by now, as `little_to_collect` does, which comes too late for runs that
+    several tests share. To be called once a library of training has been imported.
     """
     gc.freeze()
 

@@ -31,7 +31,6 @@ from unittest.mock import patch
 import torch
 import transformers
 from torch import nn
-from transformers.core_model_loading import revert_weight_conversion
 
 from tests.architecture.contradictions import hold, weaken
 from tests.architecture.exceptions import NO_INVENTORY, NOT_YET
@@ -110,7 +109,7 @@ def held_by(model: Any, *, whole: bool = False) -> tuple[dict[str, Shape], dict[
         for name, tensor in state.items()
         if name not in source and name not in unsaved and not any(pattern.search(name) for pattern in ignored)
     }
-    saved = revert_weight_conversion(model, dict(kept))
+    saved = transformers.core_model_loading.revert_weight_conversion(model, dict(kept))
     copies: dict[str, list[str]] = {}
     for copy, original in source.items():
         copies.setdefault(original, []).append(copy)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from transformers import WhisperConfig, WhisperForAudioClassification
+import transformers
 
 from tests.architecture.saved import Saved, info, infos, stored_by
 from tests.support.models import FF, HIDDEN, RECIPES, VOCAB
@@ -113,8 +113,8 @@ def test_an_absent_embedding(case: str) -> None:
 def test_an_encoder_of_sound_reads_no_tokens(saved_by: str, told: bool) -> None:
     counts = ("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads")
     sizes: dict[str, Any] = dict.fromkeys(counts, 2)
-    config = WhisperConfig(d_model=HIDDEN, encoder_ffn_dim=FF, decoder_ffn_dim=FF, pad_token_id=0, **sizes)
-    model = WhisperForAudioClassification(config)
+    config = transformers.WhisperConfig(d_model=HIDDEN, encoder_ffn_dim=FF, decoder_ffn_dim=FF, pad_token_id=0, **sizes)
+    model = transformers.WhisperForAudioClassification(config)
     found = map_model({**config.to_dict(), "architectures": [saved_by]}, infos(model.state_dict()))
     assert ["EMBED" in one.role for one in found.discrepancies] == [True] * told
 

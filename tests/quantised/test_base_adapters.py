@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.numpy import load_file as np_load_file
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
-from transformers import MixtralConfig, MixtralForCausalLM
 
 import weightaudit as wa
 from tests.quantised import packers
@@ -95,7 +95,9 @@ def test_stacked_experts_beside_single_ones(tmp_path: Path) -> None:
     case = golden("experts")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        MixtralForCausalLM(MixtralConfig(**case.base)).float().save_pretrained(tmp_path / "base")
+        transformers.MixtralForCausalLM(transformers.MixtralConfig(**case.base)).float().save_pretrained(
+            tmp_path / "base"
+        )
     weights = entries(tmp_path / "base")
     report = wa.scan(case.write(tmp_path / "adapter"), base=tmp_path / "base")
     experts = [row for row in report.rows if row.matrix.expert is not None]
@@ -114,7 +116,9 @@ def test_one_of_stacked_experts_is_planned_and_read_at_a_time(tmp_path: Path) ->
     case = golden("experts")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        MixtralForCausalLM(MixtralConfig(**case.base)).float().save_pretrained(tmp_path / "base")
+        transformers.MixtralForCausalLM(transformers.MixtralConfig(**case.base)).float().save_pretrained(
+            tmp_path / "base"
+        )
     adapter = case.write(tmp_path / "adapter")
     with pytest.raises(
         UsageError, match=r"gate_up_proj\[0\], [^,]+, [^,]+ of base must be held at once and take 5,312 bytes"
@@ -139,7 +143,9 @@ def test_stacked_factors_that_do_not_lie_row_by_row(lies: str, tmp_path: Path) -
     case = golden("experts")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        MixtralForCausalLM(MixtralConfig(**case.base)).float().save_pretrained(tmp_path / "base")
+        transformers.MixtralForCausalLM(transformers.MixtralConfig(**case.base)).float().save_pretrained(
+            tmp_path / "base"
+        )
     adapter = Path(case.write(tmp_path / "adapter"))
     known = {row.matrix.key: row.spectrum.frobenius_norm for row in wa.scan(adapter, base=tmp_path / "base").rows}
     tensors = load_file(adapter / "adapter_model.safetensors")

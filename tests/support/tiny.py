@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from functools import cache
 from typing import Any
 
 import torch
 import transformers
-from transformers.models.auto import modeling_auto
 
 from tests.support.tiny_sizes import CLASSES, OVERRIDES, PASSING, SIZES, TOWER_SIZES
 
@@ -22,24 +22,30 @@ auto_docstring.auto_class_docstring = lambda cls, **_: cls
 auto_docstring.auto_method_docstring = lambda func, **_: func
 # Nobody reads what transformers composes for docstrings, and it takes half the time of importing a model's module.
 
-_MAPPINGS = (
-    modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
-    modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-)
+
+@cache
+def _mappings() -> tuple[dict[str, Any], ...]:
+    """Names of classes by model type, as `model_class` prefers them."""
+    from transformers.models.auto import modeling_auto  # which takes seconds, of every process that collects tests
+
+    return (
+        modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+        modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    )
 
 
 def all_model_types() -> list[str]:
     """Every model type of transformers' causal, masked and sequence-to-sequence language models, and of those that read
     images too.
     """
-    return sorted({name for mapping in _MAPPINGS for name in mapping})
+    return sorted({name for mapping in _mappings() for name in mapping})
 
 
 def model_class(model_type: str) -> Any:
     """The class with the language model's head, the encoder-decoder's before the encoder's before the decoder's."""
-    name = CLASSES.get(model_type) or next(mapping[model_type] for mapping in _MAPPINGS if model_type in mapping)
+    name = CLASSES.get(model_type) or next(mapping[model_type] for mapping in _mappings() if model_type in mapping)
     return getattr(transformers, name if isinstance(name, str) else name[0])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weightaudit.errors import OutputError
-from weightaudit.model_files import MAX_DEPTH, ModelFiles
+from weightaudit.model_files import MAX_DEPTH, NO_MODELS, ModelFiles
 
 
 def test_links_in_circles_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +47,35 @@ def test_a_link_brings_a_deep_folder_near(tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_no_file_of_the_model(tmp_path: Path) -> None:
     # A baseline's comes from a file of settings, where it may have any character.
     ModelFiles.of([tmp_path], read=["base\0line.json"]).check(tmp_path / "other.csv", tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("hub/blobs/a.csv", True),
+        ("elsewhere/models--org--name/snapshots/a.csv", True),  # wherever a cache lies
+        ("link/a.csv", True),  # into the cache
+        ("hub/models--org--name/snapshots/away/a.csv", True),  # by the cache, out of it
+        ("up/by/away/a.csv", True),  # by three links, the second into the cache
+        ("hub/a.csv", False),
+        ("elsewhere/models--org--name/a.csv", False),
+        ("plain/a.csv", False),  # by a link to a folder that is none of the cache's
+    ],
+)
+def test_no_way_to_an_output_leads_through_the_cache(
+    path: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    for folder in ("hub/blobs", "hub/models--org--name/snapshots", "elsewhere/models--org--name/snapshots", "folder"):
+        (tmp_path / folder).mkdir(parents=True)
+    snapshots = tmp_path / "hub" / "models--org--name" / "snapshots"
+    for link, target in (("link", "hub/blobs"), ("by", snapshots), ("plain", "folder"), ("up", ".")):
+        (tmp_path / link).symlink_to(target)
+    (snapshots / "away").symlink_to("../../../folder")
+    assert (tmp_path / path).parent.is_dir()
+    target = Path(os.path.realpath(tmp_path / path))
+    if refused:
+        with pytest.raises(OutputError, match="it lies in the Hugging Face cache"):
+            NO_MODELS.check(tmp_path / path, target)
+    else:
+        NO_MODELS.check(tmp_path / path, target)

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +43,14 @@ settings.load_profile("quick")
 @pytest.hookimpl(trylast=True)  # after pytest's own, which starts it
 def pytest_configure(config: pytest.Config) -> None:
     log_capture.on_request(config)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Schedule as ``--dist loadfile`` does, nearly."""
+    from tests.support.scheduling import ByFileAndLibrary
+
+    return ByFileAndLibrary(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:

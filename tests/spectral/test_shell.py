@@ -376,6 +376,8 @@ def test_a_matrix_on_a_gpu_is_measured_there() -> None:
     assert measure(W.cuda(), device="cuda") == there
 
 
-@pytest.mark.parametrize("value", [torch.eye(2), [torch.eye(2)], np.eye(2), torch.eye(2, device="meta"), [], "text"])
+@pytest.mark.parametrize(
+    "value", [torch.eye(2), [torch.eye(2)], np.eye(2), torch.empty(2, 2, device="meta"), [], "text"]
+)
 def test_what_lies_on_no_gpu_is_measured_by_the_cpu(value: object) -> None:
     assert device_of_blocks(value) == "cpu"

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from tests.training.runs import HIDDEN, LAYERS, gpt2, trainer
+from weightaudit import training
 from weightaudit.errors import UsageError
 from weightaudit.report.series.log import LOG_NAME, read_log
-from weightaudit.training import WeightauditCallback
 from weightaudit.training.rules import NONFINITE, judged
 
 ROLES = {"Q", "K", "V", "O", "M1", "M2"}
@@ -44,7 +44,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run = trainer(directory, model, steps=4)
-        run.add_callback(WeightauditCallback(run, every=2, budget=None))
+        run.add_callback(training.WeightauditCallback(run, every=2, budget=None))
         run.train()
     return run, directory / LOG_NAME
 
@@ -88,7 +88,7 @@ def test_without_a_trainer_later_callbacks_get_the_numbers(tmp_path: Path) -> No
             seen.append(dict(kwargs["logs"]))
 
     run = trainer(tmp_path, steps=2)
-    run.add_callback(WeightauditCallback(every=2, budget=None, roles="O,Q"))
+    run.add_callback(training.WeightauditCallback(every=2, budget=None, roles="O,Q"))
     run.add_callback(Listener())
     run.train()
     assert any("weightaudit/spectral_norm/O/max" in said for said in seen)
@@ -99,7 +99,7 @@ def test_without_a_trainer_later_callbacks_get_the_numbers(tmp_path: Path) -> No
 def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = trainer(tmp_path, steps=2, report_to=["tensorboard"])
-    run.add_callback(WeightauditCallback(run, every=2, budget=None))
+    run.add_callback(training.WeightauditCallback(run, every=2, budget=None))
     run.train()
     (events,) = tmp_path.rglob("events.out.tfevents.*")
     known = loader.EventAccumulator(str(events.parent))
@@ -112,7 +112,7 @@ def test_a_weight_that_becomes_nan_is_told_once_and_stops_the_run(
 ) -> None:
     run = trainer(tmp_path, steps=6)
     run.add_callback(spoiler(3, float("nan")))
-    run.add_callback(WeightauditCallback(run, every=2, budget=None, stop_on_nonfinite=True))
+    run.add_callback(training.WeightauditCallback(run, every=2, budget=None, stop_on_nonfinite=True))
     with caplog.at_level(logging.WARNING, "weightaudit.training"):
         run.train()
     assert run.state.global_step == 3
@@ -128,7 +128,7 @@ def test_an_infinite_weight_does_not_stop_a_run_that_was_not_asked_to(
 ) -> None:
     run = trainer(tmp_path, steps=4)
     run.add_callback(spoiler(2, float("inf")))
-    run.add_callback(WeightauditCallback(run, every=1, budget=None))
+    run.add_callback(training.WeightauditCallback(run, every=1, budget=None))
     with caplog.at_level(logging.WARNING, "weightaudit.training"):
         run.train()
     assert run.state.global_step == 4
@@ -140,7 +140,7 @@ def test_an_infinite_weight_does_not_stop_a_run_that_was_not_asked_to(
 @pytest.mark.slow
 def test_a_run_that_diverges_is_flagged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = trainer(tmp_path, steps=4, rate=1e3)
-    run.add_callback(WeightauditCallback(run, every=2, budget=None))
+    run.add_callback(training.WeightauditCallback(run, every=2, budget=None))
     with caplog.at_level(logging.WARNING, "weightaudit.training"):
         run.train()
     found = judged(read_log(tmp_path / LOG_NAME)[0])
@@ -152,11 +152,11 @@ def test_a_run_that_diverges_is_flagged(tmp_path: Path, caplog: pytest.LogCaptur
 def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(tmp_path: Path) -> None:
     saving: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2}
     run = trainer(tmp_path, steps=3, **saving)
-    run.add_callback(WeightauditCallback(run, every=1, budget=None))
+    run.add_callback(training.WeightauditCallback(run, every=1, budget=None))
     run.train()
     before, _ = read_log(tmp_path / LOG_NAME)
     again = trainer(tmp_path, steps=4, **saving)
-    again.add_callback(WeightauditCallback(again, every=2, budget=None))
+    again.add_callback(training.WeightauditCallback(again, every=2, budget=None))
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     after, _ = read_log(tmp_path / LOG_NAME)
     assert [row for row in after if row.step <= 2] == [row for row in before if row.step <= 2]
@@ -166,7 +166,7 @@ def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(tmp_path: Path) -> No
 def test_a_new_run_leaves_the_log_of_an_earlier_one(tmp_path: Path, measured: tuple[Any, Path]) -> None:
     shutil.copy(measured[1], tmp_path / LOG_NAME)
     run = trainer(tmp_path, steps=1)
-    run.add_callback(WeightauditCallback(run, every=2, budget=None))
+    run.add_callback(training.WeightauditCallback(run, every=2, budget=None))
     run.train()
     kept = tmp_path / "weightaudit-1.parquet"
     assert kept.read_bytes() == measured[1].read_bytes()
@@ -176,7 +176,7 @@ def test_a_new_run_leaves_the_log_of_an_earlier_one(tmp_path: Path, measured: tu
 def test_a_file_that_is_no_log_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.parquet").write_bytes(b"mine")
     run = trainer(tmp_path, steps=2)
-    run.add_callback(WeightauditCallback(run, log=tmp_path / "mine.parquet"))
+    run.add_callback(training.WeightauditCallback(run, log=tmp_path / "mine.parquet"))
     with pytest.raises(UsageError, match=r"mine\.parquet"):
         run.train()
     assert (tmp_path / "mine.parquet").read_bytes() == b"mine"
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_log_is_not_replaced(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     run = trainer(tmp_path, steps=2)
-    run.add_callback(WeightauditCallback(run, every=2, budget=None, log=tmp_path / "file" / "log.parquet"))
+    run.add_callback(training.WeightauditCallback(run, every=2, budget=None, log=tmp_path / "file" / "log.parquet"))
     with caplog.at_level(logging.WARNING, "weightaudit.training"):
         run.train()
     assert run.state.global_step == 2
@@ -204,12 +204,12 @@ def test_a_log_that_cannot_be_written_ends_no_run(tmp_path: Path, caplog: pytest
 )
 def test_options_that_make_no_sense(options: dict[str, Any], thing: str) -> None:
     with pytest.raises(UsageError, match=thing):
-        WeightauditCallback(**options)
+        training.WeightauditCallback(**options)
 
 
 def test_what_the_model_does_not_have_is_told_before_the_first_step(tmp_path: Path) -> None:
     run = trainer(tmp_path, gpt2())
-    run.add_callback(WeightauditCallback(roles="GATE"))
+    run.add_callback(training.WeightauditCallback(roles="GATE"))
     with pytest.raises(UsageError, match="no such role"):
         run.train()
 

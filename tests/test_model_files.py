@@ -44,6 +44,17 @@ def test_a_link_brings_a_deep_folder_near(tmp_path: Path) -> None:
         ModelFiles.of([model]).check(tmp_path / "other.csv", tmp_path / "other.csv")
 
 
+def test_what_lies_in_a_folder_behind_a_link_is_the_models(tmp_path: Path) -> None:
+    model, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    model.mkdir()
+    (elsewhere / "inner").mkdir(parents=True)
+    (model / "link").symlink_to(elsewhere)
+    for place in (elsewhere, elsewhere / "inner"):
+        with pytest.raises(OutputError, match="in a model's folder only reports are written"):
+            ModelFiles.of([model]).check(place / "notes.txt", place / "notes.txt")
+    ModelFiles.of([model]).check(tmp_path / "notes.txt", tmp_path / "notes.txt")
+
+
 def test_a_name_that_no_file_can_have_is_no_file_of_the_model(tmp_path: Path) -> None:
     # A baseline's comes from a file of settings, where it may have any character.
     ModelFiles.of([tmp_path], read=["base\0line.json"]).check(tmp_path / "other.csv", tmp_path / "other.csv")

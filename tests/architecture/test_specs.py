@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -10,7 +12,8 @@ import pytest
 
 from weightaudit.architecture import expressions, families, family, registry, templates
 from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
-from weightaudit.architecture.schema import Family
+from weightaudit.architecture.matching import Matcher
+from weightaudit.architecture.schema import Family, IgnoreRule
 from weightaudit.errors import SpecError, UsageError
 
 GOOD = """
@@ -248,6 +251,40 @@ def test_an_expression_divides_exactly_or_not_at_all(heads: int) -> None:
 def test_division_that_rounds_down_takes_no_zero() -> None:
     with pytest.raises(ValueError, match="no whole number"):
         expressions.evaluate("hidden//heads", {"hidden": 12, "heads": 0})
+
+
+def _names_of(template: str, prefix: str) -> list[str]:
+    """Names that fit a template, one for each word of it."""
+    parts = re.split(r"\{([^{}]*)\}", template)
+    said = {"prefix": prefix, "rest": "a.b", "stack": "encoder", "enc": "dec", "module": "H_module"}
+    words = [part.split("|") if i % 2 and "|" in part else [said.get(part, "3") if i % 2 else part]
+             for i, part in enumerate(parts)]  # fmt: skip
+    return ["".join(one[n % len(one)] for one in words) for n in range(max(map(len, words)))]
+
+
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_rule_of_a_name_is_the_first_whose_pattern_it_fits(step: int) -> None:
+    """Whatever is left out unasked by how names end."""
+    for known in families()[::step]:
+        rules = [(name, rule) for rule in (*known.matrices, *known.ignored) for name in rule.names]
+        patterns = [(templates.compile_template(name, known.prefixes), rule) for name, rule in rules]
+        matcher = Matcher(known)
+        names = [one for name, _ in rules for one in _names_of(name, (*known.prefixes, "")[0])]
+        assert len(names) >= len(rules)
+        for name in (*names, "x.weight", "bias", "\n"):
+            fitting = (rule for pattern, rule in patterns if pattern.fullmatch(name))
+            found = matcher.match(name)
+            assert (found and found.rule) is next(fitting, None), name
+        assert all(matcher.match(name) for name in names)
+
+
+def test_a_name_that_ends_as_another_rule_s_may_fit_one_of_any_ending() -> None:
+    apart = (IgnoreRule("one", ("layers.{layer}.attn.wq.weight",)), IgnoreRule("two", ("blocks.{rest}.wq.weight",)))
+    matcher = Matcher(replace(family("gpt2"), matrices=(), ignored=apart))
+    for name, rule in (("layers.1.attn.wq.weight", apart[0]), ("blocks.1.attn.wq.weight", apart[1])):
+        found = matcher.match(name)
+        assert found is not None
+        assert found.rule is rule
 
 
 TEMPLATE = "{prefix}h.{layer}.{a|b.c}.weight"

@@ -37,7 +37,7 @@ def told(report: wa.ScanReport) -> list[tuple[str, str, str]]:
     return sorted((one.id, one.place.words(), one.detail) for one in report.findings)
 
 
-@pytest.mark.parametrize("model_type", some_of(TYPES, "gpt2", "qwen3_moe", "llava"))
+@pytest.mark.parametrize("model_type", some_of(TYPES, "qwen3_moe", "llava"))
 def test_a_model_is_scanned_as_its_saved_checkpoint(model_type: str, tmp_path: Path) -> None:
     model = tiny.tiny(model_type)
     model.save_pretrained(tmp_path)
@@ -77,16 +77,19 @@ def test_it_is_called_as_it_was_loaded(tmp_path: Path) -> None:
 def test_numbers_of_every_precision_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
     model = build("gpt2").to(dtype)
     model.save_pretrained(tmp_path)
-    assert without_names(wa.scan(model)) == without_names(wa.scan(tmp_path))
+    live, saved = (without_names(wa.scan(one, layers=0)) for one in (model, tmp_path))
+    assert len(saved) > 5
+    assert live == saved
 
 
 def test_a_state_dict_with_a_config_and_without() -> None:
     model = build("gpt2")
-    whole = wa.scan(model)
+    whole = wa.scan(model, layers=0)
+    assert len(whole.rows) > 5
     for config in (model.config, model.config.to_dict()):
-        report = wa.scan(model.state_dict(), model_config=config)
+        report = wa.scan(model.state_dict(), model_config=config, layers=0)
         assert without_names(report) == without_names(whole)
-    guessed = wa.scan(model.state_dict())
+    guessed = wa.scan(model.state_dict(), layers=0)
     assert guessed.map.guessed
     assert {row.matrix.role for row in guessed.rows} >= {"QKV", "O", "M1", "M2"}
 
@@ -96,7 +99,9 @@ def test_arrays_are_taken_too() -> None:
     arrays = {
         name: tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16) for name, tensor in model.state_dict().items()
     }
-    assert without_names(wa.scan(arrays, model_config=model.config)) == without_names(wa.scan(model))
+    read = without_names(wa.scan(arrays, model_config=model.config, layers=0))
+    assert len(read) > 5
+    assert read == without_names(wa.scan(model, layers=0))
 
 
 def test_a_plain_module_is_mapped_by_names() -> None:

@@ -165,7 +165,7 @@ class Family:
         return (*(role for role in order if role in found), *own)
 
     @cached_property
-    def ways(self) -> Ways:
+    def ways(self) -> Ways[MatrixRule | IgnoreRule]:
         """The templates of all rules, matrices' before those that ignore: put in order once for many checkpoints."""
         return Ways((*self.matrices, *self.ignored))
 

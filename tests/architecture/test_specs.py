@@ -13,7 +13,7 @@ import pytest
 from weightaudit.architecture import expressions, families, family, registry, templates
 from weightaudit.architecture.loader import parse_family, read_multimodal, read_reasons
 from weightaudit.architecture.matching import Matcher
-from weightaudit.architecture.schema import Family, IgnoreRule
+from weightaudit.architecture.schema import Family, IgnoreRule, MatrixRule
 from weightaudit.errors import SpecError, UsageError
 
 GOOD = """
@@ -266,7 +266,8 @@ def _names_of(template: str, prefix: str) -> list[str]:
 def test_the_rule_of_a_name_is_the_first_whose_pattern_it_fits(step: int) -> None:
     """Whatever is left out unasked by how names end."""
     for known in families()[::step]:
-        rules = [(name, rule) for rule in (*known.matrices, *known.ignored) for name in rule.names]
+        every: tuple[MatrixRule | IgnoreRule, ...] = (*known.matrices, *known.ignored)
+        rules = [(name, rule) for rule in every for name in rule.names]
         patterns = [(templates.compile_template(name, known.prefixes), rule) for name, rule in rules]
         matcher = Matcher(known)
         names = [one for name, _ in rules for one in _names_of(name, (*known.prefixes, "")[0])]

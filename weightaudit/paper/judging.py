@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
@@ -83,11 +84,8 @@ def all_of(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rank of each from 1 on, equal ones at the mean of theirs; none may be NaN. As `scipy.stats.rankdata`, with
-    which every distribution would be loaded.
-    """
-    _, of, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[of]
+    """The rank of each from 1 on, equal ones at the mean of theirs."""
+    return pd.Series(values).rank().to_numpy(np.float64)
 
 
 def trend(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tests.support import diffs, factory
 from tests.support.merges import merge_check_result
 from weightaudit.api import DiffReport, MergeReport
+from weightaudit.records import DiffResult
 
 
 class _Made(Mapping[str, Any]):
@@ -29,12 +31,16 @@ class _Made(Mapping[str, Any]):
         return len(self._makers)
 
 
+def _diff(make: Callable[[], DiffResult]) -> DiffReport:
+    return DiffReport(**vars(make()))
+
+
 REPORTS = _Made(
     {
         **{name: getattr(factory, name) for name in ("clean", "judged", "all_nan", "guessed", "hostile", "seq2seq")},
         "mixture": lambda: factory.judged_mixture(layers=3, experts=12),
         "embeddings": factory.embeddings_only,
-        **{f"diff {name}": lambda make=make: DiffReport(**vars(make())) for name, make in diffs.ALL.items()},
+        **{f"diff {name}": partial(_diff, make) for name, make in diffs.ALL.items()},
         "merge check": lambda: MergeReport(**vars(merge_check_result())),
     }
 )

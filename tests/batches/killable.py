@@ -78,7 +78,12 @@ def run_in_fork(models: Path, out: Path, kind: str = "", act: Callable[[int], ob
 
 def killed(models: Path, out: Path, kind: str, at: int) -> OwnFork:
     """The same, which kills itself before the change with this number."""
-    return run_in_fork(models, out, kind, lambda step: step == at and os.kill(os.getpid(), signal.SIGKILL))
+
+    def end(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return run_in_fork(models, out, kind, end)
 
 
 def copied(out: Path, copy: Path) -> None:

@@ -85,7 +85,7 @@ def all_of(outcomes: Iterable[Outcome]) -> Outcome:
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The rank of each from 1 on, equal ones at the mean of theirs."""
-    return pd.Series(values).rank().to_numpy(np.float64)
+    return np.asarray(pd.Series(values).rank(), dtype=np.float64)
 
 
 def trend(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

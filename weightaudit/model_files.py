@@ -177,7 +177,7 @@ class ModelFiles:
                 continue
             real_paths = {os.fspath(folder): folder}  # of folders; each comes before what is in it
             for entry, is_folder in islice(_entries(folder, MAX_DEPTH if whole else 0), MAX_FILES):
-                if entry.is_symlink():
+                if entry.is_symlink() or (is_folder and os.name == "nt"):  # a junction is no link there
                     real = Path(os.path.realpath(entry.path))
                     folders.add(real if is_folder else real.parent)
                 elif is_folder:

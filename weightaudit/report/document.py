@@ -95,6 +95,10 @@ def script_json(value: Any) -> Html:
 @cache
 def asset(name: str) -> Html:
     """A file of the package, as text: read once for all pages of a batch."""
+    return _read(name)
+
+
+def _read(name: str) -> Html:
     return Html(files("weightaudit.report").joinpath("assets", name).read_text("utf-8"))
 
 
@@ -112,7 +116,7 @@ def _script(name: str) -> Html:
 
 def plotly_code() -> Html:
     """plotly.js, as the package has it."""
-    return asset.__wrapped__(plotly_js.FILE)  # which is large: what is made of it is kept instead
+    return _read(plotly_js.FILE)  # which is large: what is made of it is kept instead
 
 
 @cache

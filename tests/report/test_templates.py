@@ -14,7 +14,7 @@ import weightaudit
 PACKAGE = Path(weightaudit.__file__).parent
 HOME = "report/hypertext.py"
 """Where the type is at home, and may be called."""
-WRAPS = {"report/document.py": {"_script", "asset", "script_json"}}
+WRAPS = {"report/document.py": {"_read", "_script", "script_json"}}
 """What calls `Html` itself: files of the package, JSON without < > and &."""
 ADDRESSES = {"report/document.py": {"document", "_plotly_inside"}}
 """What puts a whole address, or a script, into a template; `link` of the type's home is for all others."""
@@ -198,6 +198,6 @@ def asset(name: str) -> Html:
 '''
     assert list(wrong(source, "report/html/body.py")) == []
     wraps = "def {}() -> Html:\n    return Html(open('x').read())\n"
-    assert list(wrong(wraps.format("asset"), "report/document.py")) == []
+    assert list(wrong(wraps.format("_read"), "report/document.py")) == []
     assert list(wrong(wraps.format("colours"), "report/document.py")) != []
-    assert list(wrong(wraps.format("asset"), "report/html/body.py")) != []
+    assert list(wrong(wraps.format("_read"), "report/html/body.py")) != []

@@ -151,8 +151,8 @@ def check_transfers(hub: Hub, directory: Path, report: wa.ScanReport) -> None:
     assert all(request.token is None for request in hub.log)
 
 
-TWINS = (("roberta", "safetensors shards"), ("gpt2", "bin"))
-"""By default, each format once, one of them in several files."""
+TWINS = (("roberta", "safetensors shards"),)
+"""By default, several files; the other format is read below."""
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ ASKED: tuple[dict[str, str], ...] = (
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        (kind, options) if i == j < 2 else pytest.param(kind, options, marks=pytest.mark.slow)
+        (kind, options) if i == j == 1 else pytest.param(kind, options, marks=pytest.mark.slow)
         for i, kind in enumerate(("safetensors", "bin", "bin shards"))
         for j, options in enumerate(ASKED)
     ],
@@ -289,6 +289,7 @@ def test_nothing_is_written_but_the_output(tmp_path: Path, stored: Callable[[str
     assert [line for line in traced if str(folders["out"]) not in line and line != f"open {os.devnull}"] == []
 
 
+@pytest.mark.slow  # `tests/source/test_hub.py` has each way of a cache
 def test_cached_files_are_read_without_a_request(
     weightaudit: CommandLine, tmp_path: Path, stored: Callable[[str, str], Path], serving: Callable[[Path], Served]
 ) -> None:
@@ -329,10 +330,8 @@ def test_offline_asks_nothing(
     assert not cache.exists()
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind if kind == "bin shards" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
-)
+@pytest.mark.slow  # `tests/source/test_hub.py` downloads, and reads that offline
+@pytest.mark.parametrize("kind", KINDS)
 def test_download_keeps_the_files(
     weightaudit: CommandLine,
     tmp_path: Path,
@@ -356,6 +355,7 @@ def test_download_keeps_the_files(
     assert len({output.read_bytes() for output in outputs}) == 1
 
 
+@pytest.mark.slow  # by default, that nothing is asked for by a branch's name, above and in `tests/source/test_hub.py`
 def test_a_revision_is_pinned_before_anything_is_read(
     tmp_path: Path, stored: Callable[[str, str], Path], serving: Callable[[Path], Served]
 ) -> None:

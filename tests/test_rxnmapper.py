@@ -54,6 +54,7 @@ def test_it_was_saved_from_a_gpu_and_is_read_without_one(model: Path) -> None:
         assert decoder.offset == embeddings.offset
 
 
+@pytest.mark.slow  # as a small file is by default, in tests/checkpoint/test_distant.py
 def test_it_is_read_in_pieces_from_the_hub(model: Path, tmp_path: Path) -> None:
     files = {path.name: path for path in model.iterdir()}
     with serve({"org/albert": files}) as hub, pointed_at(hub.url, tmp_path / "home"):

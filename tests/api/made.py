@@ -38,7 +38,7 @@ def _diff(make: Callable[[], DiffResult]) -> DiffReport:
 REPORTS = _Made(
     {
         **{name: getattr(factory, name) for name in ("clean", "judged", "all_nan", "guessed", "hostile", "seq2seq")},
-        "mixture": lambda: factory.judged_mixture(layers=3, experts=12),
+        "mixture": lambda: factory.judged_mixture(layers=3, experts=4),
         "embeddings": factory.embeddings_only,
         **{f"diff {name}": partial(_diff, make) for name, make in diffs.ALL.items()},
         "merge check": lambda: MergeReport(**vars(merge_check_result())),

@@ -112,6 +112,7 @@ def test_cloud_storage(scheme: str, weightaudit: CommandLine, model: Path, tmp_p
         assert cloud.SECRET not in path.read_text()
 
 
+@pytest.mark.slow  # `tests/source/test_hub_addresses.py` has these, and a batch below scans them
 def test_the_hub(weightaudit: CommandLine, model: Path, hub: Hub) -> None:
     near = scanned(weightaudit, "hf://org/gpt2", "one", *LAYER)[0]
     for address in (f"{hub.url}/org/gpt2/tree/main", "https://huggingface.co/org/gpt2", "org/gpt2"):

@@ -45,7 +45,7 @@ def _with_a_nan(model: Path, root: Path) -> Path:
 
 
 def test_a_run_and_the_next(weightaudit: CommandLine, models: Path, tmp_path: Path) -> None:
-    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0")
+    words = ("batch", models, "--out", tmp_path / "out", "--workers", "0", *LITTLE)
     names = [Path(line.split()[0]).name for line in models.read_text().splitlines()[1:]]
     done = weightaudit(*words)
     missing = f"{tmp_path}/none: no such file or directory. Check the path"

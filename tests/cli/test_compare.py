@@ -46,6 +46,7 @@ def test_a_report_and_a_model(weightaudit: CommandLine, tmp_path: Path, tiny_che
     assert lines(tmp_path) == found
 
 
+@pytest.mark.slow  # test_listings.py has the same model twice and options of a scan
 def test_scan_options_and_the_same_model_twice(
     weightaudit: CommandLine, tmp_path: Path, tiny_checkpoints: dict[str, Path]
 ) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from tests.support.forks import Forks, posix
 from tests.support.running import CommandLine
 from weightaudit.cli.completion import ASKED_BY_A_SHELL, keep_help_on_one_line
-
-HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub", "scipy", "pyarrow")
 
 
 @pytest.fixture
@@ -76,27 +71,3 @@ def test_what_a_word_means_is_one_line(weightaudit: CommandLine, monkeypatch: py
     unasked = {"COLUMNS": "20"}
     keep_help_on_one_line(unasked)
     assert unasked == {"COLUMNS": "20"}
-
-
-LINES = ("scan --", "scan m --roles Q", "scan m --ignore dead", "archs be", "batch @")
-ASKING = f"""
-import os, sys
-from weightaudit.cli import main
-for line in {LINES!r}:
-    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = f"weightaudit {{line}}", str(len(line.split()))
-    print("asked", line, flush=True)
-    try:
-        main()
-    except SystemExit as ended:
-        assert not ended.code, line
-    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
-"""
-
-
-@posix
-def test_nothing_heavy_is_loaded(bare: Forks) -> None:
-    done = bare.done(ASKING, "weightaudit", env={**os.environ, ASKED_BY_A_SHELL: "complete_bash"})
-    assert (done.returncode, done.stderr.split()) == (0, ["[]"] * len(LINES))
-    answers = done.stdout.split("asked ")[1:]
-    assert len(answers) == len(LINES)
-    assert all(len(answer.splitlines()) > 1 for answer in answers)

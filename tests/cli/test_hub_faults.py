@@ -85,9 +85,9 @@ def as_local(csv: Path, kind: str) -> bytes:
     return text.replace(f"org/{kind},{SHA},".encode(), b"bert,,")
 
 
-WHOLE_SCANS = ("503 of the listing", "addresses that expire at once")
-"""By default, one of the Hub, and one of it and the CDN; one of that alone is met below, by another format, and
-`tests/source/test_faults.py` reads through all.
+WHOLE_SCANS = ("addresses that expire at once",)
+"""By default, one of the Hub and the CDN; those of that alone are met below, and `tests/source/test_faults.py` reads
+through all.
 """
 
 
@@ -103,22 +103,13 @@ def test_what_passes_leaves_no_trace(name: str, hub: Hub, scan: Scan, local: byt
     assert as_local(tmp_path / "layers.csv", "shards") == local
 
 
-OTHER_FORMATS = (("bin", "drop in mid-body"),)
-
-
+@pytest.mark.slow  # below a file of another format changes under way
+@pytest.mark.parametrize("kind", ["whole", "bin"])
 @pytest.mark.parametrize(
-    ("kind", "name"),
+    "name",
     [
-        *OTHER_FORMATS,
-        *(
-            pytest.param(kind, name, marks=pytest.mark.slow)
-            for kind in ("whole", "bin")
-            for name in (
-                *("drop in mid-body", "stall in mid-body", "short 206", "200 ignoring the range", "403", "503"),
-                "an expiry told as 410",
-            )
-            if (kind, name) not in OTHER_FORMATS
-        ),
+        *("drop in mid-body", "stall in mid-body", "short 206", "200 ignoring the range", "403", "503"),
+        "an expiry told as 410",
     ],
 )
 def test_other_formats(kind: str, name: str, hub: Hub, scan: Scan, local: bytes, tmp_path: Path) -> None:
@@ -173,7 +164,7 @@ def told_once(done: Outcome, cause: str) -> None:
     assert line.isprintable()
 
 
-TOLD = ("stall", "401 of the hub", "429 with Retry-After", "503 of the hub")
+TOLD = ("401 of the hub", "429 with Retry-After", "503 of the hub")
 """By default, one of each kind that a command tells; `tests/source/test_faults.py` has what is said of the others."""
 
 
@@ -227,9 +218,13 @@ def test_a_redirect_to_another_host_is_followed_without_the_token(
     assert {request.token for request in hub.asked("hub")} == {hub.token}
 
 
-@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_with_real_pauses(
+@pytest.mark.parametrize(
+    ("alone", "shortened"),
+    [(False, True), *(pytest.param(alone, False, marks=pytest.mark.slow) for alone in (False, True))],
+)
+def test_pauses_are_told(
     alone: bool,
+    shortened: bool,
     weightaudit: CommandLine,
     directories: dict[str, Path],
     local: bytes,
@@ -237,8 +232,10 @@ def test_with_real_pauses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With every output, and tracebacks, by a process of its own where it is ``alone``: each pause is a line on stderr,
-    and no secret is anywhere.
+    and no secret is anywhere. They are real but where they are ``shortened``.
     """
+    if shortened:
+        shorten_pauses(monkeypatch)
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     outputs = [tmp_path / f"r.{kind}" for kind in ("html", "csv", "json")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from tests.support.bins import save_bin
 from tests.support.forks import Forks, posix
 from tests.support.running import CommandLine
+from weightaudit.cli.completion import ASKED_BY_A_SHELL
 
 HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub", "scipy", "pyarrow")
 CHECK = f"import sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
@@ -32,6 +34,30 @@ CHECK = f"import sys\nprint([name for name in {HEAVY!r} if name in sys.modules],
 def test_loads_nothing_heavy(program: str, bare: Forks) -> None:
     done = bare.done(f"{program}\n{CHECK}")
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+LINES = ("scan --", "scan m --roles Q", "scan m --ignore dead", "archs be", "batch @")
+ASKING = f"""
+import os, sys
+from weightaudit.cli import main
+for line in {LINES!r}:
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = f"weightaudit {{line}}", str(len(line.split()))
+    print("asked", line, flush=True)
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, line
+    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@posix
+def test_completion_loads_nothing_heavy(bare: Forks) -> None:
+    done = bare.done(ASKING, "weightaudit", env={**os.environ, ASKED_BY_A_SHELL: "complete_bash"})
+    assert (done.returncode, done.stderr.split()) == (0, ["[]"] * len(LINES))
+    answers = done.stdout.split("asked ")[1:]
+    assert len(answers) == len(LINES)
+    assert all(len(answer.splitlines()) > 1 for answer in answers)
 
 
 def test_the_package_and_its_commands_load_nothing_heavy() -> None:

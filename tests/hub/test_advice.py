@@ -120,6 +120,7 @@ def test_a_token_opens_what_is_closed(kind: str, way: str, hub: Hub, shell: Shel
     works(shell.weightaudit(*SCAN))
 
 
+@pytest.mark.slow  # by default `tests/source/test_hub.py` has what is advised
 def test_a_token_that_is_refused_can_be_checked(hub: Hub, shell: Shell) -> None:
     shell.variables["HF_TOKEN"] = "hf_wrong"
     refused(shell.weightaudit(*SCAN), "hf auth whoami")
@@ -136,6 +137,7 @@ def test_a_revision_that_the_hub_lists(shell: Shell, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["layers.csv"]  # and nothing else was written
 
 
+@pytest.mark.slow  # as there, and as the download below
 def test_offline_by_a_variable(shell: Shell) -> None:
     shell.variables["HF_HUB_OFFLINE"] = "1"
     refused(shell.weightaudit(*SCAN), "Download it first, or drop the offline option and unset HF_HUB_OFFLINE")

@@ -137,19 +137,19 @@ def test_slow_answers(hub: Hub) -> None:
     """Never faster than asked; how much slower is the machine's matter."""
     url = location()
     for fault, seconds in (
-        (faults.stall(0.1, after=None), 0.1),
-        (faults.stall(0.1, after=300), 0.1),
-        (faults.trickle(10_000), 0.08),
+        (faults.stall(0.05, after=None), 0.05),
+        (faults.stall(0.05, after=300), 0.05),
+        (faults.trickle(20_000), 0.04),
     ):
         hub.faults[:] = [fault]
         start = time.monotonic()
         assert healthy(get(url))
         assert time.monotonic() - start >= seconds
     hub.faults.clear()
-    hub.latency, hub.rate = 0.05, 10_000
+    hub.latency, hub.rate = 0.025, 20_000
     start = time.monotonic()
     assert healthy(get(url))
-    assert time.monotonic() - start >= 0.05 + 0.08
+    assert time.monotonic() - start >= 0.025 + 0.04
 
 
 def test_stopping_ends_a_stall_and_refuses(hub: Hub) -> None:

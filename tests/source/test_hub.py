@@ -223,7 +223,7 @@ def test_a_broken_token_of_the_environment_is_not_repeated(hub: Hub, monkeypatch
         ("org/private", {"token": "hf_stranger"}, ModelNotFound, "or a private one"),
         ("org/gated", {"token": "hf_stranger"}, ModelUnavailable, "the model is gated.*/org/gated, then"),
         ("org/gated", {}, ModelUnavailable, "the model is gated"),
-        ("org/tiny", {"token": "hf_wrong"}, ModelUnavailable, r"refuses access \(HTTP 401\)"),
+        ("org/tiny", {"token": "hf_wrong"}, ModelUnavailable, r"refuses access \(HTTP 401\).*'hf auth whoami'"),
         ("org/tiny", {"revision": "v9"}, ModelNotFound, "not the revision 'v9'"),
         ("org/bare", {}, ConfigError, "no config.json"),
         ("org/incomplete", {}, CheckpointError, f"shards that it lists are missing: {SECOND}"),

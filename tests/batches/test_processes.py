@@ -52,7 +52,7 @@ def wait_until_gone(process: int) -> None:
 
 
 def test_work_is_shared_by_two_processes(two: ProcessExecutor) -> None:
-    who = [future.result() for future in [two.submit(tasks.who_after, 0.3) for _ in range(6)]]
+    who = [future.result() for future in [two.submit(tasks.who_after, 0.05) for _ in range(6)]]
     assert len(set(who)) == 2
     assert os.getpid() not in who
 
@@ -116,9 +116,9 @@ def test_errors_come_back(two: ProcessExecutor) -> None:
     ],
 )
 def test_a_death_fails_its_own_work_alone(two: ProcessExecutor, task: Callable[[], None], said: str) -> None:
-    others = [two.submit(tasks.who_after, 0.2) for _ in range(2)]
+    others = [two.submit(tasks.who_after, 0.05) for _ in range(2)]
     bad = two.submit(task)
-    more = [two.submit(tasks.who_after, 0.1) for _ in range(4)]
+    more = [two.submit(tasks.who_after, 0.05) for _ in range(4)]
     with pytest.raises(WorkerDied, match=said):
         bad.result()
     assert all(future.result() for future in others + more)
@@ -139,7 +139,7 @@ def test_how_a_process_ended_is_told(code: int, said: str) -> None:
 
 def test_kill_ends_work_and_workers_at_once() -> None:
     executor = ProcessExecutor(2, 1)
-    who = {executor.submit(tasks.who_after, 0.3).result() for _ in range(2)}
+    who = {future.result() for future in [executor.submit(tasks.who_after, 0.05) for _ in range(2)]}
     long = [executor.submit(time.sleep, 600) for _ in range(2)]
     waiting = executor.submit(time.sleep, 600)
     while not all(future.running() for future in long):
@@ -156,7 +156,7 @@ def test_kill_ends_work_and_workers_at_once() -> None:
 
 def test_shutdown_waits_for_work_and_ends_workers() -> None:
     executor = ProcessExecutor(1, 1)
-    last = [executor.submit(tasks.who_after, 0.1) for _ in range(3)]
+    last = [executor.submit(tasks.who_after, 0.05) for _ in range(3)]
     executor.shutdown()
     (process,) = {future.result() for future in last}
     wait_until_gone(process)

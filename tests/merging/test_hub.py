@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import weightaudit as wa
-from tests.support.covering import in_turn
+from tests.support.covering import some_of
 from tests.support.hub import SHA, Hub, faults, folder_files, pointed_at, serve
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine
@@ -78,7 +79,10 @@ def test_files_beside_are_those_of_the_commit_whose_weights_were_read(
     assert asked == [("org/base", SHA)]
 
 
-@pytest.mark.parametrize(("command", "repo"), in_turn(["merge-check", "merge"], ["org/base", "org/code"]))
+@pytest.mark.parametrize(
+    ("command", "repo"),
+    some_of(product(["merge-check", "merge"], ["org/base", "org/code"]), ("merge-check", "org/base"), ("merge", "org/base")),
+)
 def test_a_fault_that_lasts_is_one_message_that_says_whose(
     command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path
 ) -> None:

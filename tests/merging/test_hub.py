@@ -81,7 +81,9 @@ def test_files_beside_are_those_of_the_commit_whose_weights_were_read(
 
 @pytest.mark.parametrize(
     ("command", "repo"),
-    some_of(product(["merge-check", "merge"], ["org/base", "org/code"]), ("merge-check", "org/base"), ("merge", "org/base")),
+    some_of(
+        product(["merge-check", "merge"], ["org/base", "org/code"]), ("merge-check", "org/base"), ("merge", "org/base")
+    ),
 )
 def test_a_fault_that_lasts_is_one_message_that_says_whose(
     command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path

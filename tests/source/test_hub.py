@@ -375,7 +375,7 @@ def test_a_download_from_a_silent_server_ends(hub: Hub, monkeypatch: pytest.Monk
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     hub.faults.append(faults.stall(30, after=None, where=where, times=None))
     with pytest.raises(ModelUnavailable):
-        open_repository("tiny", download=True, max_wait=1).fetch(["model.safetensors"])
+        open_repository("tiny", download=True, max_wait=0.5).fetch(["model.safetensors"])
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import weightaudit as wa
-from tests.support.covering import some_of
+from tests.support.covering import in_turn
 from tests.support.hub import SHA, Hub, faults, folder_files, pointed_at, serve
 from tests.support.models import tiny_model
 from tests.support.running import CommandLine
 from tests.support.variants import derived, noisy
 from weightaudit.merging.linear import beside
 from weightaudit.source import Repository, open_repository
+from weightaudit.source.http import retry
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +79,11 @@ def test_files_beside_are_those_of_the_commit_whose_weights_were_read(
     assert asked == [("org/base", SHA)]
 
 
-@pytest.mark.parametrize(
-    ("command", "repo"),
-    some_of(
-        product(["merge-check", "merge"], ["org/base", "org/code"]), ("merge-check", "org/base"), ("merge", "org/base")
-    ),
-)
+@pytest.mark.parametrize(("command", "repo"), in_turn(["merge-check", "merge"], ["org/base", "org/code"]))
 def test_a_fault_that_lasts_is_one_message_that_says_whose(
-    command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path
+    command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 2.0)  # longer than what is left: it is told at once
     fault = faults.drop_after(100, times=None)
     hub.faults.append(lambda request, answer: fault(request, answer) if repo in request.path else answer)
     out = ["--out", str(tmp_path / "out")] if command == "merge" else []

@@ -199,12 +199,10 @@ def test_what_lasts_is_told_once(
     making, cause = LASTING[name]
     if name in TIMED:
         monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.1)  # the time is full of tries else
+    max_wait = 1.0 if "stall" in name and name not in TIMED else 60.0
     hub.faults.append(making(hub))
     with caplog.at_level("DEBUG"), pytest.raises(ModelUnavailable, match=cause) as caught:
-        if name in TIMED:
-            read(hurried=0.4)
-        else:
-            read(max_wait=1.0 if "stall" in name else 60.0)
+        read(max_wait, hurried=0.4 if name in TIMED else None)
     assert str(caught.value).isprintable()
     assert str(caught.value).startswith("org/name")
     assert_token_at_home(hub)
@@ -328,9 +326,7 @@ def test_looking_up_a_host_may_hang(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
 
 @contextmanager
 def saying(text: bytes, *, dripping: bool = False, pause: float = 0.01) -> Iterator[str]:
-    """A server that says ``text`` to everybody; where ``dripping``, slowly, with a ``pause`` in seconds before each byte,
-    and again and again.
-    """
+    """A server that says ``text`` to everybody; where ``dripping``, again and again, ``pause`` seconds a byte."""
     ended = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -365,7 +361,7 @@ def saying(text: bytes, *, dripping: bool = False, pause: float = 0.01) -> Itera
 @pytest.mark.parametrize(
     "text",
     [
-        # See the next but one for a head.
+        # See `test_storage_that_drips_without_end` for a head.
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X-More: and more\r\n" * 5000, id="head", marks=pytest.mark.slow),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000, id="body"),
         pytest.param(

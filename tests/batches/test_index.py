@@ -38,6 +38,8 @@ def test_every_model_is_on_the_page(batch: Batch, few: list[Path], tmp_path: Pat
     beside = [
         str(a["href"]) for tag, a in page.tags if tag == "a" and str(a.get("href")).endswith((".csv", ".parquet"))
     ]
+    assert [a["src"] for tag, a in page.tags if tag == "script" and "src" in a] == ["plotly.js"]
+    assert [path.parent for path in out.rglob("plotly.js")] == [out]
     assert {path for path in beside if (out / path).is_file()} == {"./all.csv", "./all.parquet", "./summary.csv"}
 
 
@@ -60,7 +62,8 @@ def test_the_page_is_the_same_after_another_run_and_a_merge(batch: Batch, few: l
 
 @pytest.mark.browser
 @needs_chromium
-@pytest.mark.parametrize("index", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow  # see `tests/report/test_comparison_browser.py`: the page is drawn there, with a plotly beside it
+@pytest.mark.parametrize("index", [True, False])
 def test_pages_of_a_batch_draw_with_one_plotly(index: bool, batch: Batch, few: list[Path], tmp_path: Path) -> None:
     batch([few[0], tmp_path / "none"])
     out = tmp_path / "out"

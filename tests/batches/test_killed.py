@@ -69,7 +69,7 @@ def joined(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in JOINED]
 
 
-@pytest.mark.parametrize("most", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(
     whole: Whole, remembered: Remembered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, most: int
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_process_that_hangs_is_ended_and_replaced() -> None:
     (minder,) = executor._minders
     try:
         first = executor.submit(tasks.who_after, 0).result()  # however long it takes to start
-        minder._max_time = 0.5
+        minder._max_time = 0.1
         late = executor.submit(time.sleep, 600)
         with pytest.raises(OutOfTime):
             late.result()

@@ -59,7 +59,7 @@ def state(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.name not in changing}
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_spoilt_directories(
     earlier: Earlier, few: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
@@ -72,7 +72,7 @@ def test_spoilt_directories(
     assert trial.counts["merged"]
 
 
-@pytest.mark.parametrize(("documents", "tables"), [(10, 3), pytest.param(102, 42, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("documents", "tables"), [(6, 2), pytest.param(102, 42, marks=pytest.mark.slow)])
 def test_spoilt_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documents: int, tables: int) -> None:
     quick(monkeypatch.setattr)
     rng = random.Random(1)

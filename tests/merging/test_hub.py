@@ -17,6 +17,7 @@ from tests.support.running import CommandLine
 from tests.support.variants import derived, noisy
 from weightaudit.merging.linear import beside
 from weightaudit.source import Repository, open_repository
+from weightaudit.source.http import retry
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,9 @@ def test_files_beside_are_those_of_the_commit_whose_weights_were_read(
 
 @pytest.mark.parametrize(("command", "repo"), in_turn(["merge-check", "merge"], ["org/base", "org/code"]))
 def test_a_fault_that_lasts_is_one_message_that_says_whose(
-    command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path
+    command: str, repo: str, hub: Hub, weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 2.0)  # longer than what is left: it is told at once
     fault = faults.drop_after(100, times=None)
     hub.faults.append(lambda request, answer: fault(request, answer) if repo in request.path else answer)
     out = ["--out", str(tmp_path / "out")] if command == "merge" else []

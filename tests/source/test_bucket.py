@@ -58,6 +58,7 @@ def scheme(request: pytest.FixtureRequest) -> str:
 def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_pauses(monkeypatch)
     monkeypatch.setattr("weightaudit.source.http.retry.STALL", 20.0)  # botocore's own patience is no stall
+    monkeypatch.setattr("gcsfs.retry.min", lambda *_: 0.002, raising=False)  # its own pauses, of a second and more
     monkeypatch.chdir(tmp_path)
 
 

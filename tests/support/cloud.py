@@ -57,7 +57,7 @@ class Cloud:
         self._app = app
         self._environment = environment
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 

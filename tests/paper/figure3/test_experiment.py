@@ -68,6 +68,7 @@ def test_a_run_has_all_points_claims_and_charts(tiny: Result) -> None:
     assert {chart.panel[0] for chart in result.charts} == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> None:
     """Without hidden layers f_{w+w'}(x) = f_w(x) + (1−ηλ)^T ⟨w'_0, x⟩ on inputs orthogonal to the other task's."""
     config = dataclasses.replace(
@@ -84,6 +85,7 @@ def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> 
     assert outcomes["low-stable-rank"] == "inconclusive"  # a row has rank one, whatever its training
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for made_of_the_points in ("claims.claims", "charts.charts"):
         monkeypatch.setattr(f"weightaudit.paper.figure3.{made_of_the_points}", lambda *_, **__: ())

@@ -13,7 +13,7 @@ from weightaudit.paper.figure3 import experiment as figure3
 from weightaudit.paper.figure3.experiment import Figure3Config
 from weightaudit.paper.results import Result
 
-TINY = Figure3Config(inputs=12, dimension=14, width=6, steps=40, lambdas=(0.0, 1e-2), draws=3, measurements=4)
+TINY = Figure3Config(inputs=12, dimension=14, width=6, steps=40, lambdas=(0.0, 1e-2), draws=3, measurements=2)
 
 SHORT = dataclasses.replace(FIGURE3, steps=6, measurements=1, lambdas=(0.0,))
 
@@ -55,8 +55,8 @@ def test_networks_of_one_task_start_apart(tiny: Result) -> None:
 
 def test_a_run_has_all_points_claims_and_charts(tiny: Result) -> None:
     result = tiny
-    # λ = 0 and 3e-4 at five steps, 1e-2 at the last: four pairs of two networks in three draws.
-    assert len(result.points) == 4 * 2 * 3 * (5 + 5 + 1)
+    # λ = 0 and 3e-4 at three steps, 1e-2 at the last: four pairs of two networks in three draws.
+    assert len(result.points) == 4 * 2 * 3 * (3 + 3 + 1)
     assert not result.points.isna().any().any()
     assert {claim.id for claim in result.claims} >= {
         "sum-works-orthogonal",

@@ -35,7 +35,7 @@ from weightaudit.spectral import measure
 
 LAYERS = 2
 THREADS = (1, 2, 3, 8)
-FEW_THREADS = some_of(THREADS, 1, 3)
+FEW_THREADS = some_of(THREADS, 3)
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +133,7 @@ def test_as_many_matrices_are_measured_at_once_as_there_are_threads(
     assert max(most) == threads
 
 
-@pytest.mark.parametrize(
-    ("memory", "threads"), some_of(product([None, 8_000_000], THREADS), (None, 3), (8_000_000, 1), (8_000_000, 8))
-)
+@pytest.mark.parametrize(("memory", "threads"), some_of(product([None, 8_000_000], THREADS), (None, 3), (8_000_000, 8)))
 def test_what_is_held_at_once_is_bounded(
     model: Path, threads: int, memory: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

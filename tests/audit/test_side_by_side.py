@@ -31,7 +31,7 @@ def _slowly(item: int) -> int:
     return item
 
 
-@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow), 5])
 def test_each_task_is_carried_out_once(size: int) -> None:
     def tasks_of(item: int) -> Iterator[Callable[[], tuple[int, int]]]:
         assert threading.current_thread() is threading.main_thread()
@@ -43,7 +43,7 @@ def test_each_task_is_carried_out_once(size: int) -> None:
     assert sorted(found) == [(item, part) for item in range(30) for part in range(item % 4)]
 
 
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_one_task_more_than_there_are_workers_is_handed_out(size: int) -> None:
     """And one item asked for ahead, so that neither waits for the other."""
     go = threading.Event()

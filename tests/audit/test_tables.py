@@ -26,6 +26,7 @@ from weightaudit.spectral.threads import _blas
 ROWS = 600
 START = 0.02
 DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16, np.float64)
+PIECES = (1, 1 << 13, 1 << 22)
 RULES = ("untrained-tokens", "identical-tokens", "undertrained-tokens")
 few = partial(write, layers=1)
 
@@ -154,7 +155,13 @@ def test_rows_that_differ_beyond_the_first_bytes_are_not_equal() -> None:
     assert table_facts(values).equal == ()
 
 
-@pytest.mark.parametrize(("dtype", "piece"), in_turn(DTYPES, [1, 1 << 13, 1 << 22]))
+@pytest.mark.parametrize(
+    ("dtype", "piece"),
+    [
+        *in_turn(DTYPES[:3], PIECES),
+        *(pytest.param(DTYPES[3], piece, marks=pytest.mark.slow) for piece in PIECES),
+    ],
+)
 def test_rows_like_unused_ones(dtype: type, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "PIECE", piece)
     values = table()

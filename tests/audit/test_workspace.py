@@ -24,7 +24,7 @@ def matrix(rows: int, cols: int, dtype: str = "float32") -> RoleMatrix:
     return RoleMatrix("", 0, None, "Q", (Part("t"),), (rows, cols), dtype)
 
 
-def most_at_once(room: int, nbytes: int, threads: int = 6) -> int:
+def most_at_once(room: int, nbytes: int, threads: int = 3) -> int:
     """How many of so many threads have ``nbytes`` at once, if each waits for another to come as well."""
     workspace, lock, together = Workspace(room), threading.Lock(), threading.Barrier(2)
     inside = most = 0

@@ -18,7 +18,7 @@ from tests.support.forks import Forks, posix
 from tests.support.running import CommandLine
 from weightaudit.cli.completion import ASKED_BY_A_SHELL
 
-HEAVY = ("torch", "transformers", "pandas", "plotly", "numpy", "huggingface_hub", "scipy", "pyarrow")
+HEAVY = ("torch", "transformers", "pandas", "plotly", "matplotlib", "numpy", "huggingface_hub", "scipy", "pyarrow")
 CHECK = f"import sys\nprint([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
 
 
@@ -28,7 +28,8 @@ CHECK = f"import sys\nprint([name for name in {HEAVY!r} if name in sys.modules],
     [
         "import weightaudit.audit, weightaudit.spectral; dir(weightaudit.audit); weightaudit.spectral.check_options",
         "import sys\nsys.argv = ['weightaudit']\nfrom weightaudit.cli import app\n"
-        "for words in (['--help'], ['scan', '--help'], ['rules']):\n    assert not app(words, standalone_mode=False)",
+        "for words in (['--help'], ['scan', '--help'], ['paper', '--help'], ['rules']):\n"
+        "    assert not app(words, standalone_mode=False)",
     ],
 )
 def test_loads_nothing_heavy(program: str, bare: Forks) -> None:

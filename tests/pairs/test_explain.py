@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.covering import in_turn
 from weightaudit.arrays import Array, Product
 from weightaudit.pairs.explain import Parent, explain
 from weightaudit.records import Explained
@@ -57,8 +58,10 @@ def slerp(p: Array, q: Array, t: float) -> NDArray[np.float64]:
     return np.asarray((math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle))
 
 
-@pytest.mark.parametrize("dtype", [np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16])
-@pytest.mark.parametrize("size", [0.02, 1.0])
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    in_turn([np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16], [0.02, 1.0]),
+)
 def test_linear_merges_are_exact(dtype: np.dtype, size: float) -> None:
     base, p, q = models(dtype, size)
     derived = mixed([(0.3, p), (0.7, q)], dtype)

@@ -531,9 +531,9 @@ def test_faults_that_last_are_one_message_that_says_whose(
     kind: str, repo: str, hub: Hub, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault, said = LASTING[kind]
-    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.2)  # a second of tries is full of them else
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.2)  # half a second of tries is full of them else
     hub.faults.append(lambda request, answer: fault(request, answer) if repo in request.path else answer)
-    done = weightaudit("diff", "org/base", "org/tuned", "--max-wait", "1")
+    done = weightaudit("diff", "org/base", "org/tuned", "--max-wait", "0.5")
     assert (done.code, done.stdout) == (3, "")
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("weightaudit: ")]
     assert said in line

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import toy_experiment as toy
+from tests.support.covering import some_of
 from tests.support.running import CommandLine, full_stdout
 from weightaudit.paper import png, registry
 from weightaudit.paper.registry import EXPERIMENTS, Experiment
@@ -256,7 +257,7 @@ def test_the_registry_names_every_experiment() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [*EXPERIMENTS, "all"])
+@pytest.mark.parametrize("name", some_of([*EXPERIMENTS, "all"], "table1", "transfer", "lemmas", "all"))
 def test_every_real_command_has_its_help(name: str, weightaudit: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     command = import_module("weightaudit.cli.paper")
     monkeypatch.setattr(command, "EXPERIMENTS", EXPERIMENTS)
@@ -271,6 +272,7 @@ def test_every_real_command_has_its_help(name: str, weightaudit: CommandLine, mo
         assert "--draws" in text
 
 
+@pytest.mark.slow
 def test_listing_the_experiments_loads_nothing_heavy() -> None:
     program = (
         "import sys; from weightaudit.cli import app\n"

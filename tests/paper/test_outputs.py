@@ -220,6 +220,10 @@ CLAIM = """
     """
 
 
+CELLS = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
+NUMBERS = ["mean", "0.33333", "list", "[1, —]"]
+
+
 @pytest.fixture(scope="module")
 def shown(whole: Path) -> dict[str, Any]:
     """What a wide window that shows every chart of the page says."""
@@ -241,17 +245,23 @@ def shown(whole: Path) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @needs_chromium
-def test_a_claim_is_read_on_a_telephone(whole: Path, shown: dict[str, Any]) -> None:
-    """Its numbers lie in a closed fold, one a line; on a narrow screen each cell lies under its column's name."""
-    narrow, wide = asked(whole / "toy.html", CLAIM, width=NARROW), shown
-    assert (narrow["heads"], wide["heads"], narrow["fits"]) == (False, True, True)
-    claim = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
-    assert wide["claim"] == claim
-    named = list(zip(("Outcome", "Claim", "", "Why", "Judged by", "Source"), claim, strict=True))
+def test_a_claim_is_read_on_a_telephone(whole: Path) -> None:
+    """On a narrow screen each cell lies under its column's name."""
+    narrow = asked(whole / "toy.html", CLAIM, width=NARROW)
+    assert (narrow["heads"], narrow["fits"]) == (False, True)
+    named = list(zip(("Outcome", "Claim", "", "Why", "Judged by", "Source"), CELLS, strict=True))
     assert narrow["claim"] == [text for pair in named for text in pair if text]
-    assert narrow["numbers"] == ["mean", "0.33333", "list", "[1, —]"]
+    assert narrow["numbers"] == NUMBERS
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_claim_is_read_beside_its_numbers(shown: dict[str, Any]) -> None:
+    """They lie in a closed fold, one a line."""
+    assert (shown["heads"], shown["claim"], shown["numbers"]) == (True, CELLS, NUMBERS)
 
 
 @pytest.mark.browser

@@ -32,7 +32,7 @@ def matrix(dtype: str, m: int, n: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("who", "method", "stored", "split", "dtype", "n"),
-    covering(ENGINES, ["exact", "krylov"], [*STORED], [*SPLITS], [*DTYPES], [90, 310]),
+    covering(ENGINES, ["exact", "krylov"], [*STORED], [*SPLITS], [*DTYPES], [90, 310], together=1),
 )
 def test_blocks_and_one_piece(who: str, method: Method, stored: str, split: str, dtype: str, n: int) -> None:
     W = matrix(dtype, 150, n)

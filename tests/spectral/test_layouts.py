@@ -233,7 +233,8 @@ def test_the_same_bytes_beside_other_measurements(shape: tuple[int, int], reques
 @pytest.mark.parametrize(
     ("dtype", "who", "offsets"),
     [
-        *(("f64", "panels", SOME), ("f32", "kernel", SOME), ("bf16", "kernel", SOME)),
+        *(("f64", "panels", SOME), ("bf16", "kernel", SOME)),
+        pytest.param("f32", "kernel", SOME, marks=pytest.mark.slow),
         *(pytest.param(dtype, who, [*range(64)], marks=pytest.mark.slow) for dtype in DTYPES for who in ENGINES[:2]),
     ],
 )

@@ -159,6 +159,7 @@ def test_minilm_has_none(chosen: dict[str, str]) -> None:
     _sound(minilm_directory(), **chosen)
 
 
+@pytest.mark.slow
 @needs_rxnmapper
 def test_rxnmapper_has_none() -> None:
     _sound(rxnmapper_directory())

@@ -210,6 +210,7 @@ SHOWN_ELSEWHERE = {
         "mixed-dtypes",
     ),  # test_entries and test_config_agreement: as the one beside it here
     *("outlier-norm", "norm-preservation"),  # test_outliers and test_spectra
+    *("rank-collapse", "outlier-stable-rank"),  # the same, of the numbers in which one beside them is found here
     *("super-weight", "low-coverage", "duplicate"),  # test_peaks, below, and test_copies, each in a scan
 }
 """Rules that other tests hold to their faults by default."""

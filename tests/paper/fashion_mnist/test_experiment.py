@@ -80,6 +80,7 @@ def test_a_run_has_all_points_claims_and_charts(config: FashionMnistConfig) -> N
     assert "3 draws of 16 images share images" in result.notes[1]
 
 
+@pytest.mark.slow
 def test_training_learns_these_images(config: FashionMnistConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for made_of_the_points in ("claims.claims", "charts.charts"):
         monkeypatch.setattr(f"weightaudit.paper.figure3.{made_of_the_points}", lambda *_, **__: ())

@@ -13,7 +13,7 @@ from weightaudit.paper.figure3 import experiment as figure3
 from weightaudit.paper.figure3.experiment import Figure3Config
 from weightaudit.paper.results import Result
 
-TINY = Figure3Config(inputs=12, dimension=14, width=6, steps=40, lambdas=(0.0, 1e-2), draws=3, measurements=4)
+TINY = Figure3Config(inputs=12, dimension=14, width=6, steps=40, lambdas=(0.0, 1e-2), draws=3, measurements=2)
 
 SHORT = dataclasses.replace(FIGURE3, steps=6, measurements=1, lambdas=(0.0,))
 
@@ -55,8 +55,8 @@ def test_networks_of_one_task_start_apart(tiny: Result) -> None:
 
 def test_a_run_has_all_points_claims_and_charts(tiny: Result) -> None:
     result = tiny
-    # λ = 0 and 3e-4 at five steps, 1e-2 at the last: four pairs of two networks in three draws.
-    assert len(result.points) == 4 * 2 * 3 * (5 + 5 + 1)
+    # λ = 0 and 3e-4 at three steps, 1e-2 at the last: four pairs of two networks in three draws.
+    assert len(result.points) == 4 * 2 * 3 * (3 + 3 + 1)
     assert not result.points.isna().any().any()
     assert {claim.id for claim in result.claims} >= {
         "sum-works-orthogonal",
@@ -68,6 +68,7 @@ def test_a_run_has_all_points_claims_and_charts(tiny: Result) -> None:
     assert {chart.panel[0] for chart in result.charts} == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> None:
     """Without hidden layers f_{w+w'}(x) = f_w(x) + (1−ηλ)^T ⟨w'_0, x⟩ on inputs orthogonal to the other task's."""
     config = dataclasses.replace(
@@ -84,6 +85,7 @@ def test_linear_functions_add_up_exactly_once_decay_has_eaten_their_starts() -> 
     assert outcomes["low-stable-rank"] == "inconclusive"  # a row has rank one, whatever its training
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for made_of_the_points in ("claims.claims", "charts.charts"):
         monkeypatch.setattr(f"weightaudit.paper.figure3.{made_of_the_points}", lambda *_, **__: ())

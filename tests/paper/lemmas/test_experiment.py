@@ -45,7 +45,6 @@ TINY = LemmasConfig(
     shallow_decays=(0.05,),
     epsilons=(0.0, 0.2),
     flow_decays=(0.05,),
-    linear_rtol=1e-8,
     relu_depths=(2,),
     relu_widths=(6,),
 )
@@ -128,6 +127,7 @@ def test_the_same_seed_gives_the_same_points(
     assert all(claim in result.claims for claim in again.claims)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_descents() -> None:
     with single_threaded():
         once, again = (stationarity.descents(SHORT, Silent()) for _ in range(2))
@@ -178,7 +178,7 @@ def test_networks_that_collapse_or_diverge_prove_nothing() -> None:
     points = stationarity.descents(collapsing, Silent())
     assert points["collapsed"].any()
     assert not points["stationary"].any()
-    diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=100), Silent())
+    diverging = stationarity.descents(dataclasses.replace(TINY, rate=1e4, steps=50), Silent())
     assert not diverging["stationary"].any()
     for config, found in ((collapsing, points), (TINY, diverging)):
         assert {claim.outcome for claim in stationary_points.claims(found, config)} == {"inconclusive"}

@@ -108,6 +108,7 @@ def test_balanced_networks_follow_the_end_to_end_equation(widths: tuple[int, ...
         np.testing.assert_allclose(end_to_end(found.weights[0])[i].numpy(), solution.y[:, -1], rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_identity_behind_theorem_1() -> None:
     """⟨w_t,x'⟩ = e^{−λt}(‖w_t‖/‖w_0‖)^{1−1/K}⟨w_0,x'⟩ − ∫ e^{−λ(t−s)}(‖w_t‖‖w_s‖)^{1−1/K}⟨∇L(w_s),x'⟩ ds."""
     decay, end = 0.2, 5.0

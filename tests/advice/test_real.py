@@ -9,10 +9,9 @@ import weightaudit as wa
 from tests.support.minilm import minilm_directory, needs_minilm
 
 
+@pytest.mark.slow  # as of matrices that are made, in test_compression
 @needs_minilm
-@pytest.mark.parametrize(
-    ("roles", "layers", "matrices"), [("Q", "5", 1), pytest.param("Q,O,M2", "0,5", 6, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("roles", "layers", "matrices"), [("Q", "5", 1), ("Q,O,M2", "0,5", 6)])
 def test_the_error_of_a_cut_matrix_lies_in_its_interval(roles: str, layers: str, matrices: int) -> None:
     directory = minilm_directory()
     assert directory is not None

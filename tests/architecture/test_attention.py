@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -53,13 +52,14 @@ def _model(model_type: str) -> Any:
     return rough(model_type, **PROVEN.get(model_type, {}))
 
 
-def _plans(model_type: str) -> Iterator[AttentionPlan]:
+@cache
+def _plans(model_type: str) -> tuple[AttentionPlan, ...]:
     """One of each stack's own attention."""
-    stacks = set()
+    of_stacks: dict[str, AttentionPlan] = {}
     for plan in plans_of(_model(model_type)):
-        if plan.attention.attention == "self" and plan.attention.stack not in stacks:
-            stacks.add(plan.attention.stack)
-            yield plan
+        if plan.attention.attention == "self":
+            of_stacks.setdefault(plan.attention.stack, plan)
+    return tuple(of_stacks.values())
 
 
 def _read_by(model: Any, module: str) -> torch.Tensor:

@@ -34,7 +34,10 @@ def test_an_empty_config_is_what_transformers_class_says(model_type: str) -> Non
     assert live | {"ff": inner, "vocab": config.vocab_size} == {key: values[key] for key in (*live, "ff", "vocab")}
 
 
-@pytest.mark.parametrize("model_type", ["glm4_moe", "glm4_moe_lite", "glm4v_moe", "qwen3_omni_moe_thinker"])
+@pytest.mark.parametrize(
+    "model_type",
+    some_of(["glm4_moe", "glm4_moe_lite", "glm4v_moe", "qwen3_omni_moe_thinker"], "glm4_moe", "glm4v_moe"),
+)
 def test_the_size_of_heads_that_no_config_says_is_rounded_down_as_the_class_does(
     model_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +165,7 @@ def test_tied_must_be_a_boolean() -> None:
     assert embeddings_tied(family("bert"), "bert", {"tie_word_embeddings": None}) is True
 
 
+@pytest.mark.slow
 def test_every_key_of_a_spec_is_a_key_of_some_config_class() -> None:
     names = {"n_head_kv", "n_embed", "n_words"}  # of first codes: microsoft/phi-2's, BLOOM's, XLM's
     names |= {"no_rope_layer_interval"}  # which the class of Mistral Large 4 takes and does not keep

@@ -14,9 +14,9 @@ from weightaudit.architecture import map_model
 
 SAMPLE: list[tuple[str, dict[str, Any]]] = [
     ("lfm2", {}),
-    ("mamba2", {}),
 ]
 COSTLY: list[tuple[str, dict[str, Any]]] = [
+    ("mamba2", {}),
     ("bamba", {}),
     ("marian", {}),
     ("mistral_large4", {"text_config": {"num_hidden_layers": 8, "n_routed_experts": 4}}),  # two without rotary part

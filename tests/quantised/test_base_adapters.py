@@ -18,6 +18,7 @@ from tests.quantised import packers
 from tests.quantised.adapters import golden
 from tests.quantised.packers import quantise
 from tests.support.adapters import ALPHA, RANK, SCALE, saved_adapter, saved_model, shapes_of
+from tests.support.covering import covering
 from tests.support.gguf_files import write_gguf
 from tests.support.gguf_models import HEADS, KV, MODELS, Random, permuted, write_both
 from weightaudit.arrays import Array
@@ -50,7 +51,7 @@ def entries(model: Path) -> dict[str, Array]:
     return {matrix.key: matrix.load().double().numpy() for matrix in wa.matrices(model)}
 
 
-@pytest.mark.parametrize("quantised", [False, True])
+@pytest.mark.parametrize("quantised", [pytest.param(False, marks=pytest.mark.slow), True])  # as a DoRA's base
 def test_a_lora_and_the_weights_that_it_makes(quantised: bool, tmp_path: Path) -> None:
     base = saved_model(tmp_path / "base")
     ends = ("q_proj", "k_proj", "v_proj", "down_proj")
@@ -186,8 +187,14 @@ def test_norms_of_an_embedding_s_columns_are_not_put_onto_rows(
     )
 
 
-@pytest.mark.parametrize("kind", ["float", "GGUF"])
-@pytest.mark.parametrize("heads", [{}, {"llama.attention.head_count": HEADS, "llama.attention.head_count_kv": KV}])
+@pytest.mark.parametrize(
+    ("kind", "heads"),
+    covering(
+        ["float", "GGUF"],
+        [{}, {"llama.attention.head_count": HEADS, "llama.attention.head_count_kv": KV}],
+        together=1,
+    ),
+)
 def test_a_gguf_adapter_beside_its_base(kind: str, heads: Mapping[str, int], tmp_path: Path) -> None:
     """Rows of Q and K are put onto the base's in their order, also where only the base tells it."""
     model = MODELS["llama"](Random(np.float32))

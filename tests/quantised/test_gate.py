@@ -190,7 +190,7 @@ def cases(*usual: tuple[str, str]) -> list[Any]:
 MODELS: dict[str, Mapping[str, Any]] = {"dense": DENSE, "experts": MOE}
 
 
-@pytest.mark.parametrize(("kind", "way"), cases(("experts", "GPTQ"), ("dense", "NF4")))
+@pytest.mark.parametrize(("kind", "way"), cases(("experts", "GPTQ")))
 def test_what_was_measured_whole_passes(kind: str, way: str, tmp_path: Path, weightaudit: CommandLine) -> None:
     """With no finding at all, where every matrix has to be measured."""
     model = write(MODELS[kind], WAYS[way], tmp_path / "m")
@@ -202,7 +202,7 @@ def test_what_was_measured_whole_passes(kind: str, way: str, tmp_path: Path, wei
     assert {(entry["status"], "scheme" in entry) for entry in packed} == {("analysed", True)}
 
 
-@pytest.mark.parametrize(("kind", "way"), cases(("experts", "FP8"), ("dense", "AWQ")))
+@pytest.mark.parametrize(("kind", "way"), cases(("dense", "AWQ")))
 def test_where_a_part_was_not_read_the_verdict_is_partial(
     kind: str, way: str, tmp_path: Path, weightaudit: CommandLine
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import tracemalloc
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from tests.quantised.reading import logical, stored
+from tests.quantised.reading import logical, stored, traced
 from tests.support.covering import some_of
 from weightaudit.arrays import Array, as_tensor
 from weightaudit.checkpoint import open_checkpoint
@@ -156,12 +155,12 @@ def read(parts: dict[str, Array], method: dict[str, Any]) -> Iterator[str]:
 def test_anything(kind: str, draws: int) -> None:
     draw = np.random.default_rng(0)
     seen: list[str] = []
-    tracemalloc.start()
+    peaks: list[int] = []
     for _ in range(draws):
-        seen += read(*drawn(draw, kind))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 64 << 20
+        parts, method = drawn(draw, kind)
+        with traced(peaks):
+            seen += read(parts, method)
+    assert max(peaks) < 64 << 20
     assert seen.count("read") > 3
     assert seen.count("unread") > 3
 

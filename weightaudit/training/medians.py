@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -33,18 +33,22 @@ def medians_of(rows: Iterable[SeriesRow]) -> dict[tuple[str, str], list[RoleMedi
     for row in rows:
         if row.kind == "matrix" and min(row.rows, row.cols) >= LEAST_SIDE and row.place.layer is not None:
             known[row.place.stack, row.place.role][row.due].append(row)
-    return {
-        key: [
-            RoleMedian(
-                due,
-                _median([row.stable_rank for row in at]),
-                _median([row.frobenius_norm / math.sqrt(row.rows * row.cols) for row in at]),
-            )
-            for due, at in sorted(by_due.items())
-            if len({row.place for row in at}) == max(len({row.place for row in other}) for other in by_due.values())
-        ]
-        for key, by_due in known.items()
-    }
+    return {key: _whole(by_due) for key, by_due in known.items()}
+
+
+def _whole(by_due: Mapping[int, Sequence[SeriesRow]]) -> list[RoleMedian]:
+    """Of one role, of each measurement that has as many of its matrices as any."""
+    places = {due: len({row.place for row in at}) for due, at in by_due.items()}
+    most = max(places.values())
+    return [
+        RoleMedian(
+            due,
+            _median([row.stable_rank for row in at]),
+            _median([row.frobenius_norm / math.sqrt(row.rows * row.cols) for row in at]),
+        )
+        for due, at in sorted(by_due.items())
+        if places[due] == most
+    ]
 
 
 def _median(values: Sequence[float]) -> float:

@@ -218,6 +218,7 @@ CLAIM = """
         claims.querySelector("details").open = true;
         answer.numbers = claims.querySelector(".numbers").innerText.split("\\n");
     """
+CLAIMED = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
 
 
 @pytest.fixture(scope="module")
@@ -243,13 +244,21 @@ def shown(whole: Path) -> dict[str, Any]:
 
 @pytest.mark.browser
 @needs_chromium
+def test_a_claim_is_read_in_a_wide_window(shown: dict[str, Any]) -> None:
+    assert shown["heads"]
+    assert shown["claim"] == CLAIMED
+    assert shown["numbers"] == ["mean", "0.33333", "list", "[1, —]"]
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@needs_chromium
 def test_a_claim_is_read_on_a_telephone(whole: Path, shown: dict[str, Any]) -> None:
     """Its numbers lie in a closed fold, one a line; on a narrow screen each cell lies under its column's name."""
     narrow, wide = asked(whole / "toy.html", CLAIM, width=NARROW), shown
     assert (narrow["heads"], wide["heads"], narrow["fits"]) == (False, True, True)
-    claim = ["true", "A <b>holds</b> | here", "Numbers", "0.3.", "≤ 1", "Lemma 1"]
-    assert wide["claim"] == claim
-    named = list(zip(("Outcome", "Claim", "", "Why", "Judged by", "Source"), claim, strict=True))
+    assert wide["claim"] == CLAIMED
+    named = list(zip(("Outcome", "Claim", "", "Why", "Judged by", "Source"), CLAIMED, strict=True))
     assert narrow["claim"] == [text for pair in named for text in pair if text]
     assert narrow["numbers"] == ["mean", "0.33333", "list", "[1, —]"]
 

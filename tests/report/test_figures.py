@@ -256,15 +256,16 @@ def test_odd_names_are_text(tmp_path: Path, name: str, recwarn: pytest.WarningsR
     assert not recwarn.list
 
 
+@pytest.mark.parametrize("lines", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_same_bytes_whatever_the_settings(
-    whole: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lines: int, whole: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import matplotlib
 
-    monkeypatch.setattr(figures, "LINES", LINES[1:])
+    monkeypatch.setattr(figures, "LINES", LINES[len(LINES) - lines :])
     report = factory.bert(layers=2)
-    first = [path.read_bytes() for path in whole if "frobenius" not in path.name]
-    assert len(first) == 4
+    first = [path.read_bytes() for path in whole if path.stem in NAMES[len(LINES) - lines :]]
+    assert len(first) == 2 * (lines + 1)
     with matplotlib.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.grid": True, "text.parse_math": True}):
         before = dict(matplotlib.rcParams)
         second = [path.read_bytes() for path in report.to_figures(tmp_path / "b")]
@@ -291,11 +292,17 @@ def test_told_before_the_scan(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("lines", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_scan_draws(
-    weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_checkpoints: dict[str, Path]
+    lines: int,
+    weightaudit: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_checkpoints: dict[str, Path],
 ) -> None:
-    monkeypatch.setattr(figures, "LINES", LINES[1:])
+    monkeypatch.setattr(figures, "LINES", LINES[len(LINES) - lines :])
+    names = NAMES[len(LINES) - lines :]
     out = tmp_path / "figures"
     done = weightaudit("scan", tiny_checkpoints["gpt2"], "--figures", out, "--roles", "QKV,M1", "--fail-on", "never")
-    assert (done.code, f"wrote 4 figures into {out}" in done.stderr) == (0, True)
-    assert {path.name for path in out.iterdir()} == {f"{name}.{kind}" for name in NAMES[1:] for kind in ("png", "svg")}
+    assert (done.code, f"wrote {2 * len(names)} figures into {out}" in done.stderr) == (0, True)
+    assert {path.name for path in out.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}

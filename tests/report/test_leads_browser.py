@@ -23,7 +23,10 @@ const look = () => ({
   status: document.querySelector("#layers .pager [role=status]").textContent,
   filter: document.querySelector("#layers input").value,
 });
-const moved = () => new Promise((end) => setTimeout(end, 50));
+const moved = () => new Promise((end) => {
+  addEventListener("hashchange", () => setTimeout(end), { once: true });  // after the page's own listener
+  setTimeout(end, 50);
+});
 const go = async (hash) => { location.hash = hash; await moved(); return look(); };
 """
 DRAWN = """

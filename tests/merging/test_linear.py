@@ -473,7 +473,7 @@ def written(folder: Path) -> int:
 
 
 @linux
-@pytest.mark.parametrize(("moments", "layers"), [(4, 12), pytest.param(20, 24, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("moments", "layers"), [(6, 12), pytest.param(20, 24, marks=pytest.mark.slow)])
 def test_killed_at_any_moment(moments: int, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each such part of what it writes: nothing under the name, or all; the next run leaves only its own."""
     rng = np.random.default_rng(0)

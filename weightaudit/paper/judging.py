@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
@@ -83,10 +84,8 @@ def all_of(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rank of each from 1 on, equal ones at the mean of theirs; none may be NaN."""
-    _, which, times = np.unique(values, return_inverse=True, return_counts=True)
-    ranked: NDArray[np.float64] = (np.cumsum(times) - (times - 1) / 2)[which]
-    return ranked
+    """The rank of each from 1 on, equal ones at the mean of theirs."""
+    return np.asarray(pd.Series(values).rank(), dtype=np.float64)
 
 
 def trend(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

@@ -40,8 +40,8 @@ CASES: list[Case] = [
     ("gpt2", awq, AWQ),
 ]
 USUAL = {("mixtral", compressed), ("deepseek_v3", fp8), ("gpt2", awq)}
-"""Each packing once: of experts, of latents, of matrices that lie turned in a float file; GPTQ's is scanned beside a base
-and at a gate."""
+"""Each packing once: of experts, of latents, of matrices that lie turned in a float file; GPTQ's is scanned beside a
+base and at a gate."""
 
 
 def named(case: Case) -> Any:

@@ -170,7 +170,7 @@ def test_mixtral_whose_experts_are_files_own_matrices(tmp_path: Path) -> None:
 @pytest.mark.slow  # as the packed experts, and those that MLX stacks
 @pytest.mark.parametrize(
     ("family", "pack"),
-    product(("qwen2_moe", "qwen3_moe"), (packers.nf4, packers.int8)),
+    list(product(("qwen2_moe", "qwen3_moe"), (packers.nf4, packers.int8))),
 )
 def test_qwen_s_experts_of_bitsandbytes(family: str, pack: Pack, tmp_path: Path) -> None:
     """Each of its own, and one that is shared in the older family."""

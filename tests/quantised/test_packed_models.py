@@ -39,8 +39,9 @@ CASES: list[Case] = [
     ("gpt2", gptq, GPTQ),
     ("gpt2", awq, AWQ),
 ]
-USUAL = {("mixtral", compressed), ("deepseek_v3", fp8), ("llama", gptq), ("gpt2", awq)}
-"""Each packing once: of an MLP, of experts, of latents, of matrices that lie turned in a float file."""
+USUAL = {("mixtral", compressed), ("deepseek_v3", fp8), ("gpt2", awq)}
+"""Each packing once: of experts, of latents, of matrices that lie turned in a float file; GPTQ's is scanned beside a
+base and at a gate."""
 
 
 def named(case: Case) -> Any:

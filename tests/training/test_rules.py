@@ -125,6 +125,7 @@ def test_a_measurement_that_was_cut_short_is_no_collapse() -> None:
     ranks = {0: 1.2, 1: 30.0, 2: 31.0, 3: 32.0}
     rows = [row(step, layer, rank) for step in (0, 10, 20) for layer, rank in ranks.items()]
     assert judged(rows) == []
+    assert judged([*rows, row(30, 0, 1.2)]) == []
     assert judged([*rows, row(30, 0, 1.2), row(30, 1, 30.0)]) == []
     whole = [row(30, layer, 1.2) for layer in ranks]
     assert [found.id for _, found in judged([*rows, *whole])] == ["collapsing-stable-rank"]

@@ -76,7 +76,8 @@ def test_killed_at_random_moments(
     """Some time after a run has finished one or more models, or none."""
     remembered.taken(monkeypatch.setattr)
     rng = random.Random(1)
-    out, kills, moments = tmp_path / "out0", 0, []
+    out, kills = tmp_path / "out0", 0
+    moments: list[int] = []
     before: dict[str, tuple[int, int]] = {}
     began = time.monotonic()
     assert run_in_fork(whole.listed, tmp_path / "timed").end() == (0, "0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import logging
 import warnings
@@ -18,24 +17,6 @@ from weightaudit.training.rules import NONFINITE
 
 # Imported where it is used: that takes seconds, and every process that runs tests collects this file.
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="Lightning is not installed")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_plots() -> None:
-    """Load Lightning, but not what its metrics draw and filter sounds with: that takes longer than all runs here."""
-    from lightning_utilities.core import imports
-
-    known, there, left_out = imports._version, imports.package_available, ("matplotlib", "scipy")
-
-    def version(name: str) -> str:
-        if name in left_out:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return known(name)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(imports, "_version", version)
-        patch.setattr(imports, "package_available", lambda name: name not in left_out and there(name))
-        importlib.import_module("lightning.pytorch")
 
 
 def module(model: Any, rate: float = 1e-3, nan_at: int = -1) -> Any:

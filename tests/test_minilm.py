@@ -67,7 +67,6 @@ def _scan_csv(weightaudit: CommandLine, path: Path, truth: pd.DataFrame, *words:
     return frame.assign(layer=frame.layer.fillna(-1).astype(int)).set_index(["layer", "role"])
 
 
-@pytest.mark.slow  # that of the other route lies around the same truth by default
 def test_exact_route_equals_dense_svd(weightaudit: CommandLine, tmp_path: Path, truth: pd.DataFrame) -> None:
     frame = _scan_csv(weightaudit, tmp_path / "layers.csv", truth, "--method", "exact")
     assert len(frame) == len(truth)

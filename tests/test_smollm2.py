@@ -99,8 +99,9 @@ def test_entries_streamed(layers: str, file: Path, expected: dict[str, gguf.Read
         assert hub.sent("cdn") - header == wanted > 0
 
 
-@pytest.mark.slow  # of a small file by default, in tests/quantised/test_gate.py
-@pytest.mark.parametrize(("layers", "matrices"), [(("--layers", "7"), 8), ((), 241)])
+@pytest.mark.parametrize(
+    ("layers", "matrices"), [(("--layers", "7"), 8), pytest.param((), 241, marks=pytest.mark.slow)]
+)
 def test_the_command_line(
     layers: tuple[str, ...], matrices: int, file: Path, weightaudit: CommandLine, tmp_path: Path
 ) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-import weightaudit as wa
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 
@@ -51,7 +48,7 @@ def by_a_shell(folder: Path, cells: list[Any]) -> dict[str, list[Any]]:
             InteractiveShell.clear_instance()
 
 
-@pytest.fixture(scope="module", params=[pytest.param(way, marks=pytest.mark.slow) for way in ("shell", "kernel")])
+@pytest.fixture(scope="module", params=["shell", pytest.param("kernel", marks=pytest.mark.slow)])
 def shown(
     request: pytest.FixtureRequest, tiny_checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[Any]]:
@@ -78,19 +75,6 @@ def result(shown: dict[str, list[Any]], words: str) -> Any:
 def test_the_notebook_is_kept_without_outputs() -> None:
     cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
     assert not any(cell.get("outputs") for cell in cells)
-
-
-def test_what_its_cells_ask_of_the_package_is_there() -> None:
-    """By default, instead of running them."""
-    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
-    trees = [ast.parse("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
-    asked = {
-        node.attr
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "wa"
-    }
-    assert {"scan", "load", "diff"} <= asked <= set(dir(wa))
 
 
 def test_a_report_is_a_card(shown: dict[str, list[Any]]) -> None:

@@ -245,7 +245,6 @@ def shown(whole: Path) -> dict[str, Any]:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.browser
 @needs_chromium
 def test_a_claim_is_read_on_a_telephone(whole: Path) -> None:

@@ -317,7 +317,6 @@ def test_the_command_draws_all(ran: Callable[[TransferConfig], Ran], weightaudit
     goes_on(ran(QUICK), weightaudit, tmp_path, ["--quick", "--resamples", QUICK.resamples])
 
 
-@pytest.mark.slow
 def test_the_command(
     ran: Callable[[TransferConfig], Ran], weightaudit: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

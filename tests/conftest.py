@@ -54,7 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is loaded by now out of all collections. Nothing unfreezes it: at the end there are five more."""
+    """Leave what is loaded by now out of all collections. Nothing unfreezes it, as there are five at the end."""
     gc.freeze()
 
 

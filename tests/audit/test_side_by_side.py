@@ -31,7 +31,7 @@ def _slowly(item: int) -> int:
     return item
 
 
-@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow), 5])
+@pytest.mark.parametrize("size", [0, 1, pytest.param(2, marks=pytest.mark.slow), 5])
 def test_each_task_is_carried_out_once(size: int) -> None:
     def tasks_of(item: int) -> Iterator[Callable[[], tuple[int, int]]]:
         assert threading.current_thread() is threading.main_thread()

@@ -62,8 +62,8 @@ def test_the_page_is_the_same_after_another_run_and_a_merge(batch: Batch, few: l
 
 @pytest.mark.browser
 @needs_chromium
-@pytest.mark.slow  # see `tests/report/test_comparison_browser.py`: the page is drawn there, with a plotly beside it
-@pytest.mark.parametrize("index", [True, False])
+# That of the batch is drawn in `tests/report/test_comparison_browser.py`, too, with a plotly.js beside it.
+@pytest.mark.parametrize("index", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_pages_of_a_batch_draw_with_one_plotly(index: bool, batch: Batch, few: list[Path], tmp_path: Path) -> None:
     batch([few[0], tmp_path / "none"])
     out = tmp_path / "out"

@@ -190,7 +190,7 @@ def cases(*usual: tuple[str, str]) -> list[Any]:
 MODELS: dict[str, Mapping[str, Any]] = {"dense": DENSE, "experts": MOE}
 
 
-@pytest.mark.parametrize(("kind", "way"), cases(("experts", "GPTQ")))
+@pytest.mark.parametrize(("kind", "way"), cases(("experts", "GPTQ"), ("dense", "NF4")))
 def test_what_was_measured_whole_passes(kind: str, way: str, tmp_path: Path, weightaudit: CommandLine) -> None:
     """With no finding at all, where every matrix has to be measured."""
     model = write(MODELS[kind], WAYS[way], tmp_path / "m")

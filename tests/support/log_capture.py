@@ -36,6 +36,8 @@ def _asks(item: pytest.Item) -> bool:
 
 
 def on_request(config: pytest.Config) -> None:
-    """Have pytest capture logs on request only."""
+    """Have pytest capture logs on request only, unless it is told to write or show them."""
+    if config.getini("log_cli") or any(map(config.getoption, ("--log-file", "--log-level", "--log-cli-level"))):
+        return
     if (capture := config.pluginmanager.unregister(name=NAME)) is not None:
         config.pluginmanager.register(OnRequest(capture), NAME)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import select
+import signal
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+LONGEST = 120.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class OwnFork:
             os._exit(code)
 
     def end(self) -> tuple[int, str]:
-        """How it ended, by its exit code or minus the signal, and what it said."""
+        """How it ended, by its exit code or minus the signal, and what it said; killed after `LONGEST` seconds."""
+        if not select.select([self.said], [], [], LONGEST)[0]:
+            os.kill(self.process, signal.SIGKILL)
         said = b"".join(iter(lambda: os.read(self.said, 65536), b""))
         os.close(self.said)
         _, status = os.waitpid(self.process, 0)

@@ -13,12 +13,12 @@ MODELS = (
     "tests/quantised/test_base_adapters.py",
     "tests/training/",
 )
-"""Where tests build models with transformers."""
+"""Where many tests build models with transformers."""
 
 
 class ByFileAndLibrary(LoadFileScheduling):
-    """The tests of a file stay together, since they share what they build; and so do all that build models with
-    transformers, of which a process loads five seconds' worth for the first.
+    """The tests of a file stay together, since they share what they build; and so do most that build models
+    with transformers, of which a process loads five seconds' worth for the first.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -24,8 +24,8 @@ class Clock:
 
 
 def loaded() -> None:
-    """Leave out of collections what is loaded by now, as `little_to_collect` does, which comes too late for runs that
-    several tests share. To be called once a library of training has been imported.
+    """Leave out of collections what is loaded by now: trainers have Python go through all objects twice a run, which
+    with all of torch and transformers among them took longer than the run. To be called once their library is imported.
     """
     gc.freeze()
 
